@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The ring and the ledger. */
+#ifndef IOLENS_LIB_RING_BPF_H
+#define IOLENS_LIB_RING_BPF_H
+
+#include "compat.bpf.h"
+
+#include "iolens/event/loss.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20); /* set before load */
+} ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct iolens_counters);
+} counters SEC(".maps");
+
+/* Bytes waiting in the ring at which the reader is woken before its nap is over. */
+const volatile __u64 ring_wake_bytes = 1 << 20;
+
+static __always_inline struct iolens_counters *ring_counters(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&counters, &zero);
+}
+
+/* Atomic, because an interrupt on the same processor counts too. */
+#define ring_count(counters_, what) ((void)__sync_fetch_and_add(&(counters_)->what, 1))
+
+/* Copies a whole record into the ring. Nobody is woken for a record: the reader naps for some milliseconds and is
+ * called only when much is waiting. False when there was no room: the caller counts it under its own name. */
+static __always_inline bool ring_put(void *record, __u64 size)
+{
+	__u64 flags = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= ring_wake_bytes ? BPF_RB_FORCE_WAKEUP :
+										       BPF_RB_NO_WAKEUP;
+
+	return bpf_ringbuf_output(&ring, record, size, flags) == 0;
+}
+
+#endif

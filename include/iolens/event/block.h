@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One block request (or, on a disk without requests, one bio), at its end.
+ *
+ *            created                 issued                      completed
+ *  submit_bio() ──▶ queue_ns ────────▶ device driver ── device_ns ─▶ ts
+ *
+ * created:   the bio's block_bio_queue, in the context of the task that submits it
+ * issued:    the last block_rq_issue (a requeued request is issued again)
+ * completed: the block_rq_complete that finishes the last byte; block_bio_complete where there are no requests
+ */
+#ifndef IOLENS_EVENT_BLOCK_H
+#define IOLENS_EVENT_BLOCK_H
+
+#include "iolens/event/header.h"
+
+#ifdef __cplusplus
+namespace iolens {
+#endif
+
+/* Our own numbers: the kernel's enum req_op has changed between versions. */
+enum iolens_block_op {
+	IOLENS_OP_READ,
+	IOLENS_OP_WRITE,
+	IOLENS_OP_FLUSH,
+	IOLENS_OP_DISCARD,
+	IOLENS_OP_SECURE_ERASE,
+	IOLENS_OP_WRITE_ZEROES,
+	IOLENS_OP_WRITE_SAME, /* until 5.17 */
+	IOLENS_OP_ZONE_APPEND,
+	IOLENS_OP_ZONE_OPEN,
+	IOLENS_OP_ZONE_CLOSE,
+	IOLENS_OP_ZONE_FINISH,
+	IOLENS_OP_ZONE_RESET,
+	IOLENS_OP_ZONE_RESET_ALL,
+	IOLENS_OP_PASSTHROUGH, /* a command from outside the block layer: SG_IO, NVMe admin, SCSI's own */
+	IOLENS_OP_OTHER,
+	IOLENS_OP_COUNT
+};
+
+enum iolens_block_flag {
+	IOLENS_BLOCK_PREFLUSH = 1 << 0,   /* REQ_PREFLUSH: flush the cache first */
+	IOLENS_BLOCK_FUA = 1 << 1,        /* REQ_FUA: on stable media when done */
+	IOLENS_BLOCK_RAHEAD = 1 << 2,     /* REQ_RAHEAD: readahead */
+	IOLENS_BLOCK_SYNC = 1 << 3,       /* REQ_SYNC: somebody waits */
+	IOLENS_BLOCK_META = 1 << 4,       /* REQ_META: the filesystem's own */
+	IOLENS_BLOCK_NO_SECTOR = 1 << 5,  /* flush, passthrough: `sector` means nothing */
+	IOLENS_BLOCK_NO_CREATOR = 1 << 6, /* tgid, tid, comm, cgroup and queue_ns mean nothing */
+	IOLENS_BLOCK_NO_ISSUE = 1 << 7,   /* failed before it was issued: device_ns means nothing */
+	IOLENS_BLOCK_BIO = 1 << 8,        /* a bio of a disk without requests (dm, md, zram, pmem …) */
+	IOLENS_BLOCK_FILTERED = 1 << 9,   /* inside the kernel only: its creator isn't asked for */
+	IOLENS_BLOCK_REQUEUED = 1 << 10,  /* inside the kernel only: back in the queue, to be issued again */
+};
+
+struct iolens_block_event {
+	struct iolens_header h;
+	u64 queue_ns;  /* creation to (last) issue */
+	u64 device_ns; /* last issue to completion; of a bio: submission to completion */
+	u64 sector;    /* first 512-byte sector on the whole disk: request.__sector at issue */
+	u64 cgroup_id; /* cgroup v2 id of the creator: bpf_get_current_cgroup_id() */
+	u32 dev;       /* whole disk, the kernel's dev_t: gendisk.major << 20 | first_minor */
+	u32 bytes;     /* finished bytes, the parts added up */
+	u32 tgid;      /* process of the creator */
+	u32 tid;       /* thread of the creator */
+	u16 flags;     /* enum iolens_block_flag */
+	u16 error;     /* positive errno, 0 = none */
+	u16 requeues;  /* block_rq_requeue events */
+	u8 op;         /* enum iolens_block_op */
+	u8 bios;       /* bios in the request at issue; 64 = that many or more */
+	u8 comm[IOLENS_COMM_LEN];
+};
+
+#ifdef __cplusplus
+}  // namespace iolens
+
+#include <span>
+#include <type_traits>
+
+#include "iolens/schema.h"
+
+namespace iolens {
+
+static_assert(std::has_unique_object_representations_v<iolens_block_event>);
+static_assert(sizeof(iolens_block_event) % 8 == 0);
+
+/// The word of each operation, as --op takes it and json prints it; and its letters as rwbs has them.
+struct BlockOpName {
+    std::string_view word;
+    std::string_view letters;
+};
+inline constexpr std::array<BlockOpName, IOLENS_OP_COUNT> block_ops{{
+    {"read", "R"},
+    {"write", "W"},
+    {"flush", "F"},
+    {"discard", "D"},
+    {"secure_erase", "DE"},
+    {"write_zeroes", "WZ"},
+    {"write_same", "WX"},
+    {"zone_append", "ZA"},
+    {"zone_open", "ZO"},
+    {"zone_close", "ZC"},
+    {"zone_finish", "ZF"},
+    {"zone_reset", "ZR"},
+    {"zone_reset_all", "ZRA"},
+    {"passthrough", "N"},
+    {"other", "?"},
+}};
+
+/// The names of an operation, whatever number a recording has.
+inline const BlockOpName& block_op(u8 op) {
+    return op < IOLENS_OP_COUNT ? block_ops[op] : block_ops[IOLENS_OP_OTHER];
+}
+
+inline const iolens_block_event& as_block(const iolens_header& h) {
+    return reinterpret_cast<const iolens_block_event&>(h);
+}
+
+/// Letters as the kernel's own rwbs: F for a preflush, the operation, then F (FUA) A (readahead) S (sync) M (metadata).
+inline Value block_letters(const iolens_block_event& e) {
+    std::array<char, 12> out{};
+    std::size_t n = 0;
+    if ((e.flags & IOLENS_BLOCK_PREFLUSH) != 0) out[n++] = 'F';
+    for (char c : block_op(e.op).letters) out[n++] = c;
+    if ((e.flags & IOLENS_BLOCK_FUA) != 0) out[n++] = 'F';
+    if ((e.flags & IOLENS_BLOCK_RAHEAD) != 0) out[n++] = 'A';
+    if ((e.flags & IOLENS_BLOCK_SYNC) != 0) out[n++] = 'S';
+    if ((e.flags & IOLENS_BLOCK_META) != 0) out[n++] = 'M';
+    return Value::small({out.data(), n});
+}
+
+inline bool block_has(const iolens_block_event& e, unsigned flag) { return (e.flags & flag) != 0; }
+
+// clang-format off
+inline constexpr std::array block_columns{
+    Column{.name = "time_ns", .header = "TIME(s)", .unit = Unit::nanoseconds, .role = Role::time, .width = -11,
+           .help = "when the request completed, CLOCK_BOOTTIME; a table shows seconds since its first row",
+           .get = [](const iolens_header& h) { return Value(h.ts); }},
+    Column{.name = "unix_ns", .header = "TIMESTAMP", .unit = Unit::nanoseconds, .role = Role::wall, .width = -12,
+           .help = "the same as wall-clock time since 1970; a table shows local HH:MM:SS.mmm",
+           .get = [](const iolens_header& h) { return Value(h.ts); }},
+    Column{.name = "comm", .header = "COMM", .role = Role::name, .width = -14, .cut = 14, .missing = '?',
+           .help = "name of the thread that created the request; empty where its creation was not seen",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_block(h);
+               return block_has(e, IOLENS_BLOCK_NO_CREATOR) ? Value() : Value(text_of(e.comm));
+           }},
+    Column{.name = "pid", .header = "PID", .width = -7, .missing = '0',
+           .help = "process that created the request",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_block(h);
+               return block_has(e, IOLENS_BLOCK_NO_CREATOR) ? Value() : Value(u64{e.tgid});
+           }},
+    Column{.name = "tid", .header = "TID", .width = -7, .missing = '0',
+           .help = "thread that created the request",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_block(h);
+               return block_has(e, IOLENS_BLOCK_NO_CREATOR) ? Value() : Value(u64{e.tid});
+           }},
+    Column{.name = "disk", .header = "DISK", .role = Role::disk, .width = -7, .missing = '?',
+           .help = "the whole disk that did it",
+           .get = [](const iolens_header& h) { return Value(u64{as_block(h).dev}); }},
+    Column{.name = "dev", .header = "MAJ:MIN", .role = Role::device, .width = -7,
+           .help = "the disk's number",
+           .get = [](const iolens_header& h) { return Value(u64{as_block(h).dev}); }},
+    Column{.name = "op", .header = "OP", .width = -12,
+           .help = "read write flush discard secure_erase write_zeroes write_same zone_* passthrough other",
+           .get = [](const iolens_header& h) {
+               return Value(block_op(as_block(h).op).word);
+           }},
+    Column{.name = "rwbs", .header = "T", .width = -4,
+           .help = "F preflush, then R read, W write, F flush, D discard, DE secure erase, WZ write zeroes, WX write same, "
+                   "Z. zone command, N passthrough, then F FUA, A readahead, S sync, M metadata",
+           .get = [](const iolens_header& h) { return block_letters(as_block(h)); }},
+    Column{.name = "sector", .header = "SECTOR", .unit = Unit::sectors, .width = -10,
+           .help = "first 512-byte sector, counted from the start of the whole disk; none for flush and passthrough",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_block(h);
+               return block_has(e, IOLENS_BLOCK_NO_SECTOR) ? Value() : Value(e.sector);
+           }},
+    Column{.name = "bytes", .header = "BYTES", .unit = Unit::bytes, .width = -7,
+           .help = "size; parts that completed one by one are added up",
+           .get = [](const iolens_header& h) { return Value(u64{as_block(h).bytes}); }},
+    Column{.name = "pattern", .header = "P", .role = Role::pattern, .width = -1, .missing = '?',
+           .help = "S: starts where the row before it on this disk ended; R: elsewhere; ?: the disk's first",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_block(h);
+               return block_has(e, IOLENS_BLOCK_NO_SECTOR) ? Value() : Value(e.sector);
+           }},
+    Column{.name = "queue_ns", .header = "QUE(ms)", .unit = Unit::nanoseconds, .role = Role::duration, .width = 7,
+           .help = "time from creation to the (last) issue to the device",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_block(h);
+               return block_has(e, IOLENS_BLOCK_NO_CREATOR) ? Value() : Value(e.queue_ns);
+           }},
+    Column{.name = "device_ns", .header = "LAT(ms)", .unit = Unit::nanoseconds, .role = Role::duration, .width = 7,
+           .help = "time from the last issue to completion; on a disk without requests from submission to completion",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_block(h);
+               return block_has(e, IOLENS_BLOCK_NO_ISSUE) ? Value() : Value(e.device_ns);
+           }},
+    Column{.name = "error", .header = "ERR", .role = Role::error, .width = -9,
+           .help = "why the request failed, by errno's name; empty when it did not",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_block(h);
+               return e.error == 0 ? Value() : Value(u64{e.error});
+           }},
+    Column{.name = "requeues", .header = "REQ", .width = 3,
+           .help = "times that the driver gave the request back",
+           .get = [](const iolens_header& h) { return Value(u64{as_block(h).requeues}); }},
+    Column{.name = "bios", .header = "BIOS", .width = 4,
+           .help = "bios merged into the request; 0 for flush and passthrough, 64 = that many or more",
+           .get = [](const iolens_header& h) { return Value(u64{as_block(h).bios}); }},
+    Column{.name = "cgroup_id", .header = "CGROUP", .width = -7,
+           .help = "cgroup v2 id of the creator (the inode number of the cgroup's directory)",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_block(h);
+               return block_has(e, IOLENS_BLOCK_NO_CREATOR) ? Value() : Value(e.cgroup_id);
+           }},
+    Column{.name = "cpu", .header = "CPU", .width = 3,
+           .help = "processor on which the completion ran",
+           .get = [](const iolens_header& h) { return Value(u64{h.cpu}); }},
+};
+// clang-format on
+
+}  // namespace iolens
+#endif
+
+#endif

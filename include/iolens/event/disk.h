@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A disk's name is a fact that is sent once, before the first request of the disk, and again when the number has
+ * changed hands. Later events carry the number only. */
+#ifndef IOLENS_EVENT_DISK_H
+#define IOLENS_EVENT_DISK_H
+
+#include "iolens/event/header.h"
+
+#ifdef __cplusplus
+namespace iolens {
+#endif
+
+struct iolens_disk_fact {
+	struct iolens_header h;
+	u32 dev; /* the kernel's dev_t: major << 20 | minor */
+	u32 reserved;
+	u8 name[IOLENS_DISK_NAME_LEN]; /* gendisk.disk_name, NUL-terminated */
+};
+
+#ifdef __cplusplus
+}  // namespace iolens
+#endif
+
+#endif

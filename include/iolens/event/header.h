@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What every record starts with, and the kinds there are.
+ *
+ * Records are plain C, read by the BPF compiler and by C++. Fields are only ever appended, so a reader takes
+ * min(size, sizeof) bytes and knows an older or newer record by its size. A new kind goes to the end of the enum.
+ */
+#ifndef IOLENS_EVENT_HEADER_H
+#define IOLENS_EVENT_HEADER_H
+
+#ifdef __cplusplus
+#include <cstdint>
+namespace iolens {
+using u8 = std::uint8_t;
+using u16 = std::uint16_t;
+using u32 = std::uint32_t;
+using u64 = std::uint64_t;
+#endif
+
+enum iolens_kind {
+	IOLENS_KIND_NONE = 0,
+	IOLENS_KIND_LOSS = 1,  /* struct iolens_loss: counts of what was seen and what was not delivered */
+	IOLENS_KIND_DISK = 2,  /* struct iolens_disk_fact: a disk's name, sent before its first request */
+	IOLENS_KIND_BLOCK = 3, /* struct iolens_block_event: one block request, at its end */
+};
+
+#define IOLENS_COMM_LEN 16
+#define IOLENS_DISK_NAME_LEN 32
+
+struct iolens_header {
+	u64 ts;   /* CLOCK_BOOTTIME, ns: when the record was made (an operation's end) */
+	u16 kind; /* enum iolens_kind */
+	u16 size; /* bytes of the whole record, this header included; a multiple of 8 */
+	u32 cpu;  /* the processor that made the record */
+};
+
+#ifdef __cplusplus
+}  // namespace iolens
+#endif
+
+#endif

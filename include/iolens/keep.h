@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the user asked to keep: written once, before load, into the BPF programs' read-only data; the only thing that
+ * flows from user space to the kernel. A zero field means "all". The verifier drops the tests of what is not asked
+ * for, so an unused filter costs nothing.
+ */
+#ifndef IOLENS_KEEP_H
+#define IOLENS_KEEP_H
+
+#include "iolens/event/header.h"
+
+#ifdef __cplusplus
+namespace iolens {
+#endif
+
+#define IOLENS_KEEP_PIDS 16
+
+struct iolens_keep {
+	/* of the task that creates the operation */
+	u32 pids[IOLENS_KEEP_PIDS]; /* process ids (tgid), the first pid_count of them */
+	u32 pid_count;
+	u32 tid;
+	u32 uid;
+	u8 by_tid;
+	u8 by_uid;
+	u8 by_comm;
+	u8 by_cgroup; /* the map `keep_cgroup` holds the cgroup; its descendants count too */
+	u8 comm[IOLENS_COMM_LEN];
+	u32 self; /* process id of iolens, whose own operations are left out; 0: none are */
+	/* of the operation */
+	u32 ops;          /* bit (1 << op) set: wanted */
+	u64 min_ns;       /* shortest device time */
+	u32 dev;          /* whole disk, the kernel's dev_t */
+	u32 part_dev;     /* partition, for operations without a sector; 0: none was asked for */
+	u64 sector_first; /* a partition's first 512-byte sector on its disk … */
+	u64 sector_end;   /* … and the one after its last; 0: no limit */
+	u8 by_dev;
+	u8 reserved[7];
+};
+
+#ifdef __cplusplus
+}  // namespace iolens
+#endif
+
+#endif

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// The words that events and sinks share. No event is named here, and nothing here prints.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+
+#include "iolens/event/header.h"
+
+namespace iolens {
+
+/// What a number counts. The csv and json key carries it (device_ns); a table shows times as seconds or ms.
+enum class Unit : u8 { none, nanoseconds, bytes, sectors };
+
+/// What a column means, as far as printing and enriching it go.
+enum class Role : u8 {
+    plain,     ///< a number or a word of our own
+    time,      ///< CLOCK_BOOTTIME ns of the event
+    wall,      ///< nanoseconds since 1970, made from `time` by enrich
+    duration,  ///< nanoseconds
+    name,      ///< bytes from outside: a comm, a path. Never printed raw
+    disk,      ///< in: dev_t (major << 20 | minor); after enrich: the disk's name
+    device,    ///< in: dev_t; printed as major:minor
+    error,     ///< errno, 0 = none; printed by name
+    pattern,   ///< filled by reduce: S sequential, R random, ? first of its disk
+};
+
+/// One cell. `null` is "not known", which is not zero: an empty csv field, json null, `?` or `-` in a table.
+class Value {
+public:
+    enum class Kind : u8 { null, number, text };
+
+    constexpr Value() = default;
+    constexpr explicit Value(u64 n) : kind_(Kind::number), number_(n) {}
+
+    /// Text that outlives the row (a table of our own, a cache, the record itself).
+    constexpr explicit Value(std::string_view s)
+        : kind_(Kind::text), length_(static_cast<u32>(s.size())), text_(s.data()) {}
+
+    /// A short text made on the fly, held in the cell itself; cut at 12 bytes.
+    static constexpr Value small(std::string_view s) {
+        Value v;
+        v.kind_ = Kind::text;
+        v.length_ = static_cast<u32>(s.size() < sizeof v.small_ ? s.size() : sizeof v.small_);
+        for (u32 i = 0; i < v.length_; ++i) v.small_[i] = s[i];
+        return v;
+    }
+
+    [[nodiscard]] constexpr Kind kind() const { return kind_; }
+    [[nodiscard]] constexpr bool is_null() const { return kind_ == Kind::null; }
+    [[nodiscard]] constexpr u64 number() const { return number_; }
+    [[nodiscard]] constexpr std::string_view text() const {
+        return {text_ != nullptr ? text_ : static_cast<const char*>(small_), length_};
+    }
+
+private:
+    Kind kind_ = Kind::null;
+    char small_[12] = {};
+    u32 length_ = 0;
+    u64 number_ = 0;
+    const char* text_ = nullptr;
+};
+
+/// One column of one kind of event: the only place that says its name, unit, width and meaning.
+struct Column {
+    std::string_view name;    ///< csv and json key, and the word for --columns; ends in the unit
+    std::string_view header;  ///< a table's heading
+    Unit unit = Unit::none;
+    Role role = Role::plain;
+    int width = 0;       ///< of a table's cell: negative = left-aligned
+    int cut = 0;         ///< longest text that a table shows; 0 = all of it
+    char missing = '-';  ///< what a table shows for null
+    std::string_view help;
+    /// Takes the value from a record of the column's own event. The record is at least sizeof(event) long.
+    Value (*get)(const iolens_header&) = nullptr;
+};
+
+/// One operation as a sink sees it: a value for each selected column, in their order.
+using Columns = std::span<const Column* const>;
+using Row = std::span<const Value>;
+
+/// A NUL-terminated or full array of bytes, as text.
+template <std::size_t N>
+std::string_view text_of(const u8 (&bytes)[N]) {
+    const auto* p = reinterpret_cast<const char*>(static_cast<const u8*>(bytes));
+    return {p, ::strnlen(p, N)};
+}
+
+}  // namespace iolens

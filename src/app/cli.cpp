@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+// The only file that knows CLI11.
+#include "app/cli.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cmath>
+#include <cstdio>
+#include <map>
+
+#include "app/commands.h"
+#include "app/run.h"
+#include "base/failure.h"
+#include "lens.h"
+
+namespace iolens {
+namespace {
+
+const std::map<std::string, Format> formats{{"table", Format::table}, {"csv", Format::csv}, {"json", Format::json}};
+
+/// A name for CLI11's messages: the first long spelling.
+class CliFlags final : public Flags {
+public:
+    explicit CliFlags(CLI::App& app, std::string group) : app_(app), group_(std::move(group)) {}
+
+    void toggle(const char* names, bool& target, const char* help) override {
+        app_.add_flag(names, target, help)->group(group_);
+    }
+    void text(const char* names, std::string& target, const char* word, const char* help) override {
+        one(app_.add_option(names, target, help), word)->check([](const std::string& given) {
+            return given.empty() ? std::string("it is empty") : std::string();
+        });
+    }
+    void list(const char* names, std::vector<std::string>& target, const char* word, const char* help) override {
+        // one word of the command line holds the whole list: a vector option would eat the words after it
+        app_.add_option(names, target, help)
+            ->group(group_)
+            ->type_name(word)
+            ->delimiter(',')
+            ->expected(1)
+            ->allow_extra_args(false);
+    }
+    void numbers(const char* names, std::vector<u64>& target, u64 least, u64 most, const char* word,
+                 const char* help) override {
+        app_.add_option_function<std::string>(
+                names,
+                [&target, least, most](const std::string& given) {
+                    std::string piece;
+                    std::istringstream pieces(given);
+                    while (std::getline(pieces, piece, ',')) target.push_back(whole(piece, least, most));
+                    if (target.empty() || given.back() == ',') throw CLI::ValidationError("", "it is empty");
+                },
+                help)
+            ->group(group_)
+            ->type_name(word)
+            ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+    }
+    void number(const char* names, std::optional<u64>& target, u64 least, u64 most, const char* word,
+                const char* help) override {
+        one(app_.add_option_function<std::string>(
+                names, [&target, least, most](const std::string& given) { target = whole(given, least, most); }, help),
+            word);
+    }
+    void real(const char* names, std::optional<double>& target, double least, double most, const char* word,
+              const char* help) override {
+        one(app_.add_option_function<std::string>(
+                names, [&target, least, most](const std::string& given) { target = fraction(given, least, most); }, help),
+            word);
+    }
+
+    static u64 whole(const std::string& given, u64 least, u64 most) {
+        char* end = nullptr;
+        errno = 0;
+        const u64 n = std::strtoull(given.c_str(), &end, 10);
+        const bool digits = !given.empty() && given.find_first_not_of("0123456789") == std::string::npos;
+        if (!digits || errno == ERANGE || n < least || n > most) {
+            throw CLI::ValidationError("", fmt::format("'{}' is no whole number from {} to {}", visible(given), least, most));
+        }
+        return n;
+    }
+    static double fraction(const std::string& given, double least, double most) {
+        char* end = nullptr;
+        const double x = std::strtod(given.c_str(), &end);
+        const bool all = !given.empty() && given.find_first_not_of("0123456789.") == std::string::npos &&
+                         end == given.c_str() + given.size();
+        if (!all || !std::isfinite(x) || x < least || x > most) {
+            throw CLI::ValidationError("", fmt::format("'{}' is no number from {} to {}", visible(given), least, most));
+        }
+        return x;
+    }
+
+private:
+    CLI::Option* one(CLI::Option* option, const char* word) {
+        return option->group(group_)->type_name(word)->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+    }
+
+    CLI::App& app_;
+    std::string group_;
+};
+
+/// CLI11 2.1 begins some messages with a colon and a name of its own kind; ours are sentences.
+std::string sentence(const CLI::ParseError& error) {
+    std::string text = error.what();
+    while (!text.empty() && (text.front() == ':' || text.front() == ' ')) text.erase(0, 1);
+    if (const auto end = text.find('\n'); end != std::string::npos) text.resize(end);
+    return visible(text);
+}
+
+/// Aligns "command  what it does" lines.
+std::string footer(std::string_view examples) {
+    std::string text = "\nexamples:\n";
+    std::istringstream lines{std::string(examples)};
+    for (std::string line; std::getline(lines, line);) text += "  " + line + "\n";
+    return text;
+}
+
+struct Command {
+    ViewOptions view;
+    LiveOptions live;
+    std::string seconds;
+    CLI::App* app = nullptr;
+};
+
+void add_format(CLI::App& app, Format& format) {
+    app.add_option("--format", format, "table (default), csv or json (one object a line)")
+        ->type_name("FORMAT")
+        ->multi_option_policy(CLI::MultiOptionPolicy::Throw)
+        ->transform(CLI::Transformer(formats))
+        ->check(CLI::IsMember({"0", "1", "2"}))
+        ->option_text("FORMAT");
+}
+
+std::string version_text() { return std::string("iolens ") + IOLENS_VERSION; }
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+    auto lenses = make_lenses();
+    CLI::App app{"iolens: a Linux machine's I/O, seen live"};
+    app.name("iolens");
+    app.set_version_flag("-V,--version", version_text());
+    app.require_subcommand(1);
+    app.get_formatter()->column_width(34);
+    app.footer(footer("sudo iolens block -Q 10     ten seconds of block requests, with their time in the queue\n"
+                      "sudo iolens doctor          what works on this kernel, and why not\n"
+                      "iolens replay day.iol       show a recording again\n"
+                      "iolens schema               every column with unit and meaning\n"
+                      "iolens block --help         the options of a lens"));
+
+    std::vector<std::unique_ptr<Command>> commands;
+    for (const auto& lens : lenses) {
+        auto c = std::make_unique<Command>();
+        c->app = app.add_subcommand(std::string(lens->name()), std::string(lens->about()));
+        c->app->footer(footer(lens->examples()));
+        c->app->add_option("SECONDS", c->seconds, "end after so long")->type_name("");
+        c->app->positionals_at_end();
+        CliFlags view(*c->app, "What to show");
+        lens->view_flags(view);
+        add_view_flags(view, c->view);
+        add_format(*c->app, c->view.format);
+        CliFlags live(*c->app, "Tracing");
+        lens->live_flags(live);
+        add_live_flags(live, c->live);
+        commands.push_back(std::move(c));
+    }
+
+    Command replay;
+    std::string recording;
+    replay.app = app.add_subcommand("replay", "show a recording again; needs no privilege");
+    replay.app->footer(footer("iolens replay day.iol                      all of it\n"
+                              "iolens replay -Q -m 10 day.iol             what took the device 10 ms or more\n"
+                              "iolens replay --format csv day.iol         for a spreadsheet or a database\n"
+                              "iolens replay --summary -o /dev/null day.iol"));
+    replay.app->add_option("FILE", recording, "what --record wrote")->required()->type_name("");
+    replay.app->positionals_at_end();
+    CliFlags replay_flags(*replay.app, "What to show");
+    for (const auto& lens : lenses) lens->view_flags(replay_flags);
+    add_view_flags(replay_flags, replay.view);
+    add_format(*replay.app, replay.view.format);
+
+    Format doctor_format = Format::table;
+    CLI::App* doctor = app.add_subcommand("doctor", "what works on this kernel, and why not");
+    add_format(*doctor, doctor_format);
+    doctor->footer(footer("sudo iolens doctor\nsudo iolens doctor --format json"));
+
+    Format schema_format = Format::table;
+    CLI::App* schema = app.add_subcommand("schema", "every column with unit and meaning");
+    add_format(*schema, schema_format);
+    schema->footer(footer("iolens schema\niolens schema --format csv"));
+
+    try {
+        app.parse(argc, argv);
+        for (auto& c : commands) {
+            if (c->seconds.empty()) continue;
+            if (c->live.duration_s) throw CLI::ValidationError("", "SECONDS is given twice");
+            c->live.duration_s = CliFlags::fraction(c->seconds, 0.001, 1e9);
+        }
+    } catch (const CLI::ParseError& error) {
+        if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+        std::string which = "iolens";
+        for (const CLI::App* sub : app.get_subcommands()) which += " " + sub->get_name();
+        throw Failure(Exit::usage, sentence(error), "'" + which + " --help' shows the options, with examples");
+    }
+
+    for (std::size_t i = 0; i < commands.size(); ++i) {
+        if (!commands[i]->app->parsed()) continue;
+        capture_libbpf_log(false);
+        run_live(*lenses[i], commands[i]->view, commands[i]->live);
+        return static_cast<int>(Exit::ok);
+    }
+    if (replay.app->parsed()) {
+        run_replay(lenses, replay.view, recording);
+        return static_cast<int>(Exit::ok);
+    }
+    if (doctor->parsed()) {
+        capture_libbpf_log(false);
+        return run_doctor(lenses, doctor_format);
+    }
+    return run_schema(lenses, schema_format);
+}
+
+}  // namespace iolens

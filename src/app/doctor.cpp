@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "app/commands.h"
+#include "base/failure.h"
+
+namespace iolens {
+namespace {
+
+struct Finding {
+    std::string type;  // "check" or "probe"
+    std::string lens;
+    std::string name;
+    bool works = false;
+    std::string why;
+    std::optional<u64> verified_insns;
+};
+
+std::string first_line(const char* path) {
+    std::string line;
+    std::ifstream file(path);
+    std::getline(file, line);
+    return line;
+}
+
+std::vector<Finding> checks() {
+    std::vector<Finding> all;
+    utsname kernel{};
+    ::uname(&kernel);
+    const auto check = [&](std::string name, bool works, std::string why) {
+        all.push_back({"check", "", std::move(name), works, std::move(why), {}});
+    };
+    check("kernel", true, fmt::format("{} {}", static_cast<const char*>(kernel.release),
+                                      static_cast<const char*>(kernel.machine)));
+    const bool may = may_trace();
+    check("privilege", may, may ? "CAP_SYS_ADMIN, or CAP_BPF and CAP_PERFMON" : "run it with sudo");
+    const bool btf = ::access("/sys/kernel/btf/vmlinux", R_OK) == 0;
+    check("BTF", btf, btf ? "/sys/kernel/btf/vmlinux" : "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y");
+    const std::string lockdown = first_line("/sys/kernel/security/lockdown");
+    const bool locked = lockdown.find("[confidentiality]") != std::string::npos;
+    check("lockdown", !locked,
+          lockdown.empty() ? "not in this kernel, or securityfs is not mounted"
+          : locked         ? "confidentiality mode forbids reading kernel memory"
+                           : lockdown);
+    const std::string jit = first_line("/proc/sys/net/core/bpf_jit_enable");
+    check("JIT", jit != "0", jit == "0" ? "BPF programs are interpreted: sysctl net.core.bpf_jit_enable=1" : "on");
+    check("ring", true, "8 MiB, --ring-size changes it");
+    return all;
+}
+
+}  // namespace
+
+int run_doctor(const std::vector<std::unique_ptr<Lens>>& lenses, Format format) {
+    std::vector<Finding> all = checks();
+    bool works = true;
+    for (const Finding& f : all) works = works && (f.works || f.name == "JIT");
+    for (const auto& lens : lenses) {
+        if (!works) break;  // every probe would only say the same
+        for (const ProbeStatus& p : lens->examine()) {
+            works = works && p.works;
+            all.push_back({"probe", std::string(lens->name()), p.name, p.works, p.works ? "tp_btf" : p.why,
+                           p.verified_insns});
+        }
+    }
+
+    static const std::vector<Column> columns{
+        {.name = "works", .header = "WORKS", .width = -5, .help = "yes or no"},
+        {.name = "lens", .header = "LENS", .width = -6, .help = "which lens wants it"},
+        {.name = "name", .header = "WHAT", .width = -20, .help = "check or tracepoint"},
+        {.name = "verified_insns", .header = "INSNS", .width = 6, .help = "instructions that the verifier walked"},
+        {.name = "detail", .header = "HOW, OR WHY NOT", .role = Role::name, .width = -20, .help = "in words"},
+    };
+    std::vector<const Column*> chosen;
+    for (const Column& c : columns) chosen.push_back(&c);
+    Output out = Output::stream(STDOUT_FILENO, "standard output");
+    const auto sink = make_sink(format, out, {});
+    for (const char* type : {"check", "probe"}) {
+        if (std::string_view(type) == "check" || format == Format::json) sink->begin(type, chosen, nullptr);
+        for (const Finding& f : all) {
+            if (f.type != type) continue;
+            const std::array row{Value(std::string_view(f.works ? "yes" : "no")),
+                                 f.lens.empty() ? Value() : Value(std::string_view(f.lens)),
+                                 Value(std::string_view(f.name)),
+                                 f.verified_insns ? Value(*f.verified_insns) : Value(),
+                                 Value(std::string_view(f.why))};
+            sink->row(row);
+        }
+    }
+    out.flush();
+    return static_cast<int>(works ? Exit::ok : Exit::unavailable);
+}
+
+}  // namespace iolens

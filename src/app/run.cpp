@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one loop: source → lens → sink.
+#include "app/run.h"
+
+#include <poll.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+#include "app/signals.h"
+#include "base/clock.h"
+#include "base/failure.h"
+#include "decode/decode.h"
+#include "sink/recorder.h"
+#include "source/recording.h"
+
+namespace iolens {
+namespace {
+
+// How long to leave the ring alone. Busy: short enough that 8 MiB can't fill; idle: doubled up to what a person takes
+// for "at once". When much waits, the kernel side wakes us earlier.
+constexpr int nap_busy_ms = 5;
+constexpr int nap_idle_ms = 80;
+// The wall clock may be set while we run.
+constexpr u64 refresh_wall_ns = 1'000'000'000;
+
+bool colour_wanted(const Output& out) {
+    const char* no_colour = std::getenv("NO_COLOR");  // NOLINT(concurrency-mt-unsafe): one thread
+    return out.is_terminal() && (no_colour == nullptr || *no_colour == '\0');
+}
+
+void say(std::string_view line) {
+    Output err = Output::stream(STDERR_FILENO, "standard error");
+    append(err.buffer(), "iolens: ");
+    append(err.buffer(), line);
+    err.buffer().push_back('\n');
+    err.row_done();
+    err.flush();
+}
+
+/// Takes records from a source to a sink, and to a recording.
+class Pipeline final : public Receiver {
+public:
+    Pipeline(Lens& lens, const ViewOptions& view)
+        : lens_(lens),
+          columns_(lens.prepare(view)),
+          limit_(view.count.value_or(~u64{0})),
+          out_(view.output.empty() ? Output::stream(STDOUT_FILENO, "standard output") : Output::file(view.output)),
+          json_(view.format == Format::json) {
+        // An error that no column shows ends its row in the table.
+        if (view.format == Format::table) {
+            const auto all = lens.columns();
+            const auto error = std::ranges::find(all, Role::error, &Column::role);
+            const bool shown = std::ranges::any_of(columns_, [](const Column* c) { return c->role == Role::error; });
+            if (error != all.end() && !shown) trailing_error_ = &*error;
+        }
+        SinkOptions options{.header = !view.no_header, .colour = colour_wanted(out_)};
+        sink_ = make_sink(view.format, out_, options);
+    }
+
+    void begin() {
+        sink_->begin(lens_.name(), columns_, trailing_error_);
+        out_.flush();
+    }
+    void set_wall_offset(u64 ns) { wall_offset_ns_ = ns; }
+    void set_recorder(Recorder* recorder) { recorder_ = recorder; }
+
+    bool record(std::span<const std::byte> bytes) override {
+        if (rows_ >= limit_) return false;
+        const iolens_header* head = decode_header(bytes);
+        if (head == nullptr) {
+            ++unreadable_;
+            return true;
+        }
+        if (recorder_ != nullptr) recorder_->record(bytes.first(head->size));
+        if (!lens_.take(*head, wall_offset_ns_, row_)) return true;
+        if (trailing_error_ != nullptr) row_.push_back(trailing_error_->get(*head));
+        sink_->row(row_);
+        return ++rows_ < limit_;
+    }
+
+    [[nodiscard]] bool full() const { return rows_ >= limit_; }
+    [[nodiscard]] u64 unreadable() const { return unreadable_; }
+    void flush() { out_.flush(); }
+
+    void finish(const Loss& loss, bool summary) {
+        const Summary s = summary ? lens_.summary() : Summary{};
+        std::vector<const Column*> columns;
+        for (const Column& c : s.columns) columns.push_back(&c);
+        if (summary && json_) {
+            sink_->begin("summary", columns, nullptr);
+            for (const auto& row : s.rows) sink_->row(row);
+        }
+        if (loss.any()) sink_->loss(loss);
+        out_.flush();
+        Output err = Output::stream(STDERR_FILENO, "standard error");
+        if (summary && !json_) {
+            const auto table = make_sink(Format::table, err, {.header = true, .colour = false});
+            append(err.buffer(), "\n");
+            table->begin("summary", columns, nullptr);
+            for (const auto& row : s.rows) table->row(row);
+        }
+        if (loss.any()) {
+            append(err.buffer(), "iolens: ");
+            append_loss_line(err.buffer(), loss);
+            err.buffer().push_back('\n');
+            err.row_done();
+        }
+        err.flush();
+    }
+
+private:
+    Lens& lens_;
+    std::vector<const Column*> columns_;
+    u64 limit_;
+    Output out_;
+    bool json_;
+    const Column* trailing_error_ = nullptr;
+    std::unique_ptr<Sink> sink_;
+    Recorder* recorder_ = nullptr;
+    std::vector<Value> row_;
+    u64 wall_offset_ns_ = 0;
+    u64 rows_ = 0;
+    u64 unreadable_ = 0;
+};
+
+bool summary_wanted(const ViewOptions& view) {
+    return view.summary || (!view.no_summary && ::isatty(STDERR_FILENO) == 1);
+}
+
+Loss explained(const Lens& lens, const iolens_loss& ledger, u64 unreadable) {
+    Loss loss = lens.explain(ledger);
+    if (unreadable != 0) loss.causes.push_back({"unreadable", "records that could not be read", unreadable});
+    return loss;
+}
+
+/// Sleeps until there may be something to do.
+void nap(int descriptor, int ms) {
+    std::array<pollfd, 2> fds{pollfd{end_descriptor(), POLLIN, 0}, pollfd{descriptor, POLLIN, 0}};
+    ::poll(fds.data(), fds.size(), ms);
+}
+
+}  // namespace
+
+void run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
+    view.summary = summary_wanted(view);
+    catch_signals();
+    const u64 started = clock_ns(CLOCK_BOOTTIME);
+    Pipeline pipeline(lens, view);
+    const std::unique_ptr<Source> source = lens.open(view, live);
+
+    utsname kernel{};
+    ::uname(&kernel);
+    std::unique_ptr<Recorder> recorder;
+    if (!live.record.empty()) {
+        recorder = std::make_unique<Recorder>(live.record, lens.name(), static_cast<const char*>(kernel.release),
+                                              source->wall_offset_ns());
+        pipeline.set_recorder(recorder.get());
+    }
+    const u64 attached = clock_ns(CLOCK_BOOTTIME);
+    if (view.verbose) say(fmt::format("attached in {:.1f} ms", static_cast<double>(attached - started) / 1e6));
+    const u64 deadline = live.duration_s ? attached + static_cast<u64>(*live.duration_s * 1e9) : ~u64{0};
+
+    try {
+        pipeline.begin();
+        int idle_ms = nap_busy_ms;
+        u64 wall_at = 0;
+        for (u64 now = attached; !end_asked() && !pipeline.full() && now < deadline; now = clock_ns(CLOCK_BOOTTIME)) {
+            if (now - wall_at >= refresh_wall_ns) {
+                pipeline.set_wall_offset(source->wall_offset_ns());
+                wall_at = now;
+            }
+            const bool busy = source->read(pipeline) != 0;
+            pipeline.flush();
+            idle_ms = busy ? nap_busy_ms : std::min(idle_ms * 2, nap_idle_ms);
+            if (pipeline.full()) break;
+            const u64 left_ms = (deadline - now) / 1'000'000 + 1;
+            nap(source->descriptor(), static_cast<int>(std::min<u64>(static_cast<u64>(idle_ms), left_ms)));
+        }
+        source->stop();
+        while (!pipeline.full() && source->read(pipeline) != 0) {
+        }
+        const iolens_loss ledger = source->ledger();
+        if (recorder) {
+            iolens_loss last = ledger;
+            last.h.ts = clock_ns(CLOCK_BOOTTIME);
+            recorder->record(std::as_bytes(std::span(&last, 1)));
+            recorder->finish();
+        }
+        pipeline.finish(explained(lens, ledger, pipeline.unreadable()), view.summary);
+    } catch (const ReaderGone&) {
+        // `| head` has what it wanted; a recording is kept whole all the same
+        source->stop();
+        if (recorder) recorder->finish();
+    }
+    if (view.verbose) {
+        for (const std::string& remark : lens.remarks()) say(remark);
+    }
+}
+
+void run_replay(std::vector<std::unique_ptr<Lens>>& lenses, ViewOptions view, const std::string& path) {
+    view.summary = summary_wanted(view);
+    catch_signals();
+    RecordingSource source(path);
+    const std::string name = source.lens();
+    const auto lens = std::ranges::find_if(lenses, [&](const auto& l) { return l->name() == name; });
+    if (lens == lenses.end()) {
+        throw Failure(Exit::failed, fmt::format("'{}' was recorded by a lens '{}' that this iolens doesn't have",
+                                                visible(path), visible(name)),
+                      "replay it with the iolens that recorded it");
+    }
+    if (view.verbose) say(fmt::format("recorded on kernel {}", visible(source.kernel())));
+    Pipeline pipeline(**lens, view);
+    pipeline.set_wall_offset(source.wall_offset_ns());
+    try {
+        pipeline.begin();
+        try {
+            while (!source.ended() && !pipeline.full() && !end_asked()) {
+                source.read(pipeline);
+            }
+        } catch (const Failure&) {
+            pipeline.finish(explained(**lens, source.ledger(), pipeline.unreadable()), view.summary);
+            throw;
+        }
+        pipeline.finish(explained(**lens, source.ledger(), pipeline.unreadable()), view.summary);
+    } catch (const ReaderGone&) {
+        return;
+    }
+}
+
+}  // namespace iolens

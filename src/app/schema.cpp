@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include "app/commands.h"
+#include "base/failure.h"
+
+namespace iolens {
+namespace {
+
+std::string_view unit_name(Unit unit) {
+    switch (unit) {
+        case Unit::nanoseconds: return "ns";
+        case Unit::bytes: return "bytes";
+        case Unit::sectors: return "512 B";
+        case Unit::none: break;
+    }
+    return {};
+}
+
+std::string_view kind_name(Role role) {
+    switch (role) {
+        case Role::name: return "bytes";
+        case Role::disk: return "name";
+        case Role::device: return "major:minor";
+        case Role::error: return "errno name";
+        case Role::pattern: return "letter";
+        case Role::time: return "time";
+        case Role::wall: return "time";
+        case Role::duration: return "duration";
+        case Role::plain: break;
+    }
+    return "plain";
+}
+
+}  // namespace
+
+int run_schema(const std::vector<std::unique_ptr<Lens>>& lenses, Format format) {
+    static const std::vector<Column> columns{
+        {.name = "event", .header = "EVENT", .width = -8, .help = "the lens, and the type of its json objects"},
+        {.name = "field", .header = "FIELD", .width = -10, .help = "csv and json key, word for --columns"},
+        {.name = "heading", .header = "HEADING", .width = -9, .help = "in a table"},
+        {.name = "kind", .header = "KIND", .width = -11, .help = "what the value is"},
+        {.name = "unit", .header = "UNIT", .width = -5, .help = "what it counts"},
+        {.name = "meaning", .header = "MEANING", .width = -10, .help = "in words"},
+    };
+    std::vector<const Column*> chosen;
+    for (const Column& c : columns) chosen.push_back(&c);
+    Output out = Output::stream(STDOUT_FILENO, "standard output");
+    const auto sink = make_sink(format, out, {});
+    sink->begin("field", chosen, nullptr);
+    for (const auto& lens : lenses) {
+        const auto list = [&](std::string_view event, std::span<const Column> all) {
+            for (const Column& c : all) {
+                const std::string_view unit = unit_name(c.unit);
+                const std::array row{Value(event), Value(c.name), Value(c.header), Value(kind_name(c.role)),
+                                     unit.empty() ? Value() : Value(unit), Value(c.help)};
+                sink->row(row);
+            }
+        };
+        list(lens->name(), lens->columns());
+        list("summary", lens->summary().columns);
+    }
+    out.flush();
+    return static_cast<int>(Exit::ok);
+}
+
+}  // namespace iolens

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bytes from outside, made harmless: comm, disk and file names are bytes that anyone can choose.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace iolens {
+
+using Buffer = fmt::memory_buffer;
+
+inline void append(Buffer& out, std::string_view text) { out.append(text.data(), text.data() + text.size()); }
+
+/// Appends `bytes` so that they can't act on a terminal or mislead its reader: control characters, invalid UTF-8 and
+/// the characters that turn the writing direction become \n, \t, \\ or \xNN. At most `max` characters are shown
+/// (0 = all); an escape is never cut in two. Returns the number of characters appended.
+std::size_t append_visible(Buffer& out, std::string_view bytes, std::size_t max = 0);
+
+/// Appends a JSON string with its quotes. What is not UTF-8 becomes \udcNN for each byte NN (as Python's
+/// surrogateescape reads it back).
+void append_json(Buffer& out, std::string_view bytes);
+
+/// Appends a CSV field as RFC 4180 has it: quoted when it must be.
+void append_csv(Buffer& out, std::string_view bytes);
+
+/// A name of a file or device for an error message.
+std::string visible(std::string_view bytes);
+
+/// EIO for 5; the number itself where there is no name.
+std::string_view errno_name(int error);
+
+}  // namespace iolens

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe/block.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/failure.h"
+#include "base/text.h"
+#include "iolens/event/block.h"
+// made by bpftool from bpf/block.bpf.c; it is C, and looks for the types of read-only data in the global namespace
+using iolens::iolens_keep;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wpedantic"
+#include "block.skel.h"
+#pragma GCC diagnostic pop
+
+namespace iolens {
+namespace {
+
+/// Ends first: what begins after its start is attached has its end seen, too.
+std::vector<bpf_program*> in_attach_order(const block_bpf& object) {
+    return {object.progs.iolens_rq_complete, object.progs.iolens_bio_complete, object.progs.iolens_rq_requeue,
+            object.progs.iolens_rq_issue,    object.progs.iolens_bio_split,    object.progs.iolens_bio_queue};
+}
+
+block_bpf* open_object() {
+    block_bpf* object = block_bpf__open();
+    if (object == nullptr) {
+        throw Failure(Exit::failed, "can't open the BPF object: " + error_text(errno), last_libbpf_warning());
+    }
+    return object;
+}
+
+}  // namespace
+
+void BlockProbe::Close::operator()(block_bpf* object) const { block_bpf__destroy(object); }
+
+BlockProbe::BlockProbe(const Options& options) : object_(open_object()) {
+    bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
+    bpf_map__set_max_entries(object_->maps.bios, options.max_inflight);
+    bpf_map__set_max_entries(object_->maps.requests, options.max_inflight);
+    object_->rodata->keep = options.keep;
+    object_->rodata->ring_wake_bytes = std::max<u64>(options.ring_bytes / 8, 4096);
+    if (const int error = block_bpf__load(object_.get()); error != 0) {
+        throw Failure(Exit::unavailable, "the kernel did not load the block probes: " + probe_error_text(-error),
+                      "'iolens doctor' tells what works on this kernel; libbpf says: " + last_libbpf_warning());
+    }
+    if (options.keep.by_cgroup != 0) {
+        const u32 zero = 0;
+        const u32 fd = static_cast<u32>(options.cgroup_fd);
+        if (::bpf_map_update_elem(bpf_map__fd(object_->maps.keep_cgroup), &zero, &fd, BPF_ANY) != 0) {
+            throw Failure(Exit::usage, "the kernel does not take this cgroup: " + error_text(errno),
+                          "name a directory of the cgroup v2 hierarchy");
+        }
+    }
+    for (bpf_program* program : in_attach_order(*object_)) links_.push_back(attach(program));
+}
+
+BlockProbe::~BlockProbe() = default;
+
+int BlockProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
+
+iolens_loss BlockProbe::ledger() const { return read_ledger(object_->maps.counters, object_->obj); }
+
+BlockProbe::InFlight BlockProbe::in_flight() const {
+    return {count_entries(object_->maps.bios), count_entries(object_->maps.requests)};
+}
+
+std::vector<ProbeStatus> BlockProbe::examine() {
+    std::vector<ProbeStatus> all;
+    const std::size_t programs = in_attach_order(*std::unique_ptr<block_bpf, Close>(open_object())).size();
+    for (std::size_t i = 0; i < programs; ++i) {
+        // each alone, so that one that is refused doesn't hide the others
+        const std::unique_ptr<block_bpf, Close> object(open_object());
+        bpf_map__set_max_entries(object->maps.ring, 64 << 10);
+        bpf_map__set_max_entries(object->maps.bios, 64);
+        bpf_map__set_max_entries(object->maps.requests, 64);
+        const auto order = in_attach_order(*object);
+        for (bpf_program* other : order) bpf_program__set_autoload(other, other == order[i]);
+        const int error = block_bpf__load(object.get());
+        ProbeStatus status = program_status(order[i]);
+        if (error != 0) {
+            status.why = probe_error_text(-error);
+        } else if (const Link link(bpf_program__attach(order[i])); !link) {
+            status.why = probe_error_text(errno);
+        } else {
+            status.works = true;
+        }
+        all.push_back(std::move(status));
+    }
+    return all;
+}
+
+}  // namespace iolens

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "iolens/keep.h"
+#include "probe/bpf.h"
+
+struct block_bpf;
+
+namespace iolens {
+
+/// The programs of bpf/block.bpf.c in the kernel, from construction to destruction.
+class BlockProbe {
+public:
+    struct Options {
+        iolens_keep keep{};
+        int cgroup_fd = -1;  ///< of keep.by_cgroup
+        u64 ring_bytes = 8 << 20;
+        u32 max_inflight = 32768;  ///< entries of each state map
+    };
+    struct InFlight {
+        std::size_t bios = 0;
+        std::size_t requests = 0;
+    };
+
+    /// Loads and attaches. Throws Failure (unavailable) where the kernel refuses.
+    explicit BlockProbe(const Options& options);
+    ~BlockProbe();
+    BlockProbe(const BlockProbe&) = delete;
+    BlockProbe& operator=(const BlockProbe&) = delete;
+
+    void detach() { links_.clear(); }
+    [[nodiscard]] int ring_fd() const;
+    [[nodiscard]] iolens_loss ledger() const;
+    /// Entries of the state maps: what has begun and not ended.
+    [[nodiscard]] InFlight in_flight() const;
+
+    /// Loads and attaches each program by itself and says how it went; leaves nothing attached.
+    static std::vector<ProbeStatus> examine();
+
+private:
+    struct Close {
+        void operator()(block_bpf* object) const;
+    };
+    std::unique_ptr<block_bpf, Close> object_;
+    std::vector<Link> links_;
+};
+
+}  // namespace iolens

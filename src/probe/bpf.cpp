@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe/bpf.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+
+#include "base/failure.h"
+#include "base/text.h"
+
+namespace iolens {
+namespace {
+
+bool print_log = false;
+std::string last_warning;
+
+int on_libbpf_message(libbpf_print_level level, const char* format, va_list args) {
+    std::array<char, 512> line{};
+    const int length = std::vsnprintf(line.data(), line.size(), format, args);
+    if (level == LIBBPF_WARN && length > 0) {
+        std::string text(line.data());
+        while (!text.empty() && text.back() == '\n') text.pop_back();
+        last_warning = text.substr(0, text.find('\n'));
+    }
+    if (print_log && level != LIBBPF_DEBUG) std::fputs(line.data(), stderr);
+    return length;
+}
+
+bpf_prog_info info_of(const bpf_program* program) {
+    bpf_prog_info info{};
+    u32 size = sizeof info;
+    if (::bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) != 0) return {};
+    return info;
+}
+
+}  // namespace
+
+void capture_libbpf_log(bool print) {
+    print_log = print;
+    libbpf_set_print(on_libbpf_message);
+}
+
+std::string last_libbpf_warning() { return visible(last_warning); }
+
+bool may_trace() {
+    __user_cap_header_struct head{_LINUX_CAPABILITY_VERSION_3, 0};
+    std::array<__user_cap_data_struct, 2> data{};
+    if (::syscall(SYS_capget, &head, data.data()) != 0) return ::geteuid() == 0;
+    const u64 effective = data[0].effective | u64{data[1].effective} << 32;
+    const auto has = [&](unsigned cap) { return (effective >> cap & 1) != 0; };
+    return has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON));
+}
+
+void require_tracing() {
+    if (!may_trace()) {
+        throw Failure(Exit::unavailable, "tracing needs root, or the capabilities CAP_BPF and CAP_PERFMON",
+                      "run it with sudo; 'iolens replay FILE' needs no privilege");
+    }
+    if (::access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
+        throw Failure(Exit::unavailable, "this kernel has no readable BTF (/sys/kernel/btf/vmlinux)",
+                      "mount sysfs, or boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, as the distributions' are");
+    }
+}
+
+std::string probe_error_text(int error) {
+    switch (error) {
+        case EPERM: return "the kernel refused it: a privilege is missing, or lockdown or a security module forbids it";
+        case ESRCH:
+        case ENOENT: return "this kernel has no such tracepoint";
+        case EACCES:
+        case EINVAL: return "the kernel's verifier refused it";
+        case E2BIG: return "too large for the kernel's verifier";
+        case ENOMEM: return "no memory for it";
+        case EOPNOTSUPP: return "this kernel can't attach programs of this kind";
+        default: return error_text(error);
+    }
+}
+
+void LinkDeleter::operator()(bpf_link* link) const { bpf_link__destroy(link); }
+
+Link attach(bpf_program* program) {
+    Link link(bpf_program__attach(program));
+    if (!link) {
+        const int error = errno;
+        throw Failure(Exit::unavailable,
+                      fmt::format("can't attach {}: {}", bpf_program__section_name(program), probe_error_text(error)),
+                      "'iolens doctor' tells what works on this kernel");
+    }
+    return link;
+}
+
+ProbeStatus program_status(const bpf_program* program) {
+    ProbeStatus status;
+    status.program = bpf_program__name(program);
+    status.name = bpf_program__section_name(program);
+    status.name = status.name.substr(status.name.find('/') + 1);
+    const bpf_prog_info info = info_of(program);
+    if (info.verified_insns != 0) status.verified_insns = info.verified_insns;
+    status.missed = info.recursion_misses;
+    return status;
+}
+
+iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object) {
+    iolens_loss loss{};
+    loss.h.kind = IOLENS_KIND_LOSS;
+    loss.h.size = sizeof loss;
+    const int cpus = libbpf_num_possible_cpus();
+    std::vector<iolens_counters> each(static_cast<std::size_t>(cpus > 0 ? cpus : 1));
+    const u32 zero = 0;
+    if (::bpf_map_lookup_elem(bpf_map__fd(counters), &zero, each.data()) == 0) {
+        for (const iolens_counters& n : each) {
+            loss.n.seen += n.seen;
+            loss.n.delivered += n.delivered;
+            loss.n.filtered += n.filtered;
+            loss.n.ring_full += n.ring_full;
+            loss.n.orphan += n.orphan;
+            loss.n.state_full += n.state_full;
+            loss.n.stale += n.stale;
+            loss.n.no_creator += n.no_creator;
+            loss.n.fact_lost += n.fact_lost;
+        }
+    }
+    const bpf_program* program = nullptr;
+    while ((program = bpf_object__next_program(object, const_cast<bpf_program*>(program))) != nullptr) {
+        if (bpf_program__fd(program) >= 0) loss.missed += info_of(program).recursion_misses;
+    }
+    return loss;
+}
+
+std::size_t count_entries(const bpf_map* map) {
+    std::size_t count = 0;
+    u64 key = 0;
+    u64 next = 0;
+    const void* from = nullptr;
+    while (::bpf_map_get_next_key(bpf_map__fd(map), from, &next) == 0) {
+        ++count;
+        key = next;
+        from = &key;
+    }
+    return count;
+}
+
+}  // namespace iolens

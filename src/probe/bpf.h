@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// What all probe objects share: may we trace here, what went wrong, what did it cost.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "iolens/event/loss.h"
+
+struct bpf_link;
+struct bpf_map;
+struct bpf_object;
+struct bpf_program;
+
+namespace iolens {
+
+/// How one program of an object fares on this kernel.
+struct ProbeStatus {
+    std::string name;     ///< the tracepoint
+    std::string program;  ///< the BPF program
+    bool works = false;
+    std::string why;                    ///< in words, where it doesn't
+    std::optional<u64> verified_insns;  ///< what the verifier walked; bpf_prog_info, from 5.16
+    std::optional<u64> missed;          ///< runs skipped by the recursion guard; bpf_prog_info, from 5.12
+};
+
+/// Throws Failure (unavailable) with the remedy where this process or this kernel can't trace.
+void require_tracing();
+
+/// The process's effective capabilities allow BPF tracing: CAP_SYS_ADMIN, or CAP_BPF and CAP_PERFMON.
+bool may_trace();
+
+/// An errno of load or attach, in words for a person.
+std::string probe_error_text(int error);
+
+struct LinkDeleter {
+    void operator()(bpf_link* link) const;
+};
+using Link = std::unique_ptr<bpf_link, LinkDeleter>;
+
+/// Attaches a program. Throws Failure (unavailable): a probe that fails to attach ends the run.
+Link attach(bpf_program* program);
+
+/// bpf_prog_info of a loaded program.
+ProbeStatus program_status(const bpf_program* program);
+
+/// Adds up the per-CPU counters, and the programs' missed runs.
+iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object);
+
+/// The number of entries of a hash map with 8-byte keys.
+std::size_t count_entries(const bpf_map* map);
+
+/// Collects what libbpf has to say instead of printing it; with `print`, on standard error too.
+void capture_libbpf_log(bool print);
+
+/// libbpf's last warning, for a hint.
+std::string last_libbpf_warning();
+
+}  // namespace iolens

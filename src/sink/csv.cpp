@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sink/csv.h"
+
+#include <fmt/compile.h>
+
+namespace iolens {
+
+void CsvSink::begin(std::string_view /*type*/, Columns columns, const Column* /*trailing_error*/) {
+    columns_.assign(columns.begin(), columns.end());
+    if (!options_.header) return;
+    Buffer& out = out_.buffer();
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+        if (i != 0) out.push_back(',');
+        append(out, columns_[i]->name);
+    }
+    append(out, "\r\n");
+    out_.row_done();
+}
+
+void CsvSink::row(Row row) {
+    Buffer& out = out_.buffer();
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+        if (i != 0) out.push_back(',');
+        const Value& value = row[i];
+        if (value.is_null()) continue;
+        if (value.kind() == Value::Kind::text) {
+            append_csv(out, value.text());
+        } else if (columns_[i]->role == Role::error) {
+            append(out, errno_name(static_cast<int>(value.number())));
+        } else if (columns_[i]->role == Role::device) {
+            fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}:{}"), value.number() >> 20,
+                           value.number() & 0xfffff);
+        } else {
+            fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}"), value.number());
+        }
+    }
+    append(out, "\r\n");
+    out_.row_done();
+}
+
+void CsvSink::loss(const Loss& loss) {
+    Buffer& out = out_.buffer();
+    Buffer words;
+    append_loss_line(words, loss);
+    append(out, columns_.size() > 1 ? "#loss," : "#loss ");
+    append_csv(out, {words.data(), words.size()});
+    for (std::size_t i = 2; i < columns_.size(); ++i) out.push_back(',');
+    append(out, "\r\n");
+    out_.row_done();
+}
+
+}  // namespace iolens

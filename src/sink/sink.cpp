@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sink/sink.h"
+
+#include "sink/csv.h"
+#include "sink/json.h"
+#include "sink/table.h"
+
+namespace iolens {
+
+std::unique_ptr<Sink> make_sink(Format format, Output& out, SinkOptions options) {
+    switch (format) {
+        case Format::csv: return std::make_unique<CsvSink>(out, options);
+        case Format::json: return std::make_unique<JsonSink>(out);
+        case Format::table: break;
+    }
+    return std::make_unique<TableSink>(out, options);
+}
+
+void append_loss_line(Buffer& out, const Loss& loss) {
+    std::string_view separator = "lost: ";
+    for (const LossCause& cause : loss.causes) {
+        fmt::format_to(std::back_inserter(out), "{}{} {}", separator, cause.count, cause.words);
+        separator = ", ";
+    }
+    fmt::format_to(std::back_inserter(out), " (seen {}, delivered {}, filtered {})", loss.seen, loss.delivered,
+                   loss.filtered);
+}
+
+}  // namespace iolens

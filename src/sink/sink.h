@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Columns, rows and losses become bytes. A sink knows no event and no lens.
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/output.h"
+#include "iolens/schema.h"
+
+namespace iolens {
+
+enum class Format : u8 { table, csv, json };
+
+/// One cause of loss, in the words that a person reads and the key that a program does.
+struct LossCause {
+    std::string_view name;
+    std::string_view words;
+    u64 count = 0;
+};
+
+/// The ledger as sinks print it: seen = delivered + filtered + the causes.
+struct Loss {
+    u64 seen = 0;
+    u64 delivered = 0;
+    u64 filtered = 0;
+    std::vector<LossCause> causes;  ///< only those with a count
+
+    [[nodiscard]] bool any() const { return !causes.empty(); }
+};
+
+class Sink {
+public:
+    Sink() = default;
+    Sink(const Sink&) = delete;
+    Sink& operator=(const Sink&) = delete;
+    virtual ~Sink() = default;
+
+    /// Before the first row; `type` names what a row is ("block", "summary"). With `trailing_error`, a table's rows
+    /// have one value more: an error that no chosen column shows, printed behind the row where there is one.
+    virtual void begin(std::string_view type, Columns columns, const Column* trailing_error) = 0;
+    virtual void row(Row row) = 0;
+    /// Once, at the end, where anything was lost.
+    virtual void loss(const Loss& loss) = 0;
+};
+
+struct SinkOptions {
+    bool header = true;
+    bool colour = false;  ///< of a table: failed rows stand out
+};
+
+/// A sink that appends to `out` (which outlives it) and calls its row_done() after each row.
+std::unique_ptr<Sink> make_sink(Format format, Output& out, SinkOptions options);
+
+/// One line of words: what was lost, and why.
+void append_loss_line(Buffer& out, const Loss& loss);
+
+}  // namespace iolens

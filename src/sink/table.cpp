@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sink/table.h"
+
+#include <fmt/compile.h>
+
+#include <cstdlib>
+#include <ctime>
+
+namespace iolens {
+namespace {
+
+constexpr std::string_view red = "\x1b[31m";
+constexpr std::string_view plain = "\x1b[0m";
+
+void pad(Buffer& out, std::size_t shown, int width) {
+    for (auto want = static_cast<std::size_t>(std::abs(width)); shown < want; ++shown) out.push_back(' ');
+}
+
+/// Moves the cell that starts at `start` to the right of its width.
+void align_right(Buffer& out, std::size_t start, int width) {
+    const std::size_t shown = out.size() - start;
+    const auto want = static_cast<std::size_t>(width);
+    if (shown >= want) return;
+    pad(out, shown, width);
+    std::move_backward(out.data() + start, out.data() + start + shown, out.data() + out.size());
+    std::fill_n(out.data() + start, want - shown, ' ');
+}
+
+/// Appends n / 10^9 * scale with so many digits, cut and not rounded, as a clock does.
+void append_scaled(Buffer& out, u64 whole, u64 rest, unsigned digits) {
+    fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}."), whole);
+    char text[9];
+    for (unsigned i = digits; i-- > 0; rest /= 10) text[i] = static_cast<char>('0' + rest % 10);
+    append(out, {text, digits});
+}
+
+}  // namespace
+
+void TableSink::begin(std::string_view /*type*/, Columns columns, const Column* trailing_error) {
+    columns_.assign(columns.begin(), columns.end());
+    trailing_error_ = trailing_error != nullptr;
+    if (!options_.header) return;
+    Buffer& out = out_.buffer();
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+        const Column& column = *columns_[i];
+        if (i != 0) out.push_back(' ');
+        const std::size_t start = out.size();
+        append(out, column.header);
+        if (column.width > 0) {
+            align_right(out, start, column.width);
+        } else if (i + 1 < columns_.size()) {
+            pad(out, column.header.size(), column.width);
+        }
+    }
+    out.push_back('\n');
+    out_.row_done();
+}
+
+void TableSink::cell(const Column& column, const Value& value) {
+    Buffer& out = out_.buffer();
+    if (value.is_null()) {
+        out.push_back(column.missing);
+        return;
+    }
+    if (value.kind() == Value::Kind::text) {
+        append_visible(out, value.text(), static_cast<std::size_t>(column.cut));
+        return;
+    }
+    const u64 n = value.number();
+    switch (column.role) {
+        case Role::time: {
+            if (!first_time_) first_time_ = n;
+            // events of two processors can be out of order by some ns: a time before the first is the first's
+            const u64 since = n > *first_time_ ? n - *first_time_ : 0;
+            append_scaled(out, since / 1'000'000'000, since % 1'000'000'000 / 1000, 6);
+            return;
+        }
+        case Role::wall: {
+            const u64 second = n / 1'000'000'000;
+            if (second != wall_second_ || wall_text_.empty()) {
+                wall_second_ = second;
+                const auto clock = static_cast<std::time_t>(second);
+                std::tm local{};
+                ::localtime_r(&clock, &local);
+                wall_text_ = fmt::format("{:02}:{:02}:{:02}.", local.tm_hour, local.tm_min, local.tm_sec);
+            }
+            append(out, wall_text_);
+            const auto ms = static_cast<unsigned>(n % 1'000'000'000 / 1'000'000);
+            const char digits[3] = {static_cast<char>('0' + ms / 100), static_cast<char>('0' + ms / 10 % 10),
+                                    static_cast<char>('0' + ms % 10)};
+            append(out, {digits, 3});
+            return;
+        }
+        case Role::duration: append_scaled(out, n / 1'000'000, n % 1'000'000 / 1000, 3); return;
+        case Role::error: append(out, errno_name(static_cast<int>(n))); return;
+        case Role::device: fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}:{}"), n >> 20, n & 0xfffff); return;
+        default: fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}"), n); return;
+    }
+}
+
+void TableSink::row(Row row) {
+    Buffer& out = out_.buffer();
+    const Value* trailing = trailing_error_ && !row.back().is_null() ? &row.back() : nullptr;
+    bool failed = trailing != nullptr;
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+        failed = failed || (columns_[i]->role == Role::error && !row[i].is_null());
+    }
+    if (failed && options_.colour) append(out, red);
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+        const Column& column = *columns_[i];
+        if (i != 0) out.push_back(' ');
+        const std::size_t start = out.size();
+        cell(column, row[i]);
+        if (column.width > 0) {
+            align_right(out, start, column.width);
+        } else if (i + 1 < columns_.size()) {
+            pad(out, out.size() - start, column.width);
+        }
+    }
+    if (trailing != nullptr) {
+        append(out, " !");
+        append(out, errno_name(static_cast<int>(trailing->number())));
+    }
+    if (failed && options_.colour) append(out, plain);
+    out.push_back('\n');
+    out_.row_done();
+}
+
+void TableSink::loss(const Loss& loss) {
+    if (out_.is_terminal()) return;  // there it is on standard error, beneath
+    append(out_.buffer(), "# ");
+    append_loss_line(out_.buffer(), loss);
+    out_.buffer().push_back('\n');
+    out_.row_done();
+}
+
+}  // namespace iolens

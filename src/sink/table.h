@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sink/sink.h"
+
+namespace iolens {
+
+/// Aligned columns for a person. Times are seconds since the first row, durations ms. A row with an error whose column
+/// wasn't chosen ends in the error's name, so that a failure is never invisible.
+class TableSink final : public Sink {
+public:
+    TableSink(Output& out, SinkOptions options) : out_(out), options_(options) {}
+    void begin(std::string_view type, Columns columns, const Column* trailing_error) override;
+    void row(Row row) override;
+    void loss(const Loss& loss) override;
+
+private:
+    void cell(const Column& column, const Value& value);
+
+    Output& out_;
+    SinkOptions options_;
+    std::vector<const Column*> columns_;
+    bool trailing_error_ = false;
+    std::optional<u64> first_time_;
+    u64 wall_second_ = 0;      // of wall_text_
+    std::string wall_text_;    // HH:MM:SS of the last row: rows of one second share it
+};
+
+}  // namespace iolens

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "source/recording.h"
+
+#include <fcntl.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+
+#include "base/failure.h"
+#include "base/text.h"
+
+namespace iolens {
+
+RecordingSource::RecordingSource(const std::string& path)
+    : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)) {
+    if (!fd_) {
+        throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(path), error_text(errno)),
+                      "name a file that --record made");
+    }
+    const bool whole = fill(&header_, sizeof header_);
+    if (!whole || header_.magic != recording_magic) {
+        throw Failure(Exit::failed, fmt::format("'{}' is not a recording of iolens", visible(path)),
+                      "name a file that --record made");
+    }
+    if (header_.byte_order != recording_byte_order) {
+        throw Failure(Exit::failed,
+                      fmt::format("'{}' was recorded on a machine of another byte order", visible(path)),
+                      "replay it on a machine like the one that recorded it");
+    }
+    if (header_.version != recording_version) {
+        throw Failure(Exit::failed, fmt::format("'{}' has version {} of the format, this iolens reads {}", visible(path),
+                                                header_.version, recording_version),
+                      "replay it with the iolens that recorded it");
+    }
+    if (::crc32(0, reinterpret_cast<const Bytef*>(&header_), offsetof(RecordingHeader, crc)) != header_.crc) {
+        damaged("its header is corrupted");
+    }
+}
+
+std::string RecordingSource::lens() const {
+    return {header_.lens.data(), ::strnlen(header_.lens.data(), header_.lens.size())};
+}
+
+std::string RecordingSource::kernel() const {
+    return {header_.kernel.data(), ::strnlen(header_.kernel.data(), header_.kernel.size())};
+}
+
+bool RecordingSource::fill(void* to, std::size_t size) {
+    auto* at = static_cast<char*>(to);
+    while (size > 0) {
+        const ssize_t n = ::read(fd_.get(), at, size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) {
+            throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(path_), error_text(errno)));
+        }
+        if (n == 0) return false;
+        at += n;
+        offset_ += static_cast<u64>(n);
+        size -= static_cast<std::size_t>(n);
+    }
+    return true;
+}
+
+void RecordingSource::damaged(const char* how) const {
+    throw Failure(Exit::failed, fmt::format("the recording '{}' is damaged at byte {}: {}", visible(path_), offset_, how),
+                  "what came before it has been shown");
+}
+
+std::size_t RecordingSource::read(Receiver& receiver) {
+    RecordingFrame frame;
+    const u64 start = offset_;
+    if (!fill(&frame, sizeof frame)) {
+        offset_ = start;
+        damaged("it is cut off");
+    }
+    if (frame.size == 0) {
+        if (frame.crc != 0) damaged("a frame's size is corrupted");
+        ended_ = true;
+        return 0;
+    }
+    if (frame.size > recording_frame_max || frame.size % 8 != 0) damaged("a frame's size is corrupted");
+    frame_.resize(frame.size / 8);
+    if (!fill(frame_.data(), frame.size)) damaged("it is cut off");
+    const auto* bytes = reinterpret_cast<const std::byte*>(frame_.data());
+    if (::crc32(0, reinterpret_cast<const Bytef*>(frame_.data()), frame.size) != frame.crc) {
+        offset_ = start;
+        damaged("a frame's checksum is wrong");
+    }
+
+    std::size_t count = 0;
+    for (std::size_t at = 0; at < frame.size;) {
+        iolens_header head{};
+        if (frame.size - at < sizeof head) damaged("a record is cut off");
+        std::memcpy(&head, bytes + at, sizeof head);
+        if (head.size < sizeof head || head.size % 8 != 0 || head.size > frame.size - at) {
+            damaged("a record's size is corrupted");
+        }
+        ++count;
+        if (head.kind == IOLENS_KIND_LOSS) {
+            std::memcpy(&loss_, bytes + at, std::min<std::size_t>(head.size, sizeof loss_));
+        } else if (!receiver.record({bytes + at, head.size})) {
+            ended_ = true;
+            break;
+        }
+        at += head.size;
+    }
+    return count;
+}
+
+}  // namespace iolens

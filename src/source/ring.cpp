@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "source/ring.h"
+
+#include <bpf/libbpf.h>
+
+#include "base/clock.h"
+#include "base/failure.h"
+
+namespace iolens {
+
+RingSource::RingSource(Probes probes) : probes_(std::move(probes)), ring_(nullptr, ring_buffer__free) {
+    ring_.reset(ring_buffer__new(probes_.ring_fd, on_record, this, nullptr));
+    if (!ring_) {
+        throw Failure(Exit::failed, "can't map the ring buffer: " + error_text(errno), "try a smaller --ring-size");
+    }
+}
+
+RingSource::~RingSource() = default;
+
+int RingSource::descriptor() const { return ring_buffer__epoll_fd(ring_.get()); }
+
+int RingSource::on_record(void* self, void* data, std::size_t size) {
+    auto& source = *static_cast<RingSource*>(self);
+    try {
+        ++source.count_;
+        return source.receiver_->record({static_cast<const std::byte*>(data), size}) ? 0 : -1;
+    } catch (...) {
+        source.thrown_ = std::current_exception();
+        return -1;
+    }
+}
+
+std::size_t RingSource::read(Receiver& receiver) {
+    receiver_ = &receiver;
+    count_ = 0;
+    ring_buffer__consume(ring_.get());
+    if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
+    return count_;
+}
+
+void RingSource::stop() {
+    if (probes_.detach) probes_.detach();
+}
+
+u64 RingSource::wall_offset_ns() const { return clock_wall_offset_ns(); }
+
+}  // namespace iolens

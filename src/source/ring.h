@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <exception>
+#include <functional>
+#include <memory>
+
+#include "source/source.h"
+
+struct ring_buffer;
+
+namespace iolens {
+
+/// The kernel's BPF ring buffer. The probes behind it come as functions, so that no probe is known here.
+class RingSource final : public Source {
+public:
+    struct Probes {
+        int ring_fd = -1;                         ///< of the ring map
+        std::function<void()> detach;             ///< no program runs after it
+        std::function<iolens_loss()> ledger;      ///< the counters, added up over the processors
+    };
+
+    /// Throws Failure when the ring can't be mapped.
+    explicit RingSource(Probes probes);
+    ~RingSource() override;
+
+    [[nodiscard]] int descriptor() const override;
+    std::size_t read(Receiver& receiver) override;
+    [[nodiscard]] bool ended() const override { return false; }
+    void stop() override;
+    [[nodiscard]] iolens_loss ledger() const override { return probes_.ledger(); }
+    [[nodiscard]] u64 wall_offset_ns() const override;
+
+private:
+    static int on_record(void* self, void* data, std::size_t size);
+
+    Probes probes_;
+    std::unique_ptr<ring_buffer, void (*)(ring_buffer*)> ring_;
+    Receiver* receiver_ = nullptr;
+    std::size_t count_ = 0;
+    std::exception_ptr thrown_;  // libbpf is C: nothing is thrown through it
+};
+
+}  // namespace iolens

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the application asks of a lens: which probes, which columns, its own flags.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "options.h"
+#include "probe/bpf.h"
+#include "sink/sink.h"
+#include "source/source.h"
+
+namespace iolens {
+
+/// A table made at the end: columns without a getter, and their values.
+struct Summary {
+    std::vector<Column> columns;
+    std::vector<std::vector<Value>> rows;
+    std::vector<std::string> texts;  ///< what text values point to
+};
+
+class Lens {
+public:
+    Lens() = default;
+    Lens(const Lens&) = delete;
+    Lens& operator=(const Lens&) = delete;
+    virtual ~Lens() = default;
+
+    [[nodiscard]] virtual std::string_view name() const = 0;  ///< the command, and the type of its json objects
+    [[nodiscard]] virtual std::string_view about() const = 0;
+    [[nodiscard]] virtual std::string_view examples() const = 0;  ///< one "command  what it does" a line
+    [[nodiscard]] virtual std::span<const Column> columns() const = 0;
+
+    /// Flags of the view alone, which a replay has too; and those of tracing.
+    virtual void view_flags(Flags& flags) = 0;
+    virtual void live_flags(Flags& flags) = 0;
+
+    /// Checks what was asked for and chooses the columns. Throws Failure (usage).
+    virtual std::vector<const Column*> prepare(const ViewOptions& view) = 0;
+
+    /// Loads and attaches the probes. Throws Failure.
+    virtual std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) = 0;
+
+    /// Takes a record. True: `row` holds a value for each chosen column, valid until the next call.
+    virtual bool take(const iolens_header& head, u64 wall_offset_ns, std::vector<Value>& row) = 0;
+
+    [[nodiscard]] virtual Summary summary() const = 0;
+
+    /// What the ledger means in this lens's words.
+    [[nodiscard]] virtual Loss explain(const iolens_loss& ledger) const = 0;
+
+    /// Remarks of a verbose run, a line each, when tracing has stopped.
+    [[nodiscard]] virtual std::vector<std::string> remarks() const = 0;
+
+    /// How each probe fares on this kernel.
+    [[nodiscard]] virtual std::vector<ProbeStatus> examine() const = 0;
+};
+
+/// Every lens there is, in the order of the help text.
+std::vector<std::unique_ptr<Lens>> make_lenses();
+
+/// The named columns. Throws Failure (usage) for an unknown one.
+std::vector<const Column*> choose_columns(std::span<const Column> all, const std::vector<std::string>& names);
+
+}  // namespace iolens

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every lens is asked for in the same words.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/fd.h"
+#include "iolens/keep.h"
+#include "sink/sink.h"
+
+namespace iolens {
+
+/// How a lens names its options without knowing the parser: each call adds one, and fills `target` when it is given.
+/// `names` is "-d,--disk"; a value's `word` is what the help shows for it.
+class Flags {
+public:
+    Flags() = default;
+    Flags(const Flags&) = delete;
+    Flags& operator=(const Flags&) = delete;
+    virtual ~Flags() = default;
+
+    virtual void toggle(const char* names, bool& target, const char* help) = 0;
+    virtual void text(const char* names, std::string& target, const char* word, const char* help) = 0;
+    /// A comma-separated list.
+    virtual void list(const char* names, std::vector<std::string>& target, const char* word, const char* help) = 0;
+    virtual void numbers(const char* names, std::vector<u64>& target, u64 least, u64 most, const char* word,
+                         const char* help) = 0;
+    virtual void number(const char* names, std::optional<u64>& target, u64 least, u64 most, const char* word,
+                        const char* help) = 0;
+    virtual void real(const char* names, std::optional<double>& target, double least, double most, const char* word,
+                      const char* help) = 0;
+};
+
+/// Of a view: live or replayed.
+struct ViewOptions {
+    Format format = Format::table;
+    std::string output;                ///< "" = standard output
+    std::vector<std::string> columns;  ///< empty = the lens's choice
+    bool no_header = false;
+    bool wall = false;                 ///< wall-clock times in a table
+    bool verbose = false;
+    bool summary = false;
+    bool no_summary = false;
+    std::optional<u64> count;
+    std::vector<u64> pids;
+    std::optional<u64> tid;
+    std::string comm;
+    std::optional<double> min_ms;
+    std::vector<std::string> ops;
+};
+
+/// Of tracing.
+struct LiveOptions {
+    std::string cgroup;
+    std::optional<u64> uid;
+    std::optional<double> duration_s;
+    std::string record;
+    std::optional<u64> ring_mib;
+    std::optional<u64> max_inflight;
+};
+
+void add_view_flags(Flags& flags, ViewOptions& options);
+void add_live_flags(Flags& flags, LiveOptions& options);
+
+/// The filters on tasks, as the kernel takes them. `cgroup` keeps the directory open. Throws Failure (usage).
+iolens_keep task_filters(const ViewOptions& view, const LiveOptions& live, Fd& cgroup);
+
+}  // namespace iolens
