@@ -4,11 +4,13 @@
  * every kernel from 5.10, also where kprobes and fentry are not.
  *
  *   bios      bio → who submitted it and when: put in at block_bio_queue, in the submitter's context; taken out when
- *             its request is issued, or when the bio ends
+ *             its request is issued, or at its end. (The bio of a request that was completed doesn't pass
+ *             block_bio_complete: blk_update_request clears BIO_TRACE_COMPLETION.)
  *   requests  request → what becomes its event: put in at block_rq_issue, taken out at the final block_rq_complete
  *
- * Merging needs no probe: when a request is issued, the bios that it was made of hang off it. block_rq_insert is not
- * used: it doesn't fire without a scheduler, and passthrough and flush requests bypass it.
+ * The merging of bios needs no probe: when a request is issued, the bios that it was made of hang off it. Only a request
+ * that was issued and given back can be merged into another one and is never heard of again: block_rq_merge.
+ * block_rq_insert is not used: it doesn't fire without a scheduler, and passthrough and flush requests bypass it.
  */
 #include "lib/compat.bpf.h"
 #include "lib/keep.bpf.h"
@@ -20,8 +22,10 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Longest chain of merged bios that is walked; the rest keep their entries until they end. */
-#define MAX_BIOS 64
+/* Of a request's merged bios, so many are asked for the creator, and so many can be forgotten: a request
+ * has at most as many bios as segments, and the usual drivers' limits are 254 and less. */
+#define MAX_ASKED 64
+#define MAX_RELEASED 256
 
 struct block_state {
 	struct iolens_block_event e;
@@ -42,6 +46,9 @@ struct {
 	__type(key, __u64);
 	__type(value, struct block_state);
 } requests SEC(".maps");
+
+/* What a new entry of `requests` is: it is filled in place, where the verifier needn't follow each byte. */
+static const struct block_state block_nothing = {};
 
 /* dev_t → identity of the disk whose name was told. An LRU: told twice is harmless. */
 struct {
@@ -217,34 +224,87 @@ int iolens_bio_split(__u64 *ctx)
 	return 0;
 }
 
-/* Copies the creator of the request: of its bios, the one that was submitted first. */
-static __always_inline void block_creator(struct block_state *s, struct request *rq, int max)
+static __always_inline void block_take_creator(struct block_state *s, const struct block_state *from)
+{
+	s->created = from->created;
+	s->e.cgroup_id = from->e.cgroup_id;
+	s->e.tgid = from->e.tgid;
+	s->e.tid = from->e.tid;
+	__builtin_memcpy(s->e.comm, from->e.comm, sizeof(s->e.comm));
+	s->e.flags &= ~IOLENS_BLOCK_FILTERED;
+	s->e.flags |= from->e.flags & IOLENS_BLOCK_FILTERED;
+}
+
+static __always_inline void block_forget_bio(struct request *rq)
+{
+	__u64 key = (__u64)rq->bio;
+
+	bpf_map_delete_elem(&bios, &key);
+}
+
+static __always_inline void block_forget_bios(struct request *rq)
+{
+	struct bio *bio = rq->bio;
+
+	for (int i = 0; i < MAX_RELEASED && bio; i++) {
+		__u64 key = (__u64)bio;
+
+		bio = bio->bi_next;
+		bpf_map_delete_elem(&bios, &key);
+	}
+}
+
+/* Forgets a bio whose request has taken over, but for one that is asked for again: a stacked disk's, and one that a
+ * flush will look for. */
+static __always_inline void block_release(struct block_state *s, __u64 key, struct block_state *b)
+{
+	if (b->e.flags & IOLENS_BLOCK_BIO)
+		s->e.flags |= IOLENS_BLOCK_STACKED;
+	else if (b->e.flags & (IOLENS_BLOCK_PREFLUSH | IOLENS_BLOCK_FUA))
+		s->e.flags |= IOLENS_BLOCK_FLUSHES;
+	else
+		bpf_map_delete_elem(&bios, &key);
+}
+
+static __always_inline void block_first_creator(struct block_state *s, struct bio *bio)
+{
+	__u64 key = (__u64)bio;
+	struct block_state *b = bpf_map_lookup_elem(&bios, &key);
+
+	s->e.bios = 1;
+	if (b) {
+		block_take_creator(s, b);
+		block_release(s, key, b);
+	}
+}
+
+/* Finds the creator of the request: of its bios, the one that was submitted first. What the loop remembers is kept in
+ * the map's entry, not in registers: there the verifier needn't tell one turn from another. */
+static __always_inline void block_creator(struct block_state *s, struct request *rq)
 {
 	struct bio *bio = rq->bio;
 	__u32 count = 0;
 
-	for (int i = 0; i < max && bio; i++) {
+	if (!bio->bi_next) {
+		block_first_creator(s, bio);
+		return;
+	}
+	for (int i = 0; i < MAX_ASKED && bio; i++) {
 		__u64 key = (__u64)bio;
 		struct block_state *b = bpf_map_lookup_elem(&bios, &key);
 
-		count++;
-		bio = bio->bi_next;
-		if (!b)
-			continue;
-		/* a difference, because a comparison would narrow both in the verifier's eyes, anew each time round */
-		if (b->created && (!s->created || (__s64)(b->created - s->created) < 0)) {
-			s->created = b->created;
-			s->e.cgroup_id = b->e.cgroup_id;
-			s->e.tgid = b->e.tgid;
-			s->e.tid = b->e.tid;
-			__builtin_memcpy(s->e.comm, b->e.comm, sizeof(s->e.comm));
-			s->e.flags = b->e.flags & IOLENS_BLOCK_FILTERED;
+		if (b) {
+			s->e.flags |= b->e.flags & IOLENS_BLOCK_BIO ? IOLENS_BLOCK_STACKED : 0;
+			if (b->created && (!s->created || (__s64)(b->created - s->created) < 0))
+				block_take_creator(s, b);
 		}
-		/* One that ends a second time stays: a stacked disk's, and one that a flush will ask for later. */
-		if (!(b->e.flags & (IOLENS_BLOCK_BIO | IOLENS_BLOCK_PREFLUSH | IOLENS_BLOCK_FUA)))
-			bpf_map_delete_elem(&bios, &key);
+		bio = bio->bi_next;
+		count++;
 	}
 	s->e.bios = count;
+	/* a flushing bio is never merged, so the choice is between these two */
+	if (!(s->e.flags & IOLENS_BLOCK_STACKED))
+		block_forget_bios(rq);
 }
 
 /* The flush machinery's own request has no bio: its creator is the one who waits for the flush. */
@@ -253,14 +313,58 @@ static __always_inline void block_flush_creator(struct block_state *s, struct re
 	__u64 key = compat_flush_owner(rq);
 	struct block_state *b = key ? bpf_map_lookup_elem(&bios, &key) : 0;
 
-	if (!b || !b->created)
+	if (b && b->created)
+		block_take_creator(s, b);
+}
+
+/* The end of an operation on a disk without requests, and of the entry of any bio. */
+static __always_inline void block_finish_bio(__u64 key, __u64 now, __u16 error)
+{
+	struct block_state *b = bpf_map_lookup_elem(&bios, &key);
+
+	if (!b)
 		return;
-	s->created = b->created;
-	s->e.cgroup_id = b->e.cgroup_id;
-	s->e.tgid = b->e.tgid;
-	s->e.tid = b->e.tid;
-	__builtin_memcpy(s->e.comm, b->e.comm, sizeof(s->e.comm));
-	s->e.flags = b->e.flags & IOLENS_BLOCK_FILTERED;
+	if (b->e.flags & IOLENS_BLOCK_BIO) {
+		b->e.error = error;
+		block_finish(b, now);
+	}
+	bpf_map_delete_elem(&bios, &key);
+}
+
+/* A function of its own, so that the verifier walks it once and not for each turn of a loop. */
+__attribute__((noinline)) int iolens_finish_stacked_bio(__u64 key, __u64 now, __u32 error)
+{
+	block_finish_bio(key, now, error);
+	return 0;
+}
+
+/* The bios that another disk passed on unchanged end with the request, and so do that disk's operations. Probe reads,
+ * because only a plain number may be handed to a global function. */
+static __always_inline void block_finish_stacked(struct request *rq, __u64 now, __u16 error)
+{
+	struct bio *bio = BPF_CORE_READ(rq, bio);
+
+	for (int i = 0; i < MAX_RELEASED && bio; i++) {
+		__u64 key = (__u64)bio;
+
+		bio = BPF_CORE_READ(bio, bi_next);
+		iolens_finish_stacked_bio(key, now, error);
+	}
+}
+
+/* A new entry for a request. Null when there is one already, then `*old`, or no room, which is counted. */
+static __always_inline struct block_state *block_begin(__u64 key, struct block_state **old)
+{
+	long err = bpf_map_update_elem(&requests, &key, &block_nothing, BPF_NOEXIST);
+	struct block_state *s = bpf_map_lookup_elem(&requests, &key);
+	struct iolens_counters *n;
+
+	if (!err)
+		return s;
+	*old = s;
+	if (!s && (n = ring_counters()))
+		ring_count(n, state_full);
+	return 0;
 }
 
 /* A request goes to the driver. Runs anywhere. */
@@ -268,38 +372,43 @@ SEC("tp_btf/block_rq_issue")
 int iolens_rq_issue(__u64 *ctx)
 {
 	struct request *rq = compat_rq_issue(ctx);
-	struct block_state s = {}, *old;
+	struct block_state *old = 0, *s;
 	struct iolens_counters *n;
 	__u64 key = (__u64)rq;
-	long err;
 
-	s.issued = bpf_ktime_get_boot_ns();
+	s = block_begin(key, &old);
+	if (!s) {
+		if (!old)
+			return 0;
+		s = old;
+		if (!(s->e.flags & IOLENS_BLOCK_REQUEUED)) {
+			/* the request's memory serves another one, and the end of the former was missed */
+			if ((n = ring_counters()))
+				ring_count(n, stale);
+			__builtin_memset(s, 0, sizeof(*s));
+		}
+		s->e.flags &= ~(IOLENS_BLOCK_REQUEUED | IOLENS_BLOCK_NO_CREATOR);
+	}
+	s->issued = bpf_ktime_get_boot_ns();
+	/* after a requeue, too: bios may have been merged into it meanwhile */
 	if (rq->bio)
-		block_creator(&s, rq, MAX_BIOS);
+		block_creator(s, rq);
 	else if (compat_block_op(rq->cmd_flags) == IOLENS_OP_FLUSH)
-		block_flush_creator(&s, rq);
-	if (!s.created)
-		s.e.flags |= IOLENS_BLOCK_NO_CREATOR;
-	s.e.dev = block_disk(compat_rq_disk(rq));
-	block_describe(&s, rq->cmd_flags, rq->__sector, !rq->__data_len);
-	err = bpf_map_update_elem(&requests, &key, &s, BPF_NOEXIST);
-	if (!err)
-		return 0;
-	old = bpf_map_lookup_elem(&requests, &key);
-	if (old && (old->e.flags & IOLENS_BLOCK_REQUEUED)) {
-		old->e.flags &= ~IOLENS_BLOCK_REQUEUED;
-		old->issued = s.issued;
-		return 0;
-	}
-	n = ring_counters();
-	if (old) {
-		/* the request's memory serves another one, and the end of the former was missed */
-		bpf_map_update_elem(&requests, &key, &s, BPF_EXIST);
-		if (n)
-			ring_count(n, stale);
-	} else if (n) {
-		ring_count(n, state_full);
-	}
+		block_flush_creator(s, rq);
+	if (!s->created)
+		s->e.flags |= IOLENS_BLOCK_NO_CREATOR;
+	s->e.dev = block_disk(compat_rq_disk(rq));
+	block_describe(s, rq->cmd_flags, rq->__sector - (s->e.bytes >> 9), !rq->__data_len);
+	return 0;
+}
+
+/* A request is swallowed by another one. It can have been issued before and given back by the driver. */
+SEC("tp_btf/block_rq_merge")
+int iolens_rq_merge(__u64 *ctx)
+{
+	__u64 key = (__u64)compat_rq_merge(ctx);
+
+	bpf_map_delete_elem(&requests, &key);
 	return 0;
 }
 
@@ -322,44 +431,53 @@ SEC("tp_btf/block_rq_complete")
 int iolens_rq_complete(__u64 *ctx)
 {
 	struct request *rq = (void *)ctx[0];
-	__u16 error = compat_errno((__s32)ctx[1]);
+	__s32 status = (__s32)ctx[1];
 	__u32 bytes = (__u32)ctx[2];
 	__u64 key = (__u64)rq;
-	struct block_state *s = bpf_map_lookup_elem(&requests, &key);
+	struct block_state *s = bpf_map_lookup_elem(&requests, &key), *old;
 	bool last = bytes >= rq->__data_len;
-	struct block_state never = {};
 	struct iolens_counters *n;
+	__u64 now;
 
-	if (s) {
-		s->e.bytes += bytes;
-		if (error && !s->e.error)
-			s->e.error = error;
-		if (last) {
-			block_finish(s, bpf_ktime_get_boot_ns());
-			bpf_map_delete_elem(&requests, &key);
+	if (!s) {
+		if (!last)
+			return 0;
+		/* The flush machinery ends the request that asked for a flush after the device has answered: no
+		 * request of the device's, and empty. */
+		if (!bytes && compat_block_op(rq->cmd_flags) <= IOLENS_OP_WRITE) {
+			block_forget_bio(rq);
+			return 0;
 		}
-		return 0;
+		/* Failed before it was issued: then its bios are still known. */
+		if (rq->bio && (s = block_begin(key, &old))) {
+			block_first_creator(s, rq->bio);
+			block_forget_bios(rq);
+			s->e.dev = block_disk(compat_rq_disk(rq));
+			block_describe(s, rq->cmd_flags, rq->__sector, !bytes);
+		}
+		if (!s || !s->created) {
+			if (s)
+				bpf_map_delete_elem(&requests, &key);
+			if ((n = ring_counters())) {
+				ring_count(n, seen);
+				ring_count(n, orphan);
+			}
+			return 0;
+		}
 	}
-	/* The flush machinery ends the request that asked for a flush after the device has answered: no request of the
-	 * device's, and empty. */
-	if (!last || (!bytes && compat_block_op(rq->cmd_flags) <= IOLENS_OP_WRITE))
+	s->e.bytes += bytes;
+	if (status && !s->e.error)
+		s->e.error = compat_errno(status);
+	if (!last)
 		return 0;
-	/* Failed before it was issued: its bios are still known. */
-	if (rq->bio)
-		block_creator(&never, rq, 4);
-	if (never.created) {
-		never.e.dev = block_disk(compat_rq_disk(rq));
-		never.e.bytes = bytes;
-		never.e.error = error;
-		block_describe(&never, rq->cmd_flags, rq->__sector, !bytes);
-		block_finish(&never, bpf_ktime_get_boot_ns());
-		return 0;
-	}
-	n = ring_counters();
-	if (n) {
-		ring_count(n, seen);
-		ring_count(n, orphan);
-	}
+	now = bpf_ktime_get_boot_ns();
+	if (s->e.flags & IOLENS_BLOCK_STACKED)
+		block_finish_stacked(rq, now, s->e.error);
+	/* where the flush machinery has the last word (end_io), it ends the request once more, above */
+	if ((s->e.flags & IOLENS_BLOCK_FLUSHES) && !rq->end_io)
+		block_forget_bio(rq);
+	block_finish(s, now);
+	bpf_map_delete_elem(&requests, &key);
 	return 0;
 }
 
@@ -368,16 +486,7 @@ SEC("tp_btf/block_bio_complete")
 int iolens_bio_complete(__u64 *ctx)
 {
 	struct bio *bio = (void *)ctx[1];
-	__u64 key = (__u64)bio;
-	struct block_state *s = bpf_map_lookup_elem(&bios, &key);
 
-	if (!s)
-		return 0;
-	if (s->e.flags & IOLENS_BLOCK_BIO) {
-		s->e.error = compat_errno(bio->bi_status);
-		/* creation and submission are one moment here: there is no queue */
-		block_finish(s, bpf_ktime_get_boot_ns());
-	}
-	bpf_map_delete_elem(&bios, &key);
+	block_finish_bio((__u64)bio, bpf_ktime_get_boot_ns(), compat_errno(bio->bi_status));
 	return 0;
 }

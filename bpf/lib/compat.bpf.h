@@ -35,6 +35,7 @@ struct task_struct___set_child_tid {
 /* Prototypes that tracepoints had with a request_queue in front. */
 typedef void (*btf_trace_block_rq_issue___q)(void *, struct request_queue *, struct request *);
 typedef void (*btf_trace_block_rq_requeue___q)(void *, struct request_queue *, struct request *);
+typedef void (*btf_trace_block_rq_merge___q)(void *, struct request_queue *, struct request *);
 typedef void (*btf_trace_block_bio_queue___q)(void *, struct request_queue *, struct bio *);
 typedef void (*btf_trace_block_split___q)(void *, struct request_queue *, struct bio *, unsigned int);
 
@@ -76,6 +77,10 @@ static __always_inline struct request *compat_rq_issue(__u64 *ctx)
 static __always_inline struct request *compat_rq_requeue(__u64 *ctx)
 {
 	return compat_arg(ctx, bpf_core_type_matches(btf_trace_block_rq_requeue___q), 0);
+}
+static __always_inline struct request *compat_rq_merge(__u64 *ctx)
+{
+	return compat_arg(ctx, bpf_core_type_matches(btf_trace_block_rq_merge___q), 0);
 }
 static __always_inline struct bio *compat_bio_queue(__u64 *ctx)
 {
@@ -227,6 +232,7 @@ static __always_inline __u16 compat_block_flags(__u32 opf)
 /*
  * The bio of the request that made the flush machinery send this cache flush (block/blk-flush.c: while a flush is in
  * flight, flush_queue[flush_running_idx] lists the requests that wait for it, oldest first). 0 where there is none.
+ * Its `bio` is gone when the flush comes after its data; `biotail` stays.
  * 6.6 put them on request.queuelist instead of request.flush.list (81ada09cc25e).
  */
 static __always_inline __u64 compat_flush_owner(struct request *rq)
@@ -246,7 +252,7 @@ static __always_inline __u64 compat_flush_owner(struct request *rq)
 	else
 		offset = bpf_core_field_offset(struct request, queuelist);
 	owner = (__u64)first - offset;
-	return (__u64)BPF_CORE_READ((struct request *)owner, bio);
+	return (__u64)BPF_CORE_READ((struct request *)owner, biotail);
 }
 
 /* What a kernel thread was started with: 5.17 moved struct kthread from set_child_tid to worker_private

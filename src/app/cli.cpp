@@ -32,28 +32,19 @@ public:
         });
     }
     void list(const char* names, std::vector<std::string>& target, const char* word, const char* help) override {
-        // one word of the command line holds the whole list: a vector option would eat the words after it
-        app_.add_option(names, target, help)
-            ->group(group_)
-            ->type_name(word)
-            ->delimiter(',')
-            ->expected(1)
-            ->allow_extra_args(false);
+        one(app_.add_option_function<std::string>(
+                names, [&target](const std::string& given) { target = pieces(given); }, help),
+            word);
     }
     void numbers(const char* names, std::vector<u64>& target, u64 least, u64 most, const char* word,
                  const char* help) override {
-        app_.add_option_function<std::string>(
+        one(app_.add_option_function<std::string>(
                 names,
                 [&target, least, most](const std::string& given) {
-                    std::string piece;
-                    std::istringstream pieces(given);
-                    while (std::getline(pieces, piece, ',')) target.push_back(whole(piece, least, most));
-                    if (target.empty() || given.back() == ',') throw CLI::ValidationError("", "it is empty");
+                    for (const std::string& piece : pieces(given)) target.push_back(whole(piece, least, most));
                 },
-                help)
-            ->group(group_)
-            ->type_name(word)
-            ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+                help),
+            word);
     }
     void number(const char* names, std::optional<u64>& target, u64 least, u64 most, const char* word,
                 const char* help) override {
@@ -68,6 +59,17 @@ public:
             word);
     }
 
+    /// A list is one word of the command line: an option of CLI11 with several values would eat the words after it.
+    static std::vector<std::string> pieces(const std::string& given) {
+        std::vector<std::string> all;
+        for (std::size_t at = 0; at <= given.size();) {
+            const std::size_t end = std::min(given.find(',', at), given.size());
+            if (end == at) throw CLI::ValidationError("", fmt::format("'{}' has an empty part", visible(given)));
+            all.push_back(given.substr(at, end - at));
+            at = end + 1;
+        }
+        return all;
+    }
     static u64 whole(const std::string& given, u64 least, u64 most) {
         char* end = nullptr;
         errno = 0;
@@ -153,7 +155,6 @@ int run_command_line(int argc, char** argv) {
         c->app = app.add_subcommand(std::string(lens->name()), std::string(lens->about()));
         c->app->footer(footer(lens->examples()));
         c->app->add_option("SECONDS", c->seconds, "end after so long")->type_name("");
-        c->app->positionals_at_end();
         CliFlags view(*c->app, "What to show");
         lens->view_flags(view);
         add_view_flags(view, c->view);
@@ -172,7 +173,6 @@ int run_command_line(int argc, char** argv) {
                               "iolens replay --format csv day.iol         for a spreadsheet or a database\n"
                               "iolens replay --summary -o /dev/null day.iol"));
     replay.app->add_option("FILE", recording, "what --record wrote")->required()->type_name("");
-    replay.app->positionals_at_end();
     CliFlags replay_flags(*replay.app, "What to show");
     for (const auto& lens : lenses) lens->view_flags(replay_flags);
     add_view_flags(replay_flags, replay.view);

@@ -25,7 +25,8 @@ namespace {
 /// Ends first: what begins after its start is attached has its end seen, too.
 std::vector<bpf_program*> in_attach_order(const block_bpf& object) {
     return {object.progs.iolens_rq_complete, object.progs.iolens_bio_complete, object.progs.iolens_rq_requeue,
-            object.progs.iolens_rq_issue,    object.progs.iolens_bio_split,    object.progs.iolens_bio_queue};
+            object.progs.iolens_rq_merge,    object.progs.iolens_rq_issue,     object.progs.iolens_bio_split,
+            object.progs.iolens_bio_queue};
 }
 
 block_bpf* open_object() {

@@ -156,6 +156,8 @@ struct list_head {
 	struct list_head *prev;
 };
 
+typedef void rq_end_io_fn;
+
 struct request {
 	struct request_queue *q;
 	struct blk_mq_hw_ctx *mq_hctx;
@@ -164,9 +166,11 @@ struct request {
 	unsigned int __data_len;
 	sector_t __sector;
 	struct bio *bio;
+	struct bio *biotail;
 	union {
 		struct list_head queuelist;
 	};
+	rq_end_io_fn *end_io;
 };
 
 struct request_queue {
