@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// A recording through every sink, compared to the byte. With IOLENS_UPDATE_GOLDEN=1 the expected files are written
+// anew: read their difference before you commit it.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "run.h"
+#include "sample.h"
+
+namespace iolens {
+namespace {
+
+const std::string folder = IOLENS_SOURCE_DIR "/tests/golden/";
+
+struct Case {
+    const char* name;
+    const char* options;
+    const char* environment = "TZ=UTC";
+};
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+class Replay : public testing::TestWithParam<Case> {};
+
+TEST_P(Replay, IsTheSameToTheByte) {
+    const Case& c = GetParam();
+    const test::Result r = test::shell(std::string("export ") + c.environment + "; iolens replay " + c.options + " " +
+                                       folder + "block.iol");
+    EXPECT_EQ(r.status, 0) << r.err;
+    const std::string got = r.out + "--- standard error\n" + r.err;
+    const std::string path = folder + c.name + ".txt";
+    if (std::getenv("IOLENS_UPDATE_GOLDEN") != nullptr) test::spit(path, got);
+    EXPECT_EQ(got, test::slurp(path));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Golden, Replay,
+    testing::Values(Case{"table", ""}, Case{"table-verbose", "-v"}, Case{"table-options", "-Q -P -t"},
+                    Case{"table-timezone", "-t --no-header --count 2", "TZ=Asia/Kolkata"}, Case{"csv", "--format csv"},
+                    Case{"csv-columns", "--format csv --columns disk,dev,rwbs,error --no-header"},
+                    Case{"json", "--format json"}, Case{"json-pattern", "--format json -P --count 3"},
+                    Case{"summary", "--summary -o /dev/null"}, Case{"summary-json", "--summary --format json --count 1"},
+                    Case{"filter-comm", "--comm dd"}, Case{"filter-op-disk", "--op write,flush -d nvme0n1"},
+                    Case{"filter-min", "-m 2000"}, Case{"filter-pid", "-p 99"}),
+    [](const auto& info) {
+        std::string name = info.param.name;
+        for (char& c : name) c = c == '-' ? '_' : c;
+        return name;
+    });
+
+TEST(GoldenRecording, IsWhatTheSampleWrites) {
+    if (std::getenv("IOLENS_UPDATE_GOLDEN") != nullptr) test::write_sample(folder + "block.iol");
+    const test::Scratch scratch;
+    test::write_sample(scratch.path("again"));
+    EXPECT_EQ(test::slurp(scratch.path("again")), test::slurp(folder + "block.iol"));
+}
+
+TEST(GoldenRecording, ACutOneIsShownUpToTheDamageAndFails) {
+    const test::Scratch scratch;
+    const std::string whole = test::slurp(folder + "block.iol");
+    test::spit(scratch.path("cut"), whole.substr(0, whole.size() - 1));
+    const test::Result r = test::run({test::iolens_path(), "replay", scratch.path("cut")});
+    EXPECT_EQ(r.status, 1);
+    EXPECT_EQ(test::split(r.out, '\n').size(), test::split(test::slurp(folder + "table.txt"), '\n').size() - 2);
+    EXPECT_NE(r.err.find("it is cut off"), std::string::npos) << r.err;
+    EXPECT_NE(r.err.find("hint: what came before it has been shown"), std::string::npos) << r.err;
+}
+
+TEST(GoldenRecording, AClosedPipeIsAQuietEnd) {
+    const test::Result r = test::shell("{ iolens replay " + folder + "block.iol; echo status $? >&2; } | head -1");
+    EXPECT_EQ(test::split(r.out, '\n').size(), 1U);
+    EXPECT_EQ(r.err.find("iolens:"), std::string::npos) << r.err;
+    EXPECT_NE(r.err.find("status 0"), std::string::npos) << r.err;
+}
+
+}  // namespace
+}  // namespace iolens

@@ -1,0 +1,596 @@
+// SPDX-License-Identifier: Apache-2.0
+// iolens block against the running kernel, on devices of the test's own.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/aio_abi.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <csignal>
+#include <filesystem>
+#include <regex>
+#include <set>
+#include <thread>
+
+#include "machine.h"
+
+namespace iolens::test {
+namespace {
+
+constexpr u64 mib = 1 << 20;
+
+class Block : public testing::Test {
+protected:
+    void SetUp() override { NEEDS(missing_for_tracing().empty(), missing_for_tracing()); }
+
+    static std::vector<Row> of_op(const std::vector<Row>& rows, const std::string& op) {
+        std::vector<Row> some;
+        std::ranges::copy_if(rows, std::back_inserter(some), [&](const Row& r) { return r.at("op") == op; });
+        return some;
+    }
+    static void expect_whole(const Traced& t) {
+        EXPECT_EQ(t.result.status, 0) << t.result.err;
+        EXPECT_EQ(t.result.err.find("lost: "), std::string::npos) << t.result.err;
+        EXPECT_EQ(t.counter("seen"), t.counter("delivered") + t.counter("filtered") + t.counter("ring full") +
+                                         t.counter("not followed"))
+            << t.result.err;
+    }
+};
+
+/// Runs `work` in a child with a name of its own and waits for it. Returns its process id.
+pid_t in_child(const char* comm, const std::function<void()>& work) {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+        ::prctl(PR_SET_NAME, comm);
+        work();
+        ::_exit(0);
+    }
+    ::waitpid(pid, nullptr, 0);
+    return pid;
+}
+
+TEST_F(Block, TwentyThreeWritesAreTwentyThreeRows) {
+    const LoopDisk disk(64 * mib);
+    pid_t pid = 0;
+    const Traced t = trace({"-d", disk.name(), "--op", "write"}, [&] {
+        pid = in_child("io lens\t23", [&] {
+            for (u64 i = 0; i < 23; ++i) direct_io(disk.path(), true, i * 1000, static_cast<u32>(512 * (i + 1)));
+        });
+    });
+    expect_whole(t);
+    ASSERT_EQ(t.rows.size(), 23U);
+    for (u64 i = 0; i < 23; ++i) {
+        const Row& r = t.rows[i];
+        EXPECT_EQ(r.at("sector"), std::to_string(i * 1000));
+        EXPECT_EQ(r.at("bytes"), std::to_string(512 * (i + 1)));
+        EXPECT_EQ(r.at("pid"), std::to_string(pid));
+        EXPECT_EQ(r.at("tid"), std::to_string(pid));
+        EXPECT_EQ(r.at("comm"), "io lens\t23");
+        EXPECT_EQ(r.at("disk"), disk.name());
+        EXPECT_EQ(r.at("rwbs"), "WS");
+        EXPECT_EQ(r.at("error"), "");
+        EXPECT_NE(r.at("queue_ns"), "");
+        EXPECT_GT(std::stoull(r.at("device_ns")), 0U);
+    }
+}
+
+/// Request by request against the kernel's own events: sector, bytes, operation, error, and the latency.
+TEST_F(Block, AgreesWithTheKernelsOwnEvents) {
+    NEEDS(!tracefs().empty(), "no tracefs here");
+    NEEDS(have("fio"), "fio is not installed");
+    const LoopDisk disk(64 * mib);
+    std::vector<KernelTrace::Event> kernel;
+    const Traced t = trace({"-d", disk.name()}, [&] {
+        KernelTrace witness;
+        shell("fio --name=w --filename=" + disk.path() + " --direct=1 --rw=randrw --bs=4k-256k --size=32m --io_size=8m " +
+              "--ioengine=libaio --iodepth=8 --fsync=16");
+        shell("blkdiscard -o 1048576 -l 1048576 " + disk.path());
+        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+        kernel = witness.events(kernel_dev(disk.path()));
+    });
+    expect_whole(t);
+    // What was never issued is no request of the device's: the shell of a flush, which the kernel completes, too.
+    std::multiset<std::string> ours;
+    std::multiset<std::string> theirs;
+    std::map<u64, double> issued;
+    std::map<u64, double> took;  // by sector, of the last request there
+    for (const auto& e : kernel) {
+        if (e.name == "block_rq_issue") {
+            issued[e.sector] = e.time;
+            continue;
+        }
+        const bool flush = e.rwbs.find_first_of("WRD") == std::string::npos;
+        if (e.sectors == 0 && !flush) continue;
+        took[e.sector] = e.time - issued[e.sector];
+        theirs.insert(flush ? "F" : std::to_string(e.sector) + "+" + std::to_string(e.sectors * 512) + e.rwbs);
+    }
+    std::map<u64, double> measured;
+    for (const Row& r : t.rows) {
+        const bool flush = r.at("op") == "flush";
+        ours.insert(flush ? "F" : r.at("sector") + "+" + r.at("bytes") + r.at("rwbs"));
+        if (!flush) measured[std::stoull(r.at("sector"))] = std::stod(r.at("device_ns")) / 1e9;
+    }
+    EXPECT_GT(ours.size(), 40U);
+    EXPECT_TRUE(std::ranges::any_of(ours, [](const std::string& s) { return s == "F"; }));
+    EXPECT_EQ(ours, theirs);
+    std::size_t close = 0;
+    for (const auto& [sector, seconds] : measured) {
+        close += std::abs(seconds - took[sector]) <= std::max(took[sector] * 0.05, 20e-6) ? 1U : 0U;
+    }
+    // a probe of either side can be held up by an interrupt or by the emulator
+    EXPECT_GE(close * 20, measured.size() * 19) << close << " of " << measured.size();
+}
+
+TEST_F(Block, AgreesWithBlktrace) {
+    NEEDS(have("blktrace") && have("blkparse"), "blktrace is not installed");
+    const LoopDisk disk(64 * mib);
+    if (!std::filesystem::exists("/sys/kernel/debug/block")) {
+        shell("mount -t debugfs debugfs /sys/kernel/debug");
+        NEEDS(std::filesystem::exists("/sys/kernel/debug/block"), "no debugfs for blktrace");
+    }
+    const Scratch scratch;
+    NEEDS(shell("cd " + scratch.path() + " && blktrace -w 1 -d " + disk.path() + " -o probe").status == 0,
+          "blktrace does not work on this kernel");
+    Result parsed;
+    const Traced t = trace({"-d", disk.name()}, [&] {
+        parsed = shell("cd " + scratch.path() + "; rm -f t.*; blktrace -d " + disk.path() +
+                       " -o t & sleep 1; dd if=/dev/zero of=" + disk.path() +
+                       " bs=16k count=101 oflag=direct 2>/dev/null; sleep 0.3; kill -INT $!; wait; "
+                       "blkparse -q -i t -f '%a %S %n %d %T.%9t\\n'");
+    });
+    expect_whole(t);
+    std::map<u64, double> issued;
+    std::map<u64, std::pair<u64, double>> done;  // sector → sectors, latency
+    for (const std::string& line : split(parsed.out, '\n')) {
+        const auto f = split(line, ' ');
+        if (f.size() < 5 || f[3].find('W') == std::string::npos) continue;
+        const u64 sector = std::stoull(f[1]);
+        if (f[0] == "D") issued[sector] = std::stod(f[4]);
+        if (f[0] == "C" && f[2] != "0") done[sector] = {std::stoull(f[2]), std::stod(f[4]) - issued[sector]};
+    }
+    const auto writes = of_op(t.rows, "write");
+    EXPECT_EQ(writes.size(), 101U);
+    ASSERT_EQ(done.size(), 101U) << parsed.out.substr(0, 2000) << parsed.err;
+    std::size_t close = 0;
+    for (const Row& r : writes) {
+        const auto& [sectors, seconds] = done[std::stoull(r.at("sector"))];
+        EXPECT_EQ(std::stoull(r.at("bytes")), sectors * 512);
+        const double ours = std::stod(r.at("device_ns")) / 1e9;
+        close += std::abs(ours - seconds) <= std::max(seconds * 0.05, 20e-6) ? 1U : 0U;
+    }
+    EXPECT_GE(close, 96U);
+}
+
+TEST_F(Block, CountsWhatFioCounts) {
+    NEEDS(have("fio"), "fio is not installed");
+    const LoopDisk disk(64 * mib);
+    std::string said;
+    const Traced t = trace({"-d", disk.name(), "--comm", "fio", "--ring-size", "32"}, [&] {
+        said = shell("fio --name=q --filename=" + disk.path() + " --direct=1 --rw=randread --bs=4k --ioengine=libaio " +
+                     "--iodepth=32 --number_ios=20011 --output-format=terse --terse-version=3").out;
+    });
+    expect_whole(t);
+    EXPECT_EQ(t.rows.size(), 20011U) << said;
+    for (const Row& r : t.rows) ASSERT_EQ(r.at("bytes"), "4096");
+}
+
+TEST_F(Block, FlushAndDiscardHaveTheirOwnLetterAndCreator) {
+    const LoopDisk disk(64 * mib);
+    pid_t flusher = 0;
+    pid_t discarder = 0;
+    const Traced t = trace({"-d", disk.name()}, [&] {
+        flusher = in_child("flusher", [&] {
+            const int fd = ::open(disk.path().c_str(), O_WRONLY);
+            ::fsync(fd);
+        });
+        discarder = in_child("discarder", [&] {
+            const int fd = ::open(disk.path().c_str(), O_WRONLY);
+            u64 range[2] = {mib, 2 * mib};
+            ::ioctl(fd, BLKDISCARD, range);
+        });
+    });
+    expect_whole(t);
+    const auto flushes = of_op(t.rows, "flush");
+    ASSERT_GE(flushes.size(), 1U);
+    EXPECT_EQ(flushes[0].at("rwbs")[0], 'F');
+    EXPECT_EQ(flushes[0].at("sector"), "");
+    EXPECT_EQ(flushes[0].at("bytes"), "0");
+    EXPECT_EQ(flushes[0].at("comm"), "flusher");
+    EXPECT_EQ(flushes[0].at("pid"), std::to_string(flusher));
+    const auto discards = of_op(t.rows, "discard");
+    ASSERT_EQ(discards.size(), 1U);
+    EXPECT_EQ(discards[0].at("rwbs")[0], 'D');
+    EXPECT_EQ(discards[0].at("sector"), "2048");
+    EXPECT_EQ(discards[0].at("bytes"), std::to_string(2 * mib));
+    EXPECT_EQ(discards[0].at("pid"), std::to_string(discarder));
+}
+
+TEST_F(Block, WriteZeroesIsNoWrite) {
+    const LoopDisk disk(64 * mib);
+    int error = 0;
+    const Traced t = trace({"-d", disk.name()}, [&] {
+        const int fd = ::open(disk.path().c_str(), O_RDWR);
+        error = ::fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 0, mib) == 0 ? 0 : errno;
+        ::close(fd);
+    });
+    NEEDS(error == 0, "this loop device takes no write-zeroes");
+    expect_whole(t);
+    const auto zeroes = of_op(t.rows, "write_zeroes");
+    NEEDS(!zeroes.empty(), "the kernel wrote zeroes instead");
+    EXPECT_EQ(zeroes[0].at("rwbs").substr(0, 2), "WZ");
+    EXPECT_EQ(zeroes[0].at("bytes"), std::to_string(mib));
+}
+
+TEST_F(Block, AFailedRequestSaysWhy) {
+    const LoopDisk disk(64 * mib);
+    // the file shrinks under the device: what is read beyond its end can't be had
+    std::filesystem::resize_file(disk.file(), mib);
+    int error = 0;
+    const Traced t = trace({"-d", disk.name(), "--op", "read"}, [&] { error = direct_io(disk.path(), false, 32768, 4096); });
+    expect_whole(t);
+    EXPECT_EQ(error, EIO);
+    ASSERT_GE(t.rows.size(), 1U);
+    EXPECT_EQ(t.rows[0].at("error"), "EIO");
+    EXPECT_EQ(t.rows[0].at("sector"), "32768");
+    EXPECT_EQ(t.rows[0].at("bytes"), "4096");
+
+    Tracer table({"block", "-d", disk.name(), "--op", "read"});
+    direct_io(disk.path(), false, 32768, 4096);
+    EXPECT_NE(table.stop().out.find("EIO"), std::string::npos);
+}
+
+TEST_F(Block, DmErrorAndDmLinearAreRowsOfTheirOwn) {
+    NEEDS(have("dmsetup") && shell("dmsetup version").status == 0, "no device-mapper here");
+    const LoopDisk disk(64 * mib);
+    const std::string name = "iolens-test-" + std::to_string(::getpid());
+    const Result made = shell("printf '0 2048 linear " + disk.path() + " 2048\\n2048 2048 error\\n' | dmsetup create " + name);
+    NEEDS(made.status == 0, "device-mapper can't make this: " + made.err);
+    const std::string path = "/dev/mapper/" + name;
+    shell("dmsetup mknodes");
+    int bad = 0;
+    const Traced t = trace({}, [&] {
+        direct_io(path, true, 8, 8192);
+        bad = direct_io(path, false, 3000, 4096);
+    });
+    const Traced filtered = trace({"-d", name}, [&] { direct_io(path, true, 16, 4096); });
+    const std::string dm = std::filesystem::read_symlink("/sys/dev/block/" + std::regex_replace(kernel_dev(path), std::regex(","), ":")).filename();
+    shell("dmsetup remove " + name);
+    EXPECT_EQ(bad, EIO);
+    const auto find = [&](const std::string& on, const std::string& sector) {
+        return std::ranges::find_if(t.rows, [&](const Row& r) { return r.at("disk") == on && r.at("sector") == sector; });
+    };
+    const auto upper = find(dm, "8");
+    ASSERT_NE(upper, t.rows.end());
+    EXPECT_EQ(upper->at("bytes"), "8192");
+    EXPECT_EQ(upper->at("pid"), std::to_string(::getpid()));
+    const auto lower = find(disk.name(), "2056");
+    ASSERT_NE(lower, t.rows.end());
+    EXPECT_EQ(lower->at("bytes"), "8192");
+    EXPECT_EQ(lower->at("pid"), std::to_string(::getpid()));
+    EXPECT_GE(std::stoull(upper->at("device_ns")), std::stoull(lower->at("device_ns")));
+    const auto failed = find(dm, "3000");
+    ASSERT_NE(failed, t.rows.end());
+    EXPECT_EQ(failed->at("error"), "EIO");
+    ASSERT_EQ(filtered.rows.size(), 1U);
+    EXPECT_EQ(filtered.rows[0].at("disk"), dm);
+}
+
+TEST_F(Block, ABioBasedDiskHasRows) {
+    if (!std::filesystem::exists("/sys/block/zram0")) shell("modprobe zram");
+    NEEDS(std::filesystem::exists("/sys/block/zram0") && slurp("/sys/block/zram0/disksize") == "0\n", "no free zram device");
+    spit("/sys/block/zram0/disksize", "16777216");
+    NEEDS(slurp("/sys/block/zram0/disksize") != "0\n", "zram can't be set up here");
+    const Traced t = trace({"-d", "zram0"}, [&] {
+        for (u64 i = 0; i < 7; ++i) direct_io("/dev/zram0", true, i * 16, 8192);
+    });
+    spit("/sys/block/zram0/reset", "1");
+    expect_whole(t);
+    const auto writes = of_op(t.rows, "write");
+    ASSERT_EQ(writes.size(), 7U);
+    for (u64 i = 0; i < 7; ++i) {
+        EXPECT_EQ(writes[i].at("sector"), std::to_string(i * 16));
+        EXPECT_EQ(writes[i].at("bytes"), "8192");
+        EXPECT_EQ(writes[i].at("pid"), std::to_string(::getpid()));
+    }
+}
+
+TEST_F(Block, WithoutIostatsAndInEveryScheduler) {
+    const LoopDisk disk(64 * mib);
+    const auto nine = [&] {
+        for (u64 i = 0; i < 9; ++i) direct_io(disk.path(), true, i * 64, 4096);
+    };
+    spit(disk.sys("queue/iostats"), "0");
+    Traced t = trace({"-d", disk.name(), "--op", "write"}, nine);
+    expect_whole(t);
+    EXPECT_EQ(t.rows.size(), 9U);
+    spit(disk.sys("queue/iostats"), "1");
+    std::string list = slurp(disk.sys("queue/scheduler"));
+    std::erase_if(list, [](char c) { return c == '[' || c == ']' || c == '\n'; });
+    for (const std::string& scheduler : split(list, ' ')) {
+        spit(disk.sys("queue/scheduler"), scheduler);
+        t = trace({"-d", disk.name(), "--op", "write"}, nine);
+        expect_whole(t);
+        EXPECT_EQ(t.rows.size(), 9U) << scheduler;
+        for (const Row& r : t.rows) EXPECT_EQ(r.at("pid"), std::to_string(::getpid())) << scheduler;
+    }
+}
+
+/// A bio larger than its disk takes is split; each part has the creator, and nothing is left in the maps.
+TEST_F(Block, SplitAndMergedRequestsKeepTheirCreator) {
+    const LoopDisk disk(64 * mib);
+    spit(disk.sys("queue/max_sectors_kb"), "128");
+    const Traced t = trace({"-d", disk.name(), "--op", "write"}, [&] { direct_io(disk.path(), true, 0, 4 * mib); });
+    expect_whole(t);
+    u64 bytes = 0;
+    for (const Row& r : t.rows) {
+        EXPECT_EQ(r.at("pid"), std::to_string(::getpid()));
+        EXPECT_LE(std::stoull(r.at("bytes")), 128U << 10);
+        bytes += std::stoull(r.at("bytes"));
+    }
+    EXPECT_EQ(bytes, 4 * mib);
+    EXPECT_EQ(t.counter("still in flight:"), 0U);
+
+    spit(disk.sys("queue/max_sectors_kb"), "1280");
+    spit(disk.sys("queue/scheduler"), "mq-deadline");
+    shell("echo 3 > /proc/sys/vm/drop_caches");
+    const Traced merged = trace({"-d", disk.name(), "--op", "write"}, [&] {
+        shell("dd if=/dev/zero of=" + disk.path() + " bs=4k count=2048 conv=fsync 2>/dev/null");
+    });
+    expect_whole(merged);
+    bytes = 0;
+    u64 bios = 0;
+    for (const Row& r : merged.rows) {
+        bytes += std::stoull(r.at("bytes"));
+        bios += std::stoull(r.at("bios"));
+    }
+    EXPECT_EQ(bytes, 8 * mib);
+    EXPECT_GE(bios, merged.rows.size());
+    EXPECT_NE(merged.result.err.find("still in flight: 0 bios, 0 requests"), std::string::npos) << merged.result.err;
+}
+
+TEST_F(Block, FiltersDecideAtCreationAndNothingIsUncounted) {
+    const LoopDisk disk(64 * mib);
+    pid_t wanted = 0;
+    const auto two = [&] {
+        wanted = in_child("wanted", [&] {
+            for (u64 i = 0; i < 11; ++i) direct_io(disk.path(), true, i * 64, 4096);
+        });
+        in_child("other", [&] {
+            for (u64 i = 0; i < 13; ++i) direct_io(disk.path(), false, i * 64, 4096);
+        });
+    };
+    for (const std::vector<std::string>& filter :
+         {std::vector<std::string>{"--comm", "wanted"}, {"--op", "write"}, {"--comm", "wanted", "--op", "write"}}) {
+        std::vector<std::string> options{"-d", disk.name()};
+        options.insert(options.end(), filter.begin(), filter.end());
+        const Traced t = trace(options, two);
+        expect_whole(t);
+        EXPECT_EQ(t.rows.size(), 11U) << filter[0];
+        EXPECT_GE(t.counter("filtered"), 13U);
+    }
+    // by process: of this one, which is not the children
+    const Traced mine = trace({"-d", disk.name(), "-p", std::to_string(::getpid())}, [&] {
+        two();
+        direct_io(disk.path(), true, 0, 4096);
+    });
+    EXPECT_EQ(mine.rows.size(), 1U);
+    const Traced by_tid = trace({"-d", disk.name(), "--tid", std::to_string(::gettid()), "--uid", "0"}, [&] {
+        two();
+        direct_io(disk.path(), true, 0, 4096);
+    });
+    EXPECT_EQ(by_tid.rows.size(), 1U);
+    const Traced nobody = trace({"-d", disk.name(), "--uid", "65534"}, two);
+    EXPECT_EQ(nobody.rows.size(), 0U);
+    const Traced slow = trace({"-d", disk.name(), "-m", "100000"}, two);
+    EXPECT_EQ(slow.rows.size(), 0U);
+    EXPECT_GE(slow.counter("filtered"), 24U);
+}
+
+TEST_F(Block, TheCgroupIsThatOfTheCreator) {
+    const Cgroup cgroup;
+    NEEDS(!cgroup.path().empty(), "no cgroup v2 hierarchy here");
+    const LoopDisk disk(64 * mib);
+    const auto work = [&] {
+        in_child("inside", [&] {
+            spit(cgroup.path() + "/cgroup.procs", std::to_string(::getpid()));
+            for (u64 i = 0; i < 5; ++i) direct_io(disk.path(), true, i * 64, 4096);
+        });
+        for (u64 i = 0; i < 3; ++i) direct_io(disk.path(), true, i * 64, 4096);
+    };
+    const Traced t = trace({"-d", disk.name(), "-c", cgroup.path()}, work);
+    expect_whole(t);
+    ASSERT_EQ(t.rows.size(), 5U);
+    const Result inode = shell("stat -c %i " + cgroup.path());
+    for (const Row& r : t.rows) {
+        EXPECT_EQ(r.at("comm"), "inside");
+        EXPECT_EQ(r.at("cgroup_id") + "\n", inode.out);
+    }
+}
+
+TEST_F(Block, APartitionIsItsSectors) {
+    NEEDS(have("sfdisk"), "sfdisk is not installed");
+    const LoopDisk disk(64 * mib, true);
+    NEEDS(std::filesystem::exists(disk.path() + "p2"), "this kernel made no nodes for the loop device's partitions");
+    const Traced t = trace({"-d", disk.name() + "p2", "--op", "write,flush"}, [&] {
+        direct_io(disk.path() + "p1", true, 0, 4096);
+        direct_io(disk.path() + "p2", true, 8, 4096);
+    });
+    expect_whole(t);
+    const auto start = std::stoull(slurp(disk.sys(disk.name() + "p2/start")));
+    const auto writes = of_op(t.rows, "write");
+    ASSERT_EQ(writes.size(), 1U);
+    EXPECT_EQ(writes[0].at("sector"), std::to_string(start + 8));
+    EXPECT_EQ(writes[0].at("disk"), disk.name());
+}
+
+/// The creator is gone when its I/O completes: its name is still told, nobody else's.
+TEST_F(Block, ACreatorThatExitsBeforeTheEnd) {
+    const LoopDisk disk(64 * mib);
+    pid_t pid = 0;
+    const Traced t = trace({"-d", disk.name(), "--op", "write"}, [&] {
+        pid = in_child("short-lived", [&] {
+            const int fd = ::open(disk.path().c_str(), O_WRONLY | O_DIRECT);
+            aio_context_t context = 0;
+            ::syscall(SYS_io_setup, 8, &context);
+            std::vector<char>& room = direct_buffer(1 << 20);
+            iocb control{};
+            control.aio_lio_opcode = IOCB_CMD_PWRITE;
+            control.aio_fildes = static_cast<u32>(fd);
+            control.aio_buf = (reinterpret_cast<std::uintptr_t>(room.data()) + 4095) & ~std::uintptr_t{4095};
+            control.aio_nbytes = 1 << 20;
+            control.aio_offset = 0;
+            iocb* list = &control;
+            ::syscall(SYS_io_submit, context, 1, &list);
+            ::kill(::getpid(), SIGKILL);
+        });
+        std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    });
+    expect_whole(t);
+    ASSERT_GE(t.rows.size(), 1U);
+    for (const Row& r : t.rows) {
+        EXPECT_EQ(r.at("comm"), "short-lived");
+        EXPECT_EQ(r.at("pid"), std::to_string(pid));
+    }
+}
+
+TEST_F(Block, AThrottledRequestIsNotTheThrottlersOwn) {
+    const std::string blkio = "/sys/fs/cgroup/blkio";
+    const std::string place = blkio + "/iolens-test-" + std::to_string(::getpid());
+    NEEDS(std::filesystem::exists(blkio + "/blkio.throttle.write_bps_device"), "no blkio.throttle (cgroup v1) here");
+    const LoopDisk disk(64 * mib);
+    std::filesystem::create_directory(place);
+    const std::string dev = std::regex_replace(kernel_dev(disk.path()), std::regex(","), ":");
+    spit(place + "/blkio.throttle.write_bps_device", dev + " 65536\n");
+    const Traced t = trace({"-d", disk.name(), "--op", "write"}, [&] {
+        in_child("throttled", [&] {
+            spit(place + "/cgroup.procs", std::to_string(::getpid()));
+            for (u64 i = 0; i < 6; ++i) direct_io(disk.path(), true, i * 64, 16384);
+        });
+    });
+    std::filesystem::remove(place);
+    expect_whole(t);
+    ASSERT_EQ(t.rows.size(), 6U);
+    u64 unknown = 0;
+    for (const Row& r : t.rows) {
+        EXPECT_TRUE(r.at("comm") == "throttled" || r.at("comm").empty()) << r.at("comm");
+        unknown += r.at("comm").empty() ? 1U : 0U;
+    }
+    EXPECT_EQ(t.counter("creator"), unknown);
+}
+
+TEST_F(Block, NothingOutlivesAHundredThousandRequests) {
+    NEEDS(have("fio"), "fio is not installed");
+    const bool emulated = slurp("/proc/cpuinfo").find("TCG") != std::string::npos;
+    const std::string count = emulated ? "5000" : "100000";
+    const LoopDisk disk(64 * mib);
+    std::filesystem::resize_file(disk.file(), 32 * mib);  // the second half fails
+    const Traced t = trace({"-d", disk.name(), "--ring-size", "64"}, [&] {
+        shell("fio --name=a --filename=" + disk.path() + " --direct=1 --rw=randrw --bs=4k --ioengine=libaio --iodepth=64 " +
+              "--fsync=64 --number_ios=" + count + " --size=64m --continue_on_error=all --loops=100", std::chrono::seconds(200));
+        shell("blkdiscard " + disk.path());
+        shell("sync");
+    });
+    expect_whole(t);
+    EXPECT_GE(t.rows.size(), std::stoull(count));
+    EXPECT_TRUE(std::ranges::any_of(t.rows, [](const Row& r) { return r.at("error") == "EIO"; }));
+    EXPECT_NE(t.result.err.find("still in flight: 0 bios, 0 requests"), std::string::npos) << t.result.err;
+}
+
+/// A consumer that sleeps: what doesn't fit is counted to the event, and the traced program doesn't wait.
+TEST_F(Block, AFullRingIsCountedToTheEvent) {
+    NEEDS(have("fio"), "fio is not installed");
+    const LoopDisk disk(64 * mib);
+    Tracer tracer({"block", "--format", "csv", "-d", disk.name(), "--comm", "fio", "--ring-size", "1"});
+    ::kill(tracer.pid(), SIGSTOP);
+    shell("fio --name=f --filename=" + disk.path() + " --direct=1 --rw=randread --bs=4k --ioengine=libaio --iodepth=32 " +
+          "--number_ios=30011", std::chrono::seconds(200));
+    ::kill(tracer.pid(), SIGCONT);
+    Traced t;
+    t.result = tracer.stop();
+    t.rows = parse_csv(t.result.out);
+    EXPECT_EQ(t.result.status, 0);
+    EXPECT_GT(t.counter("ring full"), 0U);
+    EXPECT_EQ(t.rows.size(), t.counter("delivered"));
+    EXPECT_EQ(t.rows.size() + t.counter("ring full"), 30011U) << t.result.err;
+    EXPECT_NE(t.result.out.find("#loss"), std::string::npos);
+    EXPECT_NE(t.result.err.find("the ring was full"), std::string::npos);
+}
+
+TEST_F(Block, AFullStateMapIsCounted) {
+    NEEDS(have("fio"), "fio is not installed");
+    const LoopDisk disk(64 * mib);
+    Tracer tracer({"block", "--format", "csv", "-d", disk.name(), "--max-inflight", "64", "--ring-size", "16"});
+    shell("fio --name=f --filename=" + disk.path() + " --direct=1 --rw=randread --bs=4k --ioengine=libaio --iodepth=128 " +
+          "--number_ios=5000 --iodepth_batch=128");
+    Traced t;
+    t.result = tracer.stop();
+    t.rows = parse_csv(t.result.out);
+    EXPECT_EQ(t.counter("seen"), t.counter("delivered") + t.counter("filtered") + t.counter("ring full") +
+                                     t.counter("not followed"));
+    if (t.counter("not followed") > 0) EXPECT_NE(t.result.err.find("--max-inflight"), std::string::npos) << t.result.err;
+    EXPECT_GE(t.counter("seen"), 5000U);
+}
+
+TEST_F(Block, TwoAtOnceAreIndependent) {
+    const LoopDisk disk(64 * mib);
+    Tracer other({"block", "--format", "csv", "-d", disk.name(), "--op", "write"});
+    const Traced t = trace({"-d", disk.name(), "--op", "write"}, [&] {
+        for (u64 i = 0; i < 17; ++i) direct_io(disk.path(), true, i * 8, 4096);
+    });
+    EXPECT_EQ(t.rows.size(), 17U);
+    EXPECT_GE(parse_csv(other.stop().out).size(), 17U);
+}
+
+TEST_F(Block, ARecordingShowsTheSameRows) {
+    const LoopDisk disk(64 * mib);
+    const Scratch scratch;
+    const Traced t = trace({"-d", disk.name(), "--record", scratch.path("r.iol")}, [&] {
+        for (u64 i = 0; i < 19; ++i) direct_io(disk.path(), i % 2 == 0, i * 8, 4096);
+    });
+    expect_whole(t);
+    const Result replayed = run({iolens_path(), "replay", "--format", "csv", scratch.path("r.iol")});
+    EXPECT_EQ(replayed.status, 0) << replayed.err;
+    // the wall clock of a live row follows a clock that is being set; the rest is the same
+    auto again = parse_csv(replayed.out);
+    auto live = t.rows;
+    for (auto* rows : {&again, &live}) {
+        for (Row& r : *rows) r.erase("unix_ns");
+    }
+    EXPECT_EQ(again, live);
+}
+
+TEST_F(Block, EndsByCountDurationAndSignal) {
+    const LoopDisk disk(64 * mib);
+    Tracer counted({"block", "-d", disk.name(), "--count", "3", "--no-header"});
+    for (u64 i = 0; i < 9; ++i) direct_io(disk.path(), true, i * 8, 4096);
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    const Result three = counted.stop(0);
+    EXPECT_EQ(three.status, 0);
+    EXPECT_EQ(split(three.out, '\n').size(), 3U);
+    EXPECT_EQ(run({iolens_path(), "block", "0.2"}).status, 0);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+        Tracer tracer({"block", "-d", disk.name()});
+        EXPECT_EQ(tracer.stop(signal).status, 0) << signal;
+    }
+}
+
+TEST_F(Block, AKilledOneLeavesNothingAttached) {
+    const auto programs = [] { return shell("ls -l /proc/*/fd 2>/dev/null | grep -c 'bpf-prog'").out; };
+    const std::string before = programs();
+    {
+        Tracer tracer({"block"});
+        EXPECT_NE(programs(), before);
+        tracer.stop(SIGKILL);
+    }
+    EXPECT_EQ(programs(), before);
+}
+
+}  // namespace
+}  // namespace iolens::test

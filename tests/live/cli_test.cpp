@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line, as a person or a script meets it.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "machine.h"
+
+namespace iolens::test {
+namespace {
+
+/// One sentence, one hint, the status, and nothing on standard output.
+void expect_refusal(const std::vector<std::string>& words, int status, const std::string& part) {
+    std::vector<std::string> command{iolens_path()};
+    command.insert(command.end(), words.begin(), words.end());
+    const Result r = run(command);
+    std::string line;
+    for (const std::string& word : words) line += word + " ";
+    EXPECT_EQ(r.status, status) << line << r.err;
+    EXPECT_EQ(r.out, "") << line;
+    const auto lines = split(r.err, '\n');
+    ASSERT_EQ(lines.size(), 2U) << line << r.err;
+    EXPECT_TRUE(lines[0].starts_with("iolens: ")) << lines[0];
+    EXPECT_TRUE(lines[1].starts_with("hint: ")) << lines[1];
+    EXPECT_NE(lines[0].find(part), std::string::npos) << lines[0];
+}
+
+TEST(Cli, NonsenseIsAUsageError) {
+    expect_refusal({}, 2, "subcommand");
+    expect_refusal({"nonsense"}, 2, "nonsense");
+    expect_refusal({"block", "--nonsense"}, 2, "--nonsense");
+    expect_refusal({"block", "-d", "no-such-disk"}, 2, "there is no disk 'no-such-disk'");
+    expect_refusal({"block", "-d", "../../etc"}, 2, "there is no disk");
+    expect_refusal({"block", "-d", ""}, 2, "empty");
+    expect_refusal({"block", "-c", "/no/such/cgroup"}, 2, "can't open the cgroup");
+    expect_refusal({"block", "-c", "/etc/passwd"}, 2, "can't open the cgroup '/etc/passwd': Not a directory");
+    expect_refusal({"block", "-c", "/tmp"}, 2, "no directory of a cgroup v2");
+    expect_refusal({"block", "-m", "-5"}, 2, "-5");
+    expect_refusal({"block", "-m", "1e999"}, 2, "1e999");
+    expect_refusal({"block", "-m", "nan"}, 2, "nan");
+    expect_refusal({"block", "-p", "-1"}, 2, "-1");
+    expect_refusal({"block", "-p", "0"}, 2, "'0' is no whole number");
+    expect_refusal({"block", "-p", "99999999999999999999"}, 2, "no whole number");
+    expect_refusal({"block", "-p", "1,,2"}, 2, "empty part");
+    expect_refusal({"block", "--count", "0"}, 2, "'0'");
+    expect_refusal({"block", "--count", "3x"}, 2, "'3x'");
+    expect_refusal({"block", "--ring-size", "3"}, 2, "no power of two");
+    expect_refusal({"block", "--ring-size", "999999"}, 2, "999999");
+    expect_refusal({"block", "--max-inflight", "1"}, 2, "'1'");
+    expect_refusal({"block", "--op", "reed"}, 2, "there is no operation 'reed'");
+    expect_refusal({"block", "--columns", "bites"}, 2, "there is no column 'bites'");
+    expect_refusal({"block", "--format", "xml"}, 2, "--format");
+    expect_refusal({"block", "-o", "/no/such/folder/x"}, 2, "can't write '/no/such/folder/x'");
+    expect_refusal({"block", "soon"}, 2, "soon");
+    expect_refusal({"block", "-5"}, 2, "-5");
+    expect_refusal({"block", "1", "2"}, 2, "2");
+    expect_refusal({"block", "-D", "1", "2"}, 2, "twice");
+    expect_refusal({"block", "--comm", "a", "--comm", "b"}, 2, "--comm");
+    expect_refusal({"replay"}, 2, "FILE");
+    expect_refusal({"replay", "/no/such/file"}, 1, "can't read '/no/such/file'");
+    expect_refusal({"replay", "/etc/passwd"}, 1, "not a recording");
+    expect_refusal({"replay", "/etc"}, 1, "/etc");
+}
+
+TEST(Cli, ErrorsShowNoRawBytes) {
+    const Result r = run({iolens_path(), "block", "-d", "a\x1b[31m\nb"});
+    EXPECT_EQ(r.status, 2);
+    EXPECT_EQ(r.err.find('\x1b'), std::string::npos);
+    EXPECT_NE(r.err.find("a\\x1b[31m\\nb"), std::string::npos) << r.err;
+}
+
+TEST(Cli, HelpEndsWithExamples) {
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"--help"}, {"block", "--help"}, {"replay", "--help"}, {"doctor", "-h"}, {"schema", "-h"}}) {
+        std::vector<std::string> command{iolens_path()};
+        command.insert(command.end(), words.begin(), words.end());
+        const Result r = run(command);
+        EXPECT_EQ(r.status, 0);
+        EXPECT_EQ(r.err, "");
+        EXPECT_NE(r.out.find("\nexamples:\n"), std::string::npos) << r.out;
+        EXPECT_GT(r.out.find("\nexamples:\n"), r.out.find("--help"));
+    }
+    EXPECT_EQ(run({iolens_path(), "--version"}).out.substr(0, 7), "iolens ");
+}
+
+TEST(Cli, SchemaListsEveryColumnWithoutPrivilege) {
+    const Result r = run({iolens_path(), "schema", "--format", "csv"});
+    EXPECT_EQ(r.status, 0);
+    for (const char* field : {"time_ns", "comm", "device_ns", "requeues", "queue_p99_ns"}) {
+        EXPECT_NE(r.out.find(std::string(",") + field + ","), std::string::npos) << field;
+    }
+}
+
+TEST(Cli, WithoutPrivilegeItSaysSo) {
+    NEEDS(::geteuid() == 0 && have("setpriv"), "needs root and setpriv to give root up");
+    const Scratch scratch;  // a copy that anyone may run
+    shell("chmod 755 " + scratch.path() + "; cp " + iolens_path() + " " + scratch.path("iolens") + "; chmod 755 " + scratch.path("iolens"));
+    const std::string as_nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups " + scratch.path("iolens");
+    const Result r = shell(as_nobody + " block 1");
+    EXPECT_EQ(r.status, 3);
+    EXPECT_NE(r.err.find("needs root"), std::string::npos) << r.err;
+    EXPECT_NE(r.err.find("hint: run it with sudo"), std::string::npos) << r.err;
+    const Result doctor = shell(as_nobody + " doctor");
+    EXPECT_EQ(doctor.status, 3);
+    EXPECT_NE(doctor.out.find("no    -      privilege"), std::string::npos) << doctor.out;
+}
+
+TEST(Cli, DoctorNamesEveryProbe) {
+    NEEDS(missing_for_tracing().empty(), missing_for_tracing());
+    const Result r = run({iolens_path(), "doctor"});
+    EXPECT_EQ(r.status, 0) << r.out;
+    for (const char* probe : {"block_bio_queue", "block_split", "block_rq_issue", "block_rq_requeue", "block_rq_merge",
+                              "block_rq_complete", "block_bio_complete"}) {
+        EXPECT_NE(r.out.find(std::string("yes   block  ") + probe), std::string::npos) << r.out;
+    }
+}
+
+TEST(Cli, AClosedPipeIsAQuietEnd) {
+    NEEDS(missing_for_tracing().empty(), missing_for_tracing());
+    const LoopDisk disk(16 << 20);
+    const Result r = shell("(for i in $(seq 60); do dd if=" + disk.path() +
+                           " of=/dev/null bs=4k count=9 iflag=direct 2>/dev/null; sleep 0.1; done) & work=$!; "
+                           "{ iolens block -d " + disk.name() + " 30; echo status $? >&2; } | head -1; kill $work");
+    EXPECT_EQ(split(r.out, '\n').size(), 1U) << r.out;
+    EXPECT_NE(r.err.find("status 0"), std::string::npos) << r.err;
+    EXPECT_EQ(r.err.find("iolens:"), std::string::npos) << r.err;
+}
+
+TEST(Cli, AFullDiskIsAnErrorAndLeavesWholeRows) {
+    NEEDS(missing_for_tracing().empty(), missing_for_tracing());
+    const Scratch scratch;
+    NEEDS(shell("mount -t tmpfs -o size=64k tmpfs " + scratch.path()).status == 0, "can't mount a tmpfs");
+    const LoopDisk disk(16 << 20);
+    const Result r = shell("(while :; do dd if=" + disk.path() + " of=/dev/null bs=4k count=99 iflag=direct 2>/dev/null; done) & "
+                           "work=$!; iolens block -d " + disk.name() + " -o " + scratch.path("rows") + " 30; s=$?; kill $work; exit $s");
+    const std::string rows = slurp(scratch.path("rows"));
+    shell("umount " + scratch.path());
+    EXPECT_EQ(r.status, 1);
+    EXPECT_NE(r.err.find("No space left on device"), std::string::npos) << r.err;
+    EXPECT_NE(r.err.find("hint: make room"), std::string::npos) << r.err;
+    ASSERT_GT(rows.size(), 1000U);
+    EXPECT_EQ(rows.back(), '\n');
+}
+
+}  // namespace
+}  // namespace iolens::test

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <thread>
+
+namespace iolens::test {
+namespace {
+
+pid_t spawn(const std::vector<std::string>& command, const std::string& out, const std::string& err) {
+    const pid_t pid = ::fork();
+    if (pid != 0) return pid;
+    ::signal(SIGPIPE, SIG_DFL);
+    const int in = ::open("/dev/null", O_RDONLY);
+    const int o = ::open(out.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    const int e = ::open(err.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    ::dup2(in, 0);
+    ::dup2(o, 1);
+    ::dup2(e, 2);
+    std::vector<char*> words;
+    for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
+    words.push_back(nullptr);
+    ::execvp(words[0], words.data());
+    ::_exit(127);
+}
+
+/// The exit status, or -1 (and the process is killed) when it takes too long.
+int wait_for(pid_t pid, std::chrono::milliseconds limit) {
+    const auto end = std::chrono::steady_clock::now() + limit;
+    int status = 0;
+    while (::waitpid(pid, &status, WNOHANG) == 0) {
+        if (std::chrono::steady_clock::now() > end) {
+            ::kill(pid, SIGKILL);
+            ::waitpid(pid, &status, 0);
+            return -1;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+}  // namespace
+
+std::string iolens_path() {
+    const char* named = std::getenv("IOLENS");
+    return named != nullptr ? named : IOLENS_BINARY;
+}
+
+Result run(const std::vector<std::string>& command, std::chrono::seconds limit) {
+    const Scratch scratch;
+    const pid_t pid = spawn(command, scratch.path("out"), scratch.path("err"));
+    Result result;
+    result.status = wait_for(pid, limit);
+    result.out = slurp(scratch.path("out"));
+    result.err = slurp(scratch.path("err"));
+    return result;
+}
+
+Result shell(const std::string& line, std::chrono::seconds limit) {
+    return run({"/bin/sh", "-c", "iolens() { " + iolens_path() + " \"$@\"; }; " + line}, limit);
+}
+
+bool have(const std::string& command) {
+    return run({"/bin/sh", "-c", "command -v " + command}).status == 0;
+}
+
+Scratch::Scratch() {
+    const char* base = std::getenv("IOLENS_SCRATCH");
+    std::string name = std::string(base != nullptr ? base : "/var/tmp") + "/iolens-test-XXXXXX";
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("can't make " + name);
+    path_ = name;
+}
+
+Scratch::~Scratch() {
+    std::error_code error;
+    std::filesystem::remove_all(path_, error);
+}
+
+std::string slurp(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    std::ostringstream text;
+    text << file.rdbuf();
+    return text.str();
+}
+
+void spit(const std::string& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+
+std::vector<std::string> split(const std::string& text, char at) {
+    std::vector<std::string> parts;
+    std::string part;
+    std::istringstream stream(text);
+    while (std::getline(stream, part, at)) parts.push_back(part);
+    if (!text.empty() && text.back() == at && at == ',') parts.emplace_back();
+    return parts;
+}
+
+std::vector<std::map<std::string, std::string>> parse_csv(const std::string& text) {
+    std::vector<std::map<std::string, std::string>> rows;
+    std::vector<std::string> names;
+    for (std::string& line : split(text, '\n')) {
+        if (!line.empty() && line.back() == '\r') line.pop_back();
+        const std::vector<std::string> fields = split(line, ',');
+        if (names.empty()) {
+            names = fields;
+            continue;
+        }
+        if (line.starts_with("#loss")) continue;
+        std::map<std::string, std::string> row;
+        for (std::size_t i = 0; i < names.size() && i < fields.size(); ++i) row[names[i]] = fields[i];
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+Tracer::Tracer(const std::vector<std::string>& arguments) {
+    std::vector<std::string> command{iolens_path()};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    command.emplace_back("-v");
+    pid_ = spawn(command, scratch_.path("out"), scratch_.path("err"));
+    for (int i = 0; i < 6000; ++i) {  // an emulated machine takes its time
+        if (slurp(scratch_.path("err")).find("attached in") != std::string::npos) return;
+        int status = 0;
+        if (::waitpid(pid_, &status, WNOHANG) == pid_) break;
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    pid_ = -1;
+    throw std::runtime_error("iolens did not attach: " + slurp(scratch_.path("err")));
+}
+
+Tracer::~Tracer() {
+    if (pid_ > 0) {
+        ::kill(pid_, SIGKILL);
+        ::waitpid(pid_, nullptr, 0);
+    }
+}
+
+Result Tracer::stop(int signal) {
+    ::kill(pid_, signal);
+    Result result;
+    result.status = wait_for(pid_, std::chrono::seconds(60));
+    pid_ = -1;
+    result.out = slurp(scratch_.path("out"));
+    result.err = slurp(scratch_.path("err"));
+    return result;
+}
+
+}  // namespace iolens::test

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sample.h"
+
+#include <algorithm>
+
+#include "sink/recorder.h"
+
+namespace iolens::test {
+namespace {
+
+template <typename Event>
+void put(Recorder& recorder, const Event& event) {
+    recorder.record(std::as_bytes(std::span(&event, 1)));
+}
+
+}  // namespace
+
+iolens_disk_fact disk_fact(u32 major, u32 minor, const std::string& name) {
+    iolens_disk_fact fact{};
+    fact.h = {.ts = 1, .kind = IOLENS_KIND_DISK, .size = sizeof fact, .cpu = 0};
+    fact.dev = major << 20 | minor;
+    std::copy_n(name.data(), std::min<std::size_t>(name.size(), sizeof fact.name), static_cast<u8*>(fact.name));
+    return fact;
+}
+
+iolens_block_event block_event(u64 ts, const std::string& comm, u8 op, u64 sector, u32 bytes) {
+    iolens_block_event e{};
+    e.h = {.ts = ts, .kind = IOLENS_KIND_BLOCK, .size = sizeof e, .cpu = 1};
+    e.queue_ns = 12'345;
+    e.device_ns = 1'234'567;
+    e.sector = sector;
+    e.cgroup_id = 42;
+    e.dev = 8U << 20;
+    e.bytes = bytes;
+    e.tgid = 1234;
+    e.tid = 1235;
+    e.op = op;
+    e.bios = 1;
+    std::copy_n(comm.data(), std::min<std::size_t>(comm.size(), sizeof e.comm), static_cast<u8*>(e.comm));
+    return e;
+}
+
+void write_sample(const std::string& path) {
+    // 2026-01-02 03:04:05.678 UTC at the first event
+    constexpr u64 first = 1'000'000'000'000;
+    constexpr u64 wall = 1'767'323'045'678'000'000;
+    Recorder r(path, "block", "6.1.0-test", wall - first);
+    put(r, disk_fact(8, 0, "sda"));
+    put(r, disk_fact(259, 3, "nvme0n1"));
+    u64 ts = first;
+    u64 sector = 2048;
+    for (u8 op = 0; op < IOLENS_OP_COUNT; ++op) {
+        iolens_block_event e = block_event(ts, "fio", op, sector, 4096);
+        if (op == IOLENS_OP_FLUSH || op == IOLENS_OP_PASSTHROUGH) {
+            e.flags = IOLENS_BLOCK_NO_SECTOR;
+            e.sector = 0;
+            e.bytes = 0;
+        }
+        put(r, e);
+        ts += 1'000'250;
+        sector += 8;
+    }
+    iolens_block_event e = block_event(ts, "postgres", IOLENS_OP_WRITE, 7'814'037'160, 1 << 20);
+    e.dev = 259U << 20 | 3;
+    e.flags = IOLENS_BLOCK_PREFLUSH | IOLENS_BLOCK_FUA | IOLENS_BLOCK_RAHEAD | IOLENS_BLOCK_SYNC | IOLENS_BLOCK_META;
+    e.requeues = 3;
+    e.bios = 17;
+    e.device_ns = 98'765'432'109;
+    put(r, e);
+    e = block_event(ts + 10, "dd", IOLENS_OP_READ, 16, 4096);
+    e.error = 5;
+    put(r, e);
+    e = block_event(ts + 20, "", IOLENS_OP_READ, 24, 512);
+    e.flags = IOLENS_BLOCK_NO_CREATOR;
+    put(r, e);
+    e = block_event(ts + 30, "dd", IOLENS_OP_WRITE, 32, 512);
+    e.flags = IOLENS_BLOCK_NO_ISSUE;
+    e.error = 28;
+    put(r, e);
+    // names that want to be more than names
+    put(r, block_event(ts + 40, "a\nb\x1b[31m,\"x", IOLENS_OP_READ, 40, 512));
+    put(r, block_event(ts + 50, "\xff\xfe n\xc3\xbc\xe2\x80\xae", IOLENS_OP_READ, 41, 512));
+    e = block_event(ts + 60, "nameless disk", IOLENS_OP_READ, 48, 512);
+    e.dev = 4095U << 20 | 7;
+    put(r, e);
+    // of a kind that isn't known yet, and an event of an older version that ended after `bytes`
+    iolens_header unknown{.ts = ts + 70, .kind = 999, .size = sizeof unknown, .cpu = 0};
+    put(r, unknown);
+    e = block_event(ts + 80, "old", IOLENS_OP_WRITE, 56, 512);
+    e.h.size = offsetof(iolens_block_event, tgid);
+    r.record(std::as_bytes(std::span(&e, 1)).first(e.h.size));
+    iolens_loss loss{};
+    loss.h = {.ts = ts + 90, .kind = IOLENS_KIND_LOSS, .size = sizeof loss, .cpu = 0};
+    loss.n = {.seen = 40, .delivered = 23, .filtered = 10, .ring_full = 4, .orphan = 3, .state_full = 2, .stale = 0,
+              .no_creator = 1, .fact_lost = 0};
+    put(r, loss);
+    r.finish();
+}
+
+}  // namespace iolens::test

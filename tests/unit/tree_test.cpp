@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// The source tree keeps its own rules: who may include whom, and who may know what.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+#include <regex>
+#include <set>
+
+#include "run.h"
+
+namespace iolens {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The rooms that each room may include from, itself aside (docs/adr/0001).
+const std::map<std::string, std::set<std::string>> allowed{
+    {"base", {"include", "event"}},  // of event/: the header every record starts with
+    {"source", {"base", "include", "event"}},
+    {"decode", {"base", "include", "event"}},
+    {"enrich", {"base", "include", "event"}},
+    {"reduce", {}},
+    {"sink", {"base", "include", "event"}},
+    {"probe", {"base", "include", "event"}},
+    {"tools", {"base", "include", "event", "source", "decode", "enrich", "reduce", "sink", "probe"}},
+    {"app", {"base", "include", "event", "source", "decode", "sink", "probe", "tools"}},
+};
+/// Of the events, these rooms may know only what all records have.
+const std::set<std::string> blind_to_events{"base", "sink", "enrich", "app", "source"};
+
+std::vector<std::string> includes_of(const fs::path& path) {
+    std::vector<std::string> all;
+    const std::string text = test::slurp(path);
+    const std::regex pattern("#include [\"<]([^\">]+)[\">]");
+    for (std::sregex_iterator at(text.begin(), text.end(), pattern), end; at != end; ++at) all.push_back((*at)[1]);
+    return all;
+}
+
+std::string room_of_include(const std::string& include) {
+    if (include.starts_with("iolens/event/")) return "event";
+    if (include.starts_with("iolens/")) return "include";
+    const auto slash = include.find('/');
+    if (slash == std::string::npos) return include == "lens.h" || include == "options.h" ? "tools" : "";
+    const std::string room = include.substr(0, slash);
+    return allowed.contains(room) ? room : "";
+}
+
+std::vector<std::pair<std::string, fs::path>> sources() {
+    std::vector<std::pair<std::string, fs::path>> all;
+    const fs::path root(IOLENS_SOURCE_DIR);
+    for (const fs::path& base : {root / "src", root / "tools"}) {
+        for (const auto& entry : fs::recursive_directory_iterator(base)) {
+            if (!entry.is_regular_file()) continue;
+            const std::string room = base.filename() == "tools" ? "tools" : entry.path().parent_path().filename().string();
+            all.emplace_back(room, entry.path());
+        }
+    }
+    return all;
+}
+
+TEST(Tree, NoIncludePointsUp) {
+    ASSERT_GT(sources().size(), 20U);
+    for (const auto& [room, path] : sources()) {
+        ASSERT_TRUE(allowed.contains(room)) << path;
+        for (const std::string& include : includes_of(path)) {
+            const std::string other = room_of_include(include);
+            if (other.empty() || other == room) continue;
+            EXPECT_TRUE(allowed.at(room).contains(other)) << path << " includes " << include;
+        }
+    }
+}
+
+TEST(Tree, OnlyTheirOwnRoomsKnowCli11LibbpfAndEvents) {
+    for (const auto& [room, path] : sources()) {
+        for (const std::string& include : includes_of(path)) {
+            if (include.starts_with("CLI/")) EXPECT_EQ(path.filename(), "cli.cpp") << path;
+            if (include.starts_with("bpf/")) EXPECT_TRUE(room == "probe" || path.filename() == "ring.cpp") << path;
+            if (blind_to_events.contains(room) && include.starts_with("iolens/event/")) {
+                EXPECT_TRUE(include.ends_with("/header.h") || include.ends_with("/loss.h")) << path << ": " << include;
+            }
+        }
+    }
+}
+
+TEST(Tree, OnlyCompatKnowsAKernelDifference) {
+    for (const auto& entry : fs::recursive_directory_iterator(fs::path(IOLENS_SOURCE_DIR) / "bpf")) {
+        if (!entry.is_regular_file() || entry.path().filename() == "compat.bpf.h") continue;
+        if (entry.path().extension() == ".md") continue;
+        const std::string text = test::slurp(entry.path());
+        EXPECT_EQ(text.find("bpf_core_field_exists"), std::string::npos) << entry.path();
+        EXPECT_EQ(text.find("bpf_core_type_matches"), std::string::npos) << entry.path();
+        EXPECT_EQ(text.find("KERNEL_VERSION"), std::string::npos) << entry.path();
+    }
+}
+
+TEST(Tree, EveryFileSaysItsLicence) {
+    for (const char* folder : {"src", "tools", "include", "bpf", "tests", "vmlinux"}) {
+        for (const auto& entry : fs::recursive_directory_iterator(fs::path(IOLENS_SOURCE_DIR) / folder)) {
+            const std::string extension = entry.path().extension();
+            if (extension != ".h" && extension != ".cpp" && extension != ".c") continue;
+            const bool kernel = std::string_view(folder) == "bpf" || std::string_view(folder) == "vmlinux" ||
+                                entry.path().string().find("/event/") != std::string::npos ||
+                                entry.path().filename() == "keep.h";
+            const std::string want = kernel ? "GPL-2.0-only OR BSD-2-Clause" : "Apache-2.0";
+            EXPECT_NE(test::slurp(entry.path()).substr(0, 100).find("SPDX-License-Identifier: " + want),
+                      std::string::npos) << entry.path();
+        }
+    }
+}
+
+}  // namespace
+}  // namespace iolens
