@@ -46,27 +46,27 @@ public:
 
     void view_flags(Flags& flags) override {
         flags.toggle("-Q,--queue", queue_, "show the time from creation to issue, QUE(ms)");
-        flags.toggle("-P,--pattern", pattern_, "show whether a request starts where the disk's last one ended (S) or not (R)");
+        flags.toggle("-P,--pattern", pattern_,
+                     "show whether a request starts where the disk's last one ended (S) or not (R)");
         flags.text("-d,--disk", disk_, "DISK", "only this disk, partition or device-mapper device");
     }
     void live_flags(Flags& /*flags*/) override {}
 
     std::vector<const Column*> prepare(const ViewOptions& view) override;
     std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
-    bool take(const iolens_header& head, u64 wall_offset_ns, std::vector<Value>& row) override;
+    Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) override;
     Summary summary() const override;
     Loss explain(const iolens_loss& ledger) const override;
     std::vector<std::string> remarks() const override;
     std::vector<ProbeStatus> examine() const override { return BlockProbe::examine(); }
 
 private:
-    bool wanted(const iolens_block_event& e);
+    bool asked_for(const iolens_block_event& e, const ViewOptions& f);
     void add(const iolens_block_event& e);
 
     bool queue_ = false;
     bool pattern_ = false;
     std::string disk_;
-    std::vector<const Column*> chosen_;
     u32 ops_ = 0;  // bit (1 << op); 0 = all
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<BlockProbe> probe_;
@@ -104,8 +104,7 @@ std::vector<const Column*> BlockLens::prepare(const ViewOptions& view) {
             if (column.role != Role::pattern || pattern_) names.emplace_back(column.name);
         }
     }
-    chosen_ = choose_columns(block_columns, names);
-    return chosen_;
+    return choose_columns(block_columns, names);
 }
 
 std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptions& live) {
@@ -145,8 +144,7 @@ std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptio
 }
 
 /// The filters that the kernel applies to a live run, for a replay.
-bool BlockLens::wanted(const iolens_block_event& e) {
-    const ViewOptions& f = *replay_filters_;
+bool BlockLens::asked_for(const iolens_block_event& e, const ViewOptions& f) {
     const bool known = !block_has(e, IOLENS_BLOCK_NO_CREATOR);
     if (!f.pids.empty() && (!known || std::ranges::find(f.pids, u64{e.tgid}) == f.pids.end())) return false;
     if (f.tid && (!known || *f.tid != e.tid)) return false;
@@ -158,21 +156,22 @@ bool BlockLens::wanted(const iolens_block_event& e) {
     return disk_.empty() || disks_.name(e.dev) == disk_;
 }
 
-bool BlockLens::take(const iolens_header& head, u64 wall_offset_ns, std::vector<Value>& row) {
+Taken BlockLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) {
     iolens_disk_fact fact_room;
     if (const auto* fact = decode_as(head, IOLENS_KIND_DISK, fact_room)) {
         disks_.told(fact->dev, text_of(fact->name));
-        return false;
+        return Taken::nothing;
     }
     iolens_block_event room;
     const auto* event = decode_as(head, IOLENS_KIND_BLOCK, room);
-    if (event == nullptr || (replay_filters_ && !wanted(*event))) return false;
+    if (event == nullptr) return Taken::unknown;
+    if (replay_filters_ && !asked_for(*event, *replay_filters_)) return Taken::nothing;
     if (summing_) add(*event);
 
-    row.resize(chosen_.size());
-    for (std::size_t i = 0; i < chosen_.size(); ++i) {
-        Value value = chosen_[i]->get(event->h);
-        switch (chosen_[i]->role) {
+    row.resize(wanted.size());
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        Value value = wanted[i]->get(event->h);
+        switch (wanted[i]->role) {
             case Role::wall: value = Value(value.number() + wall_offset_ns); break;
             case Role::disk: {
                 const std::string_view name = disks_.name(event->dev);
@@ -191,7 +190,7 @@ bool BlockLens::take(const iolens_header& head, u64 wall_offset_ns, std::vector<
         }
         row[i] = value;
     }
-    return true;
+    return Taken::row;
 }
 
 void BlockLens::add(const iolens_block_event& e) {
@@ -228,14 +227,13 @@ Summary BlockLens::summary() const {
         time("device_p99_ns", "p99", "99 in 100"),
         time("device_max_ns", "max", "the longest"),
     };
-    s.texts.reserve(totals_.size());  // values point into it
+    s.texts.reserve(totals_.size());           // values point into it
     auto& names = const_cast<Disks&>(disks_);  // a look-up fills its cache
     for (const auto& [key, t] : totals_) {
         const auto& [dev, op] = key;
         s.texts.emplace_back(names.name(dev));
         std::vector<Value> row{s.texts.back().empty() ? Value() : Value(std::string_view(s.texts.back())),
-                               Value(block_op(op).word), Value(t->requests),
-                               Value(t->bytes), Value(t->errors)};
+                               Value(block_op(op).word), Value(t->requests), Value(t->bytes), Value(t->errors)};
         for (const Histogram* h : {&t->queue, &t->device}) {
             for (const double percent : {50.0, 90.0, 99.0}) {
                 row.push_back(h->count() == 0 ? Value() : Value(h->percentile(percent)));

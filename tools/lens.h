@@ -23,6 +23,12 @@ struct Summary {
     std::vector<std::string> texts;  ///< what text values point to
 };
 
+enum class Taken : u8 {
+    row,
+    nothing,  ///< a name, or an event that isn't asked for
+    unknown,  ///< of a kind that this version or this lens doesn't know
+};
+
 class Lens {
 public:
     Lens() = default;
@@ -45,8 +51,8 @@ public:
     /// Loads and attaches the probes. Throws Failure.
     virtual std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) = 0;
 
-    /// Takes a record. True: `row` holds a value for each chosen column, valid until the next call.
-    virtual bool take(const iolens_header& head, u64 wall_offset_ns, std::vector<Value>& row) = 0;
+    /// Takes a record. Taken::row: `row` holds a value for each of `wanted`, valid until the next call.
+    virtual Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) = 0;
 
     [[nodiscard]] virtual Summary summary() const = 0;
 

@@ -23,7 +23,8 @@ std::vector<const Column*> choose_columns(std::span<const Column> all, const std
         if (at == all.end()) {
             std::string known;
             for (const Column& column : all) known += (known.empty() ? "" : " ") + std::string(column.name);
-            throw Failure(Exit::usage, fmt::format("there is no column '{}'", visible(name)), "the columns are: " + known);
+            throw Failure(Exit::usage, fmt::format("there is no column '{}'", visible(name)),
+                          "the columns are: " + known);
         }
         chosen.push_back(&*at);
     }

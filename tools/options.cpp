@@ -37,7 +37,8 @@ void add_live_flags(Flags& flags, LiveOptions& o) {
     flags.real("-D,--duration", o.duration_s, 0.001, 1e9, "SECONDS", "end after so long; also as the last word");
     flags.text("--record", o.record, "FILE", "keep the events in FILE for 'iolens replay'");
     flags.number("--ring-size", o.ring_mib, 1, 1024, "MIB", "room for events on their way, a power of two (default 8)");
-    flags.number("--max-inflight", o.max_inflight, 64, 1 << 22, "N", "most operations followed at once (default 32768)");
+    flags.number("--max-inflight", o.max_inflight, 64, 1 << 22, "N",
+                 "most operations followed at once (default 32768)");
 }
 
 iolens_keep task_filters(const ViewOptions& view, const LiveOptions& live, Fd& cgroup) {
@@ -62,13 +63,15 @@ iolens_keep task_filters(const ViewOptions& view, const LiveOptions& live, Fd& c
     }
     if (!live.cgroup.empty()) {
         cgroup = Fd(::open(live.cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        struct statfs fs {};
+        struct statfs fs{};
         if (!cgroup) {
-            throw Failure(Exit::usage, fmt::format("can't open the cgroup '{}': {}", visible(live.cgroup), error_text(errno)),
+            throw Failure(Exit::usage,
+                          fmt::format("can't open the cgroup '{}': {}", visible(live.cgroup), error_text(errno)),
                           "name a directory below the cgroup v2 mount, often /sys/fs/cgroup");
         }
         if (::fstatfs(cgroup.get(), &fs) != 0 || fs.f_type != CGROUP2_SUPER_MAGIC) {
-            throw Failure(Exit::usage, fmt::format("'{}' is no directory of a cgroup v2 hierarchy", visible(live.cgroup)),
+            throw Failure(Exit::usage,
+                          fmt::format("'{}' is no directory of a cgroup v2 hierarchy", visible(live.cgroup)),
                           "'grep cgroup2 /proc/self/mountinfo' tells where one is mounted");
         }
         keep.by_cgroup = 1;

@@ -40,7 +40,7 @@ struct ViewOptions {
     std::string output;                ///< "" = standard output
     std::vector<std::string> columns;  ///< empty = the lens's choice
     bool no_header = false;
-    bool wall = false;                 ///< wall-clock times in a table
+    bool wall = false;  ///< wall-clock times in a table
     bool verbose = false;
     bool summary = false;
     bool no_summary = false;

@@ -18,7 +18,7 @@ namespace {
 
 const std::map<std::string, Format> formats{{"table", Format::table}, {"csv", Format::csv}, {"json", Format::json}};
 
-/// A name for CLI11's messages: the first long spelling.
+/// A lens's options, as CLI11's.
 class CliFlags final : public Flags {
 public:
     explicit CliFlags(CLI::App& app, std::string group) : app_(app), group_(std::move(group)) {}
@@ -55,7 +55,8 @@ public:
     void real(const char* names, std::optional<double>& target, double least, double most, const char* word,
               const char* help) override {
         one(app_.add_option_function<std::string>(
-                names, [&target, least, most](const std::string& given) { target = fraction(given, least, most); }, help),
+                names, [&target, least, most](const std::string& given) { target = fraction(given, least, most); },
+                help),
             word);
     }
 
@@ -76,7 +77,8 @@ public:
         const u64 n = std::strtoull(given.c_str(), &end, 10);
         const bool digits = !given.empty() && given.find_first_not_of("0123456789") == std::string::npos;
         if (!digits || errno == ERANGE || n < least || n > most) {
-            throw CLI::ValidationError("", fmt::format("'{}' is no whole number from {} to {}", visible(given), least, most));
+            throw CLI::ValidationError(
+                "", fmt::format("'{}' is no whole number from {} to {}", visible(given), least, most));
         }
         return n;
     }
@@ -108,7 +110,6 @@ std::string sentence(const CLI::ParseError& error) {
     return visible(text);
 }
 
-/// Aligns "command  what it does" lines.
 std::string footer(std::string_view examples) {
     std::string text = "\nexamples:\n";
     std::istringstream lines{std::string(examples)};
@@ -124,12 +125,20 @@ struct Command {
 };
 
 void add_format(CLI::App& app, Format& format) {
-    app.add_option("--format", format, "table (default), csv or json (one object a line)")
+    app.add_option_function<std::string>(
+           "--format",
+           [&format](const std::string& given) {
+               const auto at = formats.find(given);
+               if (at == formats.end()) {
+                   throw CLI::ValidationError(
+                       "", fmt::format("there is no format '{}': table, csv or json", visible(given)));
+               }
+               format = at->second;
+           },
+           "table (default), csv or json (one object a line)")
+        ->group("What to show")
         ->type_name("FORMAT")
-        ->multi_option_policy(CLI::MultiOptionPolicy::Throw)
-        ->transform(CLI::Transformer(formats))
-        ->check(CLI::IsMember({"0", "1", "2"}))
-        ->option_text("FORMAT");
+        ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
 }
 
 std::string version_text() { return std::string("iolens ") + IOLENS_VERSION; }
@@ -143,11 +152,12 @@ int run_command_line(int argc, char** argv) {
     app.set_version_flag("-V,--version", version_text());
     app.require_subcommand(1);
     app.get_formatter()->column_width(34);
-    app.footer(footer("sudo iolens block -Q 10     ten seconds of block requests, with their time in the queue\n"
-                      "sudo iolens doctor          what works on this kernel, and why not\n"
-                      "iolens replay day.iol       show a recording again\n"
-                      "iolens schema               every column with unit and meaning\n"
-                      "iolens block --help         the options of a lens"));
+    app.footer(
+        footer("sudo iolens block -Q 10     ten seconds of block requests, with their time in the queue\n"
+               "sudo iolens doctor          what works on this kernel, and why not\n"
+               "iolens replay day.iol       show a recording again\n"
+               "iolens schema               every column with unit and meaning\n"
+               "iolens block --help         the options of a lens"));
 
     std::vector<std::unique_ptr<Command>> commands;
     for (const auto& lens : lenses) {
@@ -168,10 +178,11 @@ int run_command_line(int argc, char** argv) {
     Command replay;
     std::string recording;
     replay.app = app.add_subcommand("replay", "show a recording again; needs no privilege");
-    replay.app->footer(footer("iolens replay day.iol                      all of it\n"
-                              "iolens replay -Q -m 10 day.iol             what took the device 10 ms or more\n"
-                              "iolens replay --format csv day.iol         for a spreadsheet or a database\n"
-                              "iolens replay --summary -o /dev/null day.iol"));
+    replay.app->footer(
+        footer("iolens replay day.iol                      all of it\n"
+               "iolens replay -Q -m 10 day.iol             what took the device 10 ms or more\n"
+               "iolens replay --format csv day.iol         for a spreadsheet or a database\n"
+               "iolens replay --summary -o /dev/null day.iol"));
     replay.app->add_option("FILE", recording, "what --record wrote")->required()->type_name("");
     CliFlags replay_flags(*replay.app, "What to show");
     for (const auto& lens : lenses) lens->view_flags(replay_flags);
@@ -199,7 +210,12 @@ int run_command_line(int argc, char** argv) {
         if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
         std::string which = "iolens";
         for (const CLI::App* sub : app.get_subcommands()) which += " " + sub->get_name();
-        throw Failure(Exit::usage, sentence(error), "'" + which + " --help' shows the options, with examples");
+        std::string what = sentence(error);
+        if (app.get_subcommands().empty()) {
+            what = argc < 2 ? "which command? block, replay, doctor or schema"
+                            : fmt::format("there is no command or option '{}'", visible(argv[1]));
+        }
+        throw Failure(Exit::usage, what, "'" + which + " --help' shows the options, with examples");
     }
 
     for (std::size_t i = 0; i < commands.size(); ++i) {

@@ -33,8 +33,8 @@ std::vector<Finding> checks() {
     const auto check = [&](std::string name, bool works, std::string why) {
         all.push_back({"check", "", std::move(name), works, std::move(why), {}});
     };
-    check("kernel", true, fmt::format("{} {}", static_cast<const char*>(kernel.release),
-                                      static_cast<const char*>(kernel.machine)));
+    check("kernel", true,
+          fmt::format("{} {}", static_cast<const char*>(kernel.release), static_cast<const char*>(kernel.machine)));
     const bool may = may_trace();
     check("privilege", may, may ? "CAP_SYS_ADMIN, or CAP_BPF and CAP_PERFMON" : "run it with sudo");
     const bool btf = ::access("/sys/kernel/btf/vmlinux", R_OK) == 0;
@@ -61,8 +61,8 @@ int run_doctor(const std::vector<std::unique_ptr<Lens>>& lenses, Format format) 
         if (!works) break;  // every probe would only say the same
         for (const ProbeStatus& p : lens->examine()) {
             works = works && p.works;
-            all.push_back({"probe", std::string(lens->name()), p.name, p.works, p.works ? "tp_btf" : p.why,
-                           p.verified_insns});
+            all.push_back(
+                {"probe", std::string(lens->name()), p.name, p.works, p.works ? "tp_btf" : p.why, p.verified_insns});
         }
     }
 
@@ -73,8 +73,7 @@ int run_doctor(const std::vector<std::unique_ptr<Lens>>& lenses, Format format) 
         {.name = "verified_insns", .header = "INSNS", .width = 6, .help = "instructions that the verifier walked"},
         {.name = "detail", .header = "HOW, OR WHY NOT", .role = Role::name, .width = -20, .help = "in words"},
     };
-    std::vector<const Column*> chosen;
-    for (const Column& c : columns) chosen.push_back(&c);
+    const std::vector<const Column*> chosen = pointers_to(columns);
     Output out = Output::stream(STDOUT_FILENO, "standard output");
     const auto sink = make_sink(format, out, {});
     for (const char* type : {"check", "probe"}) {
@@ -83,8 +82,7 @@ int run_doctor(const std::vector<std::unique_ptr<Lens>>& lenses, Format format) 
             if (f.type != type) continue;
             const std::array row{Value(std::string_view(f.works ? "yes" : "no")),
                                  f.lens.empty() ? Value() : Value(std::string_view(f.lens)),
-                                 Value(std::string_view(f.name)),
-                                 f.verified_insns ? Value(*f.verified_insns) : Value(),
+                                 Value(std::string_view(f.name)), f.verified_insns ? Value(*f.verified_insns) : Value(),
                                  Value(std::string_view(f.why))};
             sink->row(row);
         }

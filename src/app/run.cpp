@@ -57,7 +57,11 @@ public:
             const bool shown = std::ranges::any_of(columns_, [](const Column* c) { return c->role == Role::error; });
             if (error != all.end() && !shown) trailing_error_ = &*error;
         }
-        SinkOptions options{.header = !view.no_header, .colour = colour_wanted(out_)};
+        wanted_ = columns_;
+        if (trailing_error_ != nullptr) {
+            wanted_.push_back(trailing_error_);
+        }
+        const SinkOptions options{.header = !view.no_header, .colour = colour_wanted(out_)};
         sink_ = make_sink(view.format, out_, options);
     }
 
@@ -76,20 +80,23 @@ public:
             return true;
         }
         if (recorder_ != nullptr) recorder_->record(bytes.first(head->size));
-        if (!lens_.take(*head, wall_offset_ns_, row_)) return true;
-        if (trailing_error_ != nullptr) row_.push_back(trailing_error_->get(*head));
-        sink_->row(row_);
-        return ++rows_ < limit_;
+        switch (lens_.take(*head, wall_offset_ns_, wanted_, row_)) {
+            case Taken::row: sink_->row(row_); return ++rows_ < limit_;
+            case Taken::unknown: ++unknown_; break;
+            case Taken::nothing: break;
+        }
+        return true;
     }
 
     [[nodiscard]] bool full() const { return rows_ >= limit_; }
-    [[nodiscard]] u64 unreadable() const { return unreadable_; }
     void flush() { out_.flush(); }
 
-    void finish(const Loss& loss, bool summary) {
+    void finish(const iolens_loss& ledger, bool summary) {
+        Loss loss = lens_.explain(ledger);
+        if (unreadable_ != 0) loss.causes.push_back({"unreadable", "records that could not be read", unreadable_});
+        if (unknown_ != 0) loss.causes.push_back({"unknown", "records of a kind unknown to this version", unknown_});
         const Summary s = summary ? lens_.summary() : Summary{};
-        std::vector<const Column*> columns;
-        for (const Column& c : s.columns) columns.push_back(&c);
+        const std::vector<const Column*> columns = pointers_to(s.columns);
         if (summary && json_) {
             sink_->begin("summary", columns, nullptr);
             for (const auto& row : s.rows) sink_->row(row);
@@ -115,6 +122,7 @@ public:
 private:
     Lens& lens_;
     std::vector<const Column*> columns_;
+    std::vector<const Column*> wanted_;  // the columns, and the trailing error
     u64 limit_;
     Output out_;
     bool json_;
@@ -125,16 +133,11 @@ private:
     u64 wall_offset_ns_ = 0;
     u64 rows_ = 0;
     u64 unreadable_ = 0;
+    u64 unknown_ = 0;
 };
 
 bool summary_wanted(const ViewOptions& view) {
     return view.summary || (!view.no_summary && ::isatty(STDERR_FILENO) == 1);
-}
-
-Loss explained(const Lens& lens, const iolens_loss& ledger, u64 unreadable) {
-    Loss loss = lens.explain(ledger);
-    if (unreadable != 0) loss.causes.push_back({"unreadable", "records that could not be read", unreadable});
-    return loss;
 }
 
 /// Sleeps until there may be something to do.
@@ -190,7 +193,7 @@ void run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
             recorder->record(std::as_bytes(std::span(&last, 1)));
             recorder->finish();
         }
-        pipeline.finish(explained(lens, ledger, pipeline.unreadable()), view.summary);
+        pipeline.finish(ledger, view.summary);
     } catch (const ReaderGone&) {
         // `| head` has what it wanted; a recording is kept whole all the same
         source->stop();
@@ -208,9 +211,10 @@ void run_replay(std::vector<std::unique_ptr<Lens>>& lenses, ViewOptions view, co
     const std::string name = source.lens();
     const auto lens = std::ranges::find_if(lenses, [&](const auto& l) { return l->name() == name; });
     if (lens == lenses.end()) {
-        throw Failure(Exit::failed, fmt::format("'{}' was recorded by a lens '{}' that this iolens doesn't have",
-                                                visible(path), visible(name)),
-                      "replay it with the iolens that recorded it");
+        throw Failure(
+            Exit::failed,
+            fmt::format("'{}' was recorded by a lens '{}' that this iolens doesn't have", visible(path), visible(name)),
+            "replay it with the iolens that recorded it");
     }
     if (view.verbose) say(fmt::format("recorded on kernel {}", visible(source.kernel())));
     Pipeline pipeline(**lens, view);
@@ -222,10 +226,10 @@ void run_replay(std::vector<std::unique_ptr<Lens>>& lenses, ViewOptions view, co
                 source.read(pipeline);
             }
         } catch (const Failure&) {
-            pipeline.finish(explained(**lens, source.ledger(), pipeline.unreadable()), view.summary);
+            pipeline.finish(source.ledger(), view.summary);
             throw;
         }
-        pipeline.finish(explained(**lens, source.ledger(), pipeline.unreadable()), view.summary);
+        pipeline.finish(source.ledger(), view.summary);
     } catch (const ReaderGone&) {
         return;
     }

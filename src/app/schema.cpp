@@ -43,8 +43,7 @@ int run_schema(const std::vector<std::unique_ptr<Lens>>& lenses, Format format) 
         {.name = "unit", .header = "UNIT", .width = -5, .help = "what it counts"},
         {.name = "meaning", .header = "MEANING", .width = -10, .help = "in words"},
     };
-    std::vector<const Column*> chosen;
-    for (const Column& c : columns) chosen.push_back(&c);
+    const std::vector<const Column*> chosen = pointers_to(columns);
     Output out = Output::stream(STDOUT_FILENO, "standard output");
     const auto sink = make_sink(format, out, {});
     sink->begin("field", chosen, nullptr);
@@ -52,8 +51,12 @@ int run_schema(const std::vector<std::unique_ptr<Lens>>& lenses, Format format) 
         const auto list = [&](std::string_view event, std::span<const Column> all) {
             for (const Column& c : all) {
                 const std::string_view unit = unit_name(c.unit);
-                const std::array row{Value(event), Value(c.name), Value(c.header), Value(kind_name(c.role)),
-                                     unit.empty() ? Value() : Value(unit), Value(c.help)};
+                const std::array row{Value(event),
+                                     Value(c.name),
+                                     Value(c.header),
+                                     Value(kind_name(c.role)),
+                                     unit.empty() ? Value() : Value(unit),
+                                     Value(c.help)};
                 sink->row(row);
             }
         };

@@ -28,10 +28,10 @@ void on_signal(int number) {
 
 void catch_signals() {
     wake_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = on_signal;
     for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
-        struct sigaction before {};
+        struct sigaction before{};
         // started with SIGHUP ignored (nohup): stay so
         if (::sigaction(number, nullptr, &before) == 0 && before.sa_handler == SIG_IGN && number == SIGHUP) continue;
         ::sigaction(number, &action, nullptr);

@@ -18,12 +18,12 @@ std::string folder_of(const std::string& path) {
 }
 
 Fd open_result(const std::string& path) {
-    struct stat folder {};
+    struct stat folder{};
     int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY;
     // In a folder like /tmp anyone could have put a link there that leads root elsewhere.
     if (::stat(folder_of(path).c_str(), &folder) == 0 && (folder.st_mode & S_IWOTH) != 0) flags |= O_NOFOLLOW;
     Fd fd(::open(path.c_str(), flags, 0600));
-    struct stat info {};
+    struct stat info{};
     if (!fd || ::fstat(fd.get(), &info) != 0 || (S_ISREG(info.st_mode) && ::ftruncate(fd.get(), 0) != 0)) {
         const int error = errno;
         throw Failure(Exit::usage, fmt::format("can't write '{}': {}", visible(path), error_text(error)),
@@ -33,15 +33,14 @@ Fd open_result(const std::string& path) {
     return fd;
 }
 
-Output::Output(int fd, std::string name)
-    : fd_(fd), name_(std::move(name)), terminal_(::isatty(fd) == 1), regular_(false) {}
+Output::Output(int fd, std::string name) : fd_(fd), name_(std::move(name)), terminal_(::isatty(fd) == 1) {}
 
 Output Output::stream(int fd, std::string name) { return {fd, std::move(name)}; }
 
 Output Output::file(const std::string& path) {
     Fd fd = open_result(path);
     Output out(fd.get(), path);
-    struct stat info {};
+    struct stat info{};
     out.regular_ = ::fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode);
     out.owned_ = std::move(fd);
     return out;

@@ -41,7 +41,7 @@ private:
     int fd_;
     std::string name_;
     bool terminal_;
-    bool regular_;
+    bool regular_ = false;
     off_t written_ = 0;  // bytes of whole rows in a regular file of ours
     Buffer buffer_;
     std::size_t whole_ = 0;  // bytes of the buffer that are whole rows

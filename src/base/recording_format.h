@@ -21,10 +21,10 @@ struct RecordingHeader {
     std::array<char, 8> magic = recording_magic;
     u32 byte_order = recording_byte_order;
     u32 version = recording_version;
-    u64 wall_offset_ns = 0;       ///< add to an event's time to get nanoseconds since 1970
-    std::array<char, 16> lens{};  ///< which lens made it
+    u64 wall_offset_ns = 0;         ///< add to an event's time to get nanoseconds since 1970
+    std::array<char, 16> lens{};    ///< which lens made it
     std::array<char, 64> kernel{};  ///< uname -r
-    u32 crc = 0;                  ///< zlib's crc32 of all the bytes before
+    u32 crc = 0;                    ///< zlib's crc32 of all the bytes before
     u32 reserved = 0;
 };
 static_assert(sizeof(RecordingHeader) == 112);

@@ -39,7 +39,7 @@ bool harmless(std::uint32_t c) {
 }
 
 bool plain_ascii(std::string_view s) {
-    for (char c : s) {
+    for (const char c : s) {
         if (c < 0x20 || c == 0x7f || c == '\\') return false;
     }
     return true;
@@ -95,7 +95,7 @@ void append_json(Buffer& out, std::string_view bytes) {
             append(out, "\\n");
         } else if (c.value == '\t') {
             append(out, "\\t");
-        } else if (c.value < 0x20 || (c.value >= 0x7f && c.value < 0xa0)) {
+        } else if (!harmless(c.value)) {
             fmt::format_to(std::back_inserter(out), FMT_COMPILE("\\u{:04x}"), c.value);
         } else {
             append(out, bytes.substr(at, c.length));
@@ -111,7 +111,7 @@ void append_csv(Buffer& out, std::string_view bytes) {
         return;
     }
     out.push_back('"');
-    for (char c : bytes) {
+    for (const char c : bytes) {
         if (c == '"') out.push_back('"');
         out.push_back(c);
     }

@@ -20,14 +20,15 @@ std::string read_line(const fs::path& path) {
     return line;
 }
 
+u64 parse_number(const std::string& text) { return std::strtoull(text.c_str(), nullptr, 10); }
+
 std::optional<u32> parse_dev(const std::string& text) {
-    unsigned major_number = 0;
-    unsigned minor_number = 0;
-    if (std::sscanf(text.c_str(), "%u:%u", &major_number, &minor_number) != 2) return {};
+    const auto colon = text.find(':');
+    if (colon == std::string::npos) return {};
+    const auto major_number = static_cast<u32>(parse_number(text));
+    const auto minor_number = static_cast<u32>(parse_number(text.substr(colon + 1)));
     return major_number << 20 | (minor_number & 0xfffffU);
 }
-
-u64 parse_number(const std::string& text) { return std::strtoull(text.c_str(), nullptr, 10); }
 
 }  // namespace
 
@@ -58,7 +59,7 @@ std::optional<Disk> Disks::find(const std::string& wanted) const {
     }
     if (place.empty() && wanted.starts_with('/')) {
         // another name of the node: /dev/disk/by-id/…
-        struct stat info {};
+        struct stat info{};
         if (::stat(wanted.c_str(), &info) == 0 && S_ISBLK(info.st_mode)) {
             place = fs::path(root_) / "sys/dev/block" / fmt::format("{}:{}", major(info.st_rdev), minor(info.st_rdev));
         }

@@ -12,11 +12,11 @@ namespace iolens {
 
 /// A block device as sysfs has it.
 struct Disk {
-    std::string name;       ///< nvme0n1p1
-    u32 dev = 0;            ///< major << 20 | minor
-    u32 whole_dev = 0;      ///< of the disk that a partition is on; else `dev`
-    u64 first_sector = 0;   ///< of a partition, in 512-byte sectors
-    u64 sector_count = 0;   ///< of a partition; 0 for a whole disk
+    std::string name;      ///< nvme0n1p1
+    u32 dev = 0;           ///< major << 20 | minor
+    u32 whole_dev = 0;     ///< of the disk that a partition is on; else `dev`
+    u64 first_sector = 0;  ///< of a partition, in 512-byte sectors
+    u64 sector_count = 0;  ///< of a partition; 0 for a whole disk
     [[nodiscard]] bool is_partition() const { return dev != whole_dev; }
 };
 

@@ -24,7 +24,13 @@ void CsvSink::row(Row row) {
         const Value& value = row[i];
         if (value.is_null()) continue;
         if (value.kind() == Value::Kind::text) {
-            append_csv(out, value.text());
+            if (out_.is_terminal()) {  // there a name must not act
+                words_.clear();
+                append_visible(words_, value.text());
+                append_csv(out, {words_.data(), words_.size()});
+            } else {
+                append_csv(out, value.text());
+            }
         } else if (columns_[i]->role == Role::error) {
             append(out, errno_name(static_cast<int>(value.number())));
         } else if (columns_[i]->role == Role::device) {
@@ -40,10 +46,10 @@ void CsvSink::row(Row row) {
 
 void CsvSink::loss(const Loss& loss) {
     Buffer& out = out_.buffer();
-    Buffer words;
-    append_loss_line(words, loss);
+    words_.clear();
+    append_loss_line(words_, loss);
     append(out, columns_.size() > 1 ? "#loss," : "#loss ");
-    append_csv(out, {words.data(), words.size()});
+    append_csv(out, {words_.data(), words_.size()});
     for (std::size_t i = 2; i < columns_.size(); ++i) out.push_back(',');
     append(out, "\r\n");
     out_.row_done();

@@ -19,6 +19,7 @@ private:
     Output& out_;
     SinkOptions options_;
     std::vector<const Column*> columns_;
+    Buffer words_;
 };
 
 }  // namespace iolens

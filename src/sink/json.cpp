@@ -6,7 +6,7 @@
 namespace iolens {
 
 void JsonSink::begin(std::string_view type, Columns columns, const Column* /*trailing_error*/) {
-    opening_ = fmt::format("{{\"type\":\"{}\"", type);
+    opening_ = fmt::format(R"({{"type":"{}")", type);
     columns_.assign(columns.begin(), columns.end());
     keys_.clear();
     for (const Column* column : columns) keys_.push_back(fmt::format(",\"{}\":", column->name));
@@ -25,7 +25,7 @@ void JsonSink::row(Row row) {
         } else if (columns_[i]->role == Role::error) {
             append_json(out, errno_name(static_cast<int>(value.number())));
         } else if (columns_[i]->role == Role::device) {
-            fmt::format_to(std::back_inserter(out), FMT_COMPILE("\"{}:{}\""), value.number() >> 20,
+            fmt::format_to(std::back_inserter(out), FMT_COMPILE(R"("{}:{}")"), value.number() >> 20,
                            value.number() & 0xfffff);
         } else {
             fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}"), value.number());
@@ -37,7 +37,7 @@ void JsonSink::row(Row row) {
 
 void JsonSink::loss(const Loss& loss) {
     Buffer& out = out_.buffer();
-    fmt::format_to(std::back_inserter(out), "{{\"type\":\"loss\",\"seen\":{},\"delivered\":{},\"filtered\":{}", loss.seen,
+    fmt::format_to(std::back_inserter(out), R"({{"type":"loss","seen":{},"delivered":{},"filtered":{})", loss.seen,
                    loss.delivered, loss.filtered);
     for (const LossCause& cause : loss.causes) {
         fmt::format_to(std::back_inserter(out), ",\"{}\":{}", cause.name, cause.count);

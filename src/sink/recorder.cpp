@@ -26,8 +26,8 @@ Recorder::Recorder(const std::string& path, std::string_view lens, std::string_v
     : path_(path), fd_(open_result(path)) {
     RecordingHeader header;
     header.wall_offset_ns = wall_offset_ns;
-    std::copy_n(lens.data(), std::min(lens.size(), header.lens.size()), header.lens.data());
-    std::copy_n(kernel.data(), std::min(kernel.size(), header.kernel.size()), header.kernel.data());
+    std::ranges::copy(lens.substr(0, header.lens.size()), header.lens.begin());
+    std::ranges::copy(kernel.substr(0, header.kernel.size()), header.kernel.begin());
     header.crc = checksum(&header, offsetof(RecordingHeader, crc));
     frame_.reserve(flush_at + 4096);
     write(&header, sizeof header);

@@ -16,6 +16,13 @@ std::unique_ptr<Sink> make_sink(Format format, Output& out, SinkOptions options)
     return std::make_unique<TableSink>(out, options);
 }
 
+std::vector<const Column*> pointers_to(std::span<const Column> columns) {
+    std::vector<const Column*> all;
+    all.reserve(columns.size());
+    for (const Column& column : columns) all.push_back(&column);
+    return all;
+}
+
 void append_loss_line(Buffer& out, const Loss& loss) {
     std::string_view separator = "lost: ";
     for (const LossCause& cause : loss.causes) {

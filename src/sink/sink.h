@@ -53,6 +53,9 @@ struct SinkOptions {
 /// A sink that appends to `out` (which outlives it) and calls its row_done() after each row.
 std::unique_ptr<Sink> make_sink(Format format, Output& out, SinkOptions options);
 
+/// The table of an event or a summary, as sinks take it.
+std::vector<const Column*> pointers_to(std::span<const Column> columns);
+
 /// One line of words: what was lost, and why.
 void append_loss_line(Buffer& out, const Loss& loss);
 

@@ -56,17 +56,23 @@ void TableSink::begin(std::string_view /*type*/, Columns columns, const Column* 
     out_.row_done();
 }
 
-void TableSink::cell(const Column& column, const Value& value) {
+std::size_t TableSink::cell(const Column& column, const Value& value) {
     Buffer& out = out_.buffer();
+    // the only cell whose characters are not bytes
+    if (value.kind() == Value::Kind::text) {
+        return append_visible(out, value.text(), static_cast<std::size_t>(column.cut));
+    }
+    const std::size_t start = out.size();
     if (value.is_null()) {
         out.push_back(column.missing);
-        return;
+    } else {
+        number_cell(column, value.number());
     }
-    if (value.kind() == Value::Kind::text) {
-        append_visible(out, value.text(), static_cast<std::size_t>(column.cut));
-        return;
-    }
-    const u64 n = value.number();
+    return out.size() - start;
+}
+
+void TableSink::number_cell(const Column& column, u64 n) {
+    Buffer& out = out_.buffer();
     switch (column.role) {
         case Role::time: {
             if (!first_time_) first_time_ = n;
@@ -110,11 +116,11 @@ void TableSink::row(Row row) {
         const Column& column = *columns_[i];
         if (i != 0) out.push_back(' ');
         const std::size_t start = out.size();
-        cell(column, row[i]);
+        const std::size_t shown = cell(column, row[i]);
         if (column.width > 0) {
             align_right(out, start, column.width);
         } else if (i + 1 < columns_.size()) {
-            pad(out, out.size() - start, column.width);
+            pad(out, shown, column.width);
         }
     }
     if (trailing != nullptr) {

@@ -19,15 +19,17 @@ public:
     void loss(const Loss& loss) override;
 
 private:
-    void cell(const Column& column, const Value& value);
+    /// Appends a cell; returns how many characters it shows.
+    std::size_t cell(const Column& column, const Value& value);
+    void number_cell(const Column& column, u64 n);
 
     Output& out_;
     SinkOptions options_;
     std::vector<const Column*> columns_;
     bool trailing_error_ = false;
     std::optional<u64> first_time_;
-    u64 wall_second_ = 0;      // of wall_text_
-    std::string wall_text_;    // HH:MM:SS of the last row: rows of one second share it
+    u64 wall_second_ = 0;    // of wall_text_
+    std::string wall_text_;  // HH:MM:SS of the last row: rows of one second share it
 };
 
 }  // namespace iolens

@@ -26,13 +26,13 @@ RecordingSource::RecordingSource(const std::string& path)
                       "name a file that --record made");
     }
     if (header_.byte_order != recording_byte_order) {
-        throw Failure(Exit::failed,
-                      fmt::format("'{}' was recorded on a machine of another byte order", visible(path)),
+        throw Failure(Exit::failed, fmt::format("'{}' was recorded on a machine of another byte order", visible(path)),
                       "replay it on a machine like the one that recorded it");
     }
     if (header_.version != recording_version) {
-        throw Failure(Exit::failed, fmt::format("'{}' has version {} of the format, this iolens reads {}", visible(path),
-                                                header_.version, recording_version),
+        throw Failure(Exit::failed,
+                      fmt::format("'{}' has version {} of the format, this iolens reads {}", visible(path),
+                                  header_.version, recording_version),
                       "replay it with the iolens that recorded it");
     }
     if (::crc32(0, reinterpret_cast<const Bytef*>(&header_), offsetof(RecordingHeader, crc)) != header_.crc) {
@@ -54,7 +54,8 @@ bool RecordingSource::fill(void* to, std::size_t size) {
         const ssize_t n = ::read(fd_.get(), at, size);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) {
-            throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(path_), error_text(errno)));
+            throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(path_), error_text(errno)),
+                          "name a file that --record made");
         }
         if (n == 0) return false;
         at += n;
@@ -65,7 +66,8 @@ bool RecordingSource::fill(void* to, std::size_t size) {
 }
 
 void RecordingSource::damaged(const char* how) const {
-    throw Failure(Exit::failed, fmt::format("the recording '{}' is damaged at byte {}: {}", visible(path_), offset_, how),
+    throw Failure(Exit::failed,
+                  fmt::format("the recording '{}' is damaged at byte {}: {}", visible(path_), offset_, how),
                   "what came before it has been shown");
 }
 

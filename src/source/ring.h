@@ -15,9 +15,9 @@ namespace iolens {
 class RingSource final : public Source {
 public:
     struct Probes {
-        int ring_fd = -1;                         ///< of the ring map
-        std::function<void()> detach;             ///< no program runs after it
-        std::function<iolens_loss()> ledger;      ///< the counters, added up over the processors
+        int ring_fd = -1;                     ///< of the ring map
+        std::function<void()> detach;         ///< no program runs after it
+        std::function<iolens_loss()> ledger;  ///< the counters, added up over the processors
     };
 
     /// Throws Failure when the ring can't be mapped.

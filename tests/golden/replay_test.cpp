@@ -40,11 +40,12 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"table-timezone", "-t --no-header --count 2", "TZ=Asia/Kolkata"}, Case{"csv", "--format csv"},
                     Case{"csv-columns", "--format csv --columns disk,dev,rwbs,error --no-header"},
                     Case{"json", "--format json"}, Case{"json-pattern", "--format json -P --count 3"},
-                    Case{"summary", "--summary -o /dev/null"}, Case{"summary-json", "--summary --format json --count 1"},
-                    Case{"filter-comm", "--comm dd"}, Case{"filter-op-disk", "--op write,flush -d nvme0n1"},
-                    Case{"filter-min", "-m 2000"}, Case{"filter-pid", "-p 99"}),
-    [](const auto& info) {
-        std::string name = info.param.name;
+                    Case{"summary", "--summary -o /dev/null"},
+                    Case{"summary-json", "--summary --format json --count 1"}, Case{"filter-comm", "--comm dd"},
+                    Case{"filter-op-disk", "--op write,flush -d nvme0n1"}, Case{"filter-min", "-m 2000"},
+                    Case{"filter-pid", "-p 99"}),
+    [](const auto& given) {
+        std::string name = given.param.name;
         for (char& c : name) c = c == '-' ? '_' : c;
         return name;
     });

@@ -25,8 +25,9 @@ void expect_refusal(const std::vector<std::string>& words, int status, const std
 }
 
 TEST(Cli, NonsenseIsAUsageError) {
-    expect_refusal({}, 2, "subcommand");
-    expect_refusal({"nonsense"}, 2, "nonsense");
+    expect_refusal({}, 2, "which command?");
+    expect_refusal({"nonsense"}, 2, "there is no command or option 'nonsense'");
+    expect_refusal({"--nonsense"}, 2, "there is no command or option '--nonsense'");
     expect_refusal({"block", "--nonsense"}, 2, "--nonsense");
     expect_refusal({"block", "-d", "no-such-disk"}, 2, "there is no disk 'no-such-disk'");
     expect_refusal({"block", "-d", "../../etc"}, 2, "there is no disk");
@@ -48,7 +49,7 @@ TEST(Cli, NonsenseIsAUsageError) {
     expect_refusal({"block", "--max-inflight", "1"}, 2, "'1'");
     expect_refusal({"block", "--op", "reed"}, 2, "there is no operation 'reed'");
     expect_refusal({"block", "--columns", "bites"}, 2, "there is no column 'bites'");
-    expect_refusal({"block", "--format", "xml"}, 2, "--format");
+    expect_refusal({"block", "--format", "xml"}, 2, "there is no format 'xml'");
     expect_refusal({"block", "-o", "/no/such/folder/x"}, 2, "can't write '/no/such/folder/x'");
     expect_refusal({"block", "soon"}, 2, "soon");
     expect_refusal({"block", "-5"}, 2, "-5");
@@ -69,8 +70,11 @@ TEST(Cli, ErrorsShowNoRawBytes) {
 }
 
 TEST(Cli, HelpEndsWithExamples) {
-    for (const std::vector<std::string>& words :
-         {std::vector<std::string>{"--help"}, {"block", "--help"}, {"replay", "--help"}, {"doctor", "-h"}, {"schema", "-h"}}) {
+    for (const std::vector<std::string>& words : {std::vector<std::string>{"--help"},
+                                                  {"block", "--help"},
+                                                  {"replay", "--help"},
+                                                  {"doctor", "-h"},
+                                                  {"schema", "-h"}}) {
         std::vector<std::string> command{iolens_path()};
         command.insert(command.end(), words.begin(), words.end());
         const Result r = run(command);
@@ -93,7 +97,8 @@ TEST(Cli, SchemaListsEveryColumnWithoutPrivilege) {
 TEST(Cli, WithoutPrivilegeItSaysSo) {
     NEEDS(::geteuid() == 0 && have("setpriv"), "needs root and setpriv to give root up");
     const Scratch scratch;  // a copy that anyone may run
-    shell("chmod 755 " + scratch.path() + "; cp " + iolens_path() + " " + scratch.path("iolens") + "; chmod 755 " + scratch.path("iolens"));
+    shell("chmod 755 " + scratch.path() + "; cp " + iolens_path() + " " + scratch.path("iolens") + "; chmod 755 " +
+          scratch.path("iolens"));
     const std::string as_nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups " + scratch.path("iolens");
     const Result r = shell(as_nobody + " block 1");
     EXPECT_EQ(r.status, 3);
@@ -119,7 +124,8 @@ TEST(Cli, AClosedPipeIsAQuietEnd) {
     const LoopDisk disk(16 << 20);
     const Result r = shell("(for i in $(seq 60); do dd if=" + disk.path() +
                            " of=/dev/null bs=4k count=9 iflag=direct 2>/dev/null; sleep 0.1; done) & work=$!; "
-                           "{ iolens block -d " + disk.name() + " 30; echo status $? >&2; } | head -1; kill $work");
+                           "{ iolens block -d " +
+                           disk.name() + " 30; echo status $? >&2; } | head -1; kill $work");
     EXPECT_EQ(split(r.out, '\n').size(), 1U) << r.out;
     EXPECT_NE(r.err.find("status 0"), std::string::npos) << r.err;
     EXPECT_EQ(r.err.find("iolens:"), std::string::npos) << r.err;
@@ -130,8 +136,10 @@ TEST(Cli, AFullDiskIsAnErrorAndLeavesWholeRows) {
     const Scratch scratch;
     NEEDS(shell("mount -t tmpfs -o size=64k tmpfs " + scratch.path()).status == 0, "can't mount a tmpfs");
     const LoopDisk disk(16 << 20);
-    const Result r = shell("(while :; do dd if=" + disk.path() + " of=/dev/null bs=4k count=99 iflag=direct 2>/dev/null; done) & "
-                           "work=$!; iolens block -d " + disk.name() + " -o " + scratch.path("rows") + " 30; s=$?; kill $work; exit $s");
+    const Result r = shell("(while :; do dd if=" + disk.path() +
+                           " of=/dev/null bs=4k count=99 iflag=direct 2>/dev/null; done) & "
+                           "work=$!; iolens block -d " +
+                           disk.name() + " -o " + scratch.path("rows") + " 30; s=$?; kill $work; exit $s");
     const std::string rows = slurp(scratch.path("rows"));
     shell("umount " + scratch.path());
     EXPECT_EQ(r.status, 1);

@@ -24,15 +24,24 @@ std::string missing_for_tracing() {
     return {};
 }
 
-LoopDisk::LoopDisk(u64 bytes, bool partitions, bool direct) {
+namespace {
+
+std::string memory_folder(u64 bytes) {
+    std::error_code error;
+    const auto space = fs::space("/dev/shm", error);
+    return !error && space.available > 2 * bytes ? "/dev/shm" : "";
+}
+
+}  // namespace
+
+LoopDisk::LoopDisk(u64 bytes, bool partitions) : scratch_(memory_folder(bytes)) {
     std::ofstream(file()).close();
     fs::resize_file(file(), bytes);
     if (partitions) {
         const Result r = shell("printf 'size=4MiB\\nsize=4MiB\\n' | sfdisk -q " + file());
         if (r.status != 0) throw std::runtime_error("sfdisk: " + r.err);
     }
-    const Result r = shell("losetup --find --show " + std::string(partitions ? "--partscan " : "") +
-                           (direct ? "--direct-io=on " : "") + file());
+    const Result r = shell("losetup --find --show " + std::string(partitions ? "--partscan " : "") + file());
     if (r.status != 0) throw std::runtime_error("losetup: " + r.err);
     path_ = split(r.out, '\n').at(0);
 }
@@ -81,7 +90,8 @@ KernelTrace::~KernelTrace() {
 
 std::vector<KernelTrace::Event> KernelTrace::events(const std::string& dev) {
     // "… 12.345678: block_rq_complete: 7,0 WS () 2048 + 8 [0]"; newer kernels put more before the bracket
-    const std::regex line(R"( ([0-9]+\.[0-9]+): (block_rq_\w+): ([0-9]+,[0-9]+) (\w+) (?:[0-9]+ )?\(.*\) ([0-9]+) \+ ([0-9]+) .*\[(.*)\])");
+    const std::regex line(
+        R"( ([0-9]+\.[0-9]+): (block_rq_\w+): ([0-9]+,[0-9]+) (\w+) (?:[0-9]+ )?\(.*\) ([0-9]+) \+ ([0-9]+) .*\[(.*)\])");
     std::vector<Event> all;
     for (const std::string& text : split(slurp(place_ + "/trace"), '\n')) {
         std::smatch m;
@@ -93,7 +103,7 @@ std::vector<KernelTrace::Event> KernelTrace::events(const std::string& dev) {
 }
 
 std::string kernel_dev(const std::string& path) {
-    struct stat info {};
+    struct stat info{};
     if (::stat(path.c_str(), &info) != 0) return {};
     return std::to_string(major(info.st_rdev)) + "," + std::to_string(minor(info.st_rdev));
 }

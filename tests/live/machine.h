@@ -15,21 +15,22 @@ namespace iolens::test {
 /// Root, BTF: what every live test needs. "" = all there, else what is missing.
 std::string missing_for_tracing();
 
-#define NEEDS(condition, reason)            \
-    do {                                    \
+#define NEEDS(condition, reason)                    \
+    do {                                            \
         if (!(condition)) GTEST_SKIP() << (reason); \
     } while (false)
 
-/// A loop device on a file of the test's own.
+/// A loop device on a file of the test's own; in memory where there is room, so that the disk's own load does not
+/// count.
 class LoopDisk {
 public:
-    explicit LoopDisk(u64 bytes, bool partitions = false, bool direct = false);
+    explicit LoopDisk(u64 bytes, bool partitions = false);
     ~LoopDisk();
     LoopDisk(const LoopDisk&) = delete;
     LoopDisk& operator=(const LoopDisk&) = delete;
 
-    [[nodiscard]] const std::string& path() const { return path_; }                   ///< /dev/loop3
-    [[nodiscard]] std::string name() const { return path_.substr(5); }                ///< loop3
+    [[nodiscard]] const std::string& path() const { return path_; }     ///< /dev/loop3
+    [[nodiscard]] std::string name() const { return path_.substr(5); }  ///< loop3
     [[nodiscard]] std::string file() const { return scratch_.path("disk"); }
     [[nodiscard]] std::string sys(const std::string& what) const { return "/sys/block/" + name() + "/" + what; }
 

@@ -69,13 +69,11 @@ Result shell(const std::string& line, std::chrono::seconds limit) {
     return run({"/bin/sh", "-c", "iolens() { " + iolens_path() + " \"$@\"; }; " + line}, limit);
 }
 
-bool have(const std::string& command) {
-    return run({"/bin/sh", "-c", "command -v " + command}).status == 0;
-}
+bool have(const std::string& command) { return run({"/bin/sh", "-c", "command -v " + command}).status == 0; }
 
-Scratch::Scratch() {
-    const char* base = std::getenv("IOLENS_SCRATCH");
-    std::string name = std::string(base != nullptr ? base : "/var/tmp") + "/iolens-test-XXXXXX";
+Scratch::Scratch(const std::string& base) {
+    const char* named = std::getenv("IOLENS_SCRATCH");
+    std::string name = (!base.empty() ? base : named != nullptr ? named : "/var/tmp") + "/iolens-test-XXXXXX";
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("can't make " + name);
     path_ = name;
 }

@@ -29,14 +29,16 @@ Result shell(const std::string& line, std::chrono::seconds limit = std::chrono::
 /// Is there such a command in PATH?
 bool have(const std::string& command);
 
-/// A folder of the test's own, in $IOLENS_SCRATCH or /var/tmp, removed at the end.
+/// A folder of the test's own, in `base`, else in $IOLENS_SCRATCH or /var/tmp; removed at the end.
 class Scratch {
 public:
-    Scratch();
+    explicit Scratch(const std::string& base = {});
     ~Scratch();
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
-    [[nodiscard]] std::string path(const std::string& name = {}) const { return name.empty() ? path_ : path_ + "/" + name; }
+    [[nodiscard]] std::string path(const std::string& name = {}) const {
+        return name.empty() ? path_ : path_ + "/" + name;
+    }
 
 private:
     std::string path_;

@@ -91,8 +91,15 @@ void write_sample(const std::string& path) {
     r.record(std::as_bytes(std::span(&e, 1)).first(e.h.size));
     iolens_loss loss{};
     loss.h = {.ts = ts + 90, .kind = IOLENS_KIND_LOSS, .size = sizeof loss, .cpu = 0};
-    loss.n = {.seen = 40, .delivered = 23, .filtered = 10, .ring_full = 4, .orphan = 3, .state_full = 2, .stale = 0,
-              .no_creator = 1, .fact_lost = 0};
+    loss.n = {.seen = 40,
+              .delivered = 23,
+              .filtered = 10,
+              .ring_full = 4,
+              .orphan = 3,
+              .state_full = 2,
+              .stale = 0,
+              .no_creator = 1,
+              .fact_lost = 0};
     put(r, loss);
     r.finish();
 }

@@ -36,7 +36,7 @@ TEST(Output, ANewFileIsPrivateAndAnOldOneIsEmptied) {
         out.flush();
         EXPECT_EQ(test::slurp(scratch.path(name)), "row\n");
     }
-    struct stat info {};
+    struct stat info{};
     ASSERT_EQ(::stat(scratch.path("new").c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777, 0600U);
 }

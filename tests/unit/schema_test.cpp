@@ -36,7 +36,9 @@ TEST(Schema, EveryByteOfABlockEventShows) {
         std::string all;
         for (const Column& c : block_columns) {
             const Value v = c.get(e.h);
-            all += v.is_null() ? "-" : v.kind() == Value::Kind::text ? std::string(v.text()) : std::to_string(v.number());
+            all += v.is_null()                     ? "-"
+                   : v.kind() == Value::Kind::text ? std::string(v.text())
+                                                   : std::to_string(v.number());
             all += '|';
         }
         return all;
@@ -45,7 +47,8 @@ TEST(Schema, EveryByteOfABlockEventShows) {
     event.error = 5;
     const std::string before = values(event);
     for (std::size_t i = 0; i < sizeof event; ++i) {
-        if (i >= offsetof(iolens_header, kind) && i < offsetof(iolens_header, cpu)) continue;  // what and how long it is
+        if (i >= offsetof(iolens_header, kind) && i < offsetof(iolens_header, cpu))
+            continue;                                                // what and how long it is
         if (i == offsetof(iolens_block_event, flags) + 1) continue;  // of the kernel side, but for IOLENS_BLOCK_BIO
         iolens_block_event changed = event;
         reinterpret_cast<unsigned char*>(&changed)[i] ^= 0x1;

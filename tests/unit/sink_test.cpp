@@ -11,11 +11,21 @@ namespace iolens {
 namespace {
 
 const std::array columns{
-    Column{.name = "time_ns", .header = "TIME(s)", .unit = Unit::nanoseconds, .role = Role::time, .width = -11},
-    Column{.name = "who", .header = "WHO", .role = Role::name, .width = -6, .cut = 6, .missing = '?'},
-    Column{.name = "took_ns", .header = "LAT(ms)", .unit = Unit::nanoseconds, .role = Role::duration, .width = 7},
+    Column{.name = "time_ns",
+           .header = "TIME(s)",
+           .unit = Unit::nanoseconds,
+           .role = Role::time,
+           .width = -11,
+           .help = "x"},
+    Column{.name = "who", .header = "WHO", .role = Role::name, .width = -6, .cut = 6, .missing = '?', .help = "x"},
+    Column{.name = "took_ns",
+           .header = "LAT(ms)",
+           .unit = Unit::nanoseconds,
+           .role = Role::duration,
+           .width = 7,
+           .help = "x"},
 };
-const Column error{.name = "error", .header = "ERR", .role = Role::error, .width = -6};
+const Column error{.name = "error", .header = "ERR", .role = Role::error, .width = -6, .help = "x"};
 
 /// What a sink makes of some rows.
 std::string sunk(Format format, SinkOptions options = {}, bool with_error = false) {

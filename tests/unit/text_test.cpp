@@ -32,8 +32,12 @@ TEST(Text, NothingReachesATerminalRaw) {
     EXPECT_EQ(shown("a\nb\tc\\d"), "a\\nb\\tc\\\\d");
     EXPECT_EQ(shown(std::string_view("a\0b", 3)), "a\\x00b");
     EXPECT_EQ(shown("\x7f"), "\\x7f");
-    EXPECT_EQ(shown("\xc2\x9b" "31m"), "\\xc2\\x9b31m");            // CSI as one C1 character
-    EXPECT_EQ(shown("\xe2\x80\xae" "gpj.exe"), "\\xe2\\x80\\xaegpj.exe");  // right-to-left override
+    EXPECT_EQ(shown("\xc2\x9b"
+                    "31m"),
+              "\\xc2\\x9b31m");  // CSI as one C1 character
+    EXPECT_EQ(shown("\xe2\x80\xae"
+                    "gpj.exe"),
+              "\\xe2\\x80\\xaegpj.exe");  // right-to-left override
     for (int byte = 0; byte < 256; ++byte) {
         const char c = static_cast<char>(byte);
         for (const char out : shown({&c, 1})) EXPECT_TRUE(out >= 0x20 && out < 0x7f) << byte;
@@ -50,13 +54,17 @@ TEST(Text, InvalidUtf8IsShownByteByByte) {
 
 TEST(Text, CutsBetweenCharacters) {
     EXPECT_EQ(shown("abcdef", 4), "abcd");
-    EXPECT_EQ(shown("ab\x1b" "cd", 4), "ab");  // the escape is four wide
+    EXPECT_EQ(shown("ab\x1b"
+                    "cd",
+                    4),
+              "ab");  // the escape is four wide
     EXPECT_EQ(shown("\xc3\xbc\xc3\xbc\xc3\xbc", 2), "\xc3\xbc\xc3\xbc");
 }
 
 TEST(Text, Json) {
     EXPECT_EQ(json("a\"b\\c"), R"("a\"b\\c")");
     EXPECT_EQ(json("\n\t\x01\x7f"), R"("\n\t\u0001\u007f")");
+    EXPECT_EQ(json("\xe2\x80\xae"), R"("\u202e")");
     EXPECT_EQ(json("\xff"), R"("\udcff")");
     EXPECT_EQ(json("\xc3\xbc"), "\"\xc3\xbc\"");
 }
