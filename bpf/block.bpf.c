@@ -3,14 +3,19 @@
  * Every block request, from the task that submits it to the device's answer. BTF tracepoints only: they are there on
  * every kernel from 5.10, also where kprobes and fentry are not.
  *
- *   bios      bio → who submitted it and when: put in at block_bio_queue, in the submitter's context; taken out when
- *             its request is issued, or at its end. (The bio of a request that was completed doesn't pass
- *             block_bio_complete: blk_update_request clears BIO_TRACE_COMPLETION.)
- *   requests  request → what becomes its event: put in at block_rq_issue, taken out at the final block_rq_complete
+ * One map, `inflight`, and for a request one entry all its life: put in at block_bio_queue under its bio, in the
+ * submitter's context; completed at block_rq_issue, where the first bio's entry becomes the request's; sent and taken out
+ * at the final block_rq_complete. Under the request itself are those that can't be under a bio:
  *
- * The merging of bios needs no probe: when a request is issued, the bios that it was made of hang off it. Only a request
- * that was issued and given back can be merged into another one and is never heard of again: block_rq_merge.
- * block_rq_insert is not used: it doesn't fire without a scheduler, and passthrough and flush requests bypass it.
+ *   - a request without a bio: a flush of the flush machinery, passthrough;
+ *   - one whose first bio belongs to another disk's operation that isn't over (an NVMe multipath head passes bios on
+ *     unchanged);
+ *   - one that was completed in part: its first bio may be gone.
+ *
+ * The merging of bios needs no probe: when a request is issued, the bios that it was made of hang off it, and the other
+ * ones' entries go. block_rq_insert is not used: it doesn't fire without a scheduler, and passthrough and flush requests
+ * bypass it. The bio of a completed request doesn't pass block_bio_complete: blk_update_request clears
+ * BIO_TRACE_COMPLETION.
  */
 #include "lib/compat.bpf.h"
 #include "lib/keep.bpf.h"
@@ -26,11 +31,14 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
  * has at most as many bios as segments, and the usual drivers' limits are 254 and less. */
 #define MAX_ASKED 64
 #define MAX_RELEASED 256
+/* Of a request whose bios another disk passed on unchanged, or that failed before it was issued. */
+#define MAX_FINISHED 24
 
 struct block_state {
 	struct iolens_block_event e;
 	__u64 created; /* ns; 0: not seen */
 	__u64 issued;  /* ns; 0: not issued */
+	__u64 rq;      /* the request whose entry this is; 0: not issued yet */
 };
 
 struct {
@@ -38,27 +46,31 @@ struct {
 	__uint(max_entries, 32768); /* set before load */
 	__type(key, __u64);
 	__type(value, struct block_state);
-} bios SEC(".maps");
+} inflight SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768); /* set before load */
-	__type(key, __u64);
-	__type(value, struct block_state);
-} requests SEC(".maps");
-
-/* What a new entry of `requests` is: it is filled in place, where the verifier needn't follow each byte. */
 static const struct block_state block_nothing = {};
 
-/* dev_t → identity of the disk whose name was told. An LRU: told twice is harmless. */
+/* dev_t → identity of the disk whose name was told. Full: names are told more often than once, no more. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u32);
 	__type(value, __u64);
 } disks SEC(".maps");
 
-/* Sends the name of a disk before its first event. */
+/* The disk that was found told last: most requests in a row are of one disk. Two processors may mix their writes; the
+ * pair then matches no disk, since no two have the same identity, and the map is asked. */
+static struct {
+	__u64 identity;
+	__u32 dev;
+} block_told;
+
+static __always_inline __u32 block_dev(struct gendisk *disk)
+{
+	return (__u32)disk->major << 20 | (__u32)disk->first_minor;
+}
+
+/* Sends the name of a disk before its first event. Returns its dev_t. */
 static __always_inline __u32 block_disk(struct gendisk *disk)
 {
 	struct iolens_disk_fact fact = {};
@@ -68,11 +80,17 @@ static __always_inline __u32 block_disk(struct gendisk *disk)
 
 	if (!disk)
 		return 0;
-	dev = (__u32)disk->major << 20 | (__u32)disk->first_minor;
+	dev = block_dev(disk);
 	identity = compat_disk_identity(disk);
-	told = bpf_map_lookup_elem(&disks, &dev);
-	if (told && *told == identity)
+	if (block_told.dev == dev && block_told.identity == identity)
 		return dev;
+	told = bpf_map_lookup_elem(&disks, &dev);
+	if (told && *told == identity) {
+		block_told.identity = 0;
+		block_told.dev = dev;
+		block_told.identity = identity;
+		return dev;
+	}
 	fact.h.ts = bpf_ktime_get_boot_ns();
 	fact.h.kind = IOLENS_KIND_DISK;
 	fact.h.size = sizeof(fact);
@@ -161,11 +179,25 @@ static __always_inline void block_finish(struct block_state *s, __u64 now)
 		ring_count(n, no_creator);
 }
 
-static __always_inline void block_store(void *map, __u64 key, struct block_state *s)
+/* Puts in a new entry. What is found in its place is a leftover: its end was missed. */
+static __always_inline void block_begin(__u64 key, const struct block_state *s)
 {
 	struct iolens_counters *n;
+	struct block_state *old;
 
-	if (bpf_map_update_elem(map, &key, s, BPF_ANY) && (n = ring_counters()))
+	if (!bpf_map_update_elem(&inflight, &key, s, BPF_NOEXIST))
+		return;
+	n = ring_counters();
+	if (!n)
+		return;
+	old = bpf_map_lookup_elem(&inflight, &key);
+	if (!old) {
+		ring_count(n, state_full);
+		return;
+	}
+	if (old->issued)
+		ring_count(n, stale);
+	if (bpf_map_update_elem(&inflight, &key, s, BPF_ANY))
 		ring_count(n, state_full);
 }
 
@@ -199,10 +231,9 @@ int iolens_bio_queue(__u64 *ctx)
 		s.e.bytes = size;
 		s.e.bios = 1;
 		s.issued = s.created ? s.created : bpf_ktime_get_boot_ns();
+		block_describe(&s, bio->bi_opf, bio->bi_iter.bi_sector, !size);
 	}
-	/* Needed for all, because a merged or flushing one keeps its entry by these flags. */
-	block_describe(&s, bio->bi_opf, bio->bi_iter.bi_sector, !size);
-	block_store(&bios, (__u64)bio, &s);
+	block_begin((__u64)bio, &s);
 	return 0;
 }
 
@@ -213,14 +244,14 @@ int iolens_bio_split(__u64 *ctx)
 {
 	struct bio *bio = compat_bio_split(ctx);
 	__u64 parent = (__u64)bio->bi_private;
-	struct block_state *p = bpf_map_lookup_elem(&bios, &parent);
+	struct block_state *p = bpf_map_lookup_elem(&inflight, &parent);
 	struct block_state s;
 
 	/* a disk without requests answers for the whole, when its last part has ended */
 	if (!p || (p->e.flags & IOLENS_BLOCK_BIO))
 		return 0;
 	s = *p;
-	block_store(&bios, (__u64)bio, &s);
+	block_begin((__u64)bio, &s);
 	return 0;
 }
 
@@ -231,70 +262,25 @@ static __always_inline void block_take_creator(struct block_state *s, const stru
 	s->e.tgid = from->e.tgid;
 	s->e.tid = from->e.tid;
 	__builtin_memcpy(s->e.comm, from->e.comm, sizeof(s->e.comm));
-	s->e.flags &= ~IOLENS_BLOCK_FILTERED;
-	s->e.flags |= from->e.flags & IOLENS_BLOCK_FILTERED;
+	s->e.flags &= ~(IOLENS_BLOCK_FILTERED | IOLENS_BLOCK_NO_CREATOR);
+	s->e.flags |= from->e.flags & (IOLENS_BLOCK_FILTERED | IOLENS_BLOCK_NO_CREATOR);
 }
 
-static __always_inline void block_forget_bio(struct request *rq)
+/*
+ * The creator of a request of several bios is the one whose bio was submitted first. What the loop remembers is kept in
+ * the map's entry, not in registers: there the verifier needn't tell one turn from another.
+ */
+static __always_inline void block_merged_creator(struct block_state *s, struct bio *bio)
 {
-	__u64 key = (__u64)rq->bio;
+	__u32 count = 1;
 
-	bpf_map_delete_elem(&bios, &key);
-}
-
-static __always_inline void block_forget_bios(struct request *rq)
-{
-	struct bio *bio = rq->bio;
-
-	for (int i = 0; i < MAX_RELEASED && bio; i++) {
-		__u64 key = (__u64)bio;
-
-		bio = bio->bi_next;
-		bpf_map_delete_elem(&bios, &key);
-	}
-}
-
-/* Forgets a bio whose request has taken over, but for one that is asked for again: a stacked disk's, and one that a
- * flush will look for. */
-static __always_inline void block_release(struct block_state *s, __u64 key, struct block_state *b)
-{
-	if (b->e.flags & IOLENS_BLOCK_BIO)
-		s->e.flags |= IOLENS_BLOCK_STACKED;
-	else if (b->e.flags & (IOLENS_BLOCK_PREFLUSH | IOLENS_BLOCK_FUA))
-		s->e.flags |= IOLENS_BLOCK_FLUSHES;
-	else
-		bpf_map_delete_elem(&bios, &key);
-}
-
-static __always_inline void block_first_creator(struct block_state *s, struct bio *bio)
-{
-	__u64 key = (__u64)bio;
-	struct block_state *b = bpf_map_lookup_elem(&bios, &key);
-
-	s->e.bios = 1;
-	if (b) {
-		block_take_creator(s, b);
-		block_release(s, key, b);
-	}
-}
-
-/* Finds the creator of the request: of its bios, the one that was submitted first. What the loop remembers is kept in
- * the map's entry, not in registers: there the verifier needn't tell one turn from another. */
-static __always_inline void block_creator(struct block_state *s, struct request *rq)
-{
-	struct bio *bio = rq->bio;
-	__u32 count = 0;
-
-	if (!bio->bi_next) {
-		block_first_creator(s, bio);
-		return;
-	}
 	for (int i = 0; i < MAX_ASKED && bio; i++) {
 		__u64 key = (__u64)bio;
-		struct block_state *b = bpf_map_lookup_elem(&bios, &key);
+		struct block_state *b = bpf_map_lookup_elem(&inflight, &key);
 
 		if (b) {
 			s->e.flags |= b->e.flags & IOLENS_BLOCK_BIO ? IOLENS_BLOCK_STACKED : 0;
+			s->e.requeues += b->e.requeues; /* of a request that was given back and merged into this one */
 			if (b->created && (!s->created || (__s64)(b->created - s->created) < 0))
 				block_take_creator(s, b);
 		}
@@ -302,69 +288,40 @@ static __always_inline void block_creator(struct block_state *s, struct request 
 		count++;
 	}
 	s->e.bios = count;
-	/* a flushing bio is never merged, so the choice is between these two */
-	if (!(s->e.flags & IOLENS_BLOCK_STACKED))
-		block_forget_bios(rq);
+}
+
+/* Forgets bios whose request has taken over. */
+static __always_inline void block_forget_bios(struct bio *bio)
+{
+	for (int i = 0; i < MAX_RELEASED && bio; i++) {
+		__u64 key = (__u64)bio;
+
+		bio = bio->bi_next;
+		bpf_map_delete_elem(&inflight, &key);
+	}
 }
 
 /* The flush machinery's own request has no bio: its creator is the one who waits for the flush. */
 static __always_inline void block_flush_creator(struct block_state *s, struct request *rq)
 {
 	__u64 key = compat_flush_owner(rq);
-	struct block_state *b = key ? bpf_map_lookup_elem(&bios, &key) : 0;
+	struct block_state *b = key ? bpf_map_lookup_elem(&inflight, &key) : 0;
 
 	if (b && b->created)
 		block_take_creator(s, b);
 }
 
-/* The end of an operation on a disk without requests, and of the entry of any bio. */
-static __always_inline void block_finish_bio(__u64 key, __u64 now, __u16 error)
+/* The entry of a request that was issued. `*key` is where it is. */
+static __always_inline struct block_state *block_find(struct request *rq, __u64 *key)
 {
-	struct block_state *b = bpf_map_lookup_elem(&bios, &key);
+	struct block_state *s;
 
-	if (!b)
-		return;
-	if (b->e.flags & IOLENS_BLOCK_BIO) {
-		b->e.error = error;
-		block_finish(b, now);
-	}
-	bpf_map_delete_elem(&bios, &key);
-}
-
-/* A function of its own, so that the verifier walks it once and not for each turn of a loop. */
-__attribute__((noinline)) int iolens_finish_stacked_bio(__u64 key, __u64 now, __u32 error)
-{
-	block_finish_bio(key, now, error);
-	return 0;
-}
-
-/* The bios that another disk passed on unchanged end with the request, and so do that disk's operations. Probe reads,
- * because only a plain number may be handed to a global function. */
-static __always_inline void block_finish_stacked(struct request *rq, __u64 now, __u16 error)
-{
-	struct bio *bio = BPF_CORE_READ(rq, bio);
-
-	for (int i = 0; i < MAX_RELEASED && bio; i++) {
-		__u64 key = (__u64)bio;
-
-		bio = BPF_CORE_READ(bio, bi_next);
-		iolens_finish_stacked_bio(key, now, error);
-	}
-}
-
-/* A new entry for a request. Null when there is one already, then `*old`, or no room, which is counted. */
-static __always_inline struct block_state *block_begin(__u64 key, struct block_state **old)
-{
-	long err = bpf_map_update_elem(&requests, &key, &block_nothing, BPF_NOEXIST);
-	struct block_state *s = bpf_map_lookup_elem(&requests, &key);
-	struct iolens_counters *n;
-
-	if (!err)
+	*key = (__u64)rq->bio;
+	s = *key ? bpf_map_lookup_elem(&inflight, key) : 0;
+	if (s && s->rq == (__u64)rq)
 		return s;
-	*old = s;
-	if (!s && (n = ring_counters()))
-		ring_count(n, state_full);
-	return 0;
+	*key = (__u64)rq;
+	return bpf_map_lookup_elem(&inflight, key);
 }
 
 /* A request goes to the driver. Runs anywhere. */
@@ -372,43 +329,44 @@ SEC("tp_btf/block_rq_issue")
 int iolens_rq_issue(__u64 *ctx)
 {
 	struct request *rq = compat_rq_issue(ctx);
-	struct block_state *old = 0, *s;
-	struct iolens_counters *n;
-	__u64 key = (__u64)rq;
+	__u64 now = bpf_ktime_get_boot_ns(), key = (__u64)rq->bio;
+	struct bio *bio = rq->bio;
+	struct block_state *s = bio ? bpf_map_lookup_elem(&inflight, &key) : 0;
+	struct block_state *first = s;
+	bool fresh = false;
 
-	s = block_begin(key, &old);
-	if (!s) {
-		if (!old)
-			return 0;
-		s = old;
-		if (!(s->e.flags & IOLENS_BLOCK_REQUEUED)) {
-			/* the request's memory serves another one, and the end of the former was missed */
-			if ((n = ring_counters()))
-				ring_count(n, stale);
-			__builtin_memset(s, 0, sizeof(*s));
+	if (!s || (s->e.flags & IOLENS_BLOCK_BIO) || (s->rq && s->rq != (__u64)rq)) {
+		key = (__u64)rq;
+		s = bpf_map_lookup_elem(&inflight, &key);
+		if (!s || !(s->e.flags & IOLENS_BLOCK_REQUEUED)) {
+			block_begin(key, &block_nothing);
+			s = bpf_map_lookup_elem(&inflight, &key);
+			if (!s)
+				return 0;
+			fresh = true;
 		}
-		s->e.flags &= ~(IOLENS_BLOCK_REQUEUED | IOLENS_BLOCK_NO_CREATOR);
 	}
-	s->issued = bpf_ktime_get_boot_ns();
-	/* after a requeue, too: bios may have been merged into it meanwhile */
-	if (rq->bio)
-		block_creator(s, rq);
-	else if (compat_block_op(rq->cmd_flags) == IOLENS_OP_FLUSH)
-		block_flush_creator(s, rq);
+	if (fresh && first && (first->e.flags & IOLENS_BLOCK_BIO)) {
+		block_take_creator(s, first);
+		s->e.flags |= IOLENS_BLOCK_STACKED;
+	}
+	s->e.bios = 1;
+	if (!bio) {
+		s->e.bios = 0;
+		if (compat_block_op(rq->cmd_flags) == IOLENS_OP_FLUSH)
+			block_flush_creator(s, rq);
+	} else if (bio->bi_next) {
+		block_merged_creator(s, bio->bi_next);
+		if (!(s->e.flags & IOLENS_BLOCK_STACKED))
+			block_forget_bios(bio->bi_next);
+	}
 	if (!s->created)
 		s->e.flags |= IOLENS_BLOCK_NO_CREATOR;
+	s->e.flags &= ~IOLENS_BLOCK_REQUEUED;
+	s->issued = now;
+	s->rq = (__u64)rq;
 	s->e.dev = block_disk(compat_rq_disk(rq));
 	block_describe(s, rq->cmd_flags, rq->__sector - (s->e.bytes >> 9), !rq->__data_len);
-	return 0;
-}
-
-/* A request is swallowed by another one. It can have been issued before and given back by the driver. */
-SEC("tp_btf/block_rq_merge")
-int iolens_rq_merge(__u64 *ctx)
-{
-	__u64 key = (__u64)compat_rq_merge(ctx);
-
-	bpf_map_delete_elem(&requests, &key);
 	return 0;
 }
 
@@ -416,14 +374,66 @@ int iolens_rq_merge(__u64 *ctx)
 SEC("tp_btf/block_rq_requeue")
 int iolens_rq_requeue(__u64 *ctx)
 {
-	__u64 key = (__u64)compat_rq_requeue(ctx);
-	struct block_state *s = bpf_map_lookup_elem(&requests, &key);
+	struct request *rq = compat_rq_requeue(ctx);
+	__u64 key;
+	struct block_state *s = block_find(rq, &key);
 
 	if (s) {
 		s->e.requeues++;
 		s->e.flags |= IOLENS_BLOCK_REQUEUED;
 	}
 	return 0;
+}
+
+/* The end of an operation on a disk without requests, and of the entry of any bio. */
+static __always_inline void block_finish_bio(__u64 key, __u64 now, __u16 error)
+{
+	struct block_state *b = bpf_map_lookup_elem(&inflight, &key);
+
+	if (!b)
+		return;
+	if (b->e.flags & IOLENS_BLOCK_BIO) {
+		b->e.error = error;
+		block_finish(b, now);
+	}
+	bpf_map_delete_elem(&inflight, &key);
+}
+
+/* A function of its own, so that the verifier walks it once and not for each turn of the loop below. */
+__attribute__((noinline)) int iolens_finish_one_bio(__u64 key, __u64 now, __u32 error)
+{
+	block_finish_bio(key, now, error);
+	return 0;
+}
+
+/* The end of a request's bios: of another disk's operation, if it passed them on unchanged, and of entries that are
+ * left. Probe reads, because a global function takes plain numbers only. */
+static __always_inline void block_finish_bios(struct request *rq, __u64 now, __u16 error)
+{
+	struct bio *bio = BPF_CORE_READ(rq, bio);
+	struct iolens_counters *n;
+
+	for (int i = 0; i < MAX_FINISHED && bio; i++) {
+		__u64 key = (__u64)bio;
+
+		bio = BPF_CORE_READ(bio, bi_next);
+		iolens_finish_one_bio(key, now, error);
+	}
+	if (bio && (n = ring_counters()))
+		ring_count(n, stale);
+}
+
+/* A part of a request is done and more is to come, when its first bio may be gone: its entry moves. */
+static __always_inline void block_move(struct request *rq, __u64 from, struct block_state *s)
+{
+	__u64 key = (__u64)rq;
+	struct block_state copy;
+
+	if (from == key)
+		return;
+	copy = *s;
+	block_begin(key, &copy);
+	bpf_map_delete_elem(&inflight, &from);
 }
 
 /* Bytes of a request are done, perhaps all. Runs in an interrupt of any task. */
@@ -433,51 +443,65 @@ int iolens_rq_complete(__u64 *ctx)
 	struct request *rq = (void *)ctx[0];
 	__s32 status = (__s32)ctx[1];
 	__u32 bytes = (__u32)ctx[2];
-	__u64 key = (__u64)rq;
-	struct block_state *s = bpf_map_lookup_elem(&requests, &key), *old;
 	bool last = bytes >= rq->__data_len;
 	struct iolens_counters *n;
-	__u64 now;
+	struct gendisk *disk;
+	bool never = false;
+	__u16 flags, error;
+	__u64 key, now;
+	struct block_state *s = block_find(rq, &key);
 
 	if (!s) {
-		if (!last)
-			return 0;
+		key = (__u64)rq->bio;
+		s = key ? bpf_map_lookup_elem(&inflight, &key) : 0;
 		/* The flush machinery ends the request that asked for a flush after the device has answered: no
 		 * request of the device's, and empty. */
 		if (!bytes && compat_block_op(rq->cmd_flags) <= IOLENS_OP_WRITE) {
-			block_forget_bio(rq);
+			if (s && !(s->e.flags & IOLENS_BLOCK_BIO))
+				bpf_map_delete_elem(&inflight, &key);
 			return 0;
 		}
-		/* Failed before it was issued: then its bios are still known. */
-		if (rq->bio && (s = block_begin(key, &old))) {
-			block_first_creator(s, rq->bio);
-			block_forget_bios(rq);
-			s->e.dev = block_disk(compat_rq_disk(rq));
-			block_describe(s, rq->cmd_flags, rq->__sector, !bytes);
-		}
-		if (!s || !s->created) {
-			if (s)
-				bpf_map_delete_elem(&requests, &key);
+		if (!last)
+			return 0;
+		if (!s || (s->e.flags & IOLENS_BLOCK_BIO) || !s->created) {
 			if ((n = ring_counters())) {
 				ring_count(n, seen);
 				ring_count(n, orphan);
 			}
 			return 0;
 		}
+		/* failed before it was issued */
+		never = true;
+		s->e.bios = 1;
+		/* its name isn't told here: user space finds the rare disk whose first request fails like this */
+		disk = compat_rq_disk(rq);
+		s->e.dev = disk ? block_dev(disk) : 0;
+		block_describe(s, rq->cmd_flags, rq->__sector, !bytes);
+	} else if (s->e.flags & IOLENS_BLOCK_DONE) {
+		/* the flush machinery's last word on a request whose data was done before */
+		bpf_map_delete_elem(&inflight, &key);
+		return 0;
 	}
 	s->e.bytes += bytes;
 	if (status && !s->e.error)
 		s->e.error = compat_errno(status);
-	if (!last)
+	if (!last) {
+		block_move(rq, key, s);
 		return 0;
+	}
 	now = bpf_ktime_get_boot_ns();
-	if (s->e.flags & IOLENS_BLOCK_STACKED)
-		block_finish_stacked(rq, now, s->e.error);
-	/* where the flush machinery has the last word (end_io), it ends the request once more, above */
-	if ((s->e.flags & IOLENS_BLOCK_FLUSHES) && !rq->end_io)
-		block_forget_bio(rq);
+	flags = s->e.flags;
+	/* read anew: kept in a register since it was told from the status, each error would be a way of its own for the
+	 * verifier */
+	error = *(volatile __u16 *)&s->e.error;
 	block_finish(s, now);
-	bpf_map_delete_elem(&requests, &key);
+	/* A flush comes after its data (end_io is the flush machinery's): it will ask who the creator is. */
+	if (rq->bio && rq->end_io && compat_block_op(rq->cmd_flags) <= IOLENS_OP_WRITE)
+		s->e.flags |= IOLENS_BLOCK_DONE;
+	else
+		bpf_map_delete_elem(&inflight, &key);
+	if (never || (flags & IOLENS_BLOCK_STACKED))
+		block_finish_bios(rq, now, error);
 	return 0;
 }
 

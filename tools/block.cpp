@@ -267,13 +267,12 @@ Loss BlockLens::explain(const iolens_loss& ledger) const {
 std::vector<std::string> BlockLens::remarks() const {
     if (!probe_) return {};
     const iolens_loss ledger = probe_->ledger();
-    const BlockProbe::InFlight left = probe_->in_flight();
     const iolens_counters& n = ledger.n;
     return {fmt::format("seen {}, delivered {}, filtered {}, ring full {}, begun before tracing or not followed {}",
                         n.seen, n.delivered, n.filtered, n.ring_full, n.orphan),
             fmt::format("without a known creator {}, state map full {}, stale {}, names sent again {}, skipped runs {}",
                         n.no_creator, n.state_full, n.stale, n.fact_lost, ledger.missed),
-            fmt::format("still in flight: {} bios, {} requests", left.bios, left.requests)};
+            fmt::format("still in flight: {}", probe_->in_flight())};
 }
 
 }  // namespace

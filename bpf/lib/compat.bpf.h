@@ -35,7 +35,6 @@ struct task_struct___set_child_tid {
 /* Prototypes that tracepoints had with a request_queue in front. */
 typedef void (*btf_trace_block_rq_issue___q)(void *, struct request_queue *, struct request *);
 typedef void (*btf_trace_block_rq_requeue___q)(void *, struct request_queue *, struct request *);
-typedef void (*btf_trace_block_rq_merge___q)(void *, struct request_queue *, struct request *);
 typedef void (*btf_trace_block_bio_queue___q)(void *, struct request_queue *, struct bio *);
 typedef void (*btf_trace_block_split___q)(void *, struct request_queue *, struct bio *, unsigned int);
 
@@ -77,10 +76,6 @@ static __always_inline struct request *compat_rq_issue(__u64 *ctx)
 static __always_inline struct request *compat_rq_requeue(__u64 *ctx)
 {
 	return compat_arg(ctx, bpf_core_type_matches(btf_trace_block_rq_requeue___q), 0);
-}
-static __always_inline struct request *compat_rq_merge(__u64 *ctx)
-{
-	return compat_arg(ctx, bpf_core_type_matches(btf_trace_block_rq_merge___q), 0);
 }
 static __always_inline struct bio *compat_bio_queue(__u64 *ctx)
 {

@@ -25,8 +25,7 @@ namespace {
 /// Ends first: what begins after its start is attached has its end seen, too.
 std::vector<bpf_program*> in_attach_order(const block_bpf& object) {
     return {object.progs.iolens_rq_complete, object.progs.iolens_bio_complete, object.progs.iolens_rq_requeue,
-            object.progs.iolens_rq_merge,    object.progs.iolens_rq_issue,     object.progs.iolens_bio_split,
-            object.progs.iolens_bio_queue};
+            object.progs.iolens_rq_issue,    object.progs.iolens_bio_split,    object.progs.iolens_bio_queue};
 }
 
 block_bpf* open_object() {
@@ -43,8 +42,7 @@ void BlockProbe::Close::operator()(block_bpf* object) const { block_bpf__destroy
 
 BlockProbe::BlockProbe(const Options& options) : object_(open_object()) {
     bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
-    bpf_map__set_max_entries(object_->maps.bios, options.max_inflight);
-    bpf_map__set_max_entries(object_->maps.requests, options.max_inflight);
+    bpf_map__set_max_entries(object_->maps.inflight, options.max_inflight);
     object_->rodata->keep = options.keep;
     object_->rodata->ring_wake_bytes = std::max<u64>(options.ring_bytes / 8, 4096);
     if (const int error = block_bpf__load(object_.get()); error != 0) {
@@ -68,9 +66,7 @@ int BlockProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
 
 iolens_loss BlockProbe::ledger() const { return read_ledger(object_->maps.counters, object_->obj); }
 
-BlockProbe::InFlight BlockProbe::in_flight() const {
-    return {count_entries(object_->maps.bios), count_entries(object_->maps.requests)};
-}
+std::size_t BlockProbe::in_flight() const { return count_entries(object_->maps.inflight); }
 
 std::vector<ProbeStatus> BlockProbe::examine() {
     std::vector<ProbeStatus> all;
@@ -79,8 +75,7 @@ std::vector<ProbeStatus> BlockProbe::examine() {
         // each alone, so that one that is refused doesn't hide the others
         const std::unique_ptr<block_bpf, Close> object(open_object());
         bpf_map__set_max_entries(object->maps.ring, 64 << 10);
-        bpf_map__set_max_entries(object->maps.bios, 64);
-        bpf_map__set_max_entries(object->maps.requests, 64);
+        bpf_map__set_max_entries(object->maps.inflight, 64);
         const auto order = in_attach_order(*object);
         for (bpf_program* other : order) bpf_program__set_autoload(other, other == order[i]);
         const int error = block_bpf__load(object.get());

@@ -18,11 +18,7 @@ public:
         iolens_keep keep{};
         int cgroup_fd = -1;  ///< of keep.by_cgroup
         u64 ring_bytes = 8 << 20;
-        u32 max_inflight = 32768;  ///< entries of each state map
-    };
-    struct InFlight {
-        std::size_t bios = 0;
-        std::size_t requests = 0;
+        u32 max_inflight = 32768;  ///< entries of the state map
     };
 
     /// Loads and attaches. Throws Failure (unavailable) where the kernel refuses.
@@ -34,8 +30,8 @@ public:
     void detach() { links_.clear(); }
     [[nodiscard]] int ring_fd() const;
     [[nodiscard]] iolens_loss ledger() const;
-    /// Entries of the state maps: what has begun and not ended.
-    [[nodiscard]] InFlight in_flight() const;
+    /// Entries of the state map: what has begun and not ended.
+    [[nodiscard]] std::size_t in_flight() const;
 
     /// Loads and attaches each program by itself and says how it went; leaves nothing attached.
     static std::vector<ProbeStatus> examine();

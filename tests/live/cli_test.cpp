@@ -113,7 +113,7 @@ TEST(Cli, DoctorNamesEveryProbe) {
     NEEDS(missing_for_tracing().empty(), missing_for_tracing());
     const Result r = run({iolens_path(), "doctor"});
     EXPECT_EQ(r.status, 0) << r.out;
-    for (const char* probe : {"block_bio_queue", "block_split", "block_rq_issue", "block_rq_requeue", "block_rq_merge",
+    for (const char* probe : {"block_bio_queue", "block_split", "block_rq_issue", "block_rq_requeue",
                               "block_rq_complete", "block_bio_complete"}) {
         EXPECT_NE(r.out.find(std::string("yes   block  ") + probe), std::string::npos) << r.out;
     }

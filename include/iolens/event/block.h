@@ -51,7 +51,7 @@ enum iolens_block_flag {
 	IOLENS_BLOCK_FILTERED = 1 << 9,   /* inside the kernel only: its creator isn't asked for */
 	IOLENS_BLOCK_REQUEUED = 1 << 10,  /* inside the kernel only: back in the queue, to be issued again */
 	IOLENS_BLOCK_STACKED = 1 << 11,   /* inside the kernel only: has a bio that another disk passed on unchanged */
-	IOLENS_BLOCK_FLUSHES = 1 << 12,   /* inside the kernel only: its bio's entry is kept for the flush after it */
+	IOLENS_BLOCK_DONE = 1 << 12,      /* inside the kernel only: sent, and kept for the flush that comes after it */
 };
 
 struct iolens_block_event {
