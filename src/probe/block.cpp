@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -58,6 +59,8 @@ BlockProbe::BlockProbe(const Options& options) : object_(open_object()) {
         }
     }
     for (bpf_program* program : in_attach_order(*object_)) links_.push_back(attach(program));
+    // libbpf has read the kernel's whole BTF and freed it again: give that memory back
+    ::malloc_trim(0);
 }
 
 BlockProbe::~BlockProbe() = default;
