@@ -81,8 +81,11 @@ std::vector<ProbeStatus> BlockProbe::examine() {
         bpf_map__set_max_entries(object->maps.inflight, 64);
         const auto order = in_attach_order(*object);
         for (bpf_program* other : order) bpf_program__set_autoload(other, other == order[i]);
+        std::string log;
+        ask_for_figures(order[i], log);
         const int error = block_bpf__load(object.get());
         ProbeStatus status = program_status(order[i]);
+        if (!status.verified_insns) status.verified_insns = insns_of_log(log);
         if (error != 0) {
             status.why = probe_error_text(-error);
         } else if (const Link link(bpf_program__attach(order[i])); !link) {

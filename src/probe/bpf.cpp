@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstdarg>
 #include <cstdio>
 
@@ -105,6 +106,23 @@ ProbeStatus program_status(const bpf_program* program) {
     if (info.verified_insns != 0) status.verified_insns = info.verified_insns;
     status.missed = info.recursion_misses;
     return status;
+}
+
+void ask_for_figures(bpf_program* program, std::string& log) {
+    constexpr u32 figures_only = 4;  // BPF_LOG_STATS
+    log.assign(4096, '\0');
+    bpf_program__set_log_level(program, figures_only);
+    bpf_program__set_log_buf(program, log.data(), log.size());
+}
+
+std::optional<u64> insns_of_log(const std::string& log) {
+    constexpr std::string_view before = "processed ";
+    const std::size_t at = log.find(before);
+    if (at == std::string::npos) return {};
+    u64 count = 0;
+    const char* from = log.data() + at + before.size();
+    const auto [end, error] = std::from_chars(from, log.data() + log.size(), count);
+    return error == std::errc() && end != from ? std::optional(count) : std::nullopt;
 }
 
 iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object) {

@@ -22,7 +22,7 @@ struct ProbeStatus {
     std::string program;  ///< the BPF program
     bool works = false;
     std::string why;                    ///< in words, where it doesn't
-    std::optional<u64> verified_insns;  ///< what the verifier walked; bpf_prog_info, from 5.16
+    std::optional<u64> verified_insns;  ///< what the verifier walked; bpf_prog_info, before 5.16 from its log
     std::optional<u64> missed;          ///< runs skipped by the recursion guard; bpf_prog_info, from 5.12
 };
 
@@ -45,6 +45,12 @@ Link attach(bpf_program* program);
 
 /// bpf_prog_info of a loaded program.
 ProbeStatus program_status(const bpf_program* program);
+
+/// Asks for the verifier's figures when `program` is loaded; they are written to `log`, which outlives the loading.
+void ask_for_figures(bpf_program* program, std::string& log);
+
+/// "processed N insns" of such a log.
+std::optional<u64> insns_of_log(const std::string& log);
 
 /// Adds up the per-CPU counters, and the programs' missed runs.
 iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object);

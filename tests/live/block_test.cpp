@@ -81,6 +81,35 @@ TEST_F(Block, TwentyThreeWritesAreTwentyThreeRows) {
     }
 }
 
+/// Disks with queues and interrupts of their own, where this machine has some to spare.
+TEST_F(Block, ADiskOfThisMachineIsTheSame) {
+    NEEDS(have("fio"), "fio is not installed");
+    NEEDS(!test_disks().empty(), "IOLENS_TEST_DISKS names no disk here");
+    for (const std::string& disk : test_disks()) {
+        const std::string path = "/dev/" + disk;
+        spit("/sys/block/" + disk + "/queue/nomerges", "2");
+        pid_t pid = 0;
+        Traced t = trace({"-d", disk, "--op", "write"}, [&] {
+            pid = in_child("disk-test", [&] {
+                for (u64 i = 0; i < 23; ++i) direct_io(path, true, i * 1000, static_cast<u32>(4096 * (i + 1)));
+            });
+        });
+        expect_whole(t);
+        EXPECT_EQ(t.rows.size(), 23U) << disk;
+        for (u64 i = 0; i < t.rows.size(); ++i) {
+            EXPECT_EQ(t.rows[i].at("sector"), std::to_string(i * 1000)) << disk;
+            EXPECT_EQ(t.rows[i].at("bytes"), std::to_string(4096 * (i + 1))) << disk;
+            EXPECT_EQ(t.rows[i].at("pid"), std::to_string(pid)) << disk;
+        }
+        t = trace({"-d", disk, "--comm", "fio"}, [&] {
+            shell("fio --name=d --filename=" + path + " --direct=1 --rw=randrw --bs=4k --ioengine=libaio " +
+                  "--iodepth=32 --size=64m --number_ios=3000");
+        });
+        expect_whole(t);
+        EXPECT_EQ(of_op(t.rows, "read").size() + of_op(t.rows, "write").size(), 3000U) << disk;
+    }
+}
+
 /// Request by request against the kernel's own events: sector, bytes, operation, error, and the latency.
 TEST_F(Block, AgreesWithTheKernelsOwnEvents) {
     NEEDS(!tracefs().empty(), "no tracefs here");
@@ -232,22 +261,24 @@ TEST_F(Block, WriteZeroesIsNoWrite) {
 }
 
 TEST_F(Block, AFailedRequestSaysWhy) {
-    const LoopDisk disk(64 * mib);
-    // the file shrinks under the device: what is read beyond its end can't be had
-    std::filesystem::resize_file(disk.file(), mib);
+    const LoopDisk disk(64 * mib, false, mib);
     int error = 0;
     const Traced t =
-        trace({"-d", disk.name(), "--op", "read"}, [&] { error = direct_io(disk.path(), false, 32768, 4096); });
+        trace({"-d", disk.name(), "--op", "write"}, [&] { error = direct_io(disk.path(), true, 32768, 2 * mib); });
     expect_whole(t);
-    EXPECT_EQ(error, EIO);
+    // the witness: what the program was told; newer kernels tell it the file system's own reason
+    ASSERT_TRUE(error == EIO || error == ENOSPC) << error;
+    const std::string name = error == EIO ? "EIO" : "ENOSPC";
     ASSERT_GE(t.rows.size(), 1U);
-    EXPECT_EQ(t.rows[0].at("error"), "EIO");
-    EXPECT_EQ(t.rows[0].at("sector"), "32768");
-    EXPECT_EQ(t.rows[0].at("bytes"), "4096");
+    const auto failed = std::ranges::find_if(t.rows, [](const Row& r) { return !r.at("error").empty(); });
+    ASSERT_NE(failed, t.rows.end());
+    EXPECT_EQ(failed->at("error"), name);
+    EXPECT_GE(std::stoull(failed->at("sector")), 32768U);
 
-    Tracer table({"block", "-d", disk.name(), "--op", "read"});
-    direct_io(disk.path(), false, 32768, 4096);
-    EXPECT_NE(table.stop().out.find("EIO"), std::string::npos);
+    Tracer table({"block", "-d", disk.name(), "--op", "write"});
+    direct_io(disk.path(), true, 65536, mib);
+    const std::string text = table.stop().out;
+    EXPECT_NE(text.find(name), std::string::npos) << text;
 }
 
 TEST_F(Block, DmErrorAndDmLinearAreRowsOfTheirOwn) {
@@ -347,6 +378,7 @@ TEST_F(Block, SplitAndMergedRequestsKeepTheirCreator) {
     EXPECT_EQ(t.counter("still in flight:"), 0U);
 
     spit(disk.sys("queue/max_sectors_kb"), "1280");
+    spit(disk.sys("queue/nomerges"), "0");
     spit(disk.sys("queue/scheduler"), "mq-deadline");
     shell("echo 3 > /proc/sys/vm/drop_caches");
     const Traced merged = trace({"-d", disk.name(), "--op", "write"}, [&] {
@@ -360,7 +392,7 @@ TEST_F(Block, SplitAndMergedRequestsKeepTheirCreator) {
         bios += std::stoull(r.at("bios"));
     }
     EXPECT_EQ(bytes, 8 * mib);
-    EXPECT_GE(bios, merged.rows.size());
+    EXPECT_GT(bios, merged.rows.size());
     EXPECT_NE(merged.result.err.find("still in flight: 0"), std::string::npos) << merged.result.err;
 }
 
@@ -469,21 +501,34 @@ TEST_F(Block, ACreatorThatExitsBeforeTheEnd) {
     }
 }
 
+/// A cgroup's limit holds a bio back, and a kernel worker submits it later: the row is never the worker's.
 TEST_F(Block, AThrottledRequestIsNotTheThrottlersOwn) {
-    const std::string blkio = "/sys/fs/cgroup/blkio";
-    const std::string place = blkio + "/iolens-test-" + std::to_string(::getpid());
-    NEEDS(std::filesystem::exists(blkio + "/blkio.throttle.write_bps_device"), "no blkio.throttle (cgroup v1) here");
     const LoopDisk disk(64 * mib);
-    std::filesystem::create_directory(place);
     const std::string dev = std::regex_replace(kernel_dev(disk.path()), std::regex(","), ":");
-    spit(place + "/blkio.throttle.write_bps_device", dev + " 65536\n");
+    const std::string v1 = "/sys/fs/cgroup/blkio";
+    const Cgroup v2;
+    std::string place;
+    if (std::filesystem::exists(v1 + "/blkio.throttle.write_bps_device")) {
+        place = v1 + "/iolens-test-" + std::to_string(::getpid());
+        std::filesystem::create_directory(place);
+        spit(place + "/blkio.throttle.write_bps_device", dev + " 65536\n");
+    } else if (!v2.path().empty()) {
+        spit(std::filesystem::path(v2.path()).parent_path().string() + "/cgroup.subtree_control", "+io\n");
+        if (std::filesystem::exists(v2.path() + "/io.max")) {
+            place = v2.path();
+            spit(place + "/io.max", dev + " wbps=65536\n");
+        }
+    }
+    NEEDS(!place.empty(), "no cgroup here limits block I/O (blkio.throttle, io.max)");
+    const auto start = std::chrono::steady_clock::now();
     const Traced t = trace({"-d", disk.name(), "--op", "write"}, [&] {
         in_child("throttled", [&] {
             spit(place + "/cgroup.procs", std::to_string(::getpid()));
             for (u64 i = 0; i < 6; ++i) direct_io(disk.path(), true, i * 64, 16384);
         });
     });
-    std::filesystem::remove(place);
+    EXPECT_GT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(800)) << "nothing was throttled";
+    if (place != v2.path()) std::filesystem::remove(place);
     expect_whole(t);
     ASSERT_EQ(t.rows.size(), 6U);
     u64 unknown = 0;
@@ -498,14 +543,14 @@ TEST_F(Block, NothingOutlivesAHundredThousandRequests) {
     NEEDS(have("fio"), "fio is not installed");
     const bool emulated = slurp("/proc/cpuinfo").find("TCG") != std::string::npos;
     const u64 count = emulated ? 5'000 : 100'000;
-    const LoopDisk disk(64 * mib);
+    const LoopDisk disk(64 * mib, false, 24 * mib);
     const std::string fio =
         "fio --name=a --filename=" + disk.path() + " --direct=1 --bs=4k --ioengine=libaio --iodepth=64 ";
     Tracer tracer({"block", "--format", "csv", "-d", disk.name(), "--ring-size", "64"});
-    shell(fio + "--rw=randrw --fsync=64 --size=64m --io_size=" + std::to_string(count * 4096),
+    shell(fio + "--rw=randrw --fsync=64 --size=32m --io_size=" + std::to_string(count * 4096),
           std::chrono::seconds(200));
-    std::filesystem::resize_file(disk.file(), 32 * mib);  // the second half can't be read any more
-    shell(fio + "--rw=randread --size=64m --io_size=4m --continue_on_error=all");
+    // there is no room for the second half
+    shell(fio + "--rw=randwrite --offset=32m --size=32m --io_size=16m --continue_on_error=all");
     shell("blkdiscard " + disk.path());
     Traced t;
     t.result = tracer.stop();
@@ -515,7 +560,7 @@ TEST_F(Block, NothingOutlivesAHundredThousandRequests) {
               t.counter("delivered") + t.counter("filtered") + t.counter("ring full") + t.counter("not followed"));
     // here a loss may be, if it is counted: so many requests meet every accident
     EXPECT_GE(t.rows.size() + t.counter("stale") + t.counter("ring full"), count) << t.result.err;
-    EXPECT_TRUE(std::ranges::any_of(t.rows, [](const Row& r) { return r.at("error") == "EIO"; }));
+    EXPECT_TRUE(std::ranges::any_of(t.rows, [](const Row& r) { return !r.at("error").empty(); }));
     EXPECT_FALSE(of_op(t.rows, "flush").empty());
     EXPECT_NE(t.result.err.find("still in flight: 0"), std::string::npos) << t.result.err;
 }

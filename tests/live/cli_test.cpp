@@ -33,7 +33,7 @@ TEST(Cli, NonsenseIsAUsageError) {
     expect_refusal({"block", "-d", "../../etc"}, 2, "there is no disk");
     expect_refusal({"block", "-d", ""}, 2, "empty");
     expect_refusal({"block", "-c", "/no/such/cgroup"}, 2, "can't open the cgroup");
-    expect_refusal({"block", "-c", "/etc/passwd"}, 2, "can't open the cgroup '/etc/passwd': Not a directory");
+    expect_refusal({"block", "-c", "/proc/version"}, 2, "can't open the cgroup '/proc/version': Not a directory");
     expect_refusal({"block", "-c", "/tmp"}, 2, "no directory of a cgroup v2");
     expect_refusal({"block", "-m", "-5"}, 2, "-5");
     expect_refusal({"block", "-m", "1e999"}, 2, "1e999");
@@ -58,7 +58,7 @@ TEST(Cli, NonsenseIsAUsageError) {
     expect_refusal({"block", "--comm", "a", "--comm", "b"}, 2, "--comm");
     expect_refusal({"replay"}, 2, "FILE");
     expect_refusal({"replay", "/no/such/file"}, 1, "can't read '/no/such/file'");
-    expect_refusal({"replay", "/etc/passwd"}, 1, "not a recording");
+    expect_refusal({"replay", "/proc/version"}, 1, "not a recording");
     expect_refusal({"replay", "/etc"}, 1, "/etc");
 }
 

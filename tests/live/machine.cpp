@@ -34,7 +34,14 @@ std::string memory_folder(u64 bytes) {
 
 }  // namespace
 
-LoopDisk::LoopDisk(u64 bytes, bool partitions) : scratch_(memory_folder(bytes)) {
+LoopDisk::LoopDisk(u64 bytes, bool partitions, u64 room) : scratch_(memory_folder(bytes)) {
+    if (room != 0) {
+        const std::string options = "mode=0700,size=" + std::to_string(room);
+        if (::mount("tmpfs", scratch_.path().c_str(), "tmpfs", 0, options.c_str()) != 0) {
+            throw std::runtime_error("can't mount a tmpfs");
+        }
+        mounted_ = true;
+    }
     std::ofstream(file()).close();
     fs::resize_file(file(), bytes);
     if (partitions) {
@@ -44,9 +51,26 @@ LoopDisk::LoopDisk(u64 bytes, bool partitions) : scratch_(memory_folder(bytes)) 
     const Result r = shell("losetup --find --show " + std::string(partitions ? "--partscan " : "") + file());
     if (r.status != 0) throw std::runtime_error("losetup: " + r.err);
     path_ = split(r.out, '\n').at(0);
+    // one request for each bio, so that a test can count them
+    spit(sys("queue/nomerges"), "2");
 }
 
-LoopDisk::~LoopDisk() { shell("losetup -d " + path_); }
+LoopDisk::~LoopDisk() {
+    shell("losetup -d " + path_);
+    // the device lets go of its file a moment later
+    for (int i = 0; mounted_ && i < 100 && ::umount2(scratch_.path().c_str(), 0) != 0; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+}
+
+std::vector<std::string> test_disks() {
+    const char* names = std::getenv("IOLENS_TEST_DISKS");
+    std::vector<std::string> there;
+    for (const std::string& name : split(names == nullptr ? "" : names, ',')) {
+        if (fs::exists("/dev/" + name)) there.push_back(name);
+    }
+    return there;
+}
 
 std::vector<char>& direct_buffer(std::size_t bytes) {
     static std::vector<char> room;

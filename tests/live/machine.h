@@ -24,7 +24,8 @@ std::string missing_for_tracing();
 /// count.
 class LoopDisk {
 public:
-    explicit LoopDisk(u64 bytes, bool partitions = false);
+    /// With `room`, its file lies in a file system of so many bytes: what is written beyond fails.
+    explicit LoopDisk(u64 bytes, bool partitions = false, u64 room = 0);
     ~LoopDisk();
     LoopDisk(const LoopDisk&) = delete;
     LoopDisk& operator=(const LoopDisk&) = delete;
@@ -36,8 +37,12 @@ public:
 
 private:
     Scratch scratch_;
+    bool mounted_ = false;
     std::string path_;
 };
+
+/// Disks of this machine whose contents may be destroyed: $IOLENS_TEST_DISKS, names by comma.
+std::vector<std::string> test_disks();
 
 /// An aligned buffer for O_DIRECT.
 std::vector<char>& direct_buffer(std::size_t bytes);
