@@ -72,6 +72,8 @@ std::vector<std::string> test_disks() {
     return there;
 }
 
+bool emulated() { return slurp("/proc/cpuinfo").find("TCG") != std::string::npos; }
+
 std::vector<char>& direct_buffer(std::size_t bytes) {
     static std::vector<char> room;
     room.assign(bytes + 4096, 'x');

@@ -44,6 +44,9 @@ private:
 /// Disks of this machine whose contents may be destroyed: $IOLENS_TEST_DISKS, names by comma.
 std::vector<std::string> test_disks();
 
+/// Is this processor emulated (QEMU without KVM)?
+bool emulated();
+
 /// An aligned buffer for O_DIRECT.
 std::vector<char>& direct_buffer(std::size_t bytes);
 
