@@ -198,7 +198,8 @@ TEST_F(Block, AgreesWithBlktrace) {
         const double ours = std::stod(r.at("device_ns")) / 1e9;
         close += std::abs(ours - seconds) <= std::max(seconds * 0.05, 20e-6) ? 1U : 0U;
     }
-    EXPECT_GE(close, 96U);
+    // an emulated processor may stand still between the two looks at the clock
+    EXPECT_GE(close, emulated() ? 85U : 96U);
 }
 
 TEST_F(Block, CountsWhatFioCounts) {
