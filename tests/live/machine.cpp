@@ -104,7 +104,7 @@ KernelTrace::KernelTrace() : place_(tracefs() + "/instances/iolens-test-" + std:
     if (!fs::create_directory(place_)) throw std::runtime_error("can't make " + place_);
     spit(place_ + "/trace_clock", "boot");
     spit(place_ + "/buffer_size_kb", "16384");
-    for (const char* event : {"block_rq_issue", "block_rq_complete"}) {
+    for (const char* event : {"block_bio_queue", "block_rq_issue", "block_rq_complete"}) {
         spit(place_ + "/events/block/" + event + "/enable", "1");
     }
 }
@@ -115,9 +115,10 @@ KernelTrace::~KernelTrace() {
 }
 
 std::vector<KernelTrace::Event> KernelTrace::events(const std::string& dev) {
-    // "… 12.345678: block_rq_complete: 7,0 WS () 2048 + 8 [0]"; newer kernels put more before the bracket
+    // "… 12.345678: block_rq_complete: 7,0 WS () 2048 + 8 [0]"; newer kernels put more before the bracket; a bio has
+    // no parentheses
     const std::regex line(
-        R"( ([0-9]+\.[0-9]+): (block_rq_\w+): ([0-9]+,[0-9]+) (\w+) (?:[0-9]+ )?\(.*\) ([0-9]+) \+ ([0-9]+) .*\[(.*)\])");
+        R"( ([0-9]+\.[0-9]+): (block_\w+): ([0-9]+,[0-9]+) (\w+) (?:[0-9]+ )?(?:\(.*\) )?([0-9]+) \+ ([0-9]+) .*\[(.*)\])");
     std::vector<Event> all;
     for (const std::string& text : split(slurp(place_ + "/trace"), '\n')) {
         std::smatch m;
