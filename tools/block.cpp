@@ -127,11 +127,7 @@ std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptio
             options.keep.sector_end = disk->first_sector + disk->sector_count;
         }
     }
-    const u64 mib = live.ring_mib.value_or(8);
-    if ((mib & (mib - 1)) != 0) {
-        throw Failure(Exit::usage, fmt::format("--ring-size {} is no power of two", mib), "take 4, 8, 16, 32 …");
-    }
-    options.ring_bytes = mib << 20;
+    options.ring_bytes = ring_bytes(live);
     options.max_inflight = static_cast<u32>(live.max_inflight.value_or(options.max_inflight));
     require_tracing();
     probe_ = std::make_unique<BlockProbe>(options);

@@ -41,6 +41,13 @@ public:
     [[nodiscard]] virtual std::string_view examples() const = 0;  ///< one "command  what it does" a line
     [[nodiscard]] virtual std::span<const Column> columns() const = 0;
 
+    /// What is printed when no --format is given.
+    [[nodiscard]] virtual Format default_format() const { return Format::table; }
+    /// Does it trace a command that is given after "--"?
+    [[nodiscard]] virtual bool takes_command() const { return false; }
+    /// What ends a row of csv; asked after prepare().
+    [[nodiscard]] virtual std::string_view csv_line_end() const { return "\r\n"; }
+
     /// Flags of the view alone, which a replay has too; and those of tracing.
     virtual void view_flags(Flags& flags) = 0;
     virtual void live_flags(Flags& flags) = 0;
@@ -61,6 +68,9 @@ public:
 
     /// Remarks of a verbose run, a line each, when tracing has stopped.
     [[nodiscard]] virtual std::vector<std::string> remarks() const = 0;
+
+    /// The exit status of a run that went well: of a traced command its own.
+    virtual int status() { return 0; }
 
     /// How each probe fares on this kernel.
     [[nodiscard]] virtual std::vector<ProbeStatus> examine() const = 0;

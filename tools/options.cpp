@@ -41,6 +41,14 @@ void add_live_flags(Flags& flags, LiveOptions& o) {
                  "most operations followed at once (default 32768)");
 }
 
+u64 ring_bytes(const LiveOptions& live) {
+    const u64 mib = live.ring_mib.value_or(8);
+    if ((mib & (mib - 1)) != 0) {
+        throw Failure(Exit::usage, fmt::format("--ring-size {} is no power of two", mib), "take 4, 8, 16, 32 …");
+    }
+    return mib << 20;
+}
+
 iolens_keep task_filters(const ViewOptions& view, const LiveOptions& live, Fd& cgroup) {
     iolens_keep keep{};
     if (view.pids.size() > IOLENS_KEEP_PIDS) {

@@ -36,9 +36,11 @@ public:
 
 /// Of a view: live or replayed.
 struct ViewOptions {
-    Format format = Format::table;
-    std::string output;                ///< "" = standard output
-    std::vector<std::string> columns;  ///< empty = the lens's choice
+    std::optional<Format> asked_format;  ///< --format
+    Format format = Format::table;       ///< that, or the lens's default
+    bool to_stderr = false;              ///< rows go to standard error: a traced command has standard output
+    std::string output;                  ///< "" = standard output
+    std::vector<std::string> columns;    ///< empty = the lens's choice
     bool no_header = false;
     bool wall = false;  ///< wall-clock times in a table
     bool verbose = false;
@@ -58,12 +60,16 @@ struct LiveOptions {
     std::optional<u64> uid;
     std::optional<double> duration_s;
     std::string record;
+    std::vector<std::string> command;  ///< to start and trace
     std::optional<u64> ring_mib;
     std::optional<u64> max_inflight;
 };
 
 void add_view_flags(Flags& flags, ViewOptions& options);
 void add_live_flags(Flags& flags, LiveOptions& options);
+
+/// --ring-size in bytes. Throws Failure (usage) where it is no power of two.
+u64 ring_bytes(const LiveOptions& live);
 
 /// The filters on tasks, as the kernel takes them. `cgroup` keeps the directory open. Throws Failure (usage).
 iolens_keep task_filters(const ViewOptions& view, const LiveOptions& live, Fd& cgroup);

@@ -28,6 +28,19 @@ struct request___flush_list {
 struct bio___bi_disk {
 	struct gendisk *bi_disk;
 };
+struct signal_struct___live {
+	struct {
+		int counter;
+	} live;
+};
+struct task_struct___signal {
+	struct signal_struct___live *signal;
+};
+struct sock_common___v6 {
+	struct {
+		__u8 bytes[16];
+	} skc_v6_daddr;
+};
 struct task_struct___set_child_tid {
 	int *set_child_tid;
 };
@@ -257,6 +270,42 @@ static __always_inline struct kthread *compat_kthread(struct task_struct *task)
 	if (bpf_core_field_exists(struct task_struct, worker_private))
 		return (struct kthread *)BPF_CORE_READ(task, worker_private);
 	return (struct kthread *)BPF_CORE_READ((struct task_struct___set_child_tid *)task, set_child_tid);
+}
+
+/* The n-th argument of a system call, from 0. */
+#if defined(__TARGET_ARCH_x86)
+static __always_inline __u64 compat_call_argument(struct pt_regs *regs, int n)
+{
+	switch (n) {
+	case 0: return regs->di;
+	case 1: return regs->si;
+	case 2: return regs->dx;
+	case 3: return regs->r10;
+	case 4: return regs->r8;
+	default: return regs->r9;
+	}
+}
+#elif defined(__TARGET_ARCH_arm64)
+static __always_inline __u64 compat_call_argument(struct pt_regs *regs, int n)
+{
+	return regs->regs[n];
+}
+#endif
+
+/* Does the task run a 32-bit program's system call, whose numbers are others? TS_COMPAT of x86, TIF_32BIT of arm64. */
+static __always_inline bool compat_is_32bit(struct task_struct *task)
+{
+#if defined(__TARGET_ARCH_x86)
+	return BPF_CORE_READ(task, thread_info.status) & 2;
+#elif defined(__TARGET_ARCH_arm64)
+	return BPF_CORE_READ(task, thread_info.flags) >> 22 & 1;
+#endif
+}
+
+/* Is this the last thread of its process to exit? do_exit() has counted it off by then. */
+static __always_inline bool compat_last_thread(struct task_struct *task)
+{
+	return BPF_CORE_READ((struct task_struct___signal *)task, signal, live.counter) == 0;
 }
 
 #endif

@@ -26,6 +26,15 @@ enum class Role : u8 {
     device,    ///< in: dev_t; printed as major:minor
     error,     ///< errno, 0 = none; printed by name
     pattern,   ///< filled by reduce: S sequential, R random, ? first of its disk
+    clock,     ///< in: CLOCK_BOOTTIME ns; after enrich: ns since 1970; printed as local HH:MM:SS.uuuuuu everywhere
+    seconds,   ///< nanoseconds, printed as seconds with six digits everywhere
+    comm,      ///< in: tid; after enrich: the thread's name
+    uid,       ///< in: tid; after enrich: the thread's user
+    cgroup,    ///< in: tid; after enrich: the thread's cgroup
+    call,      ///< in: system call number; after enrich: its name
+    file,      ///< in: name_id; after enrich: the file's path
+    file_csv,  ///< the same as a csv field of its own quoting
+    peer,      ///< after enrich: a socket's address
 };
 
 /// One cell. `null` is "not known", which is not zero: an empty csv field, json null, `?` or `-` in a table.
@@ -47,6 +56,18 @@ public:
         v.length_ = static_cast<u32>(s.size() < sizeof v.small_ ? s.size() : sizeof v.small_);
         for (u32 i = 0; i < v.length_; ++i) v.small_[i] = s[i];
         return v;
+    }
+
+    /// A number that may be negative.
+    static constexpr Value signed_number(s64 n) {
+        if (n >= 0) return Value(static_cast<u64>(n));
+        char digits[12] = {};
+        std::size_t at = sizeof digits;
+        for (u64 rest = static_cast<u64>(-n); at > 1 && rest != 0; rest /= 10) {
+            digits[--at] = static_cast<char>('0' + rest % 10);
+        }
+        digits[--at] = '-';
+        return small({digits + at, sizeof digits - at});
     }
 
     [[nodiscard]] constexpr Kind kind() const { return kind_; }

@@ -124,7 +124,9 @@ struct Command {
     CLI::App* app = nullptr;
 };
 
-void add_format(CLI::App& app, Format& format) {
+/// `by_default` is named in the help.
+template <typename Target>
+void add_format(CLI::App& app, Target& format, Format by_default = Format::table) {
     app.add_option_function<std::string>(
            "--format",
            [&format](const std::string& given) {
@@ -135,7 +137,8 @@ void add_format(CLI::App& app, Format& format) {
                }
                format = at->second;
            },
-           "table (default), csv or json (one object a line)")
+           by_default == Format::csv ? "csv (default), table or json (one object a line)"
+                                     : "table (default), csv or json (one object a line)")
         ->group("What to show")
         ->type_name("FORMAT")
         ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
@@ -155,6 +158,7 @@ int run_command_line(int argc, char** argv) {
     app.footer(
         footer("sudo iolens block -Q 10     ten seconds of block requests, with their time in the queue\n"
                "sudo iolens doctor          what works on this kernel, and why not\n"
+               "sudo iolens fd -- git status   what a command reads and writes\n"
                "iolens replay day.iol       show a recording again\n"
                "iolens schema               every column with unit and meaning\n"
                "iolens block --help         the options of a lens"));
@@ -168,7 +172,7 @@ int run_command_line(int argc, char** argv) {
         CliFlags view(*c->app, "What to show");
         lens->view_flags(view);
         add_view_flags(view, c->view);
-        add_format(*c->app, c->view.format);
+        add_format(*c->app, c->view.asked_format, lens->default_format());
         CliFlags live(*c->app, "Tracing");
         lens->live_flags(live);
         add_live_flags(live, c->live);
@@ -187,7 +191,7 @@ int run_command_line(int argc, char** argv) {
     CliFlags replay_flags(*replay.app, "What to show");
     for (const auto& lens : lenses) lens->view_flags(replay_flags);
     add_view_flags(replay_flags, replay.view);
-    add_format(*replay.app, replay.view.format);
+    add_format(*replay.app, replay.view.asked_format);
 
     Format doctor_format = Format::table;
     CLI::App* doctor = app.add_subcommand("doctor", "what works on this kernel, and why not");
@@ -199,8 +203,23 @@ int run_command_line(int argc, char** argv) {
     add_format(*schema, schema_format);
     schema->footer(footer("iolens schema\niolens schema --format csv"));
 
+    // What is behind "--" is a command to trace, and no option of ours.
+    const auto words = std::span(argv, static_cast<std::size_t>(argc));
+    const auto dashes = std::ranges::find(words, std::string_view("--"));
+    const std::vector<std::string> behind(dashes == words.end() ? dashes : dashes + 1, words.end());
     try {
-        app.parse(argc, argv);
+        app.parse(static_cast<int>(dashes - words.begin()), argv);
+        for (std::size_t i = 0; i < commands.size(); ++i) {
+            Command& c = *commands[i];
+            if (!c.app->parsed() || dashes == words.end()) continue;
+            if (!lenses[i]->takes_command()) throw CLI::ValidationError("", "this lens traces no command");
+            if (behind.empty()) throw CLI::ValidationError("", "there is no command behind '--'");
+            c.live.command = behind;
+            c.view.to_stderr = true;
+        }
+        if (dashes != words.end() && (replay.app->parsed() || doctor->parsed() || schema->parsed())) {
+            throw CLI::ValidationError("", "'--' and a command are for lenses that trace one");
+        }
         for (auto& c : commands) {
             if (c->seconds.empty()) continue;
             if (c->live.duration_s) throw CLI::ValidationError("", "SECONDS is given twice");
@@ -212,7 +231,7 @@ int run_command_line(int argc, char** argv) {
         for (const CLI::App* sub : app.get_subcommands()) which += " " + sub->get_name();
         std::string what = sentence(error);
         if (app.get_subcommands().empty()) {
-            what = argc < 2 ? "which command? block, replay, doctor or schema"
+            what = argc < 2 ? "which command? block, fd, replay, doctor or schema"
                             : fmt::format("there is no command or option '{}'", visible(argv[1]));
         }
         throw Failure(Exit::usage, what, "'" + which + " --help' shows the options, with examples");
@@ -221,8 +240,9 @@ int run_command_line(int argc, char** argv) {
     for (std::size_t i = 0; i < commands.size(); ++i) {
         if (!commands[i]->app->parsed()) continue;
         capture_libbpf_log(false);
-        run_live(*lenses[i], commands[i]->view, commands[i]->live);
-        return static_cast<int>(Exit::ok);
+        ViewOptions& view = commands[i]->view;
+        view.format = view.asked_format.value_or(lenses[i]->default_format());
+        return run_live(*lenses[i], view, commands[i]->live);
     }
     if (replay.app->parsed()) {
         run_replay(lenses, replay.view, recording);

@@ -48,7 +48,9 @@ public:
         : lens_(lens),
           columns_(lens.prepare(view)),
           limit_(view.count.value_or(~u64{0})),
-          out_(view.output.empty() ? Output::stream(STDOUT_FILENO, "standard output") : Output::file(view.output)),
+          out_(!view.output.empty() ? Output::file(view.output)
+               : view.to_stderr     ? Output::stream(STDERR_FILENO, "standard error")
+                                    : Output::stream(STDOUT_FILENO, "standard output")),
           json_(view.format == Format::json) {
         // An error that no column shows ends its row in the table.
         if (view.format == Format::table) {
@@ -61,7 +63,8 @@ public:
         if (trailing_error_ != nullptr) {
             wanted_.push_back(trailing_error_);
         }
-        const SinkOptions options{.header = !view.no_header, .colour = colour_wanted(out_)};
+        const SinkOptions options{
+            .header = !view.no_header, .colour = colour_wanted(out_), .csv_line_end = lens.csv_line_end()};
         sink_ = make_sink(view.format, out_, options);
     }
 
@@ -96,6 +99,7 @@ public:
         if (unreadable_ != 0) loss.causes.push_back({"unreadable", "records that could not be read", unreadable_});
         if (unknown_ != 0) loss.causes.push_back({"unknown", "records of a kind unknown to this version", unknown_});
         const Summary s = summary ? lens_.summary() : Summary{};
+        summary = !s.columns.empty();
         const std::vector<const Column*> columns = pointers_to(s.columns);
         if (summary && json_) {
             sink_->begin("summary", columns, nullptr);
@@ -148,7 +152,7 @@ void nap(int descriptor, int ms) {
 
 }  // namespace
 
-void run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
+int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
     view.summary = summary_wanted(view);
     catch_signals();
     const u64 started = clock_ns(CLOCK_BOOTTIME);
@@ -178,6 +182,7 @@ void run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
             }
             const bool busy = source->read(pipeline) != 0;
             pipeline.flush();
+            if (source->ended()) break;
             idle_ms = busy ? nap_busy_ms : std::min(idle_ms * 2, nap_idle_ms);
             if (pipeline.full()) break;
             const u64 left_ms = (deadline - now) / 1'000'000 + 1;
@@ -202,6 +207,7 @@ void run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
     if (view.verbose) {
         for (const std::string& remark : lens.remarks()) say(remark);
     }
+    return lens.status();
 }
 
 void run_replay(std::vector<std::unique_ptr<Lens>>& lenses, ViewOptions view, const std::string& path) {
@@ -216,6 +222,7 @@ void run_replay(std::vector<std::unique_ptr<Lens>>& lenses, ViewOptions view, co
             fmt::format("'{}' was recorded by a lens '{}' that this iolens doesn't have", visible(path), visible(name)),
             "replay it with the iolens that recorded it");
     }
+    view.format = view.asked_format.value_or((*lens)->default_format());
     if (view.verbose) say(fmt::format("recorded on kernel {}", visible(source.kernel())));
     Pipeline pipeline(**lens, view);
     pipeline.set_wall_offset(source.wall_offset_ns());

@@ -19,14 +19,23 @@ std::string_view unit_name(Unit unit) {
 
 std::string_view kind_name(Role role) {
     switch (role) {
-        case Role::name: return "bytes";
-        case Role::disk: return "name";
+        case Role::name:
+        case Role::comm:
+        case Role::file:
+        case Role::file_csv: return "bytes";
+        case Role::disk:
+        case Role::call: return "name";
+        case Role::peer: return "address";
         case Role::device: return "major:minor";
         case Role::error: return "errno name";
         case Role::pattern: return "letter";
         case Role::time: return "time";
-        case Role::wall: return "time";
+        case Role::wall:
+        case Role::clock: return "time";
+        case Role::seconds:
         case Role::duration: return "duration";
+        case Role::uid:
+        case Role::cgroup:
         case Role::plain: break;
     }
     return "plain";

@@ -12,9 +12,11 @@ namespace iolens {
 
 enum class Exit : int {
     ok = 0,
-    failed = 1,       ///< anything not below
-    usage = 2,        ///< the command line asks for what can't be
-    unavailable = 3,  ///< privilege or a kernel feature is missing
+    failed = 1,            ///< anything not below
+    usage = 2,             ///< the command line asks for what can't be
+    unavailable = 3,       ///< privilege or a kernel feature is missing
+    not_executable = 126,  ///< the command to run is there, but can't be run
+    not_found = 127,       ///< there is no such command
 };
 
 /// Thrown anywhere, caught once, in main.

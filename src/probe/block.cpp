@@ -46,18 +46,8 @@ BlockProbe::BlockProbe(const Options& options) : object_(open_object()) {
     bpf_map__set_max_entries(object_->maps.inflight, options.max_inflight);
     object_->rodata->keep = options.keep;
     object_->rodata->ring_wake_bytes = std::max<u64>(options.ring_bytes / 8, 4096);
-    if (const int error = block_bpf__load(object_.get()); error != 0) {
-        throw Failure(Exit::unavailable, "the kernel did not load the block probes: " + probe_error_text(-error),
-                      "'iolens doctor' tells what works on this kernel; libbpf says: " + last_libbpf_warning());
-    }
-    if (options.keep.by_cgroup != 0) {
-        const u32 zero = 0;
-        const u32 fd = static_cast<u32>(options.cgroup_fd);
-        if (::bpf_map_update_elem(bpf_map__fd(object_->maps.keep_cgroup), &zero, &fd, BPF_ANY) != 0) {
-            throw Failure(Exit::usage, "the kernel does not take this cgroup: " + error_text(errno),
-                          "name a directory of the cgroup v2 hierarchy");
-        }
-    }
+    if (const int error = block_bpf__load(object_.get()); error != 0) fail_to_load("the block", error);
+    allow_cgroup(object_->maps.keep_cgroup, options.keep, options.cgroup_fd);
     for (bpf_program* program : in_attach_order(*object_)) links_.push_back(attach(program));
     // libbpf has read the kernel's whole BTF and freed it again: give that memory back
     ::malloc_trim(0);
@@ -72,30 +62,9 @@ iolens_loss BlockProbe::ledger() const { return read_ledger(object_->maps.counte
 std::size_t BlockProbe::in_flight() const { return count_entries(object_->maps.inflight); }
 
 std::vector<ProbeStatus> BlockProbe::examine() {
-    std::vector<ProbeStatus> all;
-    const std::size_t programs = in_attach_order(*std::unique_ptr<block_bpf, Close>(open_object())).size();
-    for (std::size_t i = 0; i < programs; ++i) {
-        // each alone, so that one that is refused doesn't hide the others
-        const std::unique_ptr<block_bpf, Close> object(open_object());
-        bpf_map__set_max_entries(object->maps.ring, 64 << 10);
-        bpf_map__set_max_entries(object->maps.inflight, 64);
-        const auto order = in_attach_order(*object);
-        for (bpf_program* other : order) bpf_program__set_autoload(other, other == order[i]);
-        std::string log;
-        ask_for_figures(order[i], log);
-        const int error = block_bpf__load(object.get());
-        ProbeStatus status = program_status(order[i]);
-        if (!status.verified_insns) status.verified_insns = insns_of_log(log);
-        if (error != 0) {
-            status.why = probe_error_text(-error);
-        } else if (const Link link(bpf_program__attach(order[i])); !link) {
-            status.why = probe_error_text(errno);
-        } else {
-            status.works = true;
-        }
-        all.push_back(std::move(status));
-    }
-    return all;
+    std::size_t size = 0;
+    const void* image = block_bpf__elf_bytes(&size);
+    return examine_object({static_cast<const std::byte*>(image), size});
 }
 
 }  // namespace iolens

@@ -12,6 +12,7 @@
 #include <charconv>
 #include <cstdarg>
 #include <cstdio>
+#include <sstream>
 
 #include "base/failure.h"
 #include "base/text.h"
@@ -39,6 +40,70 @@ bpf_prog_info info_of(const bpf_program* program) {
     u32 size = sizeof info;
     if (::bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) != 0) return {};
     return info;
+}
+
+/// bpf_prog_info of a loaded program.
+ProbeStatus program_status(const bpf_program* program) {
+    ProbeStatus status;
+    status.program = bpf_program__name(program);
+    status.name = bpf_program__section_name(program);
+    status.name = status.name.substr(status.name.find('/') + 1);
+    const bpf_prog_info info = info_of(program);
+    if (info.verified_insns != 0) status.verified_insns = info.verified_insns;
+    status.missed = info.recursion_misses;
+    return status;
+}
+
+using Object = std::unique_ptr<bpf_object, decltype(&bpf_object__close)>;
+
+/// Opens an object to load its program number `index` alone, with small maps; `program` is null where there is none.
+Object open_one(std::span<const std::byte> image, std::size_t index, bpf_program*& program) {
+    Object object(bpf_object__open_mem(image.data(), image.size(), nullptr), bpf_object__close);
+    if (!object) {
+        throw Failure(Exit::failed, "can't open the BPF object: " + error_text(errno), last_libbpf_warning());
+    }
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object.get()) {
+        if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF) bpf_map__set_max_entries(map, 64 << 10);
+        if (bpf_map__type(map) == BPF_MAP_TYPE_HASH) bpf_map__set_max_entries(map, 64);
+    }
+    program = nullptr;
+    bpf_program* each = nullptr;
+    std::size_t count = 0;
+    bpf_object__for_each_program(each, object.get()) {
+        if (count == index) program = each;
+        bpf_program__set_autoload(each, count++ == index);
+    }
+    return object;
+}
+
+/// Has the verifier write to `log`, which outlives the loading, at a level of its own.
+void keep_log(bpf_program* program, u32 level, std::size_t size, std::string& log) {
+    log.assign(size, '\0');
+    bpf_program__set_log_level(program, level);
+    bpf_program__set_log_buf(program, log.data(), log.size());
+}
+
+/// What the verifier said last before its figures, for a person who looks into it: ": …", or nothing.
+std::string last_words(const std::string& log) {
+    std::string line;
+    std::istringstream lines(log.substr(0, log.find('\0')));
+    for (std::string next; std::getline(lines, next);) {
+        if (next.starts_with("processed ")) break;
+        if (!next.empty()) line = next;
+    }
+    return line.empty() ? line : ": " + visible(line);
+}
+
+/// "processed N insns" of such a log.
+std::optional<u64> insns_of_log(const std::string& log) {
+    constexpr std::string_view before = "processed ";
+    const std::size_t at = log.find(before);
+    if (at == std::string::npos) return {};
+    u64 count = 0;
+    const char* from = log.data() + at + before.size();
+    const auto [end, error] = std::from_chars(from, log.data() + log.size(), count);
+    return error == std::errc() && end != from ? std::optional(count) : std::nullopt;
 }
 
 }  // namespace
@@ -97,32 +162,48 @@ Link attach(bpf_program* program) {
     return link;
 }
 
-ProbeStatus program_status(const bpf_program* program) {
-    ProbeStatus status;
-    status.program = bpf_program__name(program);
-    status.name = bpf_program__section_name(program);
-    status.name = status.name.substr(status.name.find('/') + 1);
-    const bpf_prog_info info = info_of(program);
-    if (info.verified_insns != 0) status.verified_insns = info.verified_insns;
-    status.missed = info.recursion_misses;
-    return status;
+std::vector<ProbeStatus> examine_object(std::span<const std::byte> image) {
+    std::vector<ProbeStatus> all;
+    for (std::size_t index = 0;; ++index) {
+        bpf_program* program = nullptr;
+        const Object object = open_one(image, index, program);
+        if (program == nullptr) return all;
+        constexpr u32 figures_only = 4;  // BPF_LOG_STATS
+        std::string log;
+        keep_log(program, figures_only, 4096, log);
+        const int error = bpf_object__load(object.get());
+        ProbeStatus status = program_status(program);
+        if (!status.verified_insns) status.verified_insns = insns_of_log(log);
+        if (error != 0) {
+            // once more, for the reason
+            const Object again = open_one(image, index, program);
+            constexpr u32 every_step = 1;
+            keep_log(program, every_step, 16 << 20, log);
+            bpf_object__load(again.get());
+            status.why = probe_error_text(-error) + last_words(log);
+        } else if (const Link link(bpf_program__attach(program)); !link) {
+            status.why = probe_error_text(errno);
+        } else {
+            status.works = true;
+        }
+        all.push_back(std::move(status));
+    }
 }
 
-void ask_for_figures(bpf_program* program, std::string& log) {
-    constexpr u32 figures_only = 4;  // BPF_LOG_STATS
-    log.assign(4096, '\0');
-    bpf_program__set_log_level(program, figures_only);
-    bpf_program__set_log_buf(program, log.data(), log.size());
+void fail_to_load(std::string_view what, int error) {
+    throw Failure(Exit::unavailable,
+                  fmt::format("the kernel did not load {} probes: {}", what, probe_error_text(-error)),
+                  "'iolens doctor' tells what works on this kernel; libbpf says: " + last_libbpf_warning());
 }
 
-std::optional<u64> insns_of_log(const std::string& log) {
-    constexpr std::string_view before = "processed ";
-    const std::size_t at = log.find(before);
-    if (at == std::string::npos) return {};
-    u64 count = 0;
-    const char* from = log.data() + at + before.size();
-    const auto [end, error] = std::from_chars(from, log.data() + log.size(), count);
-    return error == std::errc() && end != from ? std::optional(count) : std::nullopt;
+void allow_cgroup(const bpf_map* map, const iolens_keep& keep, int cgroup_fd) {
+    if (keep.by_cgroup == 0) return;
+    const u32 zero = 0;
+    const u32 fd = static_cast<u32>(cgroup_fd);
+    if (::bpf_map_update_elem(bpf_map__fd(map), &zero, &fd, BPF_ANY) != 0) {
+        throw Failure(Exit::usage, "the kernel does not take this cgroup: " + error_text(errno),
+                      "name a directory of the cgroup v2 hierarchy");
+    }
 }
 
 iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object) {

@@ -2,12 +2,15 @@
 // What all probe objects share: may we trace here, what went wrong, what did it cost.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "iolens/event/loss.h"
+#include "iolens/keep.h"
 
 struct bpf_link;
 struct bpf_map;
@@ -43,14 +46,15 @@ using Link = std::unique_ptr<bpf_link, LinkDeleter>;
 /// Attaches a program. Throws Failure (unavailable): a probe that fails to attach ends the run.
 Link attach(bpf_program* program);
 
-/// bpf_prog_info of a loaded program.
-ProbeStatus program_status(const bpf_program* program);
+/// Loads and attaches each program of an object file (its ELF image) by itself, so that one that is refused doesn't
+/// hide the others, and says how it went; leaves nothing attached.
+std::vector<ProbeStatus> examine_object(std::span<const std::byte> image);
 
-/// Asks for the verifier's figures when `program` is loaded; they are written to `log`, which outlives the loading.
-void ask_for_figures(bpf_program* program, std::string& log);
+/// Throws Failure (unavailable) for an error of loading an object; `what` names its probes.
+[[noreturn]] void fail_to_load(std::string_view what, int error);
 
-/// "processed N insns" of such a log.
-std::optional<u64> insns_of_log(const std::string& log);
+/// Puts the cgroup of keep.by_cgroup in its map. Throws Failure (usage) where the kernel does not take it.
+void allow_cgroup(const bpf_map* map, const iolens_keep& keep, int cgroup_fd);
 
 /// Adds up the per-CPU counters, and the programs' missed runs.
 iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object);

@@ -13,7 +13,7 @@ void CsvSink::begin(std::string_view /*type*/, Columns columns, const Column* /*
         if (i != 0) out.push_back(',');
         append(out, columns_[i]->name);
     }
-    append(out, "\r\n");
+    append(out, options_.csv_line_end);
     out_.row_done();
 }
 
@@ -24,7 +24,11 @@ void CsvSink::row(Row row) {
         const Value& value = row[i];
         if (value.is_null()) continue;
         if (value.kind() == Value::Kind::text) {
-            if (out_.is_terminal()) {  // there a name must not act
+            if (columns_[i]->role == Role::file_csv && !out_.is_terminal()) {
+                append(out, value.text());
+            } else if (columns_[i]->role == Role::file_csv) {
+                append_visible(out, value.text());
+            } else if (out_.is_terminal()) {  // there a name must not act
                 words_.clear();
                 append_visible(words_, value.text());
                 append_csv(out, {words_.data(), words_.size()});
@@ -36,11 +40,15 @@ void CsvSink::row(Row row) {
         } else if (columns_[i]->role == Role::device) {
             fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}:{}"), value.number() >> 20,
                            value.number() & 0xfffff);
+        } else if (columns_[i]->role == Role::clock) {
+            clock_.append_to(out, value.number(), 6);
+        } else if (columns_[i]->role == Role::seconds) {
+            append_seconds(out, value.number());
         } else {
             fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}"), value.number());
         }
     }
-    append(out, "\r\n");
+    append(out, options_.csv_line_end);
     out_.row_done();
 }
 
@@ -51,7 +59,7 @@ void CsvSink::loss(const Loss& loss) {
     append(out, columns_.size() > 1 ? "#loss," : "#loss ");
     append_csv(out, {words_.data(), words_.size()});
     for (std::size_t i = 2; i < columns_.size(); ++i) out.push_back(',');
-    append(out, "\r\n");
+    append(out, options_.csv_line_end);
     out_.row_done();
 }
 

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "sink/numbers.h"
 #include "sink/sink.h"
 
 namespace iolens {
@@ -20,6 +21,7 @@ private:
     SinkOptions options_;
     std::vector<const Column*> columns_;
     Buffer words_;
+    WallClock clock_;
 };
 
 }  // namespace iolens

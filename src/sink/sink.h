@@ -47,7 +47,8 @@ public:
 
 struct SinkOptions {
     bool header = true;
-    bool colour = false;  ///< of a table: failed rows stand out
+    bool colour = false;                     ///< of a table: failed rows stand out
+    std::string_view csv_line_end = "\r\n";  ///< as RFC 4180 has it
 };
 
 /// A sink that appends to `out` (which outlives it) and calls its row_done() after each row.

@@ -4,7 +4,6 @@
 #include <fmt/compile.h>
 
 #include <cstdlib>
-#include <ctime>
 
 namespace iolens {
 namespace {
@@ -23,11 +22,6 @@ void pad(Buffer& out, std::size_t shown, int width) {
     }
 }
 
-void append_number(Buffer& out, u64 n) {
-    const fmt::format_int text(n);
-    append(out, {text.data(), text.size()});
-}
-
 /// Moves the cell that starts at `start` to the right of its width.
 void align_right(Buffer& out, std::size_t start, int width) {
     const std::size_t shown = out.size() - start;
@@ -36,14 +30,6 @@ void align_right(Buffer& out, std::size_t start, int width) {
     pad(out, shown, width);
     std::move_backward(out.data() + start, out.data() + start + shown, out.data() + out.size());
     std::fill_n(out.data() + start, want - shown, ' ');
-}
-
-/// Appends n / 10^9 * scale with so many digits, cut and not rounded, as a clock does.
-void append_scaled(Buffer& out, u64 whole, u64 rest, unsigned digits) {
-    append_number(out, whole);
-    char text[10] = ".";
-    for (unsigned i = digits; i > 0; rest /= 10) text[i--] = static_cast<char>('0' + rest % 10);
-    append(out, {text, digits + 1});
 }
 
 }  // namespace
@@ -90,25 +76,12 @@ void TableSink::number_cell(const Column& column, u64 n) {
             if (!first_time_) first_time_ = n;
             // events of two processors can be out of order by some ns: a time before the first is the first's
             const u64 since = n > *first_time_ ? n - *first_time_ : 0;
-            append_scaled(out, since / 1'000'000'000, since % 1'000'000'000 / 1000, 6);
+            append_seconds(out, since);
             return;
         }
-        case Role::wall: {
-            const u64 second = n / 1'000'000'000;
-            if (second != wall_second_ || wall_text_.empty()) {
-                wall_second_ = second;
-                const auto clock = static_cast<std::time_t>(second);
-                std::tm local{};
-                ::localtime_r(&clock, &local);
-                wall_text_ = fmt::format("{:02}:{:02}:{:02}.", local.tm_hour, local.tm_min, local.tm_sec);
-            }
-            append(out, wall_text_);
-            const auto ms = static_cast<unsigned>(n % 1'000'000'000 / 1'000'000);
-            const char digits[3] = {static_cast<char>('0' + ms / 100), static_cast<char>('0' + ms / 10 % 10),
-                                    static_cast<char>('0' + ms % 10)};
-            append(out, {digits, 3});
-            return;
-        }
+        case Role::wall: wall_.append_to(out, n, 3); return;
+        case Role::clock: wall_.append_to(out, n, 6); return;
+        case Role::seconds: append_seconds(out, n); return;
         case Role::duration: append_scaled(out, n / 1'000'000, n % 1'000'000 / 1000, 3); return;
         case Role::error: append(out, errno_name(static_cast<int>(n))); return;
         case Role::device: fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}:{}"), n >> 20, n & 0xfffff); return;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "sink/numbers.h"
 #include "sink/sink.h"
 
 namespace iolens {
@@ -28,8 +29,7 @@ private:
     std::vector<const Column*> columns_;
     bool trailing_error_ = false;
     std::optional<u64> first_time_;
-    u64 wall_second_ = 0;    // of wall_text_
-    std::string wall_text_;  // HH:MM:SS of the last row: rows of one second share it
+    WallClock wall_;  // HH:MM:SS of the last row: rows of one second share it
 };
 
 }  // namespace iolens

@@ -18,6 +18,7 @@ public:
         int ring_fd = -1;                     ///< of the ring map
         std::function<void()> detach;         ///< no program runs after it
         std::function<iolens_loss()> ledger;  ///< the counters, added up over the processors
+        std::function<bool()> ended{};        ///< what is traced is gone; none: it never is
     };
 
     /// Throws Failure when the ring can't be mapped.
@@ -26,7 +27,7 @@ public:
 
     [[nodiscard]] int descriptor() const override;
     std::size_t read(Receiver& receiver) override;
-    [[nodiscard]] bool ended() const override { return false; }
+    [[nodiscard]] bool ended() const override { return probes_.ended && probes_.ended(); }
     void stop() override;
     [[nodiscard]] iolens_loss ledger() const override { return probes_.ledger(); }
     [[nodiscard]] u64 wall_offset_ns() const override;

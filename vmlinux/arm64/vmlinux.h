@@ -35,11 +35,22 @@ struct blk_flush_queue;
 struct blk_mq_hw_ctx;
 struct blk_mq_ops;
 struct block_device;
+struct dentry;
+struct fdtable;
+struct file;
+struct files_struct;
 struct gendisk;
+struct hlist_bl_node;
+struct inode;
 struct list_head;
+struct mount;
 struct pool_workqueue;
 struct request;
 struct request_queue;
+struct sock;
+struct super_block;
+struct unix_address;
+struct vfsmount;
 struct workqueue_struct;
 
 enum req_op {
@@ -221,9 +232,21 @@ struct blk_flush_queue {
 	struct request *flush_rq;
 };
 
+struct thread_info {
+	long unsigned int flags;
+};
+
+typedef int __kernel_pid_t;
+
+typedef __kernel_pid_t pid_t;
+
 struct task_struct {
+	struct thread_info thread_info;
 	unsigned int flags;
+	pid_t pid;
+	pid_t tgid;
 	void *worker_private;
+	struct files_struct *files;
 };
 
 struct kthread {
@@ -240,6 +263,124 @@ struct pool_workqueue {
 
 struct workqueue_struct {
 	char name[32];
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+typedef long long int __kernel_loff_t;
+
+typedef __kernel_loff_t loff_t;
+
+struct file {
+	void *private_data;
+	struct inode *f_inode;
+	unsigned int f_flags;
+	struct path f_path;
+	loff_t f_pos;
+};
+
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+};
+
+struct hlist_bl_node {
+	struct hlist_bl_node **pprev;
+};
+
+struct qstr {
+	union {
+		u64 hash_len;
+	};
+	unsigned char *name;
+};
+
+struct dentry {
+	struct hlist_bl_node d_hash;
+	struct dentry *d_parent;
+	struct qstr d_name;
+};
+
+typedef short unsigned int umode_t;
+
+struct inode {
+	umode_t i_mode;
+	struct super_block *i_sb;
+	long unsigned int i_ino;
+	dev_t i_rdev;
+	u32 i_generation;
+};
+
+struct super_block {
+	dev_t s_dev;
+	long unsigned int s_magic;
+};
+
+struct socket {
+	short int type;
+	struct sock *sk;
+};
+
+struct sock_common {
+	union {
+		struct {
+			__be32 skc_daddr;
+			__be32 skc_rcv_saddr;
+		};
+	};
+	union {
+		struct {
+			__be16 skc_dport;
+			__u16 skc_num;
+		};
+	};
+	short unsigned int skc_family;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+};
+
+struct unix_sock {
+	struct unix_address *addr;
+	struct sock *peer;
+};
+
+typedef short unsigned int __kernel_sa_family_t;
+
+struct sockaddr_un {
+	__kernel_sa_family_t sun_family;
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len;
+	struct sockaddr_un name[0];
+};
+
+struct pt_regs {
+	union {
+		struct {
+			u64 regs[31];
+		};
+	};
 };
 
 #pragma clang attribute pop

@@ -15,6 +15,8 @@ using u8 = std::uint8_t;
 using u16 = std::uint16_t;
 using u32 = std::uint32_t;
 using u64 = std::uint64_t;
+using s32 = std::int32_t;
+using s64 = std::int64_t;
 #endif
 
 enum iolens_kind {
@@ -22,6 +24,9 @@ enum iolens_kind {
 	IOLENS_KIND_LOSS = 1,  /* struct iolens_loss: counts of what was seen and what was not delivered */
 	IOLENS_KIND_DISK = 2,  /* struct iolens_disk_fact: a disk's name, sent before its first request */
 	IOLENS_KIND_BLOCK = 3, /* struct iolens_block_event: one block request, at its end */
+	IOLENS_KIND_CALL = 4,  /* struct iolens_call_event: one system call, at its end */
+	IOLENS_KIND_FILE = 5,  /* struct iolens_file_fact: an open file's path, sent before the first call on it */
+	IOLENS_KIND_TASK = 6,  /* struct iolens_task_fact: a thread's name and owner, sent before its first call */
 };
 
 #define IOLENS_COMM_LEN 16

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* An open file: what it is, and its path, told once. */
+#ifndef IOLENS_LIB_FILE_BPF_H
+#define IOLENS_LIB_FILE_BPF_H
+
+#include "compat.bpf.h"
+#include "ring.bpf.h"
+
+#include "iolens/event/file.h"
+
+#define FILE_DEPTH 64
+#define FILE_NAME_MAX 256 /* NAME_MAX, and the NUL */
+
+#define FILE_MAGIC_PIPE 0x50495045 /* linux/magic.h */
+#define FILE_MAGIC_SOCKET 0x534F434B
+#define FILE_MAGIC_ANON 0x09041934
+
+struct file_room {
+	struct iolens_file_fact fact;
+	__u8 path[IOLENS_PATH_LEN + 2 * FILE_NAME_MAX];
+	/* Of the walk: in memory and not in registers, where the verifier needn't tell one step from another. */
+	__u64 dentry;
+	__u64 mount;
+	__u64 offset;
+};
+
+/* Where a fact is put together: too large for the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct file_room);
+} file_rooms SEC(".maps");
+
+/* name_ids that were told. One that is forgotten is told again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, __u8);
+} files_told SEC(".maps");
+
+struct file_facts {
+	__u64 name_id;
+	__u64 ino;
+	__u32 dev;
+	__u32 generation;
+	__u32 kind;
+	__u32 magic;
+};
+
+/* task → files → fdt → fd[n], as the kernel has it at this moment; NULL for an fd that isn't open. */
+static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 fd)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **array, *file = 0;
+
+	if (!table || fd >= BPF_CORE_READ(table, max_fds))
+		return 0;
+	array = BPF_CORE_READ(table, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), array + fd);
+	return file;
+}
+
+static __always_inline __u32 file_kind(__u16 mode, __u32 magic)
+{
+	switch (mode & 0170000) {
+	case 0100000: return IOLENS_FILE_REGULAR;
+	case 0040000: return IOLENS_FILE_DIRECTORY;
+	case 0020000: return IOLENS_FILE_CHARACTER;
+	case 0060000: return IOLENS_FILE_DISK;
+	case 0010000: return magic == FILE_MAGIC_PIPE ? IOLENS_FILE_PIPE : IOLENS_FILE_FIFO;
+	case 0140000: return IOLENS_FILE_SOCKET;
+	default: return magic == FILE_MAGIC_ANON ? IOLENS_FILE_ANON : IOLENS_FILE_OTHER;
+	}
+}
+
+static __always_inline __u64 file_mix(__u64 hash, __u64 more)
+{
+	hash ^= more;
+	hash *= 0x9E3779B97F4A7C15ULL;
+	return hash ^ hash >> 29;
+}
+
+/* Identity and kind. The name_id stands for the directory entry where it is now: another name, parent or mount is
+ * another id, and so is the name after its deletion. */
+static __always_inline void file_look(struct file *file, struct file_facts *f)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
+
+	f->ino = BPF_CORE_READ(inode, i_ino);
+	f->generation = BPF_CORE_READ(inode, i_generation);
+	f->dev = BPF_CORE_READ(sb, s_dev);
+	f->magic = BPF_CORE_READ(sb, s_magic);
+	f->kind = file_kind(BPF_CORE_READ(inode, i_mode), f->magic);
+	f->name_id = file_mix((__u64)dentry, (__u64)BPF_CORE_READ(dentry, d_parent));
+	f->name_id = file_mix(f->name_id, (__u64)BPF_CORE_READ(file, f_path.mnt));
+	f->name_id = file_mix(f->name_id, BPF_CORE_READ(dentry, d_name.hash_len));
+	f->name_id = file_mix(f->name_id, (__u64)BPF_CORE_READ(dentry, d_hash.pprev) ? 1 : 2);
+	f->name_id = file_mix(f->name_id, f->ino);
+}
+
+/*
+ * Sends a file's path, where it was not told: the names from the file up to the root, across mounts. A step is one name or
+ * one mount. A global function, and its arguments numbers, so that the verifier walks it once and not at each call.
+ */
+__noinline int file_tell(__u64 file_address, __u64 name_id, __u32 kind)
+{
+	struct file *file = (struct file *)file_address;
+	__u32 zero = 0, size;
+	__u64 offset;
+	struct file_room *room;
+	struct dentry *dentry, *parent;
+	struct vfsmount *vfsmount;
+	struct mount *mount, *above;
+	struct iolens_counters *n;
+	__u8 told = 1;
+
+	room = bpf_map_lookup_elem(&file_rooms, &zero);
+	if (!room)
+		return 0;
+	room->fact.h.ts = bpf_ktime_get_boot_ns();
+	room->fact.h.kind = IOLENS_KIND_FILE;
+	room->fact.h.cpu = bpf_get_smp_processor_id();
+	room->fact.name_id = name_id;
+	room->fact.kind = kind;
+	room->fact.flags = 0;
+	room->fact.reserved = 0;
+
+	dentry = BPF_CORE_READ(file, f_path.dentry);
+	vfsmount = BPF_CORE_READ(file, f_path.mnt);
+	mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+	parent = BPF_CORE_READ(dentry, d_parent);
+	if (!BPF_CORE_READ(dentry, d_hash.pprev) && dentry != parent)
+		room->fact.flags |= IOLENS_FILE_DELETED;
+	if (dentry == parent && dentry != BPF_CORE_READ(vfsmount, mnt_root))
+		room->fact.flags |= IOLENS_FILE_PSEUDO;
+
+	room->dentry = (__u64)dentry;
+	room->mount = (__u64)mount;
+	room->offset = 0;
+	for (int i = 0; i < FILE_DEPTH; i++) {
+		long length;
+
+		/* Without it the compiler enters the loop in its middle, and kernels before 6.2 take the way back to
+		 * that place for an endless loop (“back-edge”). */
+		asm volatile("" ::: "memory");
+		dentry = (struct dentry *)room->dentry;
+		mount = (struct mount *)room->mount;
+		offset = room->offset;
+		parent = BPF_CORE_READ(dentry, d_parent);
+		if (dentry == BPF_CORE_READ(mount, mnt.mnt_root) ||
+		    (dentry == parent && !(room->fact.flags & IOLENS_FILE_PSEUDO))) {
+			above = BPF_CORE_READ(mount, mnt_parent);
+			if (above == mount || !above)
+				goto whole;
+			room->dentry = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
+			room->mount = (__u64)above;
+			continue;
+		}
+		/* a mask, and then a bound: older verifiers want both, of one register */
+		offset &= 8191;
+		barrier_var(offset);
+		if (offset > IOLENS_PATH_LEN)
+			break;
+		length = bpf_probe_read_kernel_str(&room->path[offset], FILE_NAME_MAX, BPF_CORE_READ(dentry, d_name.name));
+		if (length <= 0 || length > FILE_NAME_MAX)
+			break;
+		room->offset = offset + length;
+		if (room->fact.flags & IOLENS_FILE_PSEUDO)
+			goto whole;
+		room->dentry = (__u64)parent;
+	}
+	room->fact.flags |= IOLENS_FILE_CUT;
+whole:
+	offset = room->offset & 8191;
+	barrier_var(offset);
+	if (offset > IOLENS_PATH_LEN + FILE_NAME_MAX)
+		return 0;
+	room->fact.length = offset;
+	*(__u64 *)&room->path[offset] = 0;
+	size = (sizeof(room->fact) + offset + 7) & ~7U;
+	room->fact.h.size = size;
+	barrier_var(size);
+	if (size > sizeof(*room))
+		return 0;
+	if (ring_put(room, size))
+		bpf_map_update_elem(&files_told, &name_id, &told, BPF_ANY);
+	else if ((n = ring_counters()))
+		ring_count(n, fact_lost);
+	return 0;
+}
+
+/* The address that stands for a unix socket: its peer's, or its own; NULL when neither has one. */
+static __always_inline struct unix_address *file_unix_address(struct unix_sock *unix)
+{
+	struct unix_sock *peer = (struct unix_sock *)BPF_CORE_READ(unix, peer);
+	struct unix_address *address = peer ? BPF_CORE_READ(peer, addr) : 0;
+
+	return address ? address : BPF_CORE_READ(unix, addr);
+}
+
+/* Sends a unix socket's address as a file's name. */
+__noinline int file_tell_unix(__u64 unix_address, __u64 name_id)
+{
+	struct unix_address *address = (struct unix_address *)unix_address;
+	struct iolens_counters *n;
+	struct file_room *room;
+	__u32 zero = 0, size;
+	__u8 told = 1;
+	int length;
+	char *name;
+
+	room = bpf_map_lookup_elem(&file_rooms, &zero);
+	length = BPF_CORE_READ(address, len) - 2; /* without the family */
+	if (!room || length <= 0)
+		return 0;
+	__builtin_memset(room->path, 0, 120);
+	if (length > 108)
+		length = 108;
+	name = (void *)address + bpf_core_field_offset(struct unix_address, name) + 2;
+	bpf_probe_read_kernel(room->path, (__u32)length & 127, name);
+	if (!room->path[0]) /* an abstract name, and its NULs */
+		for (int i = 0; i < 108; i++)
+			if (i < length && !room->path[i])
+				room->path[i] = '@';
+	room->fact.h.ts = bpf_ktime_get_boot_ns();
+	room->fact.h.kind = IOLENS_KIND_FILE;
+	room->fact.h.cpu = bpf_get_smp_processor_id();
+	room->fact.name_id = name_id;
+	room->fact.kind = IOLENS_FILE_SOCKET;
+	room->fact.flags = IOLENS_FILE_PSEUDO;
+	room->fact.reserved = 0;
+	room->fact.length = length + 1;
+	size = (sizeof(room->fact) + 109 + 7) & ~7U;
+	room->fact.h.size = size;
+	if (ring_put(room, size))
+		bpf_map_update_elem(&files_told, &name_id, &told, BPF_ANY);
+	else if ((n = ring_counters()))
+		ring_count(n, fact_lost);
+	return 0;
+}
+
+#endif

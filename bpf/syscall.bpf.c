@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * System calls on file descriptors, from entry to return. BTF tracepoints only: sys_enter and sys_exit see every call of
+ * every kernel from 5.10, also where kprobes and fentry are not.
+ *
+ * One map, `threads`: a thread has at most one call under way, so its entry is made at its first call that is asked for,
+ * used again for each one after, and removed when the thread exits. What an fd is, is asked of the kernel's own table at
+ * the call's start, so fork, dup, SCM_RIGHTS, close-on-exec and files opened before tracing need no bookkeeping.
+ */
+#include "lib/compat.bpf.h"
+#include "lib/file.bpf.h"
+#include "lib/keep.bpf.h"
+#include "lib/ring.bpf.h"
+
+#include "iolens/event/call.h"
+#include "iolens/event/task.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+
+enum call_state_kind {
+	CALL_NONE,
+	CALL_RUNNING,
+	CALL_INTERRUPTED, /* returned ERESTART…: goes on if the same call is entered next */
+};
+
+struct call_thread {
+	struct iolens_call_event e;
+	struct iolens_call_event to; /* of a call that moves from one fd to another: the other side */
+	__u64 pointer; /* the caller's address of what is known only at the end: a sender's address, messages' lengths */
+	__u32 state;   /* enum call_state_kind */
+	__u8 told;     /* the thread's name and owner */
+	__u8 two;      /* `to` is used */
+	__u8 reserved[2];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384); /* set before load */
+	__type(key, __u32);
+	__type(value, struct call_thread);
+} threads SEC(".maps");
+
+/* Processes to follow, with their later children; asked when `follow` is set. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
+	__type(value, __u8);
+} followed SEC(".maps");
+
+const volatile struct iolens_call_info calls[IOLENS_CALLS] = {};
+const volatile __u8 follow = 0;
+
+/* Followed processes that live. User space sets it, and ends when it is 0. */
+__s64 alive = 0;
+/* Calls of 32-bit programs, whose numbers mean other calls. */
+__u64 not_decoded = 0;
+
+static const struct call_thread call_nothing = {};
+
+/* The caller's structs: the same on every 64-bit architecture. */
+struct call_iovec {
+	__u64 base;
+	__u64 length;
+};
+struct call_msghdr {
+	__u64 name;
+	__u32 name_length;
+	__u64 iov;
+	__u64 iov_count;
+	__u64 control;
+	__u64 control_length;
+	__u32 flags;
+};
+struct call_mmsghdr {
+	struct call_msghdr header;
+	__u32 length;
+};
+struct call_sockaddr { /* of IPv4 and IPv6 */
+	__u16 family;
+	__be16 port;
+	__u32 ipv4; /* IPv6: flow information */
+	__u8 ipv6[16];
+};
+#define CALL_PIECES 1024 /* UIO_MAXIOV */
+
+static __always_inline void call_address(struct iolens_call_event *e, struct sock *sk)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	e->family = family;
+	if (family == AF_INET || family == AF_INET6) {
+		__u16 port = BPF_CORE_READ(sk, __sk_common.skc_dport);
+
+		e->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+		e->port = __builtin_bswap16(port);
+		if (family == AF_INET)
+			bpf_probe_read_kernel(e->peer, 4, (void *)sk + bpf_core_field_offset(sk->__sk_common.skc_daddr));
+		else
+			bpf_probe_read_kernel(e->peer, 16,
+					      (void *)sk + bpf_core_field_offset(struct sock_common___v6, skc_v6_daddr));
+		if (port)
+			e->flags |= IOLENS_CALL_HAS_PEER;
+	}
+}
+
+/* A socket's end of the call; the struct socket is the file's. */
+static __always_inline void call_socket(struct iolens_call_event *e, struct file *file, struct file_facts *f)
+{
+	struct socket *socket = BPF_CORE_READ(file, private_data);
+	struct sock *sk = BPF_CORE_READ(socket, sk);
+	short type = 0;
+
+	bpf_probe_read_kernel(&type, sizeof(type), (void *)socket + bpf_core_field_offset(socket->type));
+	if (type == 1)
+		e->flags |= IOLENS_CALL_STREAM;
+	else if (type == 2)
+		e->flags |= IOLENS_CALL_DATAGRAM;
+	if (!sk)
+		return;
+	call_address(e, sk);
+	if (e->family == AF_UNIX) {
+		struct unix_address *address = file_unix_address((struct unix_sock *)sk);
+
+		if (!address)
+			return;
+		f->name_id = file_mix((__u64)address, f->ino);
+		e->name_id = f->name_id;
+		if (!bpf_map_lookup_elem(&files_told, &f->name_id))
+			file_tell_unix((__u64)address, f->name_id);
+	}
+}
+
+/* The peer that a call of an unconnected socket names. */
+static __always_inline void call_named_peer(struct iolens_call_event *e, const void *address)
+{
+	struct call_sockaddr a = {};
+
+	if (!address || (e->flags & IOLENS_CALL_HAS_PEER) || e->file != IOLENS_FILE_SOCKET)
+		return;
+	if (bpf_probe_read_user(&a, 8, address))
+		return;
+	if (a.family == AF_INET) {
+		__builtin_memcpy(e->peer, &a.ipv4, 4);
+	} else if (a.family == AF_INET6) {
+		if (bpf_probe_read_user(&a, sizeof(a), address))
+			return;
+		__builtin_memcpy(e->peer, a.ipv6, 16);
+	} else {
+		return;
+	}
+	e->family = a.family;
+	e->port = __builtin_bswap16(a.port);
+	e->flags |= IOLENS_CALL_HAS_PEER;
+}
+
+/* Bytes of a vector's pieces; a global function, so that the verifier walks its loop once. */
+__noinline __u64 call_pieces(__u64 from, __u64 count)
+{
+	struct call_iovec piece;
+	__u64 bytes = 0;
+
+	for (__u64 i = 0; i < CALL_PIECES && i < count; i++) {
+		if (bpf_probe_read_user(&piece, sizeof(piece), (struct call_iovec *)from + i))
+			break;
+		bytes += piece.length;
+	}
+	return bytes;
+}
+
+/* Bytes of an array of messages. */
+__noinline __u64 call_message_bytes(__u64 from, __u64 count)
+{
+	__u64 bytes = 0;
+	__u32 length;
+
+	for (__u64 i = 0; i < CALL_PIECES && i < count; i++) {
+		if (bpf_probe_read_user(&length, sizeof(length), &((struct call_mmsghdr *)from)[i].length))
+			break;
+		bytes += length;
+	}
+	return bytes;
+}
+
+/* What the call's fd is, and its name where that was not told yet. */
+static __noinline int call_file(struct iolens_call_event *e)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct file *file = file_of_fd(task, e->fd);
+	struct file_facts f = {};
+
+	if (!file) {
+		e->flags |= IOLENS_CALL_NO_FILE;
+		return 0;
+	}
+	file_look(file, &f);
+	e->file = f.kind;
+	e->ino = f.ino;
+	e->dev = f.dev;
+	e->generation = f.generation;
+	if (f.kind == IOLENS_FILE_SOCKET) {
+		call_socket(e, file, &f);
+		return 0;
+	}
+	if (f.kind == IOLENS_FILE_PIPE)
+		return 0;
+	e->name_id = f.name_id;
+	if (f.kind == IOLENS_FILE_REGULAR || f.kind == IOLENS_FILE_DISK) {
+		if (!(e->flags & IOLENS_CALL_HAS_OFFSET)) {
+			e->offset = BPF_CORE_READ(file, f_pos);
+			e->flags |= IOLENS_CALL_HAS_OFFSET;
+		}
+		if (BPF_CORE_READ(file, f_flags) & 02000)
+			e->flags |= IOLENS_CALL_APPEND;
+	}
+	if (!bpf_map_lookup_elem(&files_told, &f.name_id))
+		file_tell((__u64)file, f.name_id, f.kind);
+	return 0;
+}
+
+static __always_inline void call_tell_thread(__u64 id)
+{
+	struct iolens_counters *n;
+	struct iolens_task_fact fact = {};
+
+	fact.h.ts = bpf_ktime_get_boot_ns();
+	fact.h.kind = IOLENS_KIND_TASK;
+	fact.h.size = sizeof(fact);
+	fact.h.cpu = bpf_get_smp_processor_id();
+	fact.tgid = id >> 32;
+	fact.tid = (__u32)id;
+	fact.uid = (__u32)bpf_get_current_uid_gid();
+	fact.cgroup_id = bpf_get_current_cgroup_id();
+	bpf_get_current_comm(fact.comm, sizeof(fact.comm));
+	if (!ring_put(&fact, sizeof(fact)) && (n = ring_counters()))
+		ring_count(n, fact_lost);
+}
+
+static __always_inline void call_send_one(struct iolens_call_event *e)
+{
+	struct iolens_counters *n = ring_counters();
+
+	if (!n)
+		return;
+	ring_count(n, seen);
+	if (e->h.ts - e->start < keep.min_ns) {
+		ring_count(n, filtered);
+		return;
+	}
+	e->h.kind = IOLENS_KIND_CALL;
+	e->h.size = sizeof(*e);
+	e->h.cpu = bpf_get_smp_processor_id();
+	if (ring_put(e, sizeof(*e)))
+		ring_count(n, delivered);
+	else
+		ring_count(n, ring_full);
+}
+
+/* The end of a call: one record for each of its sides. */
+static __noinline int call_send(struct call_thread *t)
+{
+	t->state = CALL_NONE;
+	call_send_one(&t->e);
+	if (t->two) {
+		t->to.h.ts = t->e.h.ts;
+		t->to.result = t->e.result;
+		call_send_one(&t->to);
+	}
+	return 0;
+}
+
+static __always_inline bool call_wanted_task(__u64 id)
+{
+	__u32 tgid = id >> 32;
+	__u8 comm[IOLENS_COMM_LEN] = {};
+
+	if (follow && !bpf_map_lookup_elem(&followed, &tgid))
+		return false;
+	if (keep.by_comm)
+		bpf_get_current_comm(comm, sizeof(comm));
+	return keep_task(tgid, (__u32)id, comm);
+}
+
+static __always_inline void call_count(struct iolens_call_event *e, __u64 bytes)
+{
+	e->requested = bytes;
+	e->flags |= IOLENS_CALL_HAS_REQUESTED;
+}
+
+static __always_inline void call_offset(struct iolens_call_event *e, __u64 offset)
+{
+	e->offset = offset;
+	e->flags |= IOLENS_CALL_HAS_OFFSET;
+}
+
+/* An offset that the caller keeps in its memory; NULL: the file's position. */
+static __always_inline void call_offset_at(struct iolens_call_event *e, __u64 address)
+{
+	__u64 offset;
+
+	if (address && !bpf_probe_read_user(&offset, sizeof(offset), (void *)address))
+		call_offset(e, offset);
+}
+
+/* What is asked for, by the call's shape. */
+static __always_inline void call_arguments(struct call_thread *t, struct pt_regs *regs, __u32 shape)
+{
+	struct call_msghdr message;
+	__u64 a1 = compat_call_argument(regs, 1), a2 = compat_call_argument(regs, 2);
+	__u64 a3 = compat_call_argument(regs, 3), a4 = compat_call_argument(regs, 4);
+
+	t->e.fd = (__s32)compat_call_argument(regs, 0);
+	switch (shape) {
+	case IOLENS_SHAPE_MOVE_AT:
+		call_offset(&t->e, a3);
+		call_count(&t->e, a2);
+		break;
+	case IOLENS_SHAPE_MOVE:
+	case IOLENS_SHAPE_SEND:
+	case IOLENS_SHAPE_RECEIVE:
+		call_count(&t->e, a2);
+		break;
+	case IOLENS_SHAPE_VECTOR_AT:
+		if (a3 != ~0ULL) /* preadv2, pwritev2: the file's position */
+			call_offset(&t->e, a3);
+		break;
+	case IOLENS_SHAPE_MAP:
+		t->e.fd = (__s32)a4;
+		if (a3 & 0x20) { /* MAP_ANONYMOUS: no file */
+			t->state = CALL_NONE;
+			return;
+		}
+		call_offset(&t->e, compat_call_argument(regs, 5));
+		call_count(&t->e, a1);
+		break;
+	case IOLENS_SHAPE_SENDFILE:
+		t->to = t->e; /* from the second fd to the first */
+		t->e.fd = (__s32)a1;
+		call_offset_at(&t->e, a2);
+		call_count(&t->e, a3);
+		t->two = 1;
+		break;
+	case IOLENS_SHAPE_COPY:
+		t->to = t->e;
+		t->to.fd = (__s32)a2;
+		call_offset_at(&t->e, a1);
+		call_offset_at(&t->to, a3);
+		call_count(&t->e, a4);
+		t->two = 1;
+		break;
+	case IOLENS_SHAPE_TEE:
+		t->to = t->e;
+		t->to.fd = (__s32)a1;
+		call_count(&t->e, a2);
+		t->two = 1;
+		break;
+	}
+	call_file(&t->e);
+	if (t->two) {
+		t->to.direction = IOLENS_DIR_WRITE;
+		t->to.requested = t->e.requested;
+		t->to.flags |= IOLENS_CALL_HAS_REQUESTED;
+		call_file(&t->to);
+		return;
+	}
+	switch (shape) {
+	case IOLENS_SHAPE_SEND: call_named_peer(&t->e, (void *)a4); return;
+	case IOLENS_SHAPE_RECEIVE: t->pointer = a4; return;
+	case IOLENS_SHAPE_MESSAGES: t->pointer = a1; return;
+	case IOLENS_SHAPE_MESSAGE:
+		if (bpf_probe_read_user(&message, sizeof(message), (void *)a1))
+			return;
+		if (t->e.direction == IOLENS_DIR_WRITE)
+			call_named_peer(&t->e, (void *)message.name);
+		else
+			t->pointer = message.name;
+		a1 = message.iov;
+		a2 = message.iov_count;
+		break;
+	case IOLENS_SHAPE_VECTOR:
+	case IOLENS_SHAPE_VECTOR_AT: break;
+	default: return;
+	}
+	call_count(&t->e, call_pieces(a1, a2));
+}
+
+/* What only the end tells. */
+static __always_inline void call_results(struct call_thread *t, __u32 shape, __s64 result)
+{
+	switch (shape) {
+	case IOLENS_SHAPE_NEW_FD:
+		t->e.fd = (__s32)result;
+		call_file(&t->e);
+		break;
+	case IOLENS_SHAPE_RECEIVE:
+	case IOLENS_SHAPE_MESSAGE: call_named_peer(&t->e, (void *)t->pointer); break;
+	case IOLENS_SHAPE_MESSAGES: t->e.result = call_message_bytes(t->pointer, result); break;
+	}
+}
+
+SEC("tp_btf/sys_enter")
+int iolens_call_enter(__u64 *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)ctx[0];
+	__u64 nr = ctx[1], id;
+	struct iolens_call_info info;
+	struct task_struct *task;
+	struct call_thread *t;
+	__u32 tid;
+	bool again;
+
+	if (nr >= IOLENS_CALLS)
+		return 0;
+	info.shape = calls[nr].shape;
+	info.direction = calls[nr].direction;
+	if (!info.shape)
+		return 0;
+	id = bpf_get_current_pid_tgid();
+	if (!call_wanted_task(id))
+		return 0;
+	task = (struct task_struct *)bpf_get_current_task();
+	if (compat_is_32bit(task)) {
+		__sync_fetch_and_add(&not_decoded, 1);
+		return 0;
+	}
+	tid = (__u32)id;
+	t = bpf_map_lookup_elem(&threads, &tid);
+	if (!t) {
+		struct iolens_counters *n;
+
+		if (info.shape == IOLENS_SHAPE_SIGRETURN)
+			return 0;
+		bpf_map_update_elem(&threads, &tid, &call_nothing, BPF_ANY);
+		t = bpf_map_lookup_elem(&threads, &tid);
+		if (!t) {
+			if ((n = ring_counters()))
+				ring_count(n, state_full);
+			return 0;
+		}
+	}
+	again = t->state == CALL_INTERRUPTED && t->e.call == nr;
+	if (t->state == CALL_INTERRUPTED && !again)
+		call_send(t);
+	if (info.shape == IOLENS_SHAPE_SIGRETURN)
+		return 0;
+	if (!t->told) {
+		call_tell_thread(id);
+		t->told = 1;
+	}
+	t->state = CALL_RUNNING;
+	if (again)
+		return 0;
+
+	__builtin_memset(&t->e, 0, sizeof(t->e));
+	t->two = 0;
+	t->pointer = 0;
+	t->e.start = bpf_ktime_get_boot_ns();
+	t->e.tgid = id >> 32;
+	t->e.tid = tid;
+	t->e.call = nr;
+	t->e.direction = info.direction;
+	t->e.fd = -1;
+	if (info.shape < IOLENS_SHAPE_NEW_FD)
+		call_arguments(t, regs, info.shape);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int iolens_call_exit(__u64 *ctx)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	__u32 tid = (__u32)id;
+	__s64 result = ctx[1];
+	struct call_thread *t = bpf_map_lookup_elem(&threads, &tid);
+
+	if (!t || t->state != CALL_RUNNING)
+		return 0;
+	t->e.h.ts = bpf_ktime_get_boot_ns();
+	/* ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK: the kernel's own. Either the same call is
+	 * entered again, or a signal's handler runs and the program is told EINTR. */
+	if (result >= -516 && result <= -512 && result != -515) {
+		t->e.result = -4; /* EINTR */
+		t->state = CALL_INTERRUPTED;
+		return 0;
+	}
+	t->e.result = result;
+	if (t->e.call < IOLENS_CALLS && result >= 0)
+		call_results(t, calls[t->e.call].shape, result);
+	call_send(t);
+	return 0;
+}
+
+SEC("tp_btf/task_rename")
+int iolens_call_rename(__u64 *ctx)
+{
+	__u32 tid = BPF_CORE_READ((struct task_struct *)ctx[0], pid);
+	struct call_thread *t = bpf_map_lookup_elem(&threads, &tid);
+
+	if (t)
+		t->told = 0;
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int iolens_call_fork(__u64 *ctx)
+{
+	struct task_struct *parent = (struct task_struct *)ctx[0], *child = (struct task_struct *)ctx[1];
+	__u32 from = BPF_CORE_READ(parent, tgid), to = BPF_CORE_READ(child, tgid);
+	__u8 one = 1;
+
+	if (from == to || !bpf_map_lookup_elem(&followed, &from))
+		return 0;
+	if (bpf_map_update_elem(&followed, &to, &one, BPF_NOEXIST) == 0)
+		__sync_fetch_and_add(&alive, 1);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int iolens_call_exec(__u64 *ctx)
+{
+	__u32 tid = (__u32)bpf_get_current_pid_tgid();
+	__u32 old = (__u32)ctx[1];
+	struct call_thread *t;
+
+	/* a thread that isn't its process's first takes over the first one's id */
+	if (old != tid)
+		bpf_map_delete_elem(&threads, &old);
+	t = bpf_map_lookup_elem(&threads, &tid);
+	if (t)
+		t->told = 0;
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int iolens_call_end(__u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+	__u32 tid = BPF_CORE_READ(task, pid), tgid = BPF_CORE_READ(task, tgid);
+	struct call_thread *t = bpf_map_lookup_elem(&threads, &tid);
+
+	if (t) {
+		if (t->state == CALL_INTERRUPTED)
+			call_send(t);
+		bpf_map_delete_elem(&threads, &tid);
+	}
+	if (follow && compat_last_thread(task) && !bpf_map_delete_elem(&followed, &tgid))
+		__sync_fetch_and_add(&alive, -1);
+	return 0;
+}

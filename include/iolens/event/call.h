@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A system call on a file descriptor, at its end: struct iolens_call_event, and the columns that a person sees.
+ */
+#ifndef IOLENS_EVENT_CALL_H
+#define IOLENS_EVENT_CALL_H
+
+#include "iolens/event/file.h"
+#include "iolens/event/header.h"
+
+#ifdef __cplusplus
+namespace iolens {
+#endif
+
+#define IOLENS_CALLS 480 /* system call numbers that can be asked for */
+
+/* Where a call keeps what is asked of it. */
+enum iolens_call_shape {
+	IOLENS_SHAPE_FD = 1,  /* fd */
+	IOLENS_SHAPE_MOVE,    /* fd, buffer, count */
+	IOLENS_SHAPE_MOVE_AT, /* fd, buffer, count, offset */
+	IOLENS_SHAPE_VECTOR,  /* fd, iovec, iovcnt */
+	IOLENS_SHAPE_VECTOR_AT, /* fd, iovec, iovcnt, offset */
+	IOLENS_SHAPE_SEND,    /* fd, buffer, count, flags, address, its length */
+	IOLENS_SHAPE_RECEIVE, /* fd, buffer, count, flags, address, its length */
+	IOLENS_SHAPE_MESSAGE, /* fd, struct msghdr */
+	IOLENS_SHAPE_MESSAGES, /* fd, array of struct mmsghdr, its length: the result counts messages */
+	IOLENS_SHAPE_MAP,     /* address, length, protection, flags, fd, offset */
+	IOLENS_SHAPE_COPY,    /* copy_file_range, splice: fd, offset, fd, offset, count */
+	IOLENS_SHAPE_SENDFILE, /* to fd, from fd, offset, count */
+	IOLENS_SHAPE_TEE,     /* fd, fd, count */
+	IOLENS_SHAPE_NEW_FD,  /* the result is a new fd */
+	IOLENS_SHAPE_PLAIN,   /* no fd of its own; this and what follows are asked for by number */
+	IOLENS_SHAPE_SIGRETURN, /* a signal's handler is over: what it interrupted has ended */
+};
+
+enum iolens_direction {
+	IOLENS_DIR_NONE,
+	IOLENS_DIR_READ,
+	IOLENS_DIR_WRITE,
+};
+
+/* One per system call number, in read-only data: 0 = not asked for. */
+struct iolens_call_info {
+	u8 shape;     /* enum iolens_call_shape */
+	u8 direction; /* enum iolens_direction */
+};
+
+enum iolens_call_flag {
+	IOLENS_CALL_HAS_OFFSET = 1 << 0,
+	IOLENS_CALL_HAS_REQUESTED = 1 << 1,
+	IOLENS_CALL_NO_FILE = 1 << 2, /* the fd was not open */
+	IOLENS_CALL_APPEND = 1 << 3,  /* O_APPEND: the offset is that of before */
+	IOLENS_CALL_DATAGRAM = 1 << 4, /* of a socket: SOCK_DGRAM */
+	IOLENS_CALL_STREAM = 1 << 5,   /* of a socket: SOCK_STREAM */
+	IOLENS_CALL_HAS_PEER = 1 << 6,
+};
+
+struct iolens_call_event {
+	struct iolens_header h; /* ts: the call's end */
+	u64 start;     /* CLOCK_BOOTTIME, ns */
+	u64 name_id;   /* of the file: iolens_file_fact; 0 = none */
+	u64 ino;       /* inode.i_ino */
+	u64 offset;    /* given, or file.f_pos at the call's start */
+	u64 requested; /* bytes */
+	s64 result;    /* bytes moved, or what the call returns; negative errno */
+	u32 dev;       /* super_block.s_dev, the kernel's dev_t */
+	u32 generation; /* inode.i_generation */
+	u32 tgid;
+	u32 tid;
+	s32 fd;
+	u16 call; /* system call number of this architecture */
+	u8 direction;
+	u8 file; /* enum iolens_file_kind */
+	u16 flags;
+	u16 family; /* of the peer: AF_INET, AF_INET6, AF_UNIX … */
+	u16 port;   /* of the peer, host order */
+	u16 local_port;
+	u8 peer[16]; /* IPv4: 4 bytes; IPv6: 16 */
+};
+
+#ifdef __cplusplus
+}  // namespace iolens
+
+#include <type_traits>
+
+#include "iolens/schema.h"
+
+namespace iolens {
+
+static_assert(std::has_unique_object_representations_v<iolens_call_event>);
+static_assert(sizeof(iolens_call_event) % 8 == 0);
+
+inline const iolens_call_event& as_call(const iolens_header& h) {
+    return reinterpret_cast<const iolens_call_event&>(h);
+}
+
+inline Value call_bytes(const iolens_call_event& e) {
+    return e.direction == IOLENS_DIR_NONE || e.result < 0 ? Value() : Value(static_cast<u64>(e.result));
+}
+inline Value call_direction(const iolens_call_event& e) {
+    return e.direction == IOLENS_DIR_NONE ? Value()
+                                          : Value(std::string_view(e.direction == IOLENS_DIR_READ ? "R" : "W"));
+}
+inline constexpr std::array<std::string_view, IOLENS_FILE_KINDS> file_kinds{
+    "none", "file", "directory", "character", "disk", "fifo", "pipe", "socket", "anon", "other"};
+
+// clang-format off
+/// The default csv: iomonitor's columns, of calls that move bytes.
+inline constexpr std::array call_csv_columns{
+    Column{.name = "time", .header = "TIME", .role = Role::clock,
+           .help = "start of the call, local wall-clock time HH:MM:SS.uuuuuu",
+           .get = [](const iolens_header& h) { return Value(as_call(h).start); }},
+    Column{.name = "dt", .header = "DT", .unit = Unit::nanoseconds, .role = Role::seconds,
+           .help = "how long the call took, in seconds",
+           .get = [](const iolens_header& h) { return Value(h.ts - as_call(h).start); }},
+    Column{.name = "pid", .header = "PID", .help = "the thread that called, as strace -f has it",
+           .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
+    Column{.name = "fd", .header = "FD", .help = "file descriptor",
+           .get = [](const iolens_header& h) { return Value::signed_number(as_call(h).fd); }},
+    Column{.name = "dir", .header = "DIR", .help = "R or W",
+           .get = [](const iolens_header& h) { return call_direction(as_call(h)); }},
+    Column{.name = "bytes", .header = "BYTES", .help = "bytes moved, -1 on an error",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_call(h);
+               return Value::signed_number(e.result < 0 ? -1 : e.result);
+           }},
+    Column{.name = "file", .header = "FILE", .role = Role::file_csv,
+           .help = "a path in double quotes; pipe:[inode]; a socket's peer address",
+           .get = [](const iolens_header& h) { return Value(as_call(h).name_id); }},
+    Column{.name = "port", .header = "PORT", .help = "the peer's port",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_call(h);
+               return (e.flags & IOLENS_CALL_HAS_PEER) != 0 && e.port != 0 ? Value(u64{e.port}) : Value();
+           }},
+};
+
+/// All that there is to see of a call.
+inline constexpr std::array call_columns{
+    Column{.name = "time_ns", .header = "TIME(s)", .unit = Unit::nanoseconds, .role = Role::time, .width = -11,
+           .help = "when the call began, CLOCK_BOOTTIME; a table shows seconds since its first row",
+           .get = [](const iolens_header& h) { return Value(as_call(h).start); }},
+    Column{.name = "unix_ns", .header = "TIMESTAMP", .unit = Unit::nanoseconds, .role = Role::wall, .width = -12,
+           .help = "the same as wall-clock time since 1970; a table shows local HH:MM:SS.mmm",
+           .get = [](const iolens_header& h) { return Value(as_call(h).start); }},
+    Column{.name = "end_ns", .header = "END(s)", .unit = Unit::nanoseconds, .role = Role::time, .width = -11,
+           .help = "when the call returned, CLOCK_BOOTTIME",
+           .get = [](const iolens_header& h) { return Value(h.ts); }},
+    Column{.name = "duration_ns", .header = "LAT(ms)", .unit = Unit::nanoseconds, .role = Role::duration, .width = 8,
+           .help = "from the call's start to its end",
+           .get = [](const iolens_header& h) { return Value(h.ts - as_call(h).start); }},
+    Column{.name = "comm", .header = "COMM", .role = Role::comm, .width = -15, .missing = '?',
+           .help = "name of the thread",
+           .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
+    Column{.name = "pid", .header = "PID", .width = -7, .help = "process that called",
+           .get = [](const iolens_header& h) { return Value(u64{as_call(h).tgid}); }},
+    Column{.name = "tid", .header = "TID", .width = -7, .help = "thread that called",
+           .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
+    Column{.name = "uid", .header = "UID", .role = Role::uid, .width = -5, .help = "user of the thread",
+           .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
+    Column{.name = "cgroup_id", .header = "CGROUP", .role = Role::cgroup, .width = -7,
+           .help = "cgroup v2 id of the thread (the inode number of the cgroup's directory)",
+           .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
+    Column{.name = "call", .header = "CALL", .role = Role::call, .width = -12, .help = "the system call",
+           .get = [](const iolens_header& h) { return Value(u64{as_call(h).call}); }},
+    Column{.name = "fd", .header = "FD", .width = 4, .help = "file descriptor; of open and the like the new one",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_call(h);
+               return e.fd < 0 ? Value() : Value(static_cast<u64>(e.fd));
+           }},
+    Column{.name = "dir", .header = "D", .width = -1, .help = "R: bytes come in, W: bytes go out; none for other calls",
+           .get = [](const iolens_header& h) { return call_direction(as_call(h)); }},
+    Column{.name = "offset", .header = "OFFSET", .unit = Unit::bytes, .width = 10,
+           .help = "where in the file: as given, or the file's position when the call began",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_call(h);
+               return (e.flags & IOLENS_CALL_HAS_OFFSET) != 0 ? Value(e.offset) : Value();
+           }},
+    Column{.name = "requested", .header = "WANTED", .unit = Unit::bytes, .width = 8,
+           .help = "bytes that the call asked for; none where it has no single count",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_call(h);
+               return (e.flags & IOLENS_CALL_HAS_REQUESTED) != 0 ? Value(e.requested) : Value();
+           }},
+    Column{.name = "bytes", .header = "BYTES", .unit = Unit::bytes, .width = 8,
+           .help = "bytes moved; none when the call failed",
+           .get = [](const iolens_header& h) { return call_bytes(as_call(h)); }},
+    Column{.name = "result", .header = "RESULT", .width = 8, .help = "what the call returned; -1 when it failed",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_call(h);
+               return Value::signed_number(e.result < 0 ? -1 : e.result);
+           }},
+    Column{.name = "error", .header = "ERR", .role = Role::error, .width = -9,
+           .help = "why the call failed, by errno's name; empty when it did not",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_call(h);
+               return e.result < 0 ? Value(static_cast<u64>(-e.result)) : Value();
+           }},
+    Column{.name = "kind", .header = "KIND", .width = -9,
+           .help = "file directory character disk fifo pipe socket anon other, none for a closed fd",
+           .get = [](const iolens_header& h) {
+               const u8 kind = as_call(h).file;
+               return Value(file_kinds[kind < IOLENS_FILE_KINDS ? kind : std::size_t{IOLENS_FILE_OTHER}]);
+           }},
+    Column{.name = "file", .header = "FILE", .role = Role::file, .width = -20, .missing = '?',
+           .help = "path of the file; pipe:[inode], anon_inode:[…]; a socket's peer, address:port",
+           .get = [](const iolens_header& h) { return Value(as_call(h).name_id); }},
+    Column{.name = "dev", .header = "MAJ:MIN", .role = Role::device, .width = -7, .help = "device of the file",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_call(h);
+               return e.file == IOLENS_FILE_NONE ? Value() : Value(u64{e.dev});
+           }},
+    Column{.name = "ino", .header = "INODE", .width = -9, .help = "inode number of the file",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_call(h);
+               return e.file == IOLENS_FILE_NONE ? Value() : Value(e.ino);
+           }},
+    Column{.name = "generation", .header = "GEN", .width = -10, .help = "generation of the inode",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_call(h);
+               return e.file == IOLENS_FILE_NONE ? Value() : Value(u64{e.generation});
+           }},
+    Column{.name = "peer", .header = "PEER", .role = Role::peer, .width = -15, .help = "address that a socket is connected to",
+           .get = [](const iolens_header& h) {
+               return (as_call(h).flags & IOLENS_CALL_HAS_PEER) != 0 ? Value(u64{1}) : Value();
+           }},
+    Column{.name = "peer_port", .header = "PORT", .width = 5, .help = "port that a socket is connected to",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_call(h);
+               return (e.flags & IOLENS_CALL_HAS_PEER) != 0 ? Value(u64{e.port}) : Value();
+           }},
+    Column{.name = "local_port", .header = "LPORT", .width = 5, .help = "a socket's own port",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_call(h);
+               return e.local_port != 0 ? Value(u64{e.local_port}) : Value();
+           }},
+    Column{.name = "cpu", .header = "CPU", .width = 3, .help = "processor on which the call ended",
+           .get = [](const iolens_header& h) { return Value(u64{h.cpu}); }},
+};
+// clang-format on
+
+}  // namespace iolens
+#endif
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * An open file's path: sent once, before the first operation on it, and again when the file has another name. The
+ * operations carry `name_id`, which stands for the directory entry, so that each name of a file with several is told.
+ */
+#ifndef IOLENS_EVENT_FILE_H
+#define IOLENS_EVENT_FILE_H
+
+#include "iolens/event/header.h"
+
+#ifdef __cplusplus
+namespace iolens {
+#endif
+
+#define IOLENS_PATH_LEN 4096
+
+enum iolens_file_kind {
+	IOLENS_FILE_NONE, /* no file: a closed or bad fd */
+	IOLENS_FILE_REGULAR,
+	IOLENS_FILE_DIRECTORY,
+	IOLENS_FILE_CHARACTER,
+	IOLENS_FILE_DISK,   /* a block device */
+	IOLENS_FILE_FIFO,   /* a named pipe */
+	IOLENS_FILE_PIPE,   /* pipe(2) */
+	IOLENS_FILE_SOCKET,
+	IOLENS_FILE_ANON,   /* anon_inode: eventfd, epoll, io_uring … */
+	IOLENS_FILE_OTHER,
+	IOLENS_FILE_KINDS
+};
+
+enum iolens_file_flag {
+	IOLENS_FILE_DELETED = 1 << 0, /* the name is gone from its directory */
+	IOLENS_FILE_CUT = 1 << 1,     /* too long or too deep: its beginning is missing */
+	IOLENS_FILE_PSEUDO = 1 << 2,  /* a name without a path: "[eventfd]", "memfd:x", a unix socket's address */
+};
+
+struct iolens_file_fact {
+	struct iolens_header h;
+	u64 name_id;
+	u16 kind;   /* enum iolens_file_kind */
+	u16 flags;  /* enum iolens_file_flag */
+	u16 length; /* bytes of `path` */
+	u16 reserved;
+	/* then the names from the file up to the root, each with a NUL behind it, and zeroes up to a multiple of 8 */
+};
+
+#ifdef __cplusplus
+}  // namespace iolens
+
+#include <type_traits>
+
+namespace iolens {
+static_assert(std::has_unique_object_representations_v<iolens_file_fact>);
+static_assert(sizeof(iolens_file_fact) % 8 == 0);
+}  // namespace iolens
+#endif
+
+#endif

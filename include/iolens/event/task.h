@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Who a thread is: sent once, before its first operation, and again when it has another name or runs another program.
+ */
+#ifndef IOLENS_EVENT_TASK_H
+#define IOLENS_EVENT_TASK_H
+
+#include "iolens/event/header.h"
+
+#ifdef __cplusplus
+namespace iolens {
+#endif
+
+struct iolens_task_fact {
+	struct iolens_header h;
+	u64 cgroup_id; /* cgroup v2 id: bpf_get_current_cgroup_id() */
+	u32 tgid;
+	u32 tid;
+	u32 uid;
+	u32 reserved;
+	u8 comm[IOLENS_COMM_LEN];
+};
+
+#ifdef __cplusplus
+}  // namespace iolens
+
+#include <type_traits>
+
+namespace iolens {
+static_assert(std::has_unique_object_representations_v<iolens_task_fact>);
+static_assert(sizeof(iolens_task_fact) % 8 == 0);
+}  // namespace iolens
+#endif
+
+#endif

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "enrich/files.h"
+
+#include <vector>
+
+namespace iolens {
+
+bool Files::told(const iolens_file_fact& fact, std::span<const std::byte> record) {
+    if (record.size() < sizeof fact || record.size() - sizeof fact < fact.length) return false;
+    const std::string_view bytes(reinterpret_cast<const char*>(record.data()) + sizeof fact, fact.length);
+    std::vector<std::string_view> parts;  // from the file up
+    for (std::size_t at = 0; at < bytes.size();) {
+        const std::size_t end = bytes.find('\0', at);
+        if (end == std::string_view::npos) return false;
+        parts.push_back(bytes.substr(at, end - at));
+        at = end + 1;
+    }
+
+    Name name;
+    bool path = false;
+    if ((fact.flags & IOLENS_FILE_PSEUDO) != 0) {
+        name.text = parts.empty() ? "" : std::string(parts.front());
+        if (fact.kind == IOLENS_FILE_ANON) {
+            name.text.insert(0, "anon_inode:");
+        } else if (fact.kind == IOLENS_FILE_SOCKET) {
+            path = true;
+        } else {  // memfd and its like, as /proc/PID/fd has them
+            name.text = "/" + name.text + " (deleted)";
+            path = true;
+        }
+    } else {
+        path = true;
+        if ((fact.flags & IOLENS_FILE_CUT) != 0) name.text = "…";
+        for (auto part = parts.rbegin(); part != parts.rend(); ++part) (name.text += '/') += *part;
+        if (parts.empty()) name.text = "/";
+        if ((fact.flags & IOLENS_FILE_DELETED) != 0) name.text += " (deleted)";
+    }
+    if (path) {
+        name.csv = "\"";
+        for (const char c : name.text) name.csv.append(c == '"' ? 2 : 1, c);
+        name.csv += '"';
+    } else {
+        name.csv = name.text;
+    }
+
+    if (names_.insert_or_assign(fact.name_id, std::move(name)).second) {
+        order_.push_back(fact.name_id);
+        if (order_.size() > most_) {
+            names_.erase(order_.front());
+            order_.pop_front();
+        }
+    }
+    return true;
+}
+
+const Files::Name* Files::find(u64 name_id) const {
+    const auto at = names_.find(name_id);
+    return at == names_.end() ? nullptr : &at->second;
+}
+
+}  // namespace iolens

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <unordered_map>
+
+#include "iolens/event/task.h"
+
+namespace iolens {
+
+/// Who threads are, as the kernel side told it. There are at most as many as the machine has process ids.
+class Tasks {
+public:
+    struct Task {
+        std::string comm;
+        u32 tgid = 0;
+        u32 uid = 0;
+        u64 cgroup_id = 0;
+    };
+
+    void told(const iolens_task_fact& fact);
+
+    /// Null where nothing was told.
+    [[nodiscard]] const Task* find(u32 tid) const;
+
+private:
+    std::unordered_map<u32, Task> tasks_;
+};
+
+}  // namespace iolens

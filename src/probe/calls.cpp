@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe/calls.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/failure.h"
+#include "base/text.h"
+// made by bpftool from bpf/syscall.bpf.c; it is C, and looks for the types of read-only data in the global namespace
+using iolens::iolens_call_info;
+using iolens::iolens_keep;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wpedantic"
+#include "syscall.skel.h"
+#pragma GCC diagnostic pop
+
+namespace iolens {
+namespace {
+
+syscall_bpf* open_object() {
+    syscall_bpf* object = syscall_bpf__open();
+    if (object == nullptr) {
+        throw Failure(Exit::failed, "can't open the BPF object: " + error_text(errno), last_libbpf_warning());
+    }
+    return object;
+}
+
+}  // namespace
+
+void CallProbe::Close::operator()(syscall_bpf* object) const { syscall_bpf__destroy(object); }
+
+CallProbe::CallProbe(const Options& options) : object_(open_object()) {
+    bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
+    bpf_map__set_max_entries(object_->maps.threads, options.max_threads);
+    object_->rodata->keep = options.keep;
+    object_->rodata->ring_wake_bytes = std::max<u64>(options.ring_bytes / 8, 4096);
+    object_->rodata->follow = options.follow.empty() ? 0 : 1;
+    std::ranges::copy(options.calls, static_cast<iolens_call_info*>(object_->rodata->calls));
+    object_->bss->alive = static_cast<s64>(options.follow.size());
+    if (const int error = syscall_bpf__load(object_.get()); error != 0) fail_to_load("the system call", error);
+    for (const u32 pid : options.follow) {
+        const u8 one = 1;
+        if (::bpf_map_update_elem(bpf_map__fd(object_->maps.followed), &pid, &one, BPF_ANY) != 0) {
+            throw Failure(Exit::failed, "can't follow a process: " + error_text(errno), "name fewer processes");
+        }
+    }
+    allow_cgroup(object_->maps.keep_cgroup, options.keep, options.cgroup_fd);
+    // the ends first, so that what begins after its start is attached has its end seen, too
+    for (bpf_program* program :
+         {object_->progs.iolens_call_end, object_->progs.iolens_call_fork, object_->progs.iolens_call_exec,
+          object_->progs.iolens_call_rename, object_->progs.iolens_call_exit, object_->progs.iolens_call_enter}) {
+        links_.push_back(attach(program));
+    }
+    // libbpf has read the kernel's whole BTF and freed it again: give that memory back
+    ::malloc_trim(0);
+}
+
+CallProbe::~CallProbe() = default;
+
+int CallProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
+
+iolens_loss CallProbe::ledger() const { return read_ledger(object_->maps.counters, object_->obj); }
+
+s64 CallProbe::alive() const { return __atomic_load_n(&object_->bss->alive, __ATOMIC_RELAXED); }
+
+void CallProbe::forget(u32 pid) {
+    // the kernel side deletes it as well when the process exits now: whoever deletes it counts it off
+    if (::bpf_map_delete_elem(bpf_map__fd(object_->maps.followed), &pid) == 0) {
+        __atomic_fetch_sub(&object_->bss->alive, 1, __ATOMIC_RELAXED);
+    }
+}
+
+u64 CallProbe::not_decoded() const { return __atomic_load_n(&object_->bss->not_decoded, __ATOMIC_RELAXED); }
+
+std::vector<ProbeStatus> CallProbe::examine() {
+    std::size_t size = 0;
+    const void* image = syscall_bpf__elf_bytes(&size);
+    return examine_object({static_cast<const std::byte*>(image), size});
+}
+
+}  // namespace iolens

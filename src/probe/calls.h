@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "iolens/event/call.h"
+#include "iolens/keep.h"
+#include "probe/bpf.h"
+
+struct syscall_bpf;
+
+namespace iolens {
+
+/// The programs of bpf/syscall.bpf.c in the kernel, from construction to destruction.
+class CallProbe {
+public:
+    struct Options {
+        iolens_keep keep{};
+        int cgroup_fd = -1;  ///< of keep.by_cgroup
+        u64 ring_bytes = 8 << 20;
+        u32 max_threads = 16384;                            ///< entries of the state map
+        std::array<iolens_call_info, IOLENS_CALLS> calls{};  ///< by system call number
+        std::vector<u32> follow;                             ///< processes to follow; empty: all that `keep` lets through
+    };
+
+    /// Loads and attaches. Throws Failure (unavailable) where the kernel refuses.
+    explicit CallProbe(const Options& options);
+    ~CallProbe();
+    CallProbe(const CallProbe&) = delete;
+    CallProbe& operator=(const CallProbe&) = delete;
+
+    void detach() { links_.clear(); }
+    [[nodiscard]] int ring_fd() const;
+    [[nodiscard]] iolens_loss ledger() const;
+    /// Followed processes that live.
+    [[nodiscard]] s64 alive() const;
+    /// Takes a process out that was gone before it could be followed.
+    void forget(u32 pid);
+    /// Calls of 32-bit programs that were not decoded.
+    [[nodiscard]] u64 not_decoded() const;
+
+    /// Loads and attaches each program by itself and says how it went; leaves nothing attached.
+    static std::vector<ProbeStatus> examine();
+
+private:
+    struct Close {
+        void operator()(syscall_bpf* object) const;
+    };
+    std::unique_ptr<syscall_bpf, Close> object_;
+    std::vector<Link> links_;
+};
+
+}  // namespace iolens

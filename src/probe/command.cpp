@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe/command.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <string_view>
+
+#include "base/failure.h"
+#include "base/text.h"
+
+namespace iolens {
+namespace {
+
+/// Where execvp would find it. Throws Failure as a shell ends: 127 not found, 126 found but not to be run.
+std::string find_program(const std::string& name) {
+    const auto runs = [](const std::string& path) {
+        struct stat info{};
+        if (::stat(path.c_str(), &info) != 0) return errno;
+        if (S_ISDIR(info.st_mode)) return EISDIR;
+        return ::access(path.c_str(), X_OK) == 0 ? 0 : errno;
+    };
+    int error = ENOENT;
+    if (name.find('/') != std::string::npos) {
+        error = runs(name);
+        if (error == 0) return name;
+    } else if (!name.empty()) {
+        const char* places = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): one thread
+        std::string_view rest = places != nullptr ? places : "/usr/local/bin:/usr/bin:/bin";
+        for (bool more = true; more;) {
+            const std::size_t end = rest.find(':');
+            more = end != std::string_view::npos;
+            const std::string folder(rest.substr(0, end));
+            const std::string path = (folder.empty() ? "." : folder) + "/" + name;
+            const int said = runs(path);
+            if (said == 0) return path;
+            if (said == EACCES) error = EACCES;
+            if (more) rest.remove_prefix(end + 1);
+        }
+    }
+    const bool missing = error == ENOENT || error == ENOTDIR;
+    throw Failure(missing ? Exit::not_found : Exit::not_executable,
+                  fmt::format("can't run '{}': {}", visible(name), error_text(error)),
+                  missing ? "name a program in PATH, or give its whole path" : "'ls -l' shows who may run it");
+}
+
+}  // namespace
+
+HeldCommand::HeldCommand(const std::vector<std::string>& words) {
+    const std::string program = find_program(words.at(0));
+    std::array<int, 2> gate{-1, -1};
+    if (::pipe2(gate.data(), O_CLOEXEC) != 0) {
+        throw Failure(Exit::failed, "can't make a pipe: " + error_text(errno), "raise 'ulimit -n'");
+    }
+    Fd inside(gate[0]);
+    gate_ = Fd(gate[1]);
+    std::vector<char*> argv;
+    for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+    argv.push_back(nullptr);
+    pid_ = ::fork();
+    if (pid_ < 0) throw Failure(Exit::failed, "can't start a process: " + error_text(errno), "raise 'ulimit -u'");
+    if (pid_ == 0) {
+        std::signal(SIGPIPE, SIG_DFL);
+        gate_.reset();
+        char go = 0;
+        // the gate closed unopened: whoever started us has failed
+        if (::read(inside.get(), &go, 1) != 1) ::_exit(1);
+        ::execv(program.c_str(), argv.data());
+        if (errno == ENOEXEC) {  // a script without a first line, as shells run it
+            argv[0] = const_cast<char*>(program.c_str());
+            argv.insert(argv.begin(), const_cast<char*>("/bin/sh"));
+            ::execv("/bin/sh", argv.data());
+        }
+        const std::string text = fmt::format("iolens: can't run '{}': {}\n", visible(words.at(0)), error_text(errno));
+        static_cast<void>(::write(STDERR_FILENO, text.data(), text.size()) == 0);
+        ::_exit(static_cast<int>(Exit::not_executable));
+    }
+}
+
+HeldCommand::~HeldCommand() {
+    if (gate_) {
+        gate_.reset();
+        status(true);
+    }
+}
+
+void HeldCommand::let_go() {
+    const char go = 1;
+    static_cast<void>(::write(gate_.get(), &go, 1) == 1);
+    gate_.reset();
+}
+
+std::optional<int> HeldCommand::status(bool wait) {
+    int how = 0;
+    while (!gone_) {
+        const pid_t got = ::waitpid(pid_, &how, wait ? 0 : WNOHANG);
+        if (got < 0 && errno == EINTR) continue;
+        if (got != pid_) return std::nullopt;
+        gone_ = true;
+        status_ = WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
+    }
+    return status_;
+}
+
+}  // namespace iolens

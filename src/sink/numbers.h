@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Times as sinks print them.
+#pragma once
+
+#include <ctime>
+
+#include "base/text.h"
+#include "iolens/event/header.h"
+
+namespace iolens {
+
+inline void append_number(Buffer& out, u64 n) {
+    const fmt::format_int text(n);
+    append(out, {text.data(), text.size()});
+}
+
+/// Appends "whole.rest" with so many digits (at most 9) behind the point; `rest` has no more.
+inline void append_scaled(Buffer& out, u64 whole, u64 rest, unsigned digits) {
+    append_number(out, whole);
+    char text[10] = ".";
+    for (unsigned i = digits; i > 0; rest /= 10) text[i--] = static_cast<char>('0' + rest % 10);
+    append(out, {text, digits + 1});
+}
+
+/// Nanoseconds as seconds with six digits, cut and not rounded, as a clock does.
+inline void append_seconds(Buffer& out, u64 ns) {
+    append_scaled(out, ns / 1'000'000'000, ns % 1'000'000'000 / 1000, 6);
+}
+
+/// Wall-clock time as local HH:MM:SS and a fraction; most rows are of the same second as the one before.
+class WallClock {
+public:
+    /// `ns` since 1970, with `digits` (at most 9) of the second, cut.
+    void append_to(Buffer& out, u64 ns, unsigned digits) {
+        const u64 second = ns / 1'000'000'000;
+        if (second != second_ || text_.empty()) {
+            second_ = second;
+            const auto clock = static_cast<std::time_t>(second);
+            std::tm local{};
+            ::localtime_r(&clock, &local);
+            text_ = fmt::format("{:02}:{:02}:{:02}", local.tm_hour, local.tm_min, local.tm_sec);
+        }
+        append(out, text_);
+        char fraction[10] = ".";
+        u64 rest = ns % 1'000'000'000;
+        for (unsigned i = digits; i < 9; ++i) rest /= 10;
+        for (unsigned i = digits; i > 0; rest /= 10) fraction[i--] = static_cast<char>('0' + rest % 10);
+        append(out, {fraction, digits + 1});
+    }
+
+private:
+    u64 second_ = 0;
+    std::string text_;
+};
+
+}  // namespace iolens

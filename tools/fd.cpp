@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+// iolens fd: what a process reads and writes, to and from where.
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+
+#include "base/failure.h"
+#include "decode/decode.h"
+#include "enrich/calls.h"
+#include "enrich/files.h"
+#include "enrich/tasks.h"
+#include "iolens/event/call.h"
+#include "lens.h"
+#include "probe/calls.h"
+#include "probe/command.h"
+#include "source/ring.h"
+
+namespace iolens {
+namespace {
+
+class FdLens final : public Lens {
+public:
+    std::string_view name() const override { return "fd"; }
+    std::string_view about() const override {
+        return "what a process reads and writes, to and from where: files, pipes, sockets";
+    }
+    std::string_view examples() const override {
+        return "iolens fd -- git status                       a command, with all its children and threads\n"
+               "iolens fd -o rows.csv -- make                 the rows to a file, the terminal to the command\n"
+               "iolens fd -p 1234                             a running process, and its later children\n"
+               "iolens fd -p 1234 --format table              with offsets, errors and the calls that open and close\n"
+               "iolens fd --comm postgres --format json 10    every thread of a name, ten seconds, as JSON lines\n"
+               "iolens fd --columns time_ns,call,bytes,file -- cat /etc/hosts";
+    }
+    std::span<const Column> columns() const override { return call_columns; }
+    Format default_format() const override { return Format::csv; }
+    bool takes_command() const override { return true; }
+    std::string_view csv_line_end() const override { return seed_csv_ ? "\n" : "\r\n"; }
+
+    void view_flags(Flags& /*flags*/) override {}
+    void live_flags(Flags& /*flags*/) override {}
+
+    std::vector<const Column*> prepare(const ViewOptions& view) override;
+    std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
+    Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) override;
+    Summary summary() const override { return {}; }
+    Loss explain(const iolens_loss& ledger) const override;
+    std::vector<std::string> remarks() const override;
+    std::vector<ProbeStatus> examine() const override { return CallProbe::examine(); }
+    int status() override;
+
+private:
+    bool asked_for(const iolens_call_event& e, const ViewOptions& f) const;
+    Value file_of(const iolens_call_event& e, bool csv);
+    std::string_view peer_of(const iolens_call_event& e);
+
+    std::vector<u16> calls_;   // --op
+    bool seed_csv_ = false;    // iomonitor's columns
+    std::optional<ViewOptions> replay_filters_;
+    std::unique_ptr<HeldCommand> command_;
+    std::unique_ptr<CallProbe> probe_;
+    Files files_;
+    Tasks tasks_;
+    std::string file_text_;  // of the row being made
+    std::string peer_text_;
+};
+
+std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
+    for (const std::string& word : view.ops) {
+        const auto known = known_calls();
+        const auto at = std::ranges::find(known, std::string_view(word), &KnownCall::name);
+        if (at == known.end()) {
+            std::string names;
+            for (const KnownCall& call : known) names += (names.empty() ? "" : " ") + std::string(call.name);
+            throw Failure(Exit::usage, fmt::format("there is no call '{}' that is followed", visible(word)),
+                          "the calls are: " + names);
+        }
+        calls_.push_back(at->number);
+    }
+    replay_filters_ = view;
+    std::vector<std::string> names = view.columns;
+    if (names.empty() && view.format == Format::csv) {
+        seed_csv_ = true;
+        std::vector<const Column*> chosen;
+        for (const Column& column : call_csv_columns) chosen.push_back(&column);
+        return chosen;
+    }
+    if (names.empty() && view.format == Format::table) {
+        names = {view.wall ? "unix_ns" : "time_ns", "duration_ns", "comm", "tid", "call", "fd"};
+        if (view.verbose) names.insert(names.end(), {"requested", "dev", "ino"});
+        names.insert(names.end(), {"offset", "bytes", "error", "file"});
+    } else if (names.empty()) {
+        for (const Column& column : call_columns) names.emplace_back(column.name);
+    }
+    return choose_columns(call_columns, names);
+}
+
+/// The process of a process or thread id, while it lives.
+std::optional<u32> process_of(u64 pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+    std::optional<u32> tgid;
+    for (std::string line; std::getline(file, line);) {
+        if (line.starts_with("State:") && line.find_first_of("ZX", 6) == line.find_first_not_of(" \t", 6)) return {};
+        if (line.starts_with("Tgid:")) tgid = static_cast<u32>(std::strtoul(line.c_str() + 5, nullptr, 10));
+    }
+    return tgid;
+}
+
+std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions& live) {
+    CallProbe::Options options;
+    Fd cgroup;
+    ViewOptions of_tasks = view;
+    of_tasks.pids.clear();  // followed, not filtered
+    options.keep = task_filters(of_tasks, live, cgroup);
+    options.cgroup_fd = cgroup.get();
+    if (!live.command.empty() && !view.pids.empty()) {
+        throw Failure(Exit::usage, "-p and a command don't go together", "leave one of them out");
+    }
+    for (const KnownCall& call : known_calls()) {
+        const bool chosen = calls_.empty() ? !seed_csv_ || call.info.direction != IOLENS_DIR_NONE
+                                           : std::ranges::find(calls_, call.number) != calls_.end();
+        if (chosen || call.info.shape == IOLENS_SHAPE_SIGRETURN) options.calls.at(call.number) = call.info;
+    }
+    for (const u64 pid : view.pids) {
+        const std::optional<u32> process = process_of(pid);
+        if (!process) {
+            throw Failure(Exit::usage, fmt::format("there is no process {}", pid), "'ps -e' lists those that run");
+        }
+        if (std::ranges::find(options.follow, *process) == options.follow.end()) options.follow.push_back(*process);
+    }
+    options.ring_bytes = ring_bytes(live);
+    options.max_threads = static_cast<u32>(live.max_inflight.value_or(options.max_threads));
+    require_tracing();
+    if (!live.command.empty()) {
+        command_ = std::make_unique<HeldCommand>(live.command);
+        options.follow.push_back(static_cast<u32>(command_->pid()));
+    }
+    probe_ = std::make_unique<CallProbe>(options);
+    // one that ended before the probes saw it would be waited for for ever
+    for (const u32 pid : options.follow) {
+        if (!process_of(pid)) probe_->forget(pid);
+    }
+    replay_filters_.reset();  // the kernel filters
+    if (command_) command_->let_go();
+    return std::make_unique<RingSource>(RingSource::Probes{
+        .ring_fd = probe_->ring_fd(),
+        .detach = [this] { probe_->detach(); },
+        .ledger = [this] { return probe_->ledger(); },
+        .ended = [this, follows = !options.follow.empty()] { return follows && probe_->alive() <= 0; },
+    });
+}
+
+int FdLens::status() {
+    if (!command_) return 0;
+    // it has ended when the last of its processes has, but for the moment between; one that runs on is not waited for
+    return command_->status(probe_->alive() <= 0).value_or(0);
+}
+
+/// The filters that the kernel applies to a live run, for a replay.
+bool FdLens::asked_for(const iolens_call_event& e, const ViewOptions& f) const {
+    if (!f.pids.empty() && std::ranges::find(f.pids, u64{e.tgid}) == f.pids.end()) return false;
+    if (f.tid && *f.tid != e.tid) return false;
+    if (!calls_.empty() && std::ranges::find(calls_, e.call) == calls_.end()) return false;
+    if (seed_csv_ && e.direction == IOLENS_DIR_NONE) return false;
+    if (!f.comm.empty()) {
+        const Tasks::Task* task = tasks_.find(e.tid);
+        if (task == nullptr || task->comm != f.comm.substr(0, IOLENS_COMM_LEN - 1)) return false;
+    }
+    return !f.min_ms || e.h.ts - e.start >= static_cast<u64>(*f.min_ms * 1e6);
+}
+
+std::string_view FdLens::peer_of(const iolens_call_event& e) {
+    peer_text_.assign(INET6_ADDRSTRLEN, '\0');
+    if (::inet_ntop(e.family, static_cast<const u8*>(e.peer), peer_text_.data(), INET6_ADDRSTRLEN) == nullptr) return {};
+    peer_text_.resize(peer_text_.find('\0'));
+    return peer_text_;
+}
+
+Value FdLens::file_of(const iolens_call_event& e, bool csv) {
+    const bool has_peer = (e.flags & IOLENS_CALL_HAS_PEER) != 0;
+    switch (e.file) {
+        case IOLENS_FILE_NONE: file_text_ = e.fd < 0 && !csv ? std::string() : fmt::format("fd={}", e.fd); break;
+        case IOLENS_FILE_PIPE: file_text_ = fmt::format("pipe:[{}]", e.ino); break;
+        case IOLENS_FILE_SOCKET:
+            if (has_peer && csv) {
+                file_text_ = peer_of(e);
+            } else if (has_peer) {
+                file_text_ = e.family == AF_INET6 ? fmt::format("[{}]:{}", peer_of(e), e.port)
+                                                  : fmt::format("{}:{}", peer_of(e), e.port);
+            } else if (e.family == AF_INET || e.family == AF_INET6) {
+                file_text_ = (e.flags & IOLENS_CALL_DATAGRAM) != 0 ? "udp:" : "tcp:";
+            } else if (const Files::Name* name = files_.find(e.name_id); e.name_id != 0 && name != nullptr) {
+                return Value(std::string_view(csv ? name->csv : name->text));
+            } else {
+                file_text_ = fmt::format("{}:[{}]", e.family == AF_UNIX ? "unix" : "socket", e.ino);
+            }
+            break;
+        default: {
+            const Files::Name* name = files_.find(e.name_id);
+            if (name == nullptr) return csv ? Value(std::string_view("?")) : Value();
+            return Value(std::string_view(csv ? name->csv : name->text));
+        }
+    }
+    return file_text_.empty() ? Value() : Value(std::string_view(file_text_));
+}
+
+Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) {
+    iolens_file_fact file_room;
+    if (const auto* fact = decode_as(head, IOLENS_KIND_FILE, file_room)) {
+        return files_.told(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
+                                                                                         : Taken::unknown;
+    }
+    iolens_task_fact task_room;
+    if (const auto* fact = decode_as(head, IOLENS_KIND_TASK, task_room)) {
+        tasks_.told(*fact);
+        return Taken::nothing;
+    }
+    iolens_call_event room;
+    const auto* event = decode_as(head, IOLENS_KIND_CALL, room);
+    if (event == nullptr) return Taken::unknown;
+    if (replay_filters_ && !asked_for(*event, *replay_filters_)) return Taken::nothing;
+
+    row.resize(wanted.size());
+    const Tasks::Task* task = nullptr;
+    const auto of_task = [&](auto&& what) {
+        if (task == nullptr) task = tasks_.find(event->tid);
+        return task == nullptr ? Value() : Value(what(*task));
+    };
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        Value value = wanted[i]->get(event->h);
+        switch (wanted[i]->role) {
+            case Role::wall:
+            case Role::clock: value = Value(value.number() + wall_offset_ns); break;
+            case Role::comm: value = of_task([](const Tasks::Task& t) { return std::string_view(t.comm); }); break;
+            case Role::uid: value = of_task([](const Tasks::Task& t) { return u64{t.uid}; }); break;
+            case Role::cgroup: value = of_task([](const Tasks::Task& t) { return t.cgroup_id; }); break;
+            case Role::call: {
+                const std::string_view name = call_name(value.number());
+                if (!name.empty()) value = Value(name);
+                break;
+            }
+            case Role::file: value = file_of(*event, false); break;
+            case Role::file_csv: value = file_of(*event, true); break;
+            case Role::peer:
+                if (!value.is_null()) value = Value(peer_of(*event));
+                break;
+            default: break;
+        }
+        row[i] = value;
+    }
+    return Taken::row;
+}
+
+Loss FdLens::explain(const iolens_loss& ledger) const {
+    Loss loss;
+    loss.seen = ledger.n.seen;
+    loss.delivered = ledger.n.delivered;
+    loss.filtered = ledger.n.filtered;
+    const auto cause = [&](std::string_view key, std::string_view words, u64 count) {
+        if (count != 0) loss.causes.push_back({key, words, count});
+    };
+    cause("ring_full", "events (the ring was full: a larger --ring-size, or less output)", ledger.n.ring_full);
+    cause("state_full", "calls (more threads than --max-inflight)", ledger.n.state_full);
+    cause("missed", "probe runs that the kernel skipped", ledger.missed);
+    if (probe_) cause("not_decoded", "calls of 32-bit programs (not decoded)", probe_->not_decoded());
+    return loss;
+}
+
+std::vector<std::string> FdLens::remarks() const {
+    if (!probe_) return {};
+    const iolens_loss ledger = probe_->ledger();
+    const iolens_counters& n = ledger.n;
+    return {fmt::format("seen {}, delivered {}, filtered {}, ring full {}, too many threads {}", n.seen, n.delivered,
+                        n.filtered, n.ring_full, n.state_full),
+            fmt::format("names sent again {}, skipped runs {}, 32-bit calls {}", n.fact_lost, ledger.missed,
+                        probe_->not_decoded())};
+}
+
+}  // namespace
+
+std::unique_ptr<Lens> make_fd_lens() { return std::make_unique<FdLens>(); }
+
+}  // namespace iolens
