@@ -12,6 +12,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 namespace iolens::test {
 namespace {
@@ -102,18 +103,34 @@ std::vector<std::string> split(const std::string& text, char at) {
 }
 
 std::vector<std::map<std::string, std::string>> parse_csv(const std::string& text) {
-    std::vector<std::map<std::string, std::string>> rows;
-    std::vector<std::string> names;
-    for (std::string& line : split(text, '\n')) {
-        if (!line.empty() && line.back() == '\r') line.pop_back();
-        const std::vector<std::string> fields = split(line, ',');
-        if (names.empty()) {
-            names = fields;
-            continue;
+    std::vector<std::vector<std::string>> lines;
+    std::vector<std::string> fields(1);
+    bool quoted = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (quoted) {
+            if (c != '"') {
+                fields.back() += c;
+            } else if (i + 1 < text.size() && text[i + 1] == '"') {
+                fields.back() += text[++i];
+            } else {
+                quoted = false;
+            }
+        } else if (c == '"') {
+            quoted = true;
+        } else if (c == ',') {
+            fields.emplace_back();
+        } else if (c == '\n') {
+            lines.push_back(std::exchange(fields, std::vector<std::string>(1)));
+        } else if (c != '\r') {
+            fields.back() += c;
         }
-        if (line.starts_with("#loss")) continue;
+    }
+    std::vector<std::map<std::string, std::string>> rows;
+    for (std::size_t n = 1; n < lines.size(); ++n) {
+        if (lines[n][0] == "#loss") continue;
         std::map<std::string, std::string> row;
-        for (std::size_t i = 0; i < names.size() && i < fields.size(); ++i) row[names[i]] = fields[i];
+        for (std::size_t i = 0; i < lines[0].size() && i < lines[n].size(); ++i) row[lines[0][i]] = lines[n][i];
         rows.push_back(std::move(row));
     }
     return rows;

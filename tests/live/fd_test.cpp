@@ -1,0 +1,596 @@
+// SPDX-License-Identifier: Apache-2.0
+// iolens fd against the running kernel: what a program of the test's own did, and what strace says of others.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <regex>
+#include <set>
+#include <thread>
+
+#include "machine.h"
+
+namespace iolens::test {
+namespace {
+
+class Fd : public testing::Test {
+protected:
+    void SetUp() override { NEEDS(missing_for_tracing().empty(), missing_for_tracing()); }
+};
+
+/// What the traced program says that it did: in memory that both sides share, so that saying it is no call.
+class Diary {
+public:
+    Diary() {
+        text_ = static_cast<char*>(
+            ::mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    }
+    ~Diary() { ::munmap(text_, room); }
+    Diary(const Diary&) = delete;
+    Diary& operator=(const Diary&) = delete;
+
+    void write(const std::string& line) {
+        std::memcpy(text_ + at_, line.c_str(), line.size());
+        at_ += line.size();
+        text_[at_++] = '\x1e';
+    }
+    [[nodiscard]] std::vector<std::string> lines() const { return split(std::string(text_), '\x1e'); }
+
+    static constexpr std::string_view none = "-";
+    /// One expected row. Negative numbers: an empty field.
+    void row(const std::string& call, s64 fd, char dir, s64 offset, s64 requested, s64 bytes, const std::string& file,
+             const std::string& error = {}) {
+        const auto number = [](s64 n) { return n < 0 ? std::string() : std::to_string(n); };
+        write(call + "|" + number(fd) + "|" + (dir == '-' ? "" : std::string(1, dir)) + "|" + number(offset) + "|" +
+              number(requested) + "|" + number(bytes) + "|" + error + "|" + file);
+    }
+
+private:
+    static constexpr std::size_t room = 64 << 20;
+    char* text_;
+    std::size_t at_ = 0;
+};
+
+struct Played {
+    pid_t pid = 0;
+    std::vector<Row> rows;
+    std::vector<std::string> seen;      ///< rows, as a diary has them
+    std::vector<std::string> expected;  ///< the diary
+    Result result;
+};
+
+/// Runs `work` in a child that is traced by `iolens fd -p`.
+Played play(const std::function<void(Diary&)>& work, std::vector<std::string> options = {}) {
+    Diary diary;
+    Played played;
+    std::array<int, 2> gate{};
+    EXPECT_EQ(::pipe(gate.data()), 0);
+    played.pid = ::fork();
+    if (played.pid == 0) {
+        ::close(gate[1]);
+        char go = 0;
+        if (::read(gate[0], &go, 1) != 1) ::_exit(1);
+        work(diary);
+        ::_exit(0);
+    }
+    ::close(gate[0]);
+    options.insert(options.begin(), {"fd", "-p", std::to_string(played.pid), "--ring-size", "64", "--columns",
+                                     "call,tid,fd,dir,offset,requested,bytes,error,kind,file,peer,peer_port"});
+    Tracer tracer(options);
+    EXPECT_EQ(::write(gate[1], "!", 1), 1);
+    ::close(gate[1]);
+    int status = 0;
+    ::waitpid(played.pid, &status, 0);
+    EXPECT_EQ(status, 0);
+    played.result = tracer.stop(0);
+    EXPECT_EQ(played.result.status, 0) << played.result.err;
+    EXPECT_EQ(played.result.err.find("lost: "), std::string::npos) << played.result.err;
+    played.rows = parse_csv(played.result.out);
+    for (const Row& r : played.rows) {
+        played.seen.push_back(r.at("call") + "|" + r.at("fd") + "|" + r.at("dir") + "|" + r.at("offset") + "|" +
+                              r.at("requested") + "|" + r.at("bytes") + "|" + r.at("error") + "|" + r.at("file"));
+    }
+    played.expected = diary.lines();
+    return played;
+}
+
+void expect_same(const Played& p) {
+    ASSERT_EQ(p.seen.size(), p.expected.size()) << p.result.out.substr(0, 4000);
+    for (std::size_t i = 0; i < p.seen.size(); ++i) EXPECT_EQ(p.seen[i], p.expected[i]) << "row " << i;
+}
+
+/// Twenty-three times each, in order, to the row.
+constexpr int times = 23;
+
+TEST_F(Fd, ReadsAndWritesAreWhatTheProgramDid) {
+    const Scratch scratch;
+    const std::string path = std::filesystem::canonical(scratch.path()) / "data";
+    const Played p = play([&](Diary& d) {
+        const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600);
+        d.row("openat", fd, '-', 0, -1, -1, path);
+        std::array<char, 4096> room{};
+        s64 at = 0;
+        for (int i = 0; i < times; ++i) {
+            const auto n = static_cast<std::size_t>(100 + i);
+            d.row("write", fd, 'W', at, static_cast<s64>(n), ::write(fd, room.data(), n), path);
+            at += static_cast<s64>(n);
+        }
+        d.row("lseek", fd, '-', at, -1, -1, path);
+        ::lseek(fd, 0, SEEK_SET);
+        at = 0;
+        for (int i = 0; i < times; ++i) {
+            const s64 n = ::read(fd, room.data(), 200);
+            d.row("read", fd, 'R', at, 200, n, path);
+            at += n;
+        }
+        for (int i = 0; i < times; ++i) {
+            d.row("pread64", fd, 'R', i * 7, 50, ::pread(fd, room.data(), 50, i * 7), path);
+            d.row("pwrite64", fd, 'W', i * 9, 60, ::pwrite(fd, room.data(), 60, i * 9), path);
+        }
+        const std::array<iovec, 3> pieces{iovec{room.data(), 11}, {room.data() + 100, 0}, {room.data() + 200, 31}};
+        for (int i = 0; i < times; ++i) {
+            const s64 before = ::lseek(fd, i, SEEK_SET);
+            d.row("lseek", fd, '-', at, -1, -1, path);
+            at = before + ::readv(fd, pieces.data(), 3);
+            d.row("readv", fd, 'R', before, 42, at - before, path);
+            d.row("writev", fd, 'W', at, 42, ::writev(fd, pieces.data(), 3), path);
+            at += 42;
+            d.row("preadv", fd, 'R', i, 42, ::preadv(fd, pieces.data(), 3, i), path);
+            d.row("pwritev", fd, 'W', i, 42, ::pwritev(fd, pieces.data(), 3, i), path);
+            const s64 n = ::syscall(SYS_preadv2, fd, pieces.data(), 3, -1L, -1L, 0);  // at the file's position
+            d.row("preadv2", fd, 'R', at, 42, n, path);
+            at += n;
+        }
+        ::fsync(fd);
+        d.row("fsync", fd, '-', at, -1, -1, path);
+        ::ftruncate(fd, 10);
+        d.row("ftruncate", fd, '-', at, -1, -1, path);
+        char* map = static_cast<char*>(::mmap(nullptr, 8192, PROT_READ, MAP_SHARED, fd, 4096));
+        EXPECT_NE(map, MAP_FAILED);
+        d.row("mmap", fd, '-', 4096, 8192, -1, path);
+        ::close(fd);
+        d.row("close", fd, '-', at, -1, -1, path);
+        ::read(fd, room.data(), 5);
+        d.row("read", fd, 'R', -1, 5, -1, "fd=" + std::to_string(fd), "EBADF");
+        const int folder = ::open("/", O_RDONLY | O_DIRECTORY);
+        d.row("openat", folder, '-', -1, -1, -1, "/");
+        ::read(folder, room.data(), 5);
+        d.row("read", folder, 'R', -1, 5, -1, "/", "EISDIR");
+    });
+    expect_same(p);
+}
+
+/// A call that moves from one fd to another is two rows.
+TEST_F(Fd, TwoSidedCallsAreTwoRows) {
+    const Scratch scratch;
+    const std::string folder = std::filesystem::canonical(scratch.path());
+    const std::string from = folder + "/from";
+    const std::string to = folder + "/to";
+    spit(from, std::string(5000, 'x'));
+    std::array<int, 2> shared{};
+    ASSERT_EQ(::pipe(shared.data()), 0);
+    std::array<int, 2> second{};
+    ASSERT_EQ(::pipe(second.data()), 0);
+    const int in = ::open(from.c_str(), O_RDONLY);
+    const int out = ::open(to.c_str(), O_RDWR | O_CREAT, 0600);
+    struct stat info{};
+    ::fstat(shared[0], &info);
+    const std::string one = "pipe:[" + std::to_string(info.st_ino) + "]";
+    ::fstat(second[0], &info);
+    const std::string two = "pipe:[" + std::to_string(info.st_ino) + "]";
+    const Played p = play([&](Diary& d) {
+        s64 at = 0;
+        for (int i = 0; i < times; ++i) {
+            off_t offset = i * 10;
+            const s64 n = ::sendfile(out, in, &offset, 77);
+            d.row("sendfile", in, 'R', i * 10, 77, n, from);
+            d.row("sendfile", out, 'W', at, 77, n, to);
+            at += n;
+            loff_t source = i;
+            loff_t target = i * 3;
+            const s64 copied = ::syscall(SYS_copy_file_range, in, &source, out, &target, 33UL, 0U);
+            d.row("copy_file_range", in, 'R', i, 33, copied, from, copied < 0 ? "EXDEV" : "");
+            d.row("copy_file_range", out, 'W', i * 3, 33, copied, to, copied < 0 ? "EXDEV" : "");
+            loff_t spliced = i * 5;
+            const s64 moved = ::splice(in, &spliced, shared[1], nullptr, 55, 0);
+            d.row("splice", in, 'R', i * 5, 55, moved, from);
+            d.row("splice", shared[1], 'W', -1, 55, moved, one);
+            const s64 doubled = ::tee(shared[0], second[1], 55, 0);
+            d.row("tee", shared[0], 'R', -1, 55, doubled, one);
+            d.row("tee", second[1], 'W', -1, 55, doubled, two);
+            std::array<char, 100> room{};
+            d.row("read", shared[0], 'R', -1, 100, ::read(shared[0], room.data(), 100), one);
+            d.row("read", second[0], 'R', -1, 100, ::read(second[0], room.data(), 100), two);
+        }
+    });
+    expect_same(p);
+    for (const int fd : {shared[0], shared[1], second[0], second[1], in, out}) ::close(fd);
+}
+
+TEST_F(Fd, SocketsHaveTheirPeers) {
+    const Played p = play([&](Diary& d) {
+        sockaddr_in here{};
+        here.sin_family = AF_INET;
+        here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof here;
+        const int server = ::socket(AF_INET, SOCK_DGRAM, 0);
+        d.row("socket", server, '-', -1, -1, -1, "udp:");
+        ::bind(server, reinterpret_cast<sockaddr*>(&here), size);
+        d.row("bind", server, '-', -1, -1, -1, "udp:");
+        ::getsockname(server, reinterpret_cast<sockaddr*>(&here), &size);
+        const int client = ::socket(AF_INET, SOCK_DGRAM, 0);
+        d.row("socket", client, '-', -1, -1, -1, "udp:");
+        sockaddr_in there = here;
+        there.sin_port = 0;
+        ::bind(client, reinterpret_cast<sockaddr*>(&there), size);
+        d.row("bind", client, '-', -1, -1, -1, "udp:");
+        ::getsockname(client, reinterpret_cast<sockaddr*>(&there), &size);
+        const std::string at = "127.0.0.1:" + std::to_string(ntohs(here.sin_port));
+        const std::string of = "127.0.0.1:" + std::to_string(ntohs(there.sin_port));
+        std::array<char, 100> room{};
+        for (int i = 0; i < times; ++i) {
+            const auto n = static_cast<std::size_t>(i + 1);
+            d.row("sendto", client, 'W', -1, i + 1,
+                  ::sendto(client, room.data(), n, 0, reinterpret_cast<sockaddr*>(&here), sizeof here), at);
+            sockaddr_in sender{};
+            size = sizeof sender;
+            d.row("recvfrom", server, 'R', -1, 100,
+                  ::recvfrom(server, room.data(), 100, 0, reinterpret_cast<sockaddr*>(&sender), &size), of);
+        }
+        std::array<int, 2> pair{};
+        ::socketpair(AF_UNIX, SOCK_DGRAM, 0, pair.data());
+        d.row("socketpair", -1, '-', -1, -1, -1, "");
+        struct stat info{};
+        std::array<std::string, 2> names;
+        for (std::size_t i = 0; i < 2; ++i) {
+            ::fstat(pair.at(i), &info);
+            names.at(i) = "unix:[" + std::to_string(info.st_ino) + "]";
+        }
+        for (int i = 0; i < times; ++i) {
+            std::array<iovec, 2> pieces{iovec{room.data(), static_cast<std::size_t>(i)}, iovec{room.data() + 50, 7}};
+            msghdr message{};
+            message.msg_iov = pieces.data();
+            message.msg_iovlen = 2;
+            d.row("sendmsg", pair[0], 'W', -1, i + 7, ::sendmsg(pair[0], &message, 0), names[0]);
+            d.row("recvmsg", pair[1], 'R', -1, i + 7, ::recvmsg(pair[1], &message, 0), names[1]);
+            std::array<mmsghdr, 3> many{};
+            for (mmsghdr& one : many) one.msg_hdr = message;
+            ::sendmmsg(pair[0], many.data(), 3, 0);
+            d.row("sendmmsg", pair[0], 'W', -1, -1, 3L * (i + 7), names[0]);
+            ::recvmmsg(pair[1], many.data(), 3, 0, nullptr);
+            d.row("recvmmsg", pair[1], 'R', -1, -1, 3L * (i + 7), names[1]);
+        }
+    });
+    expect_same(p);
+    const auto sent = std::ranges::find(p.rows, std::string("sendto"), [](const Row& r) { return r.at("call"); });
+    ASSERT_NE(sent, p.rows.end());
+    EXPECT_EQ(sent->at("peer"), "127.0.0.1");
+    EXPECT_EQ(sent->at("kind"), "socket");
+    EXPECT_NE(sent->at("peer_port"), "");
+}
+
+TEST_F(Fd, UnixSocketsHaveNames) {
+    const Scratch scratch;
+    const std::string path = scratch.path("socket");
+    const Played p = play([&](Diary&) {
+        sockaddr_un name{};
+        name.sun_family = AF_UNIX;
+        std::memcpy(static_cast<char*>(name.sun_path), path.c_str(), path.size() + 1);
+        const int server = ::socket(AF_UNIX, SOCK_DGRAM, 0);
+        ::bind(server, reinterpret_cast<sockaddr*>(&name), sizeof name);
+        const int client = ::socket(AF_UNIX, SOCK_DGRAM, 0);
+        ::connect(client, reinterpret_cast<sockaddr*>(&name), sizeof name);
+        ::send(client, "abc", 3, 0);
+        const int other = ::socket(AF_UNIX, SOCK_DGRAM, 0);
+        sockaddr_un abstract{};
+        abstract.sun_family = AF_UNIX;
+        std::memcpy(static_cast<char*>(abstract.sun_path), "\0iolens test", 12);
+        ::bind(other, reinterpret_cast<sockaddr*>(&abstract), sizeof(sa_family_t) + 12);
+        ::connect(client, reinterpret_cast<sockaddr*>(&abstract), sizeof(sa_family_t) + 12);
+        ::send(client, "abcd", 4, 0);
+    });
+    std::vector<std::string> to;
+    for (const Row& r : p.rows) {
+        if (r.at("call") == "sendto") to.push_back(r.at("file"));
+    }
+    EXPECT_EQ(to, (std::vector<std::string>{path, "@iolens test"}));
+}
+
+/// An fd is what the kernel's table says at that moment, however it came there.
+TEST_F(Fd, AnFdIsRightHoweverItCame) {
+    const Scratch scratch;
+    const std::string folder = std::filesystem::canonical(scratch.path());
+    const std::string first = folder + "/first";
+    const std::string second = folder + "/second";
+    const std::string third = folder + "/third";
+    for (const std::string& path : {first, second, third}) spit(path, "0123456789");
+    const int inherited = ::open(first.c_str(), O_RDONLY);  // before tracing
+    const Played p = play([&](Diary& d) {
+        std::array<char, 8> room{};
+        const auto read_it = [&](int fd, const std::string& file) {
+            d.row("pread64", fd, 'R', 1, 4, ::pread(fd, room.data(), 4, 1), file);
+        };
+        read_it(inherited, first);
+        const int fd = ::open(second.c_str(), O_RDONLY);
+        // fork
+        pid_t child = ::fork();
+        if (child == 0) {
+            ::pread(fd, room.data(), 3, 2);
+            ::_exit(0);
+        }
+        ::waitpid(child, nullptr, 0);
+        // a table that is shared, in another address space
+        child = static_cast<pid_t>(::syscall(SYS_clone, CLONE_FILES | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
+        if (child == 0) {
+            const int more = ::open(third.c_str(), O_RDONLY);
+            ::dup2(more, 77);
+            ::_exit(0);
+        }
+        ::waitpid(child, nullptr, 0);
+        read_it(77, third);
+        // dup onto an open fd
+        ::dup2(inherited, fd);
+        read_it(fd, first);
+        // received over a socket
+        std::array<int, 2> pair{};
+        ::socketpair(AF_UNIX, SOCK_STREAM, 0, pair.data());
+        std::array<char, CMSG_SPACE(sizeof(int))> control{};
+        char byte = 'x';
+        iovec piece{&byte, 1};
+        msghdr message{};
+        message.msg_iov = &piece;
+        message.msg_iovlen = 1;
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+        cmsghdr* head = CMSG_FIRSTHDR(&message);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof(int));
+        const int given = ::open(second.c_str(), O_RDONLY);
+        std::memcpy(CMSG_DATA(head), &given, sizeof given);
+        ::sendmsg(pair[0], &message, 0);
+        ::close(given);
+        ::recvmsg(pair[1], &message, 0);
+        int received = -1;
+        std::memcpy(&received, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof received);
+        read_it(received, second);
+        // renamed and deleted while it is open
+        ::rename(second.c_str(), (folder + "/renamed").c_str());
+        read_it(received, folder + "/renamed");
+        ::unlink((folder + "/renamed").c_str());
+        read_it(received, folder + "/renamed (deleted)");
+    });
+    std::vector<std::string> seen;
+    bool child_read = false;
+    for (std::size_t i = 0; i < p.rows.size(); ++i) {
+        if (p.rows[i].at("call") != "pread64") continue;
+        if (p.rows[i].at("tid") == std::to_string(p.pid)) {
+            seen.push_back(p.seen[i]);
+        } else {
+            child_read = p.rows[i].at("file") == second && p.rows[i].at("bytes") == "3";
+        }
+    }
+    EXPECT_EQ(seen, p.expected);
+    EXPECT_TRUE(child_read) << p.result.out;
+    ::close(inherited);
+}
+
+TEST_F(Fd, NamesOfAllKindsAreWhole) {
+    const Scratch scratch;
+    const std::string folder = std::filesystem::canonical(scratch.path());
+    std::vector<std::string> names{folder + "/a,b",         folder + "/a\"b",     folder + "/a\nb",
+                                   folder + "/\x1b[31mred", folder + "/\xff\xfe", folder + "/ü"};
+    // 4095 bytes, in folders of 200
+    std::string deep = folder;
+    while (deep.size() + 201 < 4095) deep += "/" + std::string(200, 'd');
+    const std::string longest = deep + "/" + std::string(4095 - deep.size() - 1, 'f');
+    const Played p = play([&](Diary& d) {
+        for (const std::string& name : names) {
+            const int fd = ::open(name.c_str(), O_RDWR | O_CREAT, 0600);
+            d.row("write", fd, 'W', 0, 3, ::write(fd, "abc", 3), name);
+            ::close(fd);
+        }
+        std::string at = folder;
+        while (at.size() < deep.size()) {
+            at += "/" + std::string(200, 'd');
+            ::mkdir(at.c_str(), 0700);
+        }
+        const int fd = ::open(longest.c_str(), O_RDWR | O_CREAT, 0600);
+        EXPECT_GE(fd, 0);
+        d.row("write", fd, 'W', 0, 3, ::write(fd, "abc", 3), longest);
+        // deeper than a path can say: whole up to the bound, and marked
+        ::close(fd);
+    });
+    std::vector<std::string> seen;
+    for (std::size_t i = 0; i < p.rows.size(); ++i) {
+        if (p.rows[i].at("call") == "write") seen.push_back(p.seen[i]);
+    }
+    EXPECT_EQ(seen, p.expected);
+    EXPECT_EQ(longest.size(), 4095U);
+}
+
+TEST_F(Fd, ACommandIsSeenFromItsFirstCallAndItsStatusKept) {
+    const Scratch scratch;
+    const std::string rows = scratch.path("rows");
+    Result r = run({iolens_path(), "fd", "-o", rows, "--", "/bin/sh", "-c", "echo out; echo err >&2; exit 7"});
+    EXPECT_EQ(r.status, 7);
+    EXPECT_EQ(r.out, "out\n");
+    EXPECT_EQ(r.err, "err\n");
+    const std::string text = slurp(rows);
+    EXPECT_EQ(text.substr(0, text.find('\n')), "time,dt,pid,fd,dir,bytes,file,port");
+    EXPECT_TRUE(std::regex_search(text, std::regex(R"re(\d\d:\d\d:\d\d\.\d{6},\d+\.\d{6},\d+,1,W,4,"[^"]+",\n)re")))
+        << text;
+    // rows go to standard error when the command has standard output
+    r = run({iolens_path(), "fd", "--", "/bin/sh", "-c", "echo out; kill -9 $$"});
+    EXPECT_EQ(r.status, 137);
+    EXPECT_EQ(r.out, "out\n");
+    EXPECT_NE(r.err.find(",1,W,4,"), std::string::npos) << r.err;
+    // its children are followed, and waited for
+    r = run({iolens_path(), "fd", "-o", rows, "--columns", "call,bytes", "--op", "write", "--", "/bin/sh", "-c",
+             "(sleep 0.3; echo late) & exit 0"});
+    EXPECT_EQ(r.status, 0);
+    EXPECT_NE(slurp(rows).find("write,5"), std::string::npos) << slurp(rows);
+    EXPECT_EQ(run({iolens_path(), "fd", "--", "/no/such/command"}).status, 127);
+    EXPECT_EQ(run({iolens_path(), "fd", "--", "/etc"}).status, 126);
+    EXPECT_EQ(run({iolens_path(), "fd", "--"}).status, 2);
+    EXPECT_EQ(run({iolens_path(), "fd", "-p", "1", "--", "true"}).status, 2);
+    EXPECT_EQ(run({iolens_path(), "fd", "-p", "2147483000"}).status, 2);
+}
+
+TEST_F(Fd, ThousandsOfForksLeaveNothingBehind) {
+    const int forks = emulated() ? 300 : 10'000;
+    const Played p = play(
+        [&](Diary&) {
+            for (int i = 0; i < forks; ++i) {
+                const pid_t child = ::fork();
+                if (child == 0) {
+                    static_cast<void>(::write(999, "x", 1) == 0);
+                    ::_exit(0);
+                }
+                ::waitpid(child, nullptr, 0);
+            }
+        },
+        {"--op", "write"});
+    EXPECT_EQ(p.rows.size(), static_cast<std::size_t>(forks));
+    std::set<std::string> threads;
+    for (const Row& r : p.rows) threads.insert(r.at("tid"));
+    EXPECT_EQ(threads.size(), static_cast<std::size_t>(forks));
+}
+
+/// A read that a signal interrupts is one row: EINTR where a handler runs, else the call goes on.
+TEST_F(Fd, InterruptedCallsAreOneRow) {
+    const Played p = play([&](Diary&) {
+        std::array<int, 2> ends{};
+        static_cast<void>(::pipe(ends.data()));
+        struct sigaction action{};
+        action.sa_handler = [](int) {};
+        ::sigaction(SIGALRM, &action, nullptr);
+        itimerval soon{{0, 0}, {0, 50'000}};
+        ::setitimer(ITIMER_REAL, &soon, nullptr);
+        char byte = 0;
+        static_cast<void>(::read(ends[0], &byte, 1));  // EINTR
+        action.sa_flags = SA_RESTART;
+        ::sigaction(SIGALRM, &action, nullptr);
+        ::setitimer(ITIMER_REAL, &soon, nullptr);
+        const pid_t child = ::fork();
+        if (child == 0) {
+            ::usleep(200'000);
+            static_cast<void>(::write(ends[1], "x", 1));
+            ::_exit(0);
+        }
+        static_cast<void>(::read(ends[0], &byte, 1));
+        ::waitpid(child, nullptr, 0);
+    });
+    std::vector<std::string> reads;
+    for (const Row& r : p.rows) {
+        if (r.at("call") == "read" && r.at("kind") == "pipe") reads.push_back(r.at("error") + r.at("bytes"));
+    }
+    EXPECT_EQ(reads, (std::vector<std::string>{"EINTR", "EINTR", "1"}));
+}
+
+/// The other witness: the same run of a program as strace tells it.
+void agrees_with_strace(const std::string& command) {
+    const Scratch scratch;
+    const std::string log = scratch.path("log");
+    const std::string rows = scratch.path("rows");
+    const std::string calls = "read,write,pread64,pwrite64,readv,writev,sendto,recvfrom,sendfile,copy_file_range";
+    const Result r = run({iolens_path(),
+                          "fd",
+                          "-o",
+                          rows,
+                          "--ring-size",
+                          "64",
+                          "--op",
+                          calls,
+                          "--columns",
+                          "call,tid,dir,bytes,kind,file",
+                          "--",
+                          "strace",
+                          "-f",
+                          "-y",
+                          "-T",
+                          "-o",
+                          log,
+                          "-e",
+                          "trace=execve,exit_group," + calls,
+                          "/bin/sh",
+                          "-c",
+                          "cd " + scratch.path() + "; " + command},
+                         std::chrono::seconds(120));
+    ASSERT_EQ(r.status, 0) << r.err;
+    ASSERT_EQ(r.err.find("lost: "), std::string::npos) << r.err;
+    // "123 read(3</etc/x>, "…"..., 832) = 832 <0.00001>"
+    const std::regex line(
+        R"(^([0-9]+) +(\w+)\(([0-9]+)<(.*?)>(?:\([a-z]+\))?[,)].* = (-?[0-9]+)(?:<.*>)?(?: E\w+ \(.*\))? <[0-9.]+>$)");
+    const std::regex two(R"((sendfile|copy_file_range)\()");
+    std::multiset<std::string> theirs;
+    std::set<std::string> pids;
+    std::map<std::string, std::string> unfinished;  // by thread
+    for (std::string text : split(slurp(log), '\n')) {
+        std::smatch m;
+        const std::string pid = text.substr(0, text.find(' '));
+        pids.insert(pid);
+        if (const auto at = text.find(" <unfinished ...>"); at != std::string::npos) {
+            unfinished[pid] = text.substr(0, at);
+            continue;
+        }
+        if (const auto at = text.find(" resumed>"); at != std::string::npos)
+            text = unfinished[pid] + text.substr(at + 9);
+        if (!std::regex_search(text, m, line)) continue;
+        const std::string file = m[4];
+        const bool socket = file.starts_with("socket:") || file.starts_with("TCP") || file.starts_with("UNIX");
+        theirs.insert(m[2].str() + " " + (socket ? "socket" : file) + " " + (m[5].str()[0] == '-' ? "" : m[5].str()));
+    }
+    std::multiset<std::string> ours;
+    for (const Row& row : parse_csv(slurp(rows))) {
+        if (!pids.contains(row.at("tid"))) continue;  // strace's own
+        // strace tells the first fd of a call: sendfile's target, copy_file_range's source
+        if (row.at("call") == "sendfile" && row.at("dir") != "W") continue;
+        if (row.at("call") == "copy_file_range" && row.at("dir") != "R") continue;
+        if (row.at("kind") == "none") continue;
+        ours.insert(row.at("call") + " " + (row.at("kind") == "socket" ? "socket" : row.at("file")) + " " +
+                    row.at("bytes"));
+    }
+    std::vector<std::string> missing;
+    std::vector<std::string> more;
+    std::ranges::set_difference(theirs, ours, std::back_inserter(missing));
+    std::ranges::set_difference(ours, theirs, std::back_inserter(more));
+    EXPECT_GT(theirs.size(), 10U);
+    EXPECT_TRUE(missing.empty()) << command << ": strace has " << missing.size() << " of " << theirs.size()
+                                 << " more: " << missing.front();
+    EXPECT_TRUE(more.empty()) << command << ": iolens has " << more.size() << " more: " << more.front();
+}
+
+TEST_F(Fd, AgreesWithStraceOnRealPrograms) {
+    NEEDS(have("strace") && shell("strace -o /dev/null true").status == 0, "strace does not work here");
+    agrees_with_strace("for i in 1 2 3 4 5 6; do echo $i | cat >> f; cat f > g; done");
+    if (have("tar")) agrees_with_strace("cp /etc/passwd /etc/services .; tar cf a.tar passwd services; tar tf a.tar");
+    if (have("python3")) agrees_with_strace("python3 -c 'import json; open(\"x\", \"w\").write(json.dumps([1]*9999))'");
+    if (have("git")) {
+        agrees_with_strace(
+            "git init -q .; echo a > a; git add a; git -c user.name=n -c user.email=e commit -qm m; git log");
+    }
+    if (have("cc")) agrees_with_strace("echo 'int main(void){return 0;}' > m.c; cc -pipe -o m m.c; ./m");
+    if (have("sqlite3"))
+        agrees_with_strace("sqlite3 db 'create table t(a); insert into t values(1),(2); select * from t'");
+}
+
+}  // namespace
+}  // namespace iolens::test
