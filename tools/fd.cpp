@@ -59,8 +59,8 @@ private:
     Value file_of(const iolens_call_event& e, bool csv);
     std::string_view peer_of(const iolens_call_event& e);
 
-    std::vector<u16> calls_;   // --op
-    bool seed_csv_ = false;    // iomonitor's columns
+    std::vector<u16> calls_;  // --op
+    bool seed_csv_ = false;   // iomonitor's columns
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<HeldCommand> command_;
     std::unique_ptr<CallProbe> probe_;
@@ -86,9 +86,7 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
     std::vector<std::string> names = view.columns;
     if (names.empty() && view.format == Format::csv) {
         seed_csv_ = true;
-        std::vector<const Column*> chosen;
-        for (const Column& column : call_csv_columns) chosen.push_back(&column);
-        return chosen;
+        return pointers_to(call_csv_columns);
     }
     if (names.empty() && view.format == Format::table) {
         names = {view.wall ? "unix_ns" : "time_ns", "duration_ns", "comm", "tid", "call", "fd"};
@@ -176,7 +174,8 @@ bool FdLens::asked_for(const iolens_call_event& e, const ViewOptions& f) const {
 
 std::string_view FdLens::peer_of(const iolens_call_event& e) {
     peer_text_.assign(INET6_ADDRSTRLEN, '\0');
-    if (::inet_ntop(e.family, static_cast<const u8*>(e.peer), peer_text_.data(), INET6_ADDRSTRLEN) == nullptr) return {};
+    if (::inet_ntop(e.family, static_cast<const u8*>(e.peer), peer_text_.data(), INET6_ADDRSTRLEN) == nullptr)
+        return {};
     peer_text_.resize(peer_text_.find('\0'));
     return peer_text_;
 }
@@ -213,7 +212,7 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
     iolens_file_fact file_room;
     if (const auto* fact = decode_as(head, IOLENS_KIND_FILE, file_room)) {
         return files_.told(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
-                                                                                         : Taken::unknown;
+                                                                                          : Taken::unknown;
     }
     iolens_task_fact task_room;
     if (const auto* fact = decode_as(head, IOLENS_KIND_TASK, task_room)) {

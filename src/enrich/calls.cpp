@@ -9,8 +9,10 @@ namespace iolens {
 namespace {
 
 // A name is the kernel's; older calls (open, pipe, dup2 …) have no number on newer architectures.
-#define IOLENS_CALL(name, shape, direction) \
-    KnownCall { SYS_##name, #name, {IOLENS_SHAPE_##shape, IOLENS_DIR_##direction} }
+#define IOLENS_CALL(name, shape, direction)                                 \
+    KnownCall {                                                             \
+        SYS_##name, #name, { IOLENS_SHAPE_##shape, IOLENS_DIR_##direction } \
+    }
 constexpr std::array known{
     IOLENS_CALL(read, MOVE, READ),
     IOLENS_CALL(write, MOVE, WRITE),

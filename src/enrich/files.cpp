@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "enrich/files.h"
 
+#include <ranges>
 #include <vector>
 
 namespace iolens {
@@ -31,7 +32,7 @@ bool Files::told(const iolens_file_fact& fact, std::span<const std::byte> record
     } else {
         path = true;
         if ((fact.flags & IOLENS_FILE_CUT) != 0) name.text = "…";
-        for (auto part = parts.rbegin(); part != parts.rend(); ++part) (name.text += '/') += *part;
+        for (const std::string_view part : std::views::reverse(parts)) (name.text += '/') += part;
         if (parts.empty()) name.text = "/";
         if ((fact.flags & IOLENS_FILE_DELETED) != 0) name.text += " (deleted)";
     }

@@ -58,9 +58,10 @@ HeldCommand::HeldCommand(const std::vector<std::string>& words) {
     if (::pipe2(gate.data(), O_CLOEXEC) != 0) {
         throw Failure(Exit::failed, "can't make a pipe: " + error_text(errno), "raise 'ulimit -n'");
     }
-    Fd inside(gate[0]);
+    const Fd inside(gate[0]);
     gate_ = Fd(gate[1]);
     std::vector<char*> argv;
+    argv.reserve(words.size() + 2);
     for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
     pid_ = ::fork();

@@ -17,6 +17,7 @@ struct Case {
     const char* name;
     const char* options;
     const char* environment = "TZ=UTC";
+    const char* recording = "block.iol";
 };
 
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
@@ -26,7 +27,7 @@ class Replay : public testing::TestWithParam<Case> {};
 TEST_P(Replay, IsTheSameToTheByte) {
     const Case& c = GetParam();
     const test::Result r = test::shell(std::string("export ") + c.environment + "; iolens replay " + c.options + " " +
-                                       folder + "block.iol");
+                                       folder + c.recording);
     EXPECT_EQ(r.status, 0) << r.err;
     const std::string got = r.out + "--- standard error\n" + r.err;
     const std::string path = folder + c.name + ".txt";
@@ -43,7 +44,11 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"summary", "--summary -o /dev/null"},
                     Case{"summary-json", "--summary --format json --count 1"}, Case{"filter-comm", "--comm dd"},
                     Case{"filter-op-disk", "--op write,flush -d nvme0n1"}, Case{"filter-min", "-m 2000"},
-                    Case{"filter-pid", "-p 99"}),
+                    Case{"filter-pid", "-p 99"}, Case{"fd-csv", "", "TZ=UTC", "fd.iol"},
+                    Case{"fd-table", "--format table", "TZ=UTC", "fd.iol"},
+                    Case{"fd-json", "--format json", "TZ=UTC", "fd.iol"},
+                    Case{"fd-columns", "--columns call,file,error", "TZ=UTC", "fd.iol"},
+                    Case{"fd-filter", "--tid 5 --no-header", "TZ=UTC", "fd.iol"}),
     [](const auto& given) {
         std::string name = given.param.name;
         for (char& c : name) c = c == '-' ? '_' : c;
@@ -51,10 +56,13 @@ INSTANTIATE_TEST_SUITE_P(
     });
 
 TEST(GoldenRecording, IsWhatTheSampleWrites) {
-    if (std::getenv("IOLENS_UPDATE_GOLDEN") != nullptr) test::write_sample(folder + "block.iol");
     const test::Scratch scratch;
-    test::write_sample(scratch.path("again"));
-    EXPECT_EQ(test::slurp(scratch.path("again")), test::slurp(folder + "block.iol"));
+    for (const auto& [name, write] :
+         {std::pair{"block.iol", &test::write_sample}, std::pair{"fd.iol", &test::write_fd_sample}}) {
+        if (std::getenv("IOLENS_UPDATE_GOLDEN") != nullptr) write(folder + name);
+        write(scratch.path("again"));
+        EXPECT_EQ(test::slurp(scratch.path("again")), test::slurp(folder + name)) << name;
+    }
 }
 
 TEST(GoldenRecording, ACutOneIsShownUpToTheDamageAndFails) {

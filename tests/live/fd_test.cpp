@@ -77,7 +77,7 @@ struct Played {
 };
 
 /// Runs `work` in a child that is traced by `iolens fd -p`.
-Played play(const std::function<void(Diary&)>& work, std::vector<std::string> options = {}) {
+Played play_once(const std::function<void(Diary&)>& work, std::vector<std::string> options) {
     Diary diary;
     Played played;
     std::array<int, 2> gate{};
@@ -101,7 +101,6 @@ Played play(const std::function<void(Diary&)>& work, std::vector<std::string> op
     EXPECT_EQ(status, 0);
     played.result = tracer.stop(0);
     EXPECT_EQ(played.result.status, 0) << played.result.err;
-    EXPECT_EQ(played.result.err.find("lost: "), std::string::npos) << played.result.err;
     played.rows = parse_csv(played.result.out);
     for (const Row& r : played.rows) {
         played.seen.push_back(r.at("call") + "|" + r.at("fd") + "|" + r.at("dir") + "|" + r.at("offset") + "|" +
@@ -114,6 +113,22 @@ Played play(const std::function<void(Diary&)>& work, std::vector<std::string> op
 void expect_same(const Played& p) {
     ASSERT_EQ(p.seen.size(), p.expected.size()) << p.result.out.substr(0, 4000);
     for (std::size_t i = 0; i < p.seen.size(); ++i) EXPECT_EQ(p.seen[i], p.expected[i]) << "row " << i;
+}
+
+/// The same, again (up to three times) where the kernel skipped a run of a probe and iolens said so: newer kernels may
+/// preempt a program, and then skip it for the next task on that processor. Exact rows are only promised without a
+/// loss.
+Played play(
+    const std::function<void(Diary&)>& work, const std::vector<std::string>& options = {},
+    const std::function<void()>& prepare = [] {}) {
+    Played played;
+    for (int attempt = 0; attempt < 4; ++attempt) {
+        prepare();
+        played = play_once(work, options);
+        if (played.result.err.find("lost: ") == std::string::npos) return played;
+    }
+    ADD_FAILURE() << "four times with a loss: " << played.result.err;
+    return played;
 }
 
 /// Twenty-three times each, in order, to the row.
@@ -320,63 +335,70 @@ TEST_F(Fd, AnFdIsRightHoweverItCame) {
     const std::string first = folder + "/first";
     const std::string second = folder + "/second";
     const std::string third = folder + "/third";
-    for (const std::string& path : {first, second, third}) spit(path, "0123456789");
+    const auto prepare = [&] {
+        for (const std::string& path : {first, second, third}) {
+            if (path != first || !std::filesystem::exists(first)) spit(path, "0123456789");
+        }
+    };
+    prepare();
     const int inherited = ::open(first.c_str(), O_RDONLY);  // before tracing
-    const Played p = play([&](Diary& d) {
-        std::array<char, 8> room{};
-        const auto read_it = [&](int fd, const std::string& file) {
-            d.row("pread64", fd, 'R', 1, 4, ::pread(fd, room.data(), 4, 1), file);
-        };
-        read_it(inherited, first);
-        const int fd = ::open(second.c_str(), O_RDONLY);
-        // fork
-        pid_t child = ::fork();
-        if (child == 0) {
-            ::pread(fd, room.data(), 3, 2);
-            ::_exit(0);
-        }
-        ::waitpid(child, nullptr, 0);
-        // a table that is shared, in another address space
-        child = static_cast<pid_t>(::syscall(SYS_clone, CLONE_FILES | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
-        if (child == 0) {
-            const int more = ::open(third.c_str(), O_RDONLY);
-            ::dup2(more, 77);
-            ::_exit(0);
-        }
-        ::waitpid(child, nullptr, 0);
-        read_it(77, third);
-        // dup onto an open fd
-        ::dup2(inherited, fd);
-        read_it(fd, first);
-        // received over a socket
-        std::array<int, 2> pair{};
-        ::socketpair(AF_UNIX, SOCK_STREAM, 0, pair.data());
-        std::array<char, CMSG_SPACE(sizeof(int))> control{};
-        char byte = 'x';
-        iovec piece{&byte, 1};
-        msghdr message{};
-        message.msg_iov = &piece;
-        message.msg_iovlen = 1;
-        message.msg_control = control.data();
-        message.msg_controllen = control.size();
-        cmsghdr* head = CMSG_FIRSTHDR(&message);
-        head->cmsg_level = SOL_SOCKET;
-        head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(sizeof(int));
-        const int given = ::open(second.c_str(), O_RDONLY);
-        std::memcpy(CMSG_DATA(head), &given, sizeof given);
-        ::sendmsg(pair[0], &message, 0);
-        ::close(given);
-        ::recvmsg(pair[1], &message, 0);
-        int received = -1;
-        std::memcpy(&received, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof received);
-        read_it(received, second);
-        // renamed and deleted while it is open
-        ::rename(second.c_str(), (folder + "/renamed").c_str());
-        read_it(received, folder + "/renamed");
-        ::unlink((folder + "/renamed").c_str());
-        read_it(received, folder + "/renamed (deleted)");
-    });
+    const Played p = play(
+        [&](Diary& d) {
+            std::array<char, 8> room{};
+            const auto read_it = [&](int fd, const std::string& file) {
+                d.row("pread64", fd, 'R', 1, 4, ::pread(fd, room.data(), 4, 1), file);
+            };
+            read_it(inherited, first);
+            const int fd = ::open(second.c_str(), O_RDONLY);
+            // fork
+            pid_t child = ::fork();
+            if (child == 0) {
+                ::pread(fd, room.data(), 3, 2);
+                ::_exit(0);
+            }
+            ::waitpid(child, nullptr, 0);
+            // a table that is shared, in another address space
+            child = static_cast<pid_t>(::syscall(SYS_clone, CLONE_FILES | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
+            if (child == 0) {
+                const int more = ::open(third.c_str(), O_RDONLY);
+                ::dup2(more, 77);
+                ::_exit(0);
+            }
+            ::waitpid(child, nullptr, 0);
+            read_it(77, third);
+            // dup onto an open fd
+            ::dup2(inherited, fd);
+            read_it(fd, first);
+            // received over a socket
+            std::array<int, 2> pair{};
+            ::socketpair(AF_UNIX, SOCK_STREAM, 0, pair.data());
+            std::array<char, CMSG_SPACE(sizeof(int))> control{};
+            char byte = 'x';
+            iovec piece{&byte, 1};
+            msghdr message{};
+            message.msg_iov = &piece;
+            message.msg_iovlen = 1;
+            message.msg_control = control.data();
+            message.msg_controllen = control.size();
+            cmsghdr* head = CMSG_FIRSTHDR(&message);
+            head->cmsg_level = SOL_SOCKET;
+            head->cmsg_type = SCM_RIGHTS;
+            head->cmsg_len = CMSG_LEN(sizeof(int));
+            const int given = ::open(second.c_str(), O_RDONLY);
+            std::memcpy(CMSG_DATA(head), &given, sizeof given);
+            ::sendmsg(pair[0], &message, 0);
+            ::close(given);
+            ::recvmsg(pair[1], &message, 0);
+            int received = -1;
+            std::memcpy(&received, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof received);
+            read_it(received, second);
+            // renamed and deleted while it is open
+            ::rename(second.c_str(), (folder + "/renamed").c_str());
+            read_it(received, folder + "/renamed");
+            ::unlink((folder + "/renamed").c_str());
+            read_it(received, folder + "/renamed (deleted)");
+        },
+        {}, prepare);
     std::vector<std::string> seen;
     bool child_read = false;
     for (std::size_t i = 0; i < p.rows.size(); ++i) {
@@ -505,8 +527,8 @@ TEST_F(Fd, InterruptedCallsAreOneRow) {
     EXPECT_EQ(reads, (std::vector<std::string>{"EINTR", "EINTR", "1"}));
 }
 
-/// The other witness: the same run of a program as strace tells it.
-void agrees_with_strace(const std::string& command) {
+/// The other witness: the same run of a program as strace tells it. False: a loss was reported, nothing was compared.
+bool compare_with_strace(const std::string& command) {
     const Scratch scratch;
     const std::string log = scratch.path("log");
     const std::string rows = scratch.path("rows");
@@ -534,8 +556,8 @@ void agrees_with_strace(const std::string& command) {
                           "-c",
                           "cd " + scratch.path() + "; " + command},
                          std::chrono::seconds(120));
-    ASSERT_EQ(r.status, 0) << r.err;
-    ASSERT_EQ(r.err.find("lost: "), std::string::npos) << r.err;
+    EXPECT_EQ(r.status, 0) << r.err;
+    if (r.err.find("lost: ") != std::string::npos) return false;
     // "123 read(3</etc/x>, "…"..., 832) = 832 <0.00001>"
     const std::regex line(
         R"(^([0-9]+) +(\w+)\(([0-9]+)<(.*?)>(?:\([a-z]+\))?[,)].* = (-?[0-9]+)(?:<.*>)?(?: E\w+ \(.*\))? <[0-9.]+>$)");
@@ -576,6 +598,14 @@ void agrees_with_strace(const std::string& command) {
     EXPECT_TRUE(missing.empty()) << command << ": strace has " << missing.size() << " of " << theirs.size()
                                  << " more: " << missing.front();
     EXPECT_TRUE(more.empty()) << command << ": iolens has " << more.size() << " more: " << more.front();
+    return true;
+}
+
+void agrees_with_strace(const std::string& command) {
+    for (int attempt = 0; attempt < 4; ++attempt) {
+        if (compare_with_strace(command)) return;
+    }
+    ADD_FAILURE() << command << ": four times with a loss";
 }
 
 TEST_F(Fd, AgreesWithStraceOnRealPrograms) {

@@ -2,6 +2,7 @@
 #include "sample.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "sink/recorder.h"
 
@@ -100,6 +101,114 @@ void write_sample(const std::string& path) {
               .stale = 0,
               .no_creator = 1,
               .fact_lost = 0};
+    put(r, loss);
+    r.finish();
+}
+
+iolens_task_fact task_fact(u32 tid, const std::string& comm) {
+    iolens_task_fact fact{};
+    fact.h = {.ts = 1, .kind = IOLENS_KIND_TASK, .size = sizeof fact, .cpu = 0};
+    fact.cgroup_id = 4242;
+    fact.tgid = 1000;
+    fact.tid = tid;
+    fact.uid = 33;
+    std::copy_n(comm.data(), std::min<std::size_t>(comm.size(), sizeof fact.comm), static_cast<u8*>(fact.comm));
+    return fact;
+}
+
+iolens_call_event call_event(u64 start, u16 call, u8 direction, s32 fd, s64 result) {
+    iolens_call_event e{};
+    e.h = {.ts = start + 12'345, .kind = IOLENS_KIND_CALL, .size = sizeof e, .cpu = 1};
+    e.start = start;
+    e.tgid = 1000;
+    e.tid = 1001;
+    e.call = call;
+    e.direction = direction;
+    e.fd = fd;
+    e.result = result;
+    return e;
+}
+
+std::vector<std::byte> file_fact(u64 name_id, u16 kind, u16 flags, const std::vector<std::string>& names) {
+    std::string path;
+    for (const std::string& name : names) path += name + '\0';
+    iolens_file_fact fact{};
+    fact.length = static_cast<u16>(path.size());
+    path.resize((path.size() + 7) / 8 * 8);
+    fact.h = {.ts = 1, .kind = IOLENS_KIND_FILE, .size = static_cast<u16>(sizeof fact + path.size()), .cpu = 0};
+    fact.name_id = name_id;
+    fact.kind = kind;
+    fact.flags = flags;
+    std::vector<std::byte> record(fact.h.size);
+    std::memcpy(record.data(), &fact, sizeof fact);
+    std::memcpy(record.data() + sizeof fact, path.data(), path.size());
+    return record;
+}
+
+void write_fd_sample(const std::string& path) {
+    // 2026-01-02 03:04:05.678 UTC at the first call
+    constexpr u64 first = 1'000'000'000'000;
+    constexpr u64 wall = 1'767'323'045'678'000'000;
+    constexpr u16 read = 0;
+    constexpr u16 write = 1;
+    Recorder r(path, "fd", "6.1.0-test", wall - first);
+    put(r, task_fact(1001, "worker,\x1b[1m"));
+    u64 at = first;
+    u64 id = 100;
+    const auto on_file = [&](u16 kind, u16 flags, const std::vector<std::string>& names) {
+        r.record(file_fact(++id, kind, flags, names));
+        iolens_call_event e = call_event(at += 1'000'001, read, IOLENS_DIR_READ, 3, 4096);
+        e.name_id = id;
+        e.file = static_cast<u8>(kind);
+        e.dev = 8U << 20 | 1;
+        e.ino = id * 10;
+        e.requested = 8192;
+        e.offset = 65536;
+        e.flags = IOLENS_CALL_HAS_OFFSET | IOLENS_CALL_HAS_REQUESTED;
+        put(r, e);
+    };
+    on_file(IOLENS_FILE_REGULAR, 0, {"hosts", "etc"});
+    on_file(IOLENS_FILE_REGULAR, 0, {"a \"b\",\n\x1b[31m\xff", "tmp"});
+    on_file(IOLENS_FILE_REGULAR, IOLENS_FILE_DELETED, {"gone", "tmp"});
+    on_file(IOLENS_FILE_REGULAR, IOLENS_FILE_CUT, {"deep", "down"});
+    on_file(IOLENS_FILE_REGULAR, IOLENS_FILE_PSEUDO, {"memfd:x"});
+    on_file(IOLENS_FILE_DIRECTORY, 0, {});
+    on_file(IOLENS_FILE_ANON, IOLENS_FILE_PSEUDO, {"[eventfd]"});
+    on_file(IOLENS_FILE_SOCKET, IOLENS_FILE_PSEUDO, {"/run/x.sock"});
+    iolens_call_event e = call_event(at += 10, write, IOLENS_DIR_WRITE, 1, 7);
+    e.file = IOLENS_FILE_PIPE;
+    e.ino = 77;
+    put(r, e);
+    e = call_event(at += 10, write, IOLENS_DIR_WRITE, 5, 512);
+    e.file = IOLENS_FILE_SOCKET;
+    e.flags = IOLENS_CALL_HAS_PEER | IOLENS_CALL_STREAM;
+    e.family = 2;
+    e.port = 443;
+    e.local_port = 50000;
+    for (u8 i = 0; i < 4; ++i) e.peer[i] = static_cast<u8>(10 + i);
+    put(r, e);
+    e.h.ts += 5;
+    e.family = 10;
+    for (u8 i = 0; i < 16; ++i) e.peer[i] = i;
+    put(r, e);
+    e.flags = IOLENS_CALL_DATAGRAM;
+    put(r, e);
+    // a closed fd, a file whose name was never told, a thread of which nothing is known, a call that moves nothing
+    put(r, call_event(at += 10, read, IOLENS_DIR_READ, 9, -9));
+    e = call_event(at += 10, read, IOLENS_DIR_READ, 4, 0);
+    e.file = IOLENS_FILE_REGULAR;
+    e.name_id = 1;
+    put(r, e);
+    e = call_event(at += 10, write, IOLENS_DIR_WRITE, 2, 3);
+    e.tid = 5;
+    e.file = IOLENS_FILE_PIPE;
+    put(r, e);
+    put(r, call_event(at += 10, 3, IOLENS_DIR_NONE, 3, 0));
+    iolens_loss loss{};
+    loss.h = {.ts = at, .kind = IOLENS_KIND_LOSS, .size = sizeof loss, .cpu = 0};
+    loss.n.seen = 21;
+    loss.n.delivered = 16;
+    loss.n.ring_full = 5;
     put(r, loss);
     r.finish();
 }

@@ -6,15 +6,28 @@
 #include <vector>
 
 #include "iolens/event/block.h"
+#include "iolens/event/call.h"
 #include "iolens/event/disk.h"
+#include "iolens/event/file.h"
 #include "iolens/event/loss.h"
+#include "iolens/event/task.h"
 
 namespace iolens::test {
 
 iolens_disk_fact disk_fact(u32 major, u32 minor, const std::string& name);
 iolens_block_event block_event(u64 ts, const std::string& comm, u8 op, u64 sector, u32 bytes);
 
-/// Writes the recording of the golden tests: all operations, flags, an error, unknown creators, hostile names, loss.
+iolens_task_fact task_fact(u32 tid, const std::string& comm);
+iolens_call_event call_event(u64 start, u16 call, u8 direction, s32 fd, s64 result);
+
+/// A file fact as the ring has it: `names` from the file up to the root.
+std::vector<std::byte> file_fact(u64 name_id, u16 kind, u16 flags, const std::vector<std::string>& names);
+
+/// Writes the fd lens's recording: each kind of file, an error, peers, hostile names, what was not told, loss.
+void write_fd_sample(const std::string& path);
+
+/// Writes the block lens's recording of the golden tests: all operations, flags, an error, unknown creators, hostile
+/// names, loss.
 void write_sample(const std::string& path);
 
 }  // namespace iolens::test

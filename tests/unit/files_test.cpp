@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "enrich/files.h"
+
+#include <gtest/gtest.h>
+
+#include "sample.h"
+
+namespace iolens {
+namespace {
+
+Files::Name told(u16 kind, u16 flags, const std::vector<std::string>& names) {
+    Files files;
+    const std::vector<std::byte> record = test::file_fact(7, kind, flags, names);
+    EXPECT_TRUE(files.told(*reinterpret_cast<const iolens_file_fact*>(record.data()), record));
+    const Files::Name* name = files.find(7);
+    return name == nullptr ? Files::Name{"nothing", "nothing"} : *name;
+}
+
+TEST(Files, PathsAreReadFromTheirEnd) {
+    EXPECT_EQ(told(IOLENS_FILE_REGULAR, 0, {"c", "b", "a"}).text, "/a/b/c");
+    EXPECT_EQ(told(IOLENS_FILE_DIRECTORY, 0, {}).text, "/");
+    EXPECT_EQ(told(IOLENS_FILE_REGULAR, IOLENS_FILE_DELETED, {"x"}).text, "/x (deleted)");
+    EXPECT_EQ(told(IOLENS_FILE_REGULAR, IOLENS_FILE_CUT, {"x", "y"}).text, "…/y/x");
+}
+
+TEST(Files, NamesWithoutAPath) {
+    EXPECT_EQ(told(IOLENS_FILE_ANON, IOLENS_FILE_PSEUDO, {"[eventfd]"}).text, "anon_inode:[eventfd]");
+    EXPECT_EQ(told(IOLENS_FILE_ANON, IOLENS_FILE_PSEUDO, {"[eventfd]"}).csv, "anon_inode:[eventfd]");
+    EXPECT_EQ(told(IOLENS_FILE_REGULAR, IOLENS_FILE_PSEUDO, {"memfd:x"}).text, "/memfd:x (deleted)");
+    EXPECT_EQ(told(IOLENS_FILE_SOCKET, IOLENS_FILE_PSEUDO, {"@name"}).csv, "\"@name\"");
+}
+
+TEST(Files, ACsvFieldStaysOne) { EXPECT_EQ(told(IOLENS_FILE_REGULAR, 0, {"a\"b,c\nd"}).csv, "\"/a\"\"b,c\nd\""); }
+
+TEST(Files, DamagedFactsAreRefused) {
+    Files files;
+    std::vector<std::byte> record = test::file_fact(7, IOLENS_FILE_REGULAR, 0, {"abc"});
+    auto& fact = *reinterpret_cast<iolens_file_fact*>(record.data());
+    fact.length = 3;  // its NUL is missing
+    EXPECT_FALSE(files.told(fact, record));
+    fact.length = 60000;
+    EXPECT_FALSE(files.told(fact, record));
+    EXPECT_EQ(files.find(7), nullptr);
+}
+
+TEST(Files, TheOldestNamesAreForgotten) {
+    Files files(3);
+    for (u64 id = 1; id <= 5; ++id) {
+        const std::vector<std::byte> record = test::file_fact(id, IOLENS_FILE_REGULAR, 0, {"f"});
+        files.told(*reinterpret_cast<const iolens_file_fact*>(record.data()), record);
+    }
+    EXPECT_EQ(files.find(1), nullptr);
+    EXPECT_EQ(files.find(2), nullptr);
+    for (u64 id = 3; id <= 5; ++id) EXPECT_NE(files.find(id), nullptr) << id;
+}
+
+}  // namespace
+}  // namespace iolens
