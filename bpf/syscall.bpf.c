@@ -30,6 +30,7 @@ enum call_state_kind {
 struct call_thread {
 	struct iolens_call_event e;
 	struct iolens_call_event to; /* of a call that moves from one fd to another: the other side */
+	__u64 name_told; /* the last file's name_id: most calls in a row are on one file */
 	__u64 pointer; /* the caller's address of what is known only at the end: a sender's address, messages' lengths */
 	__u32 state;   /* enum call_state_kind */
 	__u8 told;     /* the thread's name and owner */
@@ -187,17 +188,17 @@ __noinline __u64 call_message_bytes(__u64 from, __u64 count)
 }
 
 /* What the call's fd is, and its name where that was not told yet. */
-static __noinline int call_file(struct iolens_call_event *e)
+static __always_inline int call_file_by(struct iolens_call_event *e, __u64 *name_told, bool direct)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct file *file = file_of_fd(task, e->fd);
+	__u64 address = 0;
+	struct file *file = file_of_fd(file_task(direct), e->fd, direct, &address);
 	struct file_facts f = {};
 
 	if (!file) {
 		e->flags |= IOLENS_CALL_NO_FILE;
 		return 0;
 	}
-	file_look(file, &f);
+	file_look(file, &f, direct);
 	e->file = f.kind;
 	e->ino = f.ino;
 	e->dev = f.dev;
@@ -211,15 +212,35 @@ static __noinline int call_file(struct iolens_call_event *e)
 	e->name_id = f.name_id;
 	if (f.kind == IOLENS_FILE_REGULAR || f.kind == IOLENS_FILE_DISK) {
 		if (!(e->flags & IOLENS_CALL_HAS_OFFSET)) {
-			e->offset = BPF_CORE_READ(file, f_pos);
+			e->offset = file_read(direct, file, f_pos);
 			e->flags |= IOLENS_CALL_HAS_OFFSET;
 		}
-		if (BPF_CORE_READ(file, f_flags) & 02000)
+		if (file_read(direct, file, f_flags) & 02000)
 			e->flags |= IOLENS_CALL_APPEND;
 	}
-	if (!bpf_map_lookup_elem(&files_told, &f.name_id))
-		file_tell((__u64)file, f.name_id, f.kind);
+	if (*name_told == f.name_id)
+		return 0;
+	if (bpf_map_lookup_elem(&files_told, &f.name_id) || file_tell(address, f.name_id, f.kind) == 1)
+		*name_told = f.name_id;
 	return 0;
+}
+
+static __noinline int call_file_plain(struct iolens_call_event *e, __u64 *name_told)
+{
+	return call_file_by(e, name_told, false);
+}
+
+static __noinline int call_file_direct(struct iolens_call_event *e, __u64 *name_told)
+{
+	return call_file_by(e, name_told, true);
+}
+
+static __always_inline void call_file(struct call_thread *t, struct iolens_call_event *e, bool direct)
+{
+	if (direct)
+		call_file_direct(e, &t->name_told);
+	else
+		call_file_plain(e, &t->name_told);
 }
 
 static __always_inline void call_tell_thread(__u64 id)
@@ -307,7 +328,8 @@ static __always_inline void call_offset_at(struct iolens_call_event *e, __u64 ad
 }
 
 /* What is asked for, by the call's shape. */
-static __always_inline void call_arguments(struct call_thread *t, struct pt_regs *regs, __u32 shape)
+static __always_inline void call_arguments(struct call_thread *t, struct pt_regs *regs, __u32 shape,
+					   bool direct)
 {
 	struct call_msghdr message;
 	__u64 a1 = compat_call_argument(regs, 1), a2 = compat_call_argument(regs, 2);
@@ -359,12 +381,12 @@ static __always_inline void call_arguments(struct call_thread *t, struct pt_regs
 		t->two = 1;
 		break;
 	}
-	call_file(&t->e);
+	call_file(t, &t->e, direct);
 	if (t->two) {
 		t->to.direction = IOLENS_DIR_WRITE;
 		t->to.requested = t->e.requested;
 		t->to.flags |= IOLENS_CALL_HAS_REQUESTED;
-		call_file(&t->to);
+		call_file(t, &t->to, direct);
 		return;
 	}
 	switch (shape) {
@@ -389,12 +411,12 @@ static __always_inline void call_arguments(struct call_thread *t, struct pt_regs
 }
 
 /* What only the end tells. */
-static __always_inline void call_results(struct call_thread *t, __u32 shape, __s64 result)
+static __always_inline void call_results(struct call_thread *t, __u32 shape, __s64 result, bool direct)
 {
 	switch (shape) {
 	case IOLENS_SHAPE_NEW_FD:
 		t->e.fd = (__s32)result;
-		call_file(&t->e);
+		call_file(t, &t->e, direct);
 		break;
 	case IOLENS_SHAPE_RECEIVE:
 	case IOLENS_SHAPE_MESSAGE: call_named_peer(&t->e, (void *)t->pointer); break;
@@ -402,13 +424,11 @@ static __always_inline void call_results(struct call_thread *t, __u32 shape, __s
 	}
 }
 
-SEC("tp_btf/sys_enter")
-int iolens_call_enter(__u64 *ctx)
+static __always_inline int call_enter(__u64 *ctx, bool direct)
 {
 	struct pt_regs *regs = (struct pt_regs *)ctx[0];
 	__u64 nr = ctx[1], id;
 	struct iolens_call_info info;
-	struct task_struct *task;
 	struct call_thread *t;
 	__u32 tid;
 	bool again;
@@ -422,8 +442,7 @@ int iolens_call_enter(__u64 *ctx)
 	id = bpf_get_current_pid_tgid();
 	if (!call_wanted_task(id))
 		return 0;
-	task = (struct task_struct *)bpf_get_current_task();
-	if (compat_is_32bit(task)) {
+	if (compat_is_32bit(file_task(direct), direct)) {
 		__sync_fetch_and_add(&not_decoded, 1);
 		return 0;
 	}
@@ -465,12 +484,23 @@ int iolens_call_enter(__u64 *ctx)
 	t->e.direction = info.direction;
 	t->e.fd = -1;
 	if (info.shape < IOLENS_SHAPE_NEW_FD)
-		call_arguments(t, regs, info.shape);
+		call_arguments(t, regs, info.shape, direct);
 	return 0;
 }
 
-SEC("tp_btf/sys_exit")
-int iolens_call_exit(__u64 *ctx)
+SEC("tp_btf/sys_enter")
+int iolens_call_enter(__u64 *ctx)
+{
+	return call_enter(ctx, false);
+}
+
+SEC("tp_btf/sys_enter")
+int iolens_call_enter_direct(__u64 *ctx)
+{
+	return call_enter(ctx, true);
+}
+
+static __always_inline int call_exit(__u64 *ctx, bool direct)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	__u32 tid = (__u32)id;
@@ -489,9 +519,21 @@ int iolens_call_exit(__u64 *ctx)
 	}
 	t->e.result = result;
 	if (t->e.call < IOLENS_CALLS && result >= 0)
-		call_results(t, calls[t->e.call].shape, result);
+		call_results(t, calls[t->e.call].shape, result, direct);
 	call_send(t);
 	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int iolens_call_exit(__u64 *ctx)
+{
+	return call_exit(ctx, false);
+}
+
+SEC("tp_btf/sys_exit")
+int iolens_call_exit_direct(__u64 *ctx)
+{
+	return call_exit(ctx, true);
 }
 
 SEC("tp_btf/task_rename")

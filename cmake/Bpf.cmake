@@ -25,6 +25,8 @@ endif()
 set(BPF_SKELETON_DIR ${CMAKE_BINARY_DIR}/skeleton)
 file(MAKE_DIRECTORY ${BPF_SKELETON_DIR})
 
+add_custom_target(bpf_skeletons)
+
 function(add_bpf_skeleton name)
   set(source ${CMAKE_SOURCE_DIR}/bpf/${name}.bpf.c)
   set(object ${BPF_SKELETON_DIR}/${name}.bpf.o)
@@ -43,4 +45,5 @@ function(add_bpf_skeleton name)
     COMMENT "BPF object ${name}"
     VERBATIM)
   add_custom_target(${name}_skeleton DEPENDS ${skeleton})
+  add_dependencies(bpf_skeletons ${name}_skeleton)
 endfunction()

@@ -293,12 +293,12 @@ static __always_inline __u64 compat_call_argument(struct pt_regs *regs, int n)
 #endif
 
 /* Does the task run a 32-bit program's system call, whose numbers are others? TS_COMPAT of x86, TIF_32BIT of arm64. */
-static __always_inline bool compat_is_32bit(struct task_struct *task)
+static __always_inline bool compat_is_32bit(struct task_struct *task, bool direct)
 {
 #if defined(__TARGET_ARCH_x86)
-	return BPF_CORE_READ(task, thread_info.status) & 2;
+	return (direct ? task->thread_info.status : BPF_CORE_READ(task, thread_info.status)) & 2;
 #elif defined(__TARGET_ARCH_arm64)
-	return BPF_CORE_READ(task, thread_info.flags) >> 22 & 1;
+	return (direct ? task->thread_info.flags : BPF_CORE_READ(task, thread_info.flags)) >> 22 & 1;
 #endif
 }
 

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <string_view>
 
 #include "base/failure.h"
 #include "base/text.h"
@@ -31,11 +33,29 @@ syscall_bpf* open_object() {
     return object;
 }
 
+/// Which of the twins is loaded: the one that reads the kernel's memory directly, or the one that asks a helper.
+void choose_twin(const syscall_bpf& object, bool direct) {
+    bpf_program__set_autoload(object.progs.iolens_call_enter, !direct);
+    bpf_program__set_autoload(object.progs.iolens_call_exit, !direct);
+    bpf_program__set_autoload(object.progs.iolens_call_enter_direct, direct);
+    bpf_program__set_autoload(object.progs.iolens_call_exit_direct, direct);
+}
+
+/// IOLENS_PROBE=plain or direct forces a twin, to test it.
+bool may_be(const char* twin) {
+    const char* forced = std::getenv("IOLENS_PROBE");  // NOLINT(concurrency-mt-unsafe): one thread
+    if (forced == nullptr) return true;
+    const std::string_view word = forced;
+    return (word != "plain" && word != "direct") || word == twin;
+}
+
 }  // namespace
 
 void CallProbe::Close::operator()(syscall_bpf* object) const { syscall_bpf__destroy(object); }
 
-CallProbe::CallProbe(const Options& options) : object_(open_object()) {
+/// Loads with one of the twins. Returns 0 or a negative errno.
+int CallProbe::load(const Options& options, bool direct) {
+    object_.reset(open_object());
     bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
     bpf_map__set_max_entries(object_->maps.threads, options.max_threads);
     object_->rodata->keep = options.keep;
@@ -43,7 +63,16 @@ CallProbe::CallProbe(const Options& options) : object_(open_object()) {
     object_->rodata->follow = options.follow.empty() ? 0 : 1;
     std::ranges::copy(options.calls, static_cast<iolens_call_info*>(object_->rodata->calls));
     object_->bss->alive = static_cast<s64>(options.follow.size());
-    if (const int error = syscall_bpf__load(object_.get()); error != 0) fail_to_load("the system call", error);
+    choose_twin(*object_, direct);
+    return syscall_bpf__load(object_.get());
+}
+
+CallProbe::CallProbe(const Options& options) {
+    bool direct = may_be("direct");
+    int error = direct ? load(options, true) : 0;
+    if (error != 0 && may_be("plain")) direct = false;
+    if (!direct) error = load(options, false);
+    if (error != 0) fail_to_load("the system call", error);
     for (const u32 pid : options.follow) {
         const u8 one = 1;
         if (::bpf_map_update_elem(bpf_map__fd(object_->maps.followed), &pid, &one, BPF_ANY) != 0) {
@@ -52,9 +81,10 @@ CallProbe::CallProbe(const Options& options) : object_(open_object()) {
     }
     allow_cgroup(object_->maps.keep_cgroup, options.keep, options.cgroup_fd);
     // the ends first, so that what begins after its start is attached has its end seen, too
-    for (bpf_program* program :
-         {object_->progs.iolens_call_end, object_->progs.iolens_call_fork, object_->progs.iolens_call_exec,
-          object_->progs.iolens_call_rename, object_->progs.iolens_call_exit, object_->progs.iolens_call_enter}) {
+    for (bpf_program* program : {object_->progs.iolens_call_end, object_->progs.iolens_call_fork,
+                                 object_->progs.iolens_call_exec, object_->progs.iolens_call_rename,
+                                 direct ? object_->progs.iolens_call_exit_direct : object_->progs.iolens_call_exit,
+                                 direct ? object_->progs.iolens_call_enter_direct : object_->progs.iolens_call_enter}) {
         links_.push_back(attach(program));
     }
     // libbpf has read the kernel's whole BTF and freed it again: give that memory back
@@ -81,7 +111,18 @@ u64 CallProbe::not_decoded() const { return __atomic_load_n(&object_->bss->not_d
 std::vector<ProbeStatus> CallProbe::examine() {
     std::size_t size = 0;
     const void* image = syscall_bpf__elf_bytes(&size);
-    return examine_object({static_cast<const std::byte*>(image), size});
+    // of twins the one that will be used: the direct one where it works
+    std::vector<ProbeStatus> chosen;
+    for (ProbeStatus& status : examine_object({static_cast<const std::byte*>(image), size})) {
+        const bool direct = status.program.ends_with("_direct");
+        const auto twin = std::ranges::find(chosen, status.name, &ProbeStatus::name);
+        if (twin == chosen.end()) {
+            chosen.push_back(std::move(status));
+        } else if (status.works ? direct || !twin->works : false) {
+            *twin = std::move(status);
+        }
+    }
+    return chosen;
 }
 
 }  // namespace iolens

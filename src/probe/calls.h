@@ -49,6 +49,8 @@ private:
     struct Close {
         void operator()(syscall_bpf* object) const;
     };
+    int load(const Options& options, bool direct);
+
     std::unique_ptr<syscall_bpf, Close> object_;
     std::vector<Link> links_;
 };

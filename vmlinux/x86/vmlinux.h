@@ -322,6 +322,7 @@ struct dentry {
 	union {
 		struct qstr d_name;
 	};
+	struct inode *d_inode;
 };
 
 typedef short unsigned int umode_t;
