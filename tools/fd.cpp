@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <unordered_map>
 
 #include "base/failure.h"
 #include "decode/decode.h"
@@ -18,6 +19,7 @@
 #include "lens.h"
 #include "probe/calls.h"
 #include "probe/command.h"
+#include "reduce/histogram.h"
 #include "source/ring.h"
 
 namespace iolens {
@@ -34,6 +36,7 @@ public:
                "iolens fd -o rows.csv -- make                 the rows to a file, the terminal to the command\n"
                "iolens fd -p 1234                             a running process, and its later children\n"
                "iolens fd -p 1234 --format table              with offsets, errors and the calls that open and close\n"
+               "iolens fd --summary -o /dev/null -- make      opens, calls, bytes and time per file and peer\n"
                "iolens fd --comm postgres --format json 10    every thread of a name, ten seconds, as JSON lines\n"
                "iolens fd --columns time_ns,call,bytes,file -- cat /etc/hosts";
     }
@@ -48,13 +51,27 @@ public:
     std::vector<const Column*> prepare(const ViewOptions& view) override;
     std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
     Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) override;
-    Summary summary() const override { return {}; }
+    Summary summary() const override;
     Loss explain(const iolens_loss& ledger) const override;
     std::vector<std::string> remarks() const override;
     std::vector<ProbeStatus> examine() const override { return CallProbe::examine(); }
     int status() override;
 
 private:
+    /// What was done with one file or peer.
+    struct Totals {
+        struct Direction {
+            u64 calls = 0;
+            u64 bytes = 0;
+            u64 time_ns = 0;
+        };
+        u64 opens = 0;
+        u64 errors = 0;
+        std::array<Direction, 2> moved;  // read, write
+        SmallHistogram times;
+        [[nodiscard]] u64 time_ns() const { return moved[0].time_ns + moved[1].time_ns; }
+    };
+    void add(const iolens_call_event& e);
     bool asked_for(const iolens_call_event& e, const ViewOptions& f) const;
     Value file_of(const iolens_call_event& e, bool csv);
     std::string_view peer_of(const iolens_call_event& e);
@@ -66,7 +83,9 @@ private:
     std::unique_ptr<CallProbe> probe_;
     Files files_;
     Tasks tasks_;
-    std::string file_text_;  // of the row being made
+    bool summing_ = false;
+    std::unordered_map<std::string, std::unique_ptr<Totals>> totals_;  // by what the file column shows
+    std::string file_text_;                                            // of the row being made
     std::string peer_text_;
 };
 
@@ -83,6 +102,7 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
         calls_.push_back(at->number);
     }
     replay_filters_ = view;
+    summing_ = view.summary;
     std::vector<std::string> names = view.columns;
     if (names.empty() && view.format == Format::csv) {
         seed_csv_ = true;
@@ -120,8 +140,9 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
         throw Failure(Exit::usage, "-p and a command don't go together", "leave one of them out");
     }
     for (const KnownCall& call : known_calls()) {
-        const bool chosen = calls_.empty() ? !seed_csv_ || call.info.direction != IOLENS_DIR_NONE
-                                           : std::ranges::find(calls_, call.number) != calls_.end();
+        const bool shown = !seed_csv_ || call.info.direction != IOLENS_DIR_NONE;
+        const bool counted = summing_ && call.info.shape == IOLENS_SHAPE_NEW_FD;
+        const bool chosen = calls_.empty() ? shown || counted : std::ranges::find(calls_, call.number) != calls_.end();
         if (chosen || call.info.shape == IOLENS_SHAPE_SIGRETURN) options.calls.at(call.number) = call.info;
     }
     for (const u64 pid : view.pids) {
@@ -164,7 +185,6 @@ bool FdLens::asked_for(const iolens_call_event& e, const ViewOptions& f) const {
     if (!f.pids.empty() && std::ranges::find(f.pids, u64{e.tgid}) == f.pids.end()) return false;
     if (f.tid && *f.tid != e.tid) return false;
     if (!calls_.empty() && std::ranges::find(calls_, e.call) == calls_.end()) return false;
-    if (seed_csv_ && e.direction == IOLENS_DIR_NONE) return false;
     if (!f.comm.empty()) {
         const Tasks::Task* task = tasks_.find(e.tid);
         if (task == nullptr || task->comm != f.comm.substr(0, IOLENS_COMM_LEN - 1)) return false;
@@ -223,6 +243,8 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
     const auto* event = decode_as(head, IOLENS_KIND_CALL, room);
     if (event == nullptr) return Taken::unknown;
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return Taken::nothing;
+    if (summing_) add(*event);
+    if (seed_csv_ && event->direction == IOLENS_DIR_NONE) return Taken::nothing;
 
     row.resize(wanted.size());
     const Tasks::Task* task = nullptr;
@@ -253,6 +275,77 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         row[i] = value;
     }
     return Taken::row;
+}
+
+void FdLens::add(const iolens_call_event& e) {
+    // so many have rows of their own; a summary that holds every file of a machine would grow without end
+    constexpr std::size_t most = 2000;
+    const Value file = file_of(e, false);
+    std::string name(file.is_null() ? std::string_view("?") : file.text());
+    if (totals_.size() >= most && !totals_.contains(name)) name = "(all others)";
+    auto& slot = totals_[std::move(name)];
+    if (!slot) slot = std::make_unique<Totals>();
+    const bool failed = e.result < 0;
+    slot->errors += failed ? 1U : 0U;
+    if (e.direction == IOLENS_DIR_NONE) {
+        const std::string_view call = call_name(e.call);
+        if (!failed && (call.starts_with("open") || call == "creat")) ++slot->opens;
+        return;
+    }
+    Totals::Direction& to = slot->moved.at(e.direction == IOLENS_DIR_READ ? 0 : 1);
+    const u64 took = e.h.ts - e.start;
+    ++to.calls;
+    to.bytes += failed ? 0 : static_cast<u64>(e.result);
+    to.time_ns += took;
+    slot->times.add(took);
+}
+
+Summary FdLens::summary() const {
+    Summary s;
+    const auto number = [](const char* key, const char* header, int width, const char* help, Unit unit = Unit::none) {
+        return Column{.name = key, .header = header, .unit = unit, .width = width, .help = help};
+    };
+    const auto time = [](const char* key, const char* header, const char* help) {
+        return Column{
+            .name = key, .header = header, .unit = Unit::nanoseconds, .role = Role::duration, .width = 9, .help = help};
+    };
+    s.columns = {
+        number("opens", "OPENS", 6, "times it was opened; only where the calls that open are followed"),
+        number("reads", "READS", 8, "calls that read from it or receive"),
+        number("read_bytes", "BYTES", 12, "bytes read", Unit::bytes),
+        time("read_time_ns", "TIME(ms)", "time in these calls, added up"),
+        number("writes", "WRITES", 8, "calls that write to it or send"),
+        number("write_bytes", "BYTES", 12, "bytes written", Unit::bytes),
+        time("write_time_ns", "TIME(ms)", "time in these calls, added up"),
+        time("p50_ns", "p50", "half of the calls took no longer"),
+        time("p99_ns", "p99", "99 in 100"),
+        time("max_ns", "max", "the longest"),
+        number("errors", "ERRORS", 6, "calls that failed"),
+        Column{.name = "file",
+               .header = "FILE",
+               .role = Role::name,
+               .width = -20,
+               .help = "file, pipe or peer; those that took longest first"},
+    };
+    std::vector<const std::pair<const std::string, std::unique_ptr<Totals>>*> all;
+    for (const auto& one : totals_) {
+        if (one.second->times.count() != 0 || one.second->opens != 0 || one.second->errors != 0) all.push_back(&one);
+    }
+    std::ranges::sort(all, [](const auto* a, const auto* b) {
+        const u64 x = a->second->time_ns();
+        const u64 y = b->second->time_ns();
+        return x != y ? x > y : a->first < b->first;
+    });
+    for (const auto* one : all) {
+        const Totals& t = *one->second;
+        const bool timed = t.times.count() != 0;
+        s.rows.push_back({Value(t.opens), Value(t.moved[0].calls), Value(t.moved[0].bytes), Value(t.moved[0].time_ns),
+                          Value(t.moved[1].calls), Value(t.moved[1].bytes), Value(t.moved[1].time_ns),
+                          timed ? Value(t.times.percentile(50)) : Value(),
+                          timed ? Value(t.times.percentile(99)) : Value(), timed ? Value(t.times.max()) : Value(),
+                          Value(t.errors), Value(std::string_view(one->first))});
+    }
+    return s;
 }
 
 Loss FdLens::explain(const iolens_loss& ledger) const {

@@ -9,9 +9,10 @@
 
 namespace iolens {
 
-/// Counts of 64-bit values in buckets whose width is 1/32 of their value or less: a percentile is at most 3.2% too
-/// large, never too small. 15 KiB, no allocation.
-class Histogram {
+/// Counts of 64-bit values in buckets whose width is 1/2^sub_bits of their value or less: a percentile is at most that
+/// much too large, never too small. No allocation.
+template <unsigned sub_bits>
+class HistogramOf {
 public:
     void add(std::uint64_t value) {
         ++buckets_[index(value)];
@@ -37,7 +38,6 @@ public:
     }
 
 private:
-    static constexpr unsigned sub_bits = 5;
     static constexpr std::size_t sub = std::size_t{1} << sub_bits;
 
     static std::size_t index(std::uint64_t value) {
@@ -56,5 +56,8 @@ private:
     std::uint64_t count_ = 0;
     std::uint64_t max_ = 0;
 };
+
+using Histogram = HistogramOf<5>;       ///< 3.2%, 15 KiB
+using SmallHistogram = HistogramOf<3>;  ///< 12.5%, 4 KiB: where there are many
 
 }  // namespace iolens

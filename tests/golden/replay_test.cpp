@@ -48,6 +48,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"fd-table", "--format table", "TZ=UTC", "fd.iol"},
                     Case{"fd-json", "--format json", "TZ=UTC", "fd.iol"},
                     Case{"fd-columns", "--columns call,file,error", "TZ=UTC", "fd.iol"},
+                    Case{"fd-summary", "--summary --format table -o /dev/null", "TZ=UTC", "fd.iol"},
+                    Case{"fd-summary-json", "--summary --format json --count 1", "TZ=UTC", "fd.iol"},
                     Case{"fd-filter", "--tid 5 --no-header", "TZ=UTC", "fd.iol"}),
     [](const auto& given) {
         std::string name = given.param.name;
