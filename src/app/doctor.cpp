@@ -62,7 +62,7 @@ int run_doctor(const std::vector<std::unique_ptr<Lens>>& lenses, Format format) 
         for (const ProbeStatus& p : lens->examine()) {
             works = works && p.works;
             all.push_back(
-                {"probe", std::string(lens->name()), p.name, p.works, p.works ? "tp_btf" : p.why, p.verified_insns});
+                {"probe", std::string(lens->name()), p.name, p.works, p.works ? p.how : p.why, p.verified_insns});
         }
     }
 

@@ -115,10 +115,11 @@ std::vector<ProbeStatus> CallProbe::examine() {
     std::vector<ProbeStatus> chosen;
     for (ProbeStatus& status : examine_object({static_cast<const std::byte*>(image), size})) {
         const bool direct = status.program.ends_with("_direct");
+        if (direct) status.how += ", direct";
         const auto twin = std::ranges::find(chosen, status.name, &ProbeStatus::name);
         if (twin == chosen.end()) {
             chosen.push_back(std::move(status));
-        } else if (status.works ? direct || !twin->works : false) {
+        } else if (status.works && (direct || !twin->works)) {
             *twin = std::move(status);
         }
     }
