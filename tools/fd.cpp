@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "base/failure.h"
+#include "base/user.h"
 #include "decode/decode.h"
 #include "enrich/calls.h"
 #include "enrich/files.h"
@@ -46,7 +47,9 @@ public:
     std::string_view csv_line_end() const override { return seed_csv_ ? "\n" : "\r\n"; }
 
     void view_flags(Flags& /*flags*/) override {}
-    void live_flags(Flags& /*flags*/) override {}
+    void live_flags(Flags& flags) override {
+        flags.text("--user", user_, "NAME", "run the command as this user (name or number, of /etc/passwd)");
+    }
 
     std::vector<const Column*> prepare(const ViewOptions& view) override;
     std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
@@ -78,6 +81,7 @@ private:
 
     std::vector<u16> calls_;  // --op
     bool seed_csv_ = false;   // iomonitor's columns
+    std::string user_;        // to run the command as
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<HeldCommand> command_;
     std::unique_ptr<CallProbe> probe_;
@@ -139,6 +143,9 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     if (!live.command.empty() && !view.pids.empty()) {
         throw Failure(Exit::usage, "-p and a command don't go together", "leave one of them out");
     }
+    if (live.command.empty() && !user_.empty()) {
+        throw Failure(Exit::usage, "--user is for a command", "put the command behind '--'");
+    }
     for (const KnownCall& call : known_calls()) {
         const bool shown = !seed_csv_ || call.info.direction != IOLENS_DIR_NONE;
         const bool counted = summing_ && call.info.shape == IOLENS_SHAPE_NEW_FD;
@@ -156,7 +163,13 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     options.max_threads = static_cast<u32>(live.max_inflight.value_or(options.max_threads));
     require_tracing();
     if (!live.command.empty()) {
-        command_ = std::make_unique<HeldCommand>(live.command);
+        std::optional<User> user;
+        if (!user_.empty()) user = find_user(user_);
+        if (!user_.empty() && !user) {
+            throw Failure(Exit::usage, fmt::format("there is no user '{}'", visible(user_)),
+                          "/etc/passwd has the users that can be named");
+        }
+        command_ = std::make_unique<HeldCommand>(live.command, user);
         options.follow.push_back(static_cast<u32>(command_->pid()));
     }
     probe_ = std::make_unique<CallProbe>(options);

@@ -2,6 +2,7 @@
 #include "probe/command.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -52,7 +53,7 @@ std::string find_program(const std::string& name) {
 
 }  // namespace
 
-HeldCommand::HeldCommand(const std::vector<std::string>& words) {
+HeldCommand::HeldCommand(const std::vector<std::string>& words, const std::optional<User>& user) {
     const std::string program = find_program(words.at(0));
     std::array<int, 2> gate{-1, -1};
     if (::pipe2(gate.data(), O_CLOEXEC) != 0) {
@@ -72,6 +73,12 @@ HeldCommand::HeldCommand(const std::vector<std::string>& words) {
         char go = 0;
         // the gate closed unopened: whoever started us has failed
         if (::read(inside.get(), &go, 1) != 1) ::_exit(1);
+        if (user && (::setgroups(user->groups.size(), user->groups.data()) != 0 || ::setgid(user->gid) != 0 ||
+                     ::setuid(user->uid) != 0)) {
+            const std::string text = "iolens: can't become that user: " + error_text(errno) + "\n";
+            static_cast<void>(::write(STDERR_FILENO, text.data(), text.size()) == 0);
+            ::_exit(static_cast<int>(Exit::not_executable));
+        }
         ::execv(program.c_str(), argv.data());
         if (errno == ENOEXEC) {  // a script without a first line, as shells run it
             argv[0] = const_cast<char*>(program.c_str());

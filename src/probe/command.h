@@ -8,14 +8,16 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/user.h"
 
 namespace iolens {
 
 /// A command that is started, but held before its first system call of its own until it is let go.
 class HeldCommand {
 public:
-    /// Throws Failure: status 127 where there is no such program, 126 where it can't be run.
-    explicit HeldCommand(const std::vector<std::string>& words);
+    /// Runs as `user` where one is given. Throws Failure: status 127 where there is no such program, 126 where it can't
+    /// be run.
+    explicit HeldCommand(const std::vector<std::string>& words, const std::optional<User>& user = {});
     /// One that was never let go is ended; one that runs is left alone.
     ~HeldCommand();
     HeldCommand(const HeldCommand&) = delete;

@@ -53,7 +53,6 @@ public:
     }
     [[nodiscard]] std::vector<std::string> lines() const { return split(std::string(text_), '\x1e'); }
 
-    static constexpr std::string_view none = "-";
     /// One expected row. Negative numbers: an empty field.
     void row(const std::string& call, s64 fd, char dir, s64 offset, s64 requested, s64 bytes, const std::string& file,
              const std::string& error = {}) {
@@ -469,6 +468,14 @@ TEST_F(Fd, ACommandIsSeenFromItsFirstCallAndItsStatusKept) {
              "(sleep 0.3; echo late) & exit 0"});
     EXPECT_EQ(r.status, 0);
     EXPECT_NE(slurp(rows).find("write,5"), std::string::npos) << slurp(rows);
+    r = run({iolens_path(), "fd", "-o", rows, "--user", "65534", "--", "/bin/sh", "-c", "id -u; id -G"});
+    if (slurp("/etc/passwd").find(":65534:") != std::string::npos) {
+        EXPECT_EQ(r.out, "65534\n65534\n") << r.err;
+    } else {
+        EXPECT_EQ(r.status, 2);
+    }
+    EXPECT_EQ(run({iolens_path(), "fd", "--user", "no such user", "--", "true"}).status, 2);
+    EXPECT_EQ(run({iolens_path(), "fd", "--user", "0", "-p", "1"}).status, 2);
     EXPECT_EQ(run({iolens_path(), "fd", "--", "/no/such/command"}).status, 127);
     EXPECT_EQ(run({iolens_path(), "fd", "--", "/etc"}).status, 126);
     EXPECT_EQ(run({iolens_path(), "fd", "--"}).status, 2);
