@@ -31,9 +31,7 @@ std::vector<bpf_program*> in_attach_order(const block_bpf& object) {
 
 block_bpf* open_object() {
     block_bpf* object = block_bpf__open();
-    if (object == nullptr) {
-        throw Failure(Exit::failed, "can't open the BPF object: " + error_text(errno), last_libbpf_warning());
-    }
+    if (object == nullptr) fail_to_open();
     return object;
 }
 

@@ -59,9 +59,7 @@ using Object = std::unique_ptr<bpf_object, decltype(&bpf_object__close)>;
 /// Opens an object to load its program number `index` alone, with small maps; `program` is null where there is none.
 Object open_one(std::span<const std::byte> image, std::size_t index, bpf_program*& program) {
     Object object(bpf_object__open_mem(image.data(), image.size(), nullptr), bpf_object__close);
-    if (!object) {
-        throw Failure(Exit::failed, "can't open the BPF object: " + error_text(errno), last_libbpf_warning());
-    }
+    if (!object) fail_to_open();
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object.get()) {
         if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF) bpf_map__set_max_entries(map, 64 << 10);
@@ -188,6 +186,10 @@ std::vector<ProbeStatus> examine_object(std::span<const std::byte> image) {
         }
         all.push_back(std::move(status));
     }
+}
+
+void fail_to_open() {
+    throw Failure(Exit::failed, "can't open the BPF object: " + error_text(errno), last_libbpf_warning());
 }
 
 void fail_to_load(std::string_view what, int error) {

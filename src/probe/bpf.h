@@ -51,6 +51,9 @@ Link attach(bpf_program* program);
 /// hide the others, and says how it went; leaves nothing attached.
 std::vector<ProbeStatus> examine_object(std::span<const std::byte> image);
 
+/// Throws Failure (failed) for an object that libbpf did not open; errno says why.
+[[noreturn]] void fail_to_open();
+
 /// Throws Failure (unavailable) for an error of loading an object; `what` names its probes.
 [[noreturn]] void fail_to_load(std::string_view what, int error);
 

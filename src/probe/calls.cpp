@@ -27,9 +27,7 @@ namespace {
 
 syscall_bpf* open_object() {
     syscall_bpf* object = syscall_bpf__open();
-    if (object == nullptr) {
-        throw Failure(Exit::failed, "can't open the BPF object: " + error_text(errno), last_libbpf_warning());
-    }
+    if (object == nullptr) fail_to_open();
     return object;
 }
 

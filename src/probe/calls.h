@@ -21,7 +21,7 @@ public:
         iolens_keep keep{};
         int cgroup_fd = -1;  ///< of keep.by_cgroup
         u64 ring_bytes = 8 << 20;
-        u32 max_threads = 16384;                             ///< entries of the state map
+        u32 max_threads = 32768;                             ///< entries of the state map
         std::array<iolens_call_info, IOLENS_CALLS> calls{};  ///< by system call number
         std::vector<u32> follow;  ///< processes to follow; empty: all that `keep` lets through
     };
