@@ -72,7 +72,11 @@ std::vector<std::string> test_disks() {
     return there;
 }
 
-bool emulated() { return slurp("/proc/cpuinfo").find("TCG") != std::string::npos; }
+bool emulated() {
+    const std::string cpu = slurp("/proc/cpuinfo");
+    // x86 has it in the model's name; arm64 says that the implementer is 0, which is reserved for software
+    return cpu.find("TCG") != std::string::npos || cpu.find("CPU implementer\t: 0x00") != std::string::npos;
+}
 
 std::vector<char>& direct_buffer(std::size_t bytes) {
     static std::vector<char> room;
