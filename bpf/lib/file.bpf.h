@@ -58,6 +58,17 @@ extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
 
 #define file_read(direct, from, field) ((direct) ? (from)->field : BPF_CORE_READ(from, field))
 
+/* A word of the kernel's memory. Directly it needs a type that begins with one: timespec64 will do. */
+static __always_inline __u64 file_word(const void *address, bool direct)
+{
+	__u64 word = 0;
+
+	if (direct)
+		return ((struct timespec64 *)bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct timespec64)))->tv_sec;
+	bpf_probe_read_kernel(&word, sizeof(word), address);
+	return word;
+}
+
 static __always_inline struct task_struct *file_task(bool direct)
 {
 	return direct ? bpf_get_current_task_btf() : (struct task_struct *)bpf_get_current_task();
@@ -69,7 +80,7 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 f
 {
 	struct files_struct *files = file_read(direct, task, files);
 	struct fdtable *table;
-	struct file **array, *file = 0;
+	struct file **array, *file;
 
 	if (!files)
 		return 0;
@@ -77,8 +88,8 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 f
 	if (!table || fd >= file_read(direct, table, max_fds))
 		return 0;
 	array = file_read(direct, table, fd);
-	bpf_probe_read_kernel(&file, sizeof(file), array + fd);
-	*address = (__u64)file;
+	*address = file_word(array + fd, direct);
+	file = (struct file *)*address;
 	if (direct && file)
 		file = bpf_rdonly_cast(file, bpf_core_type_id_kernel(struct file));
 	return file;
@@ -113,14 +124,13 @@ static __always_inline void file_look(struct file *file, struct file_facts *f, b
 	struct super_block *sb = file_read(direct, inode, i_sb);
 	struct dentry *parent = file_read(direct, dentry, d_parent);
 	struct inode *folder = file_read(direct, parent, d_inode);
-	__u64 mount = 0;
+	__u64 mount = file_word((void *)file + bpf_core_field_offset(struct file, f_path.mnt), direct);
 
 	f->ino = file_read(direct, inode, i_ino);
 	f->generation = file_read(direct, inode, i_generation);
 	f->dev = file_read(direct, sb, s_dev);
 	f->magic = file_read(direct, sb, s_magic);
 	f->kind = file_kind(file_read(direct, inode, i_mode), f->magic);
-	bpf_probe_read_kernel(&mount, sizeof(mount), (void *)file + bpf_core_field_offset(struct file, f_path.mnt));
 	f->name_id = file_mix(mount, file_read(direct, dentry, d_name.hash_len));
 	f->name_id = file_mix(f->name_id, file_read(direct, dentry, d_hash.pprev) ? 1 : 2);
 	f->name_id = file_mix(f->name_id, folder ? file_read(direct, folder, i_ino) : 0);

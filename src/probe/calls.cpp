@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <ranges>
 #include <string_view>
 
 #include "base/failure.h"
@@ -31,12 +32,22 @@ syscall_bpf* open_object() {
     return object;
 }
 
-/// Which of the twins is loaded: the one that reads the kernel's memory directly, or the one that asks a helper.
+constexpr std::string_view twin_suffix = "_direct";
+
+/// Which of the twins is loaded: the one that keeps a thread's state with the task and reads the kernel's memory
+/// directly, or the one that every kernel can have.
 void choose_twin(const syscall_bpf& object, bool direct) {
-    bpf_program__set_autoload(object.progs.iolens_call_enter, !direct);
-    bpf_program__set_autoload(object.progs.iolens_call_exit, !direct);
-    bpf_program__set_autoload(object.progs.iolens_call_enter_direct, direct);
-    bpf_program__set_autoload(object.progs.iolens_call_exit_direct, direct);
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object.obj) {
+        const std::string name = bpf_program__name(program);
+        if (name.ends_with(twin_suffix)) {
+            bpf_program__set_autoload(program, direct);
+        } else if (bpf_object__find_program_by_name(object.obj, (name + std::string(twin_suffix)).c_str()) != nullptr) {
+            bpf_program__set_autoload(program, !direct);
+        }
+    }
+    bpf_map__set_autocreate(object.maps.threads, !direct);
+    bpf_map__set_autocreate(object.maps.thread_storage, direct);
 }
 
 /// IOLENS_PROBE=plain or direct forces a twin, to test it.
@@ -76,15 +87,17 @@ CallProbe::CallProbe(const Options& options) {
         if (::bpf_map_update_elem(bpf_map__fd(object_->maps.followed), &pid, &one, BPF_ANY) != 0) {
             throw Failure(Exit::failed, "can't follow a process: " + error_text(errno), "name fewer processes");
         }
+        ++object_->bss->near[pid % IOLENS_CALL_NEAR];  // nothing is attached yet
     }
     allow_cgroup(object_->maps.keep_cgroup, options.keep, options.cgroup_fd);
-    // the ends first, so that what begins after its start is attached has its end seen, too
-    for (bpf_program* program : {object_->progs.iolens_call_end, object_->progs.iolens_call_fork,
-                                 object_->progs.iolens_call_exec, object_->progs.iolens_call_rename,
-                                 direct ? object_->progs.iolens_call_exit_direct : object_->progs.iolens_call_exit,
-                                 direct ? object_->progs.iolens_call_enter_direct : object_->progs.iolens_call_enter}) {
-        links_.push_back(attach(program));
+    // In the object they stand with the start first. The ends are attached first, so that what begins after its start
+    // is attached has its end seen, too.
+    std::vector<bpf_program*> programs;
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object_->obj) {
+        if (bpf_program__autoload(program)) programs.push_back(program);
     }
+    for (bpf_program* one : programs | std::views::reverse) links_.push_back(attach(one));
     // libbpf has read the kernel's whole BTF and freed it again: give that memory back
     ::malloc_trim(0);
 }
@@ -100,6 +113,7 @@ s64 CallProbe::alive() const { return __atomic_load_n(&object_->bss->alive, __AT
 void CallProbe::forget(u32 pid) {
     // the kernel side deletes it as well when the process exits now: whoever deletes it counts it off
     if (::bpf_map_delete_elem(bpf_map__fd(object_->maps.followed), &pid) == 0) {
+        __atomic_fetch_sub(&object_->bss->near[pid % IOLENS_CALL_NEAR], 1, __ATOMIC_RELAXED);
         __atomic_fetch_sub(&object_->bss->alive, 1, __ATOMIC_RELAXED);
     }
 }
@@ -112,7 +126,7 @@ std::vector<ProbeStatus> CallProbe::examine() {
     // of twins the one that will be used: the direct one where it works
     std::vector<ProbeStatus> chosen;
     for (ProbeStatus& status : examine_object({static_cast<const std::byte*>(image), size})) {
-        const bool direct = status.program.ends_with("_direct");
+        const bool direct = status.program.ends_with(twin_suffix);
         if (direct) status.how += ", direct";
         const auto twin = std::ranges::find(chosen, status.name, &ProbeStatus::name);
         if (twin == chosen.end()) {
