@@ -52,6 +52,9 @@ public:
                : view.to_stderr     ? Output::stream(STDERR_FILENO, "standard error")
                                     : Output::stream(STDOUT_FILENO, "standard output")),
           json_(view.format == Format::json) {
+        const SinkOptions options{
+            .header = !view.no_header, .colour = colour_wanted(out_), .csv_line_end = lens.csv_line_end()};
+        sink_ = make_sink(view.format, out_, options);
         // An error that no column shows ends its row in the table.
         if (view.format == Format::table) {
             const auto all = lens.columns();
@@ -59,13 +62,11 @@ public:
             const bool shown = std::ranges::any_of(columns_, [](const Column* c) { return c->role == Role::error; });
             if (error != all.end() && !shown) trailing_error_ = &*error;
         }
+        if (out_.is_null()) return;  // no values are made for rows that nobody reads
         wanted_ = columns_;
         if (trailing_error_ != nullptr) {
             wanted_.push_back(trailing_error_);
         }
-        const SinkOptions options{
-            .header = !view.no_header, .colour = colour_wanted(out_), .csv_line_end = lens.csv_line_end()};
-        sink_ = make_sink(view.format, out_, options);
     }
 
     void begin() {
@@ -84,7 +85,9 @@ public:
         }
         if (recorder_ != nullptr) recorder_->record(bytes.first(head->size));
         switch (lens_.take(*head, wall_offset_ns_, wanted_, row_)) {
-            case Taken::row: sink_->row(row_); return ++rows_ < limit_;
+            case Taken::row:
+                if (!wanted_.empty()) sink_->row(row_);
+                return ++rows_ < limit_;
             case Taken::unknown: ++unknown_; break;
             case Taken::nothing: break;
         }
@@ -126,7 +129,7 @@ public:
 private:
     Lens& lens_;
     std::vector<const Column*> columns_;
-    std::vector<const Column*> wanted_;  // the columns, and the trailing error
+    std::vector<const Column*> wanted_;  // the columns, and the trailing error; none where nobody reads them
     u64 limit_;
     Output out_;
     bool json_;

@@ -32,6 +32,8 @@ public:
     void flush();
 
     [[nodiscard]] bool is_terminal() const { return terminal_; }
+    /// /dev/null: nobody reads what is written.
+    [[nodiscard]] bool is_null() const { return null_; }
 
 private:
     Output(int fd, std::string name);
@@ -42,6 +44,7 @@ private:
     std::string name_;
     bool terminal_;
     bool regular_ = false;
+    bool null_ = false;
     off_t written_ = 0;  // bytes of whole rows in a regular file of ours
     Buffer buffer_;
     std::size_t whole_ = 0;  // bytes of the buffer that are whole rows

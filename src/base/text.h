@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -12,7 +13,17 @@ namespace iolens {
 
 using Buffer = fmt::memory_buffer;
 
-inline void append(Buffer& out, std::string_view text) { out.append(text.data(), text.data() + text.size()); }
+/// Room for `size` more bytes, which the caller fills at once. The library's own append() is a call for each piece, and
+/// most pieces of a row are a few bytes.
+[[gnu::always_inline]] inline char* extend(Buffer& out, std::size_t size) {
+    const std::size_t at = out.size();
+    out.try_resize(at + size);
+    return out.data() + at;
+}
+inline void append(Buffer& out, std::string_view text) {
+    std::memcpy(extend(out, text.size()), text.data(), text.size());
+}
+inline void append(Buffer& out, char c) { *extend(out, 1) = c; }
 
 /// Appends `bytes` so that they can't act on a terminal or mislead its reader: control characters, invalid UTF-8 and
 /// the characters that turn the writing direction become \n, \t, \\ or \xNN. At most `max` characters are shown

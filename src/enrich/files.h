@@ -24,13 +24,19 @@ public:
     /// A fact and its path. Returns false where the record is damaged.
     bool told(const iolens_file_fact& fact, std::span<const std::byte> record);
 
-    /// The name that was told for an id; null where none was, or where it was long ago.
-    [[nodiscard]] const Name* find(u64 name_id) const;
+    /// The name that was told for an id; null where none was, or where it was long ago. Valid until the next told().
+    [[nodiscard]] const Name* find(u64 name_id);
 
 private:
+    struct Entry {
+        Name name;
+        bool used = false;  // since it was last looked at for removal
+    };
     std::size_t most_;
-    std::unordered_map<u64, Name> names_;
-    std::deque<u64> order_;  // as told; the oldest go first
+    std::unordered_map<u64, Entry> names_;
+    std::deque<u64> order_;  // as told; the oldest that wasn't used goes first
+    u64 last_id_ = 0;        // most calls in a row are on one file
+    const Name* last_ = nullptr;
 };
 
 }  // namespace iolens

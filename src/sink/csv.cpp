@@ -20,7 +20,7 @@ void CsvSink::begin(std::string_view /*type*/, Columns columns, const Column* /*
 void CsvSink::row(Row row) {
     Buffer& out = out_.buffer();
     for (std::size_t i = 0; i < columns_.size(); ++i) {
-        if (i != 0) out.push_back(',');
+        if (i != 0) append(out, ',');
         const Value& value = row[i];
         if (value.is_null()) continue;
         if (value.kind() == Value::Kind::text) {
@@ -45,7 +45,8 @@ void CsvSink::row(Row row) {
         } else if (columns_[i]->role == Role::seconds) {
             append_seconds(out, value.number());
         } else {
-            fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}"), value.number());
+            if (value.is_negative()) append(out, '-');
+            append_number(out, value.number());
         }
     }
     append(out, options_.csv_line_end);

@@ -3,6 +3,8 @@
 
 #include <fmt/compile.h>
 
+#include "sink/numbers.h"
+
 namespace iolens {
 
 void JsonSink::begin(std::string_view type, Columns columns, const Column* /*trailing_error*/) {
@@ -28,7 +30,8 @@ void JsonSink::row(Row row) {
             fmt::format_to(std::back_inserter(out), FMT_COMPILE(R"("{}:{}")"), value.number() >> 20,
                            value.number() & 0xfffff);
         } else {
-            fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}"), value.number());
+            if (value.is_negative()) append(out, '-');
+            append_number(out, value.number());
         }
     }
     append(out, "}\n");

@@ -2,6 +2,7 @@
 // Times as sinks print them.
 #pragma once
 
+#include <charconv>
 #include <ctime>
 
 #include "base/text.h"
@@ -10,16 +11,23 @@
 namespace iolens {
 
 inline void append_number(Buffer& out, u64 n) {
-    const fmt::format_int text(n);
-    append(out, {text.data(), text.size()});
+    constexpr std::size_t most = 20;
+    char* const begin = extend(out, most);
+    const char* const end = std::to_chars(begin, begin + most, n).ptr;
+    out.try_resize(out.size() - most + static_cast<std::size_t>(end - begin));
+}
+
+/// Appends a separator and `digits` (at most 9) digits of n, which has no more.
+inline void append_digits(Buffer& out, char separator, u64 n, unsigned digits) {
+    char* const text = extend(out, digits + 1);
+    text[0] = separator;
+    for (unsigned i = digits; i > 0; n /= 10) text[i--] = static_cast<char>('0' + n % 10);
 }
 
 /// Appends "whole.rest" with so many digits (at most 9) behind the point; `rest` has no more.
 inline void append_scaled(Buffer& out, u64 whole, u64 rest, unsigned digits) {
     append_number(out, whole);
-    char text[10] = ".";
-    for (unsigned i = digits; i > 0; rest /= 10) text[i--] = static_cast<char>('0' + rest % 10);
-    append(out, {text, digits + 1});
+    append_digits(out, '.', rest, digits);
 }
 
 /// Nanoseconds as seconds with six digits, cut and not rounded, as a clock does.
@@ -41,11 +49,9 @@ public:
             text_ = fmt::format("{:02}:{:02}:{:02}", local.tm_hour, local.tm_min, local.tm_sec);
         }
         append(out, text_);
-        char fraction[10] = ".";
         u64 rest = ns % 1'000'000'000;
         for (unsigned i = digits; i < 9; ++i) rest /= 10;
-        for (unsigned i = digits; i > 0; rest /= 10) fraction[i--] = static_cast<char>('0' + rest % 10);
-        append(out, {fraction, digits + 1});
+        append_digits(out, '.', rest, digits);
     }
 
 private:

@@ -64,6 +64,7 @@ std::size_t TableSink::cell(const Column& column, const Value& value) {
     if (value.is_null()) {
         out.push_back(column.missing);
     } else {
+        if (value.is_negative()) append(out, '-');
         number_cell(column, value.number());
     }
     return out.size() - start;

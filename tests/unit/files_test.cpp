@@ -54,5 +54,21 @@ TEST(Files, TheOldestNamesAreForgotten) {
     for (u64 id = 3; id <= 5; ++id) EXPECT_NE(files.find(id), nullptr) << id;
 }
 
+TEST(Files, ANameInUseIsKept) {
+    Files files(3);
+    const auto tell = [&](u64 id) {
+        const std::vector<std::byte> record = test::file_fact(id, IOLENS_FILE_REGULAR, 0, {std::to_string(id)});
+        files.told(*reinterpret_cast<const iolens_file_fact*>(record.data()), record);
+    };
+    tell(1);
+    for (u64 id = 2; id <= 100; ++id) {
+        ASSERT_NE(files.find(1), nullptr) << id;
+        EXPECT_EQ(files.find(1)->text, "/1");
+        tell(id);
+    }
+    EXPECT_NE(files.find(100), nullptr);
+    EXPECT_EQ(files.find(50), nullptr);
+}
+
 }  // namespace
 }  // namespace iolens
