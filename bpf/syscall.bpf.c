@@ -25,6 +25,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define AF_INET 2
 #define AF_INET6 10
 
+#define CALL_TEXTS 2048 /* bytes of an argument record's texts; a power of two */
+
 enum call_state_kind {
 	CALL_NONE,
 	CALL_RUNNING,
@@ -39,7 +41,8 @@ struct call_thread {
 	__u32 state;   /* enum call_state_kind */
 	__u8 told;     /* the thread's name and owner */
 	__u8 two;      /* `to` is used */
-	__u8 reserved[2];
+	__u8 shape;    /* enum iolens_call_shape */
+	__u8 reserved;
 };
 
 struct { /* of the plain programs, by tid */
@@ -66,6 +69,7 @@ struct {
 
 const volatile struct iolens_call_info calls[IOLENS_CALLS] = {};
 const volatile __u8 follow = 0;
+const volatile __u8 decode_all = 0; /* each call's arguments are told */
 
 /* How many followed processes have an id that ends in these bits: for nearly every other process 0, and so an answer
  * without a map's lookup. */
@@ -77,6 +81,17 @@ __s64 alive = 0;
 __u64 not_decoded = 0;
 
 static const struct call_thread call_nothing = {};
+
+struct call_argument_room {
+	struct iolens_arguments a;
+	__u8 text[CALL_TEXTS + IOLENS_ARGUMENT_TEXT + 8];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct call_argument_room);
+} argument_rooms SEC(".maps");
 
 static __always_inline bool call_near(__u32 tgid)
 {
@@ -136,18 +151,25 @@ static __always_inline void call_address(struct iolens_call_event *e, struct soc
 
 		e->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
 		e->port = __builtin_bswap16(port);
-		if (family == AF_INET)
+		if (e->local_port)
+			e->flags |= IOLENS_CALL_HAS_LOCAL;
+		if (family == AF_INET) {
 			bpf_probe_read_kernel(e->peer, 4, (void *)sk + bpf_core_field_offset(sk->__sk_common.skc_daddr));
-		else
+			bpf_probe_read_kernel(e->local, 4,
+					      (void *)sk + bpf_core_field_offset(sk->__sk_common.skc_rcv_saddr));
+		} else {
 			bpf_probe_read_kernel(e->peer, 16,
 					      (void *)sk + bpf_core_field_offset(struct sock_common___v6, skc_v6_daddr));
+			bpf_probe_read_kernel(e->local, 16, (void *)sk + bpf_core_field_offset(struct sock_common___v6,
+											      skc_v6_rcv_saddr));
+		}
 		if (port)
 			e->flags |= IOLENS_CALL_HAS_PEER;
 	}
 }
 
 /* A socket's end of the call; the struct socket is the file's. */
-static __always_inline void call_socket(struct iolens_call_event *e, struct file *file, struct file_facts *f)
+static __always_inline void call_socket(struct iolens_call_event *e, struct file *file, struct file_facts *f, __u32 slot)
 {
 	struct socket *socket = BPF_CORE_READ(file, private_data);
 	struct sock *sk = BPF_CORE_READ(socket, sk);
@@ -169,7 +191,7 @@ static __always_inline void call_socket(struct iolens_call_event *e, struct file
 		f->name_id = file_mix((__u64)address, f->ino);
 		e->name_id = f->name_id;
 		if (!bpf_map_lookup_elem(&files_told, &f->name_id))
-			file_tell_unix((__u64)address, f->name_id);
+			file_tell_unix((__u64)address, f->name_id, slot);
 	}
 }
 
@@ -224,28 +246,23 @@ __noinline __u64 call_message_bytes(__u64 from, __u64 count)
 	return bytes;
 }
 
-/* What the call's fd is, and its name where that was not told yet. */
-static __always_inline int call_file_by(struct iolens_call_event *e, __u64 *name_told, bool direct)
+/* What a file is, and its name where that was not told yet. `address` is the same file as a number. */
+static __always_inline void call_open_file(struct iolens_call_event *e, struct file *file, __u64 address,
+					   __u64 *name_told, __u32 slot, bool direct)
 {
-	__u64 address = 0;
-	struct file *file = file_of_fd(file_task(direct), e->fd, direct, &address);
 	struct file_facts f = {};
 
-	if (!file) {
-		e->flags |= IOLENS_CALL_NO_FILE;
-		return 0;
-	}
 	file_look(file, &f, direct);
 	e->file = f.kind;
 	e->ino = f.ino;
 	e->dev = f.dev;
 	e->generation = f.generation;
 	if (f.kind == IOLENS_FILE_SOCKET) {
-		call_socket(e, file, &f);
-		return 0;
+		call_socket(e, file, &f, slot);
+		return;
 	}
 	if (f.kind == IOLENS_FILE_PIPE)
-		return 0;
+		return;
 	e->name_id = f.name_id;
 	if (f.kind == IOLENS_FILE_REGULAR || f.kind == IOLENS_FILE_DISK) {
 		if (!(e->flags & IOLENS_CALL_HAS_OFFSET)) {
@@ -256,28 +273,40 @@ static __always_inline int call_file_by(struct iolens_call_event *e, __u64 *name
 			e->flags |= IOLENS_CALL_APPEND;
 	}
 	if (*name_told == f.name_id)
-		return 0;
-	if (bpf_map_lookup_elem(&files_told, &f.name_id) || file_tell(address, f.name_id, f.kind) == 1)
+		return;
+	if (bpf_map_lookup_elem(&files_told, &f.name_id) || file_tell(address, f.name_id, f.kind, slot) == 1)
 		*name_told = f.name_id;
+}
+
+/* What the call's fd is. */
+static __always_inline int call_file_by(struct iolens_call_event *e, __u64 *name_told, __u32 slot, bool direct)
+{
+	__u64 address = 0;
+	struct file *file = file_of_fd(file_task(direct), e->fd, direct, &address);
+
+	if (file)
+		call_open_file(e, file, address, name_told, slot, direct);
+	else
+		e->flags |= IOLENS_CALL_NO_FILE;
 	return 0;
 }
 
-static __noinline int call_file_plain(struct iolens_call_event *e, __u64 *name_told)
+static __noinline int call_file_plain(struct iolens_call_event *e, __u64 *name_told, __u32 slot)
 {
-	return call_file_by(e, name_told, false);
+	return call_file_by(e, name_told, slot, false);
 }
 
-static __noinline int call_file_direct(struct iolens_call_event *e, __u64 *name_told)
+static __noinline int call_file_direct(struct iolens_call_event *e, __u64 *name_told, __u32 slot)
 {
-	return call_file_by(e, name_told, true);
+	return call_file_by(e, name_told, slot, true);
 }
 
-static __always_inline void call_file(struct call_thread *t, struct iolens_call_event *e, bool direct)
+static __always_inline void call_file(struct call_thread *t, struct iolens_call_event *e, __u32 slot, bool direct)
 {
 	if (direct)
-		call_file_direct(e, &t->name_told);
+		call_file_direct(e, &t->name_told, slot);
 	else
-		call_file_plain(e, &t->name_told);
+		call_file_plain(e, &t->name_told, slot);
 }
 
 static __always_inline void call_tell_thread(__u64 id)
@@ -296,6 +325,54 @@ static __always_inline void call_tell_thread(__u64 id)
 	bpf_get_current_comm(fact.comm, sizeof(fact.comm));
 	if (!ring_put(&fact, sizeof(fact)) && (n = ring_counters()))
 		ring_count(n, fact_lost);
+}
+
+/* What the call is given: sent at once, since a call may overwrite it, as execve does, or never return. */
+static __noinline int call_tell_arguments(struct pt_regs *regs, __u64 tid, __u32 call, __u32 texts)
+{
+	struct call_argument_room *room;
+	struct iolens_counters *n;
+	__u32 zero = 0, size, offset = 0;
+
+	room = bpf_map_lookup_elem(&argument_rooms, &zero);
+	if (!room)
+		return 0;
+	room->a.h.ts = bpf_ktime_get_boot_ns();
+	room->a.h.kind = IOLENS_KIND_ARGUMENTS;
+	room->a.h.cpu = bpf_get_smp_processor_id();
+	room->a.tid = tid;
+	room->a.call = call;
+	room->a.texts = 0;
+	room->a.reserved = 0;
+#pragma unroll
+	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
+		room->a.values[i] = compat_call_argument(regs, i);
+	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++) {
+		long length;
+
+		if (!(texts >> i & 1))
+			continue;
+		offset &= CALL_TEXTS - 1;
+		barrier_var(offset);
+		length = bpf_probe_read_user_str(&room->text[offset], IOLENS_ARGUMENT_TEXT, (void *)room->a.values[i]);
+		if (length <= 0 || length > IOLENS_ARGUMENT_TEXT)
+			continue;
+		room->a.texts |= 1 << i;
+		offset += length;
+	}
+	offset &= 2 * CALL_TEXTS - 1;
+	barrier_var(offset);
+	if (offset > CALL_TEXTS + IOLENS_ARGUMENT_TEXT)
+		return 0;
+	*(__u64 *)&room->text[offset] = 0;
+	size = (sizeof(room->a) + offset + 7) & ~7U;
+	room->a.h.size = size;
+	barrier_var(size);
+	if (size > sizeof(*room))
+		return 0;
+	if (!ring_put(room, size) && (n = ring_counters()))
+		ring_count(n, fact_lost);
+	return 0;
 }
 
 static __always_inline void call_send_one(struct iolens_call_event *e)
@@ -389,14 +466,22 @@ static __always_inline void call_arguments(struct call_thread *t, struct pt_regs
 			call_offset(&t->e, a3);
 		break;
 	case IOLENS_SHAPE_MAP:
-		t->e.fd = (__s32)a4;
 		if (a3 & 0x20) { /* MAP_ANONYMOUS: no file */
-			t->state = CALL_NONE;
+			t->e.fd = -1;
+			if (!decode_all)
+				t->state = CALL_NONE;
 			return;
 		}
+		t->e.fd = (__s32)a4;
 		call_offset(&t->e, compat_call_argument(regs, 5));
 		call_count(&t->e, a1);
 		break;
+	case IOLENS_SHAPE_RANGE:
+		t->e.fd = -1;
+		t->e.address = compat_call_argument(regs, 0);
+		t->e.flags |= IOLENS_CALL_HAS_ADDRESS;
+		call_count(&t->e, a1);
+		return;
 	case IOLENS_SHAPE_SENDFILE:
 		t->to = t->e; /* from the second fd to the first */
 		t->e.fd = (__s32)a1;
@@ -419,12 +504,12 @@ static __always_inline void call_arguments(struct call_thread *t, struct pt_regs
 		t->two = 1;
 		break;
 	}
-	call_file(t, &t->e, direct);
+	call_file(t, &t->e, FILE_SLOT_ENTER, direct);
 	if (t->two) {
 		t->to.direction = IOLENS_DIR_WRITE;
 		t->to.requested = t->e.requested;
 		t->to.flags |= IOLENS_CALL_HAS_REQUESTED;
-		call_file(t, &t->to, direct);
+		call_file(t, &t->to, FILE_SLOT_ENTER, direct);
 		return;
 	}
 	switch (shape) {
@@ -449,12 +534,29 @@ static __always_inline void call_arguments(struct call_thread *t, struct pt_regs
 }
 
 /* What only the end tells. */
-static __always_inline void call_results(struct call_thread *t, __u32 shape, __s64 result, bool direct)
+static __always_inline void call_results(struct call_thread *t, __s64 result, bool direct)
 {
-	switch (shape) {
+	__s32 fds[2];
+
+	switch (t->shape) {
 	case IOLENS_SHAPE_NEW_FD:
 		t->e.fd = (__s32)result;
-		call_file(t, &t->e, direct);
+		call_file(t, &t->e, FILE_SLOT_EXIT, direct);
+		break;
+	case IOLENS_SHAPE_PAIR:
+	case IOLENS_SHAPE_PAIR_FIRST: /* a row for each end */
+		if (bpf_probe_read_user(fds, sizeof(fds), (void *)t->pointer))
+			break;
+		t->to = t->e;
+		t->two = 1;
+		t->e.fd = fds[0];
+		t->to.fd = fds[1];
+		call_file(t, &t->e, FILE_SLOT_EXIT, direct);
+		call_file(t, &t->to, FILE_SLOT_EXIT, direct);
+		break;
+	case IOLENS_SHAPE_MAP:
+		t->e.address = result;
+		t->e.flags |= IOLENS_CALL_HAS_ADDRESS;
 		break;
 	case IOLENS_SHAPE_RECEIVE:
 	case IOLENS_SHAPE_MESSAGE: call_named_peer(&t->e, (void *)t->pointer); break;
@@ -475,9 +577,12 @@ static __always_inline int call_enter(__u64 *ctx, bool direct)
 	if (nr >= IOLENS_CALLS)
 		return 0;
 	info.shape = calls[nr].shape;
-	info.direction = calls[nr].direction;
 	if (!info.shape)
 		return 0;
+	info.id = calls[nr].id;
+	info.direction = calls[nr].direction;
+	info.flags = calls[nr].flags;
+	info.texts = calls[nr].texts;
 	id = bpf_get_current_pid_tgid();
 	tid = (__u32)id;
 	if (follow && !call_near(id >> 32))
@@ -502,7 +607,7 @@ static __always_inline int call_enter(__u64 *ctx, bool direct)
 			return 0;
 		}
 	}
-	again = t->state == CALL_INTERRUPTED && t->e.call == nr;
+	again = t->state == CALL_INTERRUPTED && t->e.call == info.id;
 	if (t->state == CALL_INTERRUPTED && !again)
 		call_send(t);
 	if (info.shape == IOLENS_SHAPE_SIGRETURN)
@@ -517,15 +622,26 @@ static __always_inline int call_enter(__u64 *ctx, bool direct)
 
 	__builtin_memset(&t->e, 0, sizeof(t->e));
 	t->two = 0;
+	t->shape = info.shape;
 	t->pointer = 0;
 	t->e.start = bpf_ktime_get_boot_ns();
 	t->e.tgid = id >> 32;
 	t->e.tid = tid;
-	t->e.call = nr;
+	t->e.call = info.id;
 	t->e.direction = info.direction;
 	t->e.fd = -1;
+	if (decode_all)
+		call_tell_arguments(regs, tid, info.id, info.texts);
+	if (info.flags) {
+		t->e.asked = compat_call_argument(regs, info.flags - 1);
+		t->e.flags |= IOLENS_CALL_HAS_ASKED;
+	}
 	if (info.shape < IOLENS_SHAPE_NEW_FD)
 		call_arguments(t, regs, info.shape, direct);
+	else if (info.shape == IOLENS_SHAPE_PAIR)
+		t->pointer = compat_call_argument(regs, 3);
+	else if (info.shape == IOLENS_SHAPE_PAIR_FIRST)
+		t->pointer = compat_call_argument(regs, 0);
 	return 0;
 }
 
@@ -561,8 +677,8 @@ static __always_inline int call_exit(__u64 *ctx, bool direct)
 		return 0;
 	}
 	t->e.result = result;
-	if (t->e.call < IOLENS_CALLS && result >= 0)
-		call_results(t, calls[t->e.call].shape, result, direct);
+	if (result >= 0)
+		call_results(t, result, direct);
 	call_send(t);
 	return 0;
 }
@@ -651,7 +767,11 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 	struct call_thread *t = call_thread_of(task, tid, direct);
 
 	if (t) {
-		if (t->state == CALL_INTERRUPTED)
+		if (t->state == CALL_RUNNING) { /* exit and exit_group don't return */
+			t->e.h.ts = bpf_ktime_get_boot_ns();
+			t->e.flags |= IOLENS_CALL_NO_RESULT;
+		}
+		if (t->state != CALL_NONE)
 			call_send(t);
 		if (!direct) /* a task's storage goes with the task */
 			bpf_map_delete_elem(&threads, &tid);

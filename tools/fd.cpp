@@ -15,7 +15,9 @@
 #include "decode/decode.h"
 #include "enrich/calls.h"
 #include "enrich/files.h"
+#include "enrich/mappings.h"
 #include "enrich/tasks.h"
+#include "import/strace_log.h"
 #include "iolens/event/call.h"
 #include "lens.h"
 #include "probe/calls.h"
@@ -39,16 +41,20 @@ public:
                "iolens fd -p 1234 --format table              with offsets, errors and the calls that open and close\n"
                "iolens fd --summary -o /dev/null -- make      opens, calls, bytes and time per file and peer\n"
                "iolens fd --comm postgres --format json 10    every thread of a name, ten seconds, as JSON lines\n"
+               "iolens fd -v -- ls                            every system call with its arguments\n"
+               "iolens fd -i strace.log --summary             the same of a log of 'strace -f -T -tt'\n"
                "iolens fd --columns time_ns,call,bytes,file -- cat /etc/hosts";
     }
     std::span<const Column> columns() const override { return call_columns; }
     Format default_format() const override { return Format::csv; }
     bool takes_command() const override { return true; }
     std::string_view csv_line_end() const override { return seed_csv_ ? "\n" : "\r\n"; }
+    std::string_view line() const override { return line_; }
 
     void view_flags(Flags& /*flags*/) override {}
     void live_flags(Flags& flags) override {
         flags.text("--user", user_, "NAME", "run the command as this user (name or number, of /etc/passwd)");
+        flags.text("-i,--input", input_, "FILE", "show the calls in a log of 'strace -f -T -tt'; needs no privilege");
     }
 
     std::vector<const Column*> prepare(const ViewOptions& view) override;
@@ -77,11 +83,19 @@ private:
     void add(const iolens_call_event& e);
     bool asked_for(const iolens_call_event& e, const ViewOptions& f) const;
     Value file_of(const iolens_call_event& e, bool csv);
-    std::string_view peer_of(const iolens_call_event& e);
+    std::string_view address_of(const iolens_call_event& e, const u8* bytes, std::string& room) const;
+    std::string_view peer_of(const iolens_call_event& e) { return address_of(e, e.peer, peer_text_); }
+    std::string_view arguments_of(const iolens_call_event& e);
+    Value time_of(Role role, const Value& time, u64 wall_offset_ns);
+    std::unique_ptr<Source> open_log(const ViewOptions& view, const LiveOptions& live);
+    static std::string_view told_texts(const iolens_arguments& told, std::size_t size,
+                                       std::array<std::string_view, IOLENS_CALL_ARGUMENTS>& texts);
 
     std::vector<u16> calls_;  // --op
     bool seed_csv_ = false;   // iomonitor's columns
-    std::string user_;        // to run the command as
+    bool decode_all_ = false;
+    std::string user_;   // to run the command as
+    std::string input_;  // a log
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<HeldCommand> command_;
     std::unique_ptr<CallProbe> probe_;
@@ -89,8 +103,18 @@ private:
     Tasks tasks_;
     bool summing_ = false;
     std::unordered_map<std::string, std::unique_ptr<Totals>> totals_;  // by what the file column shows
-    std::string file_text_;                                            // of the row being made
+    Mappings mappings_;
+    std::unordered_map<u32, std::vector<u64>> arguments_;  // the last of each thread, as told
+    StraceLog* log_ = nullptr;
+    // of the row being made
+    std::string file_text_;
     std::string peer_text_;
+    std::string local_text_;
+    std::string flags_text_;
+    std::string arguments_text_;
+    std::string time_text_;
+    std::string line_;
+    std::pair<u32, u64> line_of_;  // thread and time of the call that it was made for
 };
 
 std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
@@ -103,10 +127,11 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
             throw Failure(Exit::usage, fmt::format("there is no call '{}' that is followed", visible(word)),
                           "the calls are: " + names);
         }
-        calls_.push_back(at->number);
+        calls_.push_back(at->id);
     }
     replay_filters_ = view;
     summing_ = view.summary;
+    decode_all_ = view.verbose;
     std::vector<std::string> names = view.columns;
     if (names.empty() && view.format == Format::csv) {
         seed_csv_ = true;
@@ -116,6 +141,7 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
         names = {view.wall ? "unix_ns" : "time_ns", "duration_ns", "comm", "tid", "call", "fd"};
         if (view.verbose) names.insert(names.end(), {"requested", "dev", "ino"});
         names.insert(names.end(), {"offset", "bytes", "error", "file"});
+        if (view.verbose) names.emplace_back("arguments");
     } else if (names.empty()) {
         for (const Column& column : call_columns) names.emplace_back(column.name);
     }
@@ -134,6 +160,7 @@ std::optional<u32> process_of(u64 pid) {
 }
 
 std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions& live) {
+    if (!input_.empty()) return open_log(view, live);
     CallProbe::Options options;
     Fd cgroup;
     ViewOptions of_tasks = view;
@@ -147,11 +174,16 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
         throw Failure(Exit::usage, "--user is for a command", "put the command behind '--'");
     }
     for (const KnownCall& call : known_calls()) {
-        const bool shown = !seed_csv_ || call.info.direction != IOLENS_DIR_NONE;
+        if (call.number >= options.calls.size()) continue;  // this architecture has none
+        const bool shown = decode_all_ || (call.is_io() && (!seed_csv_ || call.info.direction != IOLENS_DIR_NONE));
         const bool counted = summing_ && call.info.shape == IOLENS_SHAPE_NEW_FD;
-        const bool chosen = calls_.empty() ? shown || counted : std::ranges::find(calls_, call.number) != calls_.end();
-        if (chosen || call.info.shape == IOLENS_SHAPE_SIGRETURN) options.calls.at(call.number) = call.info;
+        const bool chosen = calls_.empty() ? shown || counted : std::ranges::find(calls_, call.id) != calls_.end();
+        if (!chosen && call.info.shape != IOLENS_SHAPE_SIGRETURN) continue;
+        iolens_call_info& info = options.calls.at(call.number);
+        info = call.info;
+        if (info.shape == IOLENS_SHAPE_OTHER && call.arguments.starts_with("fd:f")) info.shape = IOLENS_SHAPE_FD;
     }
+    options.decode_all = decode_all_;
     for (const u64 pid : view.pids) {
         const std::optional<u32> process = process_of(pid);
         if (!process) {
@@ -187,6 +219,36 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     });
 }
 
+std::unique_ptr<Source> FdLens::open_log(const ViewOptions& view, const LiveOptions& live) {
+    const auto refuse = [](const char* what) {
+        throw Failure(Exit::usage, fmt::format("{} is for tracing, and -i shows a log", what), "leave one of them out");
+    };
+    if (!live.command.empty()) refuse("a command");
+    if (!view.pids.empty()) refuse("-p");
+    if (!user_.empty()) refuse("--user");
+    if (!live.cgroup.empty()) refuse("--cgroup");
+    if (live.uid) refuse("--uid");
+    auto log = std::make_unique<StraceLog>(input_, [told = 0](u64 line, std::string_view text) mutable {
+        constexpr std::size_t shown = 120;
+        constexpr int most = 20;  // of a file that is no log, each line is one
+        if (++told > most + 1) return;
+        Output err = Output::stream(STDERR_FILENO, "standard error");
+        if (told > most) {
+            append(err.buffer(), "iolens: further lines that can't be read are only counted\n");
+            err.row_done();
+            err.flush();
+            return;
+        }
+        append(err.buffer(), fmt::format("iolens: line {} can't be read: ", line));
+        append_visible(err.buffer(), text, shown);
+        err.buffer().push_back('\n');
+        err.row_done();
+        err.flush();
+    });
+    log_ = log.get();
+    return log;
+}
+
 int FdLens::status() {
     if (!command_) return 0;
     // it has ended when the last of its processes has, but for the moment between; one that runs on is not waited for
@@ -205,12 +267,61 @@ bool FdLens::asked_for(const iolens_call_event& e, const ViewOptions& f) const {
     return !f.min_ms || e.h.ts - e.start >= static_cast<u64>(*f.min_ms * 1e6);
 }
 
-std::string_view FdLens::peer_of(const iolens_call_event& e) {
-    peer_text_.assign(INET6_ADDRSTRLEN, '\0');
-    if (::inet_ntop(e.family, static_cast<const u8*>(e.peer), peer_text_.data(), INET6_ADDRSTRLEN) == nullptr)
-        return {};
-    peer_text_.resize(peer_text_.find('\0'));
-    return peer_text_;
+std::string_view FdLens::address_of(const iolens_call_event& e, const u8* bytes, std::string& room) const {
+    room.assign(INET6_ADDRSTRLEN, '\0');
+    if (::inet_ntop(e.family, bytes, room.data(), INET6_ADDRSTRLEN) == nullptr) return {};
+    room.resize(room.find('\0'));
+    return room;
+}
+
+/// Finds the texts behind a record of arguments. Returns the one text of an imported log's.
+std::string_view FdLens::told_texts(const iolens_arguments& told, std::size_t size,
+                                    std::array<std::string_view, IOLENS_CALL_ARGUMENTS>& texts) {
+    std::string_view rest(reinterpret_cast<const char*>(&told) + sizeof told, size - sizeof told);
+    if (told.texts == IOLENS_ARGUMENTS_WHOLE) return rest.substr(0, rest.find('\0'));
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        if ((told.texts >> i & 1) == 0) continue;
+        const std::size_t end = rest.find('\0');
+        if (end == std::string_view::npos) break;
+        texts.at(i) = rest.substr(0, end);
+        rest.remove_prefix(end + 1);
+    }
+    return {};
+}
+
+/// What the call was given; "" where that was not told.
+std::string_view FdLens::arguments_of(const iolens_call_event& e) {
+    arguments_text_.clear();
+    const auto at = arguments_.find(e.tid);
+    const KnownCall* call = find_call(e.call);
+    if (at == arguments_.end() || call == nullptr) return {};
+    const auto& told = *reinterpret_cast<const iolens_arguments*>(at->second.data());
+    if (told.call != e.call) return {};
+    std::array<std::string_view, IOLENS_CALL_ARGUMENTS> texts;
+    const std::string_view whole = told_texts(told, told.h.size, texts);
+    if (told.texts == IOLENS_ARGUMENTS_WHOLE) {
+        arguments_text_ = whole;
+    } else {
+        append_arguments(arguments_text_, *call, told.values, texts);
+    }
+    return arguments_text_;
+}
+
+/// The time columns: of a log only what it tells.
+Value FdLens::time_of(Role role, const Value& time, u64 wall_offset_ns) {
+    if (time.is_null()) return {};
+    if (log_ == nullptr) return Value(time.number() + wall_offset_ns);
+    const LogClock clock = log_->import().clock();
+    if (role == Role::wall) return clock == LogClock::epoch ? time : Value();
+    const u64 second = time.number() / 1'000'000'000;
+    const u64 micros = time.number() % 1'000'000'000 / 1000;
+    if (clock == LogClock::epoch) {
+        time_text_ = fmt::format("{}.{:06}", second, micros);
+    } else {
+        time_text_ = fmt::format("{:02}:{:02}:{:02}", second / 3600 % 24, second / 60 % 60, second % 60);
+        if (clock == LogClock::microseconds) time_text_ += fmt::format(".{:06}", micros);
+    }
+    return Value(std::string_view(time_text_));
 }
 
 Value FdLens::file_of(const iolens_call_event& e, bool csv) {
@@ -242,6 +353,7 @@ Value FdLens::file_of(const iolens_call_event& e, bool csv) {
 }
 
 Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) {
+    line_.clear();
     iolens_file_fact file_room;
     if (const auto* fact = decode_as(head, IOLENS_KIND_FILE, file_room)) {
         return files_.told(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
@@ -252,11 +364,34 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         tasks_.told(*fact);
         return Taken::nothing;
     }
+    if (head.kind == IOLENS_KIND_ARGUMENTS) {
+        if (head.size < sizeof(iolens_arguments)) return Taken::unknown;
+        const auto* words = reinterpret_cast<const u64*>(&head);
+        arguments_[reinterpret_cast<const iolens_arguments&>(head).tid].assign(words, words + head.size / 8);
+        return Taken::nothing;
+    }
     iolens_call_event room;
     const auto* event = decode_as(head, IOLENS_KIND_CALL, room);
     if (event == nullptr) return Taken::unknown;
+    if (event->direction == IOLENS_DIR_NONE) {
+        if (event != &room) room = *event;
+        mappings_.take(room);
+        event = &room;
+        const KnownCall* call = find_call(event->call);
+        const bool of_memory = call != nullptr && call->info.shape == IOLENS_SHAPE_RANGE && event->file == IOLENS_FILE_NONE;
+        const bool io = call != nullptr && call->is_io() && !of_memory;
+        if (!decode_all_ && calls_.empty() && !io) return Taken::nothing;
+    }
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return Taken::nothing;
     if (summing_) add(*event);
+    const std::pair<u32, u64> which{event->tid, event->start};
+    if (seed_csv_ && decode_all_ && which != line_of_) {  // one line also where a call has two rows
+        line_of_ = which;
+        const std::string result = (event->flags & IOLENS_CALL_NO_RESULT) != 0 ? "?"
+                                   : event->result < 0                         ? "-1"
+                                                                               : std::to_string(event->result);
+        line_ = fmt::format(" {},{},{},{}", event->tid, result, call_name(event->call), arguments_of(*event));
+    }
     if (seed_csv_ && event->direction == IOLENS_DIR_NONE) return Taken::nothing;
 
     row.resize(wanted.size());
@@ -269,7 +404,7 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         Value value = wanted[i]->get(event->h);
         switch (wanted[i]->role) {
             case Role::wall:
-            case Role::clock: value = Value(value.number() + wall_offset_ns); break;
+            case Role::clock: value = time_of(wanted[i]->role, value, wall_offset_ns); break;
             case Role::comm: value = of_task([](const Tasks::Task& t) { return std::string_view(t.comm); }); break;
             case Role::uid: value = of_task([](const Tasks::Task& t) { return u64{t.uid}; }); break;
             case Role::cgroup: value = of_task([](const Tasks::Task& t) { return t.cgroup_id; }); break;
@@ -283,6 +418,22 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
             case Role::peer:
                 if (!value.is_null()) value = Value(peer_of(*event));
                 break;
+            case Role::local:
+                if (!value.is_null()) value = Value(address_of(*event, event->local, local_text_));
+                break;
+            case Role::flags: {
+                const KnownCall* call = find_call(event->call);
+                if (value.is_null() || call == nullptr) break;
+                flags_text_.clear();
+                append_flags(flags_text_, *call, value.number());
+                value = Value(std::string_view(flags_text_));
+                break;
+            }
+            case Role::arguments: {
+                const std::string_view given = arguments_of(*event);
+                value = given.data() == nullptr ? Value() : Value(given);
+                break;
+            }
             default: break;
         }
         row[i] = value;
@@ -371,6 +522,10 @@ Loss FdLens::explain(const iolens_loss& ledger) const {
     };
     cause("ring_full", "events (the ring was full: a larger --ring-size, or less output)", ledger.n.ring_full);
     cause("state_full", "calls (more threads than --max-inflight)", ledger.n.state_full);
+    if (log_ != nullptr) {
+        cause("unreadable_lines", "lines that could not be read", log_->import().unreadable());
+        cause("unfinished", "calls whose end is not in the log", log_->import().unfinished());
+    }
     cause("missed", "probe runs that the kernel skipped", ledger.missed);
     if (probe_) cause("not_decoded", "calls of 32-bit programs (not decoded)", probe_->not_decoded());
     return loss;

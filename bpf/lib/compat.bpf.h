@@ -39,7 +39,7 @@ struct task_struct___signal {
 struct sock_common___v6 {
 	struct {
 		__u8 bytes[16];
-	} skc_v6_daddr;
+	} skc_v6_daddr, skc_v6_rcv_saddr;
 };
 struct task_struct___set_child_tid {
 	int *set_child_tid;
@@ -288,7 +288,14 @@ static __always_inline __u64 compat_call_argument(struct pt_regs *regs, int n)
 #elif defined(__TARGET_ARCH_arm64)
 static __always_inline __u64 compat_call_argument(struct pt_regs *regs, int n)
 {
-	return regs->regs[n];
+	switch (n) { /* no load at a computed offset of a typed pointer */
+	case 0: return regs->regs[0];
+	case 1: return regs->regs[1];
+	case 2: return regs->regs[2];
+	case 3: return regs->regs[3];
+	case 4: return regs->regs[4];
+	default: return regs->regs[5];
+	}
 }
 #endif
 

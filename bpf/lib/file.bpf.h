@@ -24,10 +24,18 @@ struct file_room {
 	__u64 offset;
 };
 
-/* Where a fact is put together: too large for the stack. */
+/* Where a fact is put together: too large for the stack. A program can be preempted (6.13), and on the same processor
+ * another one run, but not the same one: each has a slot of its own. */
+enum file_slot {
+	FILE_SLOT_ENTER,
+	FILE_SLOT_EXIT,
+	FILE_SLOT_SUBMIT,
+	FILE_SLOT_COMPLETE,
+	FILE_SLOTS
+};
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, FILE_SLOTS);
 	__type(key, __u32);
 	__type(value, struct file_room);
 } file_rooms SEC(".maps");
@@ -143,10 +151,10 @@ static __always_inline void file_look(struct file *file, struct file_facts *f, b
  * one mount. A global function, and its arguments numbers, so that the verifier walks it once and not at each call.
  * Returns 1 when it was sent.
  */
-__noinline int file_tell(__u64 file_address, __u64 name_id, __u32 kind)
+__noinline int file_tell(__u64 file_address, __u64 name_id, __u32 kind, __u32 slot)
 {
 	struct file *file = (struct file *)file_address;
-	__u32 zero = 0, size;
+	__u32 size;
 	__u64 offset;
 	struct file_room *room;
 	struct dentry *dentry, *parent;
@@ -155,7 +163,7 @@ __noinline int file_tell(__u64 file_address, __u64 name_id, __u32 kind)
 	struct iolens_counters *n;
 	__u8 told = 1;
 
-	room = bpf_map_lookup_elem(&file_rooms, &zero);
+	room = bpf_map_lookup_elem(&file_rooms, &slot);
 	if (!room)
 		return 0;
 	room->fact.h.ts = bpf_ktime_get_boot_ns();
@@ -242,17 +250,17 @@ static __always_inline struct unix_address *file_unix_address(struct unix_sock *
 }
 
 /* Sends a unix socket's address as a file's name. */
-__noinline int file_tell_unix(__u64 unix_address, __u64 name_id)
+__noinline int file_tell_unix(__u64 unix_address, __u64 name_id, __u32 slot)
 {
 	struct unix_address *address = (struct unix_address *)unix_address;
 	struct iolens_counters *n;
 	struct file_room *room;
-	__u32 zero = 0, size;
+	__u32 size;
 	__u8 told = 1;
 	int length;
 	char *name;
 
-	room = bpf_map_lookup_elem(&file_rooms, &zero);
+	room = bpf_map_lookup_elem(&file_rooms, &slot);
 	length = BPF_CORE_READ(address, len) - 2; /* without the family */
 	if (!room || length <= 0)
 		return 0;

@@ -34,7 +34,10 @@ enum class Role : u8 {
     call,      ///< in: system call number; after enrich: its name
     file,      ///< in: name_id; after enrich: the file's path
     file_csv,  ///< the same as a csv field of its own quoting
-    peer,      ///< after enrich: a socket's address
+    peer,      ///< after enrich: the address that a socket is connected to
+    local,     ///< after enrich: a socket's own address
+    flags,     ///< in: a call's flags; after enrich: their names
+    arguments, ///< in: tid; after enrich: what its call was given
 };
 
 /// One cell. `null` is "not known", which is not zero: an empty csv field, json null, `?` or `-` in a table.

@@ -84,7 +84,9 @@ public:
             return true;
         }
         if (recorder_ != nullptr) recorder_->record(bytes.first(head->size));
-        switch (lens_.take(*head, wall_offset_ns_, wanted_, row_)) {
+        const Taken taken = lens_.take(*head, wall_offset_ns_, wanted_, row_);
+        if (!lens_.line().empty()) sink_->line(lens_.line());
+        switch (taken) {
             case Taken::row:
                 if (!wanted_.empty()) sink_->row(row_);
                 return ++rows_ < limit_;
@@ -171,7 +173,8 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
         pipeline.set_recorder(recorder.get());
     }
     const u64 attached = clock_ns(CLOCK_BOOTTIME);
-    if (view.verbose) say(fmt::format("attached in {:.1f} ms", static_cast<double>(attached - started) / 1e6));
+    const bool tracing = source->descriptor() >= 0;
+    if (view.verbose && tracing) say(fmt::format("attached in {:.1f} ms", static_cast<double>(attached - started) / 1e6));
     const u64 deadline = live.duration_s ? attached + static_cast<u64>(*live.duration_s * 1e9) : ~u64{0};
 
     try {

@@ -25,7 +25,10 @@ std::string_view kind_name(Role role) {
         case Role::file_csv: return "bytes";
         case Role::disk:
         case Role::call: return "name";
-        case Role::peer: return "address";
+        case Role::peer:
+        case Role::local: return "address";
+        case Role::flags: return "names";
+        case Role::arguments: return "text";
         case Role::device: return "major:minor";
         case Role::error: return "errno name";
         case Role::pattern: return "letter";

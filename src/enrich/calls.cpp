@@ -1,88 +1,210 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "enrich/calls.h"
 
-#include <sys/syscall.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
+#include <csignal>
+#include <cstring>
+
+#include "base/text.h"
 
 namespace iolens {
 namespace {
 
-// A name is the kernel's; older calls (open, pipe, dup2 …) have no number on newer architectures.
-#define IOLENS_CALL(name, shape, direction)                                 \
-    KnownCall {                                                             \
-        SYS_##name, #name, { IOLENS_SHAPE_##shape, IOLENS_DIR_##direction } \
+/// Calls name(), kind() of each "name:kind" in turn, with its place from 0.
+template <typename Each>
+constexpr void each_argument(std::string_view arguments, Each&& each) {
+    unsigned place = 0;
+    while (!arguments.empty()) {
+        const std::size_t end = std::min(arguments.find(' '), arguments.size());
+        const std::string_view one = arguments.substr(0, end);
+        each(place++, one.substr(0, one.size() - 2), one.back());
+        arguments.remove_prefix(std::min(end + 1, arguments.size()));
     }
-constexpr std::array known{
-    IOLENS_CALL(read, MOVE, READ),
-    IOLENS_CALL(write, MOVE, WRITE),
-    IOLENS_CALL(pread64, MOVE_AT, READ),
-    IOLENS_CALL(pwrite64, MOVE_AT, WRITE),
-    IOLENS_CALL(readv, VECTOR, READ),
-    IOLENS_CALL(writev, VECTOR, WRITE),
-    IOLENS_CALL(preadv, VECTOR_AT, READ),
-    IOLENS_CALL(pwritev, VECTOR_AT, WRITE),
-    IOLENS_CALL(preadv2, VECTOR_AT, READ),
-    IOLENS_CALL(pwritev2, VECTOR_AT, WRITE),
-    IOLENS_CALL(recvfrom, RECEIVE, READ),
-    IOLENS_CALL(sendto, SEND, WRITE),
-    IOLENS_CALL(recvmsg, MESSAGE, READ),
-    IOLENS_CALL(sendmsg, MESSAGE, WRITE),
-    IOLENS_CALL(recvmmsg, MESSAGES, READ),
-    IOLENS_CALL(sendmmsg, MESSAGES, WRITE),
-    IOLENS_CALL(sendfile, SENDFILE, READ),
-    IOLENS_CALL(splice, COPY, READ),
-    IOLENS_CALL(tee, TEE, READ),
-    IOLENS_CALL(vmsplice, VECTOR, WRITE),
-    IOLENS_CALL(copy_file_range, COPY, READ),
-    IOLENS_CALL(mmap, MAP, NONE),
-    IOLENS_CALL(pipe2, PLAIN, NONE),
-    IOLENS_CALL(socketpair, PLAIN, NONE),
-    IOLENS_CALL(fcntl, FD, NONE),
-    IOLENS_CALL(close_range, PLAIN, NONE),
-    IOLENS_CALL(openat, NEW_FD, NONE),
-    IOLENS_CALL(openat2, NEW_FD, NONE),
-    IOLENS_CALL(close, FD, NONE),
-    IOLENS_CALL(dup, NEW_FD, NONE),
-    IOLENS_CALL(dup3, NEW_FD, NONE),
-    IOLENS_CALL(socket, NEW_FD, NONE),
-    IOLENS_CALL(connect, FD, NONE),
-    IOLENS_CALL(accept, NEW_FD, NONE),
-    IOLENS_CALL(accept4, NEW_FD, NONE),
-    IOLENS_CALL(bind, FD, NONE),
-    IOLENS_CALL(listen, FD, NONE),
-    IOLENS_CALL(shutdown, FD, NONE),
-    IOLENS_CALL(lseek, FD, NONE),
-    IOLENS_CALL(ftruncate, FD, NONE),
-    IOLENS_CALL(fallocate, FD, NONE),
-    IOLENS_CALL(fsync, FD, NONE),
-    IOLENS_CALL(fdatasync, FD, NONE),
-    IOLENS_CALL(sync_file_range, FD, NONE),
-    IOLENS_CALL(eventfd2, NEW_FD, NONE),
-    IOLENS_CALL(epoll_create1, NEW_FD, NONE),
-    IOLENS_CALL(memfd_create, NEW_FD, NONE),
-#ifdef SYS_open
-    IOLENS_CALL(open, NEW_FD, NONE),
-    IOLENS_CALL(creat, NEW_FD, NONE),
-    IOLENS_CALL(dup2, NEW_FD, NONE),
-    IOLENS_CALL(eventfd, NEW_FD, NONE),
-    IOLENS_CALL(epoll_create, NEW_FD, NONE),
-    IOLENS_CALL(pipe, PLAIN, NONE),
-#endif
-    IOLENS_CALL(rt_sigreturn, SIGRETURN, NONE),
-};
-#undef IOLENS_CALL
+}
 
-constexpr std::array<std::string_view, IOLENS_CALLS> by_number = [] {
-    std::array<std::string_view, IOLENS_CALLS> names{};
-    for (const KnownCall& call : known) names.at(call.number) = call.name;
-    return names;
+constexpr KnownCall make_call(u16 id, u16 number, std::string_view name, iolens_call_shape shape,
+                              iolens_direction direction, std::string_view arguments) {
+    KnownCall call{id, number, name, {}, arguments};
+    call.info.id = id;
+    call.info.shape = static_cast<u8>(shape);
+    call.info.direction = static_cast<u8>(direction);
+    each_argument(arguments, [&](unsigned place, std::string_view word, char kind) {
+        if (kind == 'p' || kind == 's') call.info.texts = static_cast<u8>(call.info.texts | 1U << place);
+        const bool flags = word == "flags" || kind == 'F' || kind == 'P' || kind == 'w' || kind == 'c';
+        if (flags && call.info.flags == 0) call.info.flags = static_cast<u8>(place + 1);
+    });
+    return call;
+}
+
+#if defined(__x86_64__)
+#define IOLENS_CALL_NUMBER(id, arm64) id
+#elif defined(__aarch64__)
+#define IOLENS_CALL_NUMBER(id, arm64) arm64
+#endif
+#define IOLENS_CALL(id, arm64, name, shape, direction, arguments)                                                 \
+    make_call(id, IOLENS_CALL_NUMBER(id, arm64), #name, IOLENS_SHAPE_##shape, IOLENS_DIR_##direction, arguments),
+constexpr u16 NONE [[maybe_unused]] = IOLENS_CALLS;  // NOLINT(readability-identifier-naming): a word of the table
+constexpr auto known = std::to_array<KnownCall>({
+#include "enrich/call_table.h"
+});
+#undef IOLENS_CALL
+#undef IOLENS_CALL_NUMBER
+
+constexpr std::array<u16, IOLENS_CALLS> by_id = [] {
+    std::array<u16, IOLENS_CALLS> places{};
+    places.fill(IOLENS_CALLS);
+    for (std::size_t i = 0; i < known.size(); ++i) places.at(known[i].id) = static_cast<u16>(i);
+    return places;
 }();
+
+struct Bit {
+    u64 bits;
+    std::string_view name;
+};
+// glibc has 0 for it where every file may be large
+#if defined(__aarch64__)
+constexpr u64 large_file = 0400000;
+#else
+constexpr u64 large_file = 0100000;
+#endif
+// those that hold others first
+constexpr std::array open_bits{
+    Bit{O_TMPFILE, "O_TMPFILE"},     Bit{O_SYNC, "O_SYNC"},           Bit{O_DSYNC, "O_DSYNC"},
+    Bit{O_CREAT, "O_CREAT"},         Bit{O_EXCL, "O_EXCL"},           Bit{O_NOCTTY, "O_NOCTTY"},
+    Bit{O_TRUNC, "O_TRUNC"},         Bit{O_APPEND, "O_APPEND"},       Bit{O_NONBLOCK, "O_NONBLOCK"},
+    Bit{O_DIRECT, "O_DIRECT"},       Bit{large_file, "O_LARGEFILE"},     Bit{O_DIRECTORY, "O_DIRECTORY"},
+    Bit{O_NOFOLLOW, "O_NOFOLLOW"},   Bit{O_NOATIME, "O_NOATIME"},     Bit{O_CLOEXEC, "O_CLOEXEC"},
+    Bit{O_PATH, "O_PATH"},           Bit{O_ASYNC, "O_ASYNC"}};
+constexpr std::array protection_bits{Bit{PROT_READ, "PROT_READ"}, Bit{PROT_WRITE, "PROT_WRITE"},
+                                     Bit{PROT_EXEC, "PROT_EXEC"}};
+constexpr std::array fcntl_names{
+    Bit{F_DUPFD, "F_DUPFD"},     Bit{F_GETFD, "F_GETFD"},       Bit{F_SETFD, "F_SETFD"},
+    Bit{F_GETFL, "F_GETFL"},     Bit{F_SETFL, "F_SETFL"},       Bit{F_GETLK, "F_GETLK"},
+    Bit{F_SETLK, "F_SETLK"},     Bit{F_SETLKW, "F_SETLKW"},     Bit{F_SETOWN, "F_SETOWN"},
+    Bit{F_GETOWN, "F_GETOWN"},   Bit{36, "F_OFD_GETLK"},        Bit{37, "F_OFD_SETLK"},
+    Bit{38, "F_OFD_SETLKW"},     Bit{1024, "F_SETLEASE"},       Bit{1025, "F_GETLEASE"},
+    Bit{1026, "F_NOTIFY"},       Bit{1030, "F_DUPFD_CLOEXEC"},  Bit{1031, "F_SETPIPE_SZ"},
+    Bit{1032, "F_GETPIPE_SZ"},   Bit{1033, "F_ADD_SEALS"},      Bit{1034, "F_GET_SEALS"}};
+constexpr std::array<std::string_view, 5> whences{"SEEK_SET", "SEEK_CUR", "SEEK_END", "SEEK_DATA", "SEEK_HOLE"};
+
+/// The names of the bits that are set, behind `first` where that isn't empty; what has no name as a number.
+void append_bits(std::string& out, u64 value, std::span<const Bit> bits, std::string_view first) {
+    std::string_view separator = first.empty() ? "" : "|";
+    out += first;
+    for (const Bit& bit : bits) {
+        if ((value & bit.bits) != bit.bits) continue;
+        (out += separator) += bit.name;
+        separator = "|";
+        value &= ~bit.bits;
+    }
+    if (value != 0 || separator.empty()) out += fmt::format("{}{:#x}", separator, value);
+}
+
+/// C's text literal, "…" behind it where it was too long to be kept.
+void append_quoted(std::string& out, std::string_view text) {
+    Buffer quoted;
+    quoted.push_back('"');
+    for (const char c : text) {
+        if (c == '"') quoted.push_back('\\');
+        quoted.push_back(c);
+    }
+    quoted.push_back('"');
+    out.append(quoted.data(), quoted.size());
+    if (text.size() >= IOLENS_ARGUMENT_TEXT - 1) out += "…";
+}
+
+void append_value(std::string& out, char kind, u64 value) {
+    const auto number = static_cast<s32>(value);
+    switch (kind) {
+        case 'f':
+        case 'd': out += std::to_string(number); return;
+        case 'D': out += number == AT_FDCWD ? "AT_FDCWD" : std::to_string(number); return;
+        case 'u': out += std::to_string(value); return;
+        case 'l': out += std::to_string(static_cast<s64>(value)); return;
+        case 'o': out += fmt::format("{:#o}", static_cast<u32>(value)); return;
+        case 'F': {
+            constexpr std::array<std::string_view, 4> ways{"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"};
+            append_bits(out, static_cast<u32>(value) & ~u64{O_ACCMODE}, open_bits, ways.at(value & O_ACCMODE));
+            return;
+        }
+        case 'P':
+            if (value == 0) {
+                out += "PROT_NONE";
+            } else {
+                append_bits(out, value, protection_bits, "");
+            }
+            return;
+        case 'w':
+            if (value < whences.size()) {
+                out += whences.at(value);
+                return;
+            }
+            break;
+        case 'c': {
+            const auto* at = std::ranges::find(fcntl_names, value, &Bit::bits);
+            if (at != fcntl_names.end()) {
+                out += at->name;
+                return;
+            }
+            break;
+        }
+        case 'S': {
+            const char* name = ::sigabbrev_np(number);
+            out += name != nullptr ? "SIG" + std::string(name) : std::to_string(number);
+            return;
+        }
+        case '*':
+        case 'p':
+        case 's':
+            if (value == 0) {
+                out += "NULL";
+                return;
+            }
+            break;
+        default: break;
+    }
+    out += value == 0 ? "0" : fmt::format("{:#x}", value);
+}
 
 }  // namespace
 
 std::span<const KnownCall> known_calls() { return known; }
 
-std::string_view call_name(u64 number) { return number < by_number.size() ? by_number[number] : std::string_view(); }
+const KnownCall* find_call(u64 id) {
+    return id < by_id.size() && by_id[id] < known.size() ? &known[by_id[id]] : nullptr;
+}
+
+std::string_view call_name(u64 id) {
+    const KnownCall* call = find_call(id);
+    return call == nullptr ? std::string_view() : call->name;
+}
+
+void append_flags(std::string& out, const KnownCall& call, u64 flags) {
+    char kind = 'x';
+    each_argument(call.arguments, [&](unsigned place, std::string_view, char its) {
+        if (place + 1 == call.info.flags) kind = its;
+    });
+    append_value(out, kind, flags);
+}
+
+void append_arguments(std::string& out, const KnownCall& call, std::span<const u64, IOLENS_CALL_ARGUMENTS> values,
+                      std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts) {
+    bool creates = true;  // open has a mode only where it creates a file
+    each_argument(call.arguments, [&](unsigned place, std::string_view, char kind) {
+        if (kind == 'F') creates = (values[place] & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) != 0;
+        if (kind == 'o' && !creates) return;
+        if (place != 0) out += ", ";
+        if (texts[place].data() != nullptr) {
+            append_quoted(out, texts[place]);
+        } else {
+            append_value(out, kind, values[place]);
+        }
+    });
+}
 
 }  // namespace iolens

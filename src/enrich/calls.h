@@ -1,23 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "iolens/event/call.h"
 
 namespace iolens {
 
-/// A system call that the fd lens knows, by this architecture's number.
+/// A system call, as src/enrich/call_table.h has it.
 struct KnownCall {
-    u16 number;
+    u16 id;               ///< x86-64's number, on every architecture
+    u16 number;           ///< this architecture's; IOLENS_CALLS where it has none
     std::string_view name;
     iolens_call_info info;
+    std::string_view arguments;  ///< "name:kind" with blanks between
+
+    /// Does it move bytes or change what fds are? The others are followed only with -v.
+    [[nodiscard]] constexpr bool is_io() const {
+        return info.shape != IOLENS_SHAPE_OTHER && info.shape != IOLENS_SHAPE_SIGRETURN;
+    }
 };
 
 std::span<const KnownCall> known_calls();
 
-/// The name of a known call; "" for others.
-std::string_view call_name(u64 number);
+/// The call of an id, or null.
+const KnownCall* find_call(u64 id);
+
+/// The name of a call by its id; "" for others.
+std::string_view call_name(u64 id);
+
+/// A call's flags by name ("O_RDWR|O_CREAT"), as the kind of the argument that has them says; a number in hexadecimal
+/// where they have no names here.
+void append_flags(std::string& out, const KnownCall& call, u64 flags);
+
+/// What a call was given, as C would have it: `AT_FDCWD, "/etc/hosts", O_RDONLY`. A text is null where it could not be
+/// read; one that is too long ends in "…".
+void append_arguments(std::string& out, const KnownCall& call, std::span<const u64, IOLENS_CALL_ARGUMENTS> values,
+                      std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts);
 
 }  // namespace iolens

@@ -19,7 +19,10 @@ bool Files::told(const iolens_file_fact& fact, std::span<const std::byte> record
 
     Name name;
     bool path = false;
-    if ((fact.flags & IOLENS_FILE_PSEUDO) != 0) {
+    if ((fact.flags & IOLENS_FILE_LITERAL) != 0) {
+        name.text = parts.empty() ? "" : std::string(parts.front());
+        path = (fact.flags & IOLENS_FILE_PSEUDO) == 0;
+    } else if ((fact.flags & IOLENS_FILE_PSEUDO) != 0) {
         name.text = parts.empty() ? "" : std::string(parts.front());
         if (fact.kind == IOLENS_FILE_ANON) {
             name.text.insert(0, "anon_inode:");

@@ -71,6 +71,7 @@ int CallProbe::load(const Options& options, bool direct) {
     object_->rodata->ring_wake_bytes = std::max<u64>(options.ring_bytes / 8, 4096);
     object_->rodata->follow = options.follow.empty() ? 0 : 1;
     std::ranges::copy(options.calls, static_cast<iolens_call_info*>(object_->rodata->calls));
+    object_->rodata->decode_all = options.decode_all ? 1 : 0;
     object_->bss->alive = static_cast<s64>(options.follow.size());
     choose_twin(*object_, direct);
     return syscall_bpf__load(object_.get());

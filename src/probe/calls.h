@@ -23,6 +23,7 @@ public:
         u64 ring_bytes = 8 << 20;
         u32 max_threads = 32768;                             ///< entries of the state map
         std::array<iolens_call_info, IOLENS_CALLS> calls{};  ///< by system call number
+        bool decode_all = false;  ///< tell each call's arguments
         std::vector<u32> follow;  ///< processes to follow; empty: all that `keep` lets through
     };
 

@@ -53,6 +53,12 @@ void CsvSink::row(Row row) {
     out_.row_done();
 }
 
+void CsvSink::line(std::string_view words) {
+    append(out_.buffer(), words);
+    append(out_.buffer(), options_.csv_line_end);
+    out_.row_done();
+}
+
 void CsvSink::loss(const Loss& loss) {
     Buffer& out = out_.buffer();
     words_.clear();

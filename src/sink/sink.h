@@ -41,6 +41,8 @@ public:
     /// have one value more: an error that no chosen column shows, printed behind the row where there is one.
     virtual void begin(std::string_view type, Columns columns, const Column* trailing_error) = 0;
     virtual void row(Row row) = 0;
+    /// A line of words between the rows; only csv has room for one.
+    virtual void line(std::string_view /*words*/) {}
     /// Once, at the end, where anything was lost.
     virtual void loss(const Loss& loss) = 0;
 };

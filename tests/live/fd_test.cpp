@@ -102,6 +102,14 @@ Played play_once(const std::function<void(Diary&)>& work, std::vector<std::strin
     played.result = tracer.stop(0);
     EXPECT_EQ(played.result.status, 0) << played.result.err;
     played.rows = parse_csv(played.result.out);
+    // with -v, which says when all is attached, each call has a row, also the one that never returns
+    const std::set<std::string> no_io{"exit_group", "newfstatat", "fstat",  "getsockname",    "wait4",  "clone", "clone3",
+                                      "rt_sigaction", "set_robust_list", "rt_sigprocmask", "getpid", "gettid", "alarm",
+                                      "setitimer", "rename", "renameat", "unlink", "unlinkat", "exit", "futex", "getrandom", "brk",
+                                      "rseq", "mprotect", "kill", "tgkill", "rt_sigreturn", "sched_yield", "madvise", "clock_nanosleep"};
+    const auto ends = [](const Row& r) { return r.at("call") == "exit_group"; };
+    EXPECT_EQ(std::ranges::any_of(played.rows, ends), std::ranges::find(options, "--op") == options.end());
+    std::erase_if(played.rows, [&](const Row& r) { return no_io.contains(r.at("call")); });
     for (const Row& r : played.rows) {
         played.seen.push_back(r.at("call") + "|" + r.at("fd") + "|" + r.at("dir") + "|" + r.at("offset") + "|" +
                               r.at("requested") + "|" + r.at("bytes") + "|" + r.at("error") + "|" + r.at("file"));
@@ -111,7 +119,7 @@ Played play_once(const std::function<void(Diary&)>& work, std::vector<std::strin
 }
 
 void expect_same(const Played& p) {
-    ASSERT_EQ(p.seen.size(), p.expected.size()) << p.result.out.substr(0, 4000);
+    ASSERT_EQ(p.seen.size(), p.expected.size()) << p.result.out.substr(p.result.out.size() - std::min<std::size_t>(p.result.out.size(), 1500));
     for (std::size_t i = 0; i < p.seen.size(); ++i) EXPECT_EQ(p.seen[i], p.expected[i]) << "row " << i;
 }
 
@@ -271,12 +279,12 @@ TEST_F(Fd, SocketsHaveTheirPeers) {
         }
         std::array<int, 2> pair{};
         ::socketpair(AF_UNIX, SOCK_DGRAM, 0, pair.data());
-        d.row("socketpair", -1, '-', -1, -1, -1, "");
         struct stat info{};
         std::array<std::string, 2> names;
         for (std::size_t i = 0; i < 2; ++i) {
             ::fstat(pair.at(i), &info);
             names.at(i) = "unix:[" + std::to_string(info.st_ino) + "]";
+            d.row("socketpair", pair.at(i), '-', -1, -1, -1, names.at(i));
         }
         for (int i = 0; i < times; ++i) {
             std::array<iovec, 2> pieces{iovec{room.data(), static_cast<std::size_t>(i)}, iovec{room.data() + 50, 7}};

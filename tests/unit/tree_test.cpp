@@ -23,7 +23,8 @@ const std::map<std::string, std::set<std::string>> allowed{
     {"reduce", {}},
     {"sink", {"base", "include", "event"}},
     {"probe", {"base", "include", "event"}},
-    {"tools", {"base", "include", "event", "source", "decode", "enrich", "reduce", "sink", "probe"}},
+    {"import", {"base", "include", "event", "source", "enrich"}},
+    {"tools", {"base", "include", "event", "source", "decode", "enrich", "reduce", "sink", "probe", "import"}},
     {"app", {"base", "include", "event", "source", "decode", "sink", "probe", "tools"}},
 };
 /// Of the events, these rooms may know only what all records have.

@@ -27,12 +27,18 @@ enum iolens_call_shape {
 	IOLENS_SHAPE_MESSAGE, /* fd, struct msghdr */
 	IOLENS_SHAPE_MESSAGES, /* fd, array of struct mmsghdr, its length: the result counts messages */
 	IOLENS_SHAPE_MAP,     /* address, length, protection, flags, fd, offset */
+	IOLENS_SHAPE_RANGE,   /* address, length: of a mapping */
 	IOLENS_SHAPE_COPY,    /* copy_file_range, splice: fd, offset, fd, offset, count */
 	IOLENS_SHAPE_SENDFILE, /* to fd, from fd, offset, count */
 	IOLENS_SHAPE_TEE,     /* fd, fd, count */
-	IOLENS_SHAPE_NEW_FD,  /* the result is a new fd */
-	IOLENS_SHAPE_PLAIN,   /* no fd of its own; this and what follows are asked for by number */
+	IOLENS_SHAPE_NEW_FD,  /* the result is a new fd; this and what follows say it at the end, or never */
+	IOLENS_SHAPE_PAIR,    /* socketpair: the fourth argument takes two new fds */
+	IOLENS_SHAPE_PAIR_FIRST, /* pipe: the first one does */
+	IOLENS_SHAPE_PLAIN,   /* no fd of its own */
 	IOLENS_SHAPE_SIGRETURN, /* a signal's handler is over: what it interrupted has ended */
+	IOLENS_SHAPE_IO_SUBMIT, /* io_submit: context, count, array of struct iocb * */
+	IOLENS_SHAPE_IO_GET,  /* io_getevents: context, least, most, array of struct io_event */
+	IOLENS_SHAPE_OTHER,   /* as PLAIN; followed only with all calls */
 };
 
 enum iolens_direction {
@@ -41,10 +47,16 @@ enum iolens_direction {
 	IOLENS_DIR_WRITE,
 };
 
-/* One per system call number, in read-only data: 0 = not asked for. */
+#define IOLENS_CALL_ARGUMENTS 6
+
+/* One per system call number of this architecture, in read-only data: shape 0 = not asked for. */
 struct iolens_call_info {
+	u16 id;       /* what events carry: x86-64's number */
 	u8 shape;     /* enum iolens_call_shape */
 	u8 direction; /* enum iolens_direction */
+	u8 flags;     /* which argument has the flags, from 1; 0: none has */
+	u8 texts;     /* bit n: argument n is text, a path or a name */
+	u8 reserved[2];
 };
 
 enum iolens_call_flag {
@@ -55,6 +67,13 @@ enum iolens_call_flag {
 	IOLENS_CALL_DATAGRAM = 1 << 4, /* of a socket: SOCK_DGRAM */
 	IOLENS_CALL_STREAM = 1 << 5,   /* of a socket: SOCK_STREAM */
 	IOLENS_CALL_HAS_PEER = 1 << 6,
+	IOLENS_CALL_HAS_LOCAL = 1 << 7,
+	IOLENS_CALL_HAS_ADDRESS = 1 << 8,
+	IOLENS_CALL_HAS_ASKED = 1 << 9,
+	/* of an imported log, which may lack them */
+	IOLENS_CALL_NO_TIME = 1 << 10,
+	IOLENS_CALL_NO_DURATION = 1 << 11,
+	IOLENS_CALL_NO_RESULT = 1 << 12, /* it never returned: exit, or a process that was killed */
 };
 
 struct iolens_call_event {
@@ -70,14 +89,30 @@ struct iolens_call_event {
 	u32 tgid;
 	u32 tid;
 	s32 fd;
-	u16 call; /* system call number of this architecture */
+	u16 call; /* which system call: x86-64's number of it, on every architecture */
 	u8 direction;
 	u8 file; /* enum iolens_file_kind */
 	u16 flags;
 	u16 family; /* of the peer: AF_INET, AF_INET6, AF_UNIX … */
 	u16 port;   /* of the peer, host order */
 	u16 local_port;
-	u8 peer[16]; /* IPv4: 4 bytes; IPv6: 16 */
+	u8 peer[16];  /* IPv4: 4 bytes; IPv6: 16 */
+	u8 local[16]; /* a socket's own address, likewise */
+	u64 address;  /* of a mapping, in the process's memory */
+	u64 asked;    /* the call's flags: open's O_…, mmap's PROT_…, lseek's whence … */
+};
+
+/* What a call was given, at its start: sent before its end's record when every call is decoded. */
+#define IOLENS_ARGUMENT_TEXT 512 /* longest text that is kept of an argument, its NUL included */
+#define IOLENS_ARGUMENTS_WHOLE 0xff /* of an imported log: one text, all arguments as they stand there */
+struct iolens_arguments {
+	struct iolens_header h;
+	u64 values[IOLENS_CALL_ARGUMENTS];
+	u32 tid;
+	u16 call;
+	u8 texts; /* bit n: a text for argument n follows, with a NUL behind it */
+	u8 reserved;
+	/* then the texts, and zeroes up to a multiple of 8 */
 };
 
 #ifdef __cplusplus
@@ -91,11 +126,24 @@ namespace iolens {
 
 static_assert(std::has_unique_object_representations_v<iolens_call_event>);
 static_assert(sizeof(iolens_call_event) % 8 == 0);
+static_assert(std::has_unique_object_representations_v<iolens_arguments>);
+static_assert(sizeof(iolens_arguments) % 8 == 0);
 
 inline const iolens_call_event& as_call(const iolens_header& h) {
     return reinterpret_cast<const iolens_call_event&>(h);
 }
 
+inline constexpr u32 no_end = u32{IOLENS_CALL_NO_TIME} | u32{IOLENS_CALL_NO_DURATION};
+inline Value call_start(const iolens_call_event& e) {
+    return (e.flags & IOLENS_CALL_NO_TIME) != 0 ? Value() : Value(e.start);
+}
+inline Value call_duration(const iolens_call_event& e) {
+    return (e.flags & IOLENS_CALL_NO_DURATION) != 0 ? Value() : Value(e.h.ts - e.start);
+}
+/// An imported log knows no inodes.
+inline bool call_has_file(const iolens_call_event& e) {
+    return e.file != IOLENS_FILE_NONE && (e.ino != 0 || e.dev != 0);
+}
 inline Value call_bytes(const iolens_call_event& e) {
     return e.direction == IOLENS_DIR_NONE || e.result < 0 ? Value() : Value(static_cast<u64>(e.result));
 }
@@ -111,12 +159,12 @@ inline constexpr std::array<std::string_view, IOLENS_FILE_KINDS> file_kinds{
 inline constexpr std::array call_csv_columns{
     Column{.name = "time", .header = "TIME", .role = Role::clock,
            .help = "start of the call, local wall-clock time HH:MM:SS.uuuuuu",
-           .get = [](const iolens_header& h) { return Value(as_call(h).start); }},
+           .get = [](const iolens_header& h) { return call_start(as_call(h)); }},
     Column{.name = "dt", .header = "DT", .unit = Unit::nanoseconds, .role = Role::seconds,
            .help = "how long the call took, in seconds",
-           .get = [](const iolens_header& h) { return Value(h.ts - as_call(h).start); }},
+           .get = [](const iolens_header& h) { return call_duration(as_call(h)); }},
     Column{.name = "pid", .header = "PID", .help = "the thread that called, as strace -f has it",
-           .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
+           .get = [](const iolens_header& h) { return as_call(h).tid != 0 ? Value(u64{as_call(h).tid}) : Value(); }},
     Column{.name = "fd", .header = "FD", .help = "file descriptor",
            .get = [](const iolens_header& h) { return Value::signed_number(as_call(h).fd); }},
     Column{.name = "dir", .header = "DIR", .help = "R or W",
@@ -140,23 +188,23 @@ inline constexpr std::array call_csv_columns{
 inline constexpr std::array call_columns{
     Column{.name = "time_ns", .header = "TIME(s)", .unit = Unit::nanoseconds, .role = Role::time, .width = -11,
            .help = "when the call began, CLOCK_BOOTTIME; a table shows seconds since its first row",
-           .get = [](const iolens_header& h) { return Value(as_call(h).start); }},
+           .get = [](const iolens_header& h) { return call_start(as_call(h)); }},
     Column{.name = "unix_ns", .header = "TIMESTAMP", .unit = Unit::nanoseconds, .role = Role::wall, .width = -12,
            .help = "the same as wall-clock time since 1970; a table shows local HH:MM:SS.mmm",
-           .get = [](const iolens_header& h) { return Value(as_call(h).start); }},
+           .get = [](const iolens_header& h) { return call_start(as_call(h)); }},
     Column{.name = "end_ns", .header = "END(s)", .unit = Unit::nanoseconds, .role = Role::time, .width = -11,
            .help = "when the call returned, CLOCK_BOOTTIME",
-           .get = [](const iolens_header& h) { return Value(h.ts); }},
+           .get = [](const iolens_header& h) { return (as_call(h).flags & no_end) != 0 ? Value() : Value(h.ts); }},
     Column{.name = "duration_ns", .header = "LAT(ms)", .unit = Unit::nanoseconds, .role = Role::duration, .width = 8,
            .help = "from the call's start to its end",
-           .get = [](const iolens_header& h) { return Value(h.ts - as_call(h).start); }},
+           .get = [](const iolens_header& h) { return call_duration(as_call(h)); }},
     Column{.name = "comm", .header = "COMM", .role = Role::comm, .width = -15, .missing = '?',
            .help = "name of the thread",
            .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
     Column{.name = "pid", .header = "PID", .width = -7, .help = "process that called",
-           .get = [](const iolens_header& h) { return Value(u64{as_call(h).tgid}); }},
+           .get = [](const iolens_header& h) { return as_call(h).tgid != 0 ? Value(u64{as_call(h).tgid}) : Value(); }},
     Column{.name = "tid", .header = "TID", .width = -7, .help = "thread that called",
-           .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
+           .get = [](const iolens_header& h) { return as_call(h).tid != 0 ? Value(u64{as_call(h).tid}) : Value(); }},
     Column{.name = "uid", .header = "UID", .role = Role::uid, .width = -5, .help = "user of the thread",
            .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
     Column{.name = "cgroup_id", .header = "CGROUP", .role = Role::cgroup, .width = -7,
@@ -189,6 +237,7 @@ inline constexpr std::array call_columns{
     Column{.name = "result", .header = "RESULT", .width = 8, .help = "what the call returned; -1 when it failed",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
+               if ((e.flags & IOLENS_CALL_NO_RESULT) != 0) return Value();
                return Value::signed_number(e.result < 0 ? -1 : e.result);
            }},
     Column{.name = "error", .header = "ERR", .role = Role::error, .width = -9,
@@ -209,17 +258,17 @@ inline constexpr std::array call_columns{
     Column{.name = "dev", .header = "MAJ:MIN", .role = Role::device, .width = -7, .help = "device of the file",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
-               return e.file == IOLENS_FILE_NONE ? Value() : Value(u64{e.dev});
+               return call_has_file(e) ? Value(u64{e.dev}) : Value();
            }},
     Column{.name = "ino", .header = "INODE", .width = -9, .help = "inode number of the file",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
-               return e.file == IOLENS_FILE_NONE ? Value() : Value(e.ino);
+               return call_has_file(e) ? Value(e.ino) : Value();
            }},
     Column{.name = "generation", .header = "GEN", .width = -10, .help = "generation of the inode",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
-               return e.file == IOLENS_FILE_NONE ? Value() : Value(u64{e.generation});
+               return call_has_file(e) ? Value(u64{e.generation}) : Value();
            }},
     Column{.name = "peer", .header = "PEER", .role = Role::peer, .width = -15, .help = "address that a socket is connected to",
            .get = [](const iolens_header& h) {
@@ -230,13 +279,32 @@ inline constexpr std::array call_columns{
                const auto& e = as_call(h);
                return (e.flags & IOLENS_CALL_HAS_PEER) != 0 ? Value(u64{e.port}) : Value();
            }},
+    Column{.name = "local", .header = "LOCAL", .role = Role::local, .width = -15, .help = "a socket's own address",
+           .get = [](const iolens_header& h) {
+               return (as_call(h).flags & IOLENS_CALL_HAS_LOCAL) != 0 ? Value(u64{1}) : Value();
+           }},
     Column{.name = "local_port", .header = "LPORT", .width = 5, .help = "a socket's own port",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                return e.local_port != 0 ? Value(u64{e.local_port}) : Value();
            }},
+    Column{.name = "address", .header = "ADDRESS", .width = 15,
+           .help = "where in the process's memory a mapping is: of mmap, munmap and msync; requested is its length",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_call(h);
+               return (e.flags & IOLENS_CALL_HAS_ADDRESS) != 0 ? Value(e.address) : Value();
+           }},
+    Column{.name = "flags", .header = "FLAGS", .role = Role::flags, .width = -18,
+           .help = "the call's flags: open's, mmap's protection, lseek's whence; a number where they have no names here",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_call(h);
+               return (e.flags & IOLENS_CALL_HAS_ASKED) != 0 ? Value(e.asked) : Value();
+           }},
+    Column{.name = "arguments", .header = "ARGUMENTS", .role = Role::arguments, .width = -20,
+           .help = "what the call was given, as C would have it; only with -v",
+           .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
     Column{.name = "cpu", .header = "CPU", .width = 3, .help = "processor on which the call ended",
-           .get = [](const iolens_header& h) { return Value(u64{h.cpu}); }},
+           .get = [](const iolens_header& h) { return h.cpu != IOLENS_NO_CPU ? Value(u64{h.cpu}) : Value(); }},
 };
 // clang-format on
 

@@ -32,6 +32,7 @@ enum iolens_file_flag {
 	IOLENS_FILE_DELETED = 1 << 0, /* the name is gone from its directory */
 	IOLENS_FILE_CUT = 1 << 1,     /* too long or too deep: its beginning is missing */
 	IOLENS_FILE_PSEUDO = 1 << 2,  /* a name without a path: "[eventfd]", "memfd:x", a unix socket's address */
+	IOLENS_FILE_LITERAL = 1 << 3, /* of an imported log: the name as it stands there; with PSEUDO: no path */
 };
 
 struct iolens_file_fact {

@@ -27,10 +27,12 @@ enum iolens_kind {
 	IOLENS_KIND_CALL = 4,  /* struct iolens_call_event: one system call, at its end */
 	IOLENS_KIND_FILE = 5,  /* struct iolens_file_fact: an open file's path, sent before the first call on it */
 	IOLENS_KIND_TASK = 6,  /* struct iolens_task_fact: a thread's name and owner, sent before its first call */
+	IOLENS_KIND_ARGUMENTS = 7, /* struct iolens_arguments: what a call was given, sent at its start */
 };
 
 #define IOLENS_COMM_LEN 16
 #define IOLENS_DISK_NAME_LEN 32
+#define IOLENS_NO_CPU 0xffffffffU /* of an imported log, which doesn't tell */
 
 struct iolens_header {
 	u64 ts;   /* CLOCK_BOOTTIME, ns: when the record was made (an operation's end) */

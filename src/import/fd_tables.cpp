@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "import/fd_tables.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace iolens {
+namespace {
+
+bool has(std::string_view text, std::string_view word) { return text.find(word) != std::string_view::npos; }
+
+std::string_view argument(const LoggedCall& call, std::size_t n) {
+    return n < call.arguments.size() ? call.arguments[n] : std::string_view();
+}
+
+bool is_clone(std::string_view name) {
+    return name == "clone" || name == "clone3" || name == "fork" || name == "vfork";
+}
+
+/// The value of "name=" in a struct, up to the next comma or bracket.
+std::string_view member(std::string_view text, std::string_view name) {
+    const std::size_t at = text.find(name);
+    return at == std::string_view::npos ? std::string_view() : text.substr(at + name.size());
+}
+
+/// The port in "htons(80)".
+u16 port_of(std::string_view text) {
+    if (!text.starts_with("htons(")) return 0;
+    const auto number = leading_number(text.substr(6));
+    return number && *number > 0 && *number < 65536 ? static_cast<u16>(*number) : u16{0};
+}
+
+/// "[127.0.0.1:40000->127.0.0.1:80]" of -yy: the address behind the arrow.
+std::optional<LoggedAddress> shown_peer(std::string_view text) {
+    const std::size_t open = text.find('[');
+    const std::size_t arrow = text.rfind("->");
+    if (open == std::string_view::npos || arrow == std::string_view::npos || !text.ends_with(']')) return {};
+    std::string_view peer = text.substr(arrow + 2, text.size() - arrow - 3);
+    const std::size_t colon = peer.rfind(':');
+    if (colon == std::string_view::npos) return {};
+    const auto port = leading_number(peer.substr(colon + 1));
+    std::string host(peer.substr(0, colon));
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    LoggedAddress address;
+    for (const int family : {AF_INET, AF_INET6}) {
+        if (::inet_pton(family, host.c_str(), address.bytes.data()) == 1) {
+            address.family = static_cast<u16>(family);
+            address.port = static_cast<u16>(port.value_or(0));
+            return address;
+        }
+    }
+    return {};
+}
+
+/// What -y and -yy print in <>.
+LoggedFile shown_file(std::string_view shown) {
+    LoggedFile file;
+    if (shown.starts_with('/')) {
+        // -yy: "</dev/null<char 1:3>>"
+        if (const std::size_t more = shown.rfind('<'); more != std::string_view::npos && shown.ends_with('>')) {
+            file.kind = has(shown.substr(more), "<block") ? IOLENS_FILE_DISK : IOLENS_FILE_CHARACTER;
+            shown = shown.substr(0, more);
+        } else {
+            file.kind = IOLENS_FILE_REGULAR;
+        }
+        const std::string quoted = '"' + std::string(shown) + '"';
+        file.name = unquoted(quoted).value_or(std::string(shown));
+        file.is_path = true;
+        return file;
+    }
+    file.name = shown;
+    if (shown.starts_with("pipe:[")) {
+        file.kind = IOLENS_FILE_PIPE;
+        file.ino = static_cast<u64>(leading_number(shown.substr(6)).value_or(0));
+    } else if (shown.starts_with("anon_inode:")) {
+        file.kind = IOLENS_FILE_ANON;
+    } else {
+        file.kind = IOLENS_FILE_SOCKET;
+        file.peer = shown_peer(shown);
+        // UNIX-STREAM:[1234->1235,"/run/x"]
+        if (const std::size_t quote = shown.find('"'); quote != std::string_view::npos) {
+            if (auto path = unquoted(shown.substr(quote))) {
+                file.name = std::move(*path);
+                file.is_path = true;
+            }
+        }
+    }
+    return file;
+}
+
+LoggedFile named(u8 kind, std::string name, bool is_path = false) {
+    LoggedFile file;
+    file.kind = kind;
+    file.name = std::move(name);
+    file.is_path = is_path;
+    return file;
+}
+
+std::string path_of(std::string_view given) {
+    auto path = unquoted(given);
+    if (!path) return std::string(given);
+    if (given.ends_with("\"...")) *path += "…";
+    return std::move(*path);
+}
+
+}  // namespace
+
+std::shared_ptr<FdTables::Table>& FdTables::table(u32 tid) {
+    std::shared_ptr<Table>& its = tables_[tid];
+    if (!its) {
+        its = std::make_shared<Table>();
+        (*its)[0] = named(IOLENS_FILE_OTHER, "stdin");
+        (*its)[1] = named(IOLENS_FILE_OTHER, "stdout");
+        (*its)[2] = named(IOLENS_FILE_OTHER, "stderr");
+    }
+    return its;
+}
+
+void FdTables::meet(const LoggedCall& call, bool begun) {
+    if (!tables_.contains(call.tid) && !cloning_.empty()) {
+        // a child's first call can come before the end of its parent's clone
+        const auto parent = cloning_.begin();
+        const std::shared_ptr<Table>& from = table(parent->first);
+        tables_[call.tid] = parent->second ? from : std::make_shared<Table>(*from);
+        cloning_.erase(parent);
+    }
+    if (begun && is_clone(call.name)) {
+        table(call.tid);
+        cloning_[call.tid] = has(*call.text, "CLONE_FILES");
+    }
+}
+
+void FdTables::add(u32 tid, const LoggedCall& call, LoggedFile file, std::string_view flags) {
+    if (!call.result_file.empty()) {
+        LoggedFile shown = shown_file(call.result_file);
+        if (shown.is_path || file.kind != IOLENS_FILE_SOCKET) file = std::move(shown);
+    }
+    file.close_on_exec = has(flags, "CLOEXEC");
+    (*table(tid))[static_cast<int>(call.result)] = std::move(file);
+}
+
+void FdTables::apply(const LoggedCall& call) {
+    const u32 tid = call.tid;
+    const std::string_view name = call.name;
+    const bool failed = !call.has_result || call.result < 0;
+    if (is_clone(name)) {
+        cloning_.erase(tid);
+        if (failed || call.result == 0) return;
+        const auto child = static_cast<u32>(call.result);
+        if (tables_.contains(child)) return;  // met already
+        const std::shared_ptr<Table>& from = table(tid);
+        tables_[child] = has(call.all_arguments, "CLONE_FILES") ? from : std::make_shared<Table>(*from);
+        return;
+    }
+    if (name == "connect") {  // in progress is connected, too
+        std::string path;
+        const auto number = leading_number(argument(call, 0));
+        const auto address = address_of(argument(call, 1), path);
+        if (!number || !address || (failed && call.error != EINPROGRESS)) return;
+        LoggedFile& file = (*table(tid))[static_cast<int>(*number)];
+        file.kind = IOLENS_FILE_SOCKET;
+        if (address->family == AF_INET || address->family == AF_INET6) {
+            file.peer = address;
+        } else if (!path.empty()) {
+            file.name = std::move(path);
+            file.is_path = true;
+        } else {
+            std::string_view family = member(argument(call, 1), "sa_family=");
+            family = family.substr(0, family.find_first_of(",}"));
+            file.name = std::string(family) + ":fd=" + std::to_string(*number);
+            file.is_path = false;
+        }
+        return;
+    }
+    if (failed) return;
+    if (name == "open" || name == "openat" || name == "openat2" || name == "creat") {
+        const std::size_t at = name.starts_with("openat") ? 1 : 0;
+        add(tid, call, named(IOLENS_FILE_REGULAR, path_of(argument(call, at)), true), call.all_arguments);
+    } else if (name == "close") {
+        if (const auto fd = leading_number(argument(call, 0))) table(tid)->erase(static_cast<int>(*fd));
+    } else if (name == "close_range") {
+        const auto first = leading_number(argument(call, 0));
+        const auto last = leading_number(argument(call, 1));
+        if (!first || !last) return;
+        std::shared_ptr<Table>& its = table(tid);
+        if (has(argument(call, 2), "UNSHARE")) its = std::make_shared<Table>(*its);
+        for (auto at = its->begin(); at != its->end();) {
+            const bool inside = at->first >= *first && static_cast<u32>(at->first) <= static_cast<u32>(*last);
+            if (inside && has(argument(call, 2), "CLOEXEC")) at->second.close_on_exec = true;
+            at = inside && !has(argument(call, 2), "CLOEXEC") ? its->erase(at) : std::next(at);
+        }
+    } else if (name == "dup" || name == "dup2" || name == "dup3" ||
+               (name == "fcntl" && argument(call, 1).starts_with("F_DUPFD"))) {
+        LoggedFile file = file_of(tid, argument(call, 0));
+        file.close_on_exec = has(call.all_arguments, "CLOEXEC");
+        (*table(tid))[static_cast<int>(call.result)] = std::move(file);
+    } else if (name == "fcntl" && argument(call, 1) == "F_SETFD") {
+        const auto fd = leading_number(argument(call, 0));
+        if (!fd) return;
+        const auto at = table(tid)->find(static_cast<int>(*fd));
+        if (at != table(tid)->end()) at->second.close_on_exec = has(argument(call, 2), "CLOEXEC");
+    } else if (name == "pipe" || name == "pipe2" || name == "socketpair") {
+        const bool pipe = name != "socketpair";
+        const auto fds = pair_of(argument(call, pipe ? 0 : 3));
+        if (fds.size() != 2) return;
+        const s64 ends[2] = {leading_number(fds[0]).value_or(-1), leading_number(fds[1]).value_or(-1)};
+        for (std::size_t i = 0; i < 2; ++i) {
+            const std::string_view shown = file_behind_fd(fds[i]);
+            LoggedFile file =
+                pipe ? named(IOLENS_FILE_OTHER, (i == 0 ? "pipe<-" : "pipe->") + std::to_string(ends[1 - i]))
+                     : named(IOLENS_FILE_SOCKET, "unix:");
+            if (!shown.empty()) file = shown_file(shown);
+            file.close_on_exec = has(call.all_arguments, "CLOEXEC");
+            (*table(tid))[static_cast<int>(ends[i])] = std::move(file);
+        }
+    } else if (name == "socket") {
+        std::string type(argument(call, 1).substr(0, argument(call, 1).find('|')));
+        if (has(argument(call, 0), "_UNIX") || has(argument(call, 0), "_FILE") || has(argument(call, 0), "_LOCAL")) {
+            type = "unix";
+        } else if (type == "SOCK_DGRAM") {
+            type = "udp";
+        } else if (type == "SOCK_STREAM") {
+            type = "tcp";
+        }
+        add(tid, call, named(IOLENS_FILE_SOCKET, type + ":"), argument(call, 1));
+    } else if (name == "accept" || name == "accept4") {
+        std::string path;
+        LoggedFile file = named(IOLENS_FILE_SOCKET, "fd=" + std::to_string(call.result));
+        const auto address = address_of(argument(call, 1), path);
+        if (address && address->family != AF_UNIX) file.peer = address;
+        if (!path.empty()) file = named(IOLENS_FILE_SOCKET, std::move(path), true);
+        if (address && address->family == AF_UNIX && path.empty()) file.name = "unix:";
+        add(tid, call, std::move(file), argument(call, 3));
+    } else if (name == "eventfd" || name == "eventfd2") {
+        add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:[eventfd]"), argument(call, 1));
+    } else if (name == "epoll_create" || name == "epoll_create1") {
+        add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:[eventpoll]"), argument(call, 0));
+    } else if (name == "timerfd_create") {
+        add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:[timerfd]"), argument(call, 1));
+    } else if (name == "signalfd4" || name == "signalfd") {
+        add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:[signalfd]"), argument(call, 3));
+    } else if (name.starts_with("inotify_init")) {
+        add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:inotify"), argument(call, 0));
+    } else if (name == "memfd_create") {
+        add(tid, call, named(IOLENS_FILE_REGULAR, "/memfd:" + path_of(argument(call, 0)) + " (deleted)", true),
+            argument(call, 1));
+    } else if (name == "execve" || name == "execveat") {
+        std::shared_ptr<Table>& its = table(tid);
+        its = std::make_shared<Table>(*its);  // no longer shared
+        std::erase_if(*its, [](const auto& one) { return one.second.close_on_exec; });
+    } else if (name == "unshare" && has(call.all_arguments, "CLONE_FILES")) {
+        std::shared_ptr<Table>& its = table(tid);
+        its = std::make_shared<Table>(*its);
+    }
+}
+
+LoggedFile FdTables::file_of(u32 tid, std::string_view given) {
+    const auto number = leading_number(given);
+    const std::string_view shown = file_behind_fd(given);
+    const auto& its = table(tid);
+    const auto known = number ? its->find(static_cast<int>(*number)) : its->end();
+    if (!shown.empty()) {
+        LoggedFile file = shown_file(shown);
+        // of a socket we may know more than its inode
+        if (known == its->end() || file.is_path || file.peer || file.kind != IOLENS_FILE_SOCKET) return file;
+        return known->second;
+    }
+    if (known != its->end()) return known->second;
+    return named(IOLENS_FILE_OTHER, "fd=" + std::to_string(number.value_or(-1)));
+}
+
+std::vector<std::string_view> FdTables::pair_of(std::string_view text) {
+    std::vector<std::string_view> fds;
+    const std::size_t open = text.find('[');
+    if (open == std::string_view::npos) return fds;
+    text.remove_prefix(open + 1);
+    const std::string_view first = text;
+    const std::string_view shown = file_behind_fd(first);
+    const std::size_t from = shown.empty() ? 0 : static_cast<std::size_t>(shown.data() + shown.size() - first.data());
+    const std::size_t comma = text.find(',', from);
+    if (comma == std::string_view::npos) return fds;
+    std::string_view second = text.substr(comma + 1);
+    while (second.starts_with(' ')) second.remove_prefix(1);
+    fds.push_back(first.substr(0, comma));
+    fds.push_back(second);
+    return fds;
+}
+
+std::optional<LoggedAddress> FdTables::address_of(std::string_view text, std::string& path) {
+    const std::string_view family = member(text, "sa_family=");
+    LoggedAddress address;
+    std::string host;
+    if (family.starts_with("AF_INET6") || family.starts_with("PF_INET6")) {
+        address.family = AF_INET6;
+        address.port = port_of(member(text, "sin6_port="));
+        std::string_view rest = member(text, "inet_pton(");
+        if (const std::size_t quote = rest.find('"'); quote != std::string_view::npos) {
+            host = unquoted(rest.substr(quote)).value_or("");
+        }
+    } else if (family.starts_with("AF_INET") || family.starts_with("PF_INET")) {
+        address.family = AF_INET;
+        address.port = port_of(member(text, "sin_port="));
+        host = unquoted(member(text, "inet_addr(")).value_or("");
+    } else if (family.starts_with("AF_UNIX") || family.starts_with("AF_FILE") || family.starts_with("AF_LOCAL")) {
+        address.family = AF_UNIX;
+        std::string_view given = member(text, "sun_path=");
+        const bool abstract = given.starts_with('@');
+        if (abstract) given.remove_prefix(1);
+        path = unquoted(given).value_or("");
+        if (abstract) path.insert(0, "@");
+        return address;
+    } else if (!family.empty()) {
+        address.family = 0xffff;
+        return address;
+    } else {
+        return {};
+    }
+    if (::inet_pton(address.family, host.c_str(), address.bytes.data()) != 1) return {};
+    return address;
+}
+
+}  // namespace iolens

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// The text of strace's log, taken apart. Nothing here knows what a call means.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "iolens/event/header.h"
+
+namespace iolens {
+
+/// How a log tells the time: not at all, -t (HH:MM:SS), -tt (with microseconds), -ttt (seconds since 1970).
+enum class LogClock : u8 { none, seconds, microseconds, epoch };
+
+/// A system call as a log has it. The views are of `text`, which copies share.
+struct LoggedCall {
+    u32 tid = 0;  ///< 0 where the log has no column for it
+    LogClock clock = LogClock::none;
+    u64 start_ns = 0;                ///< since midnight, or since 1970 (epoch)
+    std::optional<u64> duration_ns;  ///< of -T
+    std::shared_ptr<const std::string> text;  ///< "name(arguments) = result", joined where it was interrupted
+    std::string_view name;
+    std::vector<std::string_view> arguments;
+    std::string_view all_arguments;
+    bool has_result = false;  ///< false: "= ?"
+    s64 result = 0;           ///< -1 where the call failed
+    int error = 0;            ///< errno by its name; 512 and more: the kernel's own, of a call that is restarted
+    std::string_view result_file;  ///< of -y: what stands in <> behind the result
+};
+
+/// What a line turned out to be.
+enum class LineKind : u8 {
+    call,
+    begun,   ///< the first part of a call; the rest comes later
+    ended,   ///< "+++ exited with 0 +++": the thread is gone
+    remark,  ///< a signal, a word of strace's own, an empty line
+    unreadable,
+};
+
+/// Joins the parts of calls, thread by thread.
+class StraceLines {
+public:
+    /// Takes a line without its end. `call` is filled for LineKind::call; for begun and ended, tid and name are.
+    LineKind take(std::string_view line, LoggedCall& call);
+
+    /// Parts that were begun and not ended when the log was over.
+    [[nodiscard]] std::size_t unfinished() const { return begun_.size(); }
+
+private:
+    struct Begun {
+        std::string text;
+        LogClock clock = LogClock::none;
+        u64 start_ns = 0;
+    };
+    std::unordered_map<u32, Begun> begun_;
+    u64 day_ns_ = 0;   // added to times since midnight
+    u64 last_ns_ = 0;  // time of day of the line before
+};
+
+/// A text in double quotes, possibly with "..." behind it, as bytes; nothing where it isn't one.
+std::optional<std::string> unquoted(std::string_view text);
+
+/// A number in decimal, octal (0…) or hexadecimal (0x…) at the beginning of `text`.
+std::optional<s64> leading_number(std::string_view text);
+
+/// What stands in <> behind the fd at the beginning of `text`, as -y prints it; "" where nothing does.
+std::string_view file_behind_fd(std::string_view text);
+
+}  // namespace iolens

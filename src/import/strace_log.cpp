@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "import/strace_log.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/failure.h"
+#include "base/text.h"
+#include "enrich/calls.h"
+
+namespace iolens {
+namespace {
+
+constexpr std::size_t lines_at_once = 256;
+constexpr int first_restart = 512;
+
+/// Calls that other architectures and times have under other names.
+const KnownCall* known_call(std::string_view name) {
+    if (name == "send") name = "sendto";
+    if (name == "recv") name = "recvfrom";
+    if (name == "_llseek") name = "lseek";
+    if (name == "fcntl64") name = "fcntl";
+    if (name == "mmap2") name = "mmap";
+    if (name == "sendfile64") name = "sendfile";
+    if (name == "ftruncate64") name = "ftruncate";
+    if (name == "pread") name = "pread64";
+    if (name == "pwrite") name = "pwrite64";
+    if (name == "restart_syscall") return nullptr;
+    const auto known = known_calls();
+    const auto at = std::ranges::find(known, name, &KnownCall::name);
+    return at == known.end() ? nullptr : &*at;
+}
+
+std::string_view argument(const LoggedCall& call, std::size_t n) {
+    return n < call.arguments.size() ? call.arguments[n] : std::string_view();
+}
+
+/// The sum of the numbers behind each "name=".
+u64 sum_of(std::string_view text, std::string_view name) {
+    u64 sum = 0;
+    for (std::size_t at = text.find(name); at != std::string_view::npos; at = text.find(name, at)) {
+        at += name.size();
+        sum += static_cast<u64>(leading_number(text.substr(at)).value_or(0));
+    }
+    return sum;
+}
+
+void set_number(u64& field, u16& flags, iolens_call_flag flag, std::string_view text) {
+    // "[4096]" is an offset in the caller's memory, "[4096] => [8192]" one that was moved
+    if (text.starts_with('[')) text.remove_prefix(1);
+    const auto number = leading_number(text);
+    if (!number) return;
+    field = static_cast<u64>(*number);
+    flags = static_cast<u16>(flags | flag);
+}
+
+void set_peer(iolens_call_event& event, const LoggedAddress& peer) {
+    event.family = peer.family;
+    event.port = peer.port;
+    std::ranges::copy(peer.bytes, static_cast<u8*>(event.peer));
+    event.flags |= IOLENS_CALL_HAS_PEER;
+}
+
+}  // namespace
+
+void StraceImport::line(std::string_view text, Receiver& receiver) {
+    ++line_;
+    LoggedCall logged;
+    const LineKind kind = lines_.take(text, logged);
+    if (logged.clock != LogClock::none && clock_ == LogClock::none) clock_ = logged.clock;
+    switch (kind) {
+        case LineKind::call: call(std::move(logged), receiver); break;
+        case LineKind::begun: tables_.meet(logged, true); break;
+        case LineKind::ended:
+            restarted_.erase(logged.tid);
+            tables_.forget(logged.tid);
+            break;
+        case LineKind::remark: break;
+        case LineKind::unreadable:
+            ++unreadable_lines_;
+            if (unreadable_) unreadable_(line_, text);
+            break;
+    }
+}
+
+void StraceImport::end(Receiver& receiver) {
+    for (const auto& [tid, logged] : restarted_) send(logged, receiver);
+    restarted_.clear();
+}
+
+void StraceImport::call(LoggedCall logged, Receiver& receiver) {
+    tables_.meet(logged, false);
+    // A call that a signal interrupted: either it is entered again, and then it is one call, or it failed with EINTR.
+    if (const auto before = restarted_.find(logged.tid); before != restarted_.end() && logged.name != "rt_sigreturn") {
+        const LoggedCall first = std::move(before->second);
+        restarted_.erase(before);
+        const bool resumed = logged.name == "restart_syscall";
+        if (resumed || (logged.name == first.name && logged.all_arguments == first.all_arguments)) {
+            const u64 earlier = logged.start_ns - std::min(first.start_ns, logged.start_ns);
+            LoggedCall whole = resumed ? first : logged;
+            whole.start_ns = first.start_ns;
+            whole.has_result = logged.has_result;
+            whole.result = logged.result;
+            whole.error = logged.error;
+            whole.duration_ns = logged.duration_ns;
+            if (whole.duration_ns) *whole.duration_ns += earlier;
+            logged = std::move(whole);
+        } else {
+            send(first, receiver);
+        }
+    }
+    if (!logged.has_result && logged.error >= first_restart) {
+        logged.has_result = true;
+        logged.result = -1;
+        logged.error = EINTR;
+        restarted_[logged.tid] = std::move(logged);
+        return;
+    }
+    // What it changes counts from its end on; a close is still on the file that it closes.
+    const bool closes = logged.name == "close";
+    if (!closes) tables_.apply(logged);
+    send(logged, receiver);
+    if (closes) tables_.apply(logged);
+}
+
+u64 StraceImport::tell(const LoggedFile& file, Receiver& receiver) {
+    const auto [at, fresh] = names_.try_emplace((file.is_path ? '"' : '=') + file.name, names_.size() + 1);
+    if (!fresh) return at->second;
+    const std::string_view name = std::string_view(file.name).substr(0, IOLENS_PATH_LEN);
+    iolens_file_fact fact{};
+    fact.name_id = at->second;
+    fact.kind = file.kind;
+    fact.flags = static_cast<u16>(IOLENS_FILE_LITERAL | (file.is_path ? 0 : IOLENS_FILE_PSEUDO));
+    fact.length = static_cast<u16>(name.size() + 1);
+    const std::size_t size = (sizeof fact + fact.length + 7) & ~std::size_t{7};
+    fact.h.kind = IOLENS_KIND_FILE;
+    fact.h.size = static_cast<u16>(size);
+    std::vector<u64> record(size / 8);
+    std::memcpy(record.data(), &fact, sizeof fact);
+    std::memcpy(reinterpret_cast<char*>(record.data()) + sizeof fact, name.data(), name.size());
+    receiver.record(std::as_bytes(std::span(record)));
+    return at->second;
+}
+
+void StraceImport::send_side(const LoggedCall& logged, iolens_call_event event, const LoggedFile& file,
+                             Receiver& receiver) {
+    event.file = file.kind;
+    event.ino = file.ino;
+    if (file.peer && (event.flags & IOLENS_CALL_HAS_PEER) == 0) set_peer(event, *file.peer);
+    // a peer that only this call names
+    if (file.kind == IOLENS_FILE_SOCKET && (event.flags & IOLENS_CALL_HAS_PEER) == 0) {
+        std::string path;
+        if (const auto address = FdTables::address_of(logged.all_arguments, path);
+            address && (address->family == AF_INET || address->family == AF_INET6)) {
+            set_peer(event, *address);
+        }
+    }
+    event.name_id = tell(file, receiver);
+    receiver.record(std::as_bytes(std::span(&event, 1)));
+}
+
+void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
+    const KnownCall* known = known_call(logged.name);
+    if (known == nullptr) {
+        // a call that is newer than we are, or of another architecture, has no row; it is no mistake of the log
+        return;
+    }
+    ++calls_;
+    iolens_call_event event{};
+    event.start = logged.start_ns;
+    event.h = {.ts = logged.start_ns + logged.duration_ns.value_or(0),
+               .kind = IOLENS_KIND_CALL,
+               .size = sizeof event,
+               .cpu = IOLENS_NO_CPU};
+    event.tid = logged.tid;
+    event.call = known->id;
+    event.direction = known->info.direction;
+    event.fd = -1;
+    event.result = logged.result;
+    if (logged.result == -1 && logged.error != 0) event.result = -logged.error;
+    if (logged.clock == LogClock::none) event.flags |= IOLENS_CALL_NO_TIME;
+    if (!logged.duration_ns) event.flags |= IOLENS_CALL_NO_DURATION;
+    if (!logged.has_result) event.flags |= IOLENS_CALL_NO_RESULT;
+    if (!logged.has_result && event.direction != IOLENS_DIR_NONE) return;  // killed in it: nothing was moved
+
+    if (logged.all_arguments.size() < IOLENS_PATH_LEN) {
+        iolens_arguments arguments{};
+        arguments.tid = logged.tid;
+        arguments.call = known->id;
+        arguments.texts = IOLENS_ARGUMENTS_WHOLE;
+        const std::size_t size = (sizeof arguments + logged.all_arguments.size() + 1 + 7) & ~std::size_t{7};
+        arguments.h = {.ts = event.start, .kind = IOLENS_KIND_ARGUMENTS, .size = static_cast<u16>(size), .cpu = 0};
+        std::vector<u64> record(size / 8);
+        std::memcpy(record.data(), &arguments, sizeof arguments);
+        std::memcpy(reinterpret_cast<char*>(record.data()) + sizeof arguments, logged.all_arguments.data(),
+                    logged.all_arguments.size());
+        receiver.record(std::as_bytes(std::span(record)));
+    }
+
+    const auto fd_number = [](std::string_view given) {
+        return static_cast<s32>(leading_number(given).value_or(-1));
+    };
+    const auto side = [&](std::string_view given, u8 direction) {
+        iolens_call_event one = event;
+        one.fd = fd_number(given);
+        one.direction = direction;
+        send_side(logged, one, tables_.file_of(logged.tid, given), receiver);
+    };
+    const auto requested = [&](std::size_t n) {
+        set_number(event.requested, event.flags, IOLENS_CALL_HAS_REQUESTED, argument(logged, n));
+    };
+    const auto offset = [&](std::size_t n) {
+        set_number(event.offset, event.flags, IOLENS_CALL_HAS_OFFSET, argument(logged, n));
+    };
+    switch (known->info.shape) {
+        case IOLENS_SHAPE_SENDFILE:
+            requested(3);
+            side(argument(logged, 1), IOLENS_DIR_READ);
+            side(argument(logged, 0), IOLENS_DIR_WRITE);
+            return;
+        case IOLENS_SHAPE_COPY:
+            requested(4);
+            side(argument(logged, 0), IOLENS_DIR_READ);
+            side(argument(logged, 2), IOLENS_DIR_WRITE);
+            return;
+        case IOLENS_SHAPE_TEE:
+            requested(2);
+            side(argument(logged, 0), IOLENS_DIR_READ);
+            side(argument(logged, 1), IOLENS_DIR_WRITE);
+            return;
+        case IOLENS_SHAPE_PAIR:
+        case IOLENS_SHAPE_PAIR_FIRST:
+            for (const std::string_view end :
+                 FdTables::pair_of(argument(logged, known->info.shape == IOLENS_SHAPE_PAIR ? 3 : 0))) {
+                side(end, IOLENS_DIR_NONE);
+            }
+            return;
+        case IOLENS_SHAPE_NEW_FD: {
+            if (logged.result < 0) break;
+            const std::string made = std::to_string(logged.result);
+            side(made, IOLENS_DIR_NONE);
+            return;
+        }
+        case IOLENS_SHAPE_MAP:
+            if (leading_number(argument(logged, 4)).value_or(-1) < 0) return;
+            requested(1);
+            offset(5);
+            if (logged.result >= 0) {
+                event.address = static_cast<u64>(logged.result);
+                event.flags |= IOLENS_CALL_HAS_ADDRESS;
+            }
+            side(argument(logged, 4), IOLENS_DIR_NONE);
+            return;
+        case IOLENS_SHAPE_RANGE:
+            set_number(event.address, event.flags, IOLENS_CALL_HAS_ADDRESS, argument(logged, 0));
+            requested(1);
+            break;
+        case IOLENS_SHAPE_MOVE_AT: offset(3); [[fallthrough]];
+        case IOLENS_SHAPE_MOVE:
+        case IOLENS_SHAPE_SEND:
+        case IOLENS_SHAPE_RECEIVE: requested(2); break;
+        case IOLENS_SHAPE_VECTOR_AT: offset(3); [[fallthrough]];
+        case IOLENS_SHAPE_VECTOR:
+        case IOLENS_SHAPE_MESSAGE:
+            event.requested = sum_of(logged.all_arguments, "iov_len=");
+            event.flags |= IOLENS_CALL_HAS_REQUESTED;
+            break;
+        case IOLENS_SHAPE_MESSAGES:
+            if (event.result >= 0) event.result = static_cast<s64>(sum_of(logged.all_arguments, "msg_len="));
+            break;
+        default: break;
+    }
+    const bool on_fd = known->info.shape <= IOLENS_SHAPE_MAP || known->arguments.starts_with("fd:f");
+    if (on_fd && known->info.shape != IOLENS_SHAPE_RANGE) {
+        side(argument(logged, 0), event.direction);
+        return;
+    }
+    receiver.record(std::as_bytes(std::span(&event, 1)));
+}
+
+StraceLog::StraceLog(const std::string& path, StraceImport::Unreadable unreadable)
+    : path_(path), import_(std::move(unreadable)) {
+    file_.reset(std::fopen(path.c_str(), "re"));
+    struct stat info{};
+    if (!file_ || ::fstat(::fileno(file_.get()), &info) != 0) {
+        throw Failure(Exit::usage, fmt::format("can't read '{}': {}", visible(path), error_text(errno)),
+                      "name a log that 'strace -f -T -tt -o FILE' has made");
+    }
+    if (S_ISDIR(info.st_mode)) {
+        throw Failure(Exit::usage, fmt::format("'{}' is a directory", visible(path)),
+                      "name a log that 'strace -f -T -tt -o FILE' has made");
+    }
+}
+
+bool StraceLog::next_line() {
+    line_.clear();
+    // a file of another kind may have no lines at all
+    constexpr std::size_t longest = 1 << 20;
+    int c = 0;
+    while ((c = ::getc_unlocked(file_.get())) != EOF && c != '\n') {
+        if (line_.size() < longest) line_.push_back(static_cast<char>(c));
+    }
+    if (c == EOF && std::ferror(file_.get()) != 0) {
+        throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(path_), error_text(errno)),
+                      "what came before has been shown");
+    }
+    return c != EOF || !line_.empty();
+}
+
+std::size_t StraceLog::read(Receiver& receiver) {
+    std::size_t lines = 0;
+    for (; !ended_ && lines < lines_at_once; ++lines) {
+        if (next_line()) {
+            import_.line(line_, receiver);
+        } else {
+            import_.end(receiver);
+            ended_ = true;
+        }
+    }
+    return lines;
+}
+
+iolens_loss StraceLog::ledger() const {
+    iolens_loss loss{};
+    loss.n.seen = import_.calls() + import_.unreadable() + import_.unfinished();
+    loss.n.delivered = import_.calls();
+    return loss;
+}
+
+}  // namespace iolens

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "import/fd_tables.h"
+#include "import/strace_line.h"
+#include "iolens/event/call.h"
+#include "source/source.h"
+
+namespace iolens {
+
+/// Lines of a log as the records that the kernel side would have sent.
+class StraceImport {
+public:
+    using Unreadable = std::function<void(u64 line, std::string_view text)>;
+
+    explicit StraceImport(Unreadable unreadable) : unreadable_(std::move(unreadable)) {}
+
+    /// Takes one line without its end.
+    void line(std::string_view text, Receiver& receiver);
+    /// The log is over.
+    void end(Receiver& receiver);
+
+    [[nodiscard]] LogClock clock() const { return clock_; }
+    [[nodiscard]] u64 calls() const { return calls_; }
+    [[nodiscard]] u64 unreadable() const { return unreadable_lines_; }
+    [[nodiscard]] u64 unfinished() const { return lines_.unfinished(); }
+
+private:
+    void call(LoggedCall call, Receiver& receiver);
+    void send(const LoggedCall& call, Receiver& receiver);
+    void send_side(const LoggedCall& call, iolens_call_event event, const LoggedFile& file, Receiver& receiver);
+    u64 tell(const LoggedFile& file, Receiver& receiver);
+
+    Unreadable unreadable_;
+    StraceLines lines_;
+    FdTables tables_;
+    std::unordered_map<std::string, u64> names_;  // told names, by their text behind a letter for their kind
+    std::unordered_map<u32, LoggedCall> restarted_;
+    LogClock clock_ = LogClock::none;
+    u64 line_ = 0;
+    u64 calls_ = 0;
+    u64 unreadable_lines_ = 0;
+};
+
+/// A log of strace as a source.
+class StraceLog final : public Source {
+public:
+    /// Throws Failure (usage) where the file can't be read.
+    StraceLog(const std::string& path, StraceImport::Unreadable unreadable);
+
+    [[nodiscard]] int descriptor() const override { return -1; }
+    std::size_t read(Receiver& receiver) override;
+    [[nodiscard]] bool ended() const override { return ended_; }
+    void stop() override { ended_ = true; }
+    [[nodiscard]] iolens_loss ledger() const override;
+    [[nodiscard]] u64 wall_offset_ns() const override { return 0; }
+
+    [[nodiscard]] const StraceImport& import() const { return import_; }
+
+private:
+    bool next_line();
+
+    struct Close {
+        void operator()(std::FILE* file) const { std::fclose(file); }
+    };
+    std::string path_;
+    std::unique_ptr<std::FILE, Close> file_;
+    StraceImport import_;
+    std::string line_;
+    bool ended_ = false;
+};
+
+}  // namespace iolens

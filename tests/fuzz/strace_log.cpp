@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Any bytes as a log of strace. What comes out has to be records that a reader can take; the sanitizers watch the rest.
+#include <cstdlib>
+#include <string_view>
+
+#include "decode/decode.h"
+#include "enrich/calls.h"
+#include "enrich/files.h"
+#include "import/strace_log.h"
+
+namespace {
+
+class Reader final : public iolens::Receiver {
+public:
+    bool record(std::span<const std::byte> bytes) override {
+        using namespace iolens;
+        const iolens_header* head = decode_header(bytes);
+        if (head == nullptr || head->size != bytes.size() || head->size % 8 != 0) std::abort();
+        iolens_file_fact fact;
+        if (const auto* file = decode_as(*head, IOLENS_KIND_FILE, fact)) {
+            if (!files_.told(*file, bytes)) std::abort();
+        }
+        iolens_call_event room;
+        if (const auto* event = decode_as(*head, IOLENS_KIND_CALL, room)) {
+            if (find_call(event->call) == nullptr) std::abort();
+            if (event->name_id != 0 && files_.find(event->name_id) == nullptr) std::abort();
+        }
+        return true;
+    }
+
+private:
+    iolens::Files files_;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
+    Reader reader;
+    iolens::StraceImport log(nullptr);
+    std::string_view text(reinterpret_cast<const char*>(data), size);
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find('\n'), text.size());
+        log.line(text.substr(0, end), reader);
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    log.end(reader);
+    return 0;
+}
