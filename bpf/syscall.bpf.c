@@ -25,6 +25,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define AF_INET 2
 #define AF_INET6 10
 
+/* what they are given is gone when they succeed; x86-64's numbers, see src/enrich/call_table.h */
+#define CALL_EXECVE 59
+#define CALL_EXECVEAT 322
 #define CALL_TEXTS 2048 /* bytes of an argument record's texts; a power of two */
 
 enum call_state_kind {
@@ -37,12 +40,15 @@ struct call_thread {
 	struct iolens_call_event e;
 	struct iolens_call_event to; /* of a call that moves from one fd to another: the other side */
 	__u64 name_told; /* the last file's name_id: most calls in a row are on one file */
+	__u64 values[IOLENS_CALL_ARGUMENTS]; /* with decode_all */
 	__u64 pointer; /* the caller's address of what is known only at the end: a sender's address, messages' lengths */
 	__u32 state;   /* enum call_state_kind */
 	__u8 told;     /* the thread's name and owner */
 	__u8 two;      /* `to` is used */
 	__u8 shape;    /* enum iolens_call_shape */
-	__u8 reserved;
+	__u8 texts;    /* bit n: argument n is a text that could not be read yet */
+	__u8 all_texts; /* bit n: argument n is a text */
+	__u8 reserved[7];
 };
 
 struct { /* of the plain programs, by tid */
@@ -88,7 +94,7 @@ struct call_argument_room {
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, FILE_SLOTS);
 	__type(key, __u32);
 	__type(value, struct call_argument_room);
 } argument_rooms SEC(".maps");
@@ -218,32 +224,85 @@ static __always_inline void call_named_peer(struct iolens_call_event *e, const v
 	e->flags |= IOLENS_CALL_HAS_PEER;
 }
 
-/* Bytes of a vector's pieces; a global function, so that the verifier walks its loop once. */
-__noinline __u64 call_pieces(__u64 from, __u64 count)
-{
-	struct call_iovec piece;
-	__u64 bytes = 0;
+/* Loops over what the caller has in its memory: with bpf_loop (5.17), whose body is verified once, or unrolled by the
+ * verifier, in a global function that it walks once. */
+struct call_walk {
+	__u64 from;
+	__u64 id;
+	__u64 sum;
+	__u64 count;
+};
+typedef long (*call_turn)(__u32, void *);
 
-	for (__u64 i = 0; i < CALL_PIECES && i < count; i++) {
-		if (bpf_probe_read_user(&piece, sizeof(piece), (struct call_iovec *)from + i))
-			break;
-		bytes += piece.length;
+static __always_inline void call_loop(__u64 count, call_turn turn, struct call_walk *walk, bool direct)
+{
+	if (direct) {
+		bpf_loop(count < CALL_PIECES ? count : CALL_PIECES, turn, walk, 0);
+		return;
 	}
-	return bytes;
+	for (__u32 i = 0; i < CALL_PIECES && i < count; i++)
+		if (turn(i, walk))
+			break;
+}
+
+static __always_inline long call_piece(__u32 i, void *context)
+{
+	struct call_walk *walk = context;
+	struct call_iovec piece;
+
+	if (bpf_probe_read_user(&piece, sizeof(piece), (struct call_iovec *)walk->from + i))
+		return 1;
+	walk->sum += piece.length;
+	return 0;
+}
+static long call_piece_turn(__u32 i, void *walk) { return call_piece(i, walk); }
+
+static __always_inline long call_message_part(__u32 i, void *context)
+{
+	struct call_walk *walk = context;
+	__u32 length;
+
+	if (bpf_probe_read_user(&length, sizeof(length), &((struct call_mmsghdr *)walk->from)[i].length))
+		return 1;
+	walk->sum += length;
+	return 0;
+}
+static long call_message_turn(__u32 i, void *walk) { return call_message_part(i, walk); }
+
+/* Bytes of a vector's pieces. */
+__noinline __u64 call_pieces_plain(__u64 from, __u64 count)
+{
+	struct call_walk walk = {.from = from};
+
+	call_loop(count, call_piece, &walk, false);
+	return walk.sum;
+}
+__noinline __u64 call_pieces_direct(__u64 from, __u64 count)
+{
+	struct call_walk walk = {.from = from};
+
+	call_loop(count, call_piece_turn, &walk, true);
+	return walk.sum;
+}
+static __always_inline __u64 call_pieces(__u64 from, __u64 count, bool direct)
+{
+	return direct ? call_pieces_direct(from, count) : call_pieces_plain(from, count);
 }
 
 /* Bytes of an array of messages. */
-__noinline __u64 call_message_bytes(__u64 from, __u64 count)
+__noinline __u64 call_message_bytes_plain(__u64 from, __u64 count)
 {
-	__u64 bytes = 0;
-	__u32 length;
+	struct call_walk walk = {.from = from};
 
-	for (__u64 i = 0; i < CALL_PIECES && i < count; i++) {
-		if (bpf_probe_read_user(&length, sizeof(length), &((struct call_mmsghdr *)from)[i].length))
-			break;
-		bytes += length;
-	}
-	return bytes;
+	call_loop(count, call_message_part, &walk, false);
+	return walk.sum;
+}
+__noinline __u64 call_message_bytes_direct(__u64 from, __u64 count)
+{
+	struct call_walk walk = {.from = from};
+
+	call_loop(count, call_message_turn, &walk, true);
+	return walk.sum;
 }
 
 /* What a file is, and its name where that was not told yet. `address` is the same file as a number. */
@@ -274,7 +333,9 @@ static __always_inline void call_open_file(struct iolens_call_event *e, struct f
 	}
 	if (*name_told == f.name_id)
 		return;
-	if (bpf_map_lookup_elem(&files_told, &f.name_id) || file_tell(address, f.name_id, f.kind, slot) == 1)
+	if (bpf_map_lookup_elem(&files_told, &f.name_id) ||
+	    (direct ? file_tell_direct(address, f.name_id, f.kind, slot) :
+		      file_tell_plain(address, f.name_id, f.kind, slot)) == 1)
 		*name_told = f.name_id;
 }
 
@@ -327,26 +388,28 @@ static __always_inline void call_tell_thread(__u64 id)
 		ring_count(n, fact_lost);
 }
 
-/* What the call is given: sent at once, since a call may overwrite it, as execve does, or never return. */
-static __noinline int call_tell_arguments(struct pt_regs *regs, __u64 tid, __u32 call, __u32 texts)
+/* What the call is given: sent at once, since a call may overwrite it, as execve does, or never return. A text on a page
+ * that isn't in memory can't be read by a program that must not wait; the call itself brings it in, so that it is tried
+ * again, and all is sent again, at its end. */
+static __noinline int call_tell_arguments(struct call_thread *t, __u32 texts, __u32 slot)
 {
 	struct call_argument_room *room;
 	struct iolens_counters *n;
-	__u32 zero = 0, size, offset = 0;
+	__u32 size, offset = 0;
 
-	room = bpf_map_lookup_elem(&argument_rooms, &zero);
+	room = bpf_map_lookup_elem(&argument_rooms, &slot);
 	if (!room)
 		return 0;
 	room->a.h.ts = bpf_ktime_get_boot_ns();
 	room->a.h.kind = IOLENS_KIND_ARGUMENTS;
 	room->a.h.cpu = bpf_get_smp_processor_id();
-	room->a.tid = tid;
-	room->a.call = call;
+	room->a.tid = t->e.tid;
+	room->a.call = t->e.call;
 	room->a.texts = 0;
 	room->a.reserved = 0;
 #pragma unroll
 	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
-		room->a.values[i] = compat_call_argument(regs, i);
+		room->a.values[i] = t->values[i];
 	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++) {
 		long length;
 
@@ -364,6 +427,7 @@ static __noinline int call_tell_arguments(struct pt_regs *regs, __u64 tid, __u32
 	barrier_var(offset);
 	if (offset > CALL_TEXTS + IOLENS_ARGUMENT_TEXT)
 		return 0;
+	t->texts = texts & ~room->a.texts;
 	*(__u64 *)&room->text[offset] = 0;
 	size = (sizeof(room->a) + offset + 7) & ~7U;
 	room->a.h.size = size;
@@ -432,6 +496,8 @@ static __always_inline void call_offset(struct iolens_call_event *e, __u64 offse
 	e->offset = offset;
 	e->flags |= IOLENS_CALL_HAS_OFFSET;
 }
+
+#include "requests.bpf.h"
 
 /* An offset that the caller keeps in its memory; NULL: the file's position. */
 static __always_inline void call_offset_at(struct iolens_call_event *e, __u64 address)
@@ -530,11 +596,11 @@ static __always_inline void call_arguments(struct call_thread *t, struct pt_regs
 	case IOLENS_SHAPE_VECTOR_AT: break;
 	default: return;
 	}
-	call_count(&t->e, call_pieces(a1, a2));
+	call_count(&t->e, call_pieces(a1, a2, direct));
 }
 
 /* What only the end tells. */
-static __always_inline void call_results(struct call_thread *t, __s64 result, bool direct)
+static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 result, bool direct)
 {
 	__s32 fds[2];
 
@@ -558,9 +624,13 @@ static __always_inline void call_results(struct call_thread *t, __s64 result, bo
 		t->e.address = result;
 		t->e.flags |= IOLENS_CALL_HAS_ADDRESS;
 		break;
+	case IOLENS_SHAPE_IO_GET: request_aio_got(t->pointer, result, id, direct); break;
 	case IOLENS_SHAPE_RECEIVE:
 	case IOLENS_SHAPE_MESSAGE: call_named_peer(&t->e, (void *)t->pointer); break;
-	case IOLENS_SHAPE_MESSAGES: t->e.result = call_message_bytes(t->pointer, result); break;
+	case IOLENS_SHAPE_MESSAGES: 
+		t->e.result = direct ? call_message_bytes_direct(t->pointer, result) :
+				       call_message_bytes_plain(t->pointer, result);
+		break;
 	}
 }
 
@@ -630,8 +700,13 @@ static __always_inline int call_enter(__u64 *ctx, bool direct)
 	t->e.call = info.id;
 	t->e.direction = info.direction;
 	t->e.fd = -1;
-	if (decode_all)
-		call_tell_arguments(regs, tid, info.id, info.texts);
+	if (decode_all) {
+#pragma unroll
+		for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
+			t->values[i] = compat_call_argument(regs, i);
+		t->all_texts = info.texts;
+		call_tell_arguments(t, info.texts, FILE_SLOT_ENTER);
+	}
 	if (info.flags) {
 		t->e.asked = compat_call_argument(regs, info.flags - 1);
 		t->e.flags |= IOLENS_CALL_HAS_ASKED;
@@ -642,6 +717,13 @@ static __always_inline int call_enter(__u64 *ctx, bool direct)
 		t->pointer = compat_call_argument(regs, 3);
 	else if (info.shape == IOLENS_SHAPE_PAIR_FIRST)
 		t->pointer = compat_call_argument(regs, 0);
+	else if (info.shape == IOLENS_SHAPE_IO_GET)
+		t->pointer = compat_call_argument(regs, 3);
+	else if (info.shape == IOLENS_SHAPE_IO_SUBMIT) {
+		t->pointer = compat_call_argument(regs, 2);
+		call_count(&t->e, compat_call_argument(regs, 1)); /* requests */
+		request_aio_submit(t->pointer, t->e.requested, id, direct);
+	}
 	return 0;
 }
 
@@ -677,8 +759,12 @@ static __always_inline int call_exit(__u64 *ctx, bool direct)
 		return 0;
 	}
 	t->e.result = result;
+	if (decode_all && t->texts && t->e.call != CALL_EXECVE && t->e.call != CALL_EXECVEAT)
+		call_tell_arguments(t, t->all_texts, FILE_SLOT_EXIT);
+	if (t->shape == IOLENS_SHAPE_IO_SUBMIT && result < (__s64)t->e.requested)
+		request_aio_refused(t->pointer, result < 0 ? 0 : result, t->e.requested, id, direct);
 	if (result >= 0)
-		call_results(t, result, direct);
+		call_results(t, id, result, direct);
 	call_send(t);
 	return 0;
 }

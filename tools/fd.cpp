@@ -121,13 +121,17 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
     for (const std::string& word : view.ops) {
         const auto known = known_calls();
         const auto at = std::ranges::find(known, std::string_view(word), &KnownCall::name);
-        if (at == known.end()) {
-            std::string names;
-            for (const KnownCall& call : known) names += (names.empty() ? "" : " ") + std::string(call.name);
-            throw Failure(Exit::usage, fmt::format("there is no call '{}' that is followed", visible(word)),
-                          "the calls are: " + names);
+        // "io_uring" and "aio" stand for all of their requests
+        const std::size_t before = calls_.size();
+        if (at != known.end()) calls_.push_back(at->id);
+        for (const KnownRequest& request : known_requests()) {
+            if (request.name == word || request.name.substr(0, request.name.find(':')) == word) {
+                calls_.push_back(request.id);
+            }
         }
-        calls_.push_back(at->id);
+        if (calls_.size() != before) continue;
+        throw Failure(Exit::usage, fmt::format("there is no system call '{}'", visible(word)),
+                      "their names are those of 'man syscalls', as pread64; aio and io_uring stand for all requests of theirs");
     }
     replay_filters_ = view;
     summing_ = view.summary;
@@ -184,6 +188,23 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
         if (info.shape == IOLENS_SHAPE_OTHER && call.arguments.starts_with("fd:f")) info.shape = IOLENS_SHAPE_FD;
     }
     options.decode_all = decode_all_;
+    for (const KnownRequest& request : known_requests()) {
+        const bool shown = !seed_csv_ || (request.what & (IOLENS_REQUEST_READS | IOLENS_REQUEST_WRITES)) != 0;
+        if (!(calls_.empty() ? shown : std::ranges::find(calls_, request.id) != calls_.end())) continue;
+        const u8 what = static_cast<u8>(request.what | IOLENS_REQUEST_ASKED);
+        if (request.id >= IOLENS_CALL_URING) {
+            options.uring_ops.at(request.id - IOLENS_CALL_URING) = what;
+        } else {
+            options.aio_ops.at(request.id - IOLENS_CALL_AIO) = what;
+        }
+    }
+    // libaio's requests are seen through the calls that submit them and fetch their results
+    if (std::ranges::any_of(options.aio_ops, [](u8 what) { return what != 0; })) {
+        for (const KnownCall& call : known_calls()) {
+            const bool fetches = call.info.shape == IOLENS_SHAPE_IO_SUBMIT || call.info.shape == IOLENS_SHAPE_IO_GET;
+            if (fetches && call.number < options.calls.size()) options.calls.at(call.number) = call.info;
+        }
+    }
     for (const u64 pid : view.pids) {
         const std::optional<u32> process = process_of(pid);
         if (!process) {
@@ -379,8 +400,10 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         event = &room;
         const KnownCall* call = find_call(event->call);
         const bool of_memory = call != nullptr && call->info.shape == IOLENS_SHAPE_RANGE && event->file == IOLENS_FILE_NONE;
-        const bool io = call != nullptr && call->is_io() && !of_memory;
+        const bool io = call == nullptr || (call->is_io() && !of_memory);
         if (!decode_all_ && calls_.empty() && !io) return Taken::nothing;
+        // asked of the kernel for its requests, perhaps
+        if (!calls_.empty() && std::ranges::find(calls_, event->call) == calls_.end()) return Taken::nothing;
     }
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return Taken::nothing;
     if (summing_) add(*event);
@@ -537,6 +560,7 @@ std::vector<std::string> FdLens::remarks() const {
     const iolens_counters& n = ledger.n;
     return {fmt::format("seen {}, delivered {}, filtered {}, ring full {}, too many threads {}", n.seen, n.delivered,
                         n.filtered, n.ring_full, n.state_full),
+            fmt::format("requests of libaio and io_uring whose end was not seen: {}", probe_->in_flight()),
             fmt::format("names sent again {}, skipped runs {}, 32-bit calls {}", n.fact_lost, ledger.missed,
                         probe_->not_decoded())};
 }

@@ -22,6 +22,7 @@ struct file_room {
 	__u64 dentry;
 	__u64 mount;
 	__u64 offset;
+	__u64 whole; /* the walk has come to the root */
 };
 
 /* Where a fact is put together: too large for the stack. A program can be preempted (6.13), and on the same processor
@@ -146,21 +147,68 @@ static __always_inline void file_look(struct file *file, struct file_facts *f, b
 	f->name_id = file_mix(f->name_id, f->ino);
 }
 
+/* One step of the walk from a file up to the root: one name or one mount. Returns 1 when the walk is over. */
+static __always_inline int file_step(struct file_room *room)
+{
+	struct dentry *dentry = (struct dentry *)room->dentry;
+	struct mount *mount = (struct mount *)room->mount, *above;
+	struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+	__u64 offset = room->offset;
+	long length;
+
+	if (dentry == BPF_CORE_READ(mount, mnt.mnt_root) ||
+	    (dentry == parent && !(room->fact.flags & IOLENS_FILE_PSEUDO))) {
+		above = BPF_CORE_READ(mount, mnt_parent);
+		if (above == mount || !above) {
+			room->whole = 1;
+			return 1;
+		}
+		room->dentry = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
+		room->mount = (__u64)above;
+		return 0;
+	}
+	/* a mask, and then a bound: older verifiers want both, of one register */
+	offset &= 8191;
+	barrier_var(offset);
+	if (offset > IOLENS_PATH_LEN)
+		return 1;
+	length = bpf_probe_read_kernel_str(&room->path[offset], FILE_NAME_MAX, BPF_CORE_READ(dentry, d_name.name));
+	if (length <= 0 || length > FILE_NAME_MAX)
+		return 1;
+	room->offset = offset + length;
+	if (room->fact.flags & IOLENS_FILE_PSEUDO) {
+		room->whole = 1;
+		return 1;
+	}
+	room->dentry = (__u64)parent;
+	return 0;
+}
+
+struct file_walk {
+	struct file_room *room;
+};
+
+static long file_step_turn(__u32 turn __attribute__((unused)), void *walk)
+{
+	return file_step(((struct file_walk *)walk)->room);
+}
+
 /*
- * Sends a file's path, where it was not told: the names from the file up to the root, across mounts. A step is one name or
- * one mount. A global function, and its arguments numbers, so that the verifier walks it once and not at each call.
+ * Sends a file's path, where it was not told: the names from the file up to the root, across mounts. Its arguments are
+ * numbers, so that it can be a global function, which the verifier walks once and not at each call. bpf_loop (5.17) has
+ * its body walked once, too, and not for each turn: that is half of the time that loading takes.
  * Returns 1 when it was sent.
  */
-__noinline int file_tell(__u64 file_address, __u64 name_id, __u32 kind, __u32 slot)
+static __always_inline int file_tell_by(__u64 file_address, __u64 name_id, __u32 kind, __u32 slot, bool direct)
 {
 	struct file *file = (struct file *)file_address;
-	__u32 size;
-	__u64 offset;
+	struct file_walk walk;
 	struct file_room *room;
 	struct dentry *dentry, *parent;
 	struct vfsmount *vfsmount;
-	struct mount *mount, *above;
 	struct iolens_counters *n;
+	__u64 offset;
+	__u32 size;
 	__u8 told = 1;
 
 	room = bpf_map_lookup_elem(&file_rooms, &slot);
@@ -176,7 +224,6 @@ __noinline int file_tell(__u64 file_address, __u64 name_id, __u32 kind, __u32 sl
 
 	dentry = BPF_CORE_READ(file, f_path.dentry);
 	vfsmount = BPF_CORE_READ(file, f_path.mnt);
-	mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
 	parent = BPF_CORE_READ(dentry, d_parent);
 	if (!BPF_CORE_READ(dentry, d_hash.pprev) && dentry != parent)
 		room->fact.flags |= IOLENS_FILE_DELETED;
@@ -184,42 +231,23 @@ __noinline int file_tell(__u64 file_address, __u64 name_id, __u32 kind, __u32 sl
 		room->fact.flags |= IOLENS_FILE_PSEUDO;
 
 	room->dentry = (__u64)dentry;
-	room->mount = (__u64)mount;
+	room->mount = (__u64)vfsmount - bpf_core_field_offset(struct mount, mnt);
 	room->offset = 0;
-	for (int i = 0; i < FILE_DEPTH; i++) {
-		long length;
-
-		/* Without it the compiler enters the loop in its middle, and kernels before 6.2 take the way back to
-		 * that place for an endless loop (“back-edge”). */
-		asm volatile("" ::: "memory");
-		dentry = (struct dentry *)room->dentry;
-		mount = (struct mount *)room->mount;
-		offset = room->offset;
-		parent = BPF_CORE_READ(dentry, d_parent);
-		if (dentry == BPF_CORE_READ(mount, mnt.mnt_root) ||
-		    (dentry == parent && !(room->fact.flags & IOLENS_FILE_PSEUDO))) {
-			above = BPF_CORE_READ(mount, mnt_parent);
-			if (above == mount || !above)
-				goto whole;
-			room->dentry = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
-			room->mount = (__u64)above;
-			continue;
+	room->whole = 0;
+	if (direct) {
+		walk.room = room;
+		bpf_loop(FILE_DEPTH, file_step_turn, &walk, 0);
+	} else {
+		for (int i = 0; i < FILE_DEPTH; i++) {
+			/* Without it the compiler enters the loop in its middle, and kernels before 6.2 take the way
+			 * back to that place for an endless loop (“back-edge”). */
+			asm volatile("" ::: "memory");
+			if (file_step(room))
+				break;
 		}
-		/* a mask, and then a bound: older verifiers want both, of one register */
-		offset &= 8191;
-		barrier_var(offset);
-		if (offset > IOLENS_PATH_LEN)
-			break;
-		length = bpf_probe_read_kernel_str(&room->path[offset], FILE_NAME_MAX, BPF_CORE_READ(dentry, d_name.name));
-		if (length <= 0 || length > FILE_NAME_MAX)
-			break;
-		room->offset = offset + length;
-		if (room->fact.flags & IOLENS_FILE_PSEUDO)
-			goto whole;
-		room->dentry = (__u64)parent;
 	}
-	room->fact.flags |= IOLENS_FILE_CUT;
-whole:
+	if (!room->whole)
+		room->fact.flags |= IOLENS_FILE_CUT;
 	offset = room->offset & 8191;
 	barrier_var(offset);
 	if (offset > IOLENS_PATH_LEN + FILE_NAME_MAX)
@@ -238,6 +266,16 @@ whole:
 	}
 	bpf_map_update_elem(&files_told, &name_id, &told, BPF_ANY);
 	return 1;
+}
+
+__noinline int file_tell_plain(__u64 file_address, __u64 name_id, __u32 kind, __u32 slot)
+{
+	return file_tell_by(file_address, name_id, kind, slot, false);
+}
+
+__noinline int file_tell_direct(__u64 file_address, __u64 name_id, __u32 kind, __u32 slot)
+{
+	return file_tell_by(file_address, name_id, kind, slot, true);
 }
 
 /* The address that stands for a unix socket: its peer's, or its own; NULL when neither has one. */
@@ -269,10 +307,6 @@ __noinline int file_tell_unix(__u64 unix_address, __u64 name_id, __u32 slot)
 		length = 108;
 	name = (void *)address + bpf_core_field_offset(struct unix_address, name) + 2;
 	bpf_probe_read_kernel(room->path, (__u32)length & 127, name);
-	if (!room->path[0]) /* an abstract name, and its NULs */
-		for (int i = 0; i < 108; i++)
-			if (i < length && !room->path[i])
-				room->path[i] = '@';
 	room->fact.h.ts = bpf_ktime_get_boot_ns();
 	room->fact.h.kind = IOLENS_KIND_FILE;
 	room->fact.h.cpu = bpf_get_smp_processor_id();

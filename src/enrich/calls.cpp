@@ -55,6 +55,60 @@ constexpr auto known = std::to_array<KnownCall>({
 #undef IOLENS_CALL
 #undef IOLENS_CALL_NUMBER
 
+constexpr u8 reads = IOLENS_REQUEST_READS;
+constexpr u8 writes = IOLENS_REQUEST_WRITES;
+constexpr u8 moves = IOLENS_REQUEST_MOVES;
+constexpr u8 pieces = IOLENS_REQUEST_VECTOR;
+constexpr u8 new_fd = IOLENS_REQUEST_NEW_FD;
+constexpr KnownRequest aio(u16 opcode, std::string_view name, unsigned what = 0) {
+    return {static_cast<u16>(IOLENS_CALL_AIO + opcode), name, static_cast<u8>(what)};
+}
+constexpr KnownRequest uring(u16 opcode, std::string_view name, unsigned what = 0) {
+    return {static_cast<u16>(IOLENS_CALL_URING + opcode), name, static_cast<u8>(what)};
+}
+// include/uapi/linux/aio_abi.h and include/uapi/linux/io_uring.h: the numbers never change
+constexpr std::array requests{
+    aio(0, "aio:pread", reads | moves),
+    aio(1, "aio:pwrite", writes | moves),
+    aio(2, "aio:fsync"),
+    aio(3, "aio:fdsync"),
+    aio(5, "aio:poll"),
+    aio(7, "aio:preadv", reads | moves | pieces),
+    aio(8, "aio:pwritev", writes | moves | pieces),
+    uring(1, "io_uring:readv", reads | moves | pieces),
+    uring(2, "io_uring:writev", writes | moves | pieces),
+    uring(3, "io_uring:fsync"),
+    uring(4, "io_uring:read_fixed", reads | moves),
+    uring(5, "io_uring:write_fixed", writes | moves),
+    uring(6, "io_uring:poll_add"),
+    uring(8, "io_uring:sync_file_range"),
+    uring(9, "io_uring:sendmsg", writes),
+    uring(10, "io_uring:recvmsg", reads),
+    uring(13, "io_uring:accept", new_fd),
+    uring(16, "io_uring:connect"),
+    uring(17, "io_uring:fallocate"),
+    uring(18, "io_uring:openat", new_fd),
+    uring(19, "io_uring:close"),
+    uring(22, "io_uring:read", reads | moves),
+    uring(23, "io_uring:write", writes | moves),
+    uring(26, "io_uring:send", writes),
+    uring(27, "io_uring:recv", reads),
+    uring(28, "io_uring:openat2", new_fd),
+    uring(30, "io_uring:splice", writes),
+    uring(33, "io_uring:tee", writes),
+    uring(34, "io_uring:shutdown"),
+    uring(45, "io_uring:socket", new_fd),
+    uring(47, "io_uring:send_zc", writes),
+    uring(48, "io_uring:sendmsg_zc", writes),
+    uring(49, "io_uring:read_multishot", reads),
+    uring(55, "io_uring:ftruncate"),
+    uring(56, "io_uring:bind"),
+    uring(57, "io_uring:listen"),
+    uring(58, "io_uring:recv_zc", reads),
+    uring(60, "io_uring:readv_fixed", reads | moves | pieces),
+    uring(61, "io_uring:writev_fixed", writes | moves | pieces),
+};
+
 constexpr std::array<u16, IOLENS_CALLS> by_id = [] {
     std::array<u16, IOLENS_CALLS> places{};
     places.fill(IOLENS_CALLS);
@@ -179,9 +233,12 @@ const KnownCall* find_call(u64 id) {
     return id < by_id.size() && by_id[id] < known.size() ? &known[by_id[id]] : nullptr;
 }
 
+std::span<const KnownRequest> known_requests() { return requests; }
+
 std::string_view call_name(u64 id) {
-    const KnownCall* call = find_call(id);
-    return call == nullptr ? std::string_view() : call->name;
+    if (const KnownCall* call = find_call(id)) return call->name;
+    const auto* at = std::ranges::lower_bound(requests, id, {}, &KnownRequest::id);
+    return at != requests.end() && at->id == id ? at->name : std::string_view();
 }
 
 void append_flags(std::string& out, const KnownCall& call, u64 flags) {

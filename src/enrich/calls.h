@@ -29,7 +29,16 @@ std::span<const KnownCall> known_calls();
 /// The call of an id, or null.
 const KnownCall* find_call(u64 id);
 
-/// The name of a call by its id; "" for others.
+/// An operation of libaio ("aio:pread") or io_uring ("io_uring:read"): a request that outlives the call that submits it.
+struct KnownRequest {
+    u16 id;  ///< IOLENS_CALL_AIO or IOLENS_CALL_URING and the opcode, the same on every architecture
+    std::string_view name;
+    u8 what;  ///< enum iolens_request_flag, without IOLENS_REQUEST_ASKED
+};
+
+std::span<const KnownRequest> known_requests();
+
+/// The name of a call or a request by its id; "" for others.
 std::string_view call_name(u64 id);
 
 /// A call's flags by name ("O_RDWR|O_CREAT"), as the kind of the argument that has them says; a number in hexadecimal

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "enrich/files.h"
 
+#include <algorithm>
 #include <ranges>
 #include <vector>
 
@@ -27,6 +28,11 @@ bool Files::told(const iolens_file_fact& fact, std::span<const std::byte> record
         if (fact.kind == IOLENS_FILE_ANON) {
             name.text.insert(0, "anon_inode:");
         } else if (fact.kind == IOLENS_FILE_SOCKET) {
+            // an abstract address begins with a NUL and may have more of them; each is shown as @
+            if (bytes.starts_with('\0')) {
+                name.text = bytes.substr(0, bytes.size() - 1);
+                std::ranges::replace(name.text, '\0', '@');
+            }
             path = true;
         } else {  // memfd and its like, as /proc/PID/fd has them
             name.text = "/" + name.text + " (deleted)";

@@ -58,6 +58,13 @@ std::optional<LoggedAddress> shown_peer(std::string_view text) {
 /// What -y and -yy print in <>.
 LoggedFile shown_file(std::string_view shown) {
     LoggedFile file;
+    std::string decoded;
+    if (shown.starts_with('\\')) {  // -xx
+        const std::size_t more = shown.rfind('<');
+        decoded = unquoted('"' + std::string(shown.substr(0, more)) + '"').value_or(std::string(shown));
+        if (more != std::string_view::npos) decoded += shown.substr(more);
+        shown = decoded;
+    }
     if (shown.starts_with('/')) {
         // -yy: "</dev/null<char 1:3>>"
         if (const std::size_t more = shown.rfind('<'); more != std::string_view::npos && shown.ends_with('>')) {
@@ -66,8 +73,8 @@ LoggedFile shown_file(std::string_view shown) {
         } else {
             file.kind = IOLENS_FILE_REGULAR;
         }
-        const std::string quoted = '"' + std::string(shown) + '"';
-        file.name = unquoted(quoted).value_or(std::string(shown));
+        file.name = shown;
+        if (decoded.empty()) file.name = unquoted('"' + file.name + '"').value_or(file.name);
         file.is_path = true;
         return file;
     }
@@ -117,6 +124,17 @@ std::shared_ptr<FdTables::Table>& FdTables::table(u32 tid) {
         (*its)[2] = named(IOLENS_FILE_OTHER, "stderr");
     }
     return its;
+}
+
+void FdTables::name_main(u32 tid) {
+    if (const auto at = tables_.find(0); at != tables_.end()) {
+        tables_[tid] = at->second;
+        tables_.erase(at);
+    }
+    if (const auto at = cloning_.find(0); at != cloning_.end()) {
+        cloning_[tid] = at->second;
+        cloning_.erase(at);
+    }
 }
 
 void FdTables::meet(const LoggedCall& call, bool begun) {

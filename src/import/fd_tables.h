@@ -41,6 +41,8 @@ public:
     void meet(const LoggedCall& call, bool begun);
     /// When a call has ended: what it changes.
     void apply(const LoggedCall& call);
+    /// The id of the process that had none (0) is known now.
+    void name_main(u32 tid);
     void forget(u32 tid) { tables_.erase(tid); }
 
     /// The file of an argument: "3" or, with -y, "3</etc/hosts>"; nothing is known of `fd=N`.

@@ -315,9 +315,36 @@ std::optional<std::string> unquoted(std::string_view text) {
     return out;
 }
 
+void StraceLines::meet(u32 tid) {
+    if (main_tid_ != 0 || attached_.contains(tid)) return;
+    main_tid_ = tid;
+    if (auto begun = begun_.extract(0); !begun.empty()) {
+        begun.key() = tid;
+        begun_.insert(std::move(begun));
+    }
+}
+
 LineKind StraceLines::take(std::string_view line, LoggedCall& call) {
     call = LoggedCall{};
+    std::string whole;
+    if (!cut_.empty()) {
+        whole = std::move(cut_);
+        cut_.clear();
+        whole += line;
+        line = whole;
+    }
     cut_blanks(line);
+    // A log on a terminal: "clone(flags=SIGCHLDstrace: Process 31155 attached", and the rest on the next line
+    constexpr std::string_view attached = "strace: Process ";
+    if (const std::size_t at = line.find(attached); at != std::string_view::npos && line.ends_with(" attached")) {
+        std::string_view number = line.substr(at + attached.size());
+        const std::optional<u64> tid = take_digits(number);
+        if (tid && number == " attached") {
+            attached_.insert(static_cast<u32>(*tid));
+            cut_ = line.substr(0, at);
+            return LineKind::remark;
+        }
+    }
     skip_blanks(line);
     if (line.empty() || line.starts_with("strace: ") || line.starts_with("Process ")) return LineKind::remark;
     // who: "[pid 123] ", or "123 " in front of a time or a call
@@ -326,12 +353,17 @@ LineKind StraceLines::take(std::string_view line, LoggedCall& call) {
         const std::optional<u64> tid = take_digits(line);
         if (!tid || *tid > 0x7fffffff || !take_word(line, "]")) return LineKind::unreadable;
         call.tid = static_cast<u32>(*tid);
+        meet(call.tid);
     } else {
         std::string_view rest = line;
         const std::optional<u64> tid = take_digits(rest);
         if (tid && *tid <= 0x7fffffff && !rest.empty() && (rest[0] == ' ' || rest[0] == '\t')) {
             call.tid = static_cast<u32>(*tid);
+            meet(call.tid);
             line = rest;
+        } else {
+            // on a terminal the only process there is has no column
+            call.tid = main_ended_ && attached_.size() == 1 ? *attached_.begin() : main_tid_;
         }
     }
     skip_blanks(line);
@@ -346,6 +378,8 @@ LineKind StraceLines::take(std::string_view line, LoggedCall& call) {
     if (line.starts_with("--- ")) return LineKind::remark;
     if (line.starts_with("+++ ")) {
         begun_.erase(call.tid);
+        attached_.erase(call.tid);
+        main_ended_ = main_ended_ || call.tid == main_tid_;
         return line.starts_with("+++ exited") || line.starts_with("+++ killed") ? LineKind::ended : LineKind::remark;
     }
     if (take_word(line, "<... ")) {

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -47,6 +48,9 @@ public:
     /// Takes a line without its end. `call` is filled for LineKind::call; for begun and ended, tid and name are.
     LineKind take(std::string_view line, LoggedCall& call);
 
+    /// The first process's id, where a log on a terminal has begun to tell it: lines before had none (0). 0: not yet.
+    [[nodiscard]] u32 main_tid() const { return main_tid_; }
+
     /// Parts that were begun and not ended when the log was over.
     [[nodiscard]] std::size_t unfinished() const { return begun_.size(); }
 
@@ -56,7 +60,13 @@ private:
         LogClock clock = LogClock::none;
         u64 start_ns = 0;
     };
+    void meet(u32 tid);
+
     std::unordered_map<u32, Begun> begun_;
+    std::set<u32> attached_;  // of a log on a terminal: children that strace said it follows
+    u32 main_tid_ = 0;
+    bool main_ended_ = false;
+    std::string cut_;  // the beginning of a line that a word of strace's own came into
     u64 day_ns_ = 0;   // added to times since midnight
     u64 last_ns_ = 0;  // time of day of the line before
 };

@@ -70,7 +70,9 @@ void set_peer(iolens_call_event& event, const LoggedAddress& peer) {
 void StraceImport::line(std::string_view text, Receiver& receiver) {
     ++line_;
     LoggedCall logged;
+    const bool unnamed = lines_.main_tid() == 0;
     const LineKind kind = lines_.take(text, logged);
+    if (unnamed && lines_.main_tid() != 0) tables_.name_main(lines_.main_tid());
     if (logged.clock != LogClock::none && clock_ == LogClock::none) clock_ = logged.clock;
     switch (kind) {
         case LineKind::call: call(std::move(logged), receiver); break;

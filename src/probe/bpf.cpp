@@ -12,6 +12,8 @@
 #include <charconv>
 #include <cstdarg>
 #include <cstdio>
+#include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include "base/failure.h"
@@ -235,15 +237,25 @@ iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object) {
     return loss;
 }
 
+KernelNames::KernelNames() {
+    std::ifstream file("/sys/kernel/btf/vmlinux", std::ios::binary);
+    btf_.assign(std::istreambuf_iterator<char>(file), {});
+}
+
+bool KernelNames::has_tracepoint(std::string_view section) const {
+    // its strings stand one behind the other, a NUL between them
+    std::string name(1, '\0');
+    name.append("btf_trace_").append(section.substr(section.find('/') + 1)).append(1, '\0');
+    return btf_.find(name) != std::string::npos;
+}
+
 std::size_t count_entries(const bpf_map* map) {
     std::size_t count = 0;
-    u64 key = 0;
-    u64 next = 0;
-    const void* from = nullptr;
-    while (::bpf_map_get_next_key(bpf_map__fd(map), from, &next) == 0) {
-        ++count;
-        key = next;
-        from = &key;
+    std::vector<std::byte> key(bpf_map__key_size(map));
+    std::vector<std::byte> next(key.size());
+    for (const void* from = nullptr; ::bpf_map_get_next_key(bpf_map__fd(map), from, next.data()) == 0; ++count) {
+        key.swap(next);
+        from = key.data();
     }
     return count;
 }

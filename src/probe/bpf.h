@@ -63,7 +63,18 @@ void allow_cgroup(const bpf_map* map, const iolens_keep& keep, int cgroup_fd);
 /// Adds up the per-CPU counters, and the programs' missed runs.
 iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object);
 
-/// The number of entries of a hash map with 8-byte keys.
+/// The names in the running kernel's BTF.
+class KernelNames {
+public:
+    KernelNames();
+    /// Of a program's section: "tp_btf/block_rq_issue".
+    [[nodiscard]] bool has_tracepoint(std::string_view section) const;
+
+private:
+    std::string btf_;
+};
+
+/// The number of entries of a hash map.
 std::size_t count_entries(const bpf_map* map);
 
 /// Collects what libbpf has to say instead of printing it; with `print`, on standard error too.

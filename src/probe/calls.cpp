@@ -34,9 +34,10 @@ syscall_bpf* open_object() {
 
 constexpr std::string_view twin_suffix = "_direct";
 
-/// Which of the twins is loaded: the one that keeps a thread's state with the task and reads the kernel's memory
+/// Which programs are loaded. Of twins: the one that keeps a thread's state with the task and reads the kernel's memory
 /// directly, or the one that every kernel can have.
-void choose_twin(const syscall_bpf& object, bool direct) {
+void choose_programs(const syscall_bpf& object, bool direct, bool uring) {
+    const KernelNames kernel;
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object.obj) {
         const std::string name = bpf_program__name(program);
@@ -44,6 +45,11 @@ void choose_twin(const syscall_bpf& object, bool direct) {
             bpf_program__set_autoload(program, direct);
         } else if (bpf_object__find_program_by_name(object.obj, (name + std::string(twin_suffix)).c_str()) != nullptr) {
             bpf_program__set_autoload(program, !direct);
+        }
+        // of the two names that io_uring's submission has had, the one that the kernel has; none where it lacks io_uring
+        const std::string_view section = bpf_program__section_name(program);
+        if (section.find("io_uring") != std::string_view::npos && !(uring && kernel.has_tracepoint(section))) {
+            bpf_program__set_autoload(program, false);
         }
     }
     bpf_map__set_autocreate(object.maps.threads, !direct);
@@ -73,7 +79,9 @@ int CallProbe::load(const Options& options, bool direct) {
     std::ranges::copy(options.calls, static_cast<iolens_call_info*>(object_->rodata->calls));
     object_->rodata->decode_all = options.decode_all ? 1 : 0;
     object_->bss->alive = static_cast<s64>(options.follow.size());
-    choose_twin(*object_, direct);
+    std::ranges::copy(options.aio_ops, static_cast<u8*>(object_->rodata->aio_ops));
+    std::ranges::copy(options.uring_ops, static_cast<u8*>(object_->rodata->uring_ops));
+    choose_programs(*object_, direct, std::ranges::any_of(options.uring_ops, [](u8 what) { return what != 0; }));
     return syscall_bpf__load(object_.get());
 }
 
@@ -119,6 +127,8 @@ void CallProbe::forget(u32 pid) {
     }
 }
 
+std::size_t CallProbe::in_flight() const { return count_entries(object_->maps.requests); }
+
 u64 CallProbe::not_decoded() const { return __atomic_load_n(&object_->bss->not_decoded, __ATOMIC_RELAXED); }
 
 std::vector<ProbeStatus> CallProbe::examine() {
@@ -126,7 +136,10 @@ std::vector<ProbeStatus> CallProbe::examine() {
     const void* image = syscall_bpf__elf_bytes(&size);
     // of twins the one that will be used: the direct one where it works
     std::vector<ProbeStatus> chosen;
+    const KernelNames kernel;
     for (ProbeStatus& status : examine_object({static_cast<const std::byte*>(image), size})) {
+        // io_uring's requests are submitted at a tracepoint of another name before 6.3
+        if (status.name.starts_with("io_uring_submit") && !kernel.has_tracepoint(status.name)) continue;
         const bool direct = status.program.ends_with(twin_suffix);
         if (direct) status.how += ", direct";
         const auto twin = std::ranges::find(chosen, status.name, &ProbeStatus::name);

@@ -23,6 +23,8 @@ public:
         u64 ring_bytes = 8 << 20;
         u32 max_threads = 32768;                             ///< entries of the state map
         std::array<iolens_call_info, IOLENS_CALLS> calls{};  ///< by system call number
+        std::array<u8, IOLENS_AIO_OPS> aio_ops{};      ///< enum iolens_request_flag, by opcode
+        std::array<u8, IOLENS_URING_OPS> uring_ops{};  ///< likewise
         bool decode_all = false;  ///< tell each call's arguments
         std::vector<u32> follow;  ///< processes to follow; empty: all that `keep` lets through
     };
@@ -40,6 +42,8 @@ public:
     [[nodiscard]] s64 alive() const;
     /// Takes a process out that was gone before it could be followed.
     void forget(u32 pid);
+    /// Requests of libaio and io_uring whose end was not seen yet.
+    [[nodiscard]] std::size_t in_flight() const;
     /// Calls of 32-bit programs that were not decoded.
     [[nodiscard]] u64 not_decoded() const;
 

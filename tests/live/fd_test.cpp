@@ -492,6 +492,179 @@ TEST_F(Fd, ACommandIsSeenFromItsFirstCallAndItsStatusKept) {
     EXPECT_EQ(run({iolens_path(), "fd", "-p", "2147483000"}).status, 2);
 }
 
+/// fio's requests by libaio and io_uring: as many, each where it was, with the file and the fd.
+TEST_F(Fd, AsynchronousRequestsAreRows) {
+    NEEDS(have("fio"), "fio is not installed");
+    const Scratch scratch;
+    const std::string file = scratch.path("data");
+    spit(file, std::string(1 << 20, 'x'));
+    const std::string fio = "fio --name=r --filename=" + file + " --size=1m --bs=4k --rw=randwrite --iodepth=8 --number_ios=200 " +
+                            "--output=/dev/null --ioengine=";
+    struct Engine {
+        const char* options;
+        const char* calls;  ///< --op
+        bool has_fd;
+    };
+    for (const Engine& engine :
+         {Engine{"libaio --direct=1", "aio", true}, Engine{"io_uring", "io_uring", true},
+          Engine{"io_uring --direct=1", "io_uring", true}, Engine{"io_uring --fixedbufs", "io_uring", true},
+          Engine{"io_uring --registerfiles", "io_uring", false},
+          Engine{"io_uring --sqthread_poll=1 --registerfiles", "io_uring", false}}) {
+        if (shell(fio + engine.options).status != 0) {
+            std::printf("not here: fio %s\n", engine.options);
+            continue;
+        }
+        Result r;
+        std::vector<Row> rows;
+        for (int attempt = 0; attempt < 4; ++attempt) {
+            const std::string out = scratch.path("rows");
+            r = shell("iolens fd -v -o " + out + " --columns call,fd,offset,requested,bytes,file,comm,dir --op " +
+                      engine.calls + " -- " + fio + engine.options);
+            ASSERT_EQ(r.status, 0) << engine.options << r.err;
+            rows = parse_csv(slurp(out));
+            if (r.err.find("lost: ") == std::string::npos) break;
+        }
+        std::erase_if(rows, [](const Row& row) { return row.at("dir").empty(); });
+        EXPECT_EQ(rows.size(), 200U) << engine.options << "\n" << r.err;
+        std::set<std::string> offsets;
+        for (const Row& row : rows) {
+            offsets.insert(row.at("offset"));
+            EXPECT_EQ(row.at("bytes"), "4096") << engine.options;
+            EXPECT_EQ(row.at("file"), file) << engine.options;
+            EXPECT_NE(row.at("comm"), "") << engine.options;
+            const bool knows_fd = engine.has_fd && kernel_at_least(6, 1);
+            EXPECT_EQ(row.at("fd").empty(), !knows_fd && engine.calls != std::string("aio")) << engine.options;
+        }
+        EXPECT_EQ(offsets.size(), 200U) << engine.options;
+        EXPECT_NE(r.err.find("whose end was not seen: 0"), std::string::npos) << engine.options << r.err;
+    }
+}
+
+TEST_F(Fd, MappingsHaveTheirFile) {
+    const Scratch scratch;
+    const std::string path = scratch.path("mapped");
+    spit(path, std::string(100'000, 'x'));
+    std::string address;
+    const Played p = play([&](Diary& d) {
+        const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+        void* at = ::mmap(nullptr, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 8192);
+        ::close(fd);
+        static_cast<char*>(at)[5000] = 'y';
+        d.row("openat", fd, '-', 0, -1, -1, path);
+        d.row("mmap", fd, '-', 8192, 65536, -1, path);
+        d.row("close", fd, '-', 0, -1, -1, path);
+        ::msync(static_cast<char*>(at) + 4096, 4096, MS_SYNC);
+        d.row("msync", -1, '-', 8192 + 4096, 4096, -1, path);
+        ::munmap(at, 65536);
+        d.row("munmap", -1, '-', 8192, 65536, -1, path);
+        ::munmap(at, 65536);  // nothing is there any more
+    });
+    Played known = p;
+    std::erase_if(known.seen, [](const std::string& row) { return row == "munmap||||65536|||"; });
+    expect_same(known);
+}
+
+TEST_F(Fd, BothEndsOfAPipeAreRows) {
+    const Played p = play([&](Diary& d) {
+        for (int i = 0; i < 23; ++i) {
+            std::array<int, 2> ends{};
+            static_cast<void>(::pipe2(ends.data(), O_CLOEXEC));
+            struct stat info{};
+            ::fstat(ends[0], &info);
+            const std::string name = "pipe:[" + std::to_string(info.st_ino) + "]";
+            for (const int end : ends) d.row("pipe2", end, '-', -1, -1, -1, name);
+            for (const int end : ends) {
+                ::close(end);
+                d.row("close", end, '-', -1, -1, -1, name);
+            }
+        }
+    });
+    expect_same(p);
+}
+
+/// With -v: the calls that strace sees, with the same texts, in the same order.
+TEST_F(Fd, EveryCallIsDecoded) {
+    NEEDS(have("strace") && shell("strace -o /dev/null true").status == 0, "strace does not work here");
+    const Scratch scratch;
+    const std::string work = "cd " + scratch.path() + "; mkdir d; mv d 'e f'; rmdir 'e f'; ln -s x y; cat y; chmod 600 .";
+    spit(scratch.path("w.sh"), work);
+    shell("cd " + scratch.path() + "; strace -f -o log sh w.sh; rm -f y");
+    const Result r = shell("cd " + scratch.path() + "; iolens fd -v -o rows --columns tid,call,arguments,error -- sh w.sh");
+    if (r.err.find("lost: ") != std::string::npos) GTEST_SKIP() << "the kernel skipped a probe";
+    std::multiset<std::string> theirs;
+    std::multiset<std::string> ours;
+    const std::regex line(R"re(^[0-9]+ +(\w+)\(.*?("[^"]+")[,)].*)re");
+    for (const std::string& text : split(slurp(scratch.path("log")), '\n')) {
+        std::smatch m;
+        if (std::regex_search(text, m, line) && m[1] != "write" && m[1] != "read") theirs.insert(m[1].str() + " " + m[2].str());
+    }
+    for (const Row& row : parse_csv(slurp(scratch.path("rows")))) {
+        std::smatch m;
+        const std::string arguments = row.at("arguments");
+        if (std::regex_search(arguments, m, std::regex("\"[^\"]+\""))) ours.insert(row.at("call") + " " + m[0].str());
+    }
+    EXPECT_GT(theirs.size(), 50U);
+    std::vector<std::string> missing;
+    std::ranges::set_difference(theirs, ours, std::back_inserter(missing));
+    // what a call only gives back is no text of its start
+    std::erase_if(missing, [](const std::string& m) { return m.starts_with("pread64") || m.starts_with("readlink") || m.starts_with("getcwd") || m.starts_with("getrandom") || m.starts_with("prlimit64"); });
+    EXPECT_TRUE(missing.empty()) << testing::PrintToString(missing);
+    EXPECT_TRUE(ours.contains("mkdir \"d\"") || ours.contains("mkdirat \"d\"")) << slurp(scratch.path("rows"));
+    // iomonitor's form: a line in front of the row
+    const Result seed = shell("iolens fd -v -- echo hi 2>&1 >/dev/null");
+    EXPECT_TRUE(std::regex_search(seed.out, std::regex(" [0-9]+,3,write,1, 0x[0-9a-f]+, 3\n[0-9:.]+,[0-9.]+,[0-9]+,1,W,3,"))) << seed.out;
+}
+
+/// A log that the installed strace makes, in each of its forms, has the rows that it should.
+TEST(FdImport, TakesWhatStraceWrites) {
+    NEEDS(have("strace") && shell("strace -o /dev/null true").status == 0, "strace does not work here");
+    const Scratch scratch;
+    const std::string work =
+        "cd " + scratch.path() + "; printf hello > 'a b,c'; cat 'a b,c' | tr a-z A-Z > up; (exec 7<up; cat <&7) > copy; sleep 0.01 & wait";
+    for (const std::string form : {"-tt", "-t", "-ttt", "-tt -y", "-tt -yy", "-tt -x", "-tt -xx", "-tt -xx -yy -v", "-ttt -v"}) {
+        for (const bool to_file : {true, false}) {
+            const std::string log = scratch.path("log");
+            shell("strace -f -T " + form + (to_file ? " -o " + log : "") + " sh -c " + "'" + std::regex_replace(work, std::regex("'"), "'\\''") + "'" +
+                  (to_file ? "" : " 2>" + log));
+            const Result r = run({iolens_path(), "fd", "-i", log, "--columns", "call,dir,bytes,file,tid"});
+            EXPECT_EQ(r.status, 0) << r.err;
+            EXPECT_EQ(r.err, "") << form << (to_file ? " to a file" : " to standard error");
+            std::multiset<std::string> moved;
+            for (const Row& row : parse_csv(r.out)) {
+                const std::string file = row.at("file");
+                moved.insert(row.at("dir") + row.at("bytes") + file.substr(file.rfind('/') + 1));
+            }
+            for (const char* want : {"W5a b,c", "R5a b,c", "W5up", "R5up", "W5copy"}) {
+                EXPECT_TRUE(moved.contains(want)) << form << ": " << want << "\n" << r.out;
+            }
+            const auto csv = split(run({iolens_path(), "fd", "-i", log}).out, '\n');
+            ASSERT_GT(csv.size(), 5U);
+            const std::regex row(form.starts_with("-ttt") ? R"re(^\d+\.\d{6},\d+\.\d{6},\d+,\d+,[RW],-?\d+,.*,\d*$)re"
+                                 : form == "-t"           ? R"re(^\d\d:\d\d:\d\d,\d+\.\d{6},\d+,\d+,[RW],-?\d+,.*,\d*$)re"
+                                                          : R"re(^\d\d:\d\d:\d\d\.\d{6},\d+\.\d{6},\d*,\d+,[RW],-?\d+,.*,\d*$)re");
+            for (std::size_t i = 1; to_file && i < csv.size(); ++i) {
+                EXPECT_TRUE(std::regex_match(csv[i], row)) << form << ": " << csv[i];
+            }
+        }
+    }
+}
+
+TEST(FdImport, BadInputIsASentence) {
+    const Scratch scratch;
+    EXPECT_EQ(run({iolens_path(), "fd", "-i", scratch.path("none")}).status, 2);
+    EXPECT_EQ(run({iolens_path(), "fd", "-i", scratch.path()}).status, 2);
+    spit(scratch.path("empty"), "");
+    EXPECT_EQ(run({iolens_path(), "fd", "-i", scratch.path("empty")}).status, 0);
+    EXPECT_EQ(run({iolens_path(), "fd", "-i", scratch.path("empty"), "-p", "1"}).status, 2);
+    EXPECT_EQ(run({iolens_path(), "fd", "-i", scratch.path("empty"), "--", "true"}).status, 2);
+    spit(scratch.path("binary"), slurp("/proc/self/exe").substr(0, 200'000));
+    const Result r = run({iolens_path(), "fd", "-i", scratch.path("binary")});
+    EXPECT_EQ(r.status, 0);
+    EXPECT_NE(r.err.find("lines that could not be read"), std::string::npos) << r.err;
+    EXPECT_LT(std::ranges::count(r.err, '\n'), 30);
+    for (const char c : r.err) EXPECT_TRUE(c == '\n' || static_cast<unsigned char>(c) >= 0x20) << static_cast<int>(c);
+}
+
 TEST_F(Fd, ThousandsOfForksLeaveNothingBehind) {
     const int forks = emulated() ? 300 : 10'000;
     const Played p = play(

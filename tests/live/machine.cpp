@@ -5,8 +5,10 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -76,6 +78,15 @@ bool emulated() {
     const std::string cpu = slurp("/proc/cpuinfo");
     // x86 has it in the model's name; arm64 says that the implementer is 0, which is reserved for software
     return cpu.find("TCG") != std::string::npos || cpu.find("CPU implementer\t: 0x00") != std::string::npos;
+}
+
+bool kernel_at_least(int major, int minor) {
+    utsname kernel{};
+    ::uname(&kernel);
+    int its_major = 0;
+    int its_minor = 0;
+    if (std::sscanf(static_cast<const char*>(kernel.release), "%d.%d", &its_major, &its_minor) != 2) return false;
+    return std::pair(its_major, its_minor) >= std::pair(major, minor);
 }
 
 std::vector<char>& direct_buffer(std::size_t bytes) {

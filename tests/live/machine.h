@@ -47,6 +47,9 @@ std::vector<std::string> test_disks();
 /// Is this processor emulated (QEMU without KVM)?
 bool emulated();
 
+/// Is the running kernel this version or a later one?
+bool kernel_at_least(int major, int minor);
+
 /// An aligned buffer for O_DIRECT.
 std::vector<char>& direct_buffer(std::size_t bytes);
 

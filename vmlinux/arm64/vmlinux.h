@@ -417,6 +417,35 @@ struct pt_regs {
 	};
 };
 
+typedef u64 io_req_flags_t;
+
+struct io_kiocb {
+	union {
+		struct file *file;
+	};
+	u8 opcode;
+	io_req_flags_t flags;
+};
+
+struct io_cmd_data {
+	struct file *file;
+};
+
+struct kiocb {
+	loff_t ki_pos;
+};
+
+struct io_rw {
+	struct kiocb kiocb;
+	u64 addr;
+	u32 len;
+};
+
+struct io_uring_cqe {
+	__s32 res;
+	__u32 flags;
+};
+
 #pragma clang attribute pop
 
 #endif

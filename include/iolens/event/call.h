@@ -47,6 +47,22 @@ enum iolens_direction {
 	IOLENS_DIR_WRITE,
 };
 
+/* Requests of libaio and io_uring: in `call` their opcode is behind these numbers. */
+#define IOLENS_CALL_AIO 0x1000
+#define IOLENS_CALL_URING 0x2000
+#define IOLENS_AIO_OPS 16
+#define IOLENS_URING_OPS 128
+
+/* What a request's operation is; in read-only data, one for each opcode: 0 = not asked for. */
+enum iolens_request_flag {
+	IOLENS_REQUEST_READS = 1 << 0,  /* IOLENS_DIR_READ */
+	IOLENS_REQUEST_WRITES = 1 << 1, /* IOLENS_DIR_WRITE */
+	IOLENS_REQUEST_MOVES = 1 << 2,  /* has an offset and a length */
+	IOLENS_REQUEST_VECTOR = 1 << 3, /* its length is a number of pieces */
+	IOLENS_REQUEST_NEW_FD = 1 << 4, /* its result is a new fd */
+	IOLENS_REQUEST_ASKED = 1 << 5,
+};
+
 #define IOLENS_CALL_ARGUMENTS 6
 
 /* One per system call number of this architecture, in read-only data: shape 0 = not asked for. */

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * I/O that isn't over when the call that asks for it returns: libaio's (io_submit, io_getevents) and io_uring's. Part of
+ * syscall.bpf.c.
+ *
+ * One map, `requests`: an entry is made when a request is submitted and removed when its end is seen. libaio has no
+ * tracepoint at a request's end; it is when io_getevents hands the result over. A program may take results from the ring
+ * in its own memory without a call: those requests have a row without an end when it exits.
+ */
+
+#define REQUEST_FIXED_FILE 1 /* REQ_F_FIXED_FILE */
+#define REQUEST_MORE 2       /* IORING_CQE_F_MORE: it has further ends */
+
+struct request_key {
+	__u64 owner; /* libaio: process; io_uring: the request, or on old kernels its ring */
+	__u64 which; /* libaio: address of the iocb; io_uring: 0, or on old kernels user_data */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct request_key);
+	__type(value, struct iolens_call_event);
+} requests SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, FILE_SLOTS);
+	__type(key, __u32);
+	__type(value, struct iolens_call_event);
+} request_rooms SEC(".maps");
+
+/* What each operation is: enum iolens_request_flag, 0 = not asked for. */
+const volatile __u8 aio_ops[IOLENS_AIO_OPS] = {};
+const volatile __u8 uring_ops[IOLENS_URING_OPS] = {};
+
+/* The caller's structs, the same on every 64-bit architecture. */
+struct request_iocb {
+	__u64 data;
+	__u32 key;
+	__u32 rw_flags;
+	__u16 opcode;
+	__s16 priority;
+	__u32 fd;
+	__u64 buffer;
+	__u64 bytes;
+	__s64 offset;
+};
+struct request_io_event {
+	__u64 data;
+	__u64 iocb;
+	__s64 result;
+	__s64 result2;
+};
+
+static __always_inline struct iolens_call_event *request_new(__u32 slot, __u64 id, __u32 call, __u8 what)
+{
+	struct iolens_call_event *e = bpf_map_lookup_elem(&request_rooms, &slot);
+
+	if (!e)
+		return 0;
+	__builtin_memset(e, 0, sizeof(*e));
+	e->start = bpf_ktime_get_boot_ns();
+	e->tgid = id >> 32;
+	e->tid = (__u32)id;
+	e->call = call;
+	e->direction = what & (IOLENS_REQUEST_READS | IOLENS_REQUEST_WRITES);
+	e->fd = -1;
+	return e;
+}
+
+static __always_inline void request_keep(struct request_key *key, struct iolens_call_event *e)
+{
+	struct iolens_counters *n;
+
+	if (bpf_map_update_elem(&requests, key, e, BPF_ANY) && (n = ring_counters()))
+		ring_count(n, state_full);
+}
+
+static __always_inline void request_aio_begin(__u64 address, __u64 id, bool direct)
+{
+	struct request_key key = {.owner = id >> 32, .which = address};
+	struct iolens_call_event *e;
+	struct request_iocb block;
+	__u64 name_told = 0;
+	__u8 what;
+
+	if (bpf_probe_read_user(&block, sizeof(block), (void *)address) || block.opcode >= IOLENS_AIO_OPS)
+		return;
+	what = aio_ops[block.opcode];
+	if (!what)
+		return;
+	e = request_new(FILE_SLOT_ENTER, id, IOLENS_CALL_AIO + block.opcode, what);
+	if (!e)
+		return;
+	e->fd = block.fd;
+	if (what & IOLENS_REQUEST_MOVES) {
+		call_offset(e, block.offset);
+		if (what & IOLENS_REQUEST_VECTOR)
+			call_count(e, call_pieces(block.buffer, block.bytes, direct));
+		else
+			call_count(e, block.bytes);
+	}
+	if (direct)
+		call_file_direct(e, &name_told, FILE_SLOT_ENTER);
+	else
+		call_file_plain(e, &name_told, FILE_SLOT_ENTER);
+	request_keep(&key, e);
+}
+
+/* Global functions, so that the verifier walks them once where it unrolls the loop around them. */
+__noinline int request_aio_begin_plain(__u64 address, __u64 id)
+{
+	request_aio_begin(address, id, false);
+	return 0;
+}
+__noinline int request_aio_forget(__u64 address, __u64 id)
+{
+	struct request_key key = {.owner = id >> 32, .which = address};
+
+	bpf_map_delete_elem(&requests, &key);
+	return 0;
+}
+__noinline int request_aio_end(__u64 address, __u64 id)
+{
+	struct request_key key = {.owner = id >> 32};
+	struct request_io_event done;
+	struct iolens_call_event *e;
+
+	if (bpf_probe_read_user(&done, sizeof(done), (void *)address))
+		return 0;
+	key.which = done.iocb;
+	e = bpf_map_lookup_elem(&requests, &key);
+	if (!e)
+		return 0;
+	e->h.ts = bpf_ktime_get_boot_ns();
+	e->result = done.result;
+	call_send_one(e);
+	bpf_map_delete_elem(&requests, &key);
+	return 0;
+}
+
+/* Turns of the loops over an array of struct iocb * and over one of struct io_event. */
+static __always_inline long request_aio_begin_one(__u32 i, void *context, bool direct)
+{
+	struct call_walk *walk = context;
+	__u64 address;
+
+	if (bpf_probe_read_user(&address, sizeof(address), (__u64 *)walk->from + i))
+		return 1;
+	if (direct)
+		request_aio_begin(address, walk->id, true);
+	else
+		request_aio_begin_plain(address, walk->id);
+	return 0;
+}
+static __always_inline long request_aio_begin_each(__u32 i, void *walk) { return request_aio_begin_one(i, walk, false); }
+static long request_aio_begin_turn(__u32 i, void *walk) { return request_aio_begin_one(i, walk, true); }
+
+static __always_inline long request_aio_refused_one(__u32 i, void *context)
+{
+	struct call_walk *walk = context;
+	__u64 address;
+
+	if (bpf_probe_read_user(&address, sizeof(address), (__u64 *)walk->from + i))
+		return 1;
+	request_aio_forget(address, walk->id);
+	return 0;
+}
+static long request_aio_refused_turn(__u32 i, void *walk) { return request_aio_refused_one(i, walk); }
+
+static __always_inline long request_aio_got_one(__u32 i, void *context)
+{
+	struct call_walk *walk = context;
+
+	request_aio_end((__u64)((struct request_io_event *)walk->from + i), walk->id);
+	return 0;
+}
+static long request_aio_got_turn(__u32 i, void *walk) { return request_aio_got_one(i, walk); }
+
+/* io_submit is entered: what it asks for begins. Global functions, see call_loop. */
+__noinline int request_aio_submit_plain(__u64 blocks, __u64 count, __u64 id)
+{
+	struct call_walk walk = {.from = blocks, .id = id};
+
+	call_loop(count, request_aio_begin_each, &walk, false);
+	return 0;
+}
+__noinline int request_aio_submit_direct(__u64 blocks, __u64 count, __u64 id)
+{
+	struct call_walk walk = {.from = blocks, .id = id};
+
+	call_loop(count, request_aio_begin_turn, &walk, true);
+	return 0;
+}
+static __always_inline void request_aio_submit(__u64 blocks, __u64 count, __u64 id, bool direct)
+{
+	if (direct)
+		request_aio_submit_direct(blocks, count, id);
+	else
+		request_aio_submit_plain(blocks, count, id);
+}
+
+/* io_submit has ended: the requests from the one it refused on didn't begin. */
+__noinline int request_aio_refused_plain(__u64 blocks, __u64 count, __u64 id)
+{
+	struct call_walk walk = {.from = blocks, .id = id};
+
+	call_loop(count, request_aio_refused_one, &walk, false);
+	return 0;
+}
+__noinline int request_aio_refused_direct(__u64 blocks, __u64 count, __u64 id)
+{
+	struct call_walk walk = {.from = blocks, .id = id};
+
+	call_loop(count, request_aio_refused_turn, &walk, true);
+	return 0;
+}
+static __always_inline void request_aio_refused(__u64 blocks, __u64 first, __u64 count, __u64 id, bool direct)
+{
+	blocks += first * sizeof(__u64);
+	if (direct)
+		request_aio_refused_direct(blocks, count - first, id);
+	else
+		request_aio_refused_plain(blocks, count - first, id);
+}
+
+/* io_getevents has ended: so have these. */
+__noinline int request_aio_got_plain(__u64 events, __u64 count, __u64 id)
+{
+	struct call_walk walk = {.from = events, .id = id};
+
+	call_loop(count, request_aio_got_one, &walk, false);
+	return 0;
+}
+__noinline int request_aio_got_direct(__u64 events, __u64 count, __u64 id)
+{
+	struct call_walk walk = {.from = events, .id = id};
+
+	call_loop(count, request_aio_got_turn, &walk, true);
+	return 0;
+}
+static __always_inline void request_aio_got(__u64 events, __u64 count, __u64 id, bool direct)
+{
+	if (direct)
+		request_aio_got_direct(events, count, id);
+	else
+		request_aio_got_plain(events, count, id);
+}
+
+/* The file of a request, which the kernel gives us and no fd. */
+static __always_inline void request_file(struct iolens_call_event *e, struct file *file, __u32 slot, bool direct)
+{
+	__u64 address = (__u64)file, name_told = 0;
+
+	if (direct)
+		file = bpf_rdonly_cast(file, bpf_core_type_id_kernel(struct file));
+	call_open_file(e, file, address, &name_told, slot, direct);
+}
+
+static __always_inline int request_uring_submit(struct io_kiocb *req, bool direct)
+{
+	__u64 id = bpf_get_current_pid_tgid(), name_told = 0, task;
+	__u8 opcode = BPF_CORE_READ(req, opcode), what, told = 1;
+	struct request_key key = {};
+	struct iolens_call_event *e;
+	struct file *file;
+	bool fixed;
+
+	if (opcode >= IOLENS_URING_OPS)
+		return 0;
+	what = uring_ops[opcode];
+	if (!what || (follow && !call_near(id >> 32)) || !call_wanted_task(id, false))
+		return 0;
+	e = request_new(FILE_SLOT_SUBMIT, id, IOLENS_CALL_URING + opcode, what);
+	if (!e)
+		return 0;
+	task = file_mix(bpf_get_current_task(), (__u32)id);
+	if (!bpf_map_lookup_elem(&files_told, &task)) { /* the kernel's own threads make no call that would tell it */
+		call_tell_thread(id);
+		bpf_map_update_elem(&files_told, &task, &told, BPF_ANY);
+	}
+	if (what & IOLENS_REQUEST_MOVES) {
+		__s64 offset = compat_uring_offset(req);
+
+		if (offset != -1) /* the file's position */
+			call_offset(e, offset);
+		if (!(what & IOLENS_REQUEST_VECTOR))
+			call_count(e, compat_uring_length(req));
+	}
+	fixed = compat_uring_flags(req) & REQUEST_FIXED_FILE;
+	if (!fixed)
+		e->fd = compat_uring_fd(req);
+	file = compat_uring_file(req);
+	if (file)
+		request_file(e, file, FILE_SLOT_SUBMIT, direct);
+	else if (e->fd >= 0 && direct)
+		call_file_direct(e, &name_told, FILE_SLOT_SUBMIT);
+	else if (e->fd >= 0)
+		call_file_plain(e, &name_told, FILE_SLOT_SUBMIT);
+	compat_uring_key(req, &key.owner, &key.which);
+	request_keep(&key, e);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_submit_sqe")
+int iolens_uring_submit_sqe(__u64 *ctx)
+{
+	return request_uring_submit(compat_uring_submitted(ctx), false);
+}
+
+SEC("tp_btf/io_uring_submit_req")
+int iolens_uring_submit_req(__u64 *ctx)
+{
+	return request_uring_submit((struct io_kiocb *)ctx[0], false);
+}
+
+SEC("tp_btf/io_uring_submit_req")
+int iolens_uring_submit_req_direct(__u64 *ctx)
+{
+	return request_uring_submit((struct io_kiocb *)ctx[0], true);
+}
+
+static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
+{
+	struct compat_uring_end end = {};
+	struct iolens_call_event *e;
+	struct request_key key = {};
+	__u64 name_told = 0;
+	__u8 what;
+
+	compat_uring_complete(ctx, &end);
+	key.owner = end.owner;
+	key.which = end.which;
+	e = bpf_map_lookup_elem(&requests, &key);
+	if (!e)
+		return 0;
+	e->h.ts = bpf_ktime_get_boot_ns();
+	e->result = end.result;
+	what = uring_ops[(__u32)(e->call - IOLENS_CALL_URING) % IOLENS_URING_OPS];
+	if (what & IOLENS_REQUEST_NEW_FD && end.result >= 0) {
+		/* the fd is the submitting process's: only there can it be looked up */
+		e->fd = end.result;
+		if (bpf_get_current_pid_tgid() >> 32 == e->tgid) {
+			if (direct)
+				call_file_direct(e, &name_told, FILE_SLOT_COMPLETE);
+			else
+				call_file_plain(e, &name_told, FILE_SLOT_COMPLETE);
+		}
+	} else if (e->file == IOLENS_FILE_NONE && end.req) { /* a registered file */
+		struct file *file = compat_uring_file((struct io_kiocb *)end.req);
+
+		if (file)
+			request_file(e, file, FILE_SLOT_COMPLETE, direct);
+	}
+	call_send_one(e);
+	if (end.flags & REQUEST_MORE)
+		e->start = e->h.ts;
+	else
+		bpf_map_delete_elem(&requests, &key);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_complete")
+int iolens_uring_complete(__u64 *ctx)
+{
+	return request_uring_complete(ctx, false);
+}
+
+SEC("tp_btf/io_uring_complete")
+int iolens_uring_complete_direct(__u64 *ctx)
+{
+	return request_uring_complete(ctx, true);
+}
