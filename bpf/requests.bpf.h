@@ -73,7 +73,10 @@ static __always_inline void request_keep(struct request_key *key, struct iolens_
 {
 	struct iolens_counters *n;
 
-	if (bpf_map_update_elem(&requests, key, e, BPF_ANY) && (n = ring_counters()))
+	if (bpf_map_update_elem(&requests, key, e, BPF_ANY) == 0)
+		return;
+	call_orphan();
+	if ((n = ring_counters()))
 		ring_count(n, state_full);
 }
 

@@ -75,6 +75,9 @@ struct {
 
 const volatile struct iolens_call_info calls[IOLENS_CALLS] = {};
 const volatile __u8 follow = 0;
+/* What iolens writes its rows to. */
+const volatile __u64 own_ino = 0;
+const volatile __u32 own_dev = 0;
 const volatile __u8 decode_all = 0; /* each call's arguments are told */
 
 /* How many followed processes have an id that ends in these bits: for nearly every other process 0, and so an answer
@@ -312,6 +315,7 @@ static __always_inline void call_open_file(struct iolens_call_event *e, struct f
 	struct file_facts f = {};
 
 	file_look(file, &f, direct);
+	e->open_id = file_mix(address, f.ino); /* no kernel address leaves the kernel */
 	e->file = f.kind;
 	e->ino = f.ino;
 	e->dev = f.dev;
@@ -445,6 +449,8 @@ static __always_inline void call_send_one(struct iolens_call_event *e)
 
 	if (!n)
 		return;
+	if (e->ino == own_ino && e->dev == own_dev && own_ino)
+		return; /* the rows on their way: to tell of them would make more of them */
 	ring_count(n, seen);
 	if (e->h.ts - e->start < keep.min_ns) {
 		ring_count(n, filtered);
@@ -457,6 +463,17 @@ static __always_inline void call_send_one(struct iolens_call_event *e)
 		ring_count(n, delivered);
 	else
 		ring_count(n, ring_full);
+}
+
+/* A call that there will be no row of. */
+static __always_inline void call_orphan(void)
+{
+	struct iolens_counters *n = ring_counters();
+
+	if (!n)
+		return;
+	ring_count(n, seen);
+	ring_count(n, orphan);
 }
 
 /* The end of a call: one record for each of its sides. */
@@ -662,7 +679,10 @@ static __always_inline int call_enter(__u64 *ctx, bool direct)
 	if (!call_wanted_task(id, t != 0))
 		return 0;
 	if (compat_is_32bit(task, direct)) {
-		__sync_fetch_and_add(&not_decoded, 1);
+		if (info.shape != IOLENS_SHAPE_SIGRETURN) {
+			__sync_fetch_and_add(&not_decoded, 1);
+			call_orphan();
+		}
 		return 0;
 	}
 	if (!t) {
@@ -672,6 +692,7 @@ static __always_inline int call_enter(__u64 *ctx, bool direct)
 			return 0;
 		t = call_thread_new(task, tid, direct);
 		if (!t) {
+			call_orphan();
 			if ((n = ring_counters()))
 				ring_count(n, state_full);
 			return 0;

@@ -2,6 +2,9 @@
 // iolens fd: what a process reads and writes, to and from where.
 #include <arpa/inet.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -14,15 +17,16 @@
 #include "base/user.h"
 #include "decode/decode.h"
 #include "enrich/calls.h"
+#include "enrich/containers.h"
 #include "enrich/files.h"
 #include "enrich/mappings.h"
 #include "enrich/tasks.h"
 #include "import/strace_log.h"
 #include "iolens/event/call.h"
+#include "fd_totals.h"
 #include "lens.h"
 #include "probe/calls.h"
 #include "probe/command.h"
-#include "reduce/histogram.h"
 #include "source/ring.h"
 
 namespace iolens {
@@ -40,6 +44,7 @@ public:
                "iolens fd -p 1234                             a running process, and its later children\n"
                "iolens fd -p 1234 --format table              with offsets, errors and the calls that open and close\n"
                "iolens fd --summary -o /dev/null -- make      opens, calls, bytes and time per file and peer\n"
+               "iolens fd --summary=open -o /dev/null -- make each open file: when, how long, what was moved\n"
                "iolens fd --comm postgres --format json 10    every thread of a name, ten seconds, as JSON lines\n"
                "iolens fd -v -- ls                            every system call with its arguments\n"
                "iolens fd -i strace.log --summary             the same of a log of 'strace -f -T -tt'\n"
@@ -67,19 +72,6 @@ public:
     int status() override;
 
 private:
-    /// What was done with one file or peer.
-    struct Totals {
-        struct Direction {
-            u64 calls = 0;
-            u64 bytes = 0;
-            u64 time_ns = 0;
-        };
-        u64 opens = 0;
-        u64 errors = 0;
-        std::array<Direction, 2> moved;  // read, write
-        SmallHistogram times;
-        [[nodiscard]] u64 time_ns() const { return moved[0].time_ns + moved[1].time_ns; }
-    };
     void add(const iolens_call_event& e);
     bool asked_for(const iolens_call_event& e, const ViewOptions& f) const;
     Value file_of(const iolens_call_event& e, bool csv);
@@ -87,6 +79,7 @@ private:
     std::string_view peer_of(const iolens_call_event& e) { return address_of(e, e.peer, peer_text_); }
     std::string_view arguments_of(const iolens_call_event& e);
     Value time_of(Role role, const Value& time, u64 wall_offset_ns);
+    static void leave_out_own(CallProbe::Options& options, const ViewOptions& view);
     std::unique_ptr<Source> open_log(const ViewOptions& view, const LiveOptions& live);
     static std::string_view told_texts(const iolens_arguments& told, std::size_t size,
                                        std::array<std::string_view, IOLENS_CALL_ARGUMENTS>& texts);
@@ -102,7 +95,10 @@ private:
     Files files_;
     Tasks tasks_;
     bool summing_ = false;
-    std::unordered_map<std::string, std::unique_ptr<Totals>> totals_;  // by what the file column shows
+    bool by_open_ = false;
+    FileTotals totals_;
+    OpenTotals opens_;
+    Containers containers_;
     Mappings mappings_;
     std::unordered_map<u32, std::vector<u64>> arguments_;  // the last of each thread, as told
     StraceLog* log_ = nullptr;
@@ -135,6 +131,11 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
     }
     replay_filters_ = view;
     summing_ = view.summary;
+    by_open_ = view.summary_by == "open";
+    if (!view.summary_by.empty() && view.summary_by != "yes" && !by_open_) {
+        throw Failure(Exit::usage, fmt::format("there is no --summary={}", visible(view.summary_by)),
+                      "--summary adds up per file and peer, --summary=open per open file");
+    }
     decode_all_ = view.verbose;
     std::vector<std::string> names = view.columns;
     if (names.empty() && view.format == Format::csv) {
@@ -163,6 +164,56 @@ std::optional<u32> process_of(u64 pid) {
     return tgid;
 }
 
+/// The processes above this one: its shell, and what that is run by, up to the first.
+std::vector<u32> ancestors() {
+    std::vector<u32> all;
+    for (u32 pid = static_cast<u32>(::getppid()); pid > 1 && all.size() < IOLENS_KEEP_SELF;) {
+        all.push_back(pid);
+        std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+        u32 parent = 0;
+        for (std::string line; std::getline(file, line);) {
+            if (line.starts_with("PPid:")) parent = static_cast<u32>(std::strtoul(line.c_str() + 5, nullptr, 10));
+        }
+        pid = parent;
+    }
+    return all;
+}
+
+/// The processes that have the other end of a pipe.
+std::vector<u32> readers_of(ino_t pipe) {
+    namespace fs = std::filesystem;
+    std::vector<u32> all;
+    const std::string want = "pipe:[" + std::to_string(pipe) + "]";
+    std::error_code error;
+    for (const auto& process : fs::directory_iterator("/proc", error)) {
+        const std::string name = process.path().filename();
+        if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+        for (const auto& fd : fs::directory_iterator(process.path() / "fd", error)) {
+            if (fs::read_symlink(fd.path(), error).string() != want) continue;
+            all.push_back(static_cast<u32>(std::stoul(name)));
+            break;
+        }
+    }
+    return all;
+}
+
+/// Of the whole machine: not what the rows are written to, nor who takes them there. Each row would make another one.
+void FdLens::leave_out_own(CallProbe::Options& options, const ViewOptions& view) {
+    struct stat info{};
+    const int status = view.output.empty() ? ::fstat(STDOUT_FILENO, &info) : ::stat(view.output.c_str(), &info);
+    if (status != 0) return;
+    options.own_ino = info.st_ino;
+    options.own_dev = major(info.st_dev) << 20 | minor(info.st_dev);
+    std::vector<u32> others;
+    if (S_ISFIFO(info.st_mode)) others = readers_of(info.st_ino);
+    if (S_ISCHR(info.st_mode) && ::isatty(STDOUT_FILENO) == 1) others = ancestors();  // a terminal's program is above us
+    std::size_t at = 1;
+    for (const u32 pid : others) {
+        if (at == IOLENS_KEEP_SELF) break;
+        if (pid != options.keep.self[0]) options.keep.self[at++] = pid;
+    }
+}
+
 std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions& live) {
     if (!input_.empty()) return open_log(view, live);
     CallProbe::Options options;
@@ -180,7 +231,9 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     for (const KnownCall& call : known_calls()) {
         if (call.number >= options.calls.size()) continue;  // this architecture has none
         const bool shown = decode_all_ || (call.is_io() && (!seed_csv_ || call.info.direction != IOLENS_DIR_NONE));
-        const bool counted = summing_ && call.info.shape == IOLENS_SHAPE_NEW_FD;
+        const bool closes = call.name == "close" || call.name == "close_range";
+        const bool pair = call.info.shape == IOLENS_SHAPE_PAIR || call.info.shape == IOLENS_SHAPE_PAIR_FIRST;
+        const bool counted = summing_ && (call.info.shape == IOLENS_SHAPE_NEW_FD || (by_open_ && (closes || pair)));
         const bool chosen = calls_.empty() ? shown || counted : std::ranges::find(calls_, call.id) != calls_.end();
         if (!chosen && call.info.shape != IOLENS_SHAPE_SIGRETURN) continue;
         iolens_call_info& info = options.calls.at(call.number);
@@ -212,6 +265,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
         }
         if (std::ranges::find(options.follow, *process) == options.follow.end()) options.follow.push_back(*process);
     }
+    if (options.follow.empty() && live.command.empty()) leave_out_own(options, view);
     options.ring_bytes = ring_bytes(live);
     options.max_threads = static_cast<u32>(live.max_inflight.value_or(options.max_threads));
     require_tracing();
@@ -430,6 +484,13 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
             case Role::clock: value = time_of(wanted[i]->role, value, wall_offset_ns); break;
             case Role::comm: value = of_task([](const Tasks::Task& t) { return std::string_view(t.comm); }); break;
             case Role::uid: value = of_task([](const Tasks::Task& t) { return u64{t.uid}; }); break;
+            case Role::container: {
+                // a recording's cgroups are those of another time, perhaps of another machine
+                const Tasks::Task* owner = probe_ ? tasks_.find(event->tid) : nullptr;
+                const std::string_view id = owner != nullptr ? containers_.find(owner->cgroup_id) : std::string_view();
+                value = id.empty() ? Value() : Value(id);
+                break;
+            }
             case Role::cgroup: value = of_task([](const Tasks::Task& t) { return t.cgroup_id; }); break;
             case Role::call: {
                 const std::string_view name = call_name(value.number());
@@ -465,75 +526,16 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
 }
 
 void FdLens::add(const iolens_call_event& e) {
-    // so many have rows of their own; a summary that holds every file of a machine would grow without end
-    constexpr std::size_t most = 2000;
     const Value file = file_of(e, false);
-    std::string name(file.is_null() ? std::string_view("?") : file.text());
-    if (totals_.size() >= most && !totals_.contains(name)) name = "(all others)";
-    auto& slot = totals_[std::move(name)];
-    if (!slot) slot = std::make_unique<Totals>();
-    const bool failed = e.result < 0;
-    slot->errors += failed ? 1U : 0U;
-    if (e.direction == IOLENS_DIR_NONE) {
-        const std::string_view call = call_name(e.call);
-        if (!failed && (call.starts_with("open") || call == "creat")) ++slot->opens;
-        return;
+    const std::string_view name = file.is_null() ? std::string_view("?") : file.text();
+    if (by_open_) {
+        opens_.add(e, name);
+    } else {
+        totals_.add(e, name);
     }
-    Totals::Direction& to = slot->moved.at(e.direction == IOLENS_DIR_READ ? 0 : 1);
-    const u64 took = e.h.ts - e.start;
-    ++to.calls;
-    to.bytes += failed ? 0 : static_cast<u64>(e.result);
-    to.time_ns += took;
-    slot->times.add(took);
 }
 
-Summary FdLens::summary() const {
-    Summary s;
-    const auto number = [](const char* key, const char* header, int width, const char* help, Unit unit = Unit::none) {
-        return Column{.name = key, .header = header, .unit = unit, .width = width, .help = help};
-    };
-    const auto time = [](const char* key, const char* header, const char* help) {
-        return Column{
-            .name = key, .header = header, .unit = Unit::nanoseconds, .role = Role::duration, .width = 9, .help = help};
-    };
-    s.columns = {
-        number("opens", "OPENS", 6, "times it was opened; only where the calls that open are followed"),
-        number("reads", "READS", 8, "calls that read from it or receive"),
-        number("read_bytes", "BYTES", 12, "bytes read", Unit::bytes),
-        time("read_time_ns", "TIME(ms)", "time in these calls, added up"),
-        number("writes", "WRITES", 8, "calls that write to it or send"),
-        number("write_bytes", "BYTES", 12, "bytes written", Unit::bytes),
-        time("write_time_ns", "TIME(ms)", "time in these calls, added up"),
-        time("p50_ns", "p50", "half of the calls took no longer"),
-        time("p99_ns", "p99", "99 in 100"),
-        time("max_ns", "max", "the longest"),
-        number("errors", "ERRORS", 6, "calls that failed"),
-        Column{.name = "file",
-               .header = "FILE",
-               .role = Role::name,
-               .width = -20,
-               .help = "file, pipe or peer; those that took longest first"},
-    };
-    std::vector<const std::pair<const std::string, std::unique_ptr<Totals>>*> all;
-    for (const auto& one : totals_) {
-        if (one.second->times.count() != 0 || one.second->opens != 0 || one.second->errors != 0) all.push_back(&one);
-    }
-    std::ranges::sort(all, [](const auto* a, const auto* b) {
-        const u64 x = a->second->time_ns();
-        const u64 y = b->second->time_ns();
-        return x != y ? x > y : a->first < b->first;
-    });
-    for (const auto* one : all) {
-        const Totals& t = *one->second;
-        const bool timed = t.times.count() != 0;
-        s.rows.push_back({Value(t.opens), Value(t.moved[0].calls), Value(t.moved[0].bytes), Value(t.moved[0].time_ns),
-                          Value(t.moved[1].calls), Value(t.moved[1].bytes), Value(t.moved[1].time_ns),
-                          timed ? Value(t.times.percentile(50)) : Value(),
-                          timed ? Value(t.times.percentile(99)) : Value(), timed ? Value(t.times.max()) : Value(),
-                          Value(t.errors), Value(std::string_view(one->first))});
-    }
-    return s;
-}
+Summary FdLens::summary() const { return by_open_ ? opens_.summary() : totals_.summary(); }
 
 Loss FdLens::explain(const iolens_loss& ledger) const {
     Loss loss;

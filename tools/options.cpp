@@ -26,7 +26,8 @@ void add_view_flags(Flags& flags, ViewOptions& o) {
     flags.text("-o,--output", o.output, "FILE", "write rows to FILE instead of standard output");
     flags.list("--columns", o.columns, "NAME,...", "which columns, in this order ('iolens schema' lists them)");
     flags.toggle("--no-header", o.no_header, "no heading");
-    flags.toggle("--summary", o.summary, "totals and percentiles at the end (default on a terminal)");
+    flags.toggle_word("--summary", o.summary_by, "yes",
+                      "totals and percentiles at the end (default on a terminal); of fd also --summary=open: each open file's");
     flags.toggle("--no-summary", o.no_summary, "no summary");
     flags.toggle("-v,--verbose", o.verbose, "more columns, and on standard error how the tracing goes");
 }
@@ -85,7 +86,7 @@ iolens_keep task_filters(const ViewOptions& view, const LiveOptions& live, Fd& c
         keep.by_cgroup = 1;
     }
     if (view.min_ms) keep.min_ns = static_cast<u64>(*view.min_ms * 1e6);
-    keep.self = static_cast<u32>(::getpid());
+    keep.self[0] = static_cast<u32>(::getpid());
     return keep;
 }
 

@@ -46,7 +46,7 @@ struct io_rw___old {
 	__u64 addr;
 	__u32 len;
 };
-struct io_kiocb___old { /* before 6.0 and 5.19 */
+struct io_kiocb___old { /* before 6.0 */
 	struct io_rw___old rw;
 	__u64 user_data;
 	struct io_ring_ctx *ctx;
@@ -61,9 +61,12 @@ struct io_kiocb___cmd {
 	struct io_cmd_data cmd;
 };
 
-/* Prototypes of io_uring's tracepoints: the first ones had the ring in front and no request at the end. */
+/* Prototypes of io_uring's tracepoints: the first ones had the ring in front. Numbers have other names in the kernel's
+ * BTF than in ours and can't be compared; what io_uring_complete is given shows in its record. */
+struct trace_event_raw_io_uring_complete___req {
+	void *req;
+};
 typedef void (*btf_trace_io_uring_submit_sqe___req)(void *, struct io_kiocb *, bool);
-typedef void (*btf_trace_io_uring_complete___no_req)(void *, void *, __u64, int, unsigned int);
 typedef void (*btf_trace_io_uring_complete___cqe)(void *, struct io_ring_ctx *, void *, struct io_uring_cqe *);
 
 struct task_struct___set_child_tid {
@@ -343,7 +346,7 @@ static __always_inline struct io_kiocb *compat_uring_submitted(__u64 *ctx)
 /* Is a request's end told without the request? Then ring and user_data have to do. */
 static __always_inline bool compat_uring_by_data(void)
 {
-	return bpf_core_type_matches(btf_trace_io_uring_complete___no_req);
+	return !bpf_core_field_exists(struct trace_event_raw_io_uring_complete___req, req);
 }
 
 static __always_inline void compat_uring_key(struct io_kiocb *req, __u64 *owner, __u64 *which)
@@ -364,7 +367,7 @@ struct compat_uring_end {
 	__u32 flags; /* IORING_CQE_F_… */
 };
 
-/* 5.19 gave the request (c48f3eea7e2e), 6.16 took the rest together as a cqe. */
+/* 5.18 gave the request (502c87d65564), 6.16 took the rest together as a cqe. */
 static __always_inline void compat_uring_complete(__u64 *ctx, struct compat_uring_end *end)
 {
 	if (compat_uring_by_data()) {

@@ -19,8 +19,10 @@ struct {
 /* Is the running task one that the user asked for? */
 static __always_inline bool keep_task(__u32 tgid, __u32 tid, const __u8 *comm)
 {
-	if (keep.self && tgid == keep.self)
-		return false;
+	for (int i = 0; i < IOLENS_KEEP_SELF; i++) {
+		if (keep.self[i] && tgid == keep.self[i])
+			return false;
+	}
 	if (keep.pid_count) {
 		bool found = false;
 

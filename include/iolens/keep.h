@@ -14,6 +14,7 @@ namespace iolens {
 #endif
 
 #define IOLENS_KEEP_PIDS 16
+#define IOLENS_KEEP_SELF 8
 
 struct iolens_keep {
 	/* of the task that creates the operation */
@@ -26,7 +27,7 @@ struct iolens_keep {
 	u8 by_comm;
 	u8 by_cgroup; /* the map `keep_cgroup` holds the cgroup; its descendants count too */
 	u8 comm[IOLENS_COMM_LEN];
-	u32 self; /* process id of iolens, whose own operations are left out; 0: none are */
+	u32 self[IOLENS_KEEP_SELF]; /* processes that are left out: iolens, and who takes its rows; 0: none */
 	/* of the operation */
 	u32 ops;          /* bit (1 << op) set: wanted */
 	u64 min_ns;       /* shortest device time */

@@ -31,6 +31,7 @@ enum class Role : u8 {
     comm,      ///< in: tid; after enrich: the thread's name
     uid,       ///< in: tid; after enrich: the thread's user
     cgroup,    ///< in: tid; after enrich: the thread's cgroup
+    container, ///< in: tid; after enrich: the id of the thread's container
     call,      ///< in: system call number; after enrich: its name
     file,      ///< in: name_id; after enrich: the file's path
     file_csv,  ///< the same as a csv field of its own quoting

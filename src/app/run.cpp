@@ -146,7 +146,7 @@ private:
 };
 
 bool summary_wanted(const ViewOptions& view) {
-    return view.summary || (!view.no_summary && ::isatty(STDERR_FILENO) == 1);
+    return !view.summary_by.empty() || (!view.no_summary && ::isatty(STDERR_FILENO) == 1);
 }
 
 /// Sleeps until there may be something to do.

@@ -28,6 +28,7 @@ std::string_view kind_name(Role role) {
         case Role::peer:
         case Role::local: return "address";
         case Role::flags: return "names";
+        case Role::container:
         case Role::arguments: return "text";
         case Role::device: return "major:minor";
         case Role::error: return "errno name";

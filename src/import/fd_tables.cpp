@@ -157,6 +157,7 @@ void FdTables::add(u32 tid, const LoggedCall& call, LoggedFile file, std::string
         if (shown.is_path || file.kind != IOLENS_FILE_SOCKET) file = std::move(shown);
     }
     file.close_on_exec = has(flags, "CLOEXEC");
+    file.open_id = ++opened_;
     (*table(tid))[static_cast<int>(call.result)] = std::move(file);
 }
 
@@ -232,6 +233,7 @@ void FdTables::apply(const LoggedCall& call) {
                      : named(IOLENS_FILE_SOCKET, "unix:");
             if (!shown.empty()) file = shown_file(shown);
             file.close_on_exec = has(call.all_arguments, "CLOEXEC");
+            file.open_id = ++opened_;
             (*table(tid))[static_cast<int>(ends[i])] = std::move(file);
         }
     } else if (name == "socket") {
@@ -282,6 +284,7 @@ LoggedFile FdTables::file_of(u32 tid, std::string_view given) {
     const auto known = number ? its->find(static_cast<int>(*number)) : its->end();
     if (!shown.empty()) {
         LoggedFile file = shown_file(shown);
+        if (known != its->end()) file.open_id = known->second.open_id;
         // of a socket we may know more than its inode
         if (known == its->end() || file.is_path || file.peer || file.kind != IOLENS_FILE_SOCKET) return file;
         return known->second;

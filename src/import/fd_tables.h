@@ -31,6 +31,7 @@ struct LoggedFile {
     std::optional<LoggedAddress> peer;
     bool close_on_exec = false;
     u64 ino = 0;  ///< of a pipe, where the log has it
+    u64 open_id = 0;  ///< tells one open file from others; 0: it was open before
 };
 
 /// The fd tables of the processes in a log. A process that begins in the log has a copy of its parent's table, or shares
@@ -60,6 +61,7 @@ private:
     void add(u32 tid, const LoggedCall& call, LoggedFile file, std::string_view flags);
 
     std::unordered_map<u32, std::shared_ptr<Table>> tables_;
+    u64 opened_ = 0;
     std::unordered_map<u32, bool> cloning_;  // threads within clone; do they share their files?
 };
 

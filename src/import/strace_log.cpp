@@ -152,6 +152,7 @@ void StraceImport::send_side(const LoggedCall& logged, iolens_call_event event, 
                              Receiver& receiver) {
     event.file = file.kind;
     event.ino = file.ino;
+    event.open_id = file.open_id;
     if (file.peer && (event.flags & IOLENS_CALL_HAS_PEER) == 0) set_peer(event, *file.peer);
     // a peer that only this call names
     if (file.kind == IOLENS_FILE_SOCKET && (event.flags & IOLENS_CALL_HAS_PEER) == 0) {

@@ -66,6 +66,11 @@ Object open_one(std::span<const std::byte> image, std::size_t index, bpf_program
     bpf_object__for_each_map(map, object.get()) {
         if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF) bpf_map__set_max_entries(map, 64 << 10);
         if (bpf_map__type(map) == BPF_MAP_TYPE_HASH) bpf_map__set_max_entries(map, 64);
+        // what only other kernels' programs use must not keep this one from being loaded
+        if (bpf_map__type(map) == BPF_MAP_TYPE_TASK_STORAGE &&
+            libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, nullptr) != 1) {
+            bpf_map__set_autocreate(map, false);
+        }
     }
     program = nullptr;
     bpf_program* each = nullptr;

@@ -4,6 +4,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <malloc.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +14,7 @@
 #include <string_view>
 
 #include "base/failure.h"
+#include "base/fd.h"
 #include "base/text.h"
 // made by bpftool from bpf/syscall.bpf.c; it is C, and looks for the types of read-only data in the global namespace
 using iolens::iolens_call_info;
@@ -77,6 +80,8 @@ int CallProbe::load(const Options& options, bool direct) {
     object_->rodata->ring_wake_bytes = std::max<u64>(options.ring_bytes / 8, 4096);
     object_->rodata->follow = options.follow.empty() ? 0 : 1;
     std::ranges::copy(options.calls, static_cast<iolens_call_info*>(object_->rodata->calls));
+    object_->rodata->own_ino = options.own_ino;
+    object_->rodata->own_dev = options.own_dev;
     object_->rodata->decode_all = options.decode_all ? 1 : 0;
     object_->bss->alive = static_cast<s64>(options.follow.size());
     std::ranges::copy(options.aio_ops, static_cast<u8*>(object_->rodata->aio_ops));
@@ -85,9 +90,20 @@ int CallProbe::load(const Options& options, bool direct) {
     return syscall_bpf__load(object_.get());
 }
 
+/// Can the kernel keep something with a task? 7.0 wants a processor with a compare-and-exchange of 16 bytes for it.
+bool storage_works(const bpf_map* map) {
+    const Fd self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+    const int key = self.get();
+    const std::vector<std::byte> nothing(bpf_map__value_size(map));
+    if (::bpf_map_update_elem(bpf_map__fd(map), &key, nothing.data(), BPF_NOEXIST) != 0) return false;
+    ::bpf_map_delete_elem(bpf_map__fd(map), &key);
+    return true;
+}
+
 CallProbe::CallProbe(const Options& options) {
     bool direct = may_be("direct");
     int error = direct ? load(options, true) : 0;
+    if (direct && error == 0 && !storage_works(object_->maps.thread_storage)) error = -ENOMEM;
     if (error != 0 && may_be("plain")) direct = false;
     if (!direct) error = load(options, false);
     if (error != 0) fail_to_load("the system call", error);

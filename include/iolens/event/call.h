@@ -116,6 +116,7 @@ struct iolens_call_event {
 	u8 local[16]; /* a socket's own address, likewise */
 	u64 address;  /* of a mapping, in the process's memory */
 	u64 asked;    /* the call's flags: open's O_…, mmap's PROT_…, lseek's whence … */
+	u64 open_id;  /* tells one open file (struct file) from others while it is open: dup and fork share it; 0 = none */
 };
 
 /* What a call was given, at its start: sent before its end's record when every call is decoded. */
@@ -226,6 +227,9 @@ inline constexpr std::array call_columns{
     Column{.name = "cgroup_id", .header = "CGROUP", .role = Role::cgroup, .width = -7,
            .help = "cgroup v2 id of the thread (the inode number of the cgroup's directory)",
            .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
+    Column{.name = "container", .header = "CONTAINER", .role = Role::container, .width = -12, .cut = 12,
+           .help = "container of the thread, by the 64 digits in its cgroup's path; only while it is traced",
+           .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
     Column{.name = "call", .header = "CALL", .role = Role::call, .width = -12, .help = "the system call",
            .get = [](const iolens_header& h) { return Value(u64{as_call(h).call}); }},
     Column{.name = "fd", .header = "FD", .width = 4, .help = "file descriptor; of open and the like the new one",
@@ -285,6 +289,12 @@ inline constexpr std::array call_columns{
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                return call_has_file(e) ? Value(u64{e.generation}) : Value();
+           }},
+    Column{.name = "open_id", .header = "OPEN", .width = -20,
+           .help = "the same for all calls on one open file, also through dup and fork; used again when it is closed",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_call(h);
+               return e.open_id != 0 ? Value(e.open_id) : Value();
            }},
     Column{.name = "peer", .header = "PEER", .role = Role::peer, .width = -15, .help = "address that a socket is connected to",
            .get = [](const iolens_header& h) {

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/fd.h"
+#include "iolens/event/header.h"
+
+namespace iolens {
+
+/// The id of the container that a cgroup belongs to: 64 hexadecimal digits in its path, as Docker, Podman, containerd and
+/// CRI-O have them ("/system.slice/docker-<id>.scope", "/kubepods/…/<id>"); "" for others.
+std::string_view container_in(std::string_view cgroup_path);
+
+/// Containers by cgroup id, of the running machine.
+class Containers {
+public:
+    /// "" where the cgroup is gone or belongs to no container.
+    [[nodiscard]] std::string_view find(u64 cgroup_id);
+
+private:
+    std::string path_of(u64 cgroup_id);
+
+    Fd mount_;  // of cgroup v2
+    bool looked_ = false;
+    std::unordered_map<u64, std::string> found_;
+};
+
+}  // namespace iolens
