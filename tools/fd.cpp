@@ -21,9 +21,9 @@
 #include "enrich/files.h"
 #include "enrich/mappings.h"
 #include "enrich/tasks.h"
+#include "fd_totals.h"
 #include "import/strace_log.h"
 #include "iolens/event/call.h"
-#include "fd_totals.h"
 #include "lens.h"
 #include "probe/calls.h"
 #include "probe/command.h"
@@ -126,8 +126,9 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
             }
         }
         if (calls_.size() != before) continue;
-        throw Failure(Exit::usage, fmt::format("there is no system call '{}'", visible(word)),
-                      "their names are those of 'man syscalls', as pread64; aio and io_uring stand for all requests of theirs");
+        throw Failure(
+            Exit::usage, fmt::format("there is no system call '{}'", visible(word)),
+            "their names are those of 'man syscalls', as pread64; aio and io_uring stand for all requests of theirs");
     }
     replay_filters_ = view;
     summing_ = view.summary;
@@ -206,7 +207,8 @@ void FdLens::leave_out_own(CallProbe::Options& options, const ViewOptions& view)
     options.own_dev = major(info.st_dev) << 20 | minor(info.st_dev);
     std::vector<u32> others;
     if (S_ISFIFO(info.st_mode)) others = readers_of(info.st_ino);
-    if (S_ISCHR(info.st_mode) && ::isatty(STDOUT_FILENO) == 1) others = ancestors();  // a terminal's program is above us
+    if (S_ISCHR(info.st_mode) && ::isatty(STDOUT_FILENO) == 1)
+        others = ancestors();  // a terminal's program is above us
     std::size_t at = 1;
     for (const u32 pid : others) {
         if (at == IOLENS_KEEP_SELF) break;
@@ -275,6 +277,15 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
         if (!user_.empty() && !user) {
             throw Failure(Exit::usage, fmt::format("there is no user '{}'", visible(user_)),
                           "/etc/passwd has the users that can be named");
+        }
+        const char* sudo_user = std::getenv("SUDO_USER");  // NOLINT(concurrency-mt-unsafe): one thread
+        if (!user && sudo_user != nullptr && ::isatty(STDERR_FILENO) == 1) {
+            Output err = Output::stream(STDERR_FILENO, "standard error");
+            append(err.buffer(), "iolens: the command runs as root; to run it as you: --user ");
+            append_visible(err.buffer(), sudo_user);
+            err.buffer().push_back('\n');
+            err.row_done();
+            err.flush();
         }
         command_ = std::make_unique<HeldCommand>(live.command, user);
         options.follow.push_back(static_cast<u32>(command_->pid()));
@@ -453,7 +464,8 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         mappings_.take(room);
         event = &room;
         const KnownCall* call = find_call(event->call);
-        const bool of_memory = call != nullptr && call->info.shape == IOLENS_SHAPE_RANGE && event->file == IOLENS_FILE_NONE;
+        const bool of_memory =
+            call != nullptr && call->info.shape == IOLENS_SHAPE_RANGE && event->file == IOLENS_FILE_NONE;
         const bool io = call == nullptr || (call->is_io() && !of_memory);
         if (!decode_all_ && calls_.empty() && !io) return Taken::nothing;
         // asked of the kernel for its requests, perhaps

@@ -17,8 +17,7 @@ Column number(const char* key, const char* header, int width, const char* help, 
     return Column{.name = key, .header = header, .unit = unit, .width = width, .help = help};
 }
 Column time_column(const char* key, const char* header, const char* help, Role role = Role::duration) {
-    return Column{
-        .name = key, .header = header, .unit = Unit::nanoseconds, .role = role, .width = 9, .help = help};
+    return Column{.name = key, .header = header, .unit = Unit::nanoseconds, .role = role, .width = 9, .help = help};
 }
 Column file_column(const char* help) {
     return Column{.name = "file", .header = "FILE", .role = Role::name, .width = -20, .help = help};

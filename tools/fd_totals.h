@@ -51,16 +51,16 @@ private:
     struct Open {
         std::string name;
         u32 tid = 0;
-        u32 fds = 1;         // that the process which opened it has of it
-        u64 opened_ns = 0;   // 0: before tracing
-        u64 closed_ns = 0;   // 0: not yet
+        u32 fds = 1;        // that the process which opened it has of it
+        u64 opened_ns = 0;  // 0: before tracing
+        u64 closed_ns = 0;  // 0: not yet
         u64 errors = 0;
         std::array<MovedTotals, 2> moved;
     };
     Open& find(const iolens_call_event& e, std::string_view name);
 
-    std::deque<Open> all_;                      // as they were opened
-    std::unordered_map<u64, Open*> open_;       // by open_id
+    std::deque<Open> all_;                 // as they were opened
+    std::unordered_map<u64, Open*> open_;  // by open_id
     u64 not_listed_ = 0;
 };
 

@@ -26,8 +26,9 @@ void add_view_flags(Flags& flags, ViewOptions& o) {
     flags.text("-o,--output", o.output, "FILE", "write rows to FILE instead of standard output");
     flags.list("--columns", o.columns, "NAME,...", "which columns, in this order ('iolens schema' lists them)");
     flags.toggle("--no-header", o.no_header, "no heading");
-    flags.toggle_word("--summary", o.summary_by, "yes",
-                      "totals and percentiles at the end (default on a terminal); of fd also --summary=open: each open file's");
+    flags.toggle_word(
+        "--summary", o.summary_by, "yes",
+        "totals and percentiles at the end (default on a terminal); of fd also --summary=open: each open file's");
     flags.toggle("--no-summary", o.no_summary, "no summary");
     flags.toggle("-v,--verbose", o.verbose, "more columns, and on standard error how the tracing goes");
 }

@@ -17,28 +17,28 @@ enum class Unit : u8 { none, nanoseconds, bytes, sectors };
 
 /// What a column means, as far as printing and enriching it go.
 enum class Role : u8 {
-    plain,     ///< a number or a word of our own
-    time,      ///< CLOCK_BOOTTIME ns of the event
-    wall,      ///< nanoseconds since 1970, made from `time` by enrich
-    duration,  ///< nanoseconds
-    name,      ///< bytes from outside: a comm, a path. Never printed raw
-    disk,      ///< in: dev_t (major << 20 | minor); after enrich: the disk's name
-    device,    ///< in: dev_t; printed as major:minor
-    error,     ///< errno, 0 = none; printed by name
-    pattern,   ///< filled by reduce: S sequential, R random, ? first of its disk
-    clock,     ///< in: CLOCK_BOOTTIME ns; after enrich: ns since 1970; printed as local HH:MM:SS.uuuuuu everywhere
-    seconds,   ///< nanoseconds, printed as seconds with six digits everywhere
-    comm,      ///< in: tid; after enrich: the thread's name
-    uid,       ///< in: tid; after enrich: the thread's user
-    cgroup,    ///< in: tid; after enrich: the thread's cgroup
-    container, ///< in: tid; after enrich: the id of the thread's container
-    call,      ///< in: system call number; after enrich: its name
-    file,      ///< in: name_id; after enrich: the file's path
-    file_csv,  ///< the same as a csv field of its own quoting
-    peer,      ///< after enrich: the address that a socket is connected to
-    local,     ///< after enrich: a socket's own address
-    flags,     ///< in: a call's flags; after enrich: their names
-    arguments, ///< in: tid; after enrich: what its call was given
+    plain,      ///< a number or a word of our own
+    time,       ///< CLOCK_BOOTTIME ns of the event
+    wall,       ///< nanoseconds since 1970, made from `time` by enrich
+    duration,   ///< nanoseconds
+    name,       ///< bytes from outside: a comm, a path. Never printed raw
+    disk,       ///< in: dev_t (major << 20 | minor); after enrich: the disk's name
+    device,     ///< in: dev_t; printed as major:minor
+    error,      ///< errno, 0 = none; printed by name
+    pattern,    ///< filled by reduce: S sequential, R random, ? first of its disk
+    clock,      ///< in: CLOCK_BOOTTIME ns; after enrich: ns since 1970; printed as local HH:MM:SS.uuuuuu everywhere
+    seconds,    ///< nanoseconds, printed as seconds with six digits everywhere
+    comm,       ///< in: tid; after enrich: the thread's name
+    uid,        ///< in: tid; after enrich: the thread's user
+    cgroup,     ///< in: tid; after enrich: the thread's cgroup
+    container,  ///< in: tid; after enrich: the id of the thread's container
+    call,       ///< in: system call number; after enrich: its name
+    file,       ///< in: name_id; after enrich: the file's path
+    file_csv,   ///< the same as a csv field of its own quoting
+    peer,       ///< after enrich: the address that a socket is connected to
+    local,      ///< after enrich: a socket's own address
+    flags,      ///< in: a call's flags; after enrich: their names
+    arguments,  ///< in: tid; after enrich: what its call was given
 };
 
 /// One cell. `null` is "not known", which is not zero: an empty csv field, json null, `?` or `-` in a table.
@@ -90,8 +90,8 @@ private:
         return static_cast<u64>(kind) | flags | u64{length} << 32;
     }
 
-    // A row is made of these for every event. Two words are handed over in registers; a larger cell goes through memory,
-    // and its wide copy waits for the narrow stores before it: that was half of the time that a row took.
+    // A row is made of these for every event. Two words are handed over in registers; a larger cell goes through
+    // memory, and its wide copy waits for the narrow stores before it: that was half of the time that a row took.
     u64 about_ = 0;  // kind, flags, length of a text
     union {
         u64 number_ = 0;

@@ -62,7 +62,9 @@ public:
             const bool shown = std::ranges::any_of(columns_, [](const Column* c) { return c->role == Role::error; });
             if (error != all.end() && !shown) trailing_error_ = &*error;
         }
-        if (out_.is_null()) return;  // no values are made for rows that nobody reads
+        // no values are made for rows that nobody reads, and without a summary or a limit nobody looks at the event
+        only_recorded_ = out_.is_null() && !view.summary && !view.count;
+        if (out_.is_null()) return;
         wanted_ = columns_;
         if (trailing_error_ != nullptr) {
             wanted_.push_back(trailing_error_);
@@ -84,6 +86,7 @@ public:
             return true;
         }
         if (recorder_ != nullptr) recorder_->record(bytes.first(head->size));
+        if (only_recorded_ && recorder_ != nullptr) return true;
         const Taken taken = lens_.take(*head, wall_offset_ns_, wanted_, row_);
         if (!lens_.line().empty()) sink_->line(lens_.line());
         switch (taken) {
@@ -138,12 +141,18 @@ private:
     const Column* trailing_error_ = nullptr;
     std::unique_ptr<Sink> sink_;
     Recorder* recorder_ = nullptr;
+    bool only_recorded_ = false;
     std::vector<Value> row_;
     u64 wall_offset_ns_ = 0;
     u64 rows_ = 0;
     u64 unreadable_ = 0;
     u64 unknown_ = 0;
 };
+
+/// What -v says on standard error, without more of what is traced: for programs that wait for the tracing to begin.
+bool remarks_wanted(const ViewOptions& view) {
+    return view.verbose || std::getenv("IOLENS_REMARKS") != nullptr;  // NOLINT(concurrency-mt-unsafe): one thread
+}
 
 bool summary_wanted(const ViewOptions& view) {
     return !view.summary_by.empty() || (!view.no_summary && ::isatty(STDERR_FILENO) == 1);
@@ -174,7 +183,8 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
     }
     const u64 attached = clock_ns(CLOCK_BOOTTIME);
     const bool tracing = source->descriptor() >= 0;
-    if (view.verbose && tracing) say(fmt::format("attached in {:.1f} ms", static_cast<double>(attached - started) / 1e6));
+    if (remarks_wanted(view) && tracing)
+        say(fmt::format("attached in {:.1f} ms", static_cast<double>(attached - started) / 1e6));
     const u64 deadline = live.duration_s ? attached + static_cast<u64>(*live.duration_s * 1e9) : ~u64{0};
 
     try {
@@ -210,7 +220,7 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
         source->stop();
         if (recorder) recorder->finish();
     }
-    if (view.verbose) {
+    if (remarks_wanted(view)) {
         for (const std::string& remark : lens.remarks()) say(remark);
     }
     return lens.status();

@@ -46,7 +46,7 @@ constexpr KnownCall make_call(u16 id, u16 number, std::string_view name, iolens_
 #elif defined(__aarch64__)
 #define IOLENS_CALL_NUMBER(id, arm64) arm64
 #endif
-#define IOLENS_CALL(id, arm64, name, shape, direction, arguments)                                                 \
+#define IOLENS_CALL(id, arm64, name, shape, direction, arguments) \
     make_call(id, IOLENS_CALL_NUMBER(id, arm64), #name, IOLENS_SHAPE_##shape, IOLENS_DIR_##direction, arguments),
 constexpr u16 NONE [[maybe_unused]] = IOLENS_CALLS;  // NOLINT(readability-identifier-naming): a word of the table
 constexpr auto known = std::to_array<KnownCall>({
@@ -128,22 +128,21 @@ constexpr u64 large_file = 0100000;
 #endif
 // those that hold others first
 constexpr std::array open_bits{
-    Bit{O_TMPFILE, "O_TMPFILE"},     Bit{O_SYNC, "O_SYNC"},           Bit{O_DSYNC, "O_DSYNC"},
-    Bit{O_CREAT, "O_CREAT"},         Bit{O_EXCL, "O_EXCL"},           Bit{O_NOCTTY, "O_NOCTTY"},
-    Bit{O_TRUNC, "O_TRUNC"},         Bit{O_APPEND, "O_APPEND"},       Bit{O_NONBLOCK, "O_NONBLOCK"},
-    Bit{O_DIRECT, "O_DIRECT"},       Bit{large_file, "O_LARGEFILE"},     Bit{O_DIRECTORY, "O_DIRECTORY"},
-    Bit{O_NOFOLLOW, "O_NOFOLLOW"},   Bit{O_NOATIME, "O_NOATIME"},     Bit{O_CLOEXEC, "O_CLOEXEC"},
-    Bit{O_PATH, "O_PATH"},           Bit{O_ASYNC, "O_ASYNC"}};
+    Bit{O_TMPFILE, "O_TMPFILE"},   Bit{O_SYNC, "O_SYNC"},          Bit{O_DSYNC, "O_DSYNC"},
+    Bit{O_CREAT, "O_CREAT"},       Bit{O_EXCL, "O_EXCL"},          Bit{O_NOCTTY, "O_NOCTTY"},
+    Bit{O_TRUNC, "O_TRUNC"},       Bit{O_APPEND, "O_APPEND"},      Bit{O_NONBLOCK, "O_NONBLOCK"},
+    Bit{O_DIRECT, "O_DIRECT"},     Bit{large_file, "O_LARGEFILE"}, Bit{O_DIRECTORY, "O_DIRECTORY"},
+    Bit{O_NOFOLLOW, "O_NOFOLLOW"}, Bit{O_NOATIME, "O_NOATIME"},    Bit{O_CLOEXEC, "O_CLOEXEC"},
+    Bit{O_PATH, "O_PATH"},         Bit{O_ASYNC, "O_ASYNC"}};
 constexpr std::array protection_bits{Bit{PROT_READ, "PROT_READ"}, Bit{PROT_WRITE, "PROT_WRITE"},
                                      Bit{PROT_EXEC, "PROT_EXEC"}};
-constexpr std::array fcntl_names{
-    Bit{F_DUPFD, "F_DUPFD"},     Bit{F_GETFD, "F_GETFD"},       Bit{F_SETFD, "F_SETFD"},
-    Bit{F_GETFL, "F_GETFL"},     Bit{F_SETFL, "F_SETFL"},       Bit{F_GETLK, "F_GETLK"},
-    Bit{F_SETLK, "F_SETLK"},     Bit{F_SETLKW, "F_SETLKW"},     Bit{F_SETOWN, "F_SETOWN"},
-    Bit{F_GETOWN, "F_GETOWN"},   Bit{36, "F_OFD_GETLK"},        Bit{37, "F_OFD_SETLK"},
-    Bit{38, "F_OFD_SETLKW"},     Bit{1024, "F_SETLEASE"},       Bit{1025, "F_GETLEASE"},
-    Bit{1026, "F_NOTIFY"},       Bit{1030, "F_DUPFD_CLOEXEC"},  Bit{1031, "F_SETPIPE_SZ"},
-    Bit{1032, "F_GETPIPE_SZ"},   Bit{1033, "F_ADD_SEALS"},      Bit{1034, "F_GET_SEALS"}};
+constexpr std::array fcntl_names{Bit{F_DUPFD, "F_DUPFD"},   Bit{F_GETFD, "F_GETFD"},      Bit{F_SETFD, "F_SETFD"},
+                                 Bit{F_GETFL, "F_GETFL"},   Bit{F_SETFL, "F_SETFL"},      Bit{F_GETLK, "F_GETLK"},
+                                 Bit{F_SETLK, "F_SETLK"},   Bit{F_SETLKW, "F_SETLKW"},    Bit{F_SETOWN, "F_SETOWN"},
+                                 Bit{F_GETOWN, "F_GETOWN"}, Bit{36, "F_OFD_GETLK"},       Bit{37, "F_OFD_SETLK"},
+                                 Bit{38, "F_OFD_SETLKW"},   Bit{1024, "F_SETLEASE"},      Bit{1025, "F_GETLEASE"},
+                                 Bit{1026, "F_NOTIFY"},     Bit{1030, "F_DUPFD_CLOEXEC"}, Bit{1031, "F_SETPIPE_SZ"},
+                                 Bit{1032, "F_GETPIPE_SZ"}, Bit{1033, "F_ADD_SEALS"},     Bit{1034, "F_GET_SEALS"}};
 constexpr std::array<std::string_view, 5> whences{"SEEK_SET", "SEEK_CUR", "SEEK_END", "SEEK_DATA", "SEEK_HOLE"};
 
 /// The names of the bits that are set, behind `first` where that isn't empty; what has no name as a number.

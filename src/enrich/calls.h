@@ -12,8 +12,8 @@ namespace iolens {
 
 /// A system call, as src/enrich/call_table.h has it.
 struct KnownCall {
-    u16 id;               ///< x86-64's number, on every architecture
-    u16 number;           ///< this architecture's; IOLENS_CALLS where it has none
+    u16 id;      ///< x86-64's number, on every architecture
+    u16 number;  ///< this architecture's; IOLENS_CALLS where it has none
     std::string_view name;
     iolens_call_info info;
     std::string_view arguments;  ///< "name:kind" with blanks between
@@ -29,7 +29,8 @@ std::span<const KnownCall> known_calls();
 /// The call of an id, or null.
 const KnownCall* find_call(u64 id);
 
-/// An operation of libaio ("aio:pread") or io_uring ("io_uring:read"): a request that outlives the call that submits it.
+/// An operation of libaio ("aio:pread") or io_uring ("io_uring:read"): a request that outlives the call that submits
+/// it.
 struct KnownRequest {
     u16 id;  ///< IOLENS_CALL_AIO or IOLENS_CALL_URING and the opcode, the same on every architecture
     std::string_view name;

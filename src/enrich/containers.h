@@ -10,8 +10,8 @@
 
 namespace iolens {
 
-/// The id of the container that a cgroup belongs to: 64 hexadecimal digits in its path, as Docker, Podman, containerd and
-/// CRI-O have them ("/system.slice/docker-<id>.scope", "/kubepods/…/<id>"); "" for others.
+/// The id of the container that a cgroup belongs to: 64 hexadecimal digits in its path, as Docker, Podman, containerd
+/// and CRI-O have them ("/system.slice/docker-<id>.scope", "/kubepods/…/<id>"); "" for others.
 std::string_view container_in(std::string_view cgroup_path);
 
 /// Containers by cgroup id, of the running machine.

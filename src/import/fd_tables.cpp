@@ -38,7 +38,7 @@ std::optional<LoggedAddress> shown_peer(std::string_view text) {
     const std::size_t open = text.find('[');
     const std::size_t arrow = text.rfind("->");
     if (open == std::string_view::npos || arrow == std::string_view::npos || !text.ends_with(']')) return {};
-    std::string_view peer = text.substr(arrow + 2, text.size() - arrow - 3);
+    const std::string_view peer = text.substr(arrow + 2, text.size() - arrow - 3);
     const std::size_t colon = peer.rfind(':');
     if (colon == std::string_view::npos) return {};
     const auto port = leading_number(peer.substr(colon + 1));
@@ -251,8 +251,10 @@ void FdTables::apply(const LoggedCall& call) {
         LoggedFile file = named(IOLENS_FILE_SOCKET, "fd=" + std::to_string(call.result));
         const auto address = address_of(argument(call, 1), path);
         if (address && address->family != AF_UNIX) file.peer = address;
-        if (!path.empty()) file = named(IOLENS_FILE_SOCKET, std::move(path), true);
-        if (address && address->family == AF_UNIX && path.empty()) file.name = "unix:";
+        if (address && address->family == AF_UNIX) {
+            const bool unnamed = path.empty();
+            file = named(IOLENS_FILE_SOCKET, unnamed ? "unix:" : std::move(path), !unnamed);
+        }
         add(tid, call, std::move(file), argument(call, 3));
     } else if (name == "eventfd" || name == "eventfd2") {
         add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:[eventfd]"), argument(call, 1));
@@ -317,7 +319,7 @@ std::optional<LoggedAddress> FdTables::address_of(std::string_view text, std::st
     if (family.starts_with("AF_INET6") || family.starts_with("PF_INET6")) {
         address.family = AF_INET6;
         address.port = port_of(member(text, "sin6_port="));
-        std::string_view rest = member(text, "inet_pton(");
+        const std::string_view rest = member(text, "inet_pton(");
         if (const std::size_t quote = rest.find('"'); quote != std::string_view::npos) {
             host = unquoted(rest.substr(quote)).value_or("");
         }

@@ -30,12 +30,12 @@ struct LoggedFile {
     bool is_path = false;         ///< the name is shown in quotes
     std::optional<LoggedAddress> peer;
     bool close_on_exec = false;
-    u64 ino = 0;  ///< of a pipe, where the log has it
+    u64 ino = 0;      ///< of a pipe, where the log has it
     u64 open_id = 0;  ///< tells one open file from others; 0: it was open before
 };
 
-/// The fd tables of the processes in a log. A process that begins in the log has a copy of its parent's table, or shares
-/// it (CLONE_FILES).
+/// The fd tables of the processes in a log. A process that begins in the log has a copy of its parent's table, or
+/// shares it (CLONE_FILES).
 class FdTables {
 public:
     /// Before a thread's call is looked at. `begun`: only its first part is there yet.

@@ -15,9 +15,7 @@ constexpr u64 day = 86'400'000'000'000;
 bool digit(char c) { return c >= '0' && c <= '9'; }
 bool name_char(char c) { return digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 
-void skip_blanks(std::string_view& text) {
-    text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
-}
+void skip_blanks(std::string_view& text) { text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size())); }
 
 void cut_blanks(std::string_view& text) {
     const std::size_t last = text.find_last_not_of(" \t\r");
@@ -388,8 +386,8 @@ LineKind StraceLines::take(std::string_view line, LoggedCall& call) {
         if (mark == std::string_view::npos || begun == begun_.end()) return LineKind::unreadable;
         const std::string_view name = line.substr(0, mark);
         if (!begun->second.text.starts_with(name)) return LineKind::unreadable;
-        call.text = std::make_shared<const std::string>(
-            begun->second.text.append(line.substr(mark + resumed_mark.size())));
+        call.text =
+            std::make_shared<const std::string>(begun->second.text.append(line.substr(mark + resumed_mark.size())));
         call.clock = begun->second.clock;
         call.start_ns = begun->second.start_ns;
         begun_.erase(begun);
@@ -397,8 +395,8 @@ LineKind StraceLines::take(std::string_view line, LoggedCall& call) {
     }
     if (line.ends_with(unfinished_mark)) {
         line.remove_suffix(unfinished_mark.size());
-        const std::size_t name = static_cast<std::size_t>(
-            std::ranges::find_if_not(line, [](char c) { return name_char(c); }) - line.begin());
+        const auto name = static_cast<std::size_t>(std::ranges::find_if_not(line, [](char c) { return name_char(c); }) -
+                                                   line.begin());
         if (name == 0 || name >= line.size() || line[name] != '(') return LineKind::unreadable;
         call.text = std::make_shared<const std::string>(line);
         call.name = std::string_view(*call.text).substr(0, name);

@@ -21,15 +21,15 @@ enum class LogClock : u8 { none, seconds, microseconds, epoch };
 struct LoggedCall {
     u32 tid = 0;  ///< 0 where the log has no column for it
     LogClock clock = LogClock::none;
-    u64 start_ns = 0;                ///< since midnight, or since 1970 (epoch)
-    std::optional<u64> duration_ns;  ///< of -T
+    u64 start_ns = 0;                         ///< since midnight, or since 1970 (epoch)
+    std::optional<u64> duration_ns;           ///< of -T
     std::shared_ptr<const std::string> text;  ///< "name(arguments) = result", joined where it was interrupted
     std::string_view name;
     std::vector<std::string_view> arguments;
     std::string_view all_arguments;
-    bool has_result = false;  ///< false: "= ?"
-    s64 result = 0;           ///< -1 where the call failed
-    int error = 0;            ///< errno by its name; 512 and more: the kernel's own, of a call that is restarted
+    bool has_result = false;       ///< false: "= ?"
+    s64 result = 0;                ///< -1 where the call failed
+    int error = 0;                 ///< errno by its name; 512 and more: the kernel's own, of a call that is restarted
     std::string_view result_file;  ///< of -y: what stands in <> behind the result
 };
 

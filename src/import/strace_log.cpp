@@ -204,9 +204,7 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
         receiver.record(std::as_bytes(std::span(record)));
     }
 
-    const auto fd_number = [](std::string_view given) {
-        return static_cast<s32>(leading_number(given).value_or(-1));
-    };
+    const auto fd_number = [](std::string_view given) { return static_cast<s32>(leading_number(given).value_or(-1)); };
     const auto side = [&](std::string_view given, u8 direction) {
         iolens_call_event one = event;
         one.fd = fd_number(given);
@@ -304,7 +302,7 @@ bool StraceLog::next_line() {
     // a file of another kind may have no lines at all
     constexpr std::size_t longest = 1 << 20;
     int c = 0;
-    while ((c = ::getc_unlocked(file_.get())) != EOF && c != '\n') {
+    while ((c = ::getc_unlocked(file_.get())) != EOF && c != '\n') {  // NOLINT(concurrency-mt-unsafe): one thread
         if (line_.size() < longest) line_.push_back(static_cast<char>(c));
     }
     if (c == EOF && std::ferror(file_.get()) != 0) {

@@ -49,7 +49,8 @@ void choose_programs(const syscall_bpf& object, bool direct, bool uring) {
         } else if (bpf_object__find_program_by_name(object.obj, (name + std::string(twin_suffix)).c_str()) != nullptr) {
             bpf_program__set_autoload(program, !direct);
         }
-        // of the two names that io_uring's submission has had, the one that the kernel has; none where it lacks io_uring
+        // of the two names that io_uring's submission has had, the one that the kernel has; none where it lacks
+        // io_uring
         const std::string_view section = bpf_program__section_name(program);
         if (section.find("io_uring") != std::string_view::npos && !(uring && kernel.has_tracepoint(section))) {
             bpf_program__set_autoload(program, false);

@@ -23,10 +23,10 @@ public:
         u64 ring_bytes = 8 << 20;
         u32 max_threads = 32768;                             ///< entries of the state map
         std::array<iolens_call_info, IOLENS_CALLS> calls{};  ///< by system call number
-        std::array<u8, IOLENS_AIO_OPS> aio_ops{};      ///< enum iolens_request_flag, by opcode
-        std::array<u8, IOLENS_URING_OPS> uring_ops{};  ///< likewise
-        u64 own_ino = 0;  ///< what rows are written to, by inode …
-        u32 own_dev = 0;  ///< … and device, the kernel's dev_t; calls on it are left out
+        std::array<u8, IOLENS_AIO_OPS> aio_ops{};            ///< enum iolens_request_flag, by opcode
+        std::array<u8, IOLENS_URING_OPS> uring_ops{};        ///< likewise
+        u64 own_ino = 0;                                     ///< what rows are written to, by inode …
+        u32 own_dev = 0;          ///< … and device, the kernel's dev_t; calls on it are left out
         bool decode_all = false;  ///< tell each call's arguments
         std::vector<u32> follow;  ///< processes to follow; empty: all that `keep` lets through
     };

@@ -62,7 +62,8 @@ class Import : public testing::TestWithParam<Case> {};
 
 TEST_P(Import, IsTheSameToTheByte) {
     const Case& c = GetParam();
-    const test::Result r = test::shell(std::string("iolens fd ") + c.options + " -i " + folder + "strace/" + c.recording);
+    const test::Result r =
+        test::shell(std::string("iolens fd ") + c.options + " -i " + folder + "strace/" + c.recording);
     EXPECT_EQ(r.status, 0) << r.err;
     const std::string got = r.out + "--- standard error\n" + r.err;
     const std::string path = folder + "strace/" + c.name + ".txt";
@@ -70,18 +71,18 @@ TEST_P(Import, IsTheSameToTheByte) {
     EXPECT_EQ(got, test::slurp(path));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Golden, Import,
-    testing::Values(Case{"plain", "", "", "plain.log"}, Case{"plain-verbose", "-v", "", "plain.log"},
-                    Case{"plain-table", "--format table", "", "plain.log"},
-                    Case{"plain-json", "--format json --op pread64,sendfile", "", "plain.log"},
-                    Case{"plain-summary", "--summary -o /dev/null", "", "plain.log"}, Case{"paths", "", "", "paths.log"},
-                    Case{"seconds", "", "", "seconds.log"}),
-    [](const auto& given) {
-        std::string name = given.param.name;
-        for (char& c : name) c = c == '-' ? '_' : c;
-        return name;
-    });
+INSTANTIATE_TEST_SUITE_P(Golden, Import,
+                         testing::Values(Case{"plain", "", "", "plain.log"},
+                                         Case{"plain-verbose", "-v", "", "plain.log"},
+                                         Case{"plain-table", "--format table", "", "plain.log"},
+                                         Case{"plain-json", "--format json --op pread64,sendfile", "", "plain.log"},
+                                         Case{"plain-summary", "--summary -o /dev/null", "", "plain.log"},
+                                         Case{"paths", "", "", "paths.log"}, Case{"seconds", "", "", "seconds.log"}),
+                         [](const auto& given) {
+                             std::string name = given.param.name;
+                             for (char& c : name) c = c == '-' ? '_' : c;
+                             return name;
+                         });
 
 TEST(GoldenRecording, IsWhatTheSampleWrites) {
     const test::Scratch scratch;

@@ -6,6 +6,8 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -103,10 +105,36 @@ Played play_once(const std::function<void(Diary&)>& work, std::vector<std::strin
     EXPECT_EQ(played.result.status, 0) << played.result.err;
     played.rows = parse_csv(played.result.out);
     // with -v, which says when all is attached, each call has a row, also the one that never returns
-    const std::set<std::string> no_io{"exit_group", "newfstatat", "fstat",  "getsockname",    "wait4",  "clone", "clone3",
-                                      "rt_sigaction", "set_robust_list", "rt_sigprocmask", "getpid", "gettid", "alarm",
-                                      "setitimer", "rename", "renameat", "unlink", "unlinkat", "exit", "futex", "getrandom", "brk",
-                                      "rseq", "mprotect", "kill", "tgkill", "rt_sigreturn", "sched_yield", "madvise", "clock_nanosleep"};
+    const std::set<std::string> no_io{"exit_group",
+                                      "newfstatat",
+                                      "fstat",
+                                      "getsockname",
+                                      "wait4",
+                                      "clone",
+                                      "clone3",
+                                      "rt_sigaction",
+                                      "set_robust_list",
+                                      "rt_sigprocmask",
+                                      "getpid",
+                                      "gettid",
+                                      "alarm",
+                                      "setitimer",
+                                      "rename",
+                                      "renameat",
+                                      "unlink",
+                                      "unlinkat",
+                                      "exit",
+                                      "futex",
+                                      "getrandom",
+                                      "brk",
+                                      "rseq",
+                                      "mprotect",
+                                      "kill",
+                                      "tgkill",
+                                      "rt_sigreturn",
+                                      "sched_yield",
+                                      "madvise",
+                                      "clock_nanosleep"};
     const auto ends = [](const Row& r) { return r.at("call") == "exit_group"; };
     EXPECT_EQ(std::ranges::any_of(played.rows, ends), std::ranges::find(options, "--op") == options.end());
     std::erase_if(played.rows, [&](const Row& r) { return no_io.contains(r.at("call")); });
@@ -119,7 +147,8 @@ Played play_once(const std::function<void(Diary&)>& work, std::vector<std::strin
 }
 
 void expect_same(const Played& p) {
-    ASSERT_EQ(p.seen.size(), p.expected.size()) << p.result.out.substr(p.result.out.size() - std::min<std::size_t>(p.result.out.size(), 1500));
+    ASSERT_EQ(p.seen.size(), p.expected.size())
+        << p.result.out.substr(p.result.out.size() - std::min<std::size_t>(p.result.out.size(), 1500));
     for (std::size_t i = 0; i < p.seen.size(); ++i) EXPECT_EQ(p.seen[i], p.expected[i]) << "row " << i;
 }
 
@@ -422,6 +451,113 @@ TEST_F(Fd, AnFdIsRightHoweverItCame) {
     ::close(inherited);
 }
 
+/// vfork, exec from a thread that isn't the first, and what close-on-exec leaves.
+TEST_F(Fd, ExecKeepsWhatItShould) {
+    const Scratch scratch;
+    const std::string kept = scratch.path("kept");
+    const std::string closed = scratch.path("closed");
+    spit(kept, "0123456789");
+    spit(closed, "0123456789");
+    const Played p = play([&](Diary&) {
+        const int stays = ::open(kept.c_str(), O_RDONLY);
+        const int goes = ::open(closed.c_str(), O_RDONLY | O_CLOEXEC);
+        ::dup2(stays, 7);
+        ::dup3(goes, 8, O_CLOEXEC);
+        const pid_t child = ::vfork();
+        if (child == 0) {
+            ::execl("/bin/sh", "sh", "-c", "read x <&7; read y <&8; exit 0", nullptr);
+            ::_exit(1);
+        }
+        ::waitpid(child, nullptr, 0);
+        // the thread takes over the process's id
+        std::thread([] {
+            ::execl("/bin/sh", "sh", "-c", "read x <&7; exit 0", nullptr);
+            ::_exit(1);
+        }).join();
+    });
+    std::set<std::string> tids;
+    std::size_t reads = 0;
+    for (const Row& r : p.rows) {
+        if (r.at("call") == "read" && r.at("file") == kept) {
+            ++reads;
+            tids.insert(r.at("tid"));
+        }
+        EXPECT_FALSE(r.at("call") == "read" && r.at("file") == closed) << p.result.out;
+    }
+    EXPECT_EQ(tids.size(), 2U) << p.result.out;
+    EXPECT_TRUE(tids.contains(std::to_string(p.pid)));
+    EXPECT_GE(reads, 2U);
+}
+
+/// The names of another root and of another mount namespace are those of that process.
+TEST_F(Fd, PathsAreThoseOfTheProcess) {
+    const Scratch scratch;
+    const std::string root = std::filesystem::canonical(scratch.path());
+    std::filesystem::create_directories(root + "/jail/etc");
+    std::filesystem::create_directories(root + "/mnt");
+    spit(root + "/jail/etc/f", "0123456789");
+    const Played p = play([&](Diary&) {
+        std::array<char, 8> room{};
+        if (::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+            ::mount("none", (root + "/mnt").c_str(), "tmpfs", 0, nullptr) == 0) {
+            const int own = ::open((root + "/mnt/own").c_str(), O_RDWR | O_CREAT, 0600);
+            static_cast<void>(::pwrite(own, "abc", 3, 0));
+        }
+        if (::chroot((root + "/jail").c_str()) != 0) return;
+        const int fd = ::open("/etc/f", O_RDONLY);
+        static_cast<void>(::pread(fd, room.data(), 7, 1));
+    });
+    const auto file_of = [&](std::string_view call) {
+        const auto at = std::ranges::find(p.rows, call, [](const Row& r) { return std::string_view(r.at("call")); });
+        return at == p.rows.end() ? std::string("no row") : at->at("file");
+    };
+    // from the top of its namespace: a chroot hides nothing from who looks on
+    EXPECT_EQ(file_of("pread64"), root + "/jail/etc/f");
+    EXPECT_EQ(file_of("pwrite64"), root + "/mnt/own");
+}
+
+TEST_F(Fd, AMillionOpenFds) {
+    rlimit limit{1'000'000, 1'000'000};
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::getrlimit(RLIMIT_NOFILE, &limit);  // as many as are allowed here
+    NEEDS(limit.rlim_max >= 10'000, "few fds are allowed here");
+    const rlim_t most = std::min<rlim_t>(1'000'000, limit.rlim_max);
+    const Scratch scratch;
+    const std::string path = scratch.path("one");
+    spit(path, "0123456789");
+    const Played p = play(
+        [&](Diary& d) {
+            rlimit raised{most, most};
+            ::setrlimit(RLIMIT_NOFILE, &raised);
+            const int fd = ::open(path.c_str(), O_RDONLY);
+            int last = fd;
+            for (rlim_t i = 0; i + 64 < most; ++i) {
+                const int next = ::dup(fd);
+                if (next < 0) break;
+                last = next;
+            }
+            std::array<char, 8> room{};
+            d.row("pread64", last, 'R', 1, 4, ::pread(last, room.data(), 4, 1), path);
+        },
+        {"--op", "pread64"});
+    EXPECT_GE(static_cast<rlim_t>(std::stoull("0" + p.rows.at(0).at("fd"))), most - 200);
+    expect_same(p);
+}
+
+TEST_F(Fd, EachOpenFileIsAddedUp) {
+    const Scratch scratch;
+    const std::string path = scratch.path("added");
+    const Result r = shell("cd " + scratch.path() + "; iolens fd --summary=open --format json -o rows -- sh -c " +
+                           "'printf 12345 > added; printf 123 >> added; cat added; true 9<added' >/dev/null; grep "
+                           "added\\\" rows | grep summary");
+    std::vector<std::string> moved;
+    const std::regex numbers("\"read_bytes\":([0-9]+).*\"write_bytes\":([0-9]+)");
+    for (const std::string& line : split(r.out, '\n')) {
+        std::smatch m;
+        if (std::regex_search(line, m, numbers)) moved.push_back(m[1].str() + " " + m[2].str());
+    }
+    EXPECT_EQ(moved, (std::vector<std::string>{"0 5", "0 3", "8 0", "0 0"})) << r.out << r.err;
+}
+
 TEST_F(Fd, NamesOfAllKindsAreWhole) {
     const Scratch scratch;
     const std::string folder = std::filesystem::canonical(scratch.path());
@@ -498,7 +634,8 @@ TEST_F(Fd, AsynchronousRequestsAreRows) {
     const Scratch scratch;
     const std::string file = scratch.path("data");
     spit(file, std::string(1 << 20, 'x'));
-    const std::string fio = "fio --name=r --filename=" + file + " --size=1m --bs=4k --rw=randwrite --iodepth=8 --number_ios=200 " +
+    const std::string fio = "fio --name=r --filename=" + file +
+                            " --size=1m --bs=4k --rw=randwrite --iodepth=8 --number_ios=200 " +
                             "--output=/dev/null --ioengine=";
     struct Engine {
         const char* options;
@@ -586,17 +723,20 @@ TEST_F(Fd, BothEndsOfAPipeAreRows) {
 TEST_F(Fd, EveryCallIsDecoded) {
     NEEDS(have("strace") && shell("strace -o /dev/null true").status == 0, "strace does not work here");
     const Scratch scratch;
-    const std::string work = "cd " + scratch.path() + "; mkdir d; mv d 'e f'; rmdir 'e f'; ln -s x y; cat y; chmod 600 .";
+    const std::string work =
+        "cd " + scratch.path() + "; mkdir d; mv d 'e f'; rmdir 'e f'; ln -s x y; cat y; chmod 600 .";
     spit(scratch.path("w.sh"), work);
     shell("cd " + scratch.path() + "; strace -f -o log sh w.sh; rm -f y");
-    const Result r = shell("cd " + scratch.path() + "; iolens fd -v -o rows --columns tid,call,arguments,error -- sh w.sh");
+    const Result r =
+        shell("cd " + scratch.path() + "; iolens fd -v -o rows --columns tid,call,arguments,error -- sh w.sh");
     if (r.err.find("lost: ") != std::string::npos) GTEST_SKIP() << "the kernel skipped a probe";
     std::multiset<std::string> theirs;
     std::multiset<std::string> ours;
     const std::regex line(R"re(^[0-9]+ +(\w+)\(.*?("[^"]+")[,)].*)re");
     for (const std::string& text : split(slurp(scratch.path("log")), '\n')) {
         std::smatch m;
-        if (std::regex_search(text, m, line) && m[1] != "write" && m[1] != "read") theirs.insert(m[1].str() + " " + m[2].str());
+        if (std::regex_search(text, m, line) && m[1] != "write" && m[1] != "read")
+            theirs.insert(m[1].str() + " " + m[2].str());
     }
     for (const Row& row : parse_csv(slurp(scratch.path("rows")))) {
         std::smatch m;
@@ -607,12 +747,17 @@ TEST_F(Fd, EveryCallIsDecoded) {
     std::vector<std::string> missing;
     std::ranges::set_difference(theirs, ours, std::back_inserter(missing));
     // what a call only gives back is no text of its start
-    std::erase_if(missing, [](const std::string& m) { return m.starts_with("pread64") || m.starts_with("readlink") || m.starts_with("getcwd") || m.starts_with("prctl") || m.starts_with("getrandom") || m.starts_with("prlimit64"); });
+    std::erase_if(missing, [](const std::string& m) {
+        return m.starts_with("pread64") || m.starts_with("readlink") || m.starts_with("getcwd") ||
+               m.starts_with("prctl") || m.starts_with("getrandom") || m.starts_with("prlimit64");
+    });
     EXPECT_TRUE(missing.empty()) << testing::PrintToString(missing);
     EXPECT_TRUE(ours.contains("mkdir \"d\"") || ours.contains("mkdirat \"d\"")) << slurp(scratch.path("rows"));
     // iomonitor's form: a line in front of the row
     const Result seed = shell("iolens fd -v -- echo hi 2>&1 >/dev/null");
-    EXPECT_TRUE(std::regex_search(seed.out, std::regex(" [0-9]+,3,write,1, 0x[0-9a-f]+, 3\n[0-9:.]+,[0-9.]+,[0-9]+,1,W,3,"))) << seed.out;
+    EXPECT_TRUE(
+        std::regex_search(seed.out, std::regex(" [0-9]+,3,write,1, 0x[0-9a-f]+, 3\n[0-9:.]+,[0-9.]+,[0-9]+,1,W,3,")))
+        << seed.out;
 }
 
 /// A log that the installed strace makes, in each of its forms, has the rows that it should.
@@ -620,12 +765,14 @@ TEST(FdImport, TakesWhatStraceWrites) {
     NEEDS(have("strace") && shell("strace -o /dev/null true").status == 0, "strace does not work here");
     const Scratch scratch;
     const std::string work =
-        "cd " + scratch.path() + "; printf hello > 'a b,c'; cat 'a b,c' | tr a-z A-Z > up; (exec 7<up; cat <&7) > copy; sleep 0.01 & wait";
-    for (const std::string form : {"-tt", "-t", "-ttt", "-tt -y", "-tt -yy", "-tt -x", "-tt -xx", "-tt -xx -yy -v", "-ttt -v"}) {
+        "cd " + scratch.path() +
+        "; printf hello > 'a b,c'; cat 'a b,c' | tr a-z A-Z > up; (exec 7<up; cat <&7) > copy; sleep 0.01 & wait";
+    for (const std::string form :
+         {"-tt", "-t", "-ttt", "-tt -y", "-tt -yy", "-tt -x", "-tt -xx", "-tt -xx -yy -v", "-ttt -v"}) {
         for (const bool to_file : {true, false}) {
             const std::string log = scratch.path("log");
-            shell("strace -f -T " + form + (to_file ? " -o " + log : "") + " sh -c " + "'" + std::regex_replace(work, std::regex("'"), "'\\''") + "'" +
-                  (to_file ? "" : " 2>" + log));
+            shell("strace -f -T " + form + (to_file ? " -o " + log : "") + " sh -c " + "'" +
+                  std::regex_replace(work, std::regex("'"), "'\\''") + "'" + (to_file ? "" : " 2>" + log));
             const Result r = run({iolens_path(), "fd", "-i", log, "--columns", "call,dir,bytes,file,tid"});
             EXPECT_EQ(r.status, 0) << r.err;
             EXPECT_EQ(r.err, "") << form << (to_file ? " to a file" : " to standard error");
@@ -640,8 +787,9 @@ TEST(FdImport, TakesWhatStraceWrites) {
             const auto csv = split(run({iolens_path(), "fd", "-i", log}).out, '\n');
             ASSERT_GT(csv.size(), 5U);
             const std::regex row(form.starts_with("-ttt") ? R"re(^\d+\.\d{6},\d+\.\d{6},\d+,\d+,[RW],-?\d+,.*,\d*$)re"
-                                 : form == "-t"           ? R"re(^\d\d:\d\d:\d\d,\d+\.\d{6},\d+,\d+,[RW],-?\d+,.*,\d*$)re"
-                                                          : R"re(^\d\d:\d\d:\d\d\.\d{6},\d+\.\d{6},\d*,\d+,[RW],-?\d+,.*,\d*$)re");
+                                 : form == "-t"
+                                     ? R"re(^\d\d:\d\d:\d\d,\d+\.\d{6},\d+,\d+,[RW],-?\d+,.*,\d*$)re"
+                                     : R"re(^\d\d:\d\d:\d\d\.\d{6},\d+\.\d{6},\d*,\d+,[RW],-?\d+,.*,\d*$)re");
             for (std::size_t i = 1; to_file && i < csv.size(); ++i) {
                 EXPECT_TRUE(std::regex_match(csv[i], row)) << form << ": " << csv[i];
             }
@@ -807,6 +955,12 @@ TEST_F(Fd, AgreesWithStraceOnRealPrograms) {
             "git init -q .; echo a > a; git add a; git -c user.name=n -c user.email=e commit -qm m; git log");
     }
     if (have("cc")) agrees_with_strace("echo 'int main(void){return 0;}' > m.c; cc -pipe -o m m.c; ./m");
+    if (have("curl") && have("python3")) {
+        agrees_with_strace(
+            "echo served > page; python3 -m http.server --bind 127.0.0.1 8973 >/dev/null 2>&1 & for i in 1 2 3 4 5 6 7 "
+            "8 9; do "
+            "sleep 0.2; curl -s http://127.0.0.1:8973/page && break; done; kill $!");
+    }
     if (have("sqlite3"))
         agrees_with_strace("sqlite3 db 'create table t(a); insert into t values(1),(2); select * from t'");
 }
