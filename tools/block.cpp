@@ -88,7 +88,7 @@ std::vector<const Column*> BlockLens::prepare(const ViewOptions& view) {
         ops_ |= 1U << static_cast<unsigned>(at - block_ops.begin());
     }
     summing_ = view.summary;
-    if (!view.summary_by.empty() && view.summary_by != "yes") {
+    if (!view.summary_by.empty() && view.summary_by != "true") {
         throw Failure(Exit::usage, fmt::format("there is no --summary={} of block requests", visible(view.summary_by)),
                       "--summary adds up per disk and operation");
     }

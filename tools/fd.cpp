@@ -133,7 +133,7 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
     replay_filters_ = view;
     summing_ = view.summary;
     by_open_ = view.summary_by == "open";
-    if (!view.summary_by.empty() && view.summary_by != "yes" && !by_open_) {
+    if (!view.summary_by.empty() && view.summary_by != "true" && !by_open_) {
         throw Failure(Exit::usage, fmt::format("there is no --summary={}", visible(view.summary_by)),
                       "--summary adds up per file and peer, --summary=open per open file");
     }
@@ -426,7 +426,11 @@ Value FdLens::file_of(const iolens_call_event& e, bool csv) {
             } else if (const Files::Name* name = files_.find(e.name_id); e.name_id != 0 && name != nullptr) {
                 return Value(std::string_view(csv ? name->csv : name->text));
             } else {
-                file_text_ = fmt::format("{}:[{}]", e.family == AF_UNIX ? "unix" : "socket", e.ino);
+                const std::string_view family = e.family == AF_UNIX      ? "unix"
+                                                : e.family == AF_NETLINK ? "netlink"
+                                                : e.family == AF_PACKET  ? "packet"
+                                                                         : "socket";
+                file_text_ = fmt::format("{}:[{}]", family, e.ino);
             }
             break;
         default: {

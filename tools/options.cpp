@@ -27,10 +27,11 @@ void add_view_flags(Flags& flags, ViewOptions& o) {
     flags.list("--columns", o.columns, "NAME,...", "which columns, in this order ('iolens schema' lists them)");
     flags.toggle("--no-header", o.no_header, "no heading");
     flags.toggle_word(
-        "--summary", o.summary_by, "yes",
+        "--summary", o.summary_by,
         "totals and percentiles at the end (default on a terminal); of fd also --summary=open: each open file's");
     flags.toggle("--no-summary", o.no_summary, "no summary");
-    flags.toggle("-v,--verbose", o.verbose, "more columns, and on standard error how the tracing goes");
+    flags.toggle("-v,--verbose", o.verbose,
+                 "more columns, of fd every system call with its arguments; on standard error how it goes");
 }
 
 void add_live_flags(Flags& flags, LiveOptions& o) {

@@ -23,8 +23,8 @@ public:
     virtual ~Flags() = default;
 
     virtual void toggle(const char* names, bool& target, const char* help) = 0;
-    /// A toggle that may be given a word: "--summary" sets `target` to `word`, "--summary=open" to "open".
-    virtual void toggle_word(const char* names, std::string& target, const char* word, const char* help) = 0;
+    /// A toggle that may be given a word: "--summary" sets `target` to "true", "--summary=open" to "open".
+    virtual void toggle_word(const char* names, std::string& target, const char* help) = 0;
     virtual void text(const char* names, std::string& target, const char* word, const char* help) = 0;
     /// A comma-separated list.
     virtual void list(const char* names, std::vector<std::string>& target, const char* word, const char* help) = 0;
@@ -46,7 +46,7 @@ struct ViewOptions {
     bool no_header = false;
     bool wall = false;  ///< wall-clock times in a table
     bool verbose = false;
-    std::string summary_by;  ///< "yes", or by what; "": none was asked for
+    std::string summary_by;  ///< "true", or by what; "": none was asked for
     bool summary = false;    ///< asked for, or on by default
     bool no_summary = false;
     std::optional<u64> count;

@@ -26,8 +26,8 @@ public:
     void toggle(const char* names, bool& target, const char* help) override {
         app_.add_flag(names, target, help)->group(group_);
     }
-    void toggle_word(const char* names, std::string& target, const char* word, const char* help) override {
-        app_.add_flag(std::string(names) + "{" + word + "}", target, help)->group(group_);
+    void toggle_word(const char* names, std::string& target, const char* help) override {
+        app_.add_flag(names, target, help)->group(group_);
     }
     void text(const char* names, std::string& target, const char* word, const char* help) override {
         one(app_.add_option(names, target, help), word)->check([](const std::string& given) {
