@@ -145,6 +145,10 @@ static __always_inline void file_look(struct file *file, struct file_facts *f, b
 	f->name_id = file_mix(f->name_id, folder ? file_read(direct, folder, i_ino) : 0);
 	f->name_id = file_mix(f->name_id, (__u64)f->dev << 32 | f->generation);
 	f->name_id = file_mix(f->name_id, f->ino);
+	/* these share one inode, and their names have no hash: "[eventfd]" and "[timerfd]" differ only in what they do */
+	if (f->kind == IOLENS_FILE_ANON)
+		f->name_id = file_mix(f->name_id,
+				      file_word((void *)file + bpf_core_field_offset(struct file, f_op), direct));
 }
 
 /* One step of the walk from a file up to the root: one name or one mount. Returns 1 when the walk is over. */

@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -12,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -556,6 +560,95 @@ TEST_F(Fd, EachOpenFileIsAddedUp) {
         if (std::regex_search(line, m, numbers)) moved.push_back(m[1].str() + " " + m[2].str());
     }
     EXPECT_EQ(moved, (std::vector<std::string>{"0 5", "0 3", "8 0", "0 0"})) << r.out << r.err;
+}
+
+/// The calls that move no bytes, 23 times each: fd, file and errno.
+TEST_F(Fd, StateCallsAreRowsToo) {
+    const Scratch scratch;
+    const std::string path = std::filesystem::canonical(scratch.path()) / "file";
+    const Played p = play([&](Diary& d) {
+        const auto say = [&](const char* call, long fd, const std::string& file, long result) {
+            const std::string error = result < 0 ? ::strerrorname_np(errno) : "";
+            d.write(std::string(call) + "|" + (fd < 0 ? "" : std::to_string(fd)) + "|" + error + "|" + file);
+        };
+        for (int i = 0; i < 23; ++i) {
+            long fd = ::syscall(SYS_openat, AT_FDCWD, path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+            const int file = static_cast<int>(fd);
+            say("openat", fd, path, fd);
+#ifdef SYS_open
+            fd = ::syscall(SYS_open, path.c_str(), O_RDONLY);
+            say("open", fd, path, fd);
+            say("close", fd, path, ::close(static_cast<int>(fd)));
+            fd = ::syscall(SYS_creat, path.c_str(), 0600);
+            say("creat", fd, path, fd);
+            say("close", fd, path, ::close(static_cast<int>(fd)));
+#endif
+            say("openat", -1, "", ::syscall(SYS_openat, AT_FDCWD, "/no/such/file", O_RDONLY));
+            fd = ::dup(file);
+            say("dup", fd, path, fd);
+            say("dup3", 90, path, ::dup3(file, 90, O_CLOEXEC));
+            say("fcntl", 90, path, ::fcntl(90, F_GETFL));
+            say("close", 90, path, ::close(90));
+            say("close", 90, "fd=90", ::close(90));
+            say("lseek", file, path, ::lseek(file, 5, SEEK_SET));
+            say("lseek", file, path, ::lseek(file, -5, SEEK_SET));
+            say("ftruncate", file, path, ::ftruncate(file, 8192));
+            say("fallocate", file, path, ::fallocate(file, 0, 0, 16384));
+            say("fdatasync", file, path, ::fdatasync(file));
+            say("fsync", file, path, ::fsync(file));
+            say("sync_file_range", file, path, ::sync_file_range(file, 0, 4096, SYNC_FILE_RANGE_WRITE));
+            say("fadvise64", file, path, ::posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED));
+            say("readahead", file, path, ::readahead(file, 0, 4096));
+            say("close", fd, path, ::close(static_cast<int>(fd)));
+            const int server = ::socket(AF_INET, SOCK_STREAM, 0);
+            say("socket", server, "tcp:", server);
+            sockaddr_in here{};
+            here.sin_family = AF_INET;
+            here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+            socklen_t size = sizeof here;
+            say("bind", server, "tcp:", ::bind(server, reinterpret_cast<sockaddr*>(&here), sizeof here));
+            ::getsockname(server, reinterpret_cast<sockaddr*>(&here), &size);
+            say("listen", server, "tcp:", ::listen(server, 5));
+            const int client = ::socket(AF_INET, SOCK_STREAM, 0);
+            say("socket", client, "tcp:", client);
+            say("connect", client, "tcp:", ::connect(client, reinterpret_cast<sockaddr*>(&here), sizeof here));
+            sockaddr_in peer{};
+            size = sizeof peer;
+            fd = ::accept4(server, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC);
+            say("accept4", fd, "127.0.0.1:" + std::to_string(ntohs(peer.sin_port)), fd);
+            const std::string at = "127.0.0.1:" + std::to_string(ntohs(here.sin_port));
+            say("shutdown", client, at, ::shutdown(client, SHUT_WR));
+            ::syscall(SYS_close_range, fd, fd, 0);
+            ::syscall(SYS_close_range, client, client, 0);
+            ::syscall(SYS_close_range, server, server, 0);
+            const auto anonymous = [&](const char* call, int made, const std::string& name) {
+                say(call, made, name, made);
+                say("close", made, name, ::close(made));
+            };
+            anonymous("eventfd2", ::eventfd(0, 0), "anon_inode:[eventfd]");
+            anonymous("timerfd_create", ::timerfd_create(CLOCK_MONOTONIC, 0), "anon_inode:[timerfd]");
+            anonymous("inotify_init1", ::inotify_init1(0), "anon_inode:inotify");
+            anonymous("memfd_create", ::memfd_create("m", 0), "/memfd:m (deleted)");
+            const int epoll = ::epoll_create1(0);
+            say("epoll_create1", epoll, "anon_inode:[eventpoll]", epoll);
+            epoll_event event{};
+            say("epoll_ctl", epoll, "anon_inode:[eventpoll]", ::epoll_ctl(epoll, EPOLL_CTL_ADD, file, &event));
+            say("close", epoll, "anon_inode:[eventpoll]", ::close(epoll));
+            say("close", file, path, ::close(file));
+        }
+    });
+    std::vector<std::string> seen;
+    std::size_t ranges = 0;
+    for (const Row& r : p.rows) {
+        if (r.at("call") == "close_range") {
+            ++ranges;
+            continue;
+        }
+        seen.push_back(r.at("call") + "|" + r.at("fd") + "|" + r.at("error") + "|" + r.at("file"));
+    }
+    EXPECT_EQ(ranges, 3U * 23U);
+    EXPECT_EQ(seen.size(), p.expected.size());
+    for (std::size_t i = 0; i < seen.size() && i < p.expected.size(); ++i) ASSERT_EQ(seen[i], p.expected[i]) << i;
 }
 
 TEST_F(Fd, NamesOfAllKindsAreWhole) {

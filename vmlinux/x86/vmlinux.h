@@ -38,6 +38,7 @@ struct block_device;
 struct dentry;
 struct fdtable;
 struct file;
+struct file_operations;
 struct files_struct;
 struct gendisk;
 struct hlist_bl_node;
@@ -319,6 +320,7 @@ typedef long long int __kernel_loff_t;
 typedef __kernel_loff_t loff_t;
 
 struct file {
+	struct file_operations *f_op;
 	void *private_data;
 	struct inode *f_inode;
 	unsigned int f_flags;
