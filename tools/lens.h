@@ -61,7 +61,7 @@ public:
     /// Takes a record. Taken::row: `row` holds a value for each of `wanted`, valid until the next call.
     virtual Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) = 0;
 
-    /// A line that stands before what take() has just taken; "" for none. Nothing in it acts on a terminal.
+    /// A line that stands before what take() has just taken; "" for none. A sink keeps it from acting on a terminal.
     [[nodiscard]] virtual std::string_view line() const { return {}; }
 
     [[nodiscard]] virtual Summary summary() const = 0;

@@ -160,14 +160,12 @@ void append_bits(std::string& out, u64 value, std::span<const Bit> bits, std::st
 
 /// C's text literal, "…" behind it where it was too long to be kept.
 void append_quoted(std::string& out, std::string_view text) {
-    Buffer quoted;
-    quoted.push_back('"');
-    for (const char c : text) {
-        if (c == '"') quoted.push_back('\\');
-        quoted.push_back(c);
+    out += '"';
+    for (const char c : visible(text)) {
+        if (c == '"') out += '\\';
+        out += c;
     }
-    quoted.push_back('"');
-    out.append(quoted.data(), quoted.size());
+    out += '"';
     if (text.size() >= IOLENS_ARGUMENT_TEXT - 1) out += "…";
 }
 

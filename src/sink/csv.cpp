@@ -54,7 +54,11 @@ void CsvSink::row(Row row) {
 }
 
 void CsvSink::line(std::string_view words) {
-    append(out_.buffer(), words);
+    if (out_.is_terminal()) {  // there a name must not act
+        append_visible(out_.buffer(), words);
+    } else {
+        append(out_.buffer(), words);
+    }
     append(out_.buffer(), options_.csv_line_end);
     out_.row_done();
 }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <set>
 
 namespace iolens {
@@ -24,6 +25,17 @@ TEST(Calls, EachNumberHasOneName) {
     EXPECT_EQ(call_name(17), "pread64");
     EXPECT_EQ(call_name(IOLENS_CALLS), "");
     EXPECT_EQ(call_name(~u64{0}), "");
+}
+
+TEST(Calls, ATextIsALiteralOfOneLineThatDoesNotAct) {
+    const KnownCall* call = find_call(87);
+    ASSERT_NE(call, nullptr);
+    ASSERT_EQ(call->name, "unlink");
+    const std::array<u64, IOLENS_CALL_ARGUMENTS> values{1};
+    const std::array<std::string_view, IOLENS_CALL_ARGUMENTS> texts{"a\nb\x1b[31m\"\\"};
+    std::string out;
+    append_arguments(out, *call, values, texts);
+    EXPECT_EQ(out, R"("a\nb\x1b[31m\"\\")");
 }
 
 }  // namespace
