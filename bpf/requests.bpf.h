@@ -5,7 +5,7 @@
  *
  * One map, `requests`: an entry is made when a request is submitted and removed when its end is seen. libaio has no
  * tracepoint at a request's end; it is when io_getevents hands the result over. A program may take results from the ring
- * in its own memory without a call: those requests have a row without an end when it exits.
+ * in its own memory without a call: those requests have no row.
  */
 
 #define REQUEST_FIXED_FILE 1 /* REQ_F_FIXED_FILE */
@@ -104,10 +104,7 @@ static __always_inline void request_aio_begin(__u64 address, __u64 id, bool dire
 		else
 			call_count(e, block.bytes);
 	}
-	if (direct)
-		call_file_direct(e, &name_told, FILE_SLOT_ENTER);
-	else
-		call_file_plain(e, &name_told, FILE_SLOT_ENTER);
+	call_file(e, &name_told, FILE_SLOT_ENTER, direct);
 	request_keep(&key, e);
 }
 
@@ -297,10 +294,8 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 	file = compat_uring_file(req);
 	if (file)
 		request_file(e, file, FILE_SLOT_SUBMIT, direct);
-	else if (e->fd >= 0 && direct)
-		call_file_direct(e, &name_told, FILE_SLOT_SUBMIT);
 	else if (e->fd >= 0)
-		call_file_plain(e, &name_told, FILE_SLOT_SUBMIT);
+		call_file(e, &name_told, FILE_SLOT_SUBMIT, direct);
 	compat_uring_key(req, &key.owner, &key.which);
 	request_keep(&key, e);
 	return 0;
@@ -344,12 +339,8 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 	if (what & IOLENS_REQUEST_NEW_FD && end.result >= 0) {
 		/* the fd is the submitting process's: only there can it be looked up */
 		e->fd = end.result;
-		if (bpf_get_current_pid_tgid() >> 32 == e->tgid) {
-			if (direct)
-				call_file_direct(e, &name_told, FILE_SLOT_COMPLETE);
-			else
-				call_file_plain(e, &name_told, FILE_SLOT_COMPLETE);
-		}
+		if (bpf_get_current_pid_tgid() >> 32 == e->tgid)
+			call_file(e, &name_told, FILE_SLOT_COMPLETE, direct);
 	} else if (e->file == IOLENS_FILE_NONE && end.req) { /* a registered file */
 		struct file *file = compat_uring_file((struct io_kiocb *)end.req);
 

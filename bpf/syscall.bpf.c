@@ -233,7 +233,6 @@ struct call_walk {
 	__u64 from;
 	__u64 id;
 	__u64 sum;
-	__u64 count;
 };
 typedef long (*call_turn)(__u32, void *);
 
@@ -366,12 +365,12 @@ static __noinline int call_file_direct(struct iolens_call_event *e, __u64 *name_
 	return call_file_by(e, name_told, slot, true);
 }
 
-static __always_inline void call_file(struct call_thread *t, struct iolens_call_event *e, __u32 slot, bool direct)
+static __always_inline void call_file(struct iolens_call_event *e, __u64 *name_told, __u32 slot, bool direct)
 {
 	if (direct)
-		call_file_direct(e, &t->name_told, slot);
+		call_file_direct(e, name_told, slot);
 	else
-		call_file_plain(e, &t->name_told, slot);
+		call_file_plain(e, name_told, slot);
 }
 
 static __always_inline void call_tell_thread(__u64 id)
@@ -587,12 +586,12 @@ static __always_inline void call_arguments(struct call_thread *t, struct pt_regs
 		t->two = 1;
 		break;
 	}
-	call_file(t, &t->e, FILE_SLOT_ENTER, direct);
+	call_file(&t->e, &t->name_told, FILE_SLOT_ENTER, direct);
 	if (t->two) {
 		t->to.direction = IOLENS_DIR_WRITE;
 		t->to.requested = t->e.requested;
 		t->to.flags |= IOLENS_CALL_HAS_REQUESTED;
-		call_file(t, &t->to, FILE_SLOT_ENTER, direct);
+		call_file(&t->to, &t->name_told, FILE_SLOT_ENTER, direct);
 		return;
 	}
 	switch (shape) {
@@ -624,7 +623,7 @@ static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 
 	switch (t->shape) {
 	case IOLENS_SHAPE_NEW_FD:
 		t->e.fd = (__s32)result;
-		call_file(t, &t->e, FILE_SLOT_EXIT, direct);
+		call_file(&t->e, &t->name_told, FILE_SLOT_EXIT, direct);
 		break;
 	case IOLENS_SHAPE_PAIR:
 	case IOLENS_SHAPE_PAIR_FIRST: /* a row for each end */
@@ -634,8 +633,8 @@ static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 
 		t->two = 1;
 		t->e.fd = fds[0];
 		t->to.fd = fds[1];
-		call_file(t, &t->e, FILE_SLOT_EXIT, direct);
-		call_file(t, &t->to, FILE_SLOT_EXIT, direct);
+		call_file(&t->e, &t->name_told, FILE_SLOT_EXIT, direct);
+		call_file(&t->to, &t->name_told, FILE_SLOT_EXIT, direct);
 		break;
 	case IOLENS_SHAPE_MAP:
 		t->e.address = result;
@@ -644,7 +643,7 @@ static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 
 	case IOLENS_SHAPE_IO_GET: request_aio_got(t->pointer, result, id, direct); break;
 	case IOLENS_SHAPE_RECEIVE:
 	case IOLENS_SHAPE_MESSAGE: call_named_peer(&t->e, (void *)t->pointer); break;
-	case IOLENS_SHAPE_MESSAGES: 
+	case IOLENS_SHAPE_MESSAGES:
 		t->e.result = direct ? call_message_bytes_direct(t->pointer, result) :
 				       call_message_bytes_plain(t->pointer, result);
 		break;

@@ -154,15 +154,23 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
     return choose_columns(call_columns, names);
 }
 
+/// What /proc/PID/status has behind "KEY:", without the blanks; "" where it has no such line or there is no process.
+std::string status_of(u64 pid, std::string_view key) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+    for (std::string line; std::getline(file, line);) {
+        if (!line.starts_with(key) || line.size() <= key.size() || line[key.size()] != ':') continue;
+        const std::size_t at = line.find_first_not_of(" \t", key.size() + 1);
+        return at == std::string::npos ? std::string() : line.substr(at);
+    }
+    return {};
+}
+
 /// The process of a process or thread id, while it lives.
 std::optional<u32> process_of(u64 pid) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/status");
-    std::optional<u32> tgid;
-    for (std::string line; std::getline(file, line);) {
-        if (line.starts_with("State:") && line.find_first_of("ZX", 6) == line.find_first_not_of(" \t", 6)) return {};
-        if (line.starts_with("Tgid:")) tgid = static_cast<u32>(std::strtoul(line.c_str() + 5, nullptr, 10));
-    }
-    return tgid;
+    const std::string state = status_of(pid, "State");
+    const std::string tgid = status_of(pid, "Tgid");
+    if (tgid.empty() || state.starts_with('Z') || state.starts_with('X')) return {};
+    return static_cast<u32>(std::strtoul(tgid.c_str(), nullptr, 10));
 }
 
 /// The processes above this one: its shell, and what that is run by, up to the first.
@@ -170,12 +178,7 @@ std::vector<u32> ancestors() {
     std::vector<u32> all;
     for (u32 pid = static_cast<u32>(::getppid()); pid > 1 && all.size() < IOLENS_KEEP_SELF;) {
         all.push_back(pid);
-        std::ifstream file("/proc/" + std::to_string(pid) + "/status");
-        u32 parent = 0;
-        for (std::string line; std::getline(file, line);) {
-            if (line.starts_with("PPid:")) parent = static_cast<u32>(std::strtoul(line.c_str() + 5, nullptr, 10));
-        }
-        pid = parent;
+        pid = static_cast<u32>(std::strtoul(status_of(pid, "PPid").c_str(), nullptr, 10));
     }
     return all;
 }
@@ -280,12 +283,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
         }
         const char* sudo_user = std::getenv("SUDO_USER");  // NOLINT(concurrency-mt-unsafe): one thread
         if (!user && sudo_user != nullptr && ::isatty(STDERR_FILENO) == 1) {
-            Output err = Output::stream(STDERR_FILENO, "standard error");
-            append(err.buffer(), "iolens: the command runs as root; to run it as you: --user ");
-            append_visible(err.buffer(), sudo_user);
-            err.buffer().push_back('\n');
-            err.row_done();
-            err.flush();
+            say(fmt::format("the command runs as root; to run it as you: --user {}", visible(sudo_user)));
         }
         command_ = std::make_unique<HeldCommand>(live.command, user);
         options.follow.push_back(static_cast<u32>(command_->pid()));
@@ -318,18 +316,13 @@ std::unique_ptr<Source> FdLens::open_log(const ViewOptions& view, const LiveOpti
         constexpr std::size_t shown = 120;
         constexpr int most = 20;  // of a file that is no log, each line is one
         if (++told > most + 1) return;
-        Output err = Output::stream(STDERR_FILENO, "standard error");
         if (told > most) {
-            append(err.buffer(), "iolens: further lines that can't be read are only counted\n");
-            err.row_done();
-            err.flush();
+            say("further lines that can't be read are only counted");
             return;
         }
-        append(err.buffer(), fmt::format("iolens: line {} can't be read: ", line));
-        append_visible(err.buffer(), text, shown);
-        err.buffer().push_back('\n');
-        err.row_done();
-        err.flush();
+        Buffer start;
+        append_visible(start, text, shown);
+        say(fmt::format("line {} can't be read: {}", line, std::string_view(start.data(), start.size())));
     });
     log_ = log.get();
     return log;

@@ -23,6 +23,21 @@ Column file_column(const char* help) {
     return Column{.name = "file", .header = "FILE", .role = Role::name, .width = -20, .help = help};
 }
 
+/// The columns of what was read and what was written, and their values.
+void add_moved_columns(std::vector<Column>& columns) {
+    columns.insert(columns.end(), {number("reads", "READS", 8, "calls that read from it or receive"),
+                                   number("read_bytes", "BYTES", 12, "bytes read", Unit::bytes),
+                                   time_column("read_time_ns", "TIME(ms)", "time in these calls, added up"),
+                                   number("writes", "WRITES", 8, "calls that write to it or send"),
+                                   number("write_bytes", "BYTES", 12, "bytes written", Unit::bytes),
+                                   time_column("write_time_ns", "TIME(ms)", "time in these calls, added up")});
+}
+void add_moved(std::vector<Value>& row, const std::array<MovedTotals, 2>& moved) {
+    for (const MovedTotals& side : moved) {
+        row.insert(row.end(), {Value(side.calls), Value(side.bytes), Value(side.time_ns)});
+    }
+}
+
 std::size_t side_of(const iolens_call_event& e) { return e.direction == IOLENS_DIR_READ ? 0 : 1; }
 
 }  // namespace
@@ -52,20 +67,15 @@ void FileTotals::add(const iolens_call_event& e, std::string_view file) {
 
 Summary FileTotals::summary() const {
     Summary s;
-    s.columns = {
-        number("opens", "OPENS", 6, "times it was opened; only where the calls that open are followed"),
-        number("reads", "READS", 8, "calls that read from it or receive"),
-        number("read_bytes", "BYTES", 12, "bytes read", Unit::bytes),
-        time_column("read_time_ns", "TIME(ms)", "time in these calls, added up"),
-        number("writes", "WRITES", 8, "calls that write to it or send"),
-        number("write_bytes", "BYTES", 12, "bytes written", Unit::bytes),
-        time_column("write_time_ns", "TIME(ms)", "time in these calls, added up"),
-        time_column("p50_ns", "p50", "half of the calls took no longer"),
-        time_column("p99_ns", "p99", "99 in 100"),
-        time_column("max_ns", "max", "the longest"),
-        number("errors", "ERRORS", 6, "calls that failed"),
-        file_column("file, pipe or peer; those that took longest first"),
-    };
+    s.columns = {number("opens", "OPENS", 6, "times it was opened; only where the calls that open are followed")};
+    add_moved_columns(s.columns);
+    s.columns.insert(s.columns.end(), {
+                                          time_column("p50_ns", "p50", "half of the calls took no longer"),
+                                          time_column("p99_ns", "p99", "99 in 100"),
+                                          time_column("max_ns", "max", "the longest"),
+                                          number("errors", "ERRORS", 6, "calls that failed"),
+                                          file_column("file, pipe or peer; those that took longest first"),
+                                      });
     std::vector<const std::pair<const std::string, std::unique_ptr<Totals>>*> all;
     for (const auto& one : totals_) {
         if (one.second->times.count() != 0 || one.second->opens != 0 || one.second->errors != 0) all.push_back(&one);
@@ -78,11 +88,12 @@ Summary FileTotals::summary() const {
     for (const auto* one : all) {
         const Totals& t = *one->second;
         const bool timed = t.times.count() != 0;
-        s.rows.push_back({Value(t.opens), Value(t.moved[0].calls), Value(t.moved[0].bytes), Value(t.moved[0].time_ns),
-                          Value(t.moved[1].calls), Value(t.moved[1].bytes), Value(t.moved[1].time_ns),
-                          timed ? Value(t.times.percentile(50)) : Value(),
-                          timed ? Value(t.times.percentile(99)) : Value(), timed ? Value(t.times.max()) : Value(),
-                          Value(t.errors), Value(std::string_view(one->first))});
+        std::vector<Value> row{Value(t.opens)};
+        add_moved(row, t.moved);
+        row.insert(row.end(),
+                   {timed ? Value(t.times.percentile(50)) : Value(), timed ? Value(t.times.percentile(99)) : Value(),
+                    timed ? Value(t.times.max()) : Value(), Value(t.errors), Value(std::string_view(one->first))});
+        s.rows.push_back(std::move(row));
     }
     return s;
 }
@@ -110,8 +121,9 @@ void OpenTotals::add(const iolens_call_event& e, std::string_view name) {
         return;
     }
     const KnownCall* call = find_call(e.call);
-    if (call == nullptr || e.result < 0) return;
-    if (call->name == "close") {
+    const bool closes = call_name(e.call) == "close" || call_name(e.call) == "io_uring:close";
+    if (e.result < 0) return;
+    if (closes) {
         Open& its = find(e, name);
         // a child's copy of it is closed without an end to the file
         if (its.tid != e.tid && its.opened_ns != 0) return;
@@ -121,10 +133,9 @@ void OpenTotals::add(const iolens_call_event& e, std::string_view name) {
         }
         return;
     }
-    if (call->name.starts_with("dup")) {
+    if (call != nullptr && call->name.starts_with("dup")) {
         ++find(e, name).fds;
-    } else if (call->info.shape == IOLENS_SHAPE_NEW_FD || call->info.shape == IOLENS_SHAPE_PAIR ||
-               call->info.shape == IOLENS_SHAPE_PAIR_FIRST) {
+    } else if (makes_fds(e.call)) {
         open_.erase(e.open_id);  // an id of a file that is gone
         find(e, name).opened_ns = e.start;
     }
@@ -136,23 +147,18 @@ Summary OpenTotals::summary() const {
         time_column("opened_ns", "OPENED(s)", "when it was opened; none: before tracing", Role::time),
         time_column("open_ns", "OPEN(ms)", "how long it was open; none: its close was not seen"),
         number("tid", "TID", -7, "thread that opened it, or was first seen with it"),
-        number("reads", "READS", 8, "calls that read from it or receive"),
-        number("read_bytes", "BYTES", 12, "bytes read", Unit::bytes),
-        time_column("read_time_ns", "TIME(ms)", "time in these calls, added up"),
-        number("writes", "WRITES", 8, "calls that write to it or send"),
-        number("write_bytes", "BYTES", 12, "bytes written", Unit::bytes),
-        time_column("write_time_ns", "TIME(ms)", "time in these calls, added up"),
-        number("errors", "ERRORS", 6, "calls that failed"),
-        file_column("file, pipe or peer, in the order of opening"),
     };
+    add_moved_columns(s.columns);
+    s.columns.push_back(number("errors", "ERRORS", 6, "calls that failed"));
+    s.columns.push_back(file_column("file, pipe or peer, in the order of opening"));
     for (const Open& one : all_) {
         if (one.opened_ns == 0 && one.moved[0].calls + one.moved[1].calls == 0) continue;  // only its close was seen
         const bool whole = one.opened_ns != 0 && one.closed_ns != 0;
-        s.rows.push_back({one.opened_ns != 0 ? Value(one.opened_ns) : Value(),
-                          whole ? Value(one.closed_ns - one.opened_ns) : Value(), Value(u64{one.tid}),
-                          Value(one.moved[0].calls), Value(one.moved[0].bytes), Value(one.moved[0].time_ns),
-                          Value(one.moved[1].calls), Value(one.moved[1].bytes), Value(one.moved[1].time_ns),
-                          Value(one.errors), Value(std::string_view(one.name))});
+        std::vector<Value> row{one.opened_ns != 0 ? Value(one.opened_ns) : Value(),
+                               whole ? Value(one.closed_ns - one.opened_ns) : Value(), Value(u64{one.tid})};
+        add_moved(row, one.moved);
+        row.insert(row.end(), {Value(one.errors), Value(std::string_view(one.name))});
+        s.rows.push_back(std::move(row));
     }
     if (not_listed_ != 0) {
         std::vector<Value> last(s.columns.size());

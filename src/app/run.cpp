@@ -32,15 +32,6 @@ bool colour_wanted(const Output& out) {
     return out.is_terminal() && (no_colour == nullptr || *no_colour == '\0');
 }
 
-void say(std::string_view line) {
-    Output err = Output::stream(STDERR_FILENO, "standard error");
-    append(err.buffer(), "iolens: ");
-    append(err.buffer(), line);
-    err.buffer().push_back('\n');
-    err.row_done();
-    err.flush();
-}
-
 /// Takes records from a source to a sink, and to a recording.
 class Pipeline final : public Receiver {
 public:

@@ -41,6 +41,15 @@ Output::Output(int fd, std::string name) : fd_(fd), name_(std::move(name)), term
 
 Output Output::stream(int fd, std::string name) { return {fd, std::move(name)}; }
 
+void say(std::string_view words) {
+    Output err = Output::stream(STDERR_FILENO, "standard error");
+    append(err.buffer(), "iolens: ");
+    append(err.buffer(), words);
+    err.buffer().push_back('\n');
+    err.row_done();
+    err.flush();
+}
+
 Output Output::file(const std::string& path) {
     Fd fd = open_result(path);
     Output out(fd.get(), path);

@@ -50,6 +50,9 @@ private:
     std::size_t whole_ = 0;  // bytes of the buffer that are whole rows
 };
 
+/// A line on standard error: "iolens: " and what is to be said, which is made visible first where it isn't ours.
+void say(std::string_view words);
+
 /// The folder that holds `path`.
 std::string folder_of(const std::string& path);
 

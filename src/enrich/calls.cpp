@@ -232,10 +232,23 @@ const KnownCall* find_call(u64 id) {
 
 std::span<const KnownRequest> known_requests() { return requests; }
 
+const KnownRequest* find_request(u64 id) {
+    const auto* at = std::ranges::lower_bound(requests, id, {}, &KnownRequest::id);
+    return at != requests.end() && at->id == id ? at : nullptr;
+}
+
 std::string_view call_name(u64 id) {
     if (const KnownCall* call = find_call(id)) return call->name;
-    const auto* at = std::ranges::lower_bound(requests, id, {}, &KnownRequest::id);
-    return at != requests.end() && at->id == id ? at->name : std::string_view();
+    const KnownRequest* request = find_request(id);
+    return request != nullptr ? request->name : std::string_view();
+}
+
+bool makes_fds(u64 id) {
+    if (const KnownRequest* request = find_request(id)) return (request->what & IOLENS_REQUEST_NEW_FD) != 0;
+    const KnownCall* call = find_call(id);
+    if (call == nullptr) return false;
+    return call->info.shape == IOLENS_SHAPE_NEW_FD || call->info.shape == IOLENS_SHAPE_PAIR ||
+           call->info.shape == IOLENS_SHAPE_PAIR_FIRST;
 }
 
 void append_flags(std::string& out, const KnownCall& call, u64 flags) {

@@ -39,8 +39,14 @@ struct KnownRequest {
 
 std::span<const KnownRequest> known_requests();
 
+/// The request of an id, or null.
+const KnownRequest* find_request(u64 id);
+
 /// The name of a call or a request by its id; "" for others.
 std::string_view call_name(u64 id);
+
+/// Does a call or a request make new fds?
+bool makes_fds(u64 id);
 
 /// A call's flags by name ("O_RDWR|O_CREAT"), as the kind of the argument that has them says; a number in hexadecimal
 /// where they have no names here.

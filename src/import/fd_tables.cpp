@@ -12,10 +12,6 @@ namespace {
 
 bool has(std::string_view text, std::string_view word) { return text.find(word) != std::string_view::npos; }
 
-std::string_view argument(const LoggedCall& call, std::size_t n) {
-    return n < call.arguments.size() ? call.arguments[n] : std::string_view();
-}
-
 bool is_clone(std::string_view name) {
     return name == "clone" || name == "clone3" || name == "fork" || name == "vfork";
 }
@@ -176,8 +172,8 @@ void FdTables::apply(const LoggedCall& call) {
     }
     if (name == "connect") {  // in progress is connected, too
         std::string path;
-        const auto number = leading_number(argument(call, 0));
-        const auto address = address_of(argument(call, 1), path);
+        const auto number = leading_number(call.argument(0));
+        const auto address = address_of(call.argument(1), path);
         if (!number || !address || (failed && call.error != EINPROGRESS)) return;
         LoggedFile& file = (*table(tid))[static_cast<int>(*number)];
         file.kind = IOLENS_FILE_SOCKET;
@@ -187,7 +183,7 @@ void FdTables::apply(const LoggedCall& call) {
             file.name = std::move(path);
             file.is_path = true;
         } else {
-            std::string_view family = member(argument(call, 1), "sa_family=");
+            std::string_view family = member(call.argument(1), "sa_family=");
             family = family.substr(0, family.find_first_of(",}"));
             file.name = std::string(family) + ":fd=" + std::to_string(*number);
             file.is_path = false;
@@ -197,33 +193,33 @@ void FdTables::apply(const LoggedCall& call) {
     if (failed) return;
     if (name == "open" || name == "openat" || name == "openat2" || name == "creat") {
         const std::size_t at = name.starts_with("openat") ? 1 : 0;
-        add(tid, call, named(IOLENS_FILE_REGULAR, path_of(argument(call, at)), true), call.all_arguments);
+        add(tid, call, named(IOLENS_FILE_REGULAR, path_of(call.argument(at)), true), call.all_arguments);
     } else if (name == "close") {
-        if (const auto fd = leading_number(argument(call, 0))) table(tid)->erase(static_cast<int>(*fd));
+        if (const auto fd = leading_number(call.argument(0))) table(tid)->erase(static_cast<int>(*fd));
     } else if (name == "close_range") {
-        const auto first = leading_number(argument(call, 0));
-        const auto last = leading_number(argument(call, 1));
+        const auto first = leading_number(call.argument(0));
+        const auto last = leading_number(call.argument(1));
         if (!first || !last) return;
         std::shared_ptr<Table>& its = table(tid);
-        if (has(argument(call, 2), "UNSHARE")) its = std::make_shared<Table>(*its);
+        if (has(call.argument(2), "UNSHARE")) its = std::make_shared<Table>(*its);
         for (auto at = its->begin(); at != its->end();) {
             const bool inside = at->first >= *first && static_cast<u32>(at->first) <= static_cast<u32>(*last);
-            if (inside && has(argument(call, 2), "CLOEXEC")) at->second.close_on_exec = true;
-            at = inside && !has(argument(call, 2), "CLOEXEC") ? its->erase(at) : std::next(at);
+            if (inside && has(call.argument(2), "CLOEXEC")) at->second.close_on_exec = true;
+            at = inside && !has(call.argument(2), "CLOEXEC") ? its->erase(at) : std::next(at);
         }
     } else if (name == "dup" || name == "dup2" || name == "dup3" ||
-               (name == "fcntl" && argument(call, 1).starts_with("F_DUPFD"))) {
-        LoggedFile file = file_of(tid, argument(call, 0));
+               (name == "fcntl" && call.argument(1).starts_with("F_DUPFD"))) {
+        LoggedFile file = file_of(tid, call.argument(0));
         file.close_on_exec = has(call.all_arguments, "CLOEXEC");
         (*table(tid))[static_cast<int>(call.result)] = std::move(file);
-    } else if (name == "fcntl" && argument(call, 1) == "F_SETFD") {
-        const auto fd = leading_number(argument(call, 0));
+    } else if (name == "fcntl" && call.argument(1) == "F_SETFD") {
+        const auto fd = leading_number(call.argument(0));
         if (!fd) return;
         const auto at = table(tid)->find(static_cast<int>(*fd));
-        if (at != table(tid)->end()) at->second.close_on_exec = has(argument(call, 2), "CLOEXEC");
+        if (at != table(tid)->end()) at->second.close_on_exec = has(call.argument(2), "CLOEXEC");
     } else if (name == "pipe" || name == "pipe2" || name == "socketpair") {
         const bool pipe = name != "socketpair";
-        const auto fds = pair_of(argument(call, pipe ? 0 : 3));
+        const auto fds = pair_of(call.argument(pipe ? 0 : 3));
         if (fds.size() != 2) return;
         const s64 ends[2] = {leading_number(fds[0]).value_or(-1), leading_number(fds[1]).value_or(-1)};
         for (std::size_t i = 0; i < 2; ++i) {
@@ -237,38 +233,38 @@ void FdTables::apply(const LoggedCall& call) {
             (*table(tid))[static_cast<int>(ends[i])] = std::move(file);
         }
     } else if (name == "socket") {
-        std::string type(argument(call, 1).substr(0, argument(call, 1).find('|')));
-        if (has(argument(call, 0), "_UNIX") || has(argument(call, 0), "_FILE") || has(argument(call, 0), "_LOCAL")) {
+        std::string type(call.argument(1).substr(0, call.argument(1).find('|')));
+        if (has(call.argument(0), "_UNIX") || has(call.argument(0), "_FILE") || has(call.argument(0), "_LOCAL")) {
             type = "unix";
         } else if (type == "SOCK_DGRAM") {
             type = "udp";
         } else if (type == "SOCK_STREAM") {
             type = "tcp";
         }
-        add(tid, call, named(IOLENS_FILE_SOCKET, type + ":"), argument(call, 1));
+        add(tid, call, named(IOLENS_FILE_SOCKET, type + ":"), call.argument(1));
     } else if (name == "accept" || name == "accept4") {
         std::string path;
         LoggedFile file = named(IOLENS_FILE_SOCKET, "fd=" + std::to_string(call.result));
-        const auto address = address_of(argument(call, 1), path);
+        const auto address = address_of(call.argument(1), path);
         if (address && address->family != AF_UNIX) file.peer = address;
         if (address && address->family == AF_UNIX) {
             const bool unnamed = path.empty();
             file = named(IOLENS_FILE_SOCKET, unnamed ? "unix:" : std::move(path), !unnamed);
         }
-        add(tid, call, std::move(file), argument(call, 3));
+        add(tid, call, std::move(file), call.argument(3));
     } else if (name == "eventfd" || name == "eventfd2") {
-        add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:[eventfd]"), argument(call, 1));
+        add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:[eventfd]"), call.argument(1));
     } else if (name == "epoll_create" || name == "epoll_create1") {
-        add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:[eventpoll]"), argument(call, 0));
+        add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:[eventpoll]"), call.argument(0));
     } else if (name == "timerfd_create") {
-        add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:[timerfd]"), argument(call, 1));
+        add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:[timerfd]"), call.argument(1));
     } else if (name == "signalfd4" || name == "signalfd") {
-        add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:[signalfd]"), argument(call, 3));
+        add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:[signalfd]"), call.argument(3));
     } else if (name.starts_with("inotify_init")) {
-        add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:inotify"), argument(call, 0));
+        add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:inotify"), call.argument(0));
     } else if (name == "memfd_create") {
-        add(tid, call, named(IOLENS_FILE_REGULAR, "/memfd:" + path_of(argument(call, 0)) + " (deleted)", true),
-            argument(call, 1));
+        add(tid, call, named(IOLENS_FILE_REGULAR, "/memfd:" + path_of(call.argument(0)) + " (deleted)", true),
+            call.argument(1));
     } else if (name == "execve" || name == "execveat") {
         std::shared_ptr<Table>& its = table(tid);
         its = std::make_shared<Table>(*its);  // no longer shared

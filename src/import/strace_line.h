@@ -31,6 +31,11 @@ struct LoggedCall {
     s64 result = 0;                ///< -1 where the call failed
     int error = 0;                 ///< errno by its name; 512 and more: the kernel's own, of a call that is restarted
     std::string_view result_file;  ///< of -y: what stands in <> behind the result
+
+    /// The nth argument from 0; "" where there are fewer.
+    [[nodiscard]] std::string_view argument(std::size_t n) const {
+        return n < arguments.size() ? arguments[n] : std::string_view();
+    }
 };
 
 /// What a line turned out to be.

@@ -35,10 +35,6 @@ const KnownCall* known_call(std::string_view name) {
     return at == known.end() ? nullptr : &*at;
 }
 
-std::string_view argument(const LoggedCall& call, std::size_t n) {
-    return n < call.arguments.size() ? call.arguments[n] : std::string_view();
-}
-
 /// The sum of the numbers behind each "name=".
 u64 sum_of(std::string_view text, std::string_view name) {
     u64 sum = 0;
@@ -212,31 +208,31 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
         send_side(logged, one, tables_.file_of(logged.tid, given), receiver);
     };
     const auto requested = [&](std::size_t n) {
-        set_number(event.requested, event.flags, IOLENS_CALL_HAS_REQUESTED, argument(logged, n));
+        set_number(event.requested, event.flags, IOLENS_CALL_HAS_REQUESTED, logged.argument(n));
     };
     const auto offset = [&](std::size_t n) {
-        set_number(event.offset, event.flags, IOLENS_CALL_HAS_OFFSET, argument(logged, n));
+        set_number(event.offset, event.flags, IOLENS_CALL_HAS_OFFSET, logged.argument(n));
     };
     switch (known->info.shape) {
         case IOLENS_SHAPE_SENDFILE:
             requested(3);
-            side(argument(logged, 1), IOLENS_DIR_READ);
-            side(argument(logged, 0), IOLENS_DIR_WRITE);
+            side(logged.argument(1), IOLENS_DIR_READ);
+            side(logged.argument(0), IOLENS_DIR_WRITE);
             return;
         case IOLENS_SHAPE_COPY:
             requested(4);
-            side(argument(logged, 0), IOLENS_DIR_READ);
-            side(argument(logged, 2), IOLENS_DIR_WRITE);
+            side(logged.argument(0), IOLENS_DIR_READ);
+            side(logged.argument(2), IOLENS_DIR_WRITE);
             return;
         case IOLENS_SHAPE_TEE:
             requested(2);
-            side(argument(logged, 0), IOLENS_DIR_READ);
-            side(argument(logged, 1), IOLENS_DIR_WRITE);
+            side(logged.argument(0), IOLENS_DIR_READ);
+            side(logged.argument(1), IOLENS_DIR_WRITE);
             return;
         case IOLENS_SHAPE_PAIR:
         case IOLENS_SHAPE_PAIR_FIRST:
             for (const std::string_view end :
-                 FdTables::pair_of(argument(logged, known->info.shape == IOLENS_SHAPE_PAIR ? 3 : 0))) {
+                 FdTables::pair_of(logged.argument(known->info.shape == IOLENS_SHAPE_PAIR ? 3 : 0))) {
                 side(end, IOLENS_DIR_NONE);
             }
             return;
@@ -247,17 +243,17 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
             return;
         }
         case IOLENS_SHAPE_MAP:
-            if (leading_number(argument(logged, 4)).value_or(-1) < 0) return;
+            if (leading_number(logged.argument(4)).value_or(-1) < 0) return;
             requested(1);
             offset(5);
             if (logged.result >= 0) {
                 event.address = static_cast<u64>(logged.result);
                 event.flags |= IOLENS_CALL_HAS_ADDRESS;
             }
-            side(argument(logged, 4), IOLENS_DIR_NONE);
+            side(logged.argument(4), IOLENS_DIR_NONE);
             return;
         case IOLENS_SHAPE_RANGE:
-            set_number(event.address, event.flags, IOLENS_CALL_HAS_ADDRESS, argument(logged, 0));
+            set_number(event.address, event.flags, IOLENS_CALL_HAS_ADDRESS, logged.argument(0));
             requested(1);
             break;
         case IOLENS_SHAPE_MOVE_AT: offset(3); [[fallthrough]];
@@ -277,7 +273,7 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
     }
     const bool on_fd = known->info.shape <= IOLENS_SHAPE_MAP || known->arguments.starts_with("fd:f");
     if (on_fd && known->info.shape != IOLENS_SHAPE_RANGE) {
-        side(argument(logged, 0), event.direction);
+        side(logged.argument(0), event.direction);
         return;
     }
     receiver.record(std::as_bytes(std::span(&event, 1)));

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <optional>
 #include <ranges>
 #include <string_view>
 
@@ -40,7 +41,11 @@ constexpr std::string_view twin_suffix = "_direct";
 /// Which programs are loaded. Of twins: the one that keeps a thread's state with the task and reads the kernel's memory
 /// directly, or the one that every kernel can have.
 void choose_programs(const syscall_bpf& object, bool direct, bool uring) {
-    const KernelNames kernel;
+    std::optional<KernelNames> kernel;  // reads some megabytes: only where it is asked
+    const auto has_tracepoint = [&](std::string_view section) {
+        if (!kernel) kernel.emplace();
+        return kernel->has_tracepoint(section);
+    };
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object.obj) {
         const std::string name = bpf_program__name(program);
@@ -52,8 +57,8 @@ void choose_programs(const syscall_bpf& object, bool direct, bool uring) {
         // of the two names that io_uring's submission has had, the one that the kernel has; none where it lacks
         // io_uring
         const std::string_view section = bpf_program__section_name(program);
-        if (section.find("io_uring") != std::string_view::npos && !(uring && kernel.has_tracepoint(section))) {
-            bpf_program__set_autoload(program, false);
+        if (section.find("io_uring") != std::string_view::npos && bpf_program__autoload(program)) {
+            bpf_program__set_autoload(program, uring && has_tracepoint(section));
         }
     }
     bpf_map__set_autocreate(object.maps.threads, !direct);

@@ -80,6 +80,10 @@ bool emulated() {
     return cpu.find("TCG") != std::string::npos || cpu.find("CPU implementer\t: 0x00") != std::string::npos;
 }
 
+int attempts() { return emulated() ? 12 : 4; }
+
+bool lost(const Result& result) { return result.err.find("lost: ") != std::string::npos; }
+
 bool kernel_at_least(int major, int minor) {
     utsname kernel{};
     ::uname(&kernel);
@@ -175,12 +179,12 @@ u64 Traced::counter(const std::string& word) const {
 Traced trace(std::vector<std::string> options, const std::function<void()>& work) {
     options.insert(options.begin(), {"block", "--format", "csv"});
     Traced traced;
-    for (int attempt = 0; attempt < 3; ++attempt) {
+    for (int attempt = 0; attempt < attempts(); ++attempt) {
         Tracer tracer(options);
         work();
         traced.result = tracer.stop();
         traced.rows = parse_csv(traced.result.out);
-        if (traced.result.err.find("lost: ") == std::string::npos) break;
+        if (!lost(traced.result)) break;
     }
     return traced;
 }

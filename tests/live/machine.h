@@ -47,6 +47,14 @@ std::vector<std::string> test_disks();
 /// Is this processor emulated (QEMU without KVM)?
 bool emulated();
 
+/// How often an exact comparison is tried while iolens reports a loss: newer kernels may preempt a program, and then
+/// skip it for the next task on that processor. On an emulated processor a program runs long enough for that to be
+/// frequent. Exact rows are only promised without a loss.
+int attempts();
+
+/// Did iolens report a loss?
+bool lost(const Result& result);
+
 /// Is the running kernel this version or a later one?
 bool kernel_at_least(int major, int minor);
 
@@ -99,7 +107,7 @@ private:
 
 using Row = std::map<std::string, std::string>;
 
-/// Traces a disk while `work` runs. The trace is repeated (up to three times) when iolens reports a loss, since exact
+/// Traces a disk while `work` runs. The trace is repeated (see attempts()) when iolens reports a loss, since exact
 /// counts are only promised without one; the last one is returned, loss or not.
 struct Traced {
     std::vector<Row> rows;
