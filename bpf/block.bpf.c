@@ -202,8 +202,7 @@ static __always_inline void block_begin(__u64 key, const struct block_state *s)
 }
 
 /* A bio enters the block layer. Runs in the context of the task that submits it. */
-SEC("tp_btf/block_bio_queue")
-int iolens_bio_queue(__u64 *ctx)
+static __always_inline int on_bio_queue(__u64 *ctx)
 {
 	struct bio *bio = compat_bio_queue(ctx);
 	struct gendisk *disk = compat_bio_disk(bio);
@@ -237,10 +236,11 @@ int iolens_bio_queue(__u64 *ctx)
 	return 0;
 }
 
+HELD_PROGRAM("block_bio_queue", iolens_bio_queue, on_bio_queue(ctx))
+
 /* A bio too large for its disk is cut in two: the front part is a new bio, chained to the rest, that
  * block_bio_queue doesn't see. Its creator is the rest's. */
-SEC("tp_btf/block_split")
-int iolens_bio_split(__u64 *ctx)
+static __always_inline int on_bio_split(__u64 *ctx)
 {
 	struct bio *bio = compat_bio_split(ctx);
 	__u64 parent = (__u64)bio->bi_private;
@@ -254,6 +254,8 @@ int iolens_bio_split(__u64 *ctx)
 	block_begin((__u64)bio, &s);
 	return 0;
 }
+
+HELD_PROGRAM("block_split", iolens_bio_split, on_bio_split(ctx))
 
 static __always_inline void block_take_creator(struct block_state *s, const struct block_state *from)
 {
@@ -325,8 +327,7 @@ static __always_inline struct block_state *block_find(struct request *rq, __u64 
 }
 
 /* A request goes to the driver. Runs anywhere. */
-SEC("tp_btf/block_rq_issue")
-int iolens_rq_issue(__u64 *ctx)
+static __always_inline int on_rq_issue(__u64 *ctx)
 {
 	struct request *rq = compat_rq_issue(ctx);
 	__u64 now = bpf_ktime_get_boot_ns(), key = (__u64)rq->bio;
@@ -370,9 +371,10 @@ int iolens_rq_issue(__u64 *ctx)
 	return 0;
 }
 
+HELD_PROGRAM("block_rq_issue", iolens_rq_issue, on_rq_issue(ctx))
+
 /* The driver gives a request back; it will be issued again. */
-SEC("tp_btf/block_rq_requeue")
-int iolens_rq_requeue(__u64 *ctx)
+static __always_inline int on_rq_requeue(__u64 *ctx)
 {
 	struct request *rq = compat_rq_requeue(ctx);
 	__u64 key;
@@ -384,6 +386,8 @@ int iolens_rq_requeue(__u64 *ctx)
 	}
 	return 0;
 }
+
+HELD_PROGRAM("block_rq_requeue", iolens_rq_requeue, on_rq_requeue(ctx))
 
 /* The end of an operation on a disk without requests, and of the entry of any bio. */
 static __always_inline void block_finish_bio(__u64 key, __u64 now, __u16 error)
@@ -437,8 +441,7 @@ static __always_inline void block_move(struct request *rq, __u64 from, struct bl
 }
 
 /* Bytes of a request are done, perhaps all. Runs in an interrupt of any task. */
-SEC("tp_btf/block_rq_complete")
-int iolens_rq_complete(__u64 *ctx)
+static __always_inline int on_rq_complete(__u64 *ctx)
 {
 	struct request *rq = (void *)ctx[0];
 	__s32 status = (__s32)ctx[1];
@@ -505,12 +508,15 @@ int iolens_rq_complete(__u64 *ctx)
 	return 0;
 }
 
+HELD_PROGRAM("block_rq_complete", iolens_rq_complete, on_rq_complete(ctx))
+
 /* A bio ends: the row of a disk without requests, and the end of the entry of every other that still has one. */
-SEC("tp_btf/block_bio_complete")
-int iolens_bio_complete(__u64 *ctx)
+static __always_inline int on_bio_complete(__u64 *ctx)
 {
 	struct bio *bio = (void *)ctx[1];
 
 	block_finish_bio((__u64)bio, bpf_ktime_get_boot_ns(), compat_errno(bio->bi_status));
 	return 0;
 }
+
+HELD_PROGRAM("block_bio_complete", iolens_bio_complete, on_bio_complete(ctx))

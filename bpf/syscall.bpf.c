@@ -747,17 +747,9 @@ static __always_inline int call_enter(__u64 *ctx, bool direct)
 	return 0;
 }
 
-SEC("tp_btf/sys_enter")
-int iolens_call_enter(__u64 *ctx)
-{
-	return call_enter(ctx, false);
-}
+HELD_PROGRAM("sys_enter", iolens_call_enter, call_enter(ctx, false))
 
-SEC("tp_btf/sys_enter")
-int iolens_call_enter_direct(__u64 *ctx)
-{
-	return call_enter(ctx, true);
-}
+HELD_PROGRAM("sys_enter", iolens_call_enter_direct, call_enter(ctx, true))
 
 static __always_inline int call_exit(__u64 *ctx, bool direct)
 {
@@ -789,17 +781,9 @@ static __always_inline int call_exit(__u64 *ctx, bool direct)
 	return 0;
 }
 
-SEC("tp_btf/sys_exit")
-int iolens_call_exit(__u64 *ctx)
-{
-	return call_exit(ctx, false);
-}
+HELD_PROGRAM("sys_exit", iolens_call_exit, call_exit(ctx, false))
 
-SEC("tp_btf/sys_exit")
-int iolens_call_exit_direct(__u64 *ctx)
-{
-	return call_exit(ctx, true);
-}
+HELD_PROGRAM("sys_exit", iolens_call_exit_direct, call_exit(ctx, true))
 
 static __always_inline int call_rename(__u64 *ctx, bool direct)
 {
@@ -811,20 +795,11 @@ static __always_inline int call_rename(__u64 *ctx, bool direct)
 	return 0;
 }
 
-SEC("tp_btf/task_rename")
-int iolens_call_rename(__u64 *ctx)
-{
-	return call_rename(ctx, false);
-}
+HELD_PROGRAM("task_rename", iolens_call_rename, call_rename(ctx, false))
 
-SEC("tp_btf/task_rename")
-int iolens_call_rename_direct(__u64 *ctx)
-{
-	return call_rename(ctx, true);
-}
+HELD_PROGRAM("task_rename", iolens_call_rename_direct, call_rename(ctx, true))
 
-SEC("tp_btf/sched_process_fork")
-int iolens_call_fork(__u64 *ctx)
+static __always_inline int call_fork(__u64 *ctx)
 {
 	struct task_struct *parent = (struct task_struct *)ctx[0], *child = (struct task_struct *)ctx[1];
 	__u32 from = BPF_CORE_READ(parent, tgid), to = BPF_CORE_READ(child, tgid);
@@ -838,6 +813,8 @@ int iolens_call_fork(__u64 *ctx)
 	}
 	return 0;
 }
+
+HELD_PROGRAM("sched_process_fork", iolens_call_fork, call_fork(ctx))
 
 static __always_inline int call_exec(__u64 *ctx, bool direct)
 {
@@ -854,17 +831,9 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exec")
-int iolens_call_exec(__u64 *ctx)
-{
-	return call_exec(ctx, false);
-}
+HELD_PROGRAM("sched_process_exec", iolens_call_exec, call_exec(ctx, false))
 
-SEC("tp_btf/sched_process_exec")
-int iolens_call_exec_direct(__u64 *ctx)
-{
-	return call_exec(ctx, true);
-}
+HELD_PROGRAM("sched_process_exec", iolens_call_exec_direct, call_exec(ctx, true))
 
 static __always_inline int call_end(__u64 *ctx, bool direct)
 {
@@ -889,14 +858,6 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exit")
-int iolens_call_end(__u64 *ctx)
-{
-	return call_end(ctx, false);
-}
+HELD_PROGRAM("sched_process_exit", iolens_call_end, call_end(ctx, false))
 
-SEC("tp_btf/sched_process_exit")
-int iolens_call_end_direct(__u64 *ctx)
-{
-	return call_end(ctx, true);
-}
+HELD_PROGRAM("sched_process_exit", iolens_call_end_direct, call_end(ctx, true))

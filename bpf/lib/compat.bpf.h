@@ -17,6 +17,10 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct bpf_subprog_info___sleep {
+	bool might_sleep;
+};
+
 struct request___rq_disk {
 	struct gendisk *rq_disk;
 };
@@ -90,6 +94,38 @@ enum req_opf___old {
 };
 
 #pragma clang attribute pop
+
+extern void bpf_preempt_disable(void) __ksym __weak;
+extern void bpf_preempt_enable(void) __ksym __weak;
+
+/* Newer kernels preempt a program of a tracepoint like any code, and skip it for each task that comes to the same processor
+ * before it goes on: a loss for a moment's turn. So it is held on its processor, as it always was before; the two
+ * functions came with 6.10 (fc7566ad0a82), and from 6.15 (e2d8f560d1fa) a program that calls them may have global functions. */
+static __always_inline bool compat_hold(void)
+{
+	if (!bpf_core_field_exists(struct bpf_subprog_info___sleep, might_sleep) || !bpf_preempt_disable)
+		return false;
+	bpf_preempt_disable();
+	return true;
+}
+
+static __always_inline void compat_let_go(bool held)
+{
+	if (held)
+		bpf_preempt_enable();
+}
+
+/* A program that is held: `body` is an expression of `ctx`. */
+#define HELD_PROGRAM(tracepoint, name, body)                                                                             \
+	SEC("tp_btf/" tracepoint)                                                                                        \
+	int name(__u64 *ctx)                                                                                             \
+	{                                                                                                                \
+		bool held = compat_hold();                                                                               \
+                                                                                                                         \
+		body;                                                                                                    \
+		compat_let_go(held);                                                                                     \
+		return 0;                                                                                                \
+	}
 
 /*
  * The n-th argument, counted without the leading request_queue. The barriers keep the compiler from making one load

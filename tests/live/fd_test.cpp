@@ -683,10 +683,20 @@ TEST_F(Fd, NamesOfAllKindsAreWhole) {
     EXPECT_EQ(longest.size(), 4095U);
 }
 
+/// A run of iolens, again where it reports a loss; see attempts().
+Result whole_run(const std::vector<std::string>& words) {
+    Result r;
+    for (int attempt = 0; attempt < attempts(); ++attempt) {
+        r = run(words);
+        if (!lost(r)) break;
+    }
+    return r;
+}
+
 TEST_F(Fd, ACommandIsSeenFromItsFirstCallAndItsStatusKept) {
     const Scratch scratch;
     const std::string rows = scratch.path("rows");
-    Result r = run({iolens_path(), "fd", "-o", rows, "--", "/bin/sh", "-c", "echo out; echo err >&2; exit 7"});
+    Result r = whole_run({iolens_path(), "fd", "-o", rows, "--", "/bin/sh", "-c", "echo out; echo err >&2; exit 7"});
     EXPECT_EQ(r.status, 7);
     EXPECT_EQ(r.out, "out\n");
     EXPECT_EQ(r.err, "err\n");
@@ -695,12 +705,12 @@ TEST_F(Fd, ACommandIsSeenFromItsFirstCallAndItsStatusKept) {
     EXPECT_TRUE(std::regex_search(text, std::regex(R"re(\d\d:\d\d:\d\d\.\d{6},\d+\.\d{6},\d+,1,W,4,"[^"]+",\n)re")))
         << text;
     // rows go to standard error when the command has standard output
-    r = run({iolens_path(), "fd", "--", "/bin/sh", "-c", "echo out; kill -9 $$"});
+    r = whole_run({iolens_path(), "fd", "--", "/bin/sh", "-c", "echo out; kill -9 $$"});
     EXPECT_EQ(r.status, 137);
     EXPECT_EQ(r.out, "out\n");
     EXPECT_NE(r.err.find(",1,W,4,"), std::string::npos) << r.err;
     // its children are followed, and waited for
-    r = run({iolens_path(), "fd", "-o", rows, "--columns", "call,bytes", "--op", "write", "--", "/bin/sh", "-c",
+    r = whole_run({iolens_path(), "fd", "-o", rows, "--columns", "call,bytes", "--op", "write", "--", "/bin/sh", "-c",
              "(sleep 0.3; echo late) & exit 0"});
     EXPECT_EQ(r.status, 0);
     EXPECT_NE(slurp(rows).find("write,5"), std::string::npos) << slurp(rows);
