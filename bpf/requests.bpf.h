@@ -91,7 +91,7 @@ static __always_inline void request_aio_begin(__u64 address, __u64 id, bool dire
 	if (bpf_probe_read_user(&block, sizeof(block), (void *)address) || block.opcode >= IOLENS_AIO_OPS)
 		return;
 	what = aio_ops[block.opcode];
-	if (!what)
+	if (!what || (operations && !operation_started(id >> 32)))
 		return;
 	e = request_new(FILE_SLOT_ENTER, id, IOLENS_CALL_AIO + block.opcode, what);
 	if (!e)
@@ -275,6 +275,8 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 	e = request_new(FILE_SLOT_SUBMIT, id, IOLENS_CALL_URING + opcode, what);
 	if (!e)
 		return 0;
+	if (operations && !operation_started(id >> 32))
+		return 0;
 	task = file_mix(bpf_get_current_task(), (__u32)id);
 	if (!bpf_map_lookup_elem(&files_told, &task)) { /* the kernel's own threads make no call that would tell it */
 		call_tell_thread(id);
@@ -289,7 +291,7 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 			call_count(e, compat_uring_length(req));
 	}
 	fixed = compat_uring_flags(req) & REQUEST_FIXED_FILE;
-	if (!fixed)
+	if (!fixed && !(what & IOLENS_REQUEST_NAMES)) /* an fd there is a folder's */
 		e->fd = compat_uring_fd(req);
 	file = compat_uring_file(req);
 	if (file)

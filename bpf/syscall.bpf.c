@@ -17,6 +17,7 @@
 #include "lib/ring.bpf.h"
 
 #include "iolens/event/call.h"
+#include "iolens/event/operation.h"
 #include "iolens/event/task.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -28,7 +29,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* what they are given is gone when they succeed; x86-64's numbers, see src/enrich/call_table.h */
 #define CALL_EXECVE 59
 #define CALL_EXECVEAT 322
-#define CALL_TEXTS 2048 /* bytes of an argument record's texts; a power of two */
+#define CALL_TEXTS 8192 /* bytes of an argument record's texts; a power of two */
 
 enum call_state_kind {
 	CALL_NONE,
@@ -48,7 +49,12 @@ struct call_thread {
 	__u8 shape;    /* enum iolens_call_shape */
 	__u8 texts;    /* bit n: argument n is a text that could not be read yet */
 	__u8 all_texts; /* bit n: argument n is a text */
-	__u8 reserved[7];
+	__u8 vectors;   /* bit n: argument n is an array of texts */
+	__u8 ways;      /* enum iolens_call_way */
+	__u8 started;   /* with --start-on-…: it counts */
+	__u8 reserved[4];
+	__u64 buffer;        /* what goes through a socket, where it may be HTTP */
+	__u64 buffer_length; /* of its first piece */
 };
 
 struct { /* of the plain programs, by tid */
@@ -204,27 +210,39 @@ static __always_inline void call_socket(struct iolens_call_event *e, struct file
 	}
 }
 
-/* The peer that a call of an unconnected socket names. */
-static __always_inline void call_named_peer(struct iolens_call_event *e, const void *address)
+/* An address that a call names: its bytes and its port. False: of another family. */
+static __always_inline bool call_named(struct iolens_call_event *e, const void *address, __u8 *bytes, __u16 *port)
 {
 	struct call_sockaddr a = {};
 
-	if (!address || (e->flags & IOLENS_CALL_HAS_PEER) || e->file != IOLENS_FILE_SOCKET)
-		return;
-	if (bpf_probe_read_user(&a, 8, address))
-		return;
+	if (!address || e->file != IOLENS_FILE_SOCKET || bpf_probe_read_user(&a, 8, address))
+		return false;
 	if (a.family == AF_INET) {
-		__builtin_memcpy(e->peer, &a.ipv4, 4);
+		__builtin_memcpy(bytes, &a.ipv4, 4);
 	} else if (a.family == AF_INET6) {
 		if (bpf_probe_read_user(&a, sizeof(a), address))
-			return;
-		__builtin_memcpy(e->peer, a.ipv6, 16);
+			return false;
+		__builtin_memcpy(bytes, a.ipv6, 16);
 	} else {
-		return;
+		return false;
 	}
 	e->family = a.family;
-	e->port = __builtin_bswap16(a.port);
-	e->flags |= IOLENS_CALL_HAS_PEER;
+	*port = __builtin_bswap16(a.port);
+	return true;
+}
+
+/* The peer that a call of an unconnected socket names. */
+static __always_inline void call_named_peer(struct iolens_call_event *e, const void *address)
+{
+	if (!(e->flags & IOLENS_CALL_HAS_PEER) && call_named(e, address, e->peer, &e->port))
+		e->flags |= IOLENS_CALL_HAS_PEER;
+}
+
+/* The address that bind gives a socket. */
+static __always_inline void call_named_local(struct iolens_call_event *e, const void *address)
+{
+	if (call_named(e, address, e->local, &e->local_port))
+		e->flags |= IOLENS_CALL_HAS_LOCAL;
 }
 
 /* Loops over what the caller has in its memory: with bpf_loop (5.17), whose body is verified once, or unrolled by the
@@ -311,6 +329,7 @@ __noinline __u64 call_message_bytes_direct(__u64 from, __u64 count)
 static __always_inline void call_open_file(struct iolens_call_event *e, struct file *file, __u64 address,
 					   __u64 *name_told, __u32 slot, bool direct)
 {
+	__u64 path = address + bpf_core_field_offset(struct file, f_path);
 	struct file_facts f = {};
 
 	file_look(file, &f, direct);
@@ -337,8 +356,8 @@ static __always_inline void call_open_file(struct iolens_call_event *e, struct f
 	if (*name_told == f.name_id)
 		return;
 	if (bpf_map_lookup_elem(&files_told, &f.name_id) ||
-	    (direct ? file_tell_direct(address, f.name_id, f.kind, slot) :
-		      file_tell_plain(address, f.name_id, f.kind, slot)) == 1)
+	    (direct ? file_tell_direct(path, f.name_id, f.kind, slot) :
+		      file_tell_plain(path, f.name_id, f.kind, slot)) == 1)
 		*name_told = f.name_id;
 }
 
@@ -391,6 +410,8 @@ static __always_inline void call_tell_thread(__u64 id)
 		ring_count(n, fact_lost);
 }
 
+#include "operations.bpf.h"
+
 /* What the call is given: sent at once, since a call may overwrite it, as execve does, or never return. A text on a page
  * that isn't in memory can't be read by a program that must not wait; the call itself brings it in, so that it is tried
  * again, and all is sent again, at its end. */
@@ -415,12 +436,16 @@ static __noinline int call_tell_arguments(struct call_thread *t, __u32 texts, __
 		room->a.values[i] = t->values[i];
 	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++) {
 		long length;
+		__u64 from;
 
 		if (!(texts >> i & 1))
 			continue;
 		offset &= CALL_TEXTS - 1;
 		barrier_var(offset);
-		length = bpf_probe_read_user_str(&room->text[offset], IOLENS_ARGUMENT_TEXT, (void *)room->a.values[i]);
+		from = room->a.values[i];
+		if ((t->vectors >> i & 1) && bpf_probe_read_user(&from, sizeof(from), (void *)from))
+			continue;
+		length = bpf_probe_read_user_str(&room->text[offset], IOLENS_ARGUMENT_TEXT, (void *)from);
 		if (length <= 0 || length > IOLENS_ARGUMENT_TEXT)
 			continue;
 		room->a.texts |= 1 << i;
@@ -475,15 +500,32 @@ static __always_inline void call_orphan(void)
 	ring_count(n, orphan);
 }
 
+/* io-monitor looks at nothing that a process does with its standard input, output and error. */
+static __always_inline bool call_asked_for(struct call_thread *t, struct iolens_call_event *e)
+{
+	if (!leave_std || t->shape >= IOLENS_SHAPE_NEW_FD || e->fd < 0 || e->fd > 2)
+		return true;
+	operation_left_out();
+	return false;
+}
+
 /* The end of a call: one record for each of its sides. */
 static __noinline int call_send(struct call_thread *t)
 {
 	t->state = CALL_NONE;
-	call_send_one(&t->e);
+	if (operations && !t->started) {
+		operation_left_out();
+		return 0;
+	}
+	if (operations && (t->ways & IOLENS_CALL_QUIET) && t->e.result >= 0)
+		return 0;
+	if (call_asked_for(t, &t->e))
+		call_send_one(&t->e);
 	if (t->two) {
 		t->to.h.ts = t->e.h.ts;
 		t->to.result = t->e.result;
-		call_send_one(&t->to);
+		if (call_asked_for(t, &t->to))
+			call_send_one(&t->to);
 	}
 	return 0;
 }
@@ -558,6 +600,11 @@ static __always_inline void call_arguments(struct call_thread *t, struct pt_regs
 		call_offset(&t->e, compat_call_argument(regs, 5));
 		call_count(&t->e, a1);
 		break;
+	case IOLENS_SHAPE_CLONE3: /* struct clone_args begins with the flags */
+		t->e.fd = -1;
+		if (!bpf_probe_read_user(&t->e.asked, sizeof(t->e.asked), (void *)compat_call_argument(regs, 0)))
+			t->e.flags |= IOLENS_CALL_HAS_ASKED;
+		return;
 	case IOLENS_SHAPE_RANGE:
 		t->e.fd = -1;
 		t->e.address = compat_call_argument(regs, 0);
@@ -594,7 +641,13 @@ static __always_inline void call_arguments(struct call_thread *t, struct pt_regs
 		call_file(&t->to, &t->name_told, FILE_SLOT_ENTER, direct);
 		return;
 	}
+	if (operations && (t->ways & IOLENS_CALL_HTTP) && t->e.file == IOLENS_FILE_SOCKET) {
+		t->buffer = a1;
+		t->buffer_length = ~0ULL; /* the result says how much */
+	}
 	switch (shape) {
+	case IOLENS_SHAPE_CONNECT: call_named_peer(&t->e, (void *)a1); return;
+	case IOLENS_SHAPE_BIND: call_named_local(&t->e, (void *)a1); return;
 	case IOLENS_SHAPE_SEND: call_named_peer(&t->e, (void *)a4); return;
 	case IOLENS_SHAPE_RECEIVE: t->pointer = a4; return;
 	case IOLENS_SHAPE_MESSAGES: t->pointer = a1; return;
@@ -611,6 +664,13 @@ static __always_inline void call_arguments(struct call_thread *t, struct pt_regs
 	case IOLENS_SHAPE_VECTOR:
 	case IOLENS_SHAPE_VECTOR_AT: break;
 	default: return;
+	}
+	if (operations && t->buffer) {
+		struct call_iovec first = {};
+
+		bpf_probe_read_user(&first, sizeof(first), (void *)a1);
+		t->buffer = first.base;
+		t->buffer_length = first.length;
 	}
 	call_count(&t->e, call_pieces(a1, a2, direct));
 }
@@ -669,6 +729,8 @@ static __always_inline int call_enter(__u64 *ctx, bool direct)
 	info.direction = calls[nr].direction;
 	info.flags = calls[nr].flags;
 	info.texts = calls[nr].texts;
+	info.vectors = calls[nr].vectors;
+	info.ways = calls[nr].ways;
 	id = bpf_get_current_pid_tgid();
 	tid = (__u32)id;
 	if (follow && !call_near(id >> 32))
@@ -720,12 +782,20 @@ static __always_inline int call_enter(__u64 *ctx, bool direct)
 	t->e.call = info.id;
 	t->e.direction = info.direction;
 	t->e.fd = -1;
-	if (decode_all) {
+	if (operations) {
+		t->started = operation_started(id >> 32);
+		t->ways = info.ways;
+		t->buffer = 0;
+	}
+	if (decode_all || (operations && (info.ways & IOLENS_CALL_TELL))) {
 #pragma unroll
 		for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
 			t->values[i] = compat_call_argument(regs, i);
 		t->all_texts = info.texts;
-		call_tell_arguments(t, info.texts, FILE_SLOT_ENTER);
+		t->vectors = info.vectors;
+		t->texts = info.texts;
+		if (!operations || t->started)
+			call_tell_arguments(t, info.texts, FILE_SLOT_ENTER);
 	}
 	if (info.flags) {
 		t->e.asked = compat_call_argument(regs, info.flags - 1);
@@ -771,12 +841,22 @@ static __always_inline int call_exit(__u64 *ctx, bool direct)
 		return 0;
 	}
 	t->e.result = result;
-	if (decode_all && t->texts && t->e.call != CALL_EXECVE && t->e.call != CALL_EXECVEAT)
+	if (operations && operation_paused() && !t->started) {
+		t->started = operation_counts(id >> 32, t->ways & IOLENS_CALL_QUIET ? 0 : t->e.h.ts - t->e.start,
+					      t->ways & IOLENS_CALL_OPENS ? t->values[t->all_texts == 1 ? 0 : 1] : 0,
+					      FILE_SLOT_EXIT);
+		if (t->started && (t->ways & IOLENS_CALL_TELL)) /* nothing was told before */
+			call_tell_arguments(t, t->all_texts, FILE_SLOT_EXIT);
+	} else if ((decode_all || (operations && (t->ways & IOLENS_CALL_TELL))) && t->texts &&
+		   t->e.call != CALL_EXECVE && t->e.call != CALL_EXECVEAT) {
 		call_tell_arguments(t, t->all_texts, FILE_SLOT_EXIT);
+	}
 	if (t->shape == IOLENS_SHAPE_IO_SUBMIT && result < (__s64)t->e.requested)
 		request_aio_refused(t->pointer, result < 0 ? 0 : result, t->e.requested, id, direct);
 	if (result >= 0)
 		call_results(t, id, result, direct);
+	if (operations && result > 0 && t->buffer && t->started)
+		operation_http(t, id, (__u64)result < t->buffer_length ? result : t->buffer_length);
 	call_send(t);
 	return 0;
 }
@@ -805,12 +885,18 @@ static __always_inline int call_fork(__u64 *ctx)
 	__u32 from = BPF_CORE_READ(parent, tgid), to = BPF_CORE_READ(child, tgid);
 	__u8 one = 1;
 
-	if (!follow || from == to || !call_near(from) || !bpf_map_lookup_elem(&followed, &from))
+	if (from == to || (follow && (!call_near(from) || !bpf_map_lookup_elem(&followed, &from))))
 		return 0;
-	if (bpf_map_update_elem(&followed, &to, &one, BPF_NOEXIST) == 0) {
+	if (follow && bpf_map_update_elem(&followed, &to, &one, BPF_NOEXIST) == 0) {
 		__sync_fetch_and_add(&near[to % IOLENS_CALL_NEAR], 1);
 		__sync_fetch_and_add(&alive, 1);
 	}
+	if (!operations)
+		return 0;
+	if (operation_paused() && operation_started(from))
+		operation_start(to);
+	if ((tell_start || tell_cwd) && operation_started(to) && call_wanted_task(bpf_get_current_pid_tgid(), true))
+		operation_process(child, (__u64)to << 32 | to, from, FILE_SLOT_FORK);
 	return 0;
 }
 
@@ -818,8 +904,9 @@ HELD_PROGRAM("sched_process_fork", iolens_call_fork, call_fork(ctx))
 
 static __always_inline int call_exec(__u64 *ctx, bool direct)
 {
-	__u32 tid = (__u32)bpf_get_current_pid_tgid();
-	__u32 old = (__u32)ctx[1];
+	struct task_struct *task = (struct task_struct *)ctx[0];
+	__u64 id = bpf_get_current_pid_tgid();
+	__u32 tid = (__u32)id, old = (__u32)ctx[1];
 	struct call_thread *t;
 
 	/* a thread that isn't its process's first takes over the first one's id */
@@ -828,6 +915,14 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 	t = call_thread_of(file_task(direct), tid, direct);
 	if (t)
 		t->told = 0;
+	if (operations && (!follow || call_near(id >> 32)) && call_wanted_task(id, false)) {
+		__u32 tgid = id >> 32;
+
+		if (operation_paused()) /* another program: it has to begin by itself */
+			bpf_map_delete_elem(&started, &tgid);
+		else if (tell_start || tell_cwd)
+			operation_process(task, id, BPF_CORE_READ(task, real_parent, tgid), FILE_SLOT_EXEC);
+	}
 	return 0;
 }
 
@@ -851,6 +946,14 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 		if (!direct) /* a task's storage goes with the task */
 			bpf_map_delete_elem(&threads, &tid);
 	}
+	if (operations && compat_last_thread(task)) {
+		__u64 id = (__u64)tgid << 32 | tid;
+
+		if (tell_stop && operation_started(tgid) && (!follow || call_near(tgid)) && call_wanted_task(id, false))
+			operation_stop(id);
+		if (operation_paused())
+			bpf_map_delete_elem(&started, &tgid);
+	}
 	if (follow && compat_last_thread(task) && !bpf_map_delete_elem(&followed, &tgid)) {
 		__sync_fetch_and_add(&near[tgid % IOLENS_CALL_NEAR], -1);
 		__sync_fetch_and_add(&alive, -1);
@@ -861,3 +964,5 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 HELD_PROGRAM("sched_process_exit", iolens_call_end, call_end(ctx, false))
 
 HELD_PROGRAM("sched_process_exit", iolens_call_end_direct, call_end(ctx, true))
+
+#include "libc.bpf.h"

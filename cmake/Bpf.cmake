@@ -31,7 +31,7 @@ function(add_bpf_skeleton name)
   set(source ${CMAKE_SOURCE_DIR}/bpf/${name}.bpf.c)
   set(object ${BPF_SKELETON_DIR}/${name}.bpf.o)
   set(skeleton ${BPF_SKELETON_DIR}/${name}.skel.h)
-  file(GLOB headers ${CMAKE_SOURCE_DIR}/bpf/lib/*.h ${CMAKE_SOURCE_DIR}/include/iolens/*.h
+  file(GLOB headers ${CMAKE_SOURCE_DIR}/bpf/*.h ${CMAKE_SOURCE_DIR}/bpf/lib/*.h ${CMAKE_SOURCE_DIR}/include/iolens/*.h
        ${CMAKE_SOURCE_DIR}/include/iolens/event/*.h ${CMAKE_SOURCE_DIR}/vmlinux/${BPF_ARCH}/vmlinux.h)
   add_custom_command(
     OUTPUT ${skeleton}

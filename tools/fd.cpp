@@ -21,12 +21,15 @@
 #include "enrich/files.h"
 #include "enrich/mappings.h"
 #include "enrich/tasks.h"
+#include "fd_operations.h"
 #include "fd_totals.h"
 #include "import/strace_log.h"
 #include "iolens/event/call.h"
 #include "lens.h"
 #include "probe/calls.h"
 #include "probe/command.h"
+#include "probe/libc.h"
+#include "sink/queue.h"
 #include "source/ring.h"
 
 namespace iolens {
@@ -48,17 +51,31 @@ public:
                "iolens fd --comm postgres --format json 10    every thread of a name, ten seconds, as JSON lines\n"
                "iolens fd -v -- ls                            every system call with its arguments\n"
                "iolens fd -i strace.log --summary             the same of a log of 'strace -f -T -tt'\n"
+               "iolens fd --domains ALL -- make               operations by domain, as io-monitor has them\n"
+               "iolens fd --domains FILE_OPEN_CLOSE,FILE_READ --start-on-open data.db -p 1234\n"
+               "iolens fd --domains ALL --socket /run/io.sock --comm nginx\n"
                "iolens fd --columns time_ns,call,bytes,file -- cat /etc/hosts";
     }
     std::span<const Column> columns() const override { return call_columns; }
+    std::vector<std::pair<std::string_view, std::span<const Column>>> further_columns() const override {
+        return {{"operation", operation_columns}};
+    }
+    std::span<const Column> row_columns() const override {
+        return operations_.on() ? std::span<const Column>(operation_columns) : columns();
+    }
+    std::string_view row_type() const override { return operations_.on() ? "operation" : name(); }
     Format default_format() const override { return Format::csv; }
+    Format format(const ViewOptions& view) const override;
+    bool has_metrics() const override { return true; }
+    std::vector<Way> ways() override;
     bool takes_command() const override { return true; }
     std::string_view csv_line_end() const override { return seed_csv_ ? "\n" : "\r\n"; }
     std::string_view line() const override { return line_; }
 
-    void view_flags(Flags& /*flags*/) override {}
+    void view_flags(Flags& flags) override { operations_.view_flags(flags); }
     void live_flags(Flags& flags) override {
         flags.text("--user", user_, "NAME", "run the command as this user (name or number, of /etc/passwd)");
+        operations_.live_flags(flags);
         flags.text("-i,--input", input_, "FILE", "show the calls in a log of 'strace -f -T -tt'; needs no privilege");
     }
 
@@ -78,12 +95,17 @@ private:
     std::string_view address_of(const iolens_call_event& e, const u8* bytes, std::string& room) const;
     std::string_view peer_of(const iolens_call_event& e) { return address_of(e, e.peer, peer_text_); }
     std::string_view arguments_of(const iolens_call_event& e);
+    Taken take_operation(const iolens_operation_event* e, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row);
+    const iolens_operation_event* operation_of(const iolens_call_event& e);
+    std::string_view container_of(u32 tid);
     Value time_of(Role role, const Value& time, u64 wall_offset_ns);
+    void add_libc(CallProbe::Options& options, const LiveOptions& live);
     static void leave_out_own(CallProbe::Options& options, const ViewOptions& view);
     std::unique_ptr<Source> open_log(const ViewOptions& view, const LiveOptions& live);
     static std::string_view told_texts(const iolens_arguments& told, std::size_t size,
                                        std::array<std::string_view, IOLENS_CALL_ARGUMENTS>& texts);
 
+    Operations operations_;   // with --domains
     std::vector<u16> calls_;  // --op
     bool seed_csv_ = false;   // iomonitor's columns
     bool decode_all_ = false;
@@ -113,8 +135,27 @@ private:
     std::pair<u32, u64> line_of_;  // thread and time of the call that it was made for
 };
 
+/// The columns of operations.
+std::vector<const Column*> prepare_operations(const ViewOptions& view, Format format) {
+    std::vector<std::string> names = view.columns;
+    const bool metrics = format == Format::metrics || format == Format::metrics_table;
+    if (metrics && !names.empty()) {
+        throw Failure(Exit::usage, "--columns is not for io-monitor's own formats", "add --format csv, table or json");
+    }
+    if (metrics) return pointers_to(std::span(operation_columns).first(metrics_columns));
+    if (names.empty() && format == Format::table) {
+        names = {view.wall ? "unix_ns" : "time_ns", "duration_ns", "comm", "pid", "domain", "op", "fd", "bytes",
+                 "error", "arg1", "arg2"};
+        if (view.verbose) names.insert(names.end(), {"layer", "call", "file"});
+    } else if (names.empty()) {
+        for (const Column& column : operation_columns) names.emplace_back(column.name);
+    }
+    return choose_columns(operation_columns, names);
+}
+
 std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
     for (const std::string& word : view.ops) {
+        if (operations_.narrow(word)) continue;
         const auto known = known_calls();
         const auto at = std::ranges::find(known, std::string_view(word), &KnownCall::name);
         // "io_uring" and "aio" stand for all of their requests
@@ -130,6 +171,7 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
             Exit::usage, fmt::format("there is no system call '{}'", visible(word)),
             "their names are those of 'man syscalls', as pread64; aio and io_uring stand for all requests of theirs");
     }
+    operations_.prepare(view, view.replayed);
     replay_filters_ = view;
     summing_ = view.summary;
     by_open_ = view.summary_by == "open";
@@ -137,8 +179,9 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
         throw Failure(Exit::usage, fmt::format("there is no --summary={}", visible(view.summary_by)),
                       "--summary adds up per file and peer, --summary=open per open file");
     }
-    decode_all_ = view.verbose;
+    decode_all_ = view.verbose && !operations_.on();
     std::vector<std::string> names = view.columns;
+    if (operations_.on()) return prepare_operations(view, format(view));
     if (names.empty() && view.format == Format::csv) {
         seed_csv_ = true;
         return pointers_to(call_csv_columns);
@@ -154,21 +197,10 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
     return choose_columns(call_columns, names);
 }
 
-/// What /proc/PID/status has behind "KEY:", without the blanks; "" where it has no such line or there is no process.
-std::string status_of(u64 pid, std::string_view key) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/status");
-    for (std::string line; std::getline(file, line);) {
-        if (!line.starts_with(key) || line.size() <= key.size() || line[key.size()] != ':') continue;
-        const std::size_t at = line.find_first_not_of(" \t", key.size() + 1);
-        return at == std::string::npos ? std::string() : line.substr(at);
-    }
-    return {};
-}
-
 /// The process of a process or thread id, while it lives.
 std::optional<u32> process_of(u64 pid) {
-    const std::string state = status_of(pid, "State");
-    const std::string tgid = status_of(pid, "Tgid");
+    const std::string state = process_status(pid, "State");
+    const std::string tgid = process_status(pid, "Tgid");
     if (tgid.empty() || state.starts_with('Z') || state.starts_with('X')) return {};
     return static_cast<u32>(std::strtoul(tgid.c_str(), nullptr, 10));
 }
@@ -178,7 +210,7 @@ std::vector<u32> ancestors() {
     std::vector<u32> all;
     for (u32 pid = static_cast<u32>(::getppid()); pid > 1 && all.size() < IOLENS_KEEP_SELF;) {
         all.push_back(pid);
-        pid = static_cast<u32>(std::strtoul(status_of(pid, "PPid").c_str(), nullptr, 10));
+        pid = static_cast<u32>(std::strtoul(process_status(pid, "PPid").c_str(), nullptr, 10));
     }
     return all;
 }
@@ -219,7 +251,33 @@ void FdLens::leave_out_own(CallProbe::Options& options, const ViewOptions& view)
     }
 }
 
+/// The functions of the C libraries that the processes have, or the command will have.
+void FdLens::add_libc(CallProbe::Options& options, const LiveOptions& live) {
+    std::vector<std::string> paths;
+    const auto add = [&](const Libc& libc, const std::string& whose) {
+        if (libc.path.empty()) {
+            say(fmt::format("--libc: {} {}; its system calls are shown as always", whose, libc.why));
+        } else if (std::ranges::find(paths, libc.path) == paths.end()) {
+            paths.push_back(libc.path);
+        }
+    };
+    if (command_) {
+        add(libc_of_program(command_->program()), fmt::format("'{}'", visible(live.command.at(0))));
+    } else if (options.follow.empty()) {
+        add(libc_of_program("/bin/sh"), "this machine's shell");
+    } else {
+        for (const u32 pid : options.follow) add(libc_of_process(pid), fmt::format("process {}", pid));
+    }
+    for (const std::string& path : paths) {
+        const auto functions = find_functions(path, options.libc_operations);
+        options.libc.insert(options.libc.end(), functions.begin(), functions.end());
+    }
+}
+
 std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions& live) {
+    if (!input_.empty() && operations_.wants_libc()) {
+        throw Failure(Exit::usage, "--libc is for tracing, and -i shows a log", "leave one of them out");
+    }
     if (!input_.empty()) return open_log(view, live);
     CallProbe::Options options;
     Fd cgroup;
@@ -233,8 +291,10 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     if (live.command.empty() && !user_.empty()) {
         throw Failure(Exit::usage, "--user is for a command", "put the command behind '--'");
     }
+    if (operations_.on()) operations_.choose(options, calls_);
     for (const KnownCall& call : known_calls()) {
         if (call.number >= options.calls.size()) continue;  // this architecture has none
+        if (operations_.on() && call.info.shape != IOLENS_SHAPE_SIGRETURN) continue;
         const bool shown = decode_all_ || (call.is_io() && (!seed_csv_ || call.info.direction != IOLENS_DIR_NONE));
         const bool closes = call.name == "close" || call.name == "close_range";
         const bool pair = call.info.shape == IOLENS_SHAPE_PAIR || call.info.shape == IOLENS_SHAPE_PAIR_FIRST;
@@ -247,20 +307,20 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     }
     options.decode_all = decode_all_;
     for (const KnownRequest& request : known_requests()) {
-        const bool shown = !seed_csv_ || (request.what & (IOLENS_REQUEST_READS | IOLENS_REQUEST_WRITES)) != 0;
-        if (!(calls_.empty() ? shown : std::ranges::find(calls_, request.id) != calls_.end())) continue;
-        const u8 what = static_cast<u8>(request.what | IOLENS_REQUEST_ASKED);
-        if (request.id >= IOLENS_CALL_URING) {
-            options.uring_ops.at(request.id - IOLENS_CALL_URING) = what;
-        } else {
-            options.aio_ops.at(request.id - IOLENS_CALL_AIO) = what;
+        if (operations_.on()) break;
+        const bool moves = (request.what & (IOLENS_REQUEST_READS | IOLENS_REQUEST_WRITES)) != 0;
+        const bool shown = moves || (!seed_csv_ && (request.what & IOLENS_REQUEST_NAMES) == 0);
+        if (calls_.empty() ? shown : std::ranges::find(calls_, request.id) != calls_.end()) {
+            choose_request(options, request);
         }
     }
     // libaio's requests are seen through the calls that submit them and fetch their results
     if (std::ranges::any_of(options.aio_ops, [](u8 what) { return what != 0; })) {
         for (const KnownCall& call : known_calls()) {
             const bool fetches = call.info.shape == IOLENS_SHAPE_IO_SUBMIT || call.info.shape == IOLENS_SHAPE_IO_GET;
-            if (fetches && call.number < options.calls.size()) options.calls.at(call.number) = call.info;
+            if (!fetches || call.number >= options.calls.size()) continue;
+            options.calls.at(call.number) = call.info;
+            if (operations_.on()) options.calls.at(call.number).ways |= IOLENS_CALL_QUIET;
         }
     }
     for (const u64 pid : view.pids) {
@@ -288,7 +348,10 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
         command_ = std::make_unique<HeldCommand>(live.command, user);
         options.follow.push_back(static_cast<u32>(command_->pid()));
     }
+    if (options.libc_operations != 0) add_libc(options, live);
     probe_ = std::make_unique<CallProbe>(options);
+    std::vector<std::vector<u64>> starts;
+    if (operations_.on()) starts = operations_.starts(command_ ? std::vector<u32>() : options.follow);
     // one that ended before the probes saw it would be waited for for ever
     for (const u32 pid : options.follow) {
         if (!process_of(pid)) probe_->forget(pid);
@@ -300,6 +363,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
         .detach = [this] { probe_->detach(); },
         .ledger = [this] { return probe_->ledger(); },
         .ended = [this, follows = !options.follow.empty()] { return follows && probe_->alive() <= 0; },
+        .before = std::move(starts),
     });
 }
 
@@ -453,10 +517,15 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         arguments_[reinterpret_cast<const iolens_arguments&>(head).tid].assign(words, words + head.size / 8);
         return Taken::nothing;
     }
+    if (head.kind == IOLENS_KIND_OPERATION) {
+        if (head.size < sizeof(iolens_operation_event)) return Taken::unknown;
+        if (!operations_.on()) return Taken::nothing;  // a replay without --domains
+        return take_operation(operations_.of_record(head, files_), wall_offset_ns, wanted, row);
+    }
     iolens_call_event room;
     const auto* event = decode_as(head, IOLENS_KIND_CALL, room);
     if (event == nullptr) return Taken::unknown;
-    if (event->direction == IOLENS_DIR_NONE) {
+    if (event->direction == IOLENS_DIR_NONE && !operations_.on()) {
         if (event != &room) room = *event;
         mappings_.take(room);
         event = &room;
@@ -469,6 +538,7 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         if (!calls_.empty() && std::ranges::find(calls_, event->call) == calls_.end()) return Taken::nothing;
     }
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return Taken::nothing;
+    if (operations_.on()) return take_operation(operation_of(*event), wall_offset_ns, wanted, row);
     if (summing_) add(*event);
     const std::pair<u32, u64> which{event->tid, event->start};
     if (seed_csv_ && decode_all_ && which != line_of_) {  // one line also where a call has two rows
@@ -494,9 +564,7 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
             case Role::comm: value = of_task([](const Tasks::Task& t) { return std::string_view(t.comm); }); break;
             case Role::uid: value = of_task([](const Tasks::Task& t) { return u64{t.uid}; }); break;
             case Role::container: {
-                // a recording's cgroups are those of another time, perhaps of another machine
-                const Tasks::Task* owner = probe_ ? tasks_.find(event->tid) : nullptr;
-                const std::string_view id = owner != nullptr ? containers_.find(owner->cgroup_id) : std::string_view();
+                const std::string_view id = container_of(event->tid);
                 value = id.empty() ? Value() : Value(id);
                 break;
             }
@@ -544,7 +612,88 @@ void FdLens::add(const iolens_call_event& e) {
     }
 }
 
-Summary FdLens::summary() const { return by_open_ ? opens_.summary() : totals_.summary(); }
+/// The container of a thread; "" where that can't be told. A recording's cgroups are those of another time, perhaps of
+/// another machine.
+std::string_view FdLens::container_of(u32 tid) {
+    const Tasks::Task* owner = probe_ ? tasks_.find(tid) : nullptr;
+    return owner != nullptr ? containers_.find(owner->cgroup_id) : std::string_view();
+}
+
+/// A call as an operation, with what it was given.
+const iolens_operation_event* FdLens::operation_of(const iolens_call_event& e) {
+    const iolens_arguments* told = nullptr;
+    std::array<std::string_view, IOLENS_CALL_ARGUMENTS> texts;
+    if (const auto at = arguments_.find(e.tid); at != arguments_.end()) {
+        told = reinterpret_cast<const iolens_arguments*>(at->second.data());
+        if (told->call != e.call || told->h.ts < e.start) told = nullptr;  // of another call
+        if (told != nullptr) told_texts(*told, told->h.size, texts);
+    }
+    return operations_.of_call(e, told, texts, files_);
+}
+
+Taken FdLens::take_operation(const iolens_operation_event* e, u64 wall_offset_ns, Columns wanted,
+                             std::vector<Value>& row) {
+    if (e == nullptr) return Taken::nothing;
+    if (summing_) operations_.add(*e);
+    row.resize(wanted.size());
+    const Tasks::Task* task = tasks_.find(e->tid);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        Value value = wanted[i]->get != nullptr ? wanted[i]->get(e->h) : Value();
+        switch (wanted[i]->role) {
+            case Role::facility: value = Value(std::string_view(operations_.facility())); break;
+            case Role::wall: value = time_of(Role::wall, value, wall_offset_ns); break;
+            case Role::comm:
+                if (task != nullptr) value = Value(std::string_view(task->comm));
+                break;
+            case Role::uid:
+                if (task != nullptr) value = Value(u64{task->uid});
+                break;
+            case Role::cgroup:
+                if (task != nullptr) value = Value(task->cgroup_id);
+                break;
+            case Role::container:
+                if (const std::string_view id = container_of(e->tid); !id.empty()) value = Value(id);
+                break;
+            case Role::call:
+                if (!value.is_null()) value = Value(call_name(value.number()));
+                break;
+            case Role::file: {
+                const Files::Name* name = files_.find(value.number());
+                value = name != nullptr ? Value(std::string_view(name->text)) : Value();
+                break;
+            }
+            default: break;
+        }
+        row[i] = value;
+    }
+    return Taken::row;
+}
+
+Format FdLens::format(const ViewOptions& view) const {
+    if (view.asked_format) return *view.asked_format;
+    return operations_.on() ? Format::metrics : default_format();
+}
+
+std::vector<Way> FdLens::ways() {
+    std::vector<Way> all;
+    if (operations_.queue().empty()) return all;
+    static const auto names = [](auto& known, std::size_t count) {
+        std::vector<std::string_view> list;
+        for (std::size_t i = 0; i < count; ++i) list.push_back(known.at(i).name);
+        return list;
+    };
+    static const std::vector<std::string_view> domains = names(known_domains, known_domains.size());
+    static const std::vector<std::string_view> operations =
+        names(known_operations, std::size_t{IOLENS_OPERATION_LAST_OF_RECORDS} + 1);
+    all.push_back({std::make_unique<QueueOutlet>(operations_.queue(), domains, operations),
+                   pointers_to(std::span(operation_columns).first(metrics_columns))});
+    return all;
+}
+
+Summary FdLens::summary() const {
+    if (operations_.on()) return operations_.summary();
+    return by_open_ ? opens_.summary() : totals_.summary();
+}
 
 Loss FdLens::explain(const iolens_loss& ledger) const {
     Loss loss;

@@ -7,10 +7,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "options.h"
 #include "probe/bpf.h"
+#include "sink/outlet.h"
 #include "sink/sink.h"
 #include "source/source.h"
 
@@ -21,6 +23,12 @@ struct Summary {
     std::vector<Column> columns;
     std::vector<std::vector<Value>> rows;
     std::vector<std::string> texts;  ///< what text values point to
+};
+
+/// A way for rows out of the process, and the columns that it takes.
+struct Way {
+    std::unique_ptr<Outlet> outlet;
+    std::vector<const Column*> columns;
 };
 
 enum class Taken : u8 {
@@ -40,6 +48,22 @@ public:
     [[nodiscard]] virtual std::string_view about() const = 0;
     [[nodiscard]] virtual std::string_view examples() const = 0;  ///< one "command  what it does" a line
     [[nodiscard]] virtual std::span<const Column> columns() const = 0;
+
+    /// Other rows that it can have, by the type of their json objects.
+    [[nodiscard]] virtual std::vector<std::pair<std::string_view, std::span<const Column>>> further_columns() const {
+        return {};
+    }
+    /// The columns of the rows that were prepared, and the type of their json objects.
+    [[nodiscard]] virtual std::span<const Column> row_columns() const { return columns(); }
+    [[nodiscard]] virtual std::string_view row_type() const { return name(); }
+    /// The format of the rows that were prepared: the one that was asked for, or the lens's default.
+    [[nodiscard]] virtual Format format(const ViewOptions& view) const {
+        return view.asked_format.value_or(default_format());
+    }
+    /// Has it rows for io-monitor's formats?
+    [[nodiscard]] virtual bool has_metrics() const { return false; }
+    /// Where rows go beside the output; asked once, after prepare(). Throws Failure.
+    virtual std::vector<Way> ways() { return {}; }
 
     /// What is printed when no --format is given.
     [[nodiscard]] virtual Format default_format() const { return Format::table; }
@@ -81,6 +105,9 @@ public:
 
 /// Every lens there is, in the order of the help text.
 std::vector<std::unique_ptr<Lens>> make_lenses();
+
+/// Every operation, with its domain, the system calls and the functions of libc that are it. A summary's form.
+Summary domains_table();
 
 /// The named columns. Throws Failure (usage) for an unknown one.
 std::vector<const Column*> choose_columns(std::span<const Column> all, const std::vector<std::string>& names);

@@ -39,6 +39,7 @@ void add_live_flags(Flags& flags, LiveOptions& o) {
     flags.number("--uid", o.uid, 0, 0xfffffffe, "UID", "only what this user's tasks ask for");
     flags.real("-D,--duration", o.duration_s, 0.001, 1e9, "SECONDS", "end after so long; also as the last word");
     flags.text("--record", o.record, "FILE", "keep the events in FILE for 'iolens replay'");
+    flags.text("--socket", o.socket, "PATH", "rows as JSON lines to every client of this unix socket");
     flags.number("--ring-size", o.ring_mib, 1, 1024, "MIB", "room for events on their way, a power of two (default 8)");
     flags.number("--max-inflight", o.max_inflight, 64, 1 << 22, "N",
                  "most operations followed at once (default 32768)");

@@ -44,7 +44,8 @@ struct ViewOptions {
     std::string output;                  ///< "" = standard output
     std::vector<std::string> columns;    ///< empty = the lens's choice
     bool no_header = false;
-    bool wall = false;  ///< wall-clock times in a table
+    bool wall = false;      ///< wall-clock times in a table
+    bool replayed = false;  ///< of a recording, not traced now
     bool verbose = false;
     std::string summary_by;  ///< "true", or by what; "": none was asked for
     bool summary = false;    ///< asked for, or on by default
@@ -64,6 +65,7 @@ struct LiveOptions {
     std::optional<double> duration_s;
     std::string record;
     std::vector<std::string> command;  ///< to start and trace
+    std::string socket;                ///< where clients get rows as JSON
     std::optional<u64> ring_mib;
     std::optional<u64> max_inflight;
 };

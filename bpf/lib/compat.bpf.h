@@ -363,6 +363,27 @@ static __always_inline __u64 compat_call_argument(struct pt_regs *regs, int n)
 }
 #endif
 
+/* The n-th argument of a function in user space, from 0 to 4, and its result. */
+#if defined(__TARGET_ARCH_x86)
+static __always_inline __u64 compat_function_argument(struct pt_regs *regs, int n)
+{
+	switch (n) {
+	case 0: return regs->di;
+	case 1: return regs->si;
+	case 2: return regs->dx;
+	case 3: return regs->cx;
+	default: return regs->r8;
+	}
+}
+static __always_inline __u64 compat_function_result(struct pt_regs *regs) { return regs->ax; }
+#elif defined(__TARGET_ARCH_arm64)
+static __always_inline __u64 compat_function_argument(struct pt_regs *regs, int n)
+{
+	return compat_call_argument(regs, n);
+}
+static __always_inline __u64 compat_function_result(struct pt_regs *regs) { return regs->regs[0]; }
+#endif
+
 /* Does the task run a 32-bit program's system call, whose numbers are others? TS_COMPAT of x86, TIF_32BIT of arm64. */
 static __always_inline bool compat_is_32bit(struct task_struct *task, bool direct)
 {

@@ -32,6 +32,9 @@ enum file_slot {
 	FILE_SLOT_EXIT,
 	FILE_SLOT_SUBMIT,
 	FILE_SLOT_COMPLETE,
+	FILE_SLOT_FORK,
+	FILE_SLOT_EXEC,
+	FILE_SLOT_LIBC,
 	FILE_SLOTS
 };
 struct {
@@ -203,9 +206,9 @@ static long file_step_turn(__u32 turn __attribute__((unused)), void *walk)
  * its body walked once, too, and not for each turn: that is half of the time that loading takes.
  * Returns 1 when it was sent.
  */
-static __always_inline int file_tell_by(__u64 file_address, __u64 name_id, __u32 kind, __u32 slot, bool direct)
+static __always_inline int file_tell_by(__u64 path_address, __u64 name_id, __u32 kind, __u32 slot, bool direct)
 {
-	struct file *file = (struct file *)file_address;
+	struct path *path = (struct path *)path_address;
 	struct file_walk walk;
 	struct file_room *room;
 	struct dentry *dentry, *parent;
@@ -226,8 +229,8 @@ static __always_inline int file_tell_by(__u64 file_address, __u64 name_id, __u32
 	room->fact.flags = 0;
 	room->fact.reserved = 0;
 
-	dentry = BPF_CORE_READ(file, f_path.dentry);
-	vfsmount = BPF_CORE_READ(file, f_path.mnt);
+	dentry = BPF_CORE_READ(path, dentry);
+	vfsmount = BPF_CORE_READ(path, mnt);
 	parent = BPF_CORE_READ(dentry, d_parent);
 	if (!BPF_CORE_READ(dentry, d_hash.pprev) && dentry != parent)
 		room->fact.flags |= IOLENS_FILE_DELETED;
@@ -272,14 +275,14 @@ static __always_inline int file_tell_by(__u64 file_address, __u64 name_id, __u32
 	return 1;
 }
 
-__noinline int file_tell_plain(__u64 file_address, __u64 name_id, __u32 kind, __u32 slot)
+__noinline int file_tell_plain(__u64 path_address, __u64 name_id, __u32 kind, __u32 slot)
 {
-	return file_tell_by(file_address, name_id, kind, slot, false);
+	return file_tell_by(path_address, name_id, kind, slot, false);
 }
 
-__noinline int file_tell_direct(__u64 file_address, __u64 name_id, __u32 kind, __u32 slot)
+__noinline int file_tell_direct(__u64 path_address, __u64 name_id, __u32 kind, __u32 slot)
 {
-	return file_tell_by(file_address, name_id, kind, slot, true);
+	return file_tell_by(path_address, name_id, kind, slot, true);
 }
 
 /* The address that stands for a unix socket: its peer's, or its own; NULL when neither has one. */

@@ -39,6 +39,7 @@ enum class Role : u8 {
     local,      ///< after enrich: a socket's own address
     flags,      ///< in: a call's flags; after enrich: their names
     arguments,  ///< in: tid; after enrich: what its call was given
+    facility,   ///< after enrich: who measures
 };
 
 /// One cell. `null` is "not known", which is not zero: an empty csv field, json null, `?` or `-` in a table.

@@ -16,7 +16,11 @@
 namespace iolens {
 namespace {
 
-const std::map<std::string, Format> formats{{"table", Format::table}, {"csv", Format::csv}, {"json", Format::json}};
+const std::map<std::string, Format> formats{{"table", Format::table},
+                                            {"csv", Format::csv},
+                                            {"json", Format::json},
+                                            {"metrics", Format::metrics},
+                                            {"metrics-table", Format::metrics_table}};
 
 /// A lens's options, as CLI11's.
 class CliFlags final : public Flags {
@@ -136,11 +140,14 @@ void add_format(CLI::App& app, Target& format, Format by_default = Format::table
                const auto at = formats.find(given);
                if (at == formats.end()) {
                    throw CLI::ValidationError(
-                       "", fmt::format("there is no format '{}': table, csv or json", visible(given)));
+                       "", fmt::format("there is no format '{}': table, csv or json; with --domains also metrics and "
+                                       "metrics-table",
+                                       visible(given)));
                }
                format = at->second;
            },
-           by_default == Format::csv ? "csv (default), table or json (one object a line)"
+           by_default == Format::csv ? "csv (default), table or json (one object a line); with --domains metrics (then "
+                                       "the default) or metrics-table, as io-monitor's"
                                      : "table (default), csv or json (one object a line)")
         ->group("What to show")
         ->type_name("FORMAT")
@@ -204,7 +211,10 @@ int run_command_line(int argc, char** argv) {
     Format schema_format = Format::table;
     CLI::App* schema = app.add_subcommand("schema", "every column with unit and meaning");
     add_format(*schema, schema_format);
-    schema->footer(footer("iolens schema\niolens schema --format csv"));
+    bool schema_domains = false;
+    schema->add_flag("--domains", schema_domains, "the domains and operations of 'iolens fd --domains', with their calls")
+        ->group("What to show");
+    schema->footer(footer("iolens schema\niolens schema --format csv\niolens schema --domains"));
 
     // What is behind "--" is a command to trace, and no option of ours.
     const auto words = std::span(argv, static_cast<std::size_t>(argc));
@@ -255,7 +265,7 @@ int run_command_line(int argc, char** argv) {
         capture_libbpf_log(false);
         return run_doctor(lenses, doctor_format);
     }
-    return run_schema(lenses, schema_format);
+    return schema_domains ? run_domains(schema_format) : run_schema(lenses, schema_format);
 }
 
 }  // namespace iolens

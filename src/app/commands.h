@@ -12,4 +12,7 @@ int run_doctor(const std::vector<std::unique_ptr<Lens>>& lenses, Format format);
 /// Prints every event's columns with unit and meaning, from the tables that the sinks use.
 int run_schema(const std::vector<std::unique_ptr<Lens>>& lenses, Format format);
 
+/// Prints the domains and operations of --domains, from the table of system calls.
+int run_domains(Format format);
+
 }  // namespace iolens

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/failure.h"
 #include "decode/decode.h"
+#include "sink/clients.h"
 #include "sink/recorder.h"
 #include "source/recording.h"
 
@@ -35,35 +36,46 @@ bool colour_wanted(const Output& out) {
 /// Takes records from a source to a sink, and to a recording.
 class Pipeline final : public Receiver {
 public:
-    Pipeline(Lens& lens, const ViewOptions& view)
+    Pipeline(Lens& lens, const ViewOptions& view, const std::string& socket)
         : lens_(lens),
           columns_(lens.prepare(view)),
+          format_(lens.format(view)),
+          ways_(lens.ways()),
           limit_(view.count.value_or(~u64{0})),
-          out_(!view.output.empty() ? Output::file(view.output)
-               : view.to_stderr     ? Output::stream(STDERR_FILENO, "standard error")
-                                    : Output::stream(STDOUT_FILENO, "standard output")),
-          json_(view.format == Format::json) {
+          out_(open_output(view, !ways_.empty() || !socket.empty())),
+          json_(format_ == Format::json) {
+        if ((format_ == Format::metrics || format_ == Format::metrics_table) && !lens.has_metrics()) {
+            throw Failure(Exit::usage, fmt::format("'{}' has no rows for this format", lens.name()),
+                          "table, csv and json are for every lens");
+        }
+        if (!socket.empty()) {
+            ways_.push_back({std::make_unique<ClientsOutlet>(socket), pointers_to(lens.row_columns())});
+        }
         const SinkOptions options{
             .header = !view.no_header, .colour = colour_wanted(out_), .csv_line_end = lens.csv_line_end()};
-        sink_ = make_sink(view.format, out_, options);
+        sink_ = make_sink(format_, out_, options);
         // An error that no column shows ends its row in the table.
-        if (view.format == Format::table) {
-            const auto all = lens.columns();
+        if (format_ == Format::table) {
+            const auto all = lens.row_columns();
             const auto error = std::ranges::find(all, Role::error, &Column::role);
             const bool shown = std::ranges::any_of(columns_, [](const Column* c) { return c->role == Role::error; });
             if (error != all.end() && !shown) trailing_error_ = &*error;
         }
         // no values are made for rows that nobody reads, and without a summary or a limit nobody looks at the event
-        only_recorded_ = out_.is_null() && !view.summary && !view.count;
-        if (out_.is_null()) return;
-        wanted_ = columns_;
-        if (trailing_error_ != nullptr) {
-            wanted_.push_back(trailing_error_);
+        only_recorded_ = out_.is_null() && ways_.empty() && !view.summary && !view.count;
+        if (!out_.is_null()) {
+            wanted_ = columns_;
+            if (trailing_error_ != nullptr) {
+                wanted_.push_back(trailing_error_);
+            }
         }
+        shown_ = wanted_.size();
+        for (const Way& way : ways_) wanted_.insert(wanted_.end(), way.columns.begin(), way.columns.end());
     }
 
     void begin() {
-        sink_->begin(lens_.name(), columns_, trailing_error_);
+        sink_->begin(lens_.row_type(), columns_, trailing_error_);
+        for (const Way& way : ways_) way.outlet->begin(lens_.row_type(), way.columns, nullptr);
         out_.flush();
     }
     void set_wall_offset(u64 ns) { wall_offset_ns_ = ns; }
@@ -82,7 +94,7 @@ public:
         if (!lens_.line().empty()) sink_->line(lens_.line());
         switch (taken) {
             case Taken::row:
-                if (!wanted_.empty()) sink_->row(row_);
+                show();
                 return ++rows_ < limit_;
             case Taken::unknown: ++unknown_; break;
             case Taken::nothing: break;
@@ -91,10 +103,18 @@ public:
     }
 
     [[nodiscard]] bool full() const { return rows_ >= limit_; }
-    void flush() { out_.flush(); }
+    void flush() {
+        out_.flush();
+        for (const Way& way : ways_) way.outlet->flush();
+    }
 
     void finish(const iolens_loss& ledger, bool summary) {
         Loss loss = lens_.explain(ledger);
+        for (const Way& way : ways_) {
+            if (loss.any()) way.outlet->loss(loss);
+            const LossCause kept = way.outlet->finish();
+            if (kept.count != 0) loss.causes.push_back(kept);
+        }
         if (unreadable_ != 0) loss.causes.push_back({"unreadable", "records that could not be read", unreadable_});
         if (unknown_ != 0) loss.causes.push_back({"unknown", "records of a kind unknown to this version", unknown_});
         const Summary s = summary ? lens_.summary() : Summary{};
@@ -123,9 +143,30 @@ public:
     }
 
 private:
+    /// Where there is another way for the rows, they are not also shown unless a file is named for them.
+    static Output open_output(const ViewOptions& view, bool other_way) {
+        if (!view.output.empty()) return Output::file(view.output);
+        if (other_way) return Output::file("/dev/null");
+        return view.to_stderr ? Output::stream(STDERR_FILENO, "standard error")
+                              : Output::stream(STDOUT_FILENO, "standard output");
+    }
+
+    void show() {
+        const Row row(row_);
+        if (shown_ != 0) sink_->row(row.first(shown_));
+        std::size_t at = shown_;
+        for (const Way& way : ways_) {
+            way.outlet->row(row.subspan(at, way.columns.size()));
+            at += way.columns.size();
+        }
+    }
+
     Lens& lens_;
     std::vector<const Column*> columns_;
-    std::vector<const Column*> wanted_;  // the columns, and the trailing error; none where nobody reads them
+    Format format_;
+    std::vector<Way> ways_;
+    std::vector<const Column*> wanted_;  // the columns, and the trailing error, where somebody reads them; then the ways'
+    std::size_t shown_ = 0;              // so many of them are the output's
     u64 limit_;
     Output out_;
     bool json_;
@@ -161,7 +202,7 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
     view.summary = summary_wanted(view);
     catch_signals();
     const u64 started = clock_ns(CLOCK_BOOTTIME);
-    Pipeline pipeline(lens, view);
+    Pipeline pipeline(lens, view, live.socket);
     const std::unique_ptr<Source> source = lens.open(view, live);
 
     utsname kernel{};
@@ -230,8 +271,9 @@ void run_replay(std::vector<std::unique_ptr<Lens>>& lenses, ViewOptions view, co
             "replay it with the iolens that recorded it");
     }
     view.format = view.asked_format.value_or((*lens)->default_format());
+    view.replayed = true;
     if (view.verbose) say(fmt::format("recorded on kernel {}", visible(source.kernel())));
-    Pipeline pipeline(**lens, view);
+    Pipeline pipeline(**lens, view, {});
     pipeline.set_wall_offset(source.wall_offset_ns());
     try {
         pipeline.begin();

@@ -28,6 +28,7 @@ std::string_view kind_name(Role role) {
         case Role::peer:
         case Role::local: return "address";
         case Role::flags: return "names";
+        case Role::facility:
         case Role::container:
         case Role::arguments: return "text";
         case Role::device: return "major:minor";
@@ -74,8 +75,20 @@ int run_schema(const std::vector<std::unique_ptr<Lens>>& lenses, Format format) 
             }
         };
         list(lens->name(), lens->columns());
+        for (const auto& [type, further] : lens->further_columns()) list(type, further);
         list("summary", lens->summary().columns);
     }
+    out.flush();
+    return static_cast<int>(Exit::ok);
+}
+
+int run_domains(Format format) {
+    const Summary table = domains_table();
+    const std::vector<const Column*> columns = pointers_to(table.columns);
+    Output out = Output::stream(STDOUT_FILENO, "standard output");
+    const auto sink = make_sink(format, out, {});
+    sink->begin("operation", columns, nullptr);
+    for (const auto& row : table.rows) sink->row(row);
     out.flush();
     return static_cast<int>(Exit::ok);
 }

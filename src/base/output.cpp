@@ -59,9 +59,19 @@ Output Output::file(const std::string& path) {
     return out;
 }
 
+Output Output::into(std::function<void(std::string_view)> take) {
+    Output out;
+    out.take_ = std::move(take);
+    return out;
+}
+
 void Output::flush() {
     const char* at = buffer_.data();
     std::size_t left = whole_;
+    if (take_) {
+        take_({at, left});
+        left = 0;
+    }
     while (left > 0) {
         const ssize_t n = ::write(fd_, at, left);
         if (n > 0) {

@@ -3,7 +3,9 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
+#include <string_view>
 
 #include "base/fd.h"
 #include "base/text.h"
@@ -19,6 +21,9 @@ public:
     /// Opens `path` for writing, new ones with mode 0600, and empties it. Throws Failure where that can't be done, also
     /// when it is a symbolic link in a folder that anyone may write to.
     static Output file(const std::string& path);
+
+    /// Whole rows go to a function.
+    static Output into(std::function<void(std::string_view)> take);
 
     /// Rows are appended here, then row_done() says that one is whole.
     [[nodiscard]] Buffer& buffer() { return buffer_; }
@@ -37,9 +42,11 @@ public:
 
 private:
     Output(int fd, std::string name);
+    Output() : fd_(-1), terminal_(false) {}
 
     static constexpr std::size_t flush_at = 64 << 10;
     Fd owned_;
+    std::function<void(std::string_view)> take_;
     int fd_;
     std::string name_;
     bool terminal_;

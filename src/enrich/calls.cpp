@@ -28,13 +28,15 @@ constexpr void each_argument(std::string_view arguments, Each&& each) {
 }
 
 constexpr KnownCall make_call(u16 id, u16 number, std::string_view name, iolens_call_shape shape,
-                              iolens_direction direction, std::string_view arguments) {
-    KnownCall call{id, number, name, {}, arguments};
+                              iolens_direction direction, std::string_view arguments,
+                              iolens_operation operation) {
+    KnownCall call{id, number, name, {}, arguments, static_cast<u8>(operation)};
     call.info.id = id;
     call.info.shape = static_cast<u8>(shape);
     call.info.direction = static_cast<u8>(direction);
     each_argument(arguments, [&](unsigned place, std::string_view word, char kind) {
-        if (kind == 'p' || kind == 's') call.info.texts = static_cast<u8>(call.info.texts | 1U << place);
+        if (kind == 'p' || kind == 's' || kind == 'a') call.info.texts = static_cast<u8>(call.info.texts | 1U << place);
+        if (kind == 'a') call.info.vectors = static_cast<u8>(call.info.vectors | 1U << place);
         const bool flags = word == "flags" || kind == 'F' || kind == 'P' || kind == 'w' || kind == 'c';
         if (flags && call.info.flags == 0) call.info.flags = static_cast<u8>(place + 1);
     });
@@ -46,8 +48,9 @@ constexpr KnownCall make_call(u16 id, u16 number, std::string_view name, iolens_
 #elif defined(__aarch64__)
 #define IOLENS_CALL_NUMBER(id, arm64) arm64
 #endif
-#define IOLENS_CALL(id, arm64, name, shape, direction, arguments) \
-    make_call(id, IOLENS_CALL_NUMBER(id, arm64), #name, IOLENS_SHAPE_##shape, IOLENS_DIR_##direction, arguments),
+#define IOLENS_CALL(id, arm64, name, shape, direction, arguments, operation) \
+    make_call(id, IOLENS_CALL_NUMBER(id, arm64), #name, IOLENS_SHAPE_##shape, IOLENS_DIR_##direction, arguments, \
+              IOLENS_OPERATION_##operation),
 constexpr u16 NONE [[maybe_unused]] = IOLENS_CALLS;  // NOLINT(readability-identifier-naming): a word of the table
 constexpr auto known = std::to_array<KnownCall>({
 #include "enrich/call_table.h"
@@ -60,53 +63,64 @@ constexpr u8 writes = IOLENS_REQUEST_WRITES;
 constexpr u8 moves = IOLENS_REQUEST_MOVES;
 constexpr u8 pieces = IOLENS_REQUEST_VECTOR;
 constexpr u8 new_fd = IOLENS_REQUEST_NEW_FD;
-constexpr KnownRequest aio(u16 opcode, std::string_view name, unsigned what = 0) {
-    return {static_cast<u16>(IOLENS_CALL_AIO + opcode), name, static_cast<u8>(what)};
+constexpr u8 names = IOLENS_REQUEST_NAMES;
+constexpr KnownRequest aio(u16 opcode, std::string_view name, iolens_operation operation, unsigned what = 0) {
+    return {static_cast<u16>(IOLENS_CALL_AIO + opcode), name, static_cast<u8>(what), static_cast<u8>(operation)};
 }
-constexpr KnownRequest uring(u16 opcode, std::string_view name, unsigned what = 0) {
-    return {static_cast<u16>(IOLENS_CALL_URING + opcode), name, static_cast<u8>(what)};
+constexpr KnownRequest uring(u16 opcode, std::string_view name, iolens_operation operation, unsigned what = 0) {
+    return {static_cast<u16>(IOLENS_CALL_URING + opcode), name, static_cast<u8>(what), static_cast<u8>(operation)};
 }
 // include/uapi/linux/aio_abi.h and include/uapi/linux/io_uring.h: the numbers never change
 constexpr std::array requests{
-    aio(0, "aio:pread", reads | moves),
-    aio(1, "aio:pwrite", writes | moves),
-    aio(2, "aio:fsync"),
-    aio(3, "aio:fdsync"),
-    aio(5, "aio:poll"),
-    aio(7, "aio:preadv", reads | moves | pieces),
-    aio(8, "aio:pwritev", writes | moves | pieces),
-    uring(1, "io_uring:readv", reads | moves | pieces),
-    uring(2, "io_uring:writev", writes | moves | pieces),
-    uring(3, "io_uring:fsync"),
-    uring(4, "io_uring:read_fixed", reads | moves),
-    uring(5, "io_uring:write_fixed", writes | moves),
-    uring(6, "io_uring:poll_add"),
-    uring(8, "io_uring:sync_file_range"),
-    uring(9, "io_uring:sendmsg", writes),
-    uring(10, "io_uring:recvmsg", reads),
-    uring(13, "io_uring:accept", new_fd),
-    uring(16, "io_uring:connect"),
-    uring(17, "io_uring:fallocate"),
-    uring(18, "io_uring:openat", new_fd),
-    uring(19, "io_uring:close"),
-    uring(22, "io_uring:read", reads | moves),
-    uring(23, "io_uring:write", writes | moves),
-    uring(26, "io_uring:send", writes),
-    uring(27, "io_uring:recv", reads),
-    uring(28, "io_uring:openat2", new_fd),
-    uring(30, "io_uring:splice", writes),
-    uring(33, "io_uring:tee", writes),
-    uring(34, "io_uring:shutdown"),
-    uring(45, "io_uring:socket", new_fd),
-    uring(47, "io_uring:send_zc", writes),
-    uring(48, "io_uring:sendmsg_zc", writes),
-    uring(49, "io_uring:read_multishot", reads),
-    uring(55, "io_uring:ftruncate"),
-    uring(56, "io_uring:bind"),
-    uring(57, "io_uring:listen"),
-    uring(58, "io_uring:recv_zc", reads),
-    uring(60, "io_uring:readv_fixed", reads | moves | pieces),
-    uring(61, "io_uring:writev_fixed", writes | moves | pieces),
+    aio(0, "aio:pread", IOLENS_OPERATION_READ, reads | moves),
+    aio(1, "aio:pwrite", IOLENS_OPERATION_WRITE, writes | moves),
+    aio(2, "aio:fsync", IOLENS_OPERATION_SYNC),
+    aio(3, "aio:fdsync", IOLENS_OPERATION_SYNC),
+    aio(5, "aio:poll", IOLENS_OPERATION_NONE),
+    aio(7, "aio:preadv", IOLENS_OPERATION_READ, reads | moves | pieces),
+    aio(8, "aio:pwritev", IOLENS_OPERATION_WRITE, writes | moves | pieces),
+    uring(1, "io_uring:readv", IOLENS_OPERATION_READ, reads | moves | pieces),
+    uring(2, "io_uring:writev", IOLENS_OPERATION_WRITE, writes | moves | pieces),
+    uring(3, "io_uring:fsync", IOLENS_OPERATION_SYNC),
+    uring(4, "io_uring:read_fixed", IOLENS_OPERATION_READ, reads | moves),
+    uring(5, "io_uring:write_fixed", IOLENS_OPERATION_WRITE, writes | moves),
+    uring(6, "io_uring:poll_add", IOLENS_OPERATION_NONE),
+    uring(8, "io_uring:sync_file_range", IOLENS_OPERATION_SYNC),
+    uring(9, "io_uring:sendmsg", IOLENS_OPERATION_WRITE, writes),
+    uring(10, "io_uring:recvmsg", IOLENS_OPERATION_READ, reads),
+    uring(13, "io_uring:accept", IOLENS_OPERATION_ACCEPT, new_fd),
+    uring(16, "io_uring:connect", IOLENS_OPERATION_CONNECT),
+    uring(17, "io_uring:fallocate", IOLENS_OPERATION_ALLOCATE),
+    uring(18, "io_uring:openat", IOLENS_OPERATION_OPEN, new_fd),
+    uring(19, "io_uring:close", IOLENS_OPERATION_CLOSE),
+    uring(21, "io_uring:statx", IOLENS_OPERATION_STAT, names),
+    uring(22, "io_uring:read", IOLENS_OPERATION_READ, reads | moves),
+    uring(23, "io_uring:write", IOLENS_OPERATION_WRITE, writes | moves),
+    uring(26, "io_uring:send", IOLENS_OPERATION_WRITE, writes),
+    uring(27, "io_uring:recv", IOLENS_OPERATION_READ, reads),
+    uring(28, "io_uring:openat2", IOLENS_OPERATION_OPEN, new_fd),
+    uring(30, "io_uring:splice", IOLENS_OPERATION_WRITE, writes),
+    uring(33, "io_uring:tee", IOLENS_OPERATION_WRITE, writes),
+    uring(34, "io_uring:shutdown", IOLENS_OPERATION_NONE),
+    uring(35, "io_uring:renameat", IOLENS_OPERATION_RENAME, names),
+    uring(36, "io_uring:unlinkat", IOLENS_OPERATION_UNLINK, names),
+    uring(37, "io_uring:mkdirat", IOLENS_OPERATION_MKDIR, names),
+    uring(38, "io_uring:symlinkat", IOLENS_OPERATION_LINK, names),
+    uring(39, "io_uring:linkat", IOLENS_OPERATION_LINK, names),
+    uring(41, "io_uring:fsetxattr", IOLENS_OPERATION_SETXATTR, names),
+    uring(42, "io_uring:setxattr", IOLENS_OPERATION_SETXATTR, names),
+    uring(43, "io_uring:fgetxattr", IOLENS_OPERATION_GETXATTR, names),
+    uring(44, "io_uring:getxattr", IOLENS_OPERATION_GETXATTR, names),
+    uring(45, "io_uring:socket", IOLENS_OPERATION_SOCKET, new_fd),
+    uring(47, "io_uring:send_zc", IOLENS_OPERATION_WRITE, writes),
+    uring(48, "io_uring:sendmsg_zc", IOLENS_OPERATION_WRITE, writes),
+    uring(49, "io_uring:read_multishot", IOLENS_OPERATION_READ, reads),
+    uring(55, "io_uring:ftruncate", IOLENS_OPERATION_TRUNCATE),
+    uring(56, "io_uring:bind", IOLENS_OPERATION_BIND),
+    uring(57, "io_uring:listen", IOLENS_OPERATION_LISTEN),
+    uring(58, "io_uring:recv_zc", IOLENS_OPERATION_READ, reads),
+    uring(60, "io_uring:readv_fixed", IOLENS_OPERATION_READ, reads | moves | pieces),
+    uring(61, "io_uring:writev_fixed", IOLENS_OPERATION_WRITE, writes | moves | pieces),
 };
 
 constexpr std::array<u16, IOLENS_CALLS> by_id = [] {
@@ -210,6 +224,7 @@ void append_value(std::string& out, char kind, u64 value) {
             return;
         }
         case '*':
+        case 'a':
         case 'p':
         case 's':
             if (value == 0) {
@@ -266,7 +281,11 @@ void append_arguments(std::string& out, const KnownCall& call, std::span<const u
         if (kind == 'F') creates = (values[place] & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) != 0;
         if (kind == 'o' && !creates) return;
         if (place != 0) out += ", ";
-        if (texts[place].data() != nullptr) {
+        if (texts[place].data() != nullptr && kind == 'a') {
+            out += '[';
+            append_quoted(out, texts[place]);
+            out += ", ...]";
+        } else if (texts[place].data() != nullptr) {
             append_quoted(out, texts[place]);
         } else {
             append_value(out, kind, values[place]);

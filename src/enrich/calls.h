@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "iolens/event/call.h"
+#include "iolens/event/operation.h"
 
 namespace iolens {
 
@@ -17,6 +18,7 @@ struct KnownCall {
     std::string_view name;
     iolens_call_info info;
     std::string_view arguments;  ///< "name:kind" with blanks between
+    u8 operation;                ///< enum iolens_operation; IOLENS_OPERATION_NONE
 
     /// Does it move bytes or change what fds are? The others are followed only with -v.
     [[nodiscard]] constexpr bool is_io() const {
@@ -35,6 +37,7 @@ struct KnownRequest {
     u16 id;  ///< IOLENS_CALL_AIO or IOLENS_CALL_URING and the opcode, the same on every architecture
     std::string_view name;
     u8 what;  ///< enum iolens_request_flag, without IOLENS_REQUEST_ASKED
+    u8 operation;
 };
 
 std::span<const KnownRequest> known_requests();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "enrich/tasks.h"
 
+#include <fstream>
+
 #include "iolens/schema.h"
 
 namespace iolens {
@@ -12,6 +14,16 @@ void Tasks::told(const iolens_task_fact& fact) {
 const Tasks::Task* Tasks::find(u32 tid) const {
     const auto at = tasks_.find(tid);
     return at == tasks_.end() ? nullptr : &at->second;
+}
+
+std::string process_status(u64 pid, std::string_view key) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+    for (std::string line; std::getline(file, line);) {
+        if (!line.starts_with(key) || line.size() <= key.size() || line[key.size()] != ':') continue;
+        const std::size_t at = line.find_first_not_of(" \t", key.size() + 1);
+        return at == std::string::npos ? std::string() : line.substr(at);
+    }
+    return {};
 }
 
 }  // namespace iolens

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include "iolens/event/task.h"
@@ -26,5 +27,8 @@ public:
 private:
     std::unordered_map<u32, Task> tasks_;
 };
+
+/// What /proc/PID/status has behind "KEY:", without the blanks; "" where it has no such line or there is no process.
+std::string process_status(u64 pid, std::string_view key);
 
 }  // namespace iolens

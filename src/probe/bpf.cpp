@@ -173,6 +173,8 @@ std::vector<ProbeStatus> examine_object(std::span<const std::byte> image) {
         bpf_program* program = nullptr;
         const Object object = open_one(image, index, program);
         if (program == nullptr) return all;
+        const std::string_view section = bpf_program__section_name(program);
+        if (section.ends_with("probe")) continue;  // of user space: nothing to attach it to is known here
         constexpr u32 figures_only = 4;  // BPF_LOG_STATS
         std::string log;
         keep_log(program, figures_only, 4096, log);

@@ -38,9 +38,21 @@ syscall_bpf* open_object() {
 
 constexpr std::string_view twin_suffix = "_direct";
 
+bool is_libc(const bpf_program* program) {
+    return std::string_view(bpf_program__section_name(program)).ends_with("probe");
+}
+
+/// The function of libc that a program is for.
+std::string_view libc_name(const bpf_program* program) {
+    constexpr std::string_view begin = "iolens_libc_";
+    constexpr std::string_view end = "iolens_libc_end_";
+    const std::string_view name = bpf_program__name(program);
+    return name.substr(name.starts_with(end) ? end.size() : begin.size());
+}
+
 /// Which programs are loaded. Of twins: the one that keeps a thread's state with the task and reads the kernel's memory
 /// directly, or the one that every kernel can have.
-void choose_programs(const syscall_bpf& object, bool direct, bool uring) {
+void choose_programs(const syscall_bpf& object, bool direct, bool uring, const std::vector<LibcFunction>& libc) {
     std::optional<KernelNames> kernel;  // reads some megabytes: only where it is asked
     const auto has_tracepoint = [&](std::string_view section) {
         if (!kernel) kernel.emplace();
@@ -57,6 +69,9 @@ void choose_programs(const syscall_bpf& object, bool direct, bool uring) {
         // of the two names that io_uring's submission has had, the one that the kernel has; none where it lacks
         // io_uring
         const std::string_view section = bpf_program__section_name(program);
+        if (is_libc(program)) {
+            bpf_program__set_autoload(program, std::ranges::find(libc, libc_name(program), &LibcFunction::name) != libc.end());
+        }
         if (section.find("io_uring") != std::string_view::npos && bpf_program__autoload(program)) {
             bpf_program__set_autoload(program, uring && has_tracepoint(section));
         }
@@ -92,8 +107,29 @@ int CallProbe::load(const Options& options, bool direct) {
     object_->bss->alive = static_cast<s64>(options.follow.size());
     std::ranges::copy(options.aio_ops, static_cast<u8*>(object_->rodata->aio_ops));
     std::ranges::copy(options.uring_ops, static_cast<u8*>(object_->rodata->uring_ops));
-    choose_programs(*object_, direct, std::ranges::any_of(options.uring_ops, [](u8 what) { return what != 0; }));
-    return syscall_bpf__load(object_.get());
+    choose_programs(*object_, direct, std::ranges::any_of(options.uring_ops, [](u8 what) { return what != 0; }), options.libc);
+    object_->rodata->operations = options.operations ? 1 : 0;
+    object_->rodata->leave_std = options.leave_std ? 1 : 0;
+    object_->rodata->tell_start = options.tell_start ? 1 : 0;
+    object_->rodata->tell_stop = options.tell_stop ? 1 : 0;
+    object_->rodata->tell_cwd = options.tell_cwd ? 1 : 0;
+    object_->rodata->start_on_open = options.start_words.empty() ? 0 : 1;
+    object_->rodata->start_on_elapsed = options.start_on_elapsed_ns;
+    constexpr u32 most_processes = 65536;
+    if (!options.start_words.empty() || options.start_on_elapsed_ns != 0) {
+        bpf_map__set_max_entries(object_->maps.started, most_processes);
+    }
+    constexpr u32 row = 256;
+    const auto rows = static_cast<u32>(options.start_words.size()) / row;
+    if (rows != 0) {
+        object_->rodata->start_found = rows - 1;
+        bpf_map__set_max_entries(object_->maps.start_words, rows);
+    }
+    const int error = syscall_bpf__load(object_.get());
+    for (u32 i = 0; error == 0 && i < rows; ++i) {
+        ::bpf_map_update_elem(bpf_map__fd(object_->maps.start_words), &i, options.start_words.data() + i * row, BPF_ANY);
+    }
+    return error;
 }
 
 /// Can the kernel keep something with a task? 7.0 wants a processor with a compare-and-exchange of 16 bytes for it.
@@ -126,14 +162,37 @@ CallProbe::CallProbe(const Options& options) {
     std::vector<bpf_program*> programs;
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object_->obj) {
-        if (bpf_program__autoload(program)) programs.push_back(program);
+        if (bpf_program__autoload(program) && !is_libc(program)) programs.push_back(program);
     }
     for (bpf_program* one : programs | std::views::reverse) links_.push_back(attach(one));
+    attach_libc(options.libc);
     // libbpf has read the kernel's whole BTF and freed it again: give that memory back
     ::malloc_trim(0);
 }
 
 CallProbe::~CallProbe() = default;
+
+/// Ends first, as above.
+void CallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
+    for (const bool end : {true, false}) {
+        for (const LibcFunction& function : functions) {
+            const std::string name = (end ? "iolens_libc_end_" : "iolens_libc_") + std::string(function.name);
+            bpf_program* program = bpf_object__find_program_by_name(object_->obj, name.c_str());
+            bpf_uprobe_opts options{};
+            options.sz = sizeof options;
+            options.retprobe = end;
+            Link link(bpf_program__attach_uprobe_opts(program, -1, function.path.c_str(), function.offset, &options));
+            if (!link) {
+                const int error = errno;
+                throw Failure(Exit::unavailable,
+                              fmt::format("can't watch {} in '{}': {}", function.name, visible(function.path),
+                                          probe_error_text(error)),
+                              "leave --libc out; the kernel's rows are whole without it");
+            }
+            links_.push_back(std::move(link));
+        }
+    }
+}
 
 int CallProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
 

@@ -9,6 +9,7 @@
 #include "iolens/event/call.h"
 #include "iolens/keep.h"
 #include "probe/bpf.h"
+#include "probe/libc.h"
 
 struct syscall_bpf;
 
@@ -29,6 +30,16 @@ public:
         u32 own_dev = 0;          ///< … and device, the kernel's dev_t; calls on it are left out
         bool decode_all = false;  ///< tell each call's arguments
         std::vector<u32> follow;  ///< processes to follow; empty: all that `keep` lets through
+        // of io-monitor's view
+        bool operations = false;
+        bool leave_std = false;  ///< leave out calls on fds 0, 1 and 2
+        bool tell_start = false;
+        bool tell_stop = false;
+        bool tell_cwd = false;
+        std::vector<u8> start_words;  ///< --start-on-open: rows of 256, see bpf/operations.bpf.h
+        u64 start_on_elapsed_ns = 0;  ///< 0: not asked for
+        u64 libc_operations = 0;      ///< bit (1 << op): functions of libc are wanted for it …
+        std::vector<LibcFunction> libc;  ///< … and these are there
     };
 
     /// Loads and attaches. Throws Failure (unavailable) where the kernel refuses.
@@ -57,6 +68,7 @@ private:
         void operator()(syscall_bpf* object) const;
     };
     int load(const Options& options, bool direct);
+    void attach_libc(const std::vector<LibcFunction>& functions);
 
     std::unique_ptr<syscall_bpf, Close> object_;
     std::vector<Link> links_;

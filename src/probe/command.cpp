@@ -53,8 +53,8 @@ std::string find_program(const std::string& name) {
 
 }  // namespace
 
-HeldCommand::HeldCommand(const std::vector<std::string>& words, const std::optional<User>& user) {
-    const std::string program = find_program(words.at(0));
+HeldCommand::HeldCommand(const std::vector<std::string>& words, const std::optional<User>& user)
+    : program_(find_program(words.at(0))) {
     std::array<int, 2> gate{-1, -1};
     if (::pipe2(gate.data(), O_CLOEXEC) != 0) {
         throw Failure(Exit::failed, "can't make a pipe: " + error_text(errno), "raise 'ulimit -n'");
@@ -79,9 +79,9 @@ HeldCommand::HeldCommand(const std::vector<std::string>& words, const std::optio
             static_cast<void>(::write(STDERR_FILENO, text.data(), text.size()) == 0);
             ::_exit(static_cast<int>(Exit::not_executable));
         }
-        ::execv(program.c_str(), argv.data());
+        ::execv(program_.c_str(), argv.data());
         if (errno == ENOEXEC) {  // a script without a first line, as shells run it
-            argv[0] = const_cast<char*>(program.c_str());
+            argv[0] = const_cast<char*>(program_.c_str());
             argv.insert(argv.begin(), const_cast<char*>("/bin/sh"));
             ::execv("/bin/sh", argv.data());
         }

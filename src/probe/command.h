@@ -25,12 +25,16 @@ public:
 
     [[nodiscard]] pid_t pid() const { return pid_; }
 
+    /// The file that it runs.
+    [[nodiscard]] const std::string& program() const { return program_; }
+
     void let_go();
 
     /// Its exit status, 128 + N when a signal ended it; nothing while it runs. With `wait`, waits for its end.
     std::optional<int> status(bool wait = false);
 
 private:
+    std::string program_;
     pid_t pid_ = -1;
     Fd gate_;
     bool gone_ = false;

@@ -3,6 +3,7 @@
 
 #include "sink/csv.h"
 #include "sink/json.h"
+#include "sink/metrics.h"
 #include "sink/table.h"
 
 namespace iolens {
@@ -11,6 +12,8 @@ std::unique_ptr<Sink> make_sink(Format format, Output& out, SinkOptions options)
     switch (format) {
         case Format::csv: return std::make_unique<CsvSink>(out, options);
         case Format::json: return std::make_unique<JsonSink>(out);
+        case Format::metrics: return std::make_unique<MetricsSink>(out, false);
+        case Format::metrics_table: return std::make_unique<MetricsSink>(out, true);
         case Format::table: break;
     }
     return std::make_unique<TableSink>(out, options);

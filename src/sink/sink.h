@@ -11,7 +11,8 @@
 
 namespace iolens {
 
-enum class Format : u8 { table, csv, json };
+/// The last two are io-monitor's, see MetricsSink.
+enum class Format : u8 { table, csv, json, metrics, metrics_table };
 
 /// One cause of loss, in the words that a person reads and the key that a program does.
 struct LossCause {

@@ -33,6 +33,10 @@ int RingSource::on_record(void* self, void* data, std::size_t size) {
 std::size_t RingSource::read(Receiver& receiver) {
     receiver_ = &receiver;
     count_ = 0;
+    for (const std::vector<u64>& record : std::exchange(probes_.before, {})) {
+        receiver.record(std::as_bytes(std::span(record)));
+        ++count_;
+    }
     ring_buffer__consume(ring_.get());
     if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
     return count_;

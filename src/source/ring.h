@@ -4,6 +4,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "source/source.h"
 
@@ -19,6 +20,7 @@ public:
         std::function<void()> detach;         ///< no program runs after it
         std::function<iolens_loss()> ledger;  ///< the counters, added up over the processors
         std::function<bool()> ended{};        ///< what is traced is gone; none: it never is
+        std::vector<std::vector<u64>> before{};  ///< records that come before the first of the ring
     };
 
     /// Throws Failure when the ring can't be mapped.

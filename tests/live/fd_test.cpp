@@ -609,12 +609,12 @@ TEST_F(Fd, StateCallsAreRowsToo) {
             say("listen", server, "tcp:", ::listen(server, 5));
             const int client = ::socket(AF_INET, SOCK_STREAM, 0);
             say("socket", client, "tcp:", client);
-            say("connect", client, "tcp:", ::connect(client, reinterpret_cast<sockaddr*>(&here), sizeof here));
+            const std::string at = "127.0.0.1:" + std::to_string(ntohs(here.sin_port));
+            say("connect", client, at, ::connect(client, reinterpret_cast<sockaddr*>(&here), sizeof here));
             sockaddr_in peer{};
             size = sizeof peer;
             fd = ::accept4(server, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC);
             say("accept4", fd, "127.0.0.1:" + std::to_string(ntohs(peer.sin_port)), fd);
-            const std::string at = "127.0.0.1:" + std::to_string(ntohs(here.sin_port));
             say("shutdown", client, at, ::shutdown(client, SHUT_WR));
             ::syscall(SYS_close_range, fd, fd, 0);
             ::syscall(SYS_close_range, client, client, 0);

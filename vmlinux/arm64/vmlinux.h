@@ -40,16 +40,19 @@ struct fdtable;
 struct file;
 struct file_operations;
 struct files_struct;
+struct fs_struct;
 struct gendisk;
 struct hlist_bl_node;
 struct inode;
 struct list_head;
+struct mm_struct;
 struct mount;
 struct pool_workqueue;
 struct request;
 struct request_queue;
 struct sock;
 struct super_block;
+struct task_struct;
 struct unix_address;
 struct vfsmount;
 struct workqueue_struct;
@@ -271,9 +274,12 @@ typedef __kernel_pid_t pid_t;
 struct task_struct {
 	struct thread_info thread_info;
 	unsigned int flags;
+	struct mm_struct *mm;
 	pid_t pid;
 	pid_t tgid;
+	struct task_struct *real_parent;
 	void *worker_private;
+	struct fs_struct *fs;
 	struct files_struct *files;
 };
 
@@ -303,14 +309,25 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 
-struct fdtable {
-	unsigned int max_fds;
-	struct file **fd;
-};
-
 struct path {
 	struct vfsmount *mnt;
 	struct dentry *dentry;
+};
+
+struct fs_struct {
+	struct path pwd;
+};
+
+struct mm_struct {
+	struct {
+		long unsigned int arg_start;
+		long unsigned int arg_end;
+	};
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
 };
 
 typedef long long int __kernel_loff_t;

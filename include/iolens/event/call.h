@@ -31,6 +31,9 @@ enum iolens_call_shape {
 	IOLENS_SHAPE_COPY,    /* copy_file_range, splice: fd, offset, fd, offset, count */
 	IOLENS_SHAPE_SENDFILE, /* to fd, from fd, offset, count */
 	IOLENS_SHAPE_TEE,     /* fd, fd, count */
+	IOLENS_SHAPE_CONNECT, /* fd, address, its length: the peer's */
+	IOLENS_SHAPE_BIND,    /* fd, address, its length: the socket's own */
+	IOLENS_SHAPE_CLONE3,  /* struct clone_args; followed only with all calls */
 	IOLENS_SHAPE_NEW_FD,  /* the result is a new fd; this and what follows say it at the end, or never */
 	IOLENS_SHAPE_PAIR,    /* socketpair: the fourth argument takes two new fds */
 	IOLENS_SHAPE_PAIR_FIRST, /* pipe: the first one does */
@@ -61,6 +64,7 @@ enum iolens_request_flag {
 	IOLENS_REQUEST_VECTOR = 1 << 3, /* its length is a number of pieces */
 	IOLENS_REQUEST_NEW_FD = 1 << 4, /* its result is a new fd */
 	IOLENS_REQUEST_ASKED = 1 << 5,
+	IOLENS_REQUEST_NAMES = 1 << 6,  /* works on names and moves no bytes: seen only as an operation, see operation.h */
 };
 
 #define IOLENS_CALL_ARGUMENTS 6
@@ -72,7 +76,16 @@ struct iolens_call_info {
 	u8 direction; /* enum iolens_direction */
 	u8 flags;     /* which argument has the flags, from 1; 0: none has */
 	u8 texts;     /* bit n: argument n is text, a path or a name */
-	u8 reserved[2];
+	u8 vectors;   /* bit n: argument n is an array of texts; the first one is meant */
+	u8 ways;      /* enum iolens_call_way */
+};
+
+/* What is done with a call; set for a run. */
+enum iolens_call_way {
+	IOLENS_CALL_TELL = 1 << 0,  /* its arguments are told */
+	IOLENS_CALL_OPENS = 1 << 1, /* its first text may be what --start-on-open waits for */
+	IOLENS_CALL_HTTP = 1 << 2,  /* what it moves through a socket may be HTTP */
+	IOLENS_CALL_QUIET = 1 << 3, /* it has no row, but for a failure, which may be a libc function's */
 };
 
 enum iolens_call_flag {
@@ -120,7 +133,7 @@ struct iolens_call_event {
 };
 
 /* What a call was given, at its start: sent before its end's record when every call is decoded. */
-#define IOLENS_ARGUMENT_TEXT 512 /* longest text that is kept of an argument, its NUL included */
+#define IOLENS_ARGUMENT_TEXT 4096 /* longest text that is kept of an argument, its NUL included */
 #define IOLENS_ARGUMENTS_WHOLE 0xff /* of an imported log: one text, all arguments as they stand there */
 struct iolens_arguments {
 	struct iolens_header h;

@@ -28,6 +28,7 @@ enum iolens_kind {
 	IOLENS_KIND_FILE = 5,  /* struct iolens_file_fact: an open file's path, sent before the first call on it */
 	IOLENS_KIND_TASK = 6,  /* struct iolens_task_fact: a thread's name and owner, sent before its first call */
 	IOLENS_KIND_ARGUMENTS = 7, /* struct iolens_arguments: what a call was given, sent at its start */
+	IOLENS_KIND_OPERATION = 8, /* struct iolens_operation_event: an operation that is no system call, at its end */
 };
 
 #define IOLENS_COMM_LEN 16

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Operations that are no system call, and when they begin to count: a process's start and end, HTTP, --start-on-…. Part of
+ * syscall.bpf.c.
+ */
+
+const volatile __u8 operations = 0; /* io-monitor's view is asked for */
+const volatile __u8 leave_std = 0;  /* calls on fds 0, 1 and 2 are left out */
+const volatile __u8 tell_start = 0;
+const volatile __u8 tell_stop = 0;
+const volatile __u8 tell_cwd = 0;
+const volatile __u8 start_on_open = 0;     /* nothing of a process counts before it opens a certain file … */
+const volatile __u64 start_on_elapsed = 0; /* … or before something took longer than so many ns; 0: not asked for */
+
+/* The words that --start-on-open waits for, as a table: a row for each number of bytes that already fit, in it the row
+ * that follows for each next byte. The last row: found. */
+struct start_row {
+	__u8 next[256];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set before load */
+	__type(key, __u32);
+	__type(value, struct start_row);
+} start_words SEC(".maps");
+const volatile __u32 start_found = 0; /* number of the last row */
+
+/* Processes that count. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1); /* set before load */
+	__type(key, __u32);
+	__type(value, __u8);
+} started SEC(".maps");
+
+struct operation_room {
+	struct iolens_operation_event e;
+	__u8 text[2 * IOLENS_OPERATION_TEXT + 8];
+	__u64 counter; /* in memory, where it makes no ways for the verifier */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, FILE_SLOTS);
+	__type(key, __u32);
+	__type(value, struct operation_room);
+} operation_rooms SEC(".maps");
+
+static __always_inline bool operation_paused(void)
+{
+	return start_on_open || start_on_elapsed;
+}
+
+static __always_inline bool operation_started(__u32 tgid)
+{
+	return !operation_paused() || bpf_map_lookup_elem(&started, &tgid);
+}
+
+static __always_inline void operation_start(__u32 tgid)
+{
+	struct iolens_counters *n;
+	__u8 one = 1;
+
+	if (bpf_map_update_elem(&started, &tgid, &one, BPF_ANY) && (n = ring_counters()))
+		ring_count(n, state_full);
+}
+
+#define OPENS_PIECE 64 /* bytes looked at by one call; a divisor of IOLENS_OPERATION_TEXT */
+
+/* Goes on through a piece of the text, from where the search is. 1: the words are found, 2: the text is over. Global
+ * functions: the verifier walks their loops once, and loops of thousands of turns are too long for it. */
+__noinline int operation_opens_piece(__u32 slot, __u32 from)
+{
+	struct operation_room *room = bpf_map_lookup_elem(&operation_rooms, &slot);
+	__u32 at;
+
+	if (!room || from > IOLENS_OPERATION_TEXT - OPENS_PIECE)
+		return 2;
+	at = room->counter;
+	for (int i = 0; i < OPENS_PIECE; i++) {
+		__u8 byte = room->text[from + i];
+		struct start_row *row = bpf_map_lookup_elem(&start_words, &at);
+
+		if (!row || !byte)
+			return 2;
+		at = row->next[byte];
+		if (at == start_found)
+			return 1;
+	}
+	room->counter = at;
+	return 0;
+}
+
+/* Does a text of the caller's hold the words? */
+__noinline int operation_opens(__u64 address, __u32 slot)
+{
+	struct operation_room *room = bpf_map_lookup_elem(&operation_rooms, &slot);
+
+	if (!room || bpf_probe_read_user_str(room->text, IOLENS_OPERATION_TEXT, (void *)address) <= 0)
+		return 0;
+	room->counter = 0;
+	for (int i = 0; i < IOLENS_OPERATION_TEXT / OPENS_PIECE; i++) {
+		int found = operation_opens_piece(slot, i * OPENS_PIECE);
+
+		if (found)
+			return found == 1;
+	}
+	return 0;
+}
+
+/* Does what has ended count, or is it what everything waits for? */
+static __always_inline bool operation_counts(__u32 tgid, __u64 took, __u64 opened, __u32 slot)
+{
+	if (operation_started(tgid))
+		return true;
+	if ((start_on_elapsed && took > start_on_elapsed) ||
+	    (start_on_open && opened && operation_opens(opened, slot) == 1)) {
+		operation_start(tgid);
+		return true;
+	}
+	return false;
+}
+
+/* Counts an operation that does not count for the user. */
+static __always_inline void operation_left_out(void)
+{
+	struct iolens_counters *n = ring_counters();
+
+	if (!n)
+		return;
+	ring_count(n, seen);
+	ring_count(n, filtered);
+}
+
+/* A fresh record; NULL never happens. */
+static __always_inline struct operation_room *operation_new(__u32 slot, __u64 id, __u8 op)
+{
+	struct operation_room *room = bpf_map_lookup_elem(&operation_rooms, &slot);
+
+	if (!room)
+		return 0;
+	__builtin_memset(&room->e, 0, sizeof(room->e));
+	room->e.h.ts = bpf_ktime_get_boot_ns();
+	room->e.start = room->e.h.ts;
+	room->e.tgid = id >> 32;
+	room->e.tid = (__u32)id;
+	room->e.op = op;
+	room->e.fd = -1;
+	room->e.call = 0xffff;
+	return room;
+}
+
+/* Sends it with its texts, which are `length1` and `length2` bytes. */
+static __always_inline void operation_send(struct operation_room *room)
+{
+	struct iolens_counters *n = ring_counters();
+	__u32 offset = (__u32)room->e.length1 + room->e.length2, size;
+
+	if (!n)
+		return;
+	ring_count(n, seen);
+	offset &= 4 * IOLENS_OPERATION_TEXT - 1;
+	barrier_var(offset);
+	if (offset > 2 * IOLENS_OPERATION_TEXT)
+		return;
+	*(__u64 *)&room->text[offset] = 0;
+	size = (sizeof(room->e) + offset + 7) & ~7U;
+	room->e.h.kind = IOLENS_KIND_OPERATION;
+	room->e.h.size = size;
+	room->e.h.cpu = bpf_get_smp_processor_id();
+	barrier_var(size);
+	if (size > sizeof(*room))
+		return;
+	if (ring_put(room, size))
+		ring_count(n, delivered);
+	else
+		ring_count(n, ring_full);
+}
+
+/* A process begins: its command line, of the running task's memory, and where it is. A fork's child has its parent's. */
+static __noinline int operation_process(struct task_struct *task, __u64 id, __u32 ppid, __u32 slot)
+{
+	struct task_struct *running = (struct task_struct *)bpf_get_current_task();
+	struct operation_room *room;
+	__u64 from, to, length;
+
+	call_tell_thread(id);
+	if (tell_start) {
+		room = operation_new(slot, id, IOLENS_OPERATION_START);
+		if (!room)
+			return 0;
+		room->e.ppid = ppid;
+		room->e.fd = 0;
+		from = BPF_CORE_READ(running, mm, arg_start);
+		to = BPF_CORE_READ(running, mm, arg_end);
+		length = to > from ? to - from : 0;
+		if (length > IOLENS_OPERATION_TEXT - 1)
+			length = IOLENS_OPERATION_TEXT - 1;
+		if (length && bpf_probe_read_user(room->text, length & (IOLENS_OPERATION_TEXT - 1), (void *)from) == 0)
+			room->e.length1 = length;
+		operation_send(room);
+	}
+	if (tell_cwd) {
+		__u64 path = (__u64)BPF_CORE_READ(task, fs) + bpf_core_field_offset(struct fs_struct, pwd);
+		__u64 name_id = file_mix(file_mix(path, bpf_ktime_get_boot_ns()), id);
+
+		/* never told before: the folder's name may have changed since */
+		file_tell_plain(path, name_id, IOLENS_FILE_DIRECTORY, slot);
+		room = operation_new(slot, id, IOLENS_OPERATION_CHDIR);
+		if (!room)
+			return 0;
+		room->e.name_id = name_id;
+		operation_send(room);
+	}
+	return 0;
+}
+
+static __always_inline void operation_stop(__u64 id)
+{
+	struct operation_room *room = operation_new(FILE_SLOT_EXIT, id, IOLENS_OPERATION_STOP);
+
+	if (!room)
+		return;
+	room->e.fd = 0;
+	operation_send(room);
+}
+
+#define HTTP_LOOK 1024 /* bytes; a power of two */
+
+/* Where the second line ends, of the first bytes in a room's text; 0: it is no text. A global function, see above. */
+__noinline int operation_two_lines(__u32 slot, __u32 length)
+{
+	struct operation_room *room = bpf_map_lookup_elem(&operation_rooms, &slot);
+
+	if (!room)
+		return 0;
+	room->counter = 0;
+	for (int i = 0; i < HTTP_LOOK; i++) {
+		if ((__u32)i >= length)
+			return i;
+		if (!room->text[i])
+			return 0;
+		if (room->text[i] == '\n')
+			*(volatile __u64 *)&room->counter += 1;
+		if (*(volatile __u64 *)&room->counter == 2)
+			return i;
+	}
+	return HTTP_LOOK - 1;
+}
+
+/* A word of eight bytes, as they stand in memory. */
+#define HTTP_WORD(a, b, c, d, e, f, g, h)                                                                                \
+	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | (__u64)(f) << 40 |      \
+	 (__u64)(g) << 48 | (__u64)(h) << 56)
+#define HTTP_BEGINS(word, pattern, bytes) (((word) ^ (pattern)) << (64 - 8 * (bytes)) == 0)
+
+/* What went through a socket: the first two lines of a request or a response, where it is one. */
+static __noinline int operation_http(struct call_thread *t, __u64 id, __u64 length)
+{
+	bool sends = t->e.direction == IOLENS_DIR_WRITE, request, response;
+	struct operation_room *room;
+	__u32 slot = FILE_SLOT_EXIT;
+	__u64 word = 0;
+	int end;
+
+	if (length < 16 || bpf_probe_read_user(&word, sizeof(word), (void *)t->buffer))
+		return 0;
+	response = HTTP_BEGINS(word, HTTP_WORD('H', 'T', 'T', 'P', '/', '1', 0, 0), 6);
+	request = HTTP_BEGINS(word, HTTP_WORD('G', 'E', 'T', ' ', 0, 0, 0, 0), 4) ||
+		  HTTP_BEGINS(word, HTTP_WORD('P', 'U', 'T', ' ', 0, 0, 0, 0), 4) ||
+		  HTTP_BEGINS(word, HTTP_WORD('H', 'E', 'A', 'D', ' ', 0, 0, 0), 5) ||
+		  HTTP_BEGINS(word, HTTP_WORD('P', 'O', 'S', 'T', ' ', 0, 0, 0), 5) ||
+		  HTTP_BEGINS(word, HTTP_WORD('P', 'A', 'T', 'C', 'H', ' ', 0, 0), 6) ||
+		  HTTP_BEGINS(word, HTTP_WORD('D', 'E', 'L', 'E', 'T', 'E', ' ', 0), 7) ||
+		  HTTP_BEGINS(word, HTTP_WORD('O', 'P', 'T', 'I', 'O', 'N', 'S', ' '), 8);
+	if (!request && !response)
+		return 0;
+	room = operation_new(slot, id,
+			     request ? (sends ? IOLENS_OPERATION_HTTP_REQ_SEND : IOLENS_OPERATION_HTTP_REQ_RECV) :
+				       (sends ? IOLENS_OPERATION_HTTP_RESP_SEND : IOLENS_OPERATION_HTTP_RESP_RECV));
+	if (!room)
+		return 0;
+	if (length > HTTP_LOOK - 1)
+		length = HTTP_LOOK - 1;
+	if (bpf_probe_read_user(room->text, length & (HTTP_LOOK - 1), (void *)t->buffer))
+		return 0;
+	end = operation_two_lines(slot, length);
+	if (end <= 0 || end >= HTTP_LOOK)
+		return 0;
+	room->e.h.ts = t->e.h.ts;
+	room->e.start = t->e.start;
+	room->e.fd = t->e.fd;
+	room->e.name_id = t->e.name_id;
+	room->e.call = t->e.call;
+	room->e.length1 = end;
+	operation_send(room);
+	return 0;
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * An operation of a process, as io-monitor sees them: by domain and kind. A system call is one (user space makes it of
+ * iolens_call_event), and so is what no system call is: a process's start and end, a function of libc, a message of HTTP.
+ */
+#ifndef IOLENS_EVENT_OPERATION_H
+#define IOLENS_EVENT_OPERATION_H
+
+#include "iolens/event/header.h"
+
+#ifdef __cplusplus
+namespace iolens {
+#endif
+
+/* Domains and operations: the names of both, in the order and so with the numbers of io-monitor's records. What it has no
+ * number for comes last. */
+#define IOLENS_DOMAINS(X)                                                                                                \
+	X(LINKS, "hard and symbolic links")                                                                              \
+	X(XATTRS, "extended attributes")                                                                                 \
+	X(DIRS, "directories")                                                                                           \
+	X(FILE_SYSTEMS, "mounting file systems")                                                                         \
+	X(FILE_DESCRIPTORS, "file descriptors")                                                                          \
+	X(SYNCS, "writing to disk what was kept in memory")                                                              \
+	X(SOCKETS, "sockets")                                                                                            \
+	X(SEEKS, "the position in a file")                                                                               \
+	X(FILE_SPACE, "the space of a file")                                                                             \
+	X(PROCESSES, "processes")                                                                                        \
+	X(FILE_METADATA, "what is known of a file")                                                                      \
+	X(FILE_WRITE, "writing and sending")                                                                             \
+	X(FILE_READ, "reading and receiving")                                                                            \
+	X(FILE_OPEN_CLOSE, "opening and closing files")                                                                  \
+	X(MISC, "renaming, locks, nodes, the root")                                                                      \
+	X(DIR_METADATA, "what is in a directory")                                                                        \
+	X(START_STOP, "beginning and end of processes")                                                                  \
+	X(HTTP, "requests and responses of HTTP; part of ALL only if named, because contents are private")
+
+#define IOLENS_OPERATIONS(X)                                                                                             \
+	X(OPEN, FILE_OPEN_CLOSE)                                                                                         \
+	X(CLOSE, FILE_OPEN_CLOSE)                                                                                        \
+	X(WRITE, FILE_WRITE)                                                                                             \
+	X(READ, FILE_READ)                                                                                               \
+	X(SYNC, SYNCS)                                                                                                   \
+	X(SEEK, SEEKS)                                                                                                   \
+	X(RENAME, MISC)                                                                                                  \
+	X(LINK, LINKS)                                                                                                   \
+	X(UNLINK, LINKS)                                                                                                 \
+	X(FCNTL, FILE_DESCRIPTORS)                                                                                       \
+	X(DUP, FILE_DESCRIPTORS)                                                                                         \
+	X(STAT, FILE_METADATA)                                                                                           \
+	X(ACCESS, FILE_METADATA)                                                                                         \
+	X(CHMOD, FILE_METADATA)                                                                                          \
+	X(CHOWN, FILE_METADATA)                                                                                          \
+	X(FLOCK, MISC)                                                                                                   \
+	X(READLINK, LINKS)                                                                                               \
+	X(UTIME, FILE_METADATA)                                                                                          \
+	X(GETXATTR, XATTRS)                                                                                              \
+	X(SETXATTR, XATTRS)                                                                                              \
+	X(LISTXATTR, XATTRS)                                                                                             \
+	X(REMOVEXATTR, XATTRS)                                                                                           \
+	X(MOUNT, FILE_SYSTEMS)                                                                                           \
+	X(UMOUNT, FILE_SYSTEMS)                                                                                          \
+	X(FORK, PROCESSES)                                                                                               \
+	X(MKNOD, MISC)                                                                                                   \
+	X(MKDIR, DIRS)                                                                                                   \
+	X(RMDIR, DIRS)                                                                                                   \
+	X(CHDIR, DIRS)                                                                                                   \
+	X(CHROOT, MISC)                                                                                                  \
+	X(SOCKET, SOCKETS)                                                                                               \
+	X(FLUSH, SYNCS)                                                                                                  \
+	X(ALLOCATE, FILE_SPACE)                                                                                          \
+	X(TRUNCATE, FILE_SPACE)                                                                                          \
+	X(OPENDIR, DIR_METADATA)                                                                                         \
+	X(CLOSEDIR, DIR_METADATA)                                                                                        \
+	X(READDIR, DIR_METADATA)                                                                                         \
+	X(SEEKDIR, DIR_METADATA)                                                                                         \
+	X(TELLDIR, DIR_METADATA)                                                                                         \
+	X(REWINDDIR, DIR_METADATA)                                                                                       \
+	X(SCANDIR, DIR_METADATA)                                                                                         \
+	X(CONNECT, SOCKETS)                                                                                              \
+	X(ACCEPT, SOCKETS)                                                                                               \
+	X(LISTEN, SOCKETS)                                                                                               \
+	X(BIND, SOCKETS)                                                                                                 \
+	X(EXEC, PROCESSES)                                                                                               \
+	X(KILL, PROCESSES)                                                                                               \
+	X(START, START_STOP)                                                                                             \
+	X(STOP, START_STOP)                                                                                              \
+	X(HTTP_REQ_SEND, HTTP)                                                                                           \
+	X(HTTP_REQ_RECV, HTTP)                                                                                           \
+	X(HTTP_RESP_SEND, HTTP)                                                                                          \
+	X(HTTP_RESP_RECV, HTTP)                                                                                          \
+	X(HTTP_RESP_FINI_SEND, HTTP)                                                                                     \
+	X(HTTP_RESP_FINI_RECV, HTTP)                                                                                     \
+	X(DIRFD, DIR_METADATA)
+
+enum iolens_domain {
+#define IOLENS_NAME(name, help) IOLENS_DOMAIN_##name,
+	IOLENS_DOMAINS(IOLENS_NAME)
+#undef IOLENS_NAME
+	IOLENS_DOMAIN_COUNT
+};
+
+enum iolens_operation {
+#define IOLENS_NAME(name, domain) IOLENS_OPERATION_##name,
+	IOLENS_OPERATIONS(IOLENS_NAME)
+#undef IOLENS_NAME
+	IOLENS_OPERATION_COUNT,
+	IOLENS_OPERATION_NONE = 0xff
+};
+/* those after it have no number in io-monitor's records */
+#define IOLENS_OPERATION_LAST_OF_RECORDS IOLENS_OPERATION_HTTP_RESP_FINI_RECV
+
+enum iolens_layer {
+	IOLENS_LAYER_KERNEL,
+	IOLENS_LAYER_LIBC,
+};
+
+/* Functions of libc: where the fd is that they work on, and what their result says. */
+enum iolens_libc_place {
+	IOLENS_LIBC_PATH,           /* the first argument is a path */
+	IOLENS_LIBC_PATH_MODE,      /* … and the second a text */
+	IOLENS_LIBC_STREAM,         /* the first is a FILE * */
+	IOLENS_LIBC_STREAM_LAST,    /* buffer, size, count, FILE * */
+	IOLENS_LIBC_STREAM_CHECKED, /* buffer, room, size, count, FILE * */
+	IOLENS_LIBC_DIR,            /* the first is a DIR * */
+	IOLENS_LIBC_FD,
+};
+enum iolens_libc_result {
+	IOLENS_LIBC_GIVES_STREAM, /* NULL: it failed */
+	IOLENS_LIBC_GIVES_DIR,    /* likewise */
+	IOLENS_LIBC_GIVES_ITEMS,  /* of the size that was given */
+	IOLENS_LIBC_GIVES_BYTES,  /* negative: it failed */
+	IOLENS_LIBC_GIVES_STATUS, /* not 0: it failed */
+	IOLENS_LIBC_GIVES_NUMBER, /* negative: it failed */
+	IOLENS_LIBC_GIVES_NOTHING,
+};
+#define IOLENS_LIBC_FUNCTIONS(X)                                                                                         \
+	X(fopen, OPEN, PATH_MODE, STREAM)                                                                                \
+	X(fclose, CLOSE, STREAM, STATUS)                                                                                 \
+	X(fread, READ, STREAM_LAST, ITEMS)                                                                               \
+	X(__fread_chk, READ, STREAM_CHECKED, ITEMS)                                                                      \
+	X(fscanf, READ, STREAM, NOTHING)                                                                                 \
+	X(vfscanf, READ, STREAM, NOTHING)                                                                                \
+	X(fwrite, WRITE, STREAM_LAST, ITEMS)                                                                             \
+	X(fprintf, WRITE, STREAM, BYTES)                                                                                 \
+	X(vfprintf, WRITE, STREAM, BYTES)                                                                                \
+	X(fflush, FLUSH, STREAM, STATUS)                                                                                 \
+	X(opendir, OPENDIR, PATH, DIR)                                                                                   \
+	X(fdopendir, OPENDIR, FD, DIR)                                                                                   \
+	X(closedir, CLOSEDIR, DIR, STATUS)                                                                               \
+	X(readdir, READDIR, DIR, NOTHING)                                                                                \
+	X(readdir_r, READDIR, DIR, STATUS)                                                                               \
+	X(rewinddir, REWINDDIR, DIR, NOTHING)                                                                            \
+	X(seekdir, SEEKDIR, DIR, NOTHING)                                                                                \
+	X(telldir, TELLDIR, DIR, NOTHING)                                                                                \
+	X(dirfd, DIRFD, DIR, NUMBER)                                                                                     \
+	X(scandir, SCANDIR, PATH, NUMBER)
+
+#define IOLENS_ERROR_UNKNOWN (-4095) /* it failed; why is not known */
+#define IOLENS_OPERATION_TEXT 4096   /* longest text that is kept, its NUL included */
+
+struct iolens_operation_event {
+	struct iolens_header h; /* ts: its end */
+	u64 start;   /* CLOCK_BOOTTIME, ns */
+	u64 bytes;   /* moved */
+	u64 name_id; /* of the file, or of START's working directory: iolens_file_fact; 0 = none */
+	u32 tgid;
+	u32 tid;
+	u32 ppid;  /* of START: the parent process */
+	s32 error; /* 0, a negative errno, or IOLENS_ERROR_UNKNOWN */
+	s32 fd;    /* -1: none */
+	u16 call;  /* the system call, as in iolens_call_event; 0xffff: none */
+	u8 op;     /* enum iolens_operation */
+	u8 layer;  /* enum iolens_layer */
+	u16 length1; /* bytes of the first text behind this, without a NUL */
+	u16 length2; /* … and of the second, which follows the first */
+	u32 reserved;
+	/* then the texts, and zeroes up to a multiple of 8 */
+};
+
+#ifdef __cplusplus
+}  // namespace iolens
+
+#include <array>
+#include <type_traits>
+
+#include "iolens/schema.h"
+
+namespace iolens {
+
+static_assert(std::has_unique_object_representations_v<iolens_operation_event>);
+static_assert(sizeof(iolens_operation_event) % 8 == 0);
+
+struct KnownDomain {
+    std::string_view name;
+    std::string_view help;
+};
+struct KnownOperation {
+    std::string_view name;
+    iolens_domain domain;
+};
+
+inline constexpr std::array<KnownDomain, IOLENS_DOMAIN_COUNT> known_domains{{
+#define IOLENS_NAME(name, help) {#name, help},
+    IOLENS_DOMAINS(IOLENS_NAME)
+#undef IOLENS_NAME
+}};
+inline constexpr std::array<KnownOperation, IOLENS_OPERATION_COUNT> known_operations{{
+#define IOLENS_NAME(name, domain) {#name, IOLENS_DOMAIN_##domain},
+    IOLENS_OPERATIONS(IOLENS_NAME)
+#undef IOLENS_NAME
+}};
+
+inline const iolens_operation_event& as_operation(const iolens_header& h) {
+    return reinterpret_cast<const iolens_operation_event&>(h);
+}
+inline const char* operation_text(const iolens_operation_event& e) {
+    return reinterpret_cast<const char*>(&e) + sizeof e;
+}
+
+// clang-format off
+/// The first eleven are io-monitor's metrics, in its order.
+inline constexpr std::array operation_columns{
+    Column{.name = "facility", .header = "FACILITY", .role = Role::facility, .width = -8,
+           .help = "who measures: --facility, by default u"},
+    Column{.name = "unix_ns", .header = "TIME", .unit = Unit::nanoseconds, .role = Role::wall, .width = -12,
+           .help = "end of the operation, since 1970",
+           .get = [](const iolens_header& h) { return Value(h.ts); }},
+    Column{.name = "duration_ns", .header = "DUR(ms)", .unit = Unit::nanoseconds, .role = Role::duration, .width = 9,
+           .help = "how long it took",
+           .get = [](const iolens_header& h) { return Value(h.ts - as_operation(h).start); }},
+    Column{.name = "pid", .header = "PID", .width = -7, .help = "process",
+           .get = [](const iolens_header& h) { return Value(u64{as_operation(h).tgid}); }},
+    Column{.name = "domain", .header = "DOMAIN", .width = -16, .help = "'iolens schema --domains' lists them",
+           .get = [](const iolens_header& h) {
+               return Value(known_domains[known_operations[as_operation(h).op].domain].name);
+           }},
+    Column{.name = "op", .header = "OP", .width = -14, .help = "the kind of operation",
+           .get = [](const iolens_header& h) { return Value(known_operations[as_operation(h).op].name); }},
+    Column{.name = "error_code", .header = "CODE", .width = 4, .help = "errno; 0: it succeeded; -1: failed, why is not known",
+           .get = [](const iolens_header& h) {
+               const s32 error = as_operation(h).error;
+               return error == IOLENS_ERROR_UNKNOWN ? Value::signed_number(-1) : Value(static_cast<u64>(-error));
+           }},
+    Column{.name = "fd", .header = "FD", .width = 4, .help = "file descriptor, of OPEN the new one; -1: none",
+           .get = [](const iolens_header& h) { return Value::signed_number(as_operation(h).fd); }},
+    Column{.name = "bytes", .header = "BYTES", .unit = Unit::bytes, .width = 8, .help = "bytes moved",
+           .get = [](const iolens_header& h) { return Value(as_operation(h).bytes); }},
+    Column{.name = "arg1", .header = "ARG1", .role = Role::name, .width = -20,
+           .help = "path, command line, address …, as the operation has it",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_operation(h);
+               return Value(std::string_view(operation_text(e), e.length1));
+           }},
+    Column{.name = "arg2", .header = "ARG2", .role = Role::name, .width = -10,
+           .help = "second path, name of an attribute, signal, parent of a process …",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_operation(h);
+               return Value(std::string_view(operation_text(e) + e.length1, e.length2));
+           }},
+    Column{.name = "layer", .header = "LAYER", .width = -6, .help = "kernel, or libc for a function of its",
+           .get = [](const iolens_header& h) {
+               return Value(std::string_view(as_operation(h).layer == IOLENS_LAYER_LIBC ? "libc" : "kernel"));
+           }},
+    Column{.name = "time_ns", .header = "TIME(s)", .unit = Unit::nanoseconds, .role = Role::time, .width = -11,
+           .help = "start of the operation, CLOCK_BOOTTIME; in a table: since the first row",
+           .get = [](const iolens_header& h) { return Value(as_operation(h).start); }},
+    Column{.name = "tid", .header = "TID", .width = -7, .help = "thread",
+           .get = [](const iolens_header& h) { return Value(u64{as_operation(h).tid}); }},
+    Column{.name = "comm", .header = "COMM", .role = Role::comm, .width = -15, .help = "name of the thread"},
+    Column{.name = "uid", .header = "UID", .role = Role::uid, .width = -5, .help = "user of the thread"},
+    Column{.name = "cgroup_id", .header = "CGROUP", .role = Role::cgroup, .width = -7,
+           .help = "cgroup v2 id of the thread"},
+    Column{.name = "container", .header = "CONTAINER", .role = Role::container, .width = -12, .cut = 12,
+           .help = "container of the thread, by the 64 digits in its cgroup's path; only while it is traced"},
+    Column{.name = "call", .header = "CALL", .role = Role::call, .width = -12, .help = "the system call that it was",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_operation(h);
+               return e.call != 0xffff ? Value(u64{e.call}) : Value();
+           }},
+    Column{.name = "error", .header = "ERR", .role = Role::error, .width = -9, .help = "why it failed, by errno's name",
+           .get = [](const iolens_header& h) {
+               const s32 error = as_operation(h).error;
+               return error == 0 || error == IOLENS_ERROR_UNKNOWN ? Value() : Value(static_cast<u64>(-error));
+           }},
+    Column{.name = "file", .header = "FILE", .role = Role::file, .width = -20, .missing = '-',
+           .help = "what the fd is: path, pipe, peer",
+           .get = [](const iolens_header& h) { return Value(as_operation(h).name_id); }},
+};
+// clang-format on
+inline constexpr std::size_t metrics_columns = 11;
+
+}  // namespace iolens
+#endif
+
+#endif

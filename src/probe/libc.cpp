@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe/libc.h"
+
+#include <elf.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <span>
+
+#include "iolens/event/operation.h"
+
+namespace iolens {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Watched {
+    std::string_view name;
+    u8 operation;
+};
+constexpr std::array watched{
+#define IOLENS_NAME(name, operation, place, result) Watched{#name, IOLENS_OPERATION_##operation},
+    IOLENS_LIBC_FUNCTIONS(IOLENS_NAME)
+#undef IOLENS_NAME
+};
+
+/// What compilers and headers make of a function's name.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 13> other_names{{
+    {"fopen64", "fopen"},
+    {"__isoc99_fscanf", "fscanf"},
+    {"__isoc23_fscanf", "fscanf"},
+    {"__isoc99_vfscanf", "vfscanf"},
+    {"__isoc23_vfscanf", "vfscanf"},
+    {"__fprintf_chk", "fprintf"},
+    {"__vfprintf_chk", "vfprintf"},
+    {"fread_unlocked", "fread"},
+    {"fwrite_unlocked", "fwrite"},
+    {"fflush_unlocked", "fflush"},
+    {"readdir64", "readdir"},
+    {"readdir64_r", "readdir_r"},
+    {"scandir64", "scandir"},
+}};
+
+std::string read_file(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// A struct of a file, wherever it stands; nothing where the file ends before.
+template <typename Struct>
+std::optional<Struct> at(std::string_view file, u64 offset) {
+    Struct s;
+    if (offset > file.size() || file.size() - offset < sizeof s) return {};
+    std::memcpy(&s, file.data() + offset, sizeof s);
+    return s;
+}
+
+std::string_view text_at(std::string_view file, u64 offset) {
+    if (offset >= file.size()) return {};
+    const std::string_view rest = file.substr(offset);
+    const std::size_t end = rest.find('\0');
+    return end == std::string_view::npos ? std::string_view() : rest.substr(0, end);
+}
+
+std::optional<Elf64_Ehdr> elf_header(std::string_view file) {
+    const auto head = at<Elf64_Ehdr>(file, 0);
+    if (!head || std::memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 || head->e_ident[EI_CLASS] != ELFCLASS64) return {};
+    return head;
+}
+
+/// PT_INTERP's text; "" where there is none.
+std::string_view interpreter_of(std::string_view file, const Elf64_Ehdr& head) {
+    for (u64 i = 0; i < head.e_phnum; ++i) {
+        const auto segment = at<Elf64_Phdr>(file, head.e_phoff + i * head.e_phentsize);
+        if (segment && segment->p_type == PT_INTERP) return text_at(file, segment->p_offset);
+    }
+    return {};
+}
+
+/// Where the byte at an address is in the file.
+std::optional<u64> offset_of(std::string_view file, const Elf64_Ehdr& head, u64 address) {
+    for (u64 i = 0; i < head.e_phnum; ++i) {
+        const auto segment = at<Elf64_Phdr>(file, head.e_phoff + i * head.e_phentsize);
+        if (!segment || segment->p_type != PT_LOAD || address < segment->p_vaddr) continue;
+        if (address - segment->p_vaddr < segment->p_filesz) return address - segment->p_vaddr + segment->p_offset;
+    }
+    return {};
+}
+
+constexpr std::string_view is_static = "is linked statically: it has no C library to watch";
+constexpr std::string_view is_musl = "has musl's C library, whose functions are not known here";
+constexpr std::string_view is_none = "has no C library that is known here";
+
+}  // namespace
+
+Libc libc_of_process(u32 pid) {
+    const std::string place = "/proc/" + std::to_string(pid);
+    std::ifstream maps(place + "/maps");
+    bool loaded = false;
+    for (std::string line; std::getline(maps, line);) {
+        const std::size_t slash = line.find('/');
+        if (slash == std::string::npos) continue;
+        const std::string path = line.substr(slash);
+        const std::string name = path.substr(path.rfind('/') + 1);
+        if (name.starts_with("ld-musl") || name.starts_with("libc.musl")) return {{}, std::string(is_musl)};
+        loaded = loaded || name.starts_with("ld-linux") || name.starts_with("ld-2");
+        const bool glibc = name == "libc.so.6" || (name.starts_with("libc-2.") && name.ends_with(".so"));
+        if (!glibc) continue;
+        // its own root, so that a container's file is found; or, where it was replaced since, the mapping itself
+        std::error_code error;
+        const std::string inside = place + "/root" + path;
+        if (fs::exists(inside, error)) return {inside, {}};
+        return {place + "/map_files/" + line.substr(0, line.find(' ')), {}};
+    }
+    return {{}, std::string(loaded ? is_none : is_static)};
+}
+
+Libc libc_of_program(const std::string& path) {
+    std::string name = path;
+    for (int depth = 0; depth < 5; ++depth) {  // a script's interpreter may be a script, to a depth: BINPRM's
+        const std::string file = read_file(name);
+        if (file.starts_with("#!")) {
+            const std::size_t from = file.find_first_not_of(" \t", 2);
+            const std::size_t to = file.find_first_of(" \t\n", from);
+            if (from == std::string::npos || to == std::string::npos) break;
+            name = file.substr(from, to - from);
+            // '#!/usr/bin/env NAME' is run by env, and then by another program, which likely has the same library
+            continue;
+        }
+        const auto head = elf_header(file);
+        if (!head) break;
+        const std::string interpreter(interpreter_of(file, *head));
+        if (interpreter.empty()) return {{}, std::string(is_static)};
+        if (interpreter.find("musl") != std::string::npos) return {{}, std::string(is_musl)};
+        // glibc's loader and its library are installed side by side
+        std::error_code error;
+        const fs::path beside = fs::canonical(interpreter, error).parent_path() / "libc.so.6";
+        if (!error && fs::exists(beside, error)) return {beside.string(), {}};
+        break;
+    }
+    return {{}, std::string(is_none)};
+}
+
+std::vector<LibcFunction> find_functions(const std::string& path, u64 operations) {
+    const std::string file = read_file(path);
+    const auto head = elf_header(file);
+    std::map<u64, std::string_view> places;
+    for (u64 i = 0; head && i < head->e_shnum; ++i) {
+        const auto section = at<Elf64_Shdr>(file, head->e_shoff + i * head->e_shentsize);
+        if (!section || section->sh_type != SHT_DYNSYM) continue;
+        const auto strings = at<Elf64_Shdr>(file, head->e_shoff + u64{section->sh_link} * head->e_shentsize);
+        if (!strings) continue;
+        for (u64 n = 0; (n + 1) * sizeof(Elf64_Sym) <= section->sh_size; ++n) {
+            const auto symbol = at<Elf64_Sym>(file, section->sh_offset + n * sizeof(Elf64_Sym));
+            if (!symbol) break;
+            if (symbol->st_shndx == SHN_UNDEF || ELF64_ST_TYPE(symbol->st_info) != STT_FUNC) continue;
+            std::string_view name = text_at(file, strings->sh_offset + symbol->st_name);
+            const auto* other = std::ranges::find(other_names, name, &std::pair<std::string_view, std::string_view>::first);
+            if (other != other_names.end()) name = other->second;
+            const auto* known = std::ranges::find(watched, name, &Watched::name);
+            if (known == watched.end() || (operations >> known->operation & 1) == 0) continue;
+            if (const auto offset = offset_of(file, *head, symbol->st_value)) places.emplace(*offset, known->name);
+        }
+    }
+    std::vector<LibcFunction> all;
+    for (const auto& [offset, name] : places) all.push_back({path, offset, name});
+    return all;
+}
+
+}  // namespace iolens

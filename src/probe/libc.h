@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the functions of the C library are that programs call.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "iolens/event/header.h"
+
+namespace iolens {
+
+/// A place to watch: a function of a library's file.
+struct LibcFunction {
+    std::string path;       ///< of the file, as this process can open it
+    u64 offset = 0;         ///< of its first instruction in the file, bytes
+    std::string_view name;  ///< of IOLENS_LIBC_FUNCTIONS
+};
+
+/// What a process or a program calls its C library.
+struct Libc {
+    std::string path;  ///< of glibc's file; "" where there is none that can be watched
+    std::string why;   ///< then: why not, as the end of a sentence
+};
+
+/// The C library that a process has mapped, also one of another mount namespace.
+Libc libc_of_process(u32 pid);
+
+/// The C library that a program will be given: of an ELF file, or of a script the one that its interpreter will be given.
+Libc libc_of_program(const std::string& path);
+
+/// The functions of IOLENS_LIBC_FUNCTIONS whose operation is wanted (bit 1 << op), each place once: several names may
+/// stand for one. Empty where the file is not what it should be.
+std::vector<LibcFunction> find_functions(const std::string& path, u64 operations);
+
+}  // namespace iolens

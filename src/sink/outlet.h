@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "sink/sink.h"
+
+namespace iolens {
+
+/// A way for rows out of the process beside its output: to another process that reads at its own pace.
+class Outlet : public Sink {
+public:
+    void begin(std::string_view /*type*/, Columns /*columns*/, const Column* /*trailing_error*/) override {}
+    void loss(const Loss& /*loss*/) override {}
+    /// Between batches of rows: takes along what waits. Never waits itself.
+    virtual void flush() {}
+    /// Once, after the last row: waits while readers read. Returns what did not get through.
+    virtual LossCause finish() = 0;
+};
+
+}  // namespace iolens

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sink/queue.h"
+
+#include <sys/ipc.h>
+#include <sys/msg.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <type_traits>
+
+#include "base/failure.h"
+#include "base/text.h"
+
+namespace iolens {
+namespace {
+
+using namespace std::chrono_literals;
+
+// places in a row, see MetricsSink
+enum : std::size_t { facility, time_ns, duration_ns, pid, domain, op, error, fd, bytes, first_text, second_text };
+
+constexpr std::size_t most_bytes = 64 << 20;
+// A reader that takes nothing for so long is gone.
+constexpr auto patience = 5s;
+
+/// What a listener for io-monitor receives: its struct monitor_record_t, byte by byte.
+struct MonitorRecord {
+    std::array<char, 256> facility;
+    s32 timestamp;  ///< seconds since 1970
+    float elapsed_ms;
+    s32 pid;
+    s32 domain;
+    s32 op;
+    s32 error;
+    s32 fd;
+    s32 reserved;
+    u64 bytes;
+    std::array<char, 4096> first;
+    std::array<char, 256> second;
+};
+static_assert(sizeof(MonitorRecord) == 4648 && std::is_trivially_copyable_v<MonitorRecord>);
+
+struct Message {
+    long type;
+    MonitorRecord record;
+};
+
+template <std::size_t N>
+void put(std::array<char, N>& to, const std::string& from) {
+    std::copy_n(from.data(), std::min(from.size(), N - 1), to.data());
+}
+
+s32 signed_of(const Value& value) {
+    const auto number = static_cast<s32>(value.number());
+    return value.is_negative() ? -number : number;
+}
+
+}  // namespace
+
+QueueOutlet::QueueOutlet(const std::string& path, std::span<const std::string_view> domains,
+                         std::span<const std::string_view> operations)
+    : domains_(domains), operations_(operations) {
+    const key_t key = ::ftok(path.c_str(), 'm');
+    if (key == -1) {
+        throw Failure(Exit::usage, fmt::format("can't name a queue by '{}': {}", visible(path), error_text(errno)),
+                      "name a file that is there; its listener names the same one");
+    }
+    queue_ = ::msgget(key, 0600 | IPC_CREAT);
+    if (queue_ == -1) {
+        throw Failure(Exit::failed, fmt::format("can't open the queue of '{}': {}", visible(path), error_text(errno)),
+                      "'ipcs -q' lists the queues and their owners");
+    }
+    // signals are for the thread that prints
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_ = std::thread([this] { deliver(); });
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+QueueOutlet::~QueueOutlet() { end_thread(); }
+
+void QueueOutlet::end_thread() {
+    {
+        const std::lock_guard lock(mutex_);
+        over_ = true;
+    }
+    changed_.notify_all();
+    if (thread_.joinable()) thread_.join();
+}
+
+/// False: there is no room, yet.
+bool QueueOutlet::send(const Waiting& from) {
+    Message message{};
+    message.type = 1;
+    MonitorRecord& record = message.record;
+    put(record.facility, from.facility);
+    record.timestamp = static_cast<s32>(from.time_ns / 1'000'000'000);
+    record.elapsed_ms = static_cast<float>(static_cast<double>(from.duration_ns) / 1e6);
+    record.pid = static_cast<s32>(from.pid);
+    record.domain = from.domain;
+    record.op = from.op;
+    record.error = from.error;
+    record.fd = from.fd;
+    record.bytes = from.bytes;
+    put(record.first, from.first);
+    put(record.second, from.second);
+    return ::msgsnd(queue_, &message, sizeof record, IPC_NOWAIT) == 0;
+}
+
+/// The thread: takes what waits to the queue, in its order.
+void QueueOutlet::deliver() {
+    constexpr auto pause = 100us;  // the queue holds three records: a reader at work has emptied it by then
+    std::unique_lock lock(mutex_);
+    while (!over_) {
+        if (waiting_.empty()) {
+            changed_.wait(lock);
+            continue;
+        }
+        const Waiting& next = waiting_.front();  // stays where it is: only this thread takes away
+        lock.unlock();
+        const bool sent = send(next);
+        lock.lock();
+        if (!sent) {
+            changed_.wait_for(lock, pause, [this] { return over_; });
+            continue;
+        }
+        bytes_ -= waiting_.front().size();
+        waiting_.pop_front();
+        ++delivered_;
+        if (waiting_.empty() || bytes_ < most_bytes) changed_.notify_all();
+    }
+}
+
+void QueueOutlet::row(Row row) {
+    const auto place_of = [](std::span<const std::string_view> names, const Value& name) {
+        return static_cast<std::size_t>(std::ranges::find(names, name.text()) - names.begin());
+    };
+    const std::size_t domain_number = place_of(domains_, row[domain]);
+    const std::size_t op_number = place_of(operations_, row[op]);
+    if (domain_number == domains_.size() || op_number == operations_.size()) {
+        ++given_up_;  // io-monitor has no number for it
+        return;
+    }
+    Waiting record{.time_ns = row[time_ns].number(),
+                   .duration_ns = row[duration_ns].number(),
+                   .bytes = row[bytes].number(),
+                   .pid = static_cast<u32>(row[pid].number()),
+                   .error = signed_of(row[error]),
+                   .fd = signed_of(row[fd]),
+                   .domain = static_cast<u8>(domain_number),
+                   .op = static_cast<u8>(op_number),
+                   .facility = std::string(row[facility].text()),
+                   .first = std::string(row[first_text].text()),
+                   .second = std::string(row[second_text].text())};
+    std::unique_lock lock(mutex_);
+    while (bytes_ + record.size() > most_bytes) {
+        const u64 before = delivered_;
+        changed_.wait_for(lock, patience);
+        if (delivered_ == before) {
+            ++given_up_;
+            return;
+        }
+    }
+    bytes_ += record.size();
+    waiting_.push_back(std::move(record));
+    if (waiting_.size() == 1) changed_.notify_all();
+}
+
+LossCause QueueOutlet::finish() {
+    {
+        std::unique_lock lock(mutex_);
+        while (!waiting_.empty()) {
+            const u64 before = delivered_;
+            changed_.wait_for(lock, patience);
+            if (delivered_ == before) break;
+        }
+    }
+    end_thread();
+    given_up_ += waiting_.size();
+    return {"queue_given_up", "records for the message queue (its reader takes none, or it has no number for them)",
+            given_up_};
+}
+
+}  // namespace iolens

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <span>
+#include <string>
+#include <thread>
+
+#include "sink/outlet.h"
+
+namespace iolens {
+
+/// io-monitor's records on its System V message queue. Takes the rows of MetricsSink. What the reader has no room for yet
+/// waits here, in memory, and when that is full, row() waits.
+class QueueOutlet final : public Outlet {
+public:
+    /// `path` names the queue as io-monitor does: ftok(path, 'm'). The queue is made where it isn't there (mode 0600). A
+    /// domain's and an operation's number is its place in these lists. Throws Failure.
+    QueueOutlet(const std::string& path, std::span<const std::string_view> domains,
+                std::span<const std::string_view> operations);
+    ~QueueOutlet() override;
+
+    void row(Row row) override;
+    LossCause finish() override;
+
+private:
+    struct Waiting {
+        u64 time_ns;
+        u64 duration_ns;
+        u64 bytes;
+        u32 pid;
+        s32 error;
+        s32 fd;
+        u8 domain;
+        u8 op;
+        std::string facility;
+        std::string first;
+        std::string second;
+        [[nodiscard]] std::size_t size() const {
+            return sizeof(Waiting) + facility.capacity() + first.capacity() + second.capacity();
+        }
+    };
+    void deliver();
+    void end_thread();
+    bool send(const Waiting& record);
+
+    std::span<const std::string_view> domains_;
+    std::span<const std::string_view> operations_;
+    int queue_ = -1;
+    u64 given_up_ = 0;
+    // shared with the thread
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<Waiting> waiting_;
+    std::size_t bytes_ = 0;  // of waiting_
+    u64 delivered_ = 0;
+    bool over_ = false;  // the thread ends, whatever waits
+    std::thread thread_;
+};
+
+}  // namespace iolens
