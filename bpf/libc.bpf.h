@@ -7,14 +7,17 @@
 struct libc_call {
 	__u64 start;
 	__u64 a0, a1, a2;
+	__u64 stack; /* the stack's end when it began */
 	__s32 fd;
-	__u32 reserved;
+	__u32 function;
 };
 
-struct { /* by thread and function: one may run inside another */
-	__uint(type, BPF_MAP_TYPE_LRU_HASH); /* longjmp leaves functions without an end */
+/* By thread. A function that another one of them calls, as scandir does with readdir, is not the program's: while one runs,
+ * those deeper in the stack are not looked at. One that longjmp has left without an end gives way to the next that isn't. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
-	__type(key, __u64);
+	__type(key, __u32);
 	__type(value, struct libc_call);
 } libc_calls SEC(".maps");
 
@@ -31,20 +34,46 @@ static __always_inline __s32 libc_fd_at(__u64 address, __u32 offset)
 	return fd;
 }
 
-static __always_inline int libc_begin(struct pt_regs *ctx, __u32 function, enum iolens_libc_place place)
+struct libc_info {
+	__u8 op;
+	__u8 place;
+	__u8 means;
+};
+
+enum libc_function {
+#define LIBC_FUNCTION(name, operation, place, result) LIBC_##name,
+	IOLENS_LIBC_FUNCTIONS(LIBC_FUNCTION)
+#undef LIBC_FUNCTION
+	LIBC_FUNCTION_COUNT
+};
+
+static const struct libc_info libc_functions[] = {
+#define LIBC_FUNCTION(name, operation, place, result)                                                                    \
+	{IOLENS_OPERATION_##operation, IOLENS_LIBC_##place, IOLENS_LIBC_GIVES_##result},
+	IOLENS_LIBC_FUNCTIONS(LIBC_FUNCTION)
+#undef LIBC_FUNCTION
+};
+
+static __noinline int libc_begin(struct pt_regs *ctx, __u32 function)
 {
-	__u64 id = bpf_get_current_pid_tgid(), key = id << 32 | function;
-	struct libc_call call = {};
+	__u64 id = bpf_get_current_pid_tgid();
+	struct libc_call call = {}, *outer;
+	__u32 key = (__u32)id;
 	bool held;
 
-	if ((follow && !call_near(id >> 32)) || !call_wanted_task(id, false))
+	if (function >= LIBC_FUNCTION_COUNT || (follow && !call_near(id >> 32)) || !call_wanted_task(id, false))
+		return 0;
+	call.stack = compat_stack(ctx);
+	call.function = function;
+	outer = bpf_map_lookup_elem(&libc_calls, &key);
+	if (outer && call.stack < outer->stack)
 		return 0;
 	held = compat_hold();
 	call.a0 = compat_function_argument(ctx, 0);
 	call.a1 = compat_function_argument(ctx, 1);
 	call.a2 = compat_function_argument(ctx, 2);
 	call.fd = -1;
-	switch (place) {
+	switch (libc_functions[function].place) {
 	case IOLENS_LIBC_STREAM: call.fd = libc_fd_at(call.a0, LIBC_FILE_FD); break;
 	case IOLENS_LIBC_STREAM_LAST: call.fd = libc_fd_at(compat_function_argument(ctx, 3), LIBC_FILE_FD); break;
 	case IOLENS_LIBC_STREAM_CHECKED: call.fd = libc_fd_at(compat_function_argument(ctx, 4), LIBC_FILE_FD); break;
@@ -59,17 +88,24 @@ static __always_inline int libc_begin(struct pt_regs *ctx, __u32 function, enum 
 	return 0;
 }
 
-static __always_inline int libc_end_held(struct pt_regs *ctx, __u32 function, __u8 op, enum iolens_libc_place place,
-					 enum iolens_libc_result means)
+static __noinline int libc_end_held(struct pt_regs *ctx, __u32 function)
 {
-	__u64 id = bpf_get_current_pid_tgid(), key = id << 32 | function, result = compat_function_result(ctx);
+	__u64 id = bpf_get_current_pid_tgid(), result = compat_function_result(ctx);
+	__u32 key = (__u32)id;
 	struct libc_call *call = bpf_map_lookup_elem(&libc_calls, &key);
-	bool path = place == IOLENS_LIBC_PATH || place == IOLENS_LIBC_PATH_MODE, failed = false;
 	struct operation_room *room;
 	__u32 slot = FILE_SLOT_LIBC;
+	bool path, failed = false;
+	__u8 op, place, means;
 	long length;
 
-	if (!call)
+	if (function >= LIBC_FUNCTION_COUNT)
+		return 0;
+	op = libc_functions[function].op;
+	place = libc_functions[function].place;
+	means = libc_functions[function].means;
+	path = place == IOLENS_LIBC_PATH || place == IOLENS_LIBC_PATH_MODE;
+	if (!call || call->function != function || compat_stack(ctx) < call->stack)
 		return 0;
 	if (leave_std && call->fd >= 0 && call->fd <= 2) {
 		operation_left_out();
@@ -132,33 +168,34 @@ out:
 	return 0;
 }
 
-static __always_inline int libc_end(struct pt_regs *ctx, __u32 function, __u8 op, enum iolens_libc_place place,
-				    enum iolens_libc_result means)
+static __always_inline int libc_end(struct pt_regs *ctx, __u32 function)
 {
 	bool held = compat_hold();
 
-	libc_end_held(ctx, function, op, place, means);
+	libc_end_held(ctx, function);
 	compat_let_go(held);
 	return 0;
 }
 
-enum libc_function {
-#define LIBC_FUNCTION(name, operation, place, result) LIBC_##name,
-	IOLENS_LIBC_FUNCTIONS(LIBC_FUNCTION)
-#undef LIBC_FUNCTION
-};
-
+/* A program for each function, which every kernel has a way for. */
 #define LIBC_FUNCTION(name, operation, place, result)                                                                    \
 	SEC("uprobe")                                                                                                    \
-	int iolens_libc_##name(struct pt_regs *ctx)                                                                      \
-	{                                                                                                                \
-		return libc_begin(ctx, LIBC_##name, IOLENS_LIBC_##place);                                                \
-	}                                                                                                                \
+	int iolens_libc_##name(struct pt_regs *ctx) { return libc_begin(ctx, LIBC_##name); }                             \
 	SEC("uretprobe")                                                                                                 \
-	int iolens_libc_end_##name(struct pt_regs *ctx)                                                                  \
-	{                                                                                                                \
-		return libc_end(ctx, LIBC_##name, IOLENS_OPERATION_##operation, IOLENS_LIBC_##place,                     \
-				IOLENS_LIBC_GIVES_##result);                                                             \
-	}
+	int iolens_libc_end_##name(struct pt_regs *ctx) { return libc_end(ctx, LIBC_##name); }
 IOLENS_LIBC_FUNCTIONS(LIBC_FUNCTION)
 #undef LIBC_FUNCTION
+
+/* One for all, of which the cookie is the number: from 6.6 (89ae89f53d20) they are attached together, and detached in the
+ * time of one. */
+SEC("uprobe")
+int iolens_libc_all(struct pt_regs *ctx)
+{
+	return libc_begin(ctx, bpf_get_attach_cookie(ctx));
+}
+
+SEC("uretprobe")
+int iolens_libc_end_all(struct pt_regs *ctx)
+{
+	return libc_end(ctx, bpf_get_attach_cookie(ctx));
+}

@@ -363,8 +363,9 @@ static __always_inline __u64 compat_call_argument(struct pt_regs *regs, int n)
 }
 #endif
 
-/* The n-th argument of a function in user space, from 0 to 4, and its result. */
+/* The n-th argument of a function in user space, from 0 to 4, its result, and the stack's end. */
 #if defined(__TARGET_ARCH_x86)
+static __always_inline __u64 compat_stack(struct pt_regs *regs) { return regs->sp; }
 static __always_inline __u64 compat_function_argument(struct pt_regs *regs, int n)
 {
 	switch (n) {
@@ -377,6 +378,7 @@ static __always_inline __u64 compat_function_argument(struct pt_regs *regs, int 
 }
 static __always_inline __u64 compat_function_result(struct pt_regs *regs) { return regs->ax; }
 #elif defined(__TARGET_ARCH_arm64)
+static __always_inline __u64 compat_stack(struct pt_regs *regs) { return regs->sp; }
 static __always_inline __u64 compat_function_argument(struct pt_regs *regs, int n)
 {
 	return compat_call_argument(regs, n);

@@ -250,10 +250,12 @@ KernelNames::KernelNames() {
 }
 
 bool KernelNames::has_tracepoint(std::string_view section) const {
+    return has("btf_trace_" + std::string(section.substr(section.find('/') + 1)));
+}
+
+bool KernelNames::has(std::string_view name) const {
     // its strings stand one behind the other, a NUL between them
-    std::string name(1, '\0');
-    name.append("btf_trace_").append(section.substr(section.find('/') + 1)).append(1, '\0');
-    return btf_.find(name) != std::string::npos;
+    return btf_.find('\0' + std::string(name) + '\0') != std::string::npos;
 }
 
 std::size_t count_entries(const bpf_map* map) {

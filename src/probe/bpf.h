@@ -69,6 +69,7 @@ public:
     KernelNames();
     /// Of a program's section: "tp_btf/block_rq_issue".
     [[nodiscard]] bool has_tracepoint(std::string_view section) const;
+    [[nodiscard]] bool has(std::string_view name) const;
 
 private:
     std::string btf_;

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <map>
 #include <optional>
 #include <ranges>
 #include <string_view>
@@ -50,9 +51,41 @@ std::string_view libc_name(const bpf_program* program) {
     return name.substr(name.starts_with(end) ? end.size() : begin.size());
 }
 
+// BPF_TRACE_UPROBE_MULTI and what belongs to it, of include/uapi/linux/bpf.h from 6.6; our headers may be older
+constexpr u32 attach_many_uprobes = 48;
+constexpr u32 at_the_end = 1;  // BPF_F_UPROBE_MULTI_RETURN
+struct ManyUprobes {
+    u32 program;
+    u32 target;
+    u32 type;
+    u32 flags;
+    u64 path;
+    u64 offsets;
+    u64 counters;
+    u64 cookies;
+    u32 count;
+    u32 many_flags;
+    u32 pid;
+    u32 reserved;
+};
+
+/// Attaches a program at many places of a file. Returns its link, or an empty one (errno).
+Fd attach_many(const bpf_program* program, const std::string& path, const std::vector<u64>& offsets,
+               const std::vector<u64>& cookies, bool end) {
+    ManyUprobes attr{};
+    attr.program = static_cast<u32>(bpf_program__fd(program));
+    attr.type = attach_many_uprobes;
+    attr.path = reinterpret_cast<u64>(path.c_str());
+    attr.offsets = reinterpret_cast<u64>(offsets.data());
+    attr.cookies = reinterpret_cast<u64>(cookies.data());
+    attr.count = static_cast<u32>(offsets.size());
+    attr.many_flags = end ? at_the_end : 0;
+    return Fd(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof attr)));
+}
+
 /// Which programs are loaded. Of twins: the one that keeps a thread's state with the task and reads the kernel's memory
 /// directly, or the one that every kernel can have.
-void choose_programs(const syscall_bpf& object, bool direct, bool uring, const std::vector<LibcFunction>& libc) {
+void choose_programs(const syscall_bpf& object, bool direct, bool uring, const std::vector<LibcFunction>& libc, bool together) {
     std::optional<KernelNames> kernel;  // reads some megabytes: only where it is asked
     const auto has_tracepoint = [&](std::string_view section) {
         if (!kernel) kernel.emplace();
@@ -70,7 +103,12 @@ void choose_programs(const syscall_bpf& object, bool direct, bool uring, const s
         // io_uring
         const std::string_view section = bpf_program__section_name(program);
         if (is_libc(program)) {
-            bpf_program__set_autoload(program, std::ranges::find(libc, libc_name(program), &LibcFunction::name) != libc.end());
+            const bool wanted = together ? libc_name(program) == "all"
+                                         : std::ranges::find(libc, libc_name(program), &LibcFunction::name) != libc.end();
+            bpf_program__set_autoload(program, wanted && !libc.empty());
+            if (together) {
+                bpf_program__set_expected_attach_type(program, static_cast<bpf_attach_type>(attach_many_uprobes));
+            }
         }
         if (section.find("io_uring") != std::string_view::npos && bpf_program__autoload(program)) {
             bpf_program__set_autoload(program, uring && has_tracepoint(section));
@@ -107,7 +145,7 @@ int CallProbe::load(const Options& options, bool direct) {
     object_->bss->alive = static_cast<s64>(options.follow.size());
     std::ranges::copy(options.aio_ops, static_cast<u8*>(object_->rodata->aio_ops));
     std::ranges::copy(options.uring_ops, static_cast<u8*>(object_->rodata->uring_ops));
-    choose_programs(*object_, direct, std::ranges::any_of(options.uring_ops, [](u8 what) { return what != 0; }), options.libc);
+    choose_programs(*object_, direct, std::ranges::any_of(options.uring_ops, [](u8 what) { return what != 0; }), options.libc, many_uprobes_);
     object_->rodata->operations = options.operations ? 1 : 0;
     object_->rodata->leave_std = options.leave_std ? 1 : 0;
     object_->rodata->tell_start = options.tell_start ? 1 : 0;
@@ -143,6 +181,8 @@ bool storage_works(const bpf_map* map) {
 }
 
 CallProbe::CallProbe(const Options& options) {
+    // one link for all of libc's functions, where the kernel has that and the direct programs are not ruled out
+    many_uprobes_ = !options.libc.empty() && may_be("direct") && KernelNames().has("BPF_TRACE_UPROBE_MULTI");
     bool direct = may_be("direct");
     int error = direct ? load(options, true) : 0;
     if (direct && error == 0 && !storage_works(object_->maps.thread_storage)) error = -ENOMEM;
@@ -174,6 +214,25 @@ CallProbe::~CallProbe() = default;
 
 /// Ends first, as above.
 void CallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
+    const auto refuse = [](std::string_view what, const std::string& path, int error) {
+        throw Failure(Exit::unavailable,
+                      fmt::format("can't watch {} in '{}': {}", what, visible(path), probe_error_text(error)),
+                      "leave --libc out; the kernel's rows are whole without it");
+    };
+    std::map<std::string, std::pair<std::vector<u64>, std::vector<u64>>> files;  // offsets and cookies
+    for (const LibcFunction& function : functions) {
+        files[function.path].first.push_back(function.offset);
+        files[function.path].second.push_back(function.number);
+    }
+    for (const bool end : {true, false}) {
+        for (const auto& [path, places] : files) {
+            if (!many_uprobes_) break;
+            const bpf_program* program = end ? object_->progs.iolens_libc_end_all : object_->progs.iolens_libc_all;
+            many_links_.push_back(attach_many(program, path, places.first, places.second, end));
+            if (!many_links_.back()) refuse("its functions", path, errno);
+        }
+    }
+    if (many_uprobes_) return;
     for (const bool end : {true, false}) {
         for (const LibcFunction& function : functions) {
             const std::string name = (end ? "iolens_libc_end_" : "iolens_libc_") + std::string(function.name);
@@ -182,13 +241,7 @@ void CallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
             options.sz = sizeof options;
             options.retprobe = end;
             Link link(bpf_program__attach_uprobe_opts(program, -1, function.path.c_str(), function.offset, &options));
-            if (!link) {
-                const int error = errno;
-                throw Failure(Exit::unavailable,
-                              fmt::format("can't watch {} in '{}': {}", function.name, visible(function.path),
-                                          probe_error_text(error)),
-                              "leave --libc out; the kernel's rows are whole without it");
-            }
+            if (!link) refuse(function.name, function.path, errno);
             links_.push_back(std::move(link));
         }
     }

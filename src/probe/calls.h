@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "base/fd.h"
 #include "iolens/event/call.h"
 #include "iolens/keep.h"
 #include "probe/bpf.h"
@@ -48,7 +49,10 @@ public:
     CallProbe(const CallProbe&) = delete;
     CallProbe& operator=(const CallProbe&) = delete;
 
-    void detach() { links_.clear(); }
+    void detach() {
+        links_.clear();
+        many_links_.clear();
+    }
     [[nodiscard]] int ring_fd() const;
     [[nodiscard]] iolens_loss ledger() const;
     /// Followed processes that live.
@@ -72,6 +76,8 @@ private:
 
     std::unique_ptr<syscall_bpf, Close> object_;
     std::vector<Link> links_;
+    bool many_uprobes_ = false;    ///< libc's functions are attached together …
+    std::vector<Fd> many_links_;  ///< … by these
 };
 
 }  // namespace iolens

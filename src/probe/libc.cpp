@@ -169,7 +169,10 @@ std::vector<LibcFunction> find_functions(const std::string& path, u64 operations
         }
     }
     std::vector<LibcFunction> all;
-    for (const auto& [offset, name] : places) all.push_back({path, offset, name});
+    for (const auto& [offset, name] : places) {
+        const auto* known = std::ranges::find(watched, name, &Watched::name);
+        all.push_back({path, offset, name, static_cast<u64>(known - watched.begin())});
+    }
     return all;
 }
 

@@ -15,6 +15,7 @@ struct LibcFunction {
     std::string path;       ///< of the file, as this process can open it
     u64 offset = 0;         ///< of its first instruction in the file, bytes
     std::string_view name;  ///< of IOLENS_LIBC_FUNCTIONS
+    u64 number = 0;         ///< its place there, from 0
 };
 
 /// What a process or a program calls its C library.

@@ -23,6 +23,7 @@ using namespace std::chrono_literals;
 enum : std::size_t { facility, time_ns, duration_ns, pid, domain, op, error, fd, bytes, first_text, second_text };
 
 constexpr std::size_t most_bytes = 64 << 20;
+constexpr int wake_signal = SIGURG;  // means nothing to who doesn't ask for it
 // A reader that takes nothing for so long is gone.
 constexpr auto patience = 5s;
 
@@ -73,10 +74,14 @@ QueueOutlet::QueueOutlet(const std::string& path, std::span<const std::string_vi
         throw Failure(Exit::failed, fmt::format("can't open the queue of '{}': {}", visible(path), error_text(errno)),
                       "'ipcs -q' lists the queues and their owners");
     }
-    // signals are for the thread that prints
+    struct sigaction wake{};
+    wake.sa_handler = [](int) {};
+    ::sigaction(wake_signal, &wake, nullptr);
+    // all others are for the thread that prints
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
+    sigdelset(&all, wake_signal);
     ::pthread_sigmask(SIG_SETMASK, &all, &before);
     thread_ = std::thread([this] { deliver(); });
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
@@ -85,15 +90,21 @@ QueueOutlet::QueueOutlet(const std::string& path, std::span<const std::string_vi
 QueueOutlet::~QueueOutlet() { end_thread(); }
 
 void QueueOutlet::end_thread() {
+    if (!thread_.joinable()) return;
     {
-        const std::lock_guard lock(mutex_);
+        std::unique_lock lock(mutex_);
         over_ = true;
+        changed_.notify_all();
+        // it may be about to wait for room: again, until it has seen it
+        while (!ended_) {
+            ::pthread_kill(thread_.native_handle(), wake_signal);
+            changed_.wait_for(lock, 5ms);
+        }
     }
-    changed_.notify_all();
-    if (thread_.joinable()) thread_.join();
+    thread_.join();
 }
 
-/// False: there is no room, yet.
+/// Waits for room. False: it was woken up, or the queue is gone (errno).
 bool QueueOutlet::send(const Waiting& from) {
     Message message{};
     message.type = 1;
@@ -109,12 +120,11 @@ bool QueueOutlet::send(const Waiting& from) {
     record.bytes = from.bytes;
     put(record.first, from.first);
     put(record.second, from.second);
-    return ::msgsnd(queue_, &message, sizeof record, IPC_NOWAIT) == 0;
+    return ::msgsnd(queue_, &message, sizeof record, 0) == 0;
 }
 
 /// The thread: takes what waits to the queue, in its order.
 void QueueOutlet::deliver() {
-    constexpr auto pause = 100us;  // the queue holds three records: a reader at work has emptied it by then
     std::unique_lock lock(mutex_);
     while (!over_) {
         if (waiting_.empty()) {
@@ -124,9 +134,10 @@ void QueueOutlet::deliver() {
         const Waiting& next = waiting_.front();  // stays where it is: only this thread takes away
         lock.unlock();
         const bool sent = send(next);
+        const int error = errno;
         lock.lock();
         if (!sent) {
-            changed_.wait_for(lock, pause, [this] { return over_; });
+            if (error != EINTR) over_ = true;  // somebody has removed the queue
             continue;
         }
         bytes_ -= waiting_.front().size();
@@ -134,6 +145,8 @@ void QueueOutlet::deliver() {
         ++delivered_;
         if (waiting_.empty() || bytes_ < most_bytes) changed_.notify_all();
     }
+    ended_ = true;
+    changed_.notify_all();
 }
 
 void QueueOutlet::row(Row row) {
@@ -158,9 +171,9 @@ void QueueOutlet::row(Row row) {
                    .first = std::string(row[first_text].text()),
                    .second = std::string(row[second_text].text())};
     std::unique_lock lock(mutex_);
-    while (bytes_ + record.size() > most_bytes) {
+    while (over_ || bytes_ + record.size() > most_bytes) {
         const u64 before = delivered_;
-        changed_.wait_for(lock, patience);
+        if (!over_) changed_.wait_for(lock, patience);
         if (delivered_ == before) {
             ++given_up_;
             return;
@@ -174,7 +187,7 @@ void QueueOutlet::row(Row row) {
 LossCause QueueOutlet::finish() {
     {
         std::unique_lock lock(mutex_);
-        while (!waiting_.empty()) {
+        while (!waiting_.empty() && !over_) {
             const u64 before = delivered_;
             changed_.wait_for(lock, patience);
             if (delivered_ == before) break;

@@ -56,7 +56,8 @@ private:
     std::deque<Waiting> waiting_;
     std::size_t bytes_ = 0;  // of waiting_
     u64 delivered_ = 0;
-    bool over_ = false;  // the thread ends, whatever waits
+    bool over_ = false;   // the thread ends, whatever waits
+    bool ended_ = false;  // it has
     std::thread thread_;
 };
 

@@ -432,6 +432,7 @@ struct pt_regs {
 	union {
 		struct {
 			u64 regs[31];
+			u64 sp;
 		};
 	};
 };

@@ -443,6 +443,7 @@ struct pt_regs {
 	long unsigned int dx;
 	long unsigned int si;
 	long unsigned int di;
+	long unsigned int sp;
 };
 
 typedef u64 io_req_flags_t;

@@ -1,0 +1,513 @@
+// SPDX-License-Identifier: Apache-2.0
+// iolens fd --domains against the running kernel: what a program says that it did, and other ways for the rows.
+#include <gtest/gtest.h>
+#include <sys/msg.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <filesystem>
+#include <regex>
+#include <set>
+#include <thread>
+
+#include "enrich/calls.h"
+#include "machine.h"
+
+namespace iolens::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// tests/support/libc_program.c, beside this program.
+std::string helper(const char* name = "iolens-libc-program") {
+    return fs::read_symlink("/proc/self/exe").parent_path() / name;
+}
+
+class Domains : public testing::Test {
+protected:
+    void SetUp() override {
+        NEEDS(missing_for_tracing().empty(), missing_for_tracing());
+        NEEDS(fs::exists(helper()), "the program to look at was not built");
+        folder_ = fs::canonical(scratch_.path());
+    }
+
+    /// iolens fd --domains …, again where it reports a loss, with its rows in out.
+    Result traced(std::vector<std::string> options, const std::vector<std::string>& command) {
+        Result r;
+        const std::string rows = scratch_.path("rows");
+        std::vector<std::string> words{iolens_path(), "fd", "-o", rows, "--ring-size", "64"};
+        words.insert(words.end(), options.begin(), options.end());
+        words.emplace_back("--");
+        words.insert(words.end(), command.begin(), command.end());
+        for (int attempt = 0; attempt < attempts(); ++attempt) {
+            r = run(words, std::chrono::seconds(250));
+            r.out = slurp(rows);
+            if (!lost(r)) return r;
+        }
+        ADD_FAILURE() << "each time with a loss: " << r.err;
+        return r;
+    }
+
+    /// The fields of rows of csv without their heading, but those of processes' starts and ends, up to the end of what is
+    /// said.
+    [[nodiscard]] std::vector<std::string> operations(const std::string& csv) const {
+        std::vector<std::string> all;
+        for (std::string line : split(csv, '\n')) {
+            while (line.ends_with('\r')) line.pop_back();
+            if (line.find(",OPEN,") != std::string::npos && line.find(folder_ + "/end") != std::string::npos) break;
+            if (line.empty() || line.starts_with("domain,") || line.starts_with("START_STOP")) continue;
+            all.push_back(line);
+        }
+        return all;
+    }
+
+    const Scratch scratch_;
+    std::string folder_;
+    const std::vector<std::string> columns_{"--format", "csv", "--columns", "domain,op,error_code,fd,bytes,arg1,arg2"};
+};
+
+std::vector<std::string> operator+(std::vector<std::string> a, const std::vector<std::string>& b) {
+    a.insert(a.end(), b.begin(), b.end());
+    return a;
+}
+
+void expect_same(const std::vector<std::string>& ours, const std::vector<std::string>& theirs) {
+    EXPECT_GT(theirs.size(), 3U);
+    EXPECT_EQ(ours.size(), theirs.size());
+    for (std::size_t i = 0; i < ours.size() && i < theirs.size(); ++i) ASSERT_EQ(ours[i], theirs[i]) << "row " << i;
+}
+
+std::vector<std::string> lines_of(const std::string& path) {
+    std::vector<std::string> all = split(slurp(path), '\n');
+    while (!all.empty() && all.back().empty()) all.pop_back();
+    return all;
+}
+
+TEST_F(Domains, EachOperationOfTheKernelIsARow) {
+    const Result r = traced(std::vector<std::string>{"--domains", "ALL", "--start-on-open", folder_ + "/begin"} + columns_,
+                            {helper(), "calls", folder_});
+    EXPECT_EQ(r.status, 0) << r.err;
+    std::vector<std::string> ours = operations(r.out);
+    // a forked child is where its parent is
+    std::erase(ours, "DIRS,CHDIR,0,-1,0," + folder_ + ",");
+    std::vector<std::string> theirs = lines_of(folder_ + "/end");
+    std::erase(theirs, "DIRS,CHDIR,0,-1,0," + folder_ + ",");
+    expect_same(ours, theirs);
+    // every operation that system calls are
+    std::set<std::string> seen;
+    for (const std::string& line : ours) seen.insert(split(line, ',').at(1));
+    for (const KnownCall& call : known_calls()) {
+        if (call.operation >= IOLENS_OPERATION_COUNT || call.operation == IOLENS_OPERATION_STOP) continue;
+        const std::string op(known_operations.at(call.operation).name);
+        EXPECT_TRUE(seen.contains(op)) << op;
+    }
+}
+
+TEST_F(Domains, EachFunctionOfLibcIsARow) {
+    const Result r = traced({"--domains", "ALL", "--libc", "--start-on-open", folder_ + "/begin", "--format", "csv",
+                             "--columns", "layer,domain,op,error_code,fd,bytes,arg1,arg2"},
+                            {helper(), "libc", folder_});
+    EXPECT_EQ(r.status, 0);
+    std::vector<std::string> ours;
+    std::vector<std::string> kernel;
+    for (const std::string& line : operations(r.out)) {
+        if (line.starts_with("libc,")) ours.push_back(line.substr(5));
+        if (line.starts_with("kernel,")) kernel.push_back(line.substr(7));
+    }
+    std::vector<std::string> theirs = lines_of(folder_ + "/end");
+    ASSERT_FALSE(theirs.empty());
+    theirs.erase(theirs.begin());  // the opening of "begin", a system call
+    expect_same(ours, theirs);
+    EXPECT_GT(kernel.size(), 10U);  // the kernel's rows as always
+    std::set<std::string> seen;
+    for (const std::string& line : ours) seen.insert(split(line, ',').at(1));
+    for (const char* op : {"OPEN", "CLOSE", "READ", "WRITE", "FLUSH", "OPENDIR", "CLOSEDIR", "READDIR", "REWINDDIR",
+                           "SEEKDIR", "TELLDIR", "DIRFD", "SCANDIR"}) {
+        EXPECT_TRUE(seen.contains(op)) << op;
+    }
+}
+
+TEST_F(Domains, AProgramWithoutALibcSaysSo) {
+    NEEDS(fs::exists(helper("iolens-static-program")), "the static program was not built");
+    const Result r = traced(std::vector<std::string>{"--domains", "ALL", "--libc"} + columns_,
+                            {helper("iolens-static-program"), "open", folder_, "one"});
+    EXPECT_EQ(r.status, 0);
+    EXPECT_NE(r.err.find("is linked statically"), std::string::npos) << r.err;
+    EXPECT_NE(r.out.find("OPEN,0,3,0," + folder_ + "/one"), std::string::npos) << r.out;
+}
+
+/// The shape of io-monitor's own tests.
+TEST_F(Domains, TheSeedsProgramsHaveTheirSequences) {
+    for (const char* program : {"seed1", "seed2"}) {
+        const Result r = traced({"--domains", "FILE_OPEN_CLOSE,FILE_WRITE,START_STOP", "--start-on-open", folder_ + "/file"},
+                                {helper(), program, folder_});
+        std::vector<std::string> all;
+        for (const std::string& line : split(r.out, '\n')) {
+            const auto fields = split(line, ',');
+            if (fields.size() >= 11) all.push_back(fields[4] + "," + fields[5] + "," + fields[8]);
+        }
+        std::vector<std::string> expected{"FILE_OPEN_CLOSE,OPEN,0", "FILE_WRITE,WRITE,4", "FILE_OPEN_CLOSE,CLOSE,0"};
+        if (program == std::string("seed2")) {
+            const std::vector<std::string> once = expected;
+            expected.insert(expected.end(), once.begin(), once.end());
+        }
+        expected.emplace_back("START_STOP,STOP,0");
+        EXPECT_EQ(all, expected) << program;
+    }
+}
+
+TEST_F(Domains, AProcessHasAStartAndAnEnd) {
+    const Result r = traced(std::vector<std::string>{"--domains", "START_STOP,DIRS"} + columns_,
+                            {helper(), "spawn", folder_});
+    const auto all = split(r.out, '\n');
+    ASSERT_EQ(all.size(), 9U) << r.out;
+    const auto fields = [&](std::size_t i) { return split(all.at(i).substr(0, all.at(i).find('\r')), ','); };
+    const std::string here = fs::current_path();
+    const std::string command = helper() + " spawn " + folder_;
+    EXPECT_EQ(fields(1).at(1), "START");
+    EXPECT_EQ(fields(1).at(5), command);
+    EXPECT_EQ(fields(2).at(1), "CHDIR");
+    EXPECT_EQ(fields(2).at(5), here);
+    EXPECT_EQ(fields(3).at(1), "START");  // the child, as its parent's copy …
+    EXPECT_EQ(fields(3).at(5), command);
+    EXPECT_EQ(fields(4).at(5), here);
+    EXPECT_EQ(fields(5).at(5), helper() + " open " + folder_ + " other");  // … and as what it runs
+    EXPECT_EQ(fields(6).at(5), here);
+    EXPECT_EQ(fields(7).at(1), "STOP");
+    EXPECT_EQ(fields(7).at(5), helper() + " open " + folder_ + " other");
+    EXPECT_EQ(fields(7).at(6), fields(3).at(6));  // its parent
+    EXPECT_EQ(fields(8).at(1), "STOP");
+    EXPECT_EQ(fields(8).at(5), command);
+    // one that runs already
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::pause();
+        ::_exit(0);
+    }
+    Tracer tracer({"fd", "--domains", "START_STOP,DIRS", "-p", std::to_string(child)});
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    const Result attached = tracer.stop(0);
+    const std::regex both("^u,\\d+,0.000000," + std::to_string(child) + ",START_STOP,START,0,0,0,[^\n]*iolens-live-tests[^\n]*," +
+                          std::to_string(::getpid()) + "\n[^\n]*,DIRS,CHDIR,0,-1,0," + here +
+                          ",\n[^\n]*,START_STOP,STOP,0,0,0,[^\n]*," + std::to_string(::getpid()) + "\n$");
+    EXPECT_TRUE(std::regex_match(attached.out, both)) << attached.out;
+}
+
+TEST_F(Domains, NothingCountsBeforeTheStart) {
+    const auto rows = [&](std::vector<std::string> options, const std::vector<std::string>& command) {
+        return operations(traced(std::move(options) + columns_, command).out);
+    };
+    const std::vector<std::string> open{helper(), "open", folder_, "ab", "aaab", "after"};
+    // the words are found where a first part of them comes before
+    EXPECT_EQ(rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-open", "aab"}, open),
+              (std::vector<std::string>{"FILE_OPEN_CLOSE,OPEN,0,3,0," + folder_ + "/aaab,", "FILE_OPEN_CLOSE,CLOSE,0,3,0,,",
+                                        "FILE_OPEN_CLOSE,OPEN,0,3,0," + folder_ + "/after,",
+                                        "FILE_OPEN_CLOSE,CLOSE,0,3,0,,"}));
+    // one that fails counts, too
+    EXPECT_EQ(rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-open", "none/after"},
+                   {helper(), "open", folder_, "ab", "none/after"})
+                  .size(),
+              2U);
+    EXPECT_TRUE(rows({"--domains", "ALL", "--start-on-open", "is never opened"}, open).empty());
+    // the elapsed time of what is asked for
+    auto slow = rows({"--domains", "ALL", "--start-on-elapsed", "40"}, {helper(), "slow", folder_});
+    ASSERT_GE(slow.size(), 2U);
+    EXPECT_EQ(slow[0], "FILE_READ,READ,0,3,1,,");
+    EXPECT_EQ(slow[1], "FILE_OPEN_CLOSE,CLOSE,0,3,0,,");
+    EXPECT_TRUE(rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-elapsed", "20000"}, {helper(), "slow", folder_}).empty());
+    // both: whichever comes first
+    slow = rows({"--domains", "ALL", "--start-on-elapsed", "40", "--start-on-open", "is never opened"},
+                {helper(), "slow", folder_});
+    ASSERT_GE(slow.size(), 2U);
+    EXPECT_EQ(slow[0], "FILE_READ,READ,0,3,1,,");
+    EXPECT_EQ(rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-elapsed", "20000", "--start-on-open", "aab"}, open).size(), 4U);
+    // each process for itself: a child goes on as its parent was, another program begins anew
+    EXPECT_EQ(rows({"--domains", "FILE_OPEN_CLOSE,PROCESSES", "--start-on-open", folder_ + "/child"},
+                   {helper(), "spawn", folder_}),
+              (std::vector<std::string>{"FILE_OPEN_CLOSE,OPEN,0,4,0," + folder_ + "/child,", "FILE_OPEN_CLOSE,CLOSE,0,4,0,,",
+                                        "PROCESSES,EXEC,0,-1,0," + helper() + "," + helper()}));
+    EXPECT_EQ(run({iolens_path(), "fd", "--domains", "DIRS", "--start-on-open", "x", "--", "true"}).status, 2);
+}
+
+TEST_F(Domains, TheEnvironmentIsTheDefault) {
+    const std::string begin = "MONITOR_DOMAINS=FILE_OPEN_CLOSE FACILITY_ID=web START_ON_OPEN=" + folder_ + "/one iolens fd ";
+    Result r;
+    for (int attempt = 0; attempt < attempts(); ++attempt) {
+        r = shell(begin + "-o " + scratch_.path("rows") + " -- " + helper() + " open " + folder_ + " one");
+        if (!lost(r)) break;
+    }
+    EXPECT_TRUE(std::regex_match(slurp(scratch_.path("rows")),
+                                 std::regex("web,\\d+,\\d+\\.\\d{6},\\d+,FILE_OPEN_CLOSE,OPEN,0,3,0," + folder_ +
+                                            "/one,\nweb,\\d+,\\d+\\.\\d{6},\\d+,FILE_OPEN_CLOSE,CLOSE,0,3,0,,\n")))
+        << slurp(scratch_.path("rows")) << r.err;
+}
+
+TEST_F(Domains, HttpIsSeenWhereItIsAskedFor) {
+    const Result r = traced(std::vector<std::string>{"--domains", "ALL,HTTP"} + columns_, {helper(), "http", folder_});
+    std::vector<std::string> seen;
+    for (const std::string& line : operations(r.out)) {
+        if (line.starts_with("HTTP,")) seen.push_back(line);
+    }
+    const std::string request = "0,GET /path?x=1 HTTP/1.1,Host: here";
+    const std::string response = "0,HTTP/1.1 404 Not Found,Server: s";
+    EXPECT_EQ(seen, (std::vector<std::string>{"HTTP,HTTP_REQ_SEND,0,3," + request, "HTTP,HTTP_REQ_RECV,0,4," + request,
+                                              "HTTP,HTTP_RESP_SEND,0,4," + response, "HTTP,HTTP_RESP_RECV,0,3," + response,
+                                              "HTTP,HTTP_REQ_SEND,0,3,0,GET /path?x=1 HTTP/1,",
+                                              "HTTP,HTTP_REQ_RECV,0,4," + request}));
+    // contents are private: neither asked for by ALL, nor more of them than two lines, also in a recording
+    const Result all = traced(std::vector<std::string>{"--domains", "ALL"} + columns_, {helper(), "http", folder_});
+    EXPECT_EQ(all.out.find("HTTP"), std::string::npos);
+    const std::string recording = scratch_.path("recording");
+    const Result only =
+        traced(std::vector<std::string>{"--domains", "HTTP", "--record", recording} + columns_, {helper(), "http", folder_});
+    EXPECT_EQ(operations(only.out).size(), seen.size());
+    EXPECT_EQ(slurp(recording).find("secret"), std::string::npos);
+    const Result again = run({iolens_path(), "replay", "--domains", "HTTP", "--format", "csv", "--columns",
+                              "domain,op,error_code,fd,bytes,arg1,arg2", recording});
+    EXPECT_EQ(operations(again.out), operations(only.out));
+}
+
+struct Message {
+    long type;
+    std::array<char, 4648> record;
+    [[nodiscard]] s32 number(std::size_t at) const {
+        s32 n = 0;
+        std::memcpy(&n, record.data() + at, sizeof n);
+        return n;
+    }
+};
+
+/// A reader written for io-monitor, as slow as asked; ends when iolens has.
+struct QueueReader {
+    int queue;
+    std::vector<Message> first;
+    u64 writes = 0;
+    u64 all = 0;
+    std::atomic<bool> over = false;
+
+    explicit QueueReader(const std::string& path) : queue(::msgget(::ftok(path.c_str(), 'm'), 0600 | IPC_CREAT)) {}
+    ~QueueReader() { ::msgctl(queue, IPC_RMID, nullptr); }
+    QueueReader(const QueueReader&) = delete;
+    QueueReader& operator=(const QueueReader&) = delete;
+
+    void read(u64 most, u64 pause_each) {
+        Message message{};
+        while (all < most) {
+            if (::msgrcv(queue, &message, sizeof message.record, 1, IPC_NOWAIT) < 0) {
+                if (over) return;
+                std::this_thread::sleep_for(std::chrono::microseconds(20));
+                continue;
+            }
+            if (first.size() < 3) first.push_back(message);
+            ++all;
+            writes += message.number(272) == 2 ? 1U : 0U;
+            if (all % pause_each == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    }
+};
+
+u64 number_before(const std::string& text, const std::string& words) {
+    std::smatch m;
+    return std::regex_search(text, m, std::regex("([0-9]+) " + words)) ? std::stoull(m[1]) : 0;
+}
+
+/// The seed's listener gets the seed's records: each of a million writes, however slow it is, or it is counted.
+TEST_F(Domains, TheMessageQueueGetsAllOfIt) {
+    const u64 count = emulated() ? 20'000 : 1'000'000;
+    const std::string path = scratch_.path("queue");
+    spit(path, "");
+    QueueReader reader(path);
+    NEEDS(reader.queue >= 0, "no message queues here");
+    std::thread thread([&] { reader.read(~u64{0}, 1000); });
+    const Result r = run({iolens_path(), "fd", "--domains", "FILE_OPEN_CLOSE,FILE_WRITE", "--facility", "seed",
+                          "--start-on-open", folder_ + "/begin", "--mq", path, "--", helper(), "writes", folder_,
+                          std::to_string(count)},
+                         std::chrono::seconds(280));
+    reader.over = true;
+    thread.join();
+    EXPECT_EQ(r.status, 0) << r.err;
+    EXPECT_EQ(r.out, "");
+    const u64 not_seen = number_before(r.err, "events \\(the ring was full") +
+                         number_before(r.err, "probe runs that the kernel skipped") +
+                         number_before(r.err, "records for the message queue");
+    if (!lost(r)) {
+        EXPECT_EQ(reader.writes, count);
+        EXPECT_EQ(reader.all, count + 1);
+    }
+    EXPECT_LE(reader.writes, count);
+    EXPECT_GE(reader.writes + not_seen, count) << r.err;
+    ASSERT_EQ(reader.first.size(), 3U);
+    const Message& open = reader.first[0];
+    EXPECT_STREQ(open.record.data(), "seed");
+    EXPECT_NEAR(open.number(256), static_cast<double>(std::time(nullptr)), 300);
+    float elapsed = 0;
+    std::memcpy(&elapsed, open.record.data() + 260, sizeof elapsed);
+    EXPECT_GT(elapsed, 0);
+    EXPECT_LT(elapsed, 1000);
+    EXPECT_GT(open.number(264), 1);
+    EXPECT_EQ(open.number(268), 13);  // FILE_OPEN_CLOSE
+    EXPECT_EQ(open.number(272), 0);   // OPEN
+    EXPECT_EQ(open.number(276), 0);
+    EXPECT_EQ(open.number(280), 3);
+    EXPECT_EQ(open.number(288), 0);
+    EXPECT_EQ(std::string(open.record.data() + 296), folder_ + "/begin");
+    EXPECT_STREQ(open.record.data() + 4392, "");
+    const Message& write = reader.first[1];
+    EXPECT_EQ(write.number(268), 11);  // FILE_WRITE
+    EXPECT_EQ(write.number(272), 2);   // WRITE
+    EXPECT_EQ(write.number(288), 1);
+}
+
+/// A reader that goes away: what it left is counted, and iolens ends.
+TEST_F(Domains, AReaderThatGoesIsCounted) {
+    const std::string path = scratch_.path("queue");
+    spit(path, "");
+    QueueReader reader(path);
+    NEEDS(reader.queue >= 0, "no message queues here");
+    std::thread thread([&] { reader.read(100, 1000); });
+    const Result r = run({iolens_path(), "fd", "--domains", "FILE_OPEN_CLOSE,FILE_WRITE", "--start-on-open",
+                          folder_ + "/begin", "--mq", path, "--", helper(), "writes", folder_, "5000"});
+    thread.join();
+    EXPECT_EQ(r.status, 0) << r.err;
+    msqid_ds left{};
+    ::msgctl(reader.queue, IPC_STAT, &left);
+    EXPECT_EQ(reader.all, 100U);
+    const u64 skipped = number_before(r.err, "probe runs that the kernel skipped");
+    const u64 told = reader.all + left.msg_qnum + number_before(r.err, "records for the message queue");
+    EXPECT_LE(told, 5001U) << r.err;
+    EXPECT_GE(told + skipped, 5001U)
+        << r.err;
+}
+
+/// A client of --socket.
+class Client {
+public:
+    explicit Client(const std::string& path) : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        path.copy(static_cast<char*>(address.sun_path), sizeof address.sun_path - 1);
+        for (int i = 0; i < 1000; ++i) {
+            if (::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) return;
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        }
+        ADD_FAILURE() << "nobody listens at " << path;
+    }
+    ~Client() { ::close(fd_); }
+    Client(const Client&) = delete;
+    Client& operator=(const Client&) = delete;
+
+    /// All until the other side hangs up.
+    std::string read() const {
+        std::string all;
+        std::array<char, 65536> room{};
+        for (ssize_t n = 0; (n = ::read(fd_, room.data(), room.size())) > 0;) all.append(room.data(), static_cast<std::size_t>(n));
+        return all;
+    }
+
+private:
+    int fd_;
+};
+
+TEST_F(Domains, ClientsOfASocketGetTheRows) {
+    const u64 count = emulated() ? 40'000 : 200'000;  // 20 MB, 100 MB: more than is kept for a client that doesn't read
+    const std::string path = scratch_.path("socket");
+    Tracer tracer({"fd", "--domains", "FILE_OPEN_CLOSE,FILE_WRITE", "--comm", "iolens-libc-pro", "--ring-size", "256",
+                   "--socket", path});
+    struct stat info{};
+    ASSERT_EQ(::stat(path.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0600U);
+    EXPECT_EQ(run({iolens_path(), "fd", "--domains", "ALL", "--socket", path, "--", "true"}).status, 2);  // it is in use
+    std::string rows;
+    std::thread reader([&] { rows = Client(path).read(); });
+    const Client slow(path);
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));  // both are taken
+    EXPECT_EQ(run({helper(), "writes", folder_, std::to_string(count)}, std::chrono::seconds(200)).status, 0);
+    const Result r = tracer.stop(SIGINT);
+    reader.join();
+    EXPECT_EQ(r.status, 0);
+    EXPECT_EQ(r.out, "");
+    EXPECT_FALSE(fs::exists(path));
+    u64 writes = 0;
+    for (const std::string& line : split(rows, '\n')) {
+        if (line.find(R"("op":"WRITE")") != std::string::npos) ++writes;
+        EXPECT_TRUE(line.empty() || (line.front() == '{' && line.back() == '}')) << line;
+    }
+    if (number_before(r.err, "(events|probe runs)") == 0) {
+        EXPECT_EQ(writes, count) << r.err;
+    }
+    if (!emulated()) {
+        EXPECT_NE(r.err.find("1 clients of the socket that read too slowly"), std::string::npos) << r.err;
+    }
+    EXPECT_NE(rows.find(R"({"type":"operation","facility":"u","unix_ns":)"), std::string::npos) << rows.substr(0, 300);
+    EXPECT_NE(rows.find(R"("arg1":")" + folder_ + R"(/begin")"), std::string::npos);
+    // of one that was killed, the name is taken over
+    {
+        Tracer killed({"fd", "--domains", "DIRS", "--comm", "nobody", "--socket", path});
+        killed.stop(SIGKILL);
+    }
+    EXPECT_TRUE(fs::exists(path));
+    Tracer next({"fd", "--domains", "DIRS", "--comm", "nobody", "--socket", path});
+    EXPECT_EQ(next.stop(SIGINT).status, 0);
+    EXPECT_FALSE(fs::exists(path));
+}
+
+/// The kernel's own list: it has no system call that the table doesn't.
+TEST_F(Domains, TheTableHasEveryCallOfThisKernel) {
+    const std::regex symbol(R"(\b__(?:x64|arm64)_sys_(\w+)$)");
+    std::set<std::string> theirs;
+    for (const std::string& line : split(slurp("/proc/kallsyms"), '\n')) {
+        std::smatch m;
+        if (std::regex_search(line, m, symbol)) theirs.insert(m[1]);
+    }
+    NEEDS(theirs.size() > 100, "the kernel's symbols are not shown here");
+    // functions by another name than their calls, calls of 32-bit programs, and calls of other architectures, for which
+    // each kernel has a function that says no
+    const std::set<std::string> other{
+        "fstatfs64", "gethostname", "ipc", "llseek", "mmap_pgoff", "newfstat", "newlstat", "newstat", "newuname",
+        "ni_syscall", "nice", "pciconfig_iobase", "pciconfig_read", "pciconfig_write", "recv", "rtas", "send",
+        "sendfile64", "sgetmask", "signal", "sigpending", "sigprocmask", "sigsuspend", "sigaction", "sigreturn",
+        "socketcall", "spu_create", "spu_run", "ssetmask", "statfs64", "stime", "subpage_prot", "sync_file_range2",
+        "umount", "vm86", "vm86old", "waitpid", "fadvise64_64", "truncate64", "ftruncate64", "stat64", "lstat64",
+        "fstat64", "fstatat64", "fcntl64", "riscv_flush_icache", "riscv_hwprobe", "bdflush", "cacheflush", "sysmips",
+        "arm64_personality", "or1k_atomic", "getxpid", "osf_select"};
+    const auto is_other = [&](const std::string& name) {
+        for (const char* start : {"ia32_", "compat_", "old", "s390_", "aarch32_", "arm64_"}) {
+            if (name.starts_with(start)) return true;
+        }
+        return other.contains(name) || name.ends_with("16") || name.ends_with("32");
+    };
+    std::set<std::string> ours;
+    for (const KnownCall& call : known_calls()) ours.insert(std::string(call.name));
+    std::vector<std::string> missing;
+    for (const std::string& name : theirs) {
+        if (!ours.contains(name) && !is_other(name)) missing.push_back(name);
+    }
+    EXPECT_TRUE(missing.empty()) << testing::PrintToString(missing);
+}
+
+TEST_F(Domains, NonsenseIsAUsageError) {
+    const auto status = [](std::vector<std::string> words) {
+        words.insert(words.begin(), {iolens_path(), "fd"});
+        return run(words).status;
+    };
+    EXPECT_EQ(status({"--domains", "NO_SUCH", "--", "true"}), 2);
+    EXPECT_EQ(status({"--format", "metrics", "--", "true"}), 2);
+    EXPECT_EQ(status({"--libc", "--", "true"}), 2);
+    EXPECT_EQ(status({"--domains", "DIRS", "--op", "OPEN", "--", "true"}), 2);
+    EXPECT_EQ(status({"--domains", "ALL", "--mq", "/no/such/file", "--", "true"}), 2);
+    EXPECT_EQ(status({"--domains", "ALL", "--socket", "/no/such/folder/socket", "--", "true"}), 2);
+    EXPECT_EQ(status({"--domains", "ALL", "--socket", "/etc/passwd", "--", "true"}), 2);
+    EXPECT_EQ(status({"--domains", "ALL", "--columns", "no_such", "--format", "csv", "--", "true"}), 2);
+    EXPECT_EQ(run({iolens_path(), "block", "--format", "metrics", "1"}).status, 2);
+}
+
+}  // namespace
+}  // namespace iolens::test
