@@ -446,8 +446,12 @@ static __noinline int call_tell_arguments(struct call_thread *t, __u32 texts, __
 		if ((t->vectors >> i & 1) && bpf_probe_read_user(&from, sizeof(from), (void *)from))
 			continue;
 		length = bpf_probe_read_user_str(&room->text[offset], IOLENS_ARGUMENT_TEXT, (void *)from);
-		if (length <= 0 || length > IOLENS_ARGUMENT_TEXT)
+		if (length < 0 || length > IOLENS_ARGUMENT_TEXT)
 			continue;
+		if (!length) { /* older kernels count an empty text's NUL as nothing */
+			room->text[offset] = 0;
+			length = 1;
+		}
 		room->a.texts |= 1 << i;
 		offset += length;
 	}

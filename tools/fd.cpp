@@ -519,6 +519,7 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
     }
     if (head.kind == IOLENS_KIND_OPERATION) {
         if (head.size < sizeof(iolens_operation_event)) return Taken::unknown;
+        if (reinterpret_cast<const iolens_operation_event&>(head).op >= IOLENS_OPERATION_COUNT) return Taken::unknown;
         if (!operations_.on()) return Taken::nothing;  // a replay without --domains
         return take_operation(operations_.of_record(head, files_), wall_offset_ns, wanted, row);
     }

@@ -93,6 +93,11 @@ std::optional<u64> offset_of(std::string_view file, const Elf64_Ehdr& head, u64 
     return {};
 }
 
+#if defined(__aarch64__)
+constexpr std::string_view multiarch = "/lib/aarch64-linux-gnu";
+#else
+constexpr std::string_view multiarch = "/lib/x86_64-linux-gnu";
+#endif
 constexpr std::string_view is_static = "is linked statically: it has no C library to watch";
 constexpr std::string_view is_musl = "has musl's C library, whose functions are not known here";
 constexpr std::string_view is_none = "has no C library that is known here";
@@ -138,10 +143,12 @@ Libc libc_of_program(const std::string& path) {
         const std::string interpreter(interpreter_of(file, *head));
         if (interpreter.empty()) return {{}, std::string(is_static)};
         if (interpreter.find("musl") != std::string::npos) return {{}, std::string(is_musl)};
-        // glibc's loader and its library are installed side by side
+        // glibc's loader and its library are installed side by side; else where the loader looks without being told
         std::error_code error;
-        const fs::path beside = fs::canonical(interpreter, error).parent_path() / "libc.so.6";
-        if (!error && fs::exists(beside, error)) return {beside.string(), {}};
+        for (const fs::path& place : {fs::canonical(interpreter, error).parent_path(), fs::path(multiarch),
+                                      fs::path("/lib64"), fs::path("/usr/lib64"), fs::path("/lib"), fs::path("/usr/lib")}) {
+            if (fs::exists(place / "libc.so.6", error)) return {place / "libc.so.6", {}};
+        }
         break;
     }
     return {{}, std::string(is_none)};

@@ -50,7 +50,15 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"fd-columns", "--columns call,file,error", "TZ=UTC", "fd.iol"},
                     Case{"fd-summary", "--summary --format table -o /dev/null", "TZ=UTC", "fd.iol"},
                     Case{"fd-summary-json", "--summary --format json --count 1", "TZ=UTC", "fd.iol"},
-                    Case{"fd-filter", "--tid 5 --no-header", "TZ=UTC", "fd.iol"}),
+                    Case{"fd-filter", "--tid 5 --no-header", "TZ=UTC", "fd.iol"},
+                    Case{"operations", "--domains ALL,HTTP --format metrics", "TZ=UTC", "operations.iol"},
+                    Case{"operations-metrics-table", "--domains ALL,HTTP --format metrics-table --facility web", "TZ=UTC",
+                         "operations.iol"},
+                    Case{"operations-json", "--domains ALL --format json", "TZ=UTC", "operations.iol"},
+                    Case{"operations-table", "--domains ALL,HTTP --format table -t -v", "TZ=UTC", "operations.iol"},
+                    Case{"operations-summary", "--domains ALL --summary -o /dev/null", "TZ=UTC", "operations.iol"},
+                    Case{"operations-op", "--domains ALL --op OPEN,RENAME", "TZ=UTC", "operations.iol"},
+                    Case{"operations-plain", "--format csv", "TZ=UTC", "operations.iol"}),
     [](const auto& given) {
         std::string name = given.param.name;
         for (char& c : name) c = c == '-' ? '_' : c;
@@ -87,7 +95,8 @@ INSTANTIATE_TEST_SUITE_P(Golden, Import,
 TEST(GoldenRecording, IsWhatTheSampleWrites) {
     const test::Scratch scratch;
     for (const auto& [name, write] :
-         {std::pair{"block.iol", &test::write_sample}, std::pair{"fd.iol", &test::write_fd_sample}}) {
+         {std::pair{"block.iol", &test::write_sample}, std::pair{"fd.iol", &test::write_fd_sample},
+          std::pair{"operations.iol", &test::write_operations_sample}}) {
         if (std::getenv("IOLENS_UPDATE_GOLDEN") != nullptr) write(folder + name);
         write(scratch.path("again"));
         EXPECT_EQ(test::slurp(scratch.path("again")), test::slurp(folder + name)) << name;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "iolens/event/operation.h"
 #include "sink/recorder.h"
 
 namespace iolens::test {
@@ -210,6 +211,80 @@ void write_fd_sample(const std::string& path) {
     loss.n.delivered = 16;
     loss.n.ring_full = 5;
     put(r, loss);
+    r.finish();
+}
+
+void write_operations_sample(const std::string& path) {
+    constexpr u64 first = 1'000'000'000'000;
+    constexpr u64 wall = 1'767'323'045'678'000'000;
+    Recorder r(path, "fd", "6.1.0-test", wall - first);
+    put(r, task_fact(1001, "worker,\x1b[1m"));
+    u64 at = first;
+    const auto operation = [&](u8 op, s32 fd, s32 error, const std::string& one, const std::string& two = {},
+                               u8 layer = IOLENS_LAYER_KERNEL, u64 bytes = 0) {
+        iolens_operation_event e{};
+        const std::size_t size = (sizeof e + one.size() + two.size() + 8) / 8 * 8;
+        at += 1'000'000;
+        e.h = {.ts = at + 224'000, .kind = IOLENS_KIND_OPERATION, .size = static_cast<u16>(size), .cpu = 0};
+        e.start = at;
+        e.bytes = bytes;
+        e.tgid = 1000;
+        e.tid = 1001;
+        e.ppid = 999;
+        e.error = error;
+        e.fd = fd;
+        e.call = 0xffff;
+        e.op = op;
+        e.layer = layer;
+        e.length1 = static_cast<u16>(one.size());
+        e.length2 = static_cast<u16>(two.size());
+        std::vector<std::byte> record(size);
+        std::memcpy(record.data(), &e, sizeof e);
+        std::memcpy(record.data() + sizeof e, one.data(), one.size());
+        std::memcpy(record.data() + sizeof e + one.size(), two.data(), two.size());
+        r.record(record);
+    };
+    const auto given = [&](u16 call, const std::vector<std::string>& texts, unsigned which, u64 value = 0) {
+        iolens_arguments a{};
+        std::string all;
+        for (const std::string& text : texts) all += text + '\0';
+        all.resize((all.size() + 7) / 8 * 8);
+        a.h = {.ts = at, .kind = IOLENS_KIND_ARGUMENTS, .size = static_cast<u16>(sizeof a + all.size()), .cpu = 0};
+        a.values[0] = value;
+        a.tid = 1001;
+        a.call = call;
+        a.texts = static_cast<u8>(which);
+        std::vector<std::byte> record(a.h.size);
+        std::memcpy(record.data(), &a, sizeof a);
+        std::memcpy(record.data() + sizeof a, all.data(), all.size());
+        r.record(record);
+    };
+    operation(IOLENS_OPERATION_START, 0, 0, std::string("sh\0-c\0echo \"a,b\"\0", 17));
+    operation(IOLENS_OPERATION_CHDIR, -1, 0, "/home/x");
+    at += 1'000'000;
+    given(257, {"/tmp/a \x1b[31m\n,\"b\""}, 2);
+    put(r, call_event(at, 257, IOLENS_DIR_NONE, 3, 3));
+    put(r, call_event(at += 10, 1, IOLENS_DIR_WRITE, 3, 4));
+    put(r, call_event(at += 10, 0, IOLENS_DIR_READ, 99, -9));
+    given(82, {"/old", "/new"}, 3);
+    put(r, call_event(at += 10, 82, IOLENS_DIR_NONE, -1, 0));  // told before it began: of another call
+    at += 10;
+    given(82, {"/old", "/new"}, 3);
+    put(r, call_event(at, 82, IOLENS_DIR_NONE, -1, -2));
+    at += 10;
+    given(257, {"."}, 2);
+    put(r, call_event(at, 257, IOLENS_DIR_NONE, 3, 3));
+    at += 10;
+    given(32, {}, 0, 3);
+    put(r, call_event(at, 32, IOLENS_DIR_NONE, 8, 8));
+    operation(IOLENS_OPERATION_OPEN, 4, 0, "/tmp/f", "w", IOLENS_LAYER_LIBC);
+    operation(IOLENS_OPERATION_OPEN, -1, IOLENS_ERROR_UNKNOWN, "/tmp/none", "r", IOLENS_LAYER_LIBC);
+    operation(IOLENS_OPERATION_WRITE, 4, 0, "", "", IOLENS_LAYER_LIBC, 1'234'567'890);
+    operation(IOLENS_OPERATION_HTTP_REQ_SEND, 5, 0, "GET /x HTTP/1.1\r\nHost: \x1b]0;y\x07");
+    operation(IOLENS_OPERATION_HTTP_RESP_RECV, 5, 0, "HTTP/1.1 404 Not Found\r\n");
+    operation(IOLENS_OPERATION_DIRFD, 7, 0, "", "", IOLENS_LAYER_LIBC);
+    operation(IOLENS_OPERATION_STOP, 0, 0, "");
+    operation(200, 0, 0, "of a later version");
     r.finish();
 }
 

@@ -26,6 +26,9 @@ std::vector<std::byte> file_fact(u64 name_id, u16 kind, u16 flags, const std::ve
 /// Writes the fd lens's recording: each kind of file, an error, peers, hostile names, what was not told, loss.
 void write_fd_sample(const std::string& path);
 
+/// Writes a recording of operations: of calls, of processes, of libc, of HTTP; texts that would break a line.
+void write_operations_sample(const std::string& path);
+
 /// Writes the block lens's recording of the golden tests: all operations, flags, an error, unknown creators, hostile
 /// names, loss.
 void write_sample(const std::string& path);

@@ -4,7 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <map>
+#include <regex>
 #include <set>
+#include <string>
+
+#include "run.h"
 
 namespace iolens {
 namespace {
@@ -25,6 +30,63 @@ TEST(Calls, EachNumberHasOneName) {
     EXPECT_EQ(call_name(17), "pread64");
     EXPECT_EQ(call_name(IOLENS_CALLS), "");
     EXPECT_EQ(call_name(~u64{0}), "");
+}
+
+/// The numbers of the kernel's own headers: "#define __NR_read 0", "#define __NR_io_setup 0".
+std::map<std::string, u64> numbers_of(const std::string& header) {
+    std::map<std::string, u64> all;
+    const std::string text = test::slurp(header);
+    const std::regex line(R"re(#define __NR(?:3264)?_(\w+)\s+([0-9]+))re");
+    for (std::sregex_iterator at(text.begin(), text.end(), line), end; at != end; ++at) {
+        all[(*at)[1]] = std::stoull((*at)[2]);
+    }
+    return all;
+}
+
+TEST(Calls, TheTableIsTheKernelsOwnList) {
+#if defined(__x86_64__)
+    const auto theirs = numbers_of("/usr/include/x86_64-linux-gnu/asm/unistd_64.h");
+#else
+    const auto theirs = numbers_of("/usr/include/asm-generic/unistd.h");
+#endif
+    ASSERT_GT(theirs.size(), 280U);
+    std::map<std::string, u64> ours;
+    for (const KnownCall& call : known_calls()) ours[std::string(call.name)] = call.number;
+    for (const auto& [name, number] : theirs) {
+        if (name == "syscalls" || name == "arch_specific_syscall") continue;
+        // names of that header that stand for another one on 64 bits
+        const std::map<std::string, std::string> other{{"fstatat", "newfstatat"}, {"sync_file_range2", "sync_file_range"},
+                                                       {"fadvise64_64", "fadvise64"}};
+        const std::string its = other.contains(name) ? other.at(name) : name;
+        ASSERT_TRUE(ours.contains(its)) << name << " " << number;
+        EXPECT_EQ(ours.at(its), number) << name;
+    }
+}
+
+/// Each operation that is a system call's has one, and each of libc's a function; each call's domain is in the table.
+TEST(Calls, EveryOperationHasItsSource) {
+    std::set<u8> of_calls;
+    for (const KnownCall& call : known_calls()) of_calls.insert(call.operation);
+    for (const KnownRequest& request : known_requests()) {
+        EXPECT_TRUE(request.operation == IOLENS_OPERATION_NONE || of_calls.contains(request.operation)) << request.name;
+    }
+    std::set<u8> of_libc;
+#define IOLENS_NAME(name, operation, place, result) of_libc.insert(IOLENS_OPERATION_##operation);
+    IOLENS_LIBC_FUNCTIONS(IOLENS_NAME)
+#undef IOLENS_NAME
+    for (u8 op = 0; op < IOLENS_OPERATION_COUNT; ++op) {
+        const bool other = op == IOLENS_OPERATION_START || known_operations.at(op).domain == IOLENS_DOMAIN_HTTP;
+        EXPECT_TRUE(other || of_calls.contains(op) || of_libc.contains(op)) << known_operations.at(op).name;
+    }
+    // the numbers of io-monitor's records
+    EXPECT_EQ(IOLENS_DOMAIN_FILE_OPEN_CLOSE, 13);
+    EXPECT_EQ(IOLENS_DOMAIN_HTTP, 17);
+    EXPECT_EQ(IOLENS_OPERATION_BIND, 44);
+    EXPECT_EQ(IOLENS_OPERATION_STOP, 48);
+    EXPECT_EQ(IOLENS_OPERATION_HTTP_RESP_FINI_RECV, 54);
+    // what the seed has wrong
+    EXPECT_EQ(find_call(84)->operation, IOLENS_OPERATION_RMDIR);
+    EXPECT_EQ(known_operations[IOLENS_OPERATION_TRUNCATE].domain, IOLENS_DOMAIN_FILE_SPACE);
 }
 
 TEST(Calls, ATextIsALiteralOfOneLineThatDoesNotAct) {
