@@ -8,7 +8,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <optional>
 #include <span>
@@ -47,9 +46,15 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 13> other_na
     {"scandir64", "scandir"},
 }};
 
-std::string read_file(const std::string& path) {
+/// The beginning of a regular file; "" of anything else.
+std::string read_file(const std::string& path, std::size_t most) {
+    std::error_code error;
+    if (!fs::is_regular_file(path, error)) return {};
     std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
+    std::string text(std::min<std::size_t>(fs::file_size(path, error), most), '\0');
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(std::max<std::streamsize>(file.gcount(), 0)));
+    return text;
 }
 
 /// A struct of a file, wherever it stands; nothing where the file ends before.
@@ -98,6 +103,8 @@ constexpr std::string_view multiarch = "/lib/aarch64-linux-gnu";
 #else
 constexpr std::string_view multiarch = "/lib/x86_64-linux-gnu";
 #endif
+constexpr std::size_t headers = 1 << 20;  // bytes: what the kernel needs of a program is in the first page
+constexpr std::size_t most_of_a_library = 256 << 20;
 constexpr std::string_view is_static = "is linked statically: it has no C library to watch";
 constexpr std::string_view is_musl = "has musl's C library, whose functions are not known here";
 constexpr std::string_view is_none = "has no C library that is known here";
@@ -129,7 +136,7 @@ Libc libc_of_process(u32 pid) {
 Libc libc_of_program(const std::string& path) {
     std::string name = path;
     for (int depth = 0; depth < 5; ++depth) {  // a script's interpreter may be a script, to a depth: BINPRM's
-        const std::string file = read_file(name);
+        const std::string file = read_file(name, headers);
         if (file.starts_with("#!")) {
             const std::size_t from = file.find_first_not_of(" \t", 2);
             const std::size_t to = file.find_first_of(" \t\n", from);
@@ -155,7 +162,7 @@ Libc libc_of_program(const std::string& path) {
 }
 
 std::vector<LibcFunction> find_functions(const std::string& path, u64 operations) {
-    const std::string file = read_file(path);
+    const std::string file = read_file(path, most_of_a_library);
     const auto head = elf_header(file);
     std::map<u64, std::string_view> places;
     for (u64 i = 0; head && i < head->e_shnum; ++i) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // iolens fd --domains against the running kernel: what a program says that it did, and other ways for the rows.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/msg.h>
 #include <sys/socket.h>
@@ -132,6 +133,65 @@ TEST_F(Domains, EachFunctionOfLibcIsARow) {
                            "SEEKDIR", "TELLDIR", "DIRFD", "SCANDIR"}) {
         EXPECT_TRUE(seen.contains(op)) << op;
     }
+}
+
+/// A process with a root and a C library of its own, as in a container.
+TEST_F(Domains, TheLibcOfAnotherRootIsFound) {
+    const std::string root = folder_ + "/root";
+    const auto take = [&](const std::string& from, const std::string& to) {
+        fs::create_directories(fs::path(root + to).parent_path());
+        fs::copy_file(from, root + to, fs::copy_options::overwrite_existing);
+    };
+    take(helper(), "/program");
+    std::string maps;
+    {  // what it has mapped, by its own word
+        std::array<int, 2> gate{};
+        ASSERT_EQ(::pipe2(gate.data(), O_CLOEXEC), 0);
+        const pid_t child = ::fork();
+        if (child == 0) {
+            ::dup2(gate[0], 0);
+            ::execl(helper().c_str(), "program", "libc-when-told", folder_.c_str(), nullptr);
+            ::_exit(2);
+        }
+        for (int i = 0; i < 200 && maps.find("libc.so.6") == std::string::npos; ++i) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+            maps = slurp("/proc/" + std::to_string(child) + "/maps");
+        }
+        ::kill(child, SIGKILL);
+        ::waitpid(child, nullptr, 0);
+        ::close(gate[0]);
+        ::close(gate[1]);
+    }
+    const std::regex library(R"( (/\S*(?:libc\.so\.6|ld-linux\S*))\n)");
+    for (std::sregex_iterator at(maps.begin(), maps.end(), library), end; at != end; ++at) take((*at)[1], (*at)[1]);
+    for (const char* loader : {"/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"}) {
+        if (fs::exists(loader)) take(loader, loader);
+    }
+    fs::create_directories(root + "/work");
+    std::array<int, 2> gate{};
+    ASSERT_EQ(::pipe2(gate.data(), O_CLOEXEC), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::dup2(gate[0], 0);
+        if (::chroot(root.c_str()) != 0 || ::chdir("/") != 0) ::_exit(3);
+        ::setenv("LD_LIBRARY_PATH", "/usr/lib/x86_64-linux-gnu:/lib/x86_64-linux-gnu:/lib/aarch64-linux-gnu:/usr/lib", 1);
+        ::execl("/program", "program", "libc-when-told", "/work", nullptr);
+        ::_exit(4);
+    }
+    ::close(gate[0]);
+    for (int i = 0; i < 200 && slurp("/proc/" + std::to_string(child) + "/maps").find("libc.so.6") == std::string::npos; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    Tracer tracer({"fd", "--domains", "ALL", "--libc", "--format", "csv", "--columns", "layer,op,arg1", "-p",
+                   std::to_string(child)});
+    EXPECT_EQ(::write(gate[1], "!", 1), 1);
+    ::close(gate[1]);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+    const Result r = tracer.stop(0);
+    EXPECT_NE(r.out.find("libc,OPEN,/work/stream"), std::string::npos) << r.out << r.err;
+    EXPECT_NE(r.out.find("libc,OPENDIR,/work"), std::string::npos);
 }
 
 TEST_F(Domains, AProgramWithoutALibcSaysSo) {
