@@ -144,8 +144,17 @@ std::vector<const Column*> prepare_operations(const ViewOptions& view, Format fo
     }
     if (metrics) return pointers_to(std::span(operation_columns).first(metrics_columns));
     if (names.empty() && format == Format::table) {
-        names = {view.wall ? "unix_ns" : "time_ns", "duration_ns", "comm", "pid", "domain", "op", "fd", "bytes",
-                 "error", "arg1", "arg2"};
+        names = {view.wall ? "unix_ns" : "time_ns",
+                 "duration_ns",
+                 "comm",
+                 "pid",
+                 "domain",
+                 "op",
+                 "fd",
+                 "bytes",
+                 "error",
+                 "arg1",
+                 "arg2"};
         if (view.verbose) names.insert(names.end(), {"layer", "call", "file"});
     } else if (names.empty()) {
         for (const Column& column : operation_columns) names.emplace_back(column.name);

@@ -33,8 +33,8 @@ constexpr u64 of_domain(iolens_domain domain) {
 // Contents are private: only who names it gets it.
 constexpr u64 all_domains = (bit(IOLENS_OPERATION_COUNT) - 1) & ~of_domain(IOLENS_DOMAIN_HTTP);
 // A domain that io-monitor's papers have and its records don't.
-constexpr u64 networking = bit(IOLENS_OPERATION_CONNECT) | bit(IOLENS_OPERATION_ACCEPT) |
-                           bit(IOLENS_OPERATION_LISTEN) | bit(IOLENS_OPERATION_BIND);
+constexpr u64 networking = bit(IOLENS_OPERATION_CONNECT) | bit(IOLENS_OPERATION_ACCEPT) | bit(IOLENS_OPERATION_LISTEN) |
+                           bit(IOLENS_OPERATION_BIND);
 
 std::string environment(const char* name) {
     const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before any thread
@@ -154,14 +154,15 @@ void Operations::prepare(const ViewOptions& view, bool replayed) {
     }
     if (narrowed_ != 0) wanted_ &= narrowed_;
     if (domains_.empty()) {
-        const bool only_here = !start_on_open_.empty() || start_on_elapsed_ms_ || libc_ || std_fds_ || !queue_.empty() ||
-                               !facility_.empty() || view.format == Format::metrics ||
+        const bool only_here = !start_on_open_.empty() || start_on_elapsed_ms_ || libc_ || std_fds_ ||
+                               !queue_.empty() || !facility_.empty() || view.format == Format::metrics ||
                                view.format == Format::metrics_table;
         if (!only_here) return;
         throw Failure(Exit::usage, "this is for operations by domain", "add --domains ALL, or those that you want");
     }
     if (wanted_ == 0) {
-        throw Failure(Exit::usage, "no operation is both in --domains and --op", "'iolens schema --domains' lists them");
+        throw Failure(Exit::usage, "no operation is both in --domains and --op",
+                      "'iolens schema --domains' lists them");
     }
     if (facility_.empty()) facility_ = environment("FACILITY_ID");
     if (facility_.empty()) facility_ = "u";
@@ -426,12 +427,8 @@ void Operations::add(const iolens_operation_event& e) {
 Summary Operations::summary() const {
     Summary s;
     const auto time = [](const char* key, const char* header, const char* help) {
-        return Column{.name = key,
-                      .header = header,
-                      .unit = Unit::nanoseconds,
-                      .role = Role::duration,
-                      .width = 9,
-                      .help = help};
+        return Column{
+            .name = key, .header = header, .unit = Unit::nanoseconds, .role = Role::duration, .width = 9, .help = help};
     };
     s.columns = {
         {.name = "domain", .header = "DOMAIN", .width = -16, .help = "its domain"},
@@ -507,12 +504,14 @@ Summary domains_table() {
     for (auto& both : texts) {
         for (std::string& text : both) s.texts.push_back(std::move(text));
     }
-    const auto text_value = [](const std::string& text) { return text.empty() ? Value() : Value(std::string_view(text)); };
+    const auto text_value = [](const std::string& text) {
+        return text.empty() ? Value() : Value(std::string_view(text));
+    };
     for (const u8 op : order) {
-        s.rows.push_back({Value(known_domains.at(known_operations.at(op).domain).name),
-                          Value(known_operations.at(op).name),
-                          op <= IOLENS_OPERATION_LAST_OF_RECORDS ? Value(u64{op}) : Value(),
-                          text_value(s.texts.at(std::size_t{op} * 2)), text_value(s.texts.at(std::size_t{op} * 2 + 1))});
+        s.rows.push_back(
+            {Value(known_domains.at(known_operations.at(op).domain).name), Value(known_operations.at(op).name),
+             op <= IOLENS_OPERATION_LAST_OF_RECORDS ? Value(u64{op}) : Value(),
+             text_value(s.texts.at(std::size_t{op} * 2)), text_value(s.texts.at(std::size_t{op} * 2 + 1))});
     }
     const auto note = [&](std::string_view domain, std::string_view op, std::string_view what) {
         s.rows.push_back({Value(domain), op.empty() ? Value() : Value(op), Value(), Value(), Value(what)});

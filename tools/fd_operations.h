@@ -67,7 +67,8 @@ private:
         u32 parent = 0;
     };
     [[nodiscard]] bool wants(u8 op) const { return op < IOLENS_OPERATION_COUNT && (wanted_ >> op & 1) != 0; }
-    const iolens_operation_event* made(const iolens_operation_event& e, std::string_view first, std::string_view second);
+    const iolens_operation_event* made(const iolens_operation_event& e, std::string_view first,
+                                       std::string_view second);
 
     std::vector<std::string> domains_;
     std::string facility_;

@@ -212,7 +212,8 @@ int run_command_line(int argc, char** argv) {
     CLI::App* schema = app.add_subcommand("schema", "every column with unit and meaning");
     add_format(*schema, schema_format);
     bool schema_domains = false;
-    schema->add_flag("--domains", schema_domains, "the domains and operations of 'iolens fd --domains', with their calls")
+    schema
+        ->add_flag("--domains", schema_domains, "the domains and operations of 'iolens fd --domains', with their calls")
         ->group("What to show");
     schema->footer(footer("iolens schema\niolens schema --format csv\niolens schema --domains"));
 

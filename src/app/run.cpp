@@ -93,9 +93,7 @@ public:
         const Taken taken = lens_.take(*head, wall_offset_ns_, wanted_, row_);
         if (!lens_.line().empty()) sink_->line(lens_.line());
         switch (taken) {
-            case Taken::row:
-                show();
-                return ++rows_ < limit_;
+            case Taken::row: show(); return ++rows_ < limit_;
             case Taken::unknown: ++unknown_; break;
             case Taken::nothing: break;
         }
@@ -165,8 +163,9 @@ private:
     std::vector<const Column*> columns_;
     Format format_;
     std::vector<Way> ways_;
-    std::vector<const Column*> wanted_;  // the columns, and the trailing error, where somebody reads them; then the ways'
-    std::size_t shown_ = 0;              // so many of them are the output's
+    std::vector<const Column*>
+        wanted_;             // the columns, and the trailing error, where somebody reads them; then the ways'
+    std::size_t shown_ = 0;  // so many of them are the output's
     u64 limit_;
     Output out_;
     bool json_;

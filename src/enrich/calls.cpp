@@ -28,8 +28,7 @@ constexpr void each_argument(std::string_view arguments, Each&& each) {
 }
 
 constexpr KnownCall make_call(u16 id, u16 number, std::string_view name, iolens_call_shape shape,
-                              iolens_direction direction, std::string_view arguments,
-                              iolens_operation operation) {
+                              iolens_direction direction, std::string_view arguments, iolens_operation operation) {
     KnownCall call{id, number, name, {}, arguments, static_cast<u8>(operation)};
     call.info.id = id;
     call.info.shape = static_cast<u8>(shape);
@@ -48,7 +47,7 @@ constexpr KnownCall make_call(u16 id, u16 number, std::string_view name, iolens_
 #elif defined(__aarch64__)
 #define IOLENS_CALL_NUMBER(id, arm64) arm64
 #endif
-#define IOLENS_CALL(id, arm64, name, shape, direction, arguments, operation) \
+#define IOLENS_CALL(id, arm64, name, shape, direction, arguments, operation)                                     \
     make_call(id, IOLENS_CALL_NUMBER(id, arm64), #name, IOLENS_SHAPE_##shape, IOLENS_DIR_##direction, arguments, \
               IOLENS_OPERATION_##operation),
 constexpr u16 NONE [[maybe_unused]] = IOLENS_CALLS;  // NOLINT(readability-identifier-naming): a word of the table

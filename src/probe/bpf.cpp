@@ -167,14 +167,22 @@ Link attach(bpf_program* program) {
     return link;
 }
 
-std::vector<ProbeStatus> examine_object(std::span<const std::byte> image) {
+Link attach_at(const bpf_program* program, const UserPlace& place) {
+    bpf_uprobe_opts options{};
+    options.sz = sizeof options;
+    options.retprobe = std::string_view(bpf_program__section_name(program)) == "uretprobe";
+    return Link(bpf_program__attach_uprobe_opts(program, -1, place.path.c_str(), place.offset, &options));
+}
+
+std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const std::optional<UserPlace>& place) {
     std::vector<ProbeStatus> all;
     for (std::size_t index = 0;; ++index) {
         bpf_program* program = nullptr;
         const Object object = open_one(image, index, program);
         if (program == nullptr) return all;
         const std::string_view section = bpf_program__section_name(program);
-        if (section.ends_with("probe")) continue;  // of user space: nothing to attach it to is known here
+        const bool of_user_space = section.ends_with("probe");
+        if (of_user_space && !(place && std::string_view(bpf_program__name(program)).ends_with(place->name))) continue;
         constexpr u32 figures_only = 4;  // BPF_LOG_STATS
         std::string log;
         keep_log(program, figures_only, 4096, log);
@@ -188,7 +196,8 @@ std::vector<ProbeStatus> examine_object(std::span<const std::byte> image) {
             keep_log(program, every_step, 16 << 20, log);
             bpf_object__load(again.get());
             status.why = probe_error_text(-error) + last_words(log);
-        } else if (const Link link(bpf_program__attach(program)); !link) {
+        } else if (const Link link = of_user_space ? attach_at(program, *place) : Link(bpf_program__attach(program));
+                   !link) {
             status.why = probe_error_text(errno);
         } else {
             status.works = true;

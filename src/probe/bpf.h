@@ -47,9 +47,23 @@ using Link = std::unique_ptr<bpf_link, LinkDeleter>;
 /// Attaches a program. Throws Failure (unavailable): a probe that fails to attach ends the run.
 Link attach(bpf_program* program);
 
+struct UserPlace;
+
+/// Attaches a program of user space, at a function's beginning or end as its section says. An empty link: errno says
+/// why not.
+Link attach_at(const bpf_program* program, const UserPlace& place);
+
+/// A place in a file, for programs of user space.
+struct UserPlace {
+    std::string path;
+    u64 offset = 0;         ///< bytes
+    std::string_view name;  ///< of the function there; programs for it have names that end in it
+};
+
 /// Loads and attaches each program of an object file (its ELF image) by itself, so that one that is refused doesn't
-/// hide the others, and says how it went; leaves nothing attached.
-std::vector<ProbeStatus> examine_object(std::span<const std::byte> image);
+/// hide the others, and says how it went; leaves nothing attached. Of the programs of user space only those for
+/// `place`.
+std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const std::optional<UserPlace>& place = {});
 
 /// Throws Failure (failed) for an object that libbpf did not open; errno says why.
 [[noreturn]] void fail_to_open();

@@ -18,6 +18,7 @@
 #include "base/failure.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "iolens/event/operation.h"
 // made by bpftool from bpf/syscall.bpf.c; it is C, and looks for the types of read-only data in the global namespace
 using iolens::iolens_call_info;
 using iolens::iolens_keep;
@@ -85,7 +86,8 @@ Fd attach_many(const bpf_program* program, const std::string& path, const std::v
 
 /// Which programs are loaded. Of twins: the one that keeps a thread's state with the task and reads the kernel's memory
 /// directly, or the one that every kernel can have.
-void choose_programs(const syscall_bpf& object, bool direct, bool uring, const std::vector<LibcFunction>& libc, bool together) {
+void choose_programs(const syscall_bpf& object, bool direct, bool uring, const std::vector<LibcFunction>& libc,
+                     bool together) {
     std::optional<KernelNames> kernel;  // reads some megabytes: only where it is asked
     const auto has_tracepoint = [&](std::string_view section) {
         if (!kernel) kernel.emplace();
@@ -103,8 +105,9 @@ void choose_programs(const syscall_bpf& object, bool direct, bool uring, const s
         // io_uring
         const std::string_view section = bpf_program__section_name(program);
         if (is_libc(program)) {
-            const bool wanted = together ? libc_name(program) == "all"
-                                         : std::ranges::find(libc, libc_name(program), &LibcFunction::name) != libc.end();
+            const bool wanted = together
+                                    ? libc_name(program) == "all"
+                                    : std::ranges::find(libc, libc_name(program), &LibcFunction::name) != libc.end();
             bpf_program__set_autoload(program, wanted && !libc.empty());
             if (together) {
                 bpf_program__set_expected_attach_type(program, static_cast<bpf_attach_type>(attach_many_uprobes));
@@ -145,7 +148,8 @@ int CallProbe::load(const Options& options, bool direct) {
     object_->bss->alive = static_cast<s64>(options.follow.size());
     std::ranges::copy(options.aio_ops, static_cast<u8*>(object_->rodata->aio_ops));
     std::ranges::copy(options.uring_ops, static_cast<u8*>(object_->rodata->uring_ops));
-    choose_programs(*object_, direct, std::ranges::any_of(options.uring_ops, [](u8 what) { return what != 0; }), options.libc, many_uprobes_);
+    choose_programs(*object_, direct, std::ranges::any_of(options.uring_ops, [](u8 what) { return what != 0; }),
+                    options.libc, many_uprobes_);
     object_->rodata->operations = options.operations ? 1 : 0;
     object_->rodata->leave_std = options.leave_std ? 1 : 0;
     object_->rodata->tell_start = options.tell_start ? 1 : 0;
@@ -165,7 +169,8 @@ int CallProbe::load(const Options& options, bool direct) {
     }
     const int error = syscall_bpf__load(object_.get());
     for (u32 i = 0; error == 0 && i < rows; ++i) {
-        ::bpf_map_update_elem(bpf_map__fd(object_->maps.start_words), &i, options.start_words.data() + i * row, BPF_ANY);
+        ::bpf_map_update_elem(bpf_map__fd(object_->maps.start_words), &i, options.start_words.data() + i * row,
+                              BPF_ANY);
     }
     return error;
 }
@@ -237,10 +242,7 @@ void CallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
         for (const LibcFunction& function : functions) {
             const std::string name = (end ? "iolens_libc_end_" : "iolens_libc_") + std::string(function.name);
             bpf_program* program = bpf_object__find_program_by_name(object_->obj, name.c_str());
-            bpf_uprobe_opts options{};
-            options.sz = sizeof options;
-            options.retprobe = end;
-            Link link(bpf_program__attach_uprobe_opts(program, -1, function.path.c_str(), function.offset, &options));
+            Link link = attach_at(program, {function.path, function.offset, function.name});
             if (!link) refuse(function.name, function.path, errno);
             links_.push_back(std::move(link));
         }
@@ -271,7 +273,18 @@ std::vector<ProbeStatus> CallProbe::examine() {
     // of twins the one that will be used: the direct one where it works
     std::vector<ProbeStatus> chosen;
     const KernelNames kernel;
-    for (ProbeStatus& status : examine_object({static_cast<const std::byte*>(image), size})) {
+    // a function of this machine's C library stands for all of them
+    std::optional<UserPlace> place;
+    for (const LibcFunction& f : find_functions(libc_of_program("/bin/sh").path, u64{1} << IOLENS_OPERATION_TELLDIR)) {
+        place = UserPlace{f.path, f.offset, f.name};
+    }
+    for (ProbeStatus& status : examine_object({static_cast<const std::byte*>(image), size}, place)) {
+        if (status.name.ends_with("probe")) {
+            status.how = status.name;
+            status.name = status.name == "uprobe" ? "libc" : "libc, ends";
+            chosen.push_back(std::move(status));
+            continue;
+        }
         // io_uring's requests are submitted at a tracepoint of another name before 6.3
         if (status.name.starts_with("io_uring_submit") && !kernel.has_tracepoint(status.name)) continue;
         const bool direct = status.program.ends_with(twin_suffix);

@@ -37,9 +37,9 @@ public:
         bool tell_start = false;
         bool tell_stop = false;
         bool tell_cwd = false;
-        std::vector<u8> start_words;  ///< --start-on-open: rows of 256, see bpf/operations.bpf.h
-        u64 start_on_elapsed_ns = 0;  ///< 0: not asked for
-        u64 libc_operations = 0;      ///< bit (1 << op): functions of libc are wanted for it …
+        std::vector<u8> start_words;     ///< --start-on-open: rows of 256, see bpf/operations.bpf.h
+        u64 start_on_elapsed_ns = 0;     ///< 0: not asked for
+        u64 libc_operations = 0;         ///< bit (1 << op): functions of libc are wanted for it …
         std::vector<LibcFunction> libc;  ///< … and these are there
     };
 
@@ -76,7 +76,7 @@ private:
 
     std::unique_ptr<syscall_bpf, Close> object_;
     std::vector<Link> links_;
-    bool many_uprobes_ = false;    ///< libc's functions are attached together …
+    bool many_uprobes_ = false;   ///< libc's functions are attached together …
     std::vector<Fd> many_links_;  ///< … by these
 };
 

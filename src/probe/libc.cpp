@@ -152,8 +152,9 @@ Libc libc_of_program(const std::string& path) {
         if (interpreter.find("musl") != std::string::npos) return {{}, std::string(is_musl)};
         // glibc's loader and its library are installed side by side; else where the loader looks without being told
         std::error_code error;
-        for (const fs::path& place : {fs::canonical(interpreter, error).parent_path(), fs::path(multiarch),
-                                      fs::path("/lib64"), fs::path("/usr/lib64"), fs::path("/lib"), fs::path("/usr/lib")}) {
+        for (const fs::path& place :
+             {fs::canonical(interpreter, error).parent_path(), fs::path(multiarch), fs::path("/lib64"),
+              fs::path("/usr/lib64"), fs::path("/lib"), fs::path("/usr/lib")}) {
             if (fs::exists(place / "libc.so.6", error)) return {place / "libc.so.6", {}};
         }
         break;
@@ -175,7 +176,8 @@ std::vector<LibcFunction> find_functions(const std::string& path, u64 operations
             if (!symbol) break;
             if (symbol->st_shndx == SHN_UNDEF || ELF64_ST_TYPE(symbol->st_info) != STT_FUNC) continue;
             std::string_view name = text_at(file, strings->sh_offset + symbol->st_name);
-            const auto* other = std::ranges::find(other_names, name, &std::pair<std::string_view, std::string_view>::first);
+            const auto* other =
+                std::ranges::find(other_names, name, &std::pair<std::string_view, std::string_view>::first);
             if (other != other_names.end()) name = other->second;
             const auto* known = std::ranges::find(watched, name, &Watched::name);
             if (known == watched.end() || (operations >> known->operation & 1) == 0) continue;

@@ -27,7 +27,8 @@ struct Libc {
 /// The C library that a process has mapped, also one of another mount namespace.
 Libc libc_of_process(u32 pid);
 
-/// The C library that a program will be given: of an ELF file, or of a script the one that its interpreter will be given.
+/// The C library that a program will be given: of an ELF file, or of a script the one that its interpreter will be
+/// given.
 Libc libc_of_program(const std::string& path);
 
 /// The functions of IOLENS_LIBC_FUNCTIONS whose operation is wanted (bit 1 << op), each place once: several names may

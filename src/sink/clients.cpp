@@ -16,7 +16,7 @@ namespace iolens {
 namespace {
 
 constexpr std::size_t most_waiting = 32 << 20;  // bytes
-constexpr int patience_ms = 5000;              // at the end, for a client that reads nothing
+constexpr int patience_ms = 5000;               // at the end, for a client that reads nothing
 
 sockaddr_un address_of(const std::string& path) {
     sockaddr_un address{};
@@ -38,7 +38,8 @@ bool is_left_over(const std::string& path) {
 }  // namespace
 
 ClientsOutlet::ClientsOutlet(const std::string& path)
-    : path_(path), lines_(Output::into([this](std::string_view lines) {
+    : path_(path),
+      lines_(Output::into([this](std::string_view lines) {
           for (Client& client : clients_) {
               client.waiting += lines;
               send_to(client);
@@ -94,8 +95,7 @@ void ClientsOutlet::take_clients() {
 /// Sends what its socket has room for.
 void ClientsOutlet::send_to(Client& client) {
     while (client.left() != 0 && !client.gone) {
-        const ssize_t n =
-            ::send(client.fd.get(), client.waiting.data() + client.sent, client.left(), MSG_NOSIGNAL);
+        const ssize_t n = ::send(client.fd.get(), client.waiting.data() + client.sent, client.left(), MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno == EAGAIN) break;
         client.gone = n < 0;

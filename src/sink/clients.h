@@ -10,8 +10,8 @@
 
 namespace iolens {
 
-/// Newline-delimited JSON for every client of a unix stream socket. Each gets the rows from when it came; one that reads
-/// too slowly is cut off, and the others never wait for it.
+/// Newline-delimited JSON for every client of a unix stream socket. Each gets the rows from when it came; one that
+/// reads too slowly is cut off, and the others never wait for it.
 class ClientsOutlet final : public Outlet {
 public:
     /// Makes the socket, for this user alone (mode 0600). Throws Failure.

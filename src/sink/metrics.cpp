@@ -83,10 +83,10 @@ void MetricsSink::table_row(Row row) {
     }
     words_.clear();
     append_visible(words_, row[facility].text());
-    fmt::format_to(std::back_inserter(out), "{:>10} {:>10} {:8.4f} {:>5} {:>20}  {:<20} {:>3} {:>5} {:>8} ", view(words_),
-                   row[time_ns].number() / 1'000'000'000, static_cast<double>(row[duration_ns].number()) / 1e6,
-                   row[pid].number(), row[domain].text(), row[op].text(), signed_of(row[error]), signed_of(row[fd]),
-                   row[bytes].number());
+    fmt::format_to(std::back_inserter(out), "{:>10} {:>10} {:8.4f} {:>5} {:>20}  {:<20} {:>3} {:>5} {:>8} ",
+                   view(words_), row[time_ns].number() / 1'000'000'000,
+                   static_cast<double>(row[duration_ns].number()) / 1e6, row[pid].number(), row[domain].text(),
+                   row[op].text(), signed_of(row[error]), signed_of(row[fd]), row[bytes].number());
     append_visible(out, row[first_text].text());
     out.push_back(' ');
     append_visible(out, row[second_text].text());

@@ -5,8 +5,8 @@
 
 namespace iolens {
 
-/// The two forms of io-monitor's plugins. A row begins with eleven values: facility, time (ns since 1970), duration (ns),
-/// process, domain, operation, error code, fd, bytes and two texts.
+/// The two forms of io-monitor's plugins. A row begins with eleven values: facility, time (ns since 1970), duration
+/// (ns), process, domain, operation, error code, fd, bytes and two texts.
 class MetricsSink final : public Sink {
 public:
     /// `table`: with headings; else lines of csv. A text is quoted where it would break its line.

@@ -12,12 +12,12 @@
 
 namespace iolens {
 
-/// io-monitor's records on its System V message queue. Takes the rows of MetricsSink. What the reader has no room for yet
-/// waits here, in memory, and when that is full, row() waits.
+/// io-monitor's records on its System V message queue. Takes the rows of MetricsSink. What the reader has no room for
+/// yet waits here, in memory, and when that is full, row() waits.
 class QueueOutlet final : public Outlet {
 public:
-    /// `path` names the queue as io-monitor does: ftok(path, 'm'). The queue is made where it isn't there (mode 0600). A
-    /// domain's and an operation's number is its place in these lists. Throws Failure.
+    /// `path` names the queue as io-monitor does: ftok(path, 'm'). The queue is made where it isn't there (mode 0600).
+    /// A domain's and an operation's number is its place in these lists. Throws Failure.
     QueueOutlet(const std::string& path, std::span<const std::string_view> domains,
                 std::span<const std::string_view> operations);
     ~QueueOutlet() override;

@@ -16,10 +16,10 @@ namespace iolens {
 class RingSource final : public Source {
 public:
     struct Probes {
-        int ring_fd = -1;                     ///< of the ring map
-        std::function<void()> detach;         ///< no program runs after it
-        std::function<iolens_loss()> ledger;  ///< the counters, added up over the processors
-        std::function<bool()> ended{};        ///< what is traced is gone; none: it never is
+        int ring_fd = -1;                        ///< of the ring map
+        std::function<void()> detach;            ///< no program runs after it
+        std::function<iolens_loss()> ledger;     ///< the counters, added up over the processors
+        std::function<bool()> ended{};           ///< what is traced is gone; none: it never is
         std::vector<std::vector<u64>> before{};  ///< records that come before the first of the ring
     };
 

@@ -56,8 +56,8 @@ protected:
         return r;
     }
 
-    /// The fields of rows of csv without their heading, but those of processes' starts and ends, up to the end of what is
-    /// said.
+    /// The fields of rows of csv without their heading, but those of processes' starts and ends, up to the end of what
+    /// is said.
     [[nodiscard]] std::vector<std::string> operations(const std::string& csv) const {
         std::vector<std::string> all;
         for (std::string line : split(csv, '\n')) {
@@ -92,8 +92,9 @@ std::vector<std::string> lines_of(const std::string& path) {
 }
 
 TEST_F(Domains, EachOperationOfTheKernelIsARow) {
-    const Result r = traced(std::vector<std::string>{"--domains", "ALL", "--start-on-open", folder_ + "/begin"} + columns_,
-                            {helper(), "calls", folder_});
+    const Result r =
+        traced(std::vector<std::string>{"--domains", "ALL", "--start-on-open", folder_ + "/begin"} + columns_,
+               {helper(), "calls", folder_});
     EXPECT_EQ(r.status, 0) << r.err;
     std::vector<std::string> ours = operations(r.out);
     // a forked child is where its parent is
@@ -174,12 +175,14 @@ TEST_F(Domains, TheLibcOfAnotherRootIsFound) {
     if (child == 0) {
         ::dup2(gate[0], 0);
         if (::chroot(root.c_str()) != 0 || ::chdir("/") != 0) ::_exit(3);
-        ::setenv("LD_LIBRARY_PATH", "/usr/lib/x86_64-linux-gnu:/lib/x86_64-linux-gnu:/lib/aarch64-linux-gnu:/usr/lib", 1);
+        ::setenv("LD_LIBRARY_PATH", "/usr/lib/x86_64-linux-gnu:/lib/x86_64-linux-gnu:/lib/aarch64-linux-gnu:/usr/lib",
+                 1);
         ::execl("/program", "program", "libc-when-told", "/work", nullptr);
         ::_exit(4);
     }
     ::close(gate[0]);
-    for (int i = 0; i < 200 && slurp("/proc/" + std::to_string(child) + "/maps").find("libc.so.6") == std::string::npos; ++i) {
+    for (int i = 0; i < 200 && slurp("/proc/" + std::to_string(child) + "/maps").find("libc.so.6") == std::string::npos;
+         ++i) {
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
     Tracer tracer({"fd", "--domains", "ALL", "--libc", "--format", "csv", "--columns", "layer,op,arg1", "-p",
@@ -206,8 +209,9 @@ TEST_F(Domains, AProgramWithoutALibcSaysSo) {
 /// The shape of io-monitor's own tests.
 TEST_F(Domains, TheSeedsProgramsHaveTheirSequences) {
     for (const char* program : {"seed1", "seed2"}) {
-        const Result r = traced({"--domains", "FILE_OPEN_CLOSE,FILE_WRITE,START_STOP", "--start-on-open", folder_ + "/file"},
-                                {helper(), program, folder_});
+        const Result r =
+            traced({"--domains", "FILE_OPEN_CLOSE,FILE_WRITE,START_STOP", "--start-on-open", folder_ + "/file"},
+                   {helper(), program, folder_});
         std::vector<std::string> all;
         for (const std::string& line : split(r.out, '\n')) {
             const auto fields = split(line, ',');
@@ -224,8 +228,8 @@ TEST_F(Domains, TheSeedsProgramsHaveTheirSequences) {
 }
 
 TEST_F(Domains, AProcessHasAStartAndAnEnd) {
-    const Result r = traced(std::vector<std::string>{"--domains", "START_STOP,DIRS"} + columns_,
-                            {helper(), "spawn", folder_});
+    const Result r =
+        traced(std::vector<std::string>{"--domains", "START_STOP,DIRS"} + columns_, {helper(), "spawn", folder_});
     const auto all = split(r.out, '\n');
     ASSERT_EQ(all.size(), 9U) << r.out;
     const auto fields = [&](std::size_t i) { return split(all.at(i).substr(0, all.at(i).find('\r')), ','); };
@@ -255,9 +259,10 @@ TEST_F(Domains, AProcessHasAStartAndAnEnd) {
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
     const Result attached = tracer.stop(0);
-    const std::regex both("^u,\\d+,0.000000," + std::to_string(child) + ",START_STOP,START,0,0,0,[^\n]*iolens-live-tests[^\n]*," +
-                          std::to_string(::getpid()) + "\n[^\n]*,DIRS,CHDIR,0,-1,0," + here +
-                          ",\n[^\n]*,START_STOP,STOP,0,0,0,[^\n]*," + std::to_string(::getpid()) + "\n$");
+    const std::regex both("^u,\\d+,0.000000," + std::to_string(child) +
+                          ",START_STOP,START,0,0,0,[^\n]*iolens-live-tests[^\n]*," + std::to_string(::getpid()) +
+                          "\n[^\n]*,DIRS,CHDIR,0,-1,0," + here + ",\n[^\n]*,START_STOP,STOP,0,0,0,[^\n]*," +
+                          std::to_string(::getpid()) + "\n$");
     EXPECT_TRUE(std::regex_match(attached.out, both)) << attached.out;
 }
 
@@ -268,9 +273,9 @@ TEST_F(Domains, NothingCountsBeforeTheStart) {
     const std::vector<std::string> open{helper(), "open", folder_, "ab", "aaab", "after"};
     // the words are found where a first part of them comes before
     EXPECT_EQ(rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-open", "aab"}, open),
-              (std::vector<std::string>{"FILE_OPEN_CLOSE,OPEN,0,3,0," + folder_ + "/aaab,", "FILE_OPEN_CLOSE,CLOSE,0,3,0,,",
-                                        "FILE_OPEN_CLOSE,OPEN,0,3,0," + folder_ + "/after,",
-                                        "FILE_OPEN_CLOSE,CLOSE,0,3,0,,"}));
+              (std::vector<std::string>{
+                  "FILE_OPEN_CLOSE,OPEN,0,3,0," + folder_ + "/aaab,", "FILE_OPEN_CLOSE,CLOSE,0,3,0,,",
+                  "FILE_OPEN_CLOSE,OPEN,0,3,0," + folder_ + "/after,", "FILE_OPEN_CLOSE,CLOSE,0,3,0,,"}));
     // one that fails counts, too
     EXPECT_EQ(rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-open", "none/after"},
                    {helper(), "open", folder_, "ab", "none/after"})
@@ -282,23 +287,28 @@ TEST_F(Domains, NothingCountsBeforeTheStart) {
     ASSERT_GE(slow.size(), 2U);
     EXPECT_EQ(slow[0], "FILE_READ,READ,0,3,1,,");
     EXPECT_EQ(slow[1], "FILE_OPEN_CLOSE,CLOSE,0,3,0,,");
-    EXPECT_TRUE(rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-elapsed", "20000"}, {helper(), "slow", folder_}).empty());
+    EXPECT_TRUE(
+        rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-elapsed", "20000"}, {helper(), "slow", folder_}).empty());
     // both: whichever comes first
     slow = rows({"--domains", "ALL", "--start-on-elapsed", "40", "--start-on-open", "is never opened"},
                 {helper(), "slow", folder_});
     ASSERT_GE(slow.size(), 2U);
     EXPECT_EQ(slow[0], "FILE_READ,READ,0,3,1,,");
-    EXPECT_EQ(rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-elapsed", "20000", "--start-on-open", "aab"}, open).size(), 4U);
+    EXPECT_EQ(
+        rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-elapsed", "20000", "--start-on-open", "aab"}, open).size(),
+        4U);
     // each process for itself: a child goes on as its parent was, another program begins anew
-    EXPECT_EQ(rows({"--domains", "FILE_OPEN_CLOSE,PROCESSES", "--start-on-open", folder_ + "/child"},
-                   {helper(), "spawn", folder_}),
-              (std::vector<std::string>{"FILE_OPEN_CLOSE,OPEN,0,4,0," + folder_ + "/child,", "FILE_OPEN_CLOSE,CLOSE,0,4,0,,",
-                                        "PROCESSES,EXEC,0,-1,0," + helper() + "," + helper()}));
+    EXPECT_EQ(
+        rows({"--domains", "FILE_OPEN_CLOSE,PROCESSES", "--start-on-open", folder_ + "/child"},
+             {helper(), "spawn", folder_}),
+        (std::vector<std::string>{"FILE_OPEN_CLOSE,OPEN,0,4,0," + folder_ + "/child,", "FILE_OPEN_CLOSE,CLOSE,0,4,0,,",
+                                  "PROCESSES,EXEC,0,-1,0," + helper() + "," + helper()}));
     EXPECT_EQ(run({iolens_path(), "fd", "--domains", "DIRS", "--start-on-open", "x", "--", "true"}).status, 2);
 }
 
 TEST_F(Domains, TheEnvironmentIsTheDefault) {
-    const std::string begin = "MONITOR_DOMAINS=FILE_OPEN_CLOSE FACILITY_ID=web START_ON_OPEN=" + folder_ + "/one iolens fd ";
+    const std::string begin =
+        "MONITOR_DOMAINS=FILE_OPEN_CLOSE FACILITY_ID=web START_ON_OPEN=" + folder_ + "/one iolens fd ";
     Result r;
     for (int attempt = 0; attempt < attempts(); ++attempt) {
         r = shell(begin + "-o " + scratch_.path("rows") + " -- " + helper() + " open " + folder_ + " one");
@@ -318,16 +328,16 @@ TEST_F(Domains, HttpIsSeenWhereItIsAskedFor) {
     }
     const std::string request = "0,GET /path?x=1 HTTP/1.1,Host: here";
     const std::string response = "0,HTTP/1.1 404 Not Found,Server: s";
-    EXPECT_EQ(seen, (std::vector<std::string>{"HTTP,HTTP_REQ_SEND,0,3," + request, "HTTP,HTTP_REQ_RECV,0,4," + request,
-                                              "HTTP,HTTP_RESP_SEND,0,4," + response, "HTTP,HTTP_RESP_RECV,0,3," + response,
-                                              "HTTP,HTTP_REQ_SEND,0,3,0,GET /path?x=1 HTTP/1,",
-                                              "HTTP,HTTP_REQ_RECV,0,4," + request}));
+    EXPECT_EQ(seen, (std::vector<std::string>{
+                        "HTTP,HTTP_REQ_SEND,0,3," + request, "HTTP,HTTP_REQ_RECV,0,4," + request,
+                        "HTTP,HTTP_RESP_SEND,0,4," + response, "HTTP,HTTP_RESP_RECV,0,3," + response,
+                        "HTTP,HTTP_REQ_SEND,0,3,0,GET /path?x=1 HTTP/1,", "HTTP,HTTP_REQ_RECV,0,4," + request}));
     // contents are private: neither asked for by ALL, nor more of them than two lines, also in a recording
     const Result all = traced(std::vector<std::string>{"--domains", "ALL"} + columns_, {helper(), "http", folder_});
     EXPECT_EQ(all.out.find("HTTP"), std::string::npos);
     const std::string recording = scratch_.path("recording");
-    const Result only =
-        traced(std::vector<std::string>{"--domains", "HTTP", "--record", recording} + columns_, {helper(), "http", folder_});
+    const Result only = traced(std::vector<std::string>{"--domains", "HTTP", "--record", recording} + columns_,
+                               {helper(), "http", folder_});
     EXPECT_EQ(operations(only.out).size(), seen.size());
     EXPECT_EQ(slurp(recording).find("secret"), std::string::npos);
     const Result again = run({iolens_path(), "replay", "--domains", "HTTP", "--format", "csv", "--columns",
@@ -387,10 +397,10 @@ TEST_F(Domains, TheMessageQueueGetsAllOfIt) {
     QueueReader reader(path);
     NEEDS(reader.queue >= 0, "no message queues here");
     std::thread thread([&] { reader.read(~u64{0}, 1000); });
-    const Result r = run({iolens_path(), "fd", "--domains", "FILE_OPEN_CLOSE,FILE_WRITE", "--facility", "seed",
-                          "--start-on-open", folder_ + "/begin", "--mq", path, "--", helper(), "writes", folder_,
-                          std::to_string(count)},
-                         std::chrono::seconds(280));
+    const Result r =
+        run({iolens_path(), "fd", "--domains", "FILE_OPEN_CLOSE,FILE_WRITE", "--facility", "seed", "--start-on-open",
+             folder_ + "/begin", "--mq", path, "--", helper(), "writes", folder_, std::to_string(count)},
+            std::chrono::seconds(280));
     reader.over = true;
     thread.join();
     EXPECT_EQ(r.status, 0) << r.err;
@@ -443,8 +453,7 @@ TEST_F(Domains, AReaderThatGoesIsCounted) {
     const u64 skipped = number_before(r.err, "probe runs that the kernel skipped");
     const u64 told = reader.all + left.msg_qnum + number_before(r.err, "records for the message queue");
     EXPECT_LE(told, 5001U) << r.err;
-    EXPECT_GE(told + skipped, 5001U)
-        << r.err;
+    EXPECT_GE(told + skipped, 5001U) << r.err;
 }
 
 /// A client of --socket.
@@ -468,7 +477,8 @@ public:
     std::string read() const {
         std::string all;
         std::array<char, 65536> room{};
-        for (ssize_t n = 0; (n = ::read(fd_, room.data(), room.size())) > 0;) all.append(room.data(), static_cast<std::size_t>(n));
+        for (ssize_t n = 0; (n = ::read(fd_, room.data(), room.size())) > 0;)
+            all.append(room.data(), static_cast<std::size_t>(n));
         return all;
     }
 
@@ -484,7 +494,8 @@ TEST_F(Domains, ClientsOfASocketGetTheRows) {
     struct stat info{};
     ASSERT_EQ(::stat(path.c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777, 0600U);
-    EXPECT_EQ(run({iolens_path(), "fd", "--domains", "ALL", "--socket", path, "--", "true"}).status, 2);  // it is in use
+    EXPECT_EQ(run({iolens_path(), "fd", "--domains", "ALL", "--socket", path, "--", "true"}).status,
+              2);  // it is in use
     std::string rows;
     std::thread reader([&] { rows = Client(path).read(); });
     const Client slow(path);
@@ -530,14 +541,60 @@ TEST_F(Domains, TheTableHasEveryCallOfThisKernel) {
     NEEDS(theirs.size() > 100, "the kernel's symbols are not shown here");
     // functions by another name than their calls, calls of 32-bit programs, and calls of other architectures, for which
     // each kernel has a function that says no
-    const std::set<std::string> other{
-        "fstatfs64", "gethostname", "ipc", "llseek", "mmap_pgoff", "newfstat", "newlstat", "newstat", "newuname",
-        "ni_syscall", "nice", "pciconfig_iobase", "pciconfig_read", "pciconfig_write", "recv", "rtas", "send",
-        "sendfile64", "sgetmask", "signal", "sigpending", "sigprocmask", "sigsuspend", "sigaction", "sigreturn",
-        "socketcall", "spu_create", "spu_run", "ssetmask", "statfs64", "stime", "subpage_prot", "sync_file_range2",
-        "umount", "vm86", "vm86old", "waitpid", "fadvise64_64", "truncate64", "ftruncate64", "stat64", "lstat64",
-        "fstat64", "fstatat64", "fcntl64", "riscv_flush_icache", "riscv_hwprobe", "bdflush", "cacheflush", "sysmips",
-        "arm64_personality", "or1k_atomic", "getxpid", "osf_select"};
+    const std::set<std::string> other{"fstatfs64",
+                                      "gethostname",
+                                      "ipc",
+                                      "llseek",
+                                      "mmap_pgoff",
+                                      "newfstat",
+                                      "newlstat",
+                                      "newstat",
+                                      "newuname",
+                                      "ni_syscall",
+                                      "nice",
+                                      "pciconfig_iobase",
+                                      "pciconfig_read",
+                                      "pciconfig_write",
+                                      "recv",
+                                      "rtas",
+                                      "send",
+                                      "sendfile64",
+                                      "sgetmask",
+                                      "signal",
+                                      "sigpending",
+                                      "sigprocmask",
+                                      "sigsuspend",
+                                      "sigaction",
+                                      "sigreturn",
+                                      "socketcall",
+                                      "spu_create",
+                                      "spu_run",
+                                      "ssetmask",
+                                      "statfs64",
+                                      "stime",
+                                      "subpage_prot",
+                                      "sync_file_range2",
+                                      "umount",
+                                      "vm86",
+                                      "vm86old",
+                                      "waitpid",
+                                      "fadvise64_64",
+                                      "truncate64",
+                                      "ftruncate64",
+                                      "stat64",
+                                      "lstat64",
+                                      "fstat64",
+                                      "fstatat64",
+                                      "fcntl64",
+                                      "riscv_flush_icache",
+                                      "riscv_hwprobe",
+                                      "bdflush",
+                                      "cacheflush",
+                                      "sysmips",
+                                      "arm64_personality",
+                                      "or1k_atomic",
+                                      "getxpid",
+                                      "osf_select"};
     const auto is_other = [&](const std::string& name) {
         for (const char* start : {"ia32_", "compat_", "old", "s390_", "aarch32_", "arm64_"}) {
             if (name.starts_with(start)) return true;

@@ -711,7 +711,7 @@ TEST_F(Fd, ACommandIsSeenFromItsFirstCallAndItsStatusKept) {
     EXPECT_NE(r.err.find(",1,W,4,"), std::string::npos) << r.err;
     // its children are followed, and waited for
     r = whole_run({iolens_path(), "fd", "-o", rows, "--columns", "call,bytes", "--op", "write", "--", "/bin/sh", "-c",
-             "(sleep 0.3; echo late) & exit 0"});
+                   "(sleep 0.3; echo late) & exit 0"});
     EXPECT_EQ(r.status, 0);
     EXPECT_NE(slurp(rows).find("write,5"), std::string::npos) << slurp(rows);
     r = run({iolens_path(), "fd", "-o", rows, "--user", "65534", "--", "/bin/sh", "-c", "id -u; id -G"});

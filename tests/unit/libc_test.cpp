@@ -26,7 +26,8 @@ TEST(Libc, OfAProgramOfAScriptAndOfNone) {
     EXPECT_EQ(libc_of_program(scratch.path("script")).path, of_program.path);
     EXPECT_NE(libc_of_program(helper("iolens-static-program")).why.find("statically"), std::string::npos);
     test::spit(scratch.path("loop"), "#!" + scratch.path("loop") + "\n");
-    for (const std::string& none : {scratch.path("loop"), scratch.path("missing"), scratch.path(), std::string("/dev/null")}) {
+    for (const std::string& none :
+         {scratch.path("loop"), scratch.path("missing"), scratch.path(), std::string("/dev/null")}) {
         EXPECT_EQ(libc_of_program(none).path, "") << none;
         EXPECT_NE(libc_of_program(none).why, "") << none;
     }
@@ -51,9 +52,9 @@ TEST(Libc, EachFunctionIsOnePlace) {
         EXPECT_LT(f.offset, fs::file_size(libc));
         EXPECT_EQ(f.path, libc);
     }
-    for (const char* name : {"fopen", "fclose", "fread", "fwrite", "fscanf", "vfscanf", "fprintf", "vfprintf", "fflush",
-                             "opendir", "fdopendir", "closedir", "readdir", "readdir_r", "rewinddir", "seekdir", "telldir",
-                             "dirfd", "scandir"}) {
+    for (const char* name :
+         {"fopen", "fclose", "fread", "fwrite", "fscanf", "vfscanf", "fprintf", "vfprintf", "fflush", "opendir",
+          "fdopendir", "closedir", "readdir", "readdir_r", "rewinddir", "seekdir", "telldir", "dirfd", "scandir"}) {
         EXPECT_TRUE(names.contains(name)) << name;
     }
     for (const LibcFunction& f : find_functions(libc, u64{1} << IOLENS_OPERATION_TELLDIR)) EXPECT_EQ(f.name, "telldir");
@@ -65,8 +66,8 @@ TEST(Libc, DamagedFilesHaveFewerFunctions) {
     const test::Scratch scratch;
     const std::string whole = test::slurp(libc_of_program(helper("iolens-libc-program")).path);
     const std::string place = scratch.path("libc");
-    for (const std::size_t length : {std::size_t{0}, std::size_t{3}, std::size_t{40}, std::size_t{64}, whole.size() / 2,
-                                     whole.size() - 1}) {
+    for (const std::size_t length :
+         {std::size_t{0}, std::size_t{3}, std::size_t{40}, std::size_t{64}, whole.size() / 2, whole.size() - 1}) {
         test::spit(place, whole.substr(0, length));
         find_functions(place, ~u64{0});
         libc_of_program(place);

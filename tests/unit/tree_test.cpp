@@ -74,7 +74,8 @@ TEST(Tree, NoIncludePointsUp) {
 }
 
 /// Records that enrich is made to remember, and the calls that it has names for.
-const std::set<std::string> facts{"iolens/event/file.h", "iolens/event/task.h", "iolens/event/call.h", "iolens/event/operation.h"};
+const std::set<std::string> facts{"iolens/event/file.h", "iolens/event/task.h", "iolens/event/call.h",
+                                  "iolens/event/operation.h"};
 
 TEST(Tree, OnlyTheirOwnRoomsKnowCli11LibbpfAndEvents) {
     for (const auto& [room, path] : sources()) {
