@@ -236,7 +236,7 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 	return 0;
 }
 
-HELD_PROGRAM("block_bio_queue", iolens_bio_queue, on_bio_queue(ctx))
+PROGRAM("block_bio_queue", iolens_bio_queue, on_bio_queue(ctx))
 
 /* A bio too large for its disk is cut in two: the front part is a new bio, chained to the rest, that
  * block_bio_queue doesn't see. Its creator is the rest's. */
@@ -255,7 +255,7 @@ static __always_inline int on_bio_split(__u64 *ctx)
 	return 0;
 }
 
-HELD_PROGRAM("block_split", iolens_bio_split, on_bio_split(ctx))
+PROGRAM("block_split", iolens_bio_split, on_bio_split(ctx))
 
 static __always_inline void block_take_creator(struct block_state *s, const struct block_state *from)
 {
@@ -371,7 +371,7 @@ static __always_inline int on_rq_issue(__u64 *ctx)
 	return 0;
 }
 
-HELD_PROGRAM("block_rq_issue", iolens_rq_issue, on_rq_issue(ctx))
+PROGRAM("block_rq_issue", iolens_rq_issue, on_rq_issue(ctx))
 
 /* The driver gives a request back; it will be issued again. */
 static __always_inline int on_rq_requeue(__u64 *ctx)
@@ -387,7 +387,7 @@ static __always_inline int on_rq_requeue(__u64 *ctx)
 	return 0;
 }
 
-HELD_PROGRAM("block_rq_requeue", iolens_rq_requeue, on_rq_requeue(ctx))
+PROGRAM("block_rq_requeue", iolens_rq_requeue, on_rq_requeue(ctx))
 
 /* The end of an operation on a disk without requests, and of the entry of any bio. */
 static __always_inline void block_finish_bio(__u64 key, __u64 now, __u16 error)
@@ -508,7 +508,7 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 	return 0;
 }
 
-HELD_PROGRAM("block_rq_complete", iolens_rq_complete, on_rq_complete(ctx))
+PROGRAM("block_rq_complete", iolens_rq_complete, on_rq_complete(ctx))
 
 /* A bio ends: the row of a disk without requests, and the end of the entry of every other that still has one. */
 static __always_inline int on_bio_complete(__u64 *ctx)
@@ -519,4 +519,4 @@ static __always_inline int on_bio_complete(__u64 *ctx)
 	return 0;
 }
 
-HELD_PROGRAM("block_bio_complete", iolens_bio_complete, on_bio_complete(ctx))
+PROGRAM("block_bio_complete", iolens_bio_complete, on_bio_complete(ctx))

@@ -59,7 +59,6 @@ static __noinline int libc_begin(struct pt_regs *ctx, __u32 function)
 	__u64 id = bpf_get_current_pid_tgid();
 	struct libc_call call = {}, *outer;
 	__u32 key = (__u32)id;
-	bool held;
 
 	if (function >= LIBC_FUNCTION_COUNT || (follow && !call_near(id >> 32)) || !call_wanted_task(id, false))
 		return 0;
@@ -68,7 +67,6 @@ static __noinline int libc_begin(struct pt_regs *ctx, __u32 function)
 	outer = bpf_map_lookup_elem(&libc_calls, &key);
 	if (outer && call.stack < outer->stack)
 		return 0;
-	held = compat_hold();
 	call.a0 = compat_function_argument(ctx, 0);
 	call.a1 = compat_function_argument(ctx, 1);
 	call.a2 = compat_function_argument(ctx, 2);
@@ -84,11 +82,10 @@ static __noinline int libc_begin(struct pt_regs *ctx, __u32 function)
 	call.start = bpf_ktime_get_boot_ns();
 	if (bpf_map_update_elem(&libc_calls, &key, &call, BPF_ANY))
 		call_orphan();
-	compat_let_go(held);
 	return 0;
 }
 
-static __noinline int libc_end_held(struct pt_regs *ctx, __u32 function)
+static __noinline int libc_end(struct pt_regs *ctx, __u32 function)
 {
 	__u64 id = bpf_get_current_pid_tgid(), result = compat_function_result(ctx);
 	__u32 key = (__u32)id;
@@ -165,15 +162,6 @@ static __noinline int libc_end_held(struct pt_regs *ctx, __u32 function)
 	operation_send(room);
 out:
 	bpf_map_delete_elem(&libc_calls, &key);
-	return 0;
-}
-
-static __always_inline int libc_end(struct pt_regs *ctx, __u32 function)
-{
-	bool held = compat_hold();
-
-	libc_end_held(ctx, function);
-	compat_let_go(held);
 	return 0;
 }
 

@@ -303,11 +303,11 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 	return 0;
 }
 
-HELD_PROGRAM("io_uring_submit_sqe", iolens_uring_submit_sqe, request_uring_submit(compat_uring_submitted(ctx), false))
+PROGRAM("io_uring_submit_sqe", iolens_uring_submit_sqe, request_uring_submit(compat_uring_submitted(ctx), false))
 
-HELD_PROGRAM("io_uring_submit_req", iolens_uring_submit_req, request_uring_submit((struct io_kiocb *)ctx[0], false))
+PROGRAM("io_uring_submit_req", iolens_uring_submit_req, request_uring_submit((struct io_kiocb *)ctx[0], false))
 
-HELD_PROGRAM("io_uring_submit_req", iolens_uring_submit_req_direct, request_uring_submit((struct io_kiocb *)ctx[0], true))
+PROGRAM("io_uring_submit_req", iolens_uring_submit_req_direct, request_uring_submit((struct io_kiocb *)ctx[0], true))
 
 static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 {
@@ -345,6 +345,6 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 	return 0;
 }
 
-HELD_PROGRAM("io_uring_complete", iolens_uring_complete, request_uring_complete(ctx, false))
+PROGRAM("io_uring_complete", iolens_uring_complete, request_uring_complete(ctx, false))
 
-HELD_PROGRAM("io_uring_complete", iolens_uring_complete_direct, request_uring_complete(ctx, true))
+PROGRAM("io_uring_complete", iolens_uring_complete_direct, request_uring_complete(ctx, true))

@@ -41,7 +41,7 @@ struct call_thread {
 	struct iolens_call_event e;
 	struct iolens_call_event to; /* of a call that moves from one fd to another: the other side */
 	__u64 name_told; /* the last file's name_id: most calls in a row are on one file */
-	__u64 values[IOLENS_CALL_ARGUMENTS]; /* with decode_all */
+	__u64 values[8]; /* what the call was given: six */
 	__u64 pointer; /* the caller's address of what is known only at the end: a sender's address, messages' lengths */
 	__u32 state;   /* enum call_state_kind */
 	__u8 told;     /* the thread's name and owner */
@@ -571,14 +571,13 @@ static __always_inline void call_offset_at(struct iolens_call_event *e, __u64 ad
 }
 
 /* What is asked for, by the call's shape. */
-static __always_inline void call_arguments(struct call_thread *t, struct pt_regs *regs, __u32 shape,
+static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 					   bool direct)
 {
 	struct call_msghdr message;
-	__u64 a1 = compat_call_argument(regs, 1), a2 = compat_call_argument(regs, 2);
-	__u64 a3 = compat_call_argument(regs, 3), a4 = compat_call_argument(regs, 4);
+	__u64 a1 = t->values[1], a2 = t->values[2], a3 = t->values[3], a4 = t->values[4];
 
-	t->e.fd = (__s32)compat_call_argument(regs, 0);
+	t->e.fd = (__s32)t->values[0];
 	switch (shape) {
 	case IOLENS_SHAPE_MOVE_AT:
 		call_offset(&t->e, a3);
@@ -601,17 +600,17 @@ static __always_inline void call_arguments(struct call_thread *t, struct pt_regs
 			return;
 		}
 		t->e.fd = (__s32)a4;
-		call_offset(&t->e, compat_call_argument(regs, 5));
+		call_offset(&t->e, t->values[5]);
 		call_count(&t->e, a1);
 		break;
 	case IOLENS_SHAPE_CLONE3: /* struct clone_args begins with the flags */
 		t->e.fd = -1;
-		if (!bpf_probe_read_user(&t->e.asked, sizeof(t->e.asked), (void *)compat_call_argument(regs, 0)))
+		if (!bpf_probe_read_user(&t->e.asked, sizeof(t->e.asked), (void *)t->values[0]))
 			t->e.flags |= IOLENS_CALL_HAS_ASKED;
 		return;
 	case IOLENS_SHAPE_RANGE:
 		t->e.fd = -1;
-		t->e.address = compat_call_argument(regs, 0);
+		t->e.address = t->values[0];
 		t->e.flags |= IOLENS_CALL_HAS_ADDRESS;
 		call_count(&t->e, a1);
 		return;
@@ -714,10 +713,10 @@ static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 
 	}
 }
 
-static __always_inline int call_enter(__u64 *ctx, bool direct)
+/* The arguments are in `regs` at a BTF tracepoint, in `given` at perf's. */
+static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u64 *given, bool direct)
 {
-	struct pt_regs *regs = (struct pt_regs *)ctx[0];
-	__u64 nr = ctx[1], id;
+	__u64 id;
 	struct iolens_call_info info;
 	struct task_struct *task;
 	struct call_thread *t;
@@ -776,6 +775,9 @@ static __always_inline int call_enter(__u64 *ctx, bool direct)
 	if (again)
 		return 0;
 
+#pragma unroll
+	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
+		t->values[i] = given ? given[i] : compat_call_argument(regs, i);
 	__builtin_memset(&t->e, 0, sizeof(t->e));
 	t->two = 0;
 	t->shape = info.shape;
@@ -792,9 +794,6 @@ static __always_inline int call_enter(__u64 *ctx, bool direct)
 		t->buffer = 0;
 	}
 	if (decode_all || (operations && (info.ways & IOLENS_CALL_TELL))) {
-#pragma unroll
-		for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
-			t->values[i] = compat_call_argument(regs, i);
 		t->all_texts = info.texts;
 		t->vectors = info.vectors;
 		t->texts = info.texts;
@@ -802,33 +801,59 @@ static __always_inline int call_enter(__u64 *ctx, bool direct)
 			call_tell_arguments(t, info.texts, FILE_SLOT_ENTER);
 	}
 	if (info.flags) {
-		t->e.asked = compat_call_argument(regs, info.flags - 1);
+		t->e.asked = t->values[(info.flags - 1) & 7];
 		t->e.flags |= IOLENS_CALL_HAS_ASKED;
 	}
 	if (info.shape < IOLENS_SHAPE_NEW_FD)
-		call_arguments(t, regs, info.shape, direct);
+		call_arguments(t, info.shape, direct);
 	else if (info.shape == IOLENS_SHAPE_PAIR)
-		t->pointer = compat_call_argument(regs, 3);
+		t->pointer = t->values[3];
 	else if (info.shape == IOLENS_SHAPE_PAIR_FIRST)
-		t->pointer = compat_call_argument(regs, 0);
+		t->pointer = t->values[0];
 	else if (info.shape == IOLENS_SHAPE_IO_GET)
-		t->pointer = compat_call_argument(regs, 3);
+		t->pointer = t->values[3];
 	else if (info.shape == IOLENS_SHAPE_IO_SUBMIT) {
-		t->pointer = compat_call_argument(regs, 2);
-		call_count(&t->e, compat_call_argument(regs, 1)); /* requests */
+		t->pointer = t->values[2];
+		call_count(&t->e, t->values[1]); /* requests */
 		request_aio_submit(t->pointer, t->e.requested, id, direct);
 	}
 	return 0;
 }
 
-HELD_PROGRAM("sys_enter", iolens_call_enter, call_enter(ctx, false))
+static __always_inline int call_enter_btf(__u64 *ctx, bool direct)
+{
+	return call_enter(ctx[1], (struct pt_regs *)ctx[0], 0, direct);
+}
 
-HELD_PROGRAM("sys_enter", iolens_call_enter_direct, call_enter(ctx, true))
+PROGRAM("sys_enter", iolens_call_enter, call_enter_btf(ctx, false))
 
-static __always_inline int call_exit(__u64 *ctx, bool direct)
+PROGRAM("sys_enter", iolens_call_enter_direct, call_enter_btf(ctx, true))
+
+/*
+ * Kernels that run tracepoints with preemption on (7.0) skip a BTF tracepoint's program for every task that
+ * comes to a processor before one that was preempted inside it goes on: some milliseconds of calls. perf's tracepoints
+ * disable preemption, and cost some 80 ns a call more. The same programs for them.
+ */
+static __always_inline int call_enter_perf(struct compat_sys_enter *ctx, bool direct)
+{
+	return call_enter(ctx->id, 0, ctx->args, direct);
+}
+
+SEC("tp/raw_syscalls/sys_enter")
+int iolens_perf_enter(struct compat_sys_enter *ctx)
+{
+	return call_enter_perf(ctx, false);
+}
+
+SEC("tp/raw_syscalls/sys_enter")
+int iolens_perf_enter_direct(struct compat_sys_enter *ctx)
+{
+	return call_enter_perf(ctx, true);
+}
+
+static __always_inline int call_exit(__s64 result, bool direct)
 {
 	__u64 id = bpf_get_current_pid_tgid();
-	__s64 result = ctx[1];
 	struct call_thread *t;
 
 	if (follow && !call_near(id >> 32))
@@ -865,9 +890,21 @@ static __always_inline int call_exit(__u64 *ctx, bool direct)
 	return 0;
 }
 
-HELD_PROGRAM("sys_exit", iolens_call_exit, call_exit(ctx, false))
+PROGRAM("sys_exit", iolens_call_exit, call_exit(ctx[1], false))
 
-HELD_PROGRAM("sys_exit", iolens_call_exit_direct, call_exit(ctx, true))
+PROGRAM("sys_exit", iolens_call_exit_direct, call_exit(ctx[1], true))
+
+SEC("tp/raw_syscalls/sys_exit")
+int iolens_perf_exit(struct compat_sys_exit *ctx)
+{
+	return call_exit(ctx->result, false);
+}
+
+SEC("tp/raw_syscalls/sys_exit")
+int iolens_perf_exit_direct(struct compat_sys_exit *ctx)
+{
+	return call_exit(ctx->result, true);
+}
 
 static __always_inline int call_rename(__u64 *ctx, bool direct)
 {
@@ -879,9 +916,9 @@ static __always_inline int call_rename(__u64 *ctx, bool direct)
 	return 0;
 }
 
-HELD_PROGRAM("task_rename", iolens_call_rename, call_rename(ctx, false))
+PROGRAM("task_rename", iolens_call_rename, call_rename(ctx, false))
 
-HELD_PROGRAM("task_rename", iolens_call_rename_direct, call_rename(ctx, true))
+PROGRAM("task_rename", iolens_call_rename_direct, call_rename(ctx, true))
 
 static __always_inline int call_fork(__u64 *ctx)
 {
@@ -904,7 +941,7 @@ static __always_inline int call_fork(__u64 *ctx)
 	return 0;
 }
 
-HELD_PROGRAM("sched_process_fork", iolens_call_fork, call_fork(ctx))
+PROGRAM("sched_process_fork", iolens_call_fork, call_fork(ctx))
 
 static __always_inline int call_exec(__u64 *ctx, bool direct)
 {
@@ -930,9 +967,9 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 	return 0;
 }
 
-HELD_PROGRAM("sched_process_exec", iolens_call_exec, call_exec(ctx, false))
+PROGRAM("sched_process_exec", iolens_call_exec, call_exec(ctx, false))
 
-HELD_PROGRAM("sched_process_exec", iolens_call_exec_direct, call_exec(ctx, true))
+PROGRAM("sched_process_exec", iolens_call_exec_direct, call_exec(ctx, true))
 
 static __always_inline int call_end(__u64 *ctx, bool direct)
 {
@@ -965,8 +1002,8 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 	return 0;
 }
 
-HELD_PROGRAM("sched_process_exit", iolens_call_end, call_end(ctx, false))
+PROGRAM("sched_process_exit", iolens_call_end, call_end(ctx, false))
 
-HELD_PROGRAM("sched_process_exit", iolens_call_end_direct, call_end(ctx, true))
+PROGRAM("sched_process_exit", iolens_call_end_direct, call_end(ctx, true))
 
 #include "libc.bpf.h"

@@ -689,6 +689,7 @@ std::vector<Way> FdLens::ways() {
     if (operations_.queue().empty()) return all;
     static const auto names = [](auto& known, std::size_t count) {
         std::vector<std::string_view> list;
+        list.reserve(count);
         for (std::size_t i = 0; i < count; ++i) list.push_back(known.at(i).name);
         return list;
     };

@@ -136,7 +136,7 @@ void Operations::live_flags(Flags& flags) {
 void Operations::prepare(const ViewOptions& view, bool replayed) {
     const bool asked = !domains_.empty();
     if (!asked && !replayed) {
-        std::string names = environment("MONITOR_DOMAINS");
+        const std::string names = environment("MONITOR_DOMAINS");
         for (std::size_t at = 0; at < names.size();) {
             const std::size_t end = std::min(names.find(',', at), names.size());
             if (end != at) domains_.push_back(names.substr(at, end - at));
@@ -170,7 +170,7 @@ void Operations::prepare(const ViewOptions& view, bool replayed) {
     if (start_on_open_.empty()) start_on_open_ = environment("START_ON_OPEN");
     if (!start_on_elapsed_ms_) {
         // as io-monitor reads it: what is no number, or too small, asks for nothing
-        const double given = std::atof(environment("START_ON_ELAPSED").c_str());
+        const double given = std::strtod(environment("START_ON_ELAPSED").c_str(), nullptr);
         if (given > 0.1 && given < 1e9) start_on_elapsed_ms_ = given;
     }
     if (queue_.empty()) queue_ = environment("MESSAGE_QUEUE_PATH");
@@ -500,7 +500,7 @@ Summary domains_table() {
     }
     std::vector<u8> order(IOLENS_OPERATION_COUNT);
     for (u8 op = 0; op < IOLENS_OPERATION_COUNT; ++op) order[op] = op;
-    std::ranges::stable_sort(order, {}, [](u8 op) { return known_operations.at(op).domain; });
+    std::ranges::sort(order, {}, [](u8 op) { return std::pair(known_operations.at(op).domain, op); });
     for (auto& both : texts) {
         for (std::string& text : both) s.texts.push_back(std::move(text));
     }

@@ -17,10 +17,6 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct bpf_subprog_info___sleep {
-	bool might_sleep;
-};
-
 struct request___rq_disk {
 	struct gendisk *rq_disk;
 };
@@ -95,37 +91,10 @@ enum req_opf___old {
 
 #pragma clang attribute pop
 
-extern void bpf_preempt_disable(void) __ksym __weak;
-extern void bpf_preempt_enable(void) __ksym __weak;
-
-/* Newer kernels preempt a program of a tracepoint like any code, and skip it for each task that comes to the same processor
- * before it goes on: a loss for a moment's turn. So it is held on its processor, as it always was before; the two
- * functions came with 6.10 (fc7566ad0a82), and from 6.15 (e2d8f560d1fa) a program that calls them may have global functions. */
-static __always_inline bool compat_hold(void)
-{
-	if (!bpf_core_field_exists(struct bpf_subprog_info___sleep, might_sleep) || !bpf_preempt_disable)
-		return false;
-	bpf_preempt_disable();
-	return true;
-}
-
-static __always_inline void compat_let_go(bool held)
-{
-	if (held)
-		bpf_preempt_enable();
-}
-
-/* A program that is held: `body` is an expression of `ctx`. */
-#define HELD_PROGRAM(tracepoint, name, body)                                                                             \
+/* A program of a BTF tracepoint; `body` is an expression of `ctx`. */
+#define PROGRAM(tracepoint, name, body)                                                                                  \
 	SEC("tp_btf/" tracepoint)                                                                                        \
-	int name(__u64 *ctx)                                                                                             \
-	{                                                                                                                \
-		bool held = compat_hold();                                                                               \
-                                                                                                                         \
-		body;                                                                                                    \
-		compat_let_go(held);                                                                                     \
-		return 0;                                                                                                \
-	}
+	int name(__u64 *ctx) { return body; }
 
 /*
  * The n-th argument, counted without the leading request_queue. The barriers keep the compiler from making one load
@@ -335,6 +304,18 @@ static __always_inline struct kthread *compat_kthread(struct task_struct *task)
 		return (struct kthread *)BPF_CORE_READ(task, worker_private);
 	return (struct kthread *)BPF_CORE_READ((struct task_struct___set_child_tid *)task, set_child_tid);
 }
+
+/* What perf's raw_syscalls tracepoints give: /sys/kernel/tracing/events/raw_syscalls/sys_enter/format, an ABI. */
+struct compat_sys_enter {
+	__u64 common;
+	__s64 id;
+	__u64 args[6];
+};
+struct compat_sys_exit {
+	__u64 common;
+	__s64 id;
+	__s64 result;
+};
 
 /* The n-th argument of a system call, from 0. */
 #if defined(__TARGET_ARCH_x86)

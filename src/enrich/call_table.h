@@ -396,3 +396,6 @@ IOLENS_CALL(467, 467, open_tree_attr, NEW_FD, NONE, "dirfd:D path:p flags:x attr
 IOLENS_CALL(468, 468, file_getattr, OTHER, NONE, "dirfd:D path:p attributes:* size:u flags:x", NONE)
 IOLENS_CALL(469, 469, file_setattr, OTHER, NONE, "dirfd:D path:p attributes:* size:u flags:x", NONE)
 // clang-format on
+IOLENS_CALL(470, 470, listns, OTHER, NONE, "request:* ids:* count:u flags:x", NONE)
+IOLENS_CALL(471, 471, rseq_slice_yield, OTHER, NONE, "", NONE)
+IOLENS_CALL(472, 472, fchroot, OTHER, NONE, "fd:f flags:x", CHROOT)

@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <map>
-#include <optional>
 #include <ranges>
 #include <string_view>
 
@@ -84,15 +83,33 @@ Fd attach_many(const bpf_program* program, const std::string& path, const std::v
     return Fd(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof attr)));
 }
 
+/// IOLENS_PROBE=plain or direct, btf or perf forces a twin, to test it.
+bool may_be(std::string_view twin, std::string_view other) {
+    const char* forced = std::getenv("IOLENS_PROBE");  // NOLINT(concurrency-mt-unsafe): one thread
+    return forced == nullptr || forced == twin || forced != other;
+}
+
+/// perf's tracepoints are needed: the kernel preempts a BTF tracepoint's program, and skips it meanwhile (7.0). And
+/// they can be had: tracefs is mounted.
+bool wants_perf(const KernelNames& kernel) {
+    if (!may_be("perf", "btf")) return false;
+    const bool there = ::access("/sys/kernel/tracing/events/raw_syscalls/sys_enter/id", R_OK) == 0 ||
+                       ::access("/sys/kernel/debug/tracing/events/raw_syscalls/sys_enter/id", R_OK) == 0;
+    return there && (kernel.has("tracepoint_srcu_srcu_data") || !may_be("btf", "perf"));
+}
+
+bool is_perf(std::string_view section) { return section.starts_with("tp/"); }
+/// Has a program of a BTF tracepoint a twin for perf's?
+bool has_perf_twin(std::string_view section) { return section == "tp_btf/sys_enter" || section == "tp_btf/sys_exit"; }
+
+}  // namespace
+
 /// Which programs are loaded. Of twins: the one that keeps a thread's state with the task and reads the kernel's memory
 /// directly, or the one that every kernel can have.
-void choose_programs(const syscall_bpf& object, bool direct, bool uring, const std::vector<LibcFunction>& libc,
-                     bool together) {
-    std::optional<KernelNames> kernel;  // reads some megabytes: only where it is asked
-    const auto has_tracepoint = [&](std::string_view section) {
-        if (!kernel) kernel.emplace();
-        return kernel->has_tracepoint(section);
-    };
+void CallProbe::choose_programs(const Options& options, bool direct) {
+    const syscall_bpf& object = *object_;
+    const std::vector<LibcFunction>& libc = options.libc;
+    const bool uring = std::ranges::any_of(options.uring_ops, [](u8 what) { return what != 0; });
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object.obj) {
         const std::string name = bpf_program__name(program);
@@ -104,32 +121,24 @@ void choose_programs(const syscall_bpf& object, bool direct, bool uring, const s
         // of the two names that io_uring's submission has had, the one that the kernel has; none where it lacks
         // io_uring
         const std::string_view section = bpf_program__section_name(program);
+        const bool other_tracepoint = perf_ ? has_perf_twin(section) : is_perf(section);
+        if (other_tracepoint) bpf_program__set_autoload(program, false);
         if (is_libc(program)) {
-            const bool wanted = together
+            const bool wanted = many_uprobes_
                                     ? libc_name(program) == "all"
                                     : std::ranges::find(libc, libc_name(program), &LibcFunction::name) != libc.end();
             bpf_program__set_autoload(program, wanted && !libc.empty());
-            if (together) {
+            if (many_uprobes_) {
                 bpf_program__set_expected_attach_type(program, static_cast<bpf_attach_type>(attach_many_uprobes));
             }
         }
         if (section.find("io_uring") != std::string_view::npos && bpf_program__autoload(program)) {
-            bpf_program__set_autoload(program, uring && has_tracepoint(section));
+            bpf_program__set_autoload(program, uring && kernel_.has_tracepoint(section));
         }
     }
     bpf_map__set_autocreate(object.maps.threads, !direct);
     bpf_map__set_autocreate(object.maps.thread_storage, direct);
 }
-
-/// IOLENS_PROBE=plain or direct forces a twin, to test it.
-bool may_be(const char* twin) {
-    const char* forced = std::getenv("IOLENS_PROBE");  // NOLINT(concurrency-mt-unsafe): one thread
-    if (forced == nullptr) return true;
-    const std::string_view word = forced;
-    return (word != "plain" && word != "direct") || word == twin;
-}
-
-}  // namespace
 
 void CallProbe::Close::operator()(syscall_bpf* object) const { syscall_bpf__destroy(object); }
 
@@ -148,8 +157,7 @@ int CallProbe::load(const Options& options, bool direct) {
     object_->bss->alive = static_cast<s64>(options.follow.size());
     std::ranges::copy(options.aio_ops, static_cast<u8*>(object_->rodata->aio_ops));
     std::ranges::copy(options.uring_ops, static_cast<u8*>(object_->rodata->uring_ops));
-    choose_programs(*object_, direct, std::ranges::any_of(options.uring_ops, [](u8 what) { return what != 0; }),
-                    options.libc, many_uprobes_);
+    choose_programs(options, direct);
     object_->rodata->operations = options.operations ? 1 : 0;
     object_->rodata->leave_std = options.leave_std ? 1 : 0;
     object_->rodata->tell_start = options.tell_start ? 1 : 0;
@@ -169,8 +177,8 @@ int CallProbe::load(const Options& options, bool direct) {
     }
     const int error = syscall_bpf__load(object_.get());
     for (u32 i = 0; error == 0 && i < rows; ++i) {
-        ::bpf_map_update_elem(bpf_map__fd(object_->maps.start_words), &i, options.start_words.data() + i * row,
-                              BPF_ANY);
+        ::bpf_map_update_elem(bpf_map__fd(object_->maps.start_words), &i,
+                              options.start_words.data() + std::size_t{i} * row, BPF_ANY);
     }
     return error;
 }
@@ -187,11 +195,12 @@ bool storage_works(const bpf_map* map) {
 
 CallProbe::CallProbe(const Options& options) {
     // one link for all of libc's functions, where the kernel has that and the direct programs are not ruled out
-    many_uprobes_ = !options.libc.empty() && may_be("direct") && KernelNames().has("BPF_TRACE_UPROBE_MULTI");
-    bool direct = may_be("direct");
+    many_uprobes_ = !options.libc.empty() && may_be("direct", "plain") && kernel_.has("BPF_TRACE_UPROBE_MULTI");
+    perf_ = wants_perf(kernel_);
+    bool direct = may_be("direct", "plain");
     int error = direct ? load(options, true) : 0;
     if (direct && error == 0 && !storage_works(object_->maps.thread_storage)) error = -ENOMEM;
-    if (error != 0 && may_be("plain")) direct = false;
+    if (error != 0 && may_be("plain", "direct")) direct = false;
     if (!direct) error = load(options, false);
     if (error != 0) fail_to_load("the system call", error);
     for (const u32 pid : options.follow) {
@@ -273,6 +282,7 @@ std::vector<ProbeStatus> CallProbe::examine() {
     // of twins the one that will be used: the direct one where it works
     std::vector<ProbeStatus> chosen;
     const KernelNames kernel;
+    const bool perf = wants_perf(kernel);
     // a function of this machine's C library stands for all of them
     std::optional<UserPlace> place;
     for (const LibcFunction& f : find_functions(libc_of_program("/bin/sh").path, u64{1} << IOLENS_OPERATION_TELLDIR)) {
@@ -287,6 +297,12 @@ std::vector<ProbeStatus> CallProbe::examine() {
         }
         // io_uring's requests are submitted at a tracepoint of another name before 6.3
         if (status.name.starts_with("io_uring_submit") && !kernel.has_tracepoint(status.name)) continue;
+        const bool of_perf = status.name.starts_with("raw_syscalls/");
+        if (of_perf != perf && (of_perf || status.name == "sys_enter" || status.name == "sys_exit")) continue;
+        if (of_perf) {
+            status.name = status.name.substr(status.name.find('/') + 1);
+            status.how = "perf's tracepoint";
+        }
         const bool direct = status.program.ends_with(twin_suffix);
         if (direct) status.how += ", direct";
         const auto twin = std::ranges::find(chosen, status.name, &ProbeStatus::name);

@@ -71,11 +71,14 @@ private:
     struct Close {
         void operator()(syscall_bpf* object) const;
     };
+    void choose_programs(const Options& options, bool direct);
     int load(const Options& options, bool direct);
     void attach_libc(const std::vector<LibcFunction>& functions);
 
     std::unique_ptr<syscall_bpf, Close> object_;
     std::vector<Link> links_;
+    KernelNames kernel_;
+    bool perf_ = false;           ///< system calls are seen at perf's tracepoints
     bool many_uprobes_ = false;   ///< libc's functions are attached together …
     std::vector<Fd> many_links_;  ///< … by these
 };

@@ -126,7 +126,8 @@ Libc libc_of_process(u32 pid) {
         if (!glibc) continue;
         // its own root, so that a container's file is found; or, where it was replaced since, the mapping itself
         std::error_code error;
-        const std::string inside = place + "/root" + path;
+        std::string inside = place;
+        (inside += "/root") += path;
         if (fs::exists(inside, error)) return {inside, {}};
         return {place + "/map_files/" + line.substr(0, line.find(' ')), {}};
     }
