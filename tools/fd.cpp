@@ -371,7 +371,11 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
         .ring_fd = probe_->ring_fd(),
         .detach = [this] { probe_->detach(); },
         .ledger = [this] { return probe_->ledger(); },
-        .ended = [this, follows = !options.follow.empty()] { return follows && probe_->alive() <= 0; },
+        .ended =
+            [this, follows = !options.follow.empty()] {
+                if (follows) probe_->forget_gone();
+                return follows && probe_->alive() <= 0;
+            },
         .before = std::move(starts),
     });
 }

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <map>
 #include <ranges>
@@ -89,13 +90,15 @@ bool may_be(std::string_view twin, std::string_view other) {
     return forced == nullptr || forced == twin || forced != other;
 }
 
-/// perf's tracepoints are needed: the kernel preempts a BTF tracepoint's program, and skips it meanwhile (7.0). And
-/// they can be had: tracefs is mounted.
+/// Does the kernel preempt a BTF tracepoint's program, and skip it meanwhile (7.0)?
+bool preempts(const KernelNames& kernel) { return kernel.has("tracepoint_srcu_srcu_data"); }
+
+/// perf's tracepoints are needed, and can be had: tracefs is mounted.
 bool wants_perf(const KernelNames& kernel) {
     if (!may_be("perf", "btf")) return false;
     const bool there = ::access("/sys/kernel/tracing/events/raw_syscalls/sys_enter/id", R_OK) == 0 ||
                        ::access("/sys/kernel/debug/tracing/events/raw_syscalls/sys_enter/id", R_OK) == 0;
-    return there && (kernel.has("tracepoint_srcu_srcu_data") || !may_be("btf", "perf"));
+    return there && (preempts(kernel) || !may_be("btf", "perf"));
 }
 
 bool is_perf(std::string_view section) { return section.starts_with("tp/"); }
@@ -196,6 +199,7 @@ bool storage_works(const bpf_map* map) {
 CallProbe::CallProbe(const Options& options) {
     // one link for all of libc's functions, where the kernel has that and the direct programs are not ruled out
     many_uprobes_ = !options.libc.empty() && may_be("direct", "plain") && kernel_.has("BPF_TRACE_UPROBE_MULTI");
+    preempts_ = preempts(kernel_);
     perf_ = wants_perf(kernel_);
     bool direct = may_be("direct", "plain");
     int error = direct ? load(options, true) : 0;
@@ -270,6 +274,19 @@ void CallProbe::forget(u32 pid) {
         __atomic_fetch_sub(&object_->bss->near[pid % IOLENS_CALL_NEAR], 1, __ATOMIC_RELAXED);
         __atomic_fetch_sub(&object_->bss->alive, 1, __ATOMIC_RELAXED);
     }
+}
+
+void CallProbe::forget_gone() {
+    const auto now = std::chrono::steady_clock::now();
+    if (!preempts_ || now - looked_at_ < std::chrono::seconds(1)) return;
+    looked_at_ = now;
+    std::vector<u32> gone;
+    const int map = bpf_map__fd(object_->maps.followed);
+    u32 pid = 0;
+    for (const u32* from = nullptr; ::bpf_map_get_next_key(map, from, &pid) == 0; from = &pid) {
+        if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) gone.push_back(pid);
+    }
+    for (const u32 one : gone) forget(one);
 }
 
 std::size_t CallProbe::in_flight() const { return count_entries(object_->maps.requests); }

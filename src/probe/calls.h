@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <memory>
 #include <span>
 #include <vector>
@@ -57,6 +58,9 @@ public:
     [[nodiscard]] iolens_loss ledger() const;
     /// Followed processes that live.
     [[nodiscard]] s64 alive() const;
+    /// Takes out the processes that are gone, where the kernel may have skipped the program that does so: it preempts
+    /// programs, and skips them meanwhile. Looks no more than once a second.
+    void forget_gone();
     /// Takes a process out that was gone before it could be followed.
     void forget(u32 pid);
     /// Requests of libaio and io_uring whose end was not seen yet.
@@ -78,6 +82,8 @@ private:
     std::unique_ptr<syscall_bpf, Close> object_;
     std::vector<Link> links_;
     KernelNames kernel_;
+    bool preempts_ = false;
+    std::chrono::steady_clock::time_point looked_at_{};
     bool perf_ = false;           ///< system calls are seen at perf's tracepoints
     bool many_uprobes_ = false;   ///< libc's functions are attached together …
     std::vector<Fd> many_links_;  ///< … by these
