@@ -13,7 +13,6 @@
 #include <cstdarg>
 #include <cstdio>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 
 #include "base/failure.h"
@@ -254,8 +253,11 @@ iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object) {
 }
 
 KernelNames::KernelNames() {
-    std::ifstream file("/sys/kernel/btf/vmlinux", std::ios::binary);
-    btf_.assign(std::istreambuf_iterator<char>(file), {});
+    std::ifstream file("/sys/kernel/btf/vmlinux", std::ios::binary | std::ios::ate);
+    if (!file) return;
+    btf_.resize(static_cast<std::size_t>(file.tellg()));
+    file.seekg(0);
+    file.read(btf_.data(), static_cast<std::streamsize>(btf_.size()));
 }
 
 bool KernelNames::has_tracepoint(std::string_view section) const {

@@ -2,6 +2,7 @@
 #include "probe/calls.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <malloc.h>
 #include <sys/syscall.h>
@@ -186,14 +187,22 @@ int CallProbe::load(const Options& options, bool direct) {
     return error;
 }
 
-/// Can the kernel keep something with a task? 7.0 wants a processor with a compare-and-exchange of 16 bytes for it.
-bool storage_works(const bpf_map* map) {
+/// Can the kernel keep something with a task? 7.0 wants a processor with a compare-and-exchange of 16 bytes for it. Asked
+/// with a small map of its own: the programs, which would be of no use then, take long to load.
+bool storage_works() {
+    const std::unique_ptr<btf, void (*)(btf*)> types(btf__new_empty(), btf__free);
+    const int number = btf__add_int(types.get(), "int", sizeof(int), BTF_INT_SIGNED);
+    if (number < 0 || btf__load_into_kernel(types.get()) != 0) return false;
+    bpf_map_create_opts options{};
+    options.sz = sizeof options;
+    options.map_flags = BPF_F_NO_PREALLOC;
+    options.btf_fd = static_cast<u32>(btf__fd(types.get()));
+    options.btf_key_type_id = static_cast<u32>(number);
+    options.btf_value_type_id = static_cast<u32>(number);
+    const Fd map(::bpf_map_create(BPF_MAP_TYPE_TASK_STORAGE, "iolens_try", sizeof(int), sizeof(int), 0, &options));
     const Fd self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
     const int key = self.get();
-    const std::vector<std::byte> nothing(bpf_map__value_size(map));
-    if (::bpf_map_update_elem(bpf_map__fd(map), &key, nothing.data(), BPF_NOEXIST) != 0) return false;
-    ::bpf_map_delete_elem(bpf_map__fd(map), &key);
-    return true;
+    return map && ::bpf_map_update_elem(map.get(), &key, &number, BPF_NOEXIST) == 0;
 }
 
 CallProbe::CallProbe(const Options& options) {
@@ -202,8 +211,8 @@ CallProbe::CallProbe(const Options& options) {
     preempts_ = preempts(kernel_);
     perf_ = wants_perf(kernel_);
     bool direct = may_be("direct", "plain");
+    if (direct && may_be("plain", "direct") && !storage_works()) direct = false;
     int error = direct ? load(options, true) : 0;
-    if (direct && error == 0 && !storage_works(object_->maps.thread_storage)) error = -ENOMEM;
     if (error != 0 && may_be("plain", "direct")) direct = false;
     if (!direct) error = load(options, false);
     if (error != 0) fail_to_load("the system call", error);
