@@ -534,7 +534,17 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         if (head.size < sizeof(iolens_operation_event)) return Taken::unknown;
         if (reinterpret_cast<const iolens_operation_event&>(head).op >= IOLENS_OPERATION_COUNT) return Taken::unknown;
         if (!operations_.on()) return Taken::nothing;  // a replay without --domains
-        return take_operation(operations_.of_record(head, files_), wall_offset_ns, wanted, row);
+        const iolens_operation_event* operation = operations_.of_record(head, files_);
+        if (operation != nullptr && replay_filters_) {
+            iolens_call_event as_call{};  // what the filters look at
+            as_call.h = operation->h;
+            as_call.start = operation->start;
+            as_call.tgid = operation->tgid;
+            as_call.tid = operation->tid;
+            as_call.call = operation->call;
+            if (!asked_for(as_call, *replay_filters_)) return Taken::nothing;
+        }
+        return take_operation(operation, wall_offset_ns, wanted, row);
     }
     iolens_call_event room;
     const auto* event = decode_as(head, IOLENS_KIND_CALL, room);

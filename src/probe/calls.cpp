@@ -187,8 +187,8 @@ int CallProbe::load(const Options& options, bool direct) {
     return error;
 }
 
-/// Can the kernel keep something with a task? 7.0 wants a processor with a compare-and-exchange of 16 bytes for it. Asked
-/// with a small map of its own: the programs, which would be of no use then, take long to load.
+/// Can the kernel keep something with a task? 7.0 wants a processor with a compare-and-exchange of 16 bytes for it.
+/// Asked with a small map of its own: the programs, which would be of no use then, take long to load.
 bool storage_works() {
     const std::unique_ptr<btf, void (*)(btf*)> types(btf__new_empty(), btf__free);
     const int number = btf__add_int(types.get(), "int", sizeof(int), BTF_INT_SIGNED);

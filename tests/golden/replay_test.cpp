@@ -58,6 +58,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"operations-table", "--domains ALL,HTTP --format table -t -v", "TZ=UTC", "operations.iol"},
                     Case{"operations-summary", "--domains ALL --summary -o /dev/null", "TZ=UTC", "operations.iol"},
                     Case{"operations-op", "--domains ALL --op OPEN,RENAME", "TZ=UTC", "operations.iol"},
+                    Case{"operations-filter", "--domains ALL --pid 7", "TZ=UTC", "operations.iol"},
                     Case{"operations-plain", "--format csv", "TZ=UTC", "operations.iol"}),
     [](const auto& given) {
         std::string name = given.param.name;
