@@ -85,82 +85,106 @@ static __noinline int libc_begin(struct pt_regs *ctx, __u32 function)
 	return 0;
 }
 
+/* With its texts: made in the ring itself. Programs of user space's functions may be preempted, and the same one be run on
+ * the same processor then: nothing of the processor's own may hold what they make. */
+struct libc_record {
+	struct iolens_operation_event e;
+	__u8 text[IOLENS_OPERATION_TEXT + 24];
+};
+
+/* What the function has done. False: it failed. */
+static __always_inline bool libc_result(struct iolens_operation_event *e, struct libc_call *call, __u64 result,
+					const struct libc_info *info)
+{
+	switch (info->means) {
+	case IOLENS_LIBC_GIVES_STREAM: e->fd = libc_fd_at(result, LIBC_FILE_FD); return result;
+	case IOLENS_LIBC_GIVES_DIR: e->fd = libc_fd_at(result, LIBC_DIR_FD); return result;
+	case IOLENS_LIBC_GIVES_ITEMS:
+		e->bytes = result * (info->place == IOLENS_LIBC_STREAM_CHECKED ? call->a2 : call->a1);
+		return info->op != IOLENS_OPERATION_WRITE || result >= call->a2;
+	case IOLENS_LIBC_GIVES_BYTES:
+		if ((__s32)result >= 0)
+			e->bytes = (__u32)result;
+		return (__s32)result >= 0;
+	case IOLENS_LIBC_GIVES_STATUS: return (__s32)result == 0;
+	case IOLENS_LIBC_GIVES_NUMBER: return (__s32)result >= 0;
+	default: return true;
+	}
+}
+
+static __always_inline void libc_send(struct iolens_operation_event *e, struct libc_call *call, const struct libc_info *info)
+{
+	bool path = info->place == IOLENS_LIBC_PATH || info->place == IOLENS_LIBC_PATH_MODE;
+	struct iolens_counters *n = ring_counters();
+	struct libc_record *record;
+	long length;
+	__u32 at;
+
+	if (!n)
+		return;
+	ring_count(n, seen);
+	e->h.kind = IOLENS_KIND_OPERATION;
+	e->h.cpu = bpf_get_smp_processor_id();
+	if (!path) {
+		e->h.size = sizeof(*e);
+		if (ring_put(e, sizeof(*e)))
+			ring_count(n, delivered);
+		else
+			ring_count(n, ring_full);
+		return;
+	}
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	if (!record) {
+		ring_count(n, ring_full);
+		return;
+	}
+	e->h.size = sizeof(*record);
+	record->e = *e;
+	length = bpf_probe_read_user_str(record->text, IOLENS_OPERATION_TEXT, (void *)call->a0);
+	if (length > 0 && length <= IOLENS_OPERATION_TEXT)
+		record->e.length1 = length - 1;
+	at = record->e.length1 & (IOLENS_OPERATION_TEXT - 1);
+	barrier_var(at);
+	if (info->place == IOLENS_LIBC_PATH_MODE) {
+		length = bpf_probe_read_user_str(&record->text[at], 16, (void *)call->a1);
+		if (length > 0 && length <= 16)
+			record->e.length2 = length - 1;
+	}
+	bpf_ringbuf_submit(record, ring_flags());
+	ring_count(n, delivered);
+}
+
 static __noinline int libc_end(struct pt_regs *ctx, __u32 function)
 {
-	__u64 id = bpf_get_current_pid_tgid(), result = compat_function_result(ctx);
+	__u64 id = bpf_get_current_pid_tgid(), now = bpf_ktime_get_boot_ns();
+	struct iolens_operation_event e = {};
+	const struct libc_info *info;
+	struct libc_call *call;
 	__u32 key = (__u32)id;
-	struct libc_call *call = bpf_map_lookup_elem(&libc_calls, &key);
-	struct operation_room *room;
-	__u32 slot = FILE_SLOT_LIBC;
-	bool path, failed = false;
-	__u8 op, place, means;
-	long length;
 
 	if (function >= LIBC_FUNCTION_COUNT)
 		return 0;
-	op = libc_functions[function].op;
-	place = libc_functions[function].place;
-	means = libc_functions[function].means;
-	path = place == IOLENS_LIBC_PATH || place == IOLENS_LIBC_PATH_MODE;
+	info = &libc_functions[function];
+	call = bpf_map_lookup_elem(&libc_calls, &key);
 	if (!call || call->function != function || compat_stack(ctx) < call->stack)
 		return 0;
-	if (leave_std && call->fd >= 0 && call->fd <= 2) {
+	/* an opening that everything waits for is seen at its system call, which comes before */
+	if ((leave_std && call->fd >= 0 && call->fd <= 2) || !operation_counts(id >> 32, now - call->start, 0, 0) ||
+	    now - call->start < keep.min_ns) {
 		operation_left_out();
-		goto out;
+	} else {
+		e.h.ts = now;
+		e.start = call->start;
+		e.tgid = id >> 32;
+		e.tid = (__u32)id;
+		e.op = info->op;
+		e.layer = IOLENS_LAYER_LIBC;
+		e.fd = call->fd;
+		e.call = 0xffff;
+		if (!libc_result(&e, call, compat_function_result(ctx), info))
+			e.error = IOLENS_ERROR_UNKNOWN;
+		libc_send(&e, call, info);
 	}
-	if (!operation_counts(id >> 32, bpf_ktime_get_boot_ns() - call->start,
-			      op == IOLENS_OPERATION_OPEN ? call->a0 : 0, slot)) {
-		operation_left_out();
-		goto out;
-	}
-	room = operation_new(slot, id, op);
-	if (!room)
-		goto out;
-	room->e.start = call->start;
-	room->e.layer = IOLENS_LAYER_LIBC;
-	room->e.fd = call->fd;
-	if (room->e.h.ts - call->start < keep.min_ns) {
-		operation_left_out();
-		goto out;
-	}
-	switch (means) {
-	case IOLENS_LIBC_GIVES_STREAM:
-		failed = !result;
-		room->e.fd = libc_fd_at(result, LIBC_FILE_FD);
-		break;
-	case IOLENS_LIBC_GIVES_DIR:
-		failed = !result;
-		room->e.fd = libc_fd_at(result, LIBC_DIR_FD);
-		break;
-	case IOLENS_LIBC_GIVES_ITEMS:
-		room->e.bytes = result * (place == IOLENS_LIBC_STREAM_CHECKED ? call->a2 : call->a1);
-		failed = op == IOLENS_OPERATION_WRITE && result < call->a2;
-		break;
-	case IOLENS_LIBC_GIVES_BYTES:
-		failed = (__s32)result < 0;
-		room->e.bytes = failed ? 0 : (__u32)result;
-		break;
-	case IOLENS_LIBC_GIVES_STATUS: failed = (__s32)result != 0; break;
-	case IOLENS_LIBC_GIVES_NUMBER: failed = (__s32)result < 0; break;
-	case IOLENS_LIBC_GIVES_NOTHING: break;
-	}
-	if (failed)
-		room->e.error = IOLENS_ERROR_UNKNOWN;
-	if (path) {
-		length = bpf_probe_read_user_str(room->text, IOLENS_OPERATION_TEXT, (void *)call->a0);
-		if (length > 0 && length <= IOLENS_OPERATION_TEXT)
-			room->e.length1 = length - 1;
-	}
-	if (place == IOLENS_LIBC_PATH_MODE) {
-		__u32 at = room->e.length1 & (IOLENS_OPERATION_TEXT - 1);
-
-		barrier_var(at);
-		length = bpf_probe_read_user_str(&room->text[at], 16, (void *)call->a1);
-		if (length > 0 && length <= 16)
-			room->e.length2 = length - 1;
-	}
-	operation_send(room);
-out:
 	bpf_map_delete_elem(&libc_calls, &key);
 	return 0;
 }

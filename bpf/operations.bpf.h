@@ -216,7 +216,7 @@ static __noinline int operation_process(struct task_struct *task, __u64 id, __u3
 
 static __always_inline void operation_stop(__u64 id)
 {
-	struct operation_room *room = operation_new(FILE_SLOT_EXIT, id, IOLENS_OPERATION_STOP);
+	struct operation_room *room = operation_new(FILE_SLOT_END, id, IOLENS_OPERATION_STOP);
 
 	if (!room)
 		return;

@@ -154,7 +154,7 @@ void Operations::prepare(const ViewOptions& view, bool replayed) {
     }
     if (narrowed_ != 0) wanted_ &= narrowed_;
     if (domains_.empty()) {
-        const bool only_here = !start_on_open_.empty() || start_on_elapsed_ms_ || libc_ || std_fds_ ||
+        const bool only_here = narrowed_ != 0 || !start_on_open_.empty() || start_on_elapsed_ms_ || libc_ || std_fds_ ||
                                !queue_.empty() || !facility_.empty() || view.format == Format::metrics ||
                                view.format == Format::metrics_table;
         if (!only_here) return;

@@ -32,14 +32,17 @@ static __always_inline struct iolens_counters *ring_counters(void)
 /* Atomic, because an interrupt on the same processor counts too. */
 #define ring_count(counters_, what) ((void)__sync_fetch_and_add(&(counters_)->what, 1))
 
+/* Is the reader to be woken for the next record? */
+static __always_inline __u64 ring_flags(void)
+{
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= ring_wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
 /* Copies a whole record into the ring. Nobody is woken for a record: the reader naps for some milliseconds and is
  * called only when much is waiting. False when there was no room: the caller counts it under its own name. */
 static __always_inline bool ring_put(void *record, __u64 size)
 {
-	__u64 flags = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= ring_wake_bytes ? BPF_RB_FORCE_WAKEUP :
-										       BPF_RB_NO_WAKEUP;
-
-	return bpf_ringbuf_output(&ring, record, size, flags) == 0;
+	return bpf_ringbuf_output(&ring, record, size, ring_flags()) == 0;
 }
 
 /* The same for what comes often: it looks how much is waiting only at each 16th record of a processor. `n` is the

@@ -621,6 +621,7 @@ TEST_F(Domains, NonsenseIsAUsageError) {
     EXPECT_EQ(status({"--domains", "NO_SUCH", "--", "true"}), 2);
     EXPECT_EQ(status({"--format", "metrics", "--", "true"}), 2);
     EXPECT_EQ(status({"--libc", "--", "true"}), 2);
+    EXPECT_EQ(status({"--op", "OPEN", "--", "true"}), 2);  // no system call's name
     EXPECT_EQ(status({"--domains", "DIRS", "--op", "OPEN", "--", "true"}), 2);
     EXPECT_EQ(status({"--domains", "ALL", "--mq", "/no/such/file", "--", "true"}), 2);
     EXPECT_EQ(status({"--domains", "ALL", "--socket", "/no/such/folder/socket", "--", "true"}), 2);
