@@ -97,7 +97,7 @@ private:
     std::string_view arguments_of(const iolens_call_event& e);
     Taken take_operation(const iolens_operation_event* e, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row);
     const iolens_operation_event* operation_of(const iolens_call_event& e);
-    std::string_view container_of(u32 tid);
+    Value of_thread(Role role, u32 tid, const Tasks::Task*& task);
     Value time_of(Role role, const Value& time, u64 wall_offset_ns);
     void add_libc(CallProbe::Options& options, const LiveOptions& live);
     static void leave_out_own(CallProbe::Options& options, const ViewOptions& view);
@@ -576,23 +576,15 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
 
     row.resize(wanted.size());
     const Tasks::Task* task = nullptr;
-    const auto of_task = [&](auto&& what) {
-        if (task == nullptr) task = tasks_.find(event->tid);
-        return task == nullptr ? Value() : Value(what(*task));
-    };
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         Value value = wanted[i]->get(event->h);
         switch (wanted[i]->role) {
             case Role::wall:
             case Role::clock: value = time_of(wanted[i]->role, value, wall_offset_ns); break;
-            case Role::comm: value = of_task([](const Tasks::Task& t) { return std::string_view(t.comm); }); break;
-            case Role::uid: value = of_task([](const Tasks::Task& t) { return u64{t.uid}; }); break;
-            case Role::container: {
-                const std::string_view id = container_of(event->tid);
-                value = id.empty() ? Value() : Value(id);
-                break;
-            }
-            case Role::cgroup: value = of_task([](const Tasks::Task& t) { return t.cgroup_id; }); break;
+            case Role::comm:
+            case Role::uid:
+            case Role::cgroup:
+            case Role::container: value = of_thread(wanted[i]->role, event->tid, task); break;
             case Role::call: {
                 const std::string_view name = call_name(value.number());
                 if (!name.empty()) value = Value(name);
@@ -636,11 +628,19 @@ void FdLens::add(const iolens_call_event& e) {
     }
 }
 
-/// The container of a thread; "" where that can't be told. A recording's cgroups are those of another time, perhaps of
-/// another machine.
-std::string_view FdLens::container_of(u32 tid) {
-    const Tasks::Task* owner = probe_ ? tasks_.find(tid) : nullptr;
-    return owner != nullptr ? containers_.find(owner->cgroup_id) : std::string_view();
+/// What a column says of a thread; null where it isn't known. `task` keeps what was found for the row's other columns.
+Value FdLens::of_thread(Role role, u32 tid, const Tasks::Task*& task) {
+    if (task == nullptr) task = tasks_.find(tid);
+    if (task == nullptr) return {};
+    switch (role) {
+        case Role::comm: return Value(std::string_view(task->comm));
+        case Role::uid: return Value(u64{task->uid});
+        case Role::cgroup: return Value(task->cgroup_id);
+        default: break;
+    }
+    // a recording's cgroups are those of another time, perhaps of another machine
+    const std::string_view container = probe_ ? containers_.find(task->cgroup_id) : std::string_view();
+    return container.empty() ? Value() : Value(container);
 }
 
 /// A call as an operation, with what it was given.
@@ -660,24 +660,16 @@ Taken FdLens::take_operation(const iolens_operation_event* e, u64 wall_offset_ns
     if (e == nullptr) return Taken::nothing;
     if (summing_) operations_.add(*e);
     row.resize(wanted.size());
-    const Tasks::Task* task = tasks_.find(e->tid);
+    const Tasks::Task* task = nullptr;
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         Value value = wanted[i]->get != nullptr ? wanted[i]->get(e->h) : Value();
         switch (wanted[i]->role) {
             case Role::facility: value = Value(std::string_view(operations_.facility())); break;
             case Role::wall: value = time_of(Role::wall, value, wall_offset_ns); break;
             case Role::comm:
-                if (task != nullptr) value = Value(std::string_view(task->comm));
-                break;
             case Role::uid:
-                if (task != nullptr) value = Value(u64{task->uid});
-                break;
             case Role::cgroup:
-                if (task != nullptr) value = Value(task->cgroup_id);
-                break;
-            case Role::container:
-                if (const std::string_view id = container_of(e->tid); !id.empty()) value = Value(id);
-                break;
+            case Role::container: value = of_thread(wanted[i]->role, e->tid, task); break;
             case Role::call:
                 if (!value.is_null()) value = Value(call_name(value.number()));
                 break;

@@ -166,6 +166,10 @@ Link attach(bpf_program* program) {
     return link;
 }
 
+bool is_of_user_space(const bpf_program* program) {
+    return std::string_view(bpf_program__section_name(program)).ends_with("probe");
+}
+
 Link attach_at(const bpf_program* program, const UserPlace& place) {
     bpf_uprobe_opts options{};
     options.sz = sizeof options;
@@ -179,8 +183,7 @@ std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const 
         bpf_program* program = nullptr;
         const Object object = open_one(image, index, program);
         if (program == nullptr) return all;
-        const std::string_view section = bpf_program__section_name(program);
-        const bool of_user_space = section.ends_with("probe");
+        const bool of_user_space = is_of_user_space(program);
         if (of_user_space && !(place && std::string_view(bpf_program__name(program)).ends_with(place->name))) continue;
         constexpr u32 figures_only = 4;  // BPF_LOG_STATS
         std::string log;

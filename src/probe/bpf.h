@@ -47,6 +47,9 @@ using Link = std::unique_ptr<bpf_link, LinkDeleter>;
 /// Attaches a program. Throws Failure (unavailable): a probe that fails to attach ends the run.
 Link attach(bpf_program* program);
 
+/// Is a program for functions in user space (uprobe, uretprobe), and not for the kernel?
+bool is_of_user_space(const bpf_program* program);
+
 struct UserPlace;
 
 /// Attaches a program of user space, at a function's beginning or end as its section says. An empty link: errno says

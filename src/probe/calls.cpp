@@ -41,10 +41,6 @@ syscall_bpf* open_object() {
 
 constexpr std::string_view twin_suffix = "_direct";
 
-bool is_libc(const bpf_program* program) {
-    return std::string_view(bpf_program__section_name(program)).ends_with("probe");
-}
-
 /// The function of libc that a program is for.
 std::string_view libc_name(const bpf_program* program) {
     constexpr std::string_view begin = "iolens_libc_";
@@ -86,9 +82,9 @@ Fd attach_many(const bpf_program* program, const std::string& path, const std::v
 }
 
 /// IOLENS_PROBE=plain or direct, btf or perf forces a twin, to test it.
-bool may_be(std::string_view twin, std::string_view other) {
-    const char* forced = std::getenv("IOLENS_PROBE");  // NOLINT(concurrency-mt-unsafe): one thread
-    return forced == nullptr || forced == twin || forced != other;
+bool forced(std::string_view twin) {
+    const char* word = std::getenv("IOLENS_PROBE");  // NOLINT(concurrency-mt-unsafe): one thread
+    return word != nullptr && word == twin;
 }
 
 /// Does the kernel preempt a BTF tracepoint's program, and skip it meanwhile (7.0)?
@@ -96,10 +92,10 @@ bool preempts(const KernelNames& kernel) { return kernel.has("tracepoint_srcu_sr
 
 /// perf's tracepoints are needed, and can be had: tracefs is mounted.
 bool wants_perf(const KernelNames& kernel) {
-    if (!may_be("perf", "btf")) return false;
+    if (forced("btf")) return false;
     const bool there = ::access("/sys/kernel/tracing/events/raw_syscalls/sys_enter/id", R_OK) == 0 ||
                        ::access("/sys/kernel/debug/tracing/events/raw_syscalls/sys_enter/id", R_OK) == 0;
-    return there && (preempts(kernel) || !may_be("btf", "perf"));
+    return there && (preempts(kernel) || forced("perf"));
 }
 
 bool is_perf(std::string_view section) { return section.starts_with("tp/"); }
@@ -127,7 +123,7 @@ void CallProbe::choose_programs(const Options& options, bool direct) {
         const std::string_view section = bpf_program__section_name(program);
         const bool other_tracepoint = perf_ ? has_perf_twin(section) : is_perf(section);
         if (other_tracepoint) bpf_program__set_autoload(program, false);
-        if (is_libc(program)) {
+        if (is_of_user_space(program)) {
             const bool wanted = many_uprobes_
                                     ? libc_name(program) == "all"
                                     : std::ranges::find(libc, libc_name(program), &LibcFunction::name) != libc.end();
@@ -207,13 +203,13 @@ bool storage_works() {
 
 CallProbe::CallProbe(const Options& options) {
     // one link for all of libc's functions, where the kernel has that and the direct programs are not ruled out
-    many_uprobes_ = !options.libc.empty() && may_be("direct", "plain") && kernel_.has("BPF_TRACE_UPROBE_MULTI");
+    many_uprobes_ = !options.libc.empty() && !forced("plain") && kernel_.has("BPF_TRACE_UPROBE_MULTI");
     preempts_ = preempts(kernel_);
     perf_ = wants_perf(kernel_);
-    bool direct = may_be("direct", "plain");
-    if (direct && may_be("plain", "direct") && !storage_works()) direct = false;
+    bool direct = !forced("plain");
+    if (direct && !forced("direct") && !storage_works()) direct = false;
     int error = direct ? load(options, true) : 0;
-    if (error != 0 && may_be("plain", "direct")) direct = false;
+    if (error != 0 && !forced("direct")) direct = false;
     if (!direct) error = load(options, false);
     if (error != 0) fail_to_load("the system call", error);
     for (const u32 pid : options.follow) {
@@ -229,7 +225,7 @@ CallProbe::CallProbe(const Options& options) {
     std::vector<bpf_program*> programs;
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object_->obj) {
-        if (bpf_program__autoload(program) && !is_libc(program)) programs.push_back(program);
+        if (bpf_program__autoload(program) && !is_of_user_space(program)) programs.push_back(program);
     }
     for (bpf_program* one : programs | std::views::reverse) links_.push_back(attach(one));
     attach_libc(options.libc);
@@ -246,20 +242,21 @@ void CallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
                       fmt::format("can't watch {} in '{}': {}", what, visible(path), probe_error_text(error)),
                       "leave --libc out; the kernel's rows are whole without it");
     };
-    std::map<std::string, std::pair<std::vector<u64>, std::vector<u64>>> files;  // offsets and cookies
-    for (const LibcFunction& function : functions) {
-        files[function.path].first.push_back(function.offset);
-        files[function.path].second.push_back(function.number);
-    }
-    for (const bool end : {true, false}) {
-        for (const auto& [path, places] : files) {
-            if (!many_uprobes_) break;
-            const bpf_program* program = end ? object_->progs.iolens_libc_end_all : object_->progs.iolens_libc_all;
-            many_links_.push_back(attach_many(program, path, places.first, places.second, end));
-            if (!many_links_.back()) refuse("its functions", path, errno);
+    if (many_uprobes_) {
+        std::map<std::string, std::pair<std::vector<u64>, std::vector<u64>>> files;  // offsets and cookies
+        for (const LibcFunction& function : functions) {
+            files[function.path].first.push_back(function.offset);
+            files[function.path].second.push_back(function.number);
         }
+        for (const bool end : {true, false}) {
+            const bpf_program* program = end ? object_->progs.iolens_libc_end_all : object_->progs.iolens_libc_all;
+            for (const auto& [path, places] : files) {
+                many_links_.push_back(attach_many(program, path, places.first, places.second, end));
+                if (!many_links_.back()) refuse("its functions", path, errno);
+            }
+        }
+        return;
     }
-    if (many_uprobes_) return;
     for (const bool end : {true, false}) {
         for (const LibcFunction& function : functions) {
             const std::string name = (end ? "iolens_libc_end_" : "iolens_libc_") + std::string(function.name);

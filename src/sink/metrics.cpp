@@ -8,17 +8,11 @@
 namespace iolens {
 namespace {
 
-// places in a row
-enum : std::size_t { facility, time_ns, duration_ns, pid, domain, op, error, fd, bytes, first_text, second_text };
+using namespace metrics_row;
 
 void append_signed(Buffer& out, const Value& value) {
     if (value.is_negative()) out.push_back('-');
     append_number(out, value.number());
-}
-
-s64 signed_of(const Value& value) {
-    const auto number = static_cast<s64>(value.number());
-    return value.is_negative() ? -number : number;
 }
 
 std::string_view view(const Buffer& text) { return {text.data(), text.size()}; }
@@ -93,12 +87,6 @@ void MetricsSink::table_row(Row row) {
     out.push_back('\n');
 }
 
-void MetricsSink::loss(const Loss& loss) {
-    if (out_.is_terminal()) return;  // there it is on standard error, beneath
-    append(out_.buffer(), "# ");
-    append_loss_line(out_.buffer(), loss);
-    out_.buffer().push_back('\n');
-    out_.row_done();
-}
+void MetricsSink::loss(const Loss& loss) { put_loss_remark(out_, loss); }
 
 }  // namespace iolens

@@ -5,8 +5,18 @@
 
 namespace iolens {
 
-/// The two forms of io-monitor's plugins. A row begins with eleven values: facility, time (ns since 1970), duration
-/// (ns), process, domain, operation, error code, fd, bytes and two texts.
+/// What a row for io-monitor's readers begins with, in this order; times are ns, time_ns since 1970.
+namespace metrics_row {
+enum : std::size_t { facility, time_ns, duration_ns, pid, domain, op, error, fd, bytes, first_text, second_text };
+
+/// A value that may be negative.
+inline s64 signed_of(const Value& value) {
+    const auto number = static_cast<s64>(value.number());
+    return value.is_negative() ? -number : number;
+}
+}  // namespace metrics_row
+
+/// The two forms of io-monitor's plugins.
 class MetricsSink final : public Sink {
 public:
     /// `table`: with headings; else lines of csv. A text is quoted where it would break its line.

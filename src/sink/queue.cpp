@@ -13,14 +13,14 @@
 
 #include "base/failure.h"
 #include "base/text.h"
+#include "sink/metrics.h"
 
 namespace iolens {
 namespace {
 
 using namespace std::chrono_literals;
 
-// places in a row, see MetricsSink
-enum : std::size_t { facility, time_ns, duration_ns, pid, domain, op, error, fd, bytes, first_text, second_text };
+using namespace metrics_row;
 
 constexpr std::size_t most_bytes = 64 << 20;
 constexpr int wake_signal = SIGURG;  // means nothing to who doesn't ask for it
@@ -52,11 +52,6 @@ struct Message {
 template <std::size_t N>
 void put(std::array<char, N>& to, const std::string& from) {
     std::copy_n(from.data(), std::min(from.size(), N - 1), to.data());
-}
-
-s32 signed_of(const Value& value) {
-    const auto number = static_cast<s32>(value.number());
-    return value.is_negative() ? -number : number;
 }
 
 }  // namespace
@@ -163,8 +158,8 @@ void QueueOutlet::row(Row row) {
                    .duration_ns = row[duration_ns].number(),
                    .bytes = row[bytes].number(),
                    .pid = static_cast<u32>(row[pid].number()),
-                   .error = signed_of(row[error]),
-                   .fd = signed_of(row[fd]),
+                   .error = static_cast<s32>(signed_of(row[error])),
+                   .fd = static_cast<s32>(signed_of(row[fd])),
                    .domain = static_cast<u8>(domain_number),
                    .op = static_cast<u8>(op_number),
                    .facility = std::string(row[facility].text()),

@@ -26,6 +26,14 @@ std::vector<const Column*> pointers_to(std::span<const Column> columns) {
     return all;
 }
 
+void put_loss_remark(Output& out, const Loss& loss) {
+    if (out.is_terminal()) return;
+    append(out.buffer(), "# ");
+    append_loss_line(out.buffer(), loss);
+    out.buffer().push_back('\n');
+    out.row_done();
+}
+
 void append_loss_line(Buffer& out, const Loss& loss) {
     std::string_view separator = "lost: ";
     for (const LossCause& cause : loss.causes) {

@@ -118,12 +118,6 @@ void TableSink::row(Row row) {
     out_.row_done();
 }
 
-void TableSink::loss(const Loss& loss) {
-    if (out_.is_terminal()) return;  // there it is on standard error, beneath
-    append(out_.buffer(), "# ");
-    append_loss_line(out_.buffer(), loss);
-    out_.buffer().push_back('\n');
-    out_.row_done();
-}
+void TableSink::loss(const Loss& loss) { put_loss_remark(out_, loss); }
 
 }  // namespace iolens

@@ -169,7 +169,7 @@ TEST_F(Domains, TheLibcOfAnotherRootIsFound) {
     for (const char* loader : {"/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"}) {
         if (fs::exists(loader)) take(loader, loader);
     }
-    fs::create_directories(root + "/work");
+    fs::create_directories(root + "/inside");
     std::array<int, 2> gate{};
     ASSERT_EQ(::pipe2(gate.data(), O_CLOEXEC), 0);
     const pid_t child = ::fork();
@@ -178,7 +178,7 @@ TEST_F(Domains, TheLibcOfAnotherRootIsFound) {
         if (::chroot(root.c_str()) != 0 || ::chdir("/") != 0) ::_exit(3);
         ::setenv("LD_LIBRARY_PATH", "/usr/lib/x86_64-linux-gnu:/lib/x86_64-linux-gnu:/lib/aarch64-linux-gnu:/usr/lib",
                  1);
-        ::execl("/program", "program", "libc-when-told", "/work", nullptr);
+        ::execl("/program", "program", "libc-when-told", "/inside", nullptr);
         ::_exit(4);
     }
     ::close(gate[0]);
@@ -194,8 +194,8 @@ TEST_F(Domains, TheLibcOfAnotherRootIsFound) {
     ::waitpid(child, &status, 0);
     EXPECT_EQ(status, 0);
     const Result r = tracer.stop(0);
-    EXPECT_NE(r.out.find("libc,OPEN,/work/stream"), std::string::npos) << r.out << r.err;
-    EXPECT_NE(r.out.find("libc,OPENDIR,/work"), std::string::npos);
+    EXPECT_NE(r.out.find("libc,OPEN,/inside/stream"), std::string::npos) << r.out << r.err;
+    EXPECT_NE(r.out.find("libc,OPENDIR,/inside"), std::string::npos);
 }
 
 TEST_F(Domains, AProgramWithoutALibcSaysSo) {
