@@ -19,18 +19,19 @@
  */
 #include "lib/compat.bpf.h"
 #include "lib/keep.bpf.h"
+#include "lib/name.bpf.h"
+#include "lib/origin.bpf.h"
 #include "lib/ring.bpf.h"
 #include "lib/task.bpf.h"
 
 #include "iolens/event/block.h"
 #include "iolens/event/disk.h"
+#include "iolens/watch.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Of a request's merged bios, so many are asked for the creator, and so many can be forgotten: a request
- * has at most as many bios as segments, and the usual drivers' limits are 254 and less. */
-#define MAX_ASKED 64
-#define MAX_RELEASED 256
+/* A request has at most as many bios as segments, and the usual drivers' limits are 254 and less. */
+#define MAX_MERGED 255
 /* Of a request whose bios another disk passed on unchanged, or that failed before it was issued. */
 #define MAX_FINISHED 24
 
@@ -39,6 +40,7 @@ struct block_state {
 	__u64 created; /* ns; 0: not seen */
 	__u64 issued;  /* ns; 0: not issued */
 	__u64 rq;      /* the request whose entry this is; 0: not issued yet */
+	__u64 vector;  /* its key in `targets`; 0: none */
 };
 
 struct {
@@ -48,7 +50,59 @@ struct {
 	__type(value, struct block_state);
 } inflight SEC(".maps");
 
+/* Is it asked what requests are for? */
+const volatile bool attribute = true;
+
+/* What a bio of a disk without requests is for, by the address of its pages' list: the bios that such a disk makes of it for
+ * the disks below share the list, or begin at it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768); /* set before load */
+	__type(key, __u64);
+	__type(value, struct iolens_block_target);
+} targets SEC(".maps");
+
+/* Is it asked who made pages dirty? */
+const volatile bool authored = true;
+
+/* Who made a file's pages dirty. What is forgotten has no author. */
+struct block_author {
+	__u64 dirtied; /* ns: last */
+	__u64 written; /* ns: a bio of it was last submitted */
+	__u32 tgid;
+	__u8 several;
+	__u8 reserved[3];
+	__u8 comm[IOLENS_COMM_LEN];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536); /* set before load */
+	__type(key, struct iolens_file_id);
+	__type(value, struct block_author);
+} authors SEC(".maps");
+
+/* Writeback of a file is over when no bio of it was submitted for so long, ns. */
+#define BLOCK_WRITEBACK 1000000000ULL
+
+/* What else a merged request is for, by the request. */
+struct block_parts {
+	struct iolens_block_parts told;
+	struct iolens_file_id last; /* of those that found no place */
+	__u32 count;
+	__u32 others;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, __u64);
+	__type(value, struct block_parts);
+} parts SEC(".maps");
+
+/* Entries of `targets`: while there are none, none is looked up. */
+__s64 targets_open = 0;
+
 static const struct block_state block_nothing = {};
+static const struct block_parts block_no_parts = {};
 
 /* dev_t → identity of the disk whose name was told. Full: names are told more often than once, no more. */
 struct {
@@ -59,16 +113,13 @@ struct {
 } disks SEC(".maps");
 
 /* The disk that was found told last: most requests in a row are of one disk. Two processors may mix their writes; the
- * pair then matches no disk, since no two have the same identity, and the map is asked. */
-static struct {
+ * pair then matches no disk, since no two have the same identity, and the map is asked. Not static: the compiler would make
+ * two variables of it that the kernel's check of the object's BTF refuses, and without BTF there are no global functions. */
+struct {
 	__u64 identity;
 	__u32 dev;
-} block_told;
-
-static __always_inline __u32 block_dev(struct gendisk *disk)
-{
-	return (__u32)disk->major << 20 | (__u32)disk->first_minor;
-}
+	__u32 reserved;
+} block_told = {};
 
 /* Sends the name of a disk before its first event. Returns its dev_t. */
 static __always_inline __u32 block_disk(struct gendisk *disk)
@@ -80,7 +131,7 @@ static __always_inline __u32 block_disk(struct gendisk *disk)
 
 	if (!disk)
 		return 0;
-	dev = block_dev(disk);
+	dev = compat_disk_dev(disk);
 	identity = compat_disk_identity(disk);
 	if (block_told.dev == dev && block_told.identity == identity)
 		return dev;
@@ -148,10 +199,36 @@ static __always_inline bool block_wanted(const struct iolens_block_event *e, __u
 	return device_ns >= keep.min_ns;
 }
 
+/* Sends what else a merged request is for, if its row is wanted, and forgets it. A global function, which the verifier walks
+ * once. */
+__noinline int block_tell_parts(__u64 rq, __u64 now, __u32 wanted)
+{
+	struct block_parts *all = bpf_map_lookup_elem(&parts, &rq);
+	struct iolens_counters *n;
+	__u32 size;
+
+	if (!all)
+		return 0;
+	size = all->count;
+	if (size > IOLENS_BLOCK_PARTS)
+		size = IOLENS_BLOCK_PARTS;
+	size = offsetof(struct iolens_block_parts, parts) + size * sizeof(struct iolens_block_part);
+	all->told.h.ts = now;
+	all->told.h.kind = IOLENS_KIND_PARTS;
+	all->told.h.size = size;
+	all->told.h.cpu = bpf_get_smp_processor_id();
+	if (wanted && !ring_put(&all->told, size) && (n = ring_counters()))
+		ring_count(n, fact_lost);
+	bpf_map_delete_elem(&parts, &rq);
+	return 0;
+}
+
 /* The end of an operation: one record, or a count of why there is none. */
 static __always_inline void block_finish(struct block_state *s, __u64 now)
 {
 	struct iolens_counters *n = ring_counters();
+	bool wanted;
+	__u32 size;
 
 	if (!n)
 		return;
@@ -162,15 +239,19 @@ static __always_inline void block_finish(struct block_state *s, __u64 now)
 		s->e.flags |= IOLENS_BLOCK_NO_ISSUE;
 	if (s->created)
 		s->e.queue_ns = (s->issued ? s->issued : now) - s->created;
-	if (!block_wanted(&s->e, s->e.device_ns)) {
+	wanted = block_wanted(&s->e, s->e.device_ns);
+	if (s->e.target.more)
+		block_tell_parts(s->rq, now, wanted);
+	if (!wanted) {
 		ring_count(n, filtered);
 		return;
 	}
 	s->e.h.ts = now;
 	s->e.h.kind = IOLENS_KIND_BLOCK;
-	s->e.h.size = sizeof(s->e);
+	size = attribute ? sizeof(s->e) : offsetof(struct iolens_block_event, target);
+	s->e.h.size = size;
 	s->e.h.cpu = bpf_get_smp_processor_id();
-	if (!ring_put(&s->e, sizeof(s->e))) {
+	if (!ring_put(&s->e, size)) {
 		ring_count(n, ring_full);
 		return;
 	}
@@ -195,10 +276,120 @@ static __always_inline void block_begin(__u64 key, const struct block_state *s)
 		ring_count(n, state_full);
 		return;
 	}
-	if (old->issued)
+	if (old->issued && !(old->e.flags & IOLENS_BLOCK_DONE)) /* … and has no row yet */
 		ring_count(n, stale);
 	if (bpf_map_update_elem(&inflight, &key, s, BPF_ANY))
 		ring_count(n, state_full);
+}
+
+/* A clean page of a file becomes dirty. Runs in the context of who writes to it. */
+static __always_inline int on_dirty(__u64 *ctx)
+{
+	struct address_space *mapping = (struct address_space *)ctx[1];
+	struct inode *inode = mapping ? BPF_CORE_READ(mapping, host) : 0;
+	struct iolens_file_id id = {};
+	struct block_author *known, fresh = {};
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u64 now;
+
+	if (!inode || (BPF_CORE_READ(inode, i_mode) & 0170000) != 0100000)
+		return 0;
+	now = bpf_ktime_get_boot_ns();
+	file_id_of(inode, &id, false);
+	known = bpf_map_lookup_elem(&authors, &id);
+	if (!known) {
+		fresh.dirtied = now;
+		fresh.tgid = tgid;
+		task_process_comm(fresh.comm);
+		bpf_map_update_elem(&authors, &id, &fresh, BPF_ANY);
+		return 0;
+	}
+	/* are there pages that were made dirty before, and are not written back? */
+	if (known->written > known->dirtied && now - known->written > BLOCK_WRITEBACK)
+		known->several = 0;
+	else if (known->tgid != tgid)
+		known->several = 1;
+	if (known->tgid != tgid) {
+		known->tgid = tgid;
+		task_process_comm(known->comm);
+	}
+	known->dirtied = now;
+	return 0;
+}
+
+/* 5.18 made pages folios; each kernel has one of the two. */
+PROGRAM("writeback_dirty_folio", iolens_dirty_folio, on_dirty(ctx))
+PROGRAM("writeback_dirty_page", iolens_dirty_page, on_dirty(ctx))
+
+static __always_inline void block_author(struct iolens_block_target *t)
+{
+	struct block_author *known = bpf_map_lookup_elem(&authors, &t->id);
+
+	if (!known)
+		return;
+	known->written = bpf_ktime_get_boot_ns();
+	t->authors = known->several ? 2 : 1;
+	t->author = known->tgid;
+	__builtin_memcpy(t->author_comm, known->comm, sizeof(t->author_comm));
+}
+
+/* What a bio is for. `slot`: of the program. */
+static __always_inline void block_attribute(struct iolens_block_target *t, struct bio *bio, __u32 size, __u32 slot)
+{
+	struct origin o = {};
+	struct iolens_block_target *known;
+	struct inode *inode;
+	__u8 op = compat_block_op(bio->bi_opf);
+	__u64 vector;
+
+	if (op == IOLENS_OP_DISCARD || op == IOLENS_OP_SECURE_ERASE) {
+		t->origin = IOLENS_ORIGIN_DISCARD;
+		return;
+	}
+	if (!size) {
+		t->origin = IOLENS_ORIGIN_FLUSH;
+		return;
+	}
+	if (op > IOLENS_OP_WRITE && op != IOLENS_OP_ZONE_APPEND) {
+		t->origin = IOLENS_ORIGIN_NO_PAGES;
+		return;
+	}
+	origin_of(bio, &o);
+	if (o.kind == IOLENS_ORIGIN_ANONYMOUS && targets_open) {
+		vector = o.vector;
+		known = bpf_map_lookup_elem(&targets, &vector);
+		if (known) {
+			*t = *known;
+			return;
+		}
+	}
+	t->origin = o.kind;
+	t->how = o.how;
+	if (o.kind == IOLENS_ORIGIN_RAW || o.kind == IOLENS_ORIGIN_METADATA)
+		t->id.dev = o.device;
+	inode = (struct inode *)o.inode; /* apart: a read of the kernel's takes all its fields for the kernel's */
+	if (!inode)
+		return;
+	file_id_of(inode, &t->id, false);
+	if (authored && op != IOLENS_OP_READ && (o.how == IOLENS_HOW_PAGE || o.how == IOLENS_HOW_FS))
+		block_author(t);
+	t->name_id = name_of_inode((__u64)inode, &t->id, slot);
+}
+
+static __always_inline void block_target_put(struct bio *bio, const struct iolens_block_target *t)
+{
+	__u64 vector = (__u64)bio->bi_io_vec;
+
+	if (!bpf_map_update_elem(&targets, &vector, t, BPF_NOEXIST))
+		__sync_fetch_and_add(&targets_open, 1);
+	else
+		bpf_map_update_elem(&targets, &vector, t, BPF_EXIST);
+}
+
+static __always_inline void block_target_forget(__u64 vector)
+{
+	if (!bpf_map_delete_elem(&targets, &vector))
+		__sync_fetch_and_add(&targets_open, -1);
 }
 
 /* A bio enters the block layer. Runs in the context of the task that submits it. */
@@ -223,8 +414,14 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 		__builtin_memset(&s, 0, sizeof(s));
 		s.e.flags |= IOLENS_BLOCK_NO_CREATOR;
 	}
+	if (attribute)
+		block_attribute(&s.e.target, bio, size, FILE_SLOT_ENTER);
 	/* A disk without requests (dm, md, zram, pmem, an NVMe multipath head): the bio is all there is. */
 	if (!disk->queue->mq_ops) {
+		if (attribute && size && s.e.target.origin != IOLENS_ORIGIN_ANONYMOUS) {
+			s.vector = (__u64)bio->bi_io_vec;
+			block_target_put(bio, &s.e.target);
+		}
 		s.e.flags |= IOLENS_BLOCK_BIO;
 		s.e.dev = block_disk(disk);
 		s.e.bytes = size;
@@ -268,39 +465,86 @@ static __always_inline void block_take_creator(struct block_state *s, const stru
 	s->e.flags |= from->e.flags & (IOLENS_BLOCK_FILTERED | IOLENS_BLOCK_NO_CREATOR);
 }
 
-/*
- * The creator of a request of several bios is the one whose bio was submitted first. What the loop remembers is kept in
- * the map's entry, not in registers: there the verifier needn't tell one turn from another.
- */
-static __always_inline void block_merged_creator(struct block_state *s, struct bio *bio)
+static __always_inline bool block_same_target(const struct iolens_block_target *a, const struct iolens_block_target *b)
 {
-	__u32 count = 1;
-
-	for (int i = 0; i < MAX_ASKED && bio; i++) {
-		__u64 key = (__u64)bio;
-		struct block_state *b = bpf_map_lookup_elem(&inflight, &key);
-
-		if (b) {
-			s->e.flags |= b->e.flags & IOLENS_BLOCK_BIO ? IOLENS_BLOCK_STACKED : 0;
-			s->e.requeues += b->e.requeues; /* of a request that was given back and merged into this one */
-			if (b->created && (!s->created || (__s64)(b->created - s->created) < 0))
-				block_take_creator(s, b);
-		}
-		bio = bio->bi_next;
-		count++;
-	}
-	s->e.bios = count;
+	return a->origin == b->origin && file_same(&a->id, &b->id);
 }
 
-/* Forgets bios whose request has taken over. */
-static __always_inline void block_forget_bios(struct bio *bio)
+/* A merged bio is for something else than its request's first: one thing more, or more of one. Returns how many such things
+ * there are by now. */
+static __always_inline __u8 block_add_part(struct block_state *s, const struct block_state *b, __u32 bytes)
 {
-	for (int i = 0; i < MAX_RELEASED && bio; i++) {
-		__u64 key = (__u64)bio;
+	struct block_parts *all = s->e.target.more ? bpf_map_lookup_elem(&parts, &s->rq) : 0;
+	struct iolens_counters *n;
+	__u32 count;
 
-		bio = bio->bi_next;
-		bpf_map_delete_elem(&inflight, &key);
+	if (!all) { /* what is there is another request's, whose end was not seen */
+		bpf_map_update_elem(&parts, &s->rq, &block_no_parts, BPF_ANY);
+		all = bpf_map_lookup_elem(&parts, &s->rq);
+		if (!all) {
+			if ((n = ring_counters()))
+				ring_count(n, fact_lost);
+			return 1;
+		}
 	}
+	for (int i = 0; i < IOLENS_BLOCK_PARTS; i++) {
+		struct iolens_block_part *part = &all->told.parts[i];
+
+		if ((__u32)i == all->count) {
+			all->count++;
+			part->target = b->e.target;
+		} else if (!block_same_target(&part->target, &b->e.target)) {
+			continue;
+		}
+		part->bytes += bytes;
+		goto out;
+	}
+	/* a file's bios are next to each other: what is counted isn't looked for */
+	if (!all->others || !file_same(&all->last, &b->e.target.id)) {
+		all->others++;
+		all->last = b->e.target.id;
+	}
+	all->told.others += bytes;
+out:
+	count = all->count + all->others;
+	return count > 255 ? 255 : count;
+}
+
+/* A bio of a request that was issued, behind its first: the request, whose entry is at `key`, takes over. Its creator is the
+ * one whose bio was submitted first. A global function, which the verifier walks once and not for each turn of the loop. */
+__noinline int block_merge(__u64 key, __u64 bio)
+{
+	struct block_state *s = bpf_map_lookup_elem(&inflight, &key), *b = bpf_map_lookup_elem(&inflight, &bio);
+
+	if (!s || !b)
+		return 0;
+	if (b->e.requeues) { /* of a request that was given back and merged into this one */
+		s->e.requeues += b->e.requeues;
+		bpf_map_delete_elem(&parts, &b->rq);
+	}
+	if (attribute && b->e.target.origin != IOLENS_ORIGIN_NONE && !block_same_target(&b->e.target, &s->e.target))
+		s->e.target.more = block_add_part(s, b, BPF_CORE_READ((struct bio *)bio, bi_iter.bi_size));
+	if (b->created && (!s->created || (__s64)(b->created - s->created) < 0))
+		block_take_creator(s, b);
+	if (b->e.flags & IOLENS_BLOCK_BIO) /* it has an end of its own */
+		s->e.flags |= IOLENS_BLOCK_STACKED;
+	else
+		bpf_map_delete_elem(&inflight, &bio);
+	return 0;
+}
+
+/* Returns how many bios a request has. Probe reads, because a global function takes plain numbers only. */
+static __always_inline __u8 block_merge_bios(__u64 key, struct bio *first)
+{
+	__u64 bio = (__u64)BPF_CORE_READ(first, bi_next);
+	__u8 count = 1;
+
+	for (int i = 1; i < MAX_MERGED && bio; i++) {
+		block_merge(key, bio);
+		bio = (__u64)BPF_CORE_READ((struct bio *)bio, bi_next);
+		count++;
+	}
+	return count;
 }
 
 /* The flush machinery's own request has no bio: its creator is the one who waits for the flush. */
@@ -349,23 +593,30 @@ static __always_inline int on_rq_issue(__u64 *ctx)
 	}
 	if (fresh && first && (first->e.flags & IOLENS_BLOCK_BIO)) {
 		block_take_creator(s, first);
+		s->e.target = first->e.target;
 		s->e.flags |= IOLENS_BLOCK_STACKED;
 	}
+	/* its submission was not seen, which newer kernels bring about: they skip a program that is preempted elsewhere */
+	if (attribute && fresh && bio && s->e.target.origin == IOLENS_ORIGIN_NONE)
+		block_attribute(&s->e.target, bio, bio->bi_iter.bi_size, FILE_SLOT_SUBMIT);
+	s->rq = (__u64)rq;
+	s->e.target.more = 0;
 	s->e.bios = 1;
 	if (!bio) {
 		s->e.bios = 0;
-		if (compat_block_op(rq->cmd_flags) == IOLENS_OP_FLUSH)
+		if (compat_block_op(rq->cmd_flags) == IOLENS_OP_FLUSH) {
 			block_flush_creator(s, rq);
+			s->e.target.origin = IOLENS_ORIGIN_FLUSH;
+		} else {
+			s->e.target.origin = IOLENS_ORIGIN_NO_PAGES;
+		}
 	} else if (bio->bi_next) {
-		block_merged_creator(s, bio->bi_next);
-		if (!(s->e.flags & IOLENS_BLOCK_STACKED))
-			block_forget_bios(bio->bi_next);
+		s->e.bios = block_merge_bios(compat_number(&key), bio);
 	}
 	if (!s->created)
 		s->e.flags |= IOLENS_BLOCK_NO_CREATOR;
 	s->e.flags &= ~IOLENS_BLOCK_REQUEUED;
 	s->issued = now;
-	s->rq = (__u64)rq;
 	s->e.dev = block_disk(compat_rq_disk(rq));
 	block_describe(s, rq->cmd_flags, rq->__sector - (s->e.bytes >> 9), !rq->__data_len);
 	return 0;
@@ -398,6 +649,8 @@ static __always_inline void block_finish_bio(__u64 key, __u64 now, __u16 error)
 		return;
 	if (b->e.flags & IOLENS_BLOCK_BIO) {
 		b->e.error = error;
+		if (attribute && b->vector)
+			block_target_forget(b->vector);
 		block_finish(b, now);
 	}
 	bpf_map_delete_elem(&inflight, &key);
@@ -478,7 +731,7 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 		s->e.bios = 1;
 		/* its name isn't told here: user space finds the rare disk whose first request fails like this */
 		disk = compat_rq_disk(rq);
-		s->e.dev = disk ? block_dev(disk) : 0;
+		s->e.dev = disk ? compat_disk_dev(disk) : 0;
 		block_describe(s, rq->cmd_flags, rq->__sector, !bytes);
 	} else if (s->e.flags & IOLENS_BLOCK_DONE) {
 		/* the flush machinery's last word on a request whose data was done before */

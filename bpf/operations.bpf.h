@@ -204,7 +204,7 @@ static __noinline int operation_process(struct task_struct *task, __u64 id, __u3
 		__u64 name_id = file_mix(file_mix(path, bpf_ktime_get_boot_ns()), id);
 
 		/* never told before: the folder's name may have changed since */
-		file_tell_plain(path, name_id, IOLENS_FILE_DIRECTORY, slot);
+		file_tell(path, name_id, IOLENS_FILE_DIRECTORY, slot);
 		room = operation_new(slot, id, IOLENS_OPERATION_CHDIR);
 		if (!room)
 			return 0;

@@ -69,10 +69,28 @@ static __always_inline struct iolens_call_event *request_new(__u32 slot, __u64 i
 	return e;
 }
 
+/* Tells the thread once; the kernel's own threads, and one that only submits, make no call that would tell it. */
+__noinline int request_tell_task(__u64 id)
+{
+	__u64 task = file_mix(bpf_get_current_task(), (__u32)id);
+	__u8 told = 1;
+
+	if (bpf_map_lookup_elem(&files_told, &task))
+		return 0;
+	call_tell_thread(id);
+	bpf_map_update_elem(&files_told, &task, &told, BPF_ANY);
+	return 1;
+}
+
 static __always_inline void request_keep(struct request_key *key, struct iolens_call_event *e)
 {
 	struct iolens_counters *n;
 
+	/* a registered file is known at the end only */
+	if (by_watch && e->file != IOLENS_FILE_NONE && !(e->flags & IOLENS_CALL_WATCHED))
+		return;
+	if (by_watch)
+		request_tell_task((__u64)e->tgid << 32 | e->tid);
 	if (bpf_map_update_elem(&requests, key, e, BPF_ANY) == 0)
 		return;
 	call_orphan();
@@ -253,6 +271,8 @@ static __always_inline void request_file(struct iolens_call_event *e, struct fil
 {
 	__u64 address = (__u64)file, name_told = 0;
 
+	if (by_watch && watch_depth)
+		watch_by_folder((__u64)BPF_CORE_READ(file, f_path.dentry));
 	if (direct)
 		file = bpf_rdonly_cast(file, bpf_core_type_id_kernel(struct file));
 	call_open_file(e, file, address, &name_told, slot, direct);
@@ -260,8 +280,8 @@ static __always_inline void request_file(struct iolens_call_event *e, struct fil
 
 static __always_inline int request_uring_submit(struct io_kiocb *req, bool direct)
 {
-	__u64 id = bpf_get_current_pid_tgid(), name_told = 0, task;
-	__u8 opcode = BPF_CORE_READ(req, opcode), what, told = 1;
+	__u64 id = bpf_get_current_pid_tgid(), name_told = 0;
+	__u8 opcode = BPF_CORE_READ(req, opcode), what;
 	struct request_key key = {};
 	struct iolens_call_event *e;
 	struct file *file;
@@ -277,11 +297,8 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 		return 0;
 	if (operations && !operation_started(id >> 32))
 		return 0;
-	task = file_mix(bpf_get_current_task(), (__u32)id);
-	if (!bpf_map_lookup_elem(&files_told, &task)) { /* the kernel's own threads make no call that would tell it */
-		call_tell_thread(id);
-		bpf_map_update_elem(&files_told, &task, &told, BPF_ANY);
-	}
+	if (!by_watch)
+		request_tell_task(id);
 	if (what & IOLENS_REQUEST_MOVES) {
 		__s64 offset = compat_uring_offset(req);
 

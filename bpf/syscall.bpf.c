@@ -15,6 +15,7 @@
 #include "lib/file.bpf.h"
 #include "lib/keep.bpf.h"
 #include "lib/ring.bpf.h"
+#include "lib/watch.bpf.h"
 
 #include "iolens/event/call.h"
 #include "iolens/event/operation.h"
@@ -84,6 +85,7 @@ const volatile __u8 follow = 0;
 /* What iolens writes its rows to. */
 const volatile __u64 own_ino = 0;
 const volatile __u32 own_dev = 0;
+const volatile __u8 by_watch = 0;   /* only of watched files */
 const volatile __u8 decode_all = 0; /* each call's arguments are told */
 
 /* How many followed processes have an id that ends in these bits: for nearly every other process 0, and so an answer
@@ -203,7 +205,7 @@ static __always_inline void call_socket(struct iolens_call_event *e, struct file
 
 		if (!address)
 			return;
-		f->name_id = file_mix((__u64)address, f->ino);
+		f->name_id = file_mix((__u64)address, f->id.ino);
 		e->name_id = f->name_id;
 		if (!bpf_map_lookup_elem(&files_told, &f->name_id))
 			file_tell_unix((__u64)address, f->name_id, slot);
@@ -325,6 +327,27 @@ __noinline __u64 call_message_bytes_direct(__u64 from, __u64 count)
 	return walk.sum;
 }
 
+/* For the file lens, where it sees system calls: is the file a watched one? Functions of their own: what they have on the
+ * stack is not added to what tells the file's name. */
+static __always_inline int call_watched_by(struct iolens_call_event *e, struct file *file, bool direct)
+{
+	struct iolens_file_id id = {};
+	struct iolens_watch *watch = watch_inode(file_read(direct, file, f_inode), &id, direct);
+
+	if (!watch || !(watch->flags & IOLENS_WATCH_CALLS))
+		return 0;
+	e->flags |= IOLENS_CALL_WATCHED;
+	return 1;
+}
+static __noinline int call_watched_plain(struct iolens_call_event *e, struct file *file)
+{
+	return call_watched_by(e, file, false);
+}
+static __noinline int call_watched_direct(struct iolens_call_event *e, struct file *file)
+{
+	return call_watched_by(e, file, true);
+}
+
 /* What a file is, and its name where that was not told yet. `address` is the same file as a number. */
 static __always_inline void call_open_file(struct iolens_call_event *e, struct file *file, __u64 address,
 					   __u64 *name_told, __u32 slot, bool direct)
@@ -332,12 +355,16 @@ static __always_inline void call_open_file(struct iolens_call_event *e, struct f
 	__u64 path = address + bpf_core_field_offset(struct file, f_path);
 	struct file_facts f = {};
 
+	if (by_watch && !(direct ? call_watched_direct(e, file) : call_watched_plain(e, file))) {
+		e->file = IOLENS_FILE_OTHER;
+		return;
+	}
 	file_look(file, &f, direct);
-	e->open_id = file_mix(address, f.ino); /* no kernel address leaves the kernel */
+	e->open_id = file_mix(address, f.id.ino); /* no kernel address leaves the kernel */
 	e->file = f.kind;
-	e->ino = f.ino;
-	e->dev = f.dev;
-	e->generation = f.generation;
+	e->ino = f.id.ino;
+	e->dev = f.id.dev;
+	e->generation = f.id.generation;
 	if (f.kind == IOLENS_FILE_SOCKET) {
 		call_socket(e, file, &f, slot);
 		return;
@@ -356,8 +383,7 @@ static __always_inline void call_open_file(struct iolens_call_event *e, struct f
 	if (*name_told == f.name_id)
 		return;
 	if (bpf_map_lookup_elem(&files_told, &f.name_id) ||
-	    (direct ? file_tell_direct(path, f.name_id, f.kind, slot) :
-		      file_tell_plain(path, f.name_id, f.kind, slot)) == 1)
+	    file_tell(path, f.name_id, f.kind, slot) == 1)
 		*name_told = f.name_id;
 }
 
@@ -386,6 +412,8 @@ static __noinline int call_file_direct(struct iolens_call_event *e, __u64 *name_
 
 static __always_inline void call_file(struct iolens_call_event *e, __u64 *name_told, __u32 slot, bool direct)
 {
+	if (by_watch && watch_depth)
+		watch_fd_by_folder(e->fd);
 	if (direct)
 		call_file_direct(e, name_told, slot);
 	else
@@ -475,7 +503,7 @@ static __always_inline void call_send_one(struct iolens_call_event *e)
 {
 	struct iolens_counters *n = ring_counters();
 
-	if (!n)
+	if (!n || (by_watch && !(e->flags & IOLENS_CALL_WATCHED)))
 		return;
 	if (e->ino == own_ino && e->dev == own_dev && own_ino)
 		return; /* the rows on their way: to tell of them would make more of them */
@@ -484,13 +512,7 @@ static __always_inline void call_send_one(struct iolens_call_event *e)
 		ring_count(n, filtered);
 		return;
 	}
-	e->h.kind = IOLENS_KIND_CALL;
-	e->h.size = sizeof(*e);
-	e->h.cpu = bpf_get_smp_processor_id();
-	if (ring_put_often(n, e, sizeof(*e)))
-		ring_count(n, delivered);
-	else
-		ring_count(n, ring_full);
+	ring_send_often(n, &e->h, IOLENS_KIND_CALL, sizeof(*e));
 }
 
 /* A call that there will be no row of. */
@@ -523,6 +545,10 @@ static __noinline int call_send(struct call_thread *t)
 	}
 	if (operations && (t->ways & IOLENS_CALL_QUIET) && t->e.result >= 0)
 		return 0;
+	if (by_watch && !t->told && ((t->e.flags | t->to.flags) & IOLENS_CALL_WATCHED)) {
+		call_tell_thread((__u64)t->e.tgid << 32 | t->e.tid);
+		t->told = 1;
+	}
 	if (call_asked_for(t, &t->e))
 		call_send_one(&t->e);
 	if (t->two) {
@@ -603,6 +629,10 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 		call_offset(&t->e, t->values[5]);
 		call_count(&t->e, a1);
 		break;
+	case IOLENS_SHAPE_ALLOCATE:
+		call_offset(&t->e, a2);
+		call_count(&t->e, a3);
+		break;
 	case IOLENS_SHAPE_CLONE3: /* struct clone_args begins with the flags */
 		t->e.fd = -1;
 		if (!bpf_probe_read_user(&t->e.asked, sizeof(t->e.asked), (void *)t->values[0]))
@@ -642,6 +672,12 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 		t->to.requested = t->e.requested;
 		t->to.flags |= IOLENS_CALL_HAS_REQUESTED;
 		call_file(&t->to, &t->name_told, FILE_SLOT_ENTER, direct);
+		if (by_watch && !((t->e.flags | t->to.flags) & IOLENS_CALL_WATCHED))
+			t->state = CALL_NONE;
+		return;
+	}
+	if (by_watch && !(t->e.flags & IOLENS_CALL_WATCHED)) {
+		t->state = CALL_NONE;
 		return;
 	}
 	if (operations && (t->ways & IOLENS_CALL_HTTP) && t->e.file == IOLENS_FILE_SOCKET) {
@@ -767,7 +803,7 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 		call_send(t);
 	if (info.shape == IOLENS_SHAPE_SIGRETURN)
 		return 0;
-	if (!t->told) {
+	if (!t->told && !by_watch) {
 		call_tell_thread(id);
 		t->told = 1;
 	}

@@ -1,32 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 // iolens block: every block request, who asked for it, where it went, how long it took.
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <utility>
 
 #include "base/failure.h"
+#include "base/text.h"
+#include "block_parts.h"
+#include "block_target.h"
+#include "block_totals.h"
 #include "decode/decode.h"
+#include "enrich/containers.h"
 #include "enrich/disks.h"
+#include "enrich/files.h"
 #include "iolens/event/block.h"
 #include "iolens/event/disk.h"
 #include "lens.h"
 #include "probe/block.h"
-#include "reduce/histogram.h"
 #include "reduce/pattern.h"
 #include "source/ring.h"
 
 namespace iolens {
 namespace {
 
-struct Totals {
-    u64 requests = 0;
-    u64 bytes = 0;
-    u64 errors = 0;
-    Histogram queue;
-    Histogram device;
-};
+/// What --group-by knows.
+constexpr std::array<std::string_view, 5> group_keys{"file", "author", "comm", "cgroup", "disk"};
 
 class BlockLens final : public Lens {
 public:
@@ -40,7 +42,9 @@ public:
                "iolens block -m 5 --op read           reads that took the device 5 ms or more\n"
                "iolens block -p 1234 --format json    what one process asks for, as JSON lines\n"
                "iolens block --record day.iol 60      keep a minute's events for 'iolens replay day.iol'\n"
-               "iolens block --summary -o /dev/null   only the totals and percentiles";
+               "iolens block -A --op write            also who made the pages dirty that are written back\n"
+               "iolens block --summary -o /dev/null   only the totals and percentiles\n"
+               "iolens block --group-by file --interval 5   who keeps the disks busy, every five seconds";
     }
     std::span<const Column> columns() const override { return block_columns; }
 
@@ -48,6 +52,11 @@ public:
         flags.toggle("-Q,--queue", queue_, "show the time from creation to issue, QUE(ms)");
         flags.toggle("-P,--pattern", pattern_,
                      "show whether a request starts where the disk's last one ended (S) or not (R)");
+        flags.toggle("--no-file", no_file_, "don't ask what requests are for: no FILE column, and no cost of it");
+        flags.text("--group-by", group_by_, "KEY", "add the summary up by file, author, comm, cgroup or disk");
+        flags.number("--top", top_, 1, 1'000'000, "N", "so many of them, those that took longest (default 20)");
+        flags.toggle("-A,--author", author_,
+                     "of what is written back, show who made the pages dirty (default in json)");
         flags.text("-d,--disk", disk_, "DISK", "only this disk, partition or device-mapper device");
     }
     void live_flags(Flags& /*flags*/) override {}
@@ -55,7 +64,12 @@ public:
     std::vector<const Column*> prepare(const ViewOptions& view) override;
     std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
     Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) override;
-    Summary summary() const override;
+    Summary summary() const override { return groups_ ? groups_->summary() : totals_.summary(); }
+    bool restart_summary() override {
+        totals_.clear();
+        if (groups_) groups_->clear();
+        return true;
+    }
     Loss explain(const iolens_loss& ledger) const override;
     std::vector<std::string> remarks() const override;
     std::vector<ProbeStatus> examine() const override { return BlockProbe::examine(); }
@@ -63,16 +77,35 @@ public:
 private:
     bool asked_for(const iolens_block_event& e, const ViewOptions& f);
     void add(const iolens_block_event& e);
+    Value file_of(const iolens_block_target& t, u8 more);
+    std::string_view group_of(const iolens_block_event& e, const iolens_block_target& target);
+    Value parts_of(const iolens_block_event& e);
+    /// Is --group-by a key that a merged request has several of?
+    [[nodiscard]] bool of_target() const { return group_by_ == "file" || group_by_ == "author"; }
 
     bool queue_ = false;
     bool pattern_ = false;
+    bool no_file_ = false;
+    bool author_ = false;
+    bool table_ = false;
     std::string disk_;
     u32 ops_ = 0;  // bit (1 << op); 0 = all
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<BlockProbe> probe_;
     Disks disks_;
+    Files files_;
+    std::string file_;  // of the row being made
+    std::string author_text_;
+    std::string parts_text_;
+    WaitingParts waiting_;
+    const iolens_block_parts* parts_ = nullptr;  // of the row being made
+    std::array<u64, IOLENS_ORIGINS> origins_{};  // rows by what they are for
     Pattern access_;
-    std::map<std::pair<u32, u8>, std::unique_ptr<Totals>> totals_;  // by disk and operation
+    Containers cgroups_;
+    DiskTotals totals_;
+    std::optional<GroupTotals> groups_;
+    std::string group_by_;
+    std::optional<u64> top_;
     bool summing_ = false;
 };
 
@@ -92,7 +125,24 @@ std::vector<const Column*> BlockLens::prepare(const ViewOptions& view) {
         throw Failure(Exit::usage, fmt::format("there is no --summary={} of block requests", visible(view.summary_by)),
                       "--summary adds up per disk and operation");
     }
+    if (!group_by_.empty()) {
+        if (std::ranges::find(group_keys, std::string_view(group_by_)) == group_keys.end()) {
+            throw Failure(Exit::usage, fmt::format("can't group by '{}'", visible(group_by_)),
+                          "the keys are: file author comm cgroup disk");
+        }
+        if (!view.summary) throw Failure(Exit::usage, "--group-by is of a summary", "add --summary or --interval");
+        if (no_file_ && of_target()) {
+            throw Failure(Exit::usage, fmt::format("--group-by {} needs to know the file", group_by_),
+                          "leave --no-file out");
+        }
+        groups_.emplace(group_by_, static_cast<std::size_t>(top_.value_or(20)));
+    }
     replay_filters_ = view;
+    table_ = view.format == Format::table;
+    if (author_ && no_file_) {
+        throw Failure(Exit::usage, "--author needs to know the file", "leave --author or --no-file out");
+    }
+    author_ = author_ || (view.format == Format::json && !no_file_);
 
     std::vector<std::string> names = view.columns;
     if (names.empty() && view.format == Format::table) {
@@ -103,8 +153,14 @@ std::vector<const Column*> BlockLens::prepare(const ViewOptions& view) {
         if (queue_ || view.verbose) names.emplace_back("queue_ns");
         names.emplace_back("device_ns");
         if (view.verbose) names.insert(names.end(), {"requeues", "bios", "cgroup_id", "error"});
+        if (author_) names.insert(names.end(), {"author", "author_pid"});
+        if (view.verbose && !no_file_) names.emplace_back("file_how");
+        if (!no_file_) names.emplace_back("file");
     } else if (names.empty()) {
         for (const Column& column : block_columns) {
+            if (no_file_ && column.name == "file_kind") break;  // what follows is of files
+            if (!author_ && column.name.starts_with("author")) continue;
+            if (column.role == Role::parts && view.format != Format::json) continue;
             if (column.role != Role::pattern || pattern_) names.emplace_back(column.name);
         }
     }
@@ -132,6 +188,10 @@ std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptio
         }
     }
     options.ring_bytes = ring_bytes(live);
+    options.attribute = !no_file_;
+    // a recording is made for whatever it will be asked
+    options.authored = author_ || group_by_ == "author" || !live.record.empty() ||
+                       std::ranges::any_of(view.columns, [](const std::string& n) { return n.starts_with("author"); });
     options.max_inflight = static_cast<u32>(live.max_inflight.value_or(options.max_inflight));
     require_tracing();
     probe_ = std::make_unique<BlockProbe>(options);
@@ -156,17 +216,62 @@ bool BlockLens::asked_for(const iolens_block_event& e, const ViewOptions& f) {
     return disk_.empty() || disks_.name(e.dev) == disk_;
 }
 
+/// As JSON; null where there is but one thing, or the others were not told.
+Value BlockLens::parts_of(const iolens_block_event& e) {
+    if (parts_ == nullptr) return {};
+    Buffer out;
+    u64 rest = e.bytes - std::min<u64>(e.bytes, parts_->others);
+    for (const iolens_block_part& part : parts_in(*parts_)) rest -= std::min(rest, part.bytes);
+    const auto add = [&](const iolens_block_target& t, u64 bytes) {
+        append(out, out.size() == 0 ? "[{\"file\":" : ",{\"file\":");
+        const Value file = file_of(t, 0);
+        file.is_null() ? append(out, "null") : append_json(out, file.text());
+        const Value kind = origin_word(t.origin);
+        append(out, ",\"file_kind\":");
+        kind.is_null() ? append(out, "null") : append_json(out, kind.text());
+        if (t.id.dev != 0) {
+            fmt::format_to(std::back_inserter(out), R"(,"file_dev":"{}:{}")", t.id.dev >> 20, t.id.dev & 0xfffff);
+        }
+        if (t.origin == IOLENS_ORIGIN_FILE) {
+            fmt::format_to(std::back_inserter(out), R"(,"ino":{},"generation":{})", t.id.ino, t.id.generation);
+        }
+        if (t.authors != 0) {
+            append(out, ",\"author\":");
+            append_json(out, text_of(t.author_comm));
+            fmt::format_to(std::back_inserter(out), R"(,"author_pid":{})", t.author);
+        }
+        fmt::format_to(std::back_inserter(out), R"(,"bytes":{}}})", bytes);
+    };
+    add(e.target, rest);
+    constexpr std::size_t most = 7;  // and the first
+    const auto parts = parts_in(*parts_);
+    for (const iolens_block_part& part : parts.first(std::min(parts.size(), most))) add(part.target, part.bytes);
+    append(out, "]");
+    parts_text_.assign(out.data(), out.size());
+    return Value(std::string_view(parts_text_));
+}
+
 Taken BlockLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) {
     iolens_disk_fact fact_room;
     if (const auto* fact = decode_as(head, IOLENS_KIND_DISK, fact_room)) {
         disks_.told(fact->dev, text_of(fact->name));
         return Taken::nothing;
     }
+    iolens_file_fact name_room;
+    if (const auto* fact = decode_as(head, IOLENS_KIND_FILE, name_room)) {
+        return files_.told(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
+                                                                                          : Taken::unknown;
+    }
+    if (head.kind == IOLENS_KIND_PARTS) return waiting_.told(head, files_) ? Taken::nothing : Taken::unknown;
     iolens_block_event room;
     const auto* event = decode_as(head, IOLENS_KIND_BLOCK, room);
     if (event == nullptr) return Taken::unknown;
+    const iolens_block_target& target = event->target;
+    if (target.name_id != 0) files_.named(target.id, target.name_id);
+    parts_ = waiting_.of(*event);
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return Taken::nothing;
     if (summing_) add(*event);
+    ++origins_.at(target.origin < IOLENS_ORIGINS ? target.origin : u8{IOLENS_ORIGIN_NONE});
 
     row.resize(wanted.size());
     for (std::size_t i = 0; i < wanted.size(); ++i) {
@@ -178,6 +283,14 @@ Taken BlockLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wan
                 value = name.empty() ? Value() : Value(name);
                 break;
             }
+            case Role::file: value = file_of(target, table_ ? target.more : 0); break;
+            case Role::parts: value = parts_of(*event); break;
+            case Role::author:
+                if (table_ && target.authors > 1) {
+                    author_text_ = fmt::format("{}+", value.text());
+                    value = Value(std::string_view(author_text_));
+                }
+                break;
             case Role::pattern:
                 if (value.is_null()) break;
                 switch (access_.next(event->dev, event->sector, event->sector + event->bytes / 512)) {
@@ -193,56 +306,54 @@ Taken BlockLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wan
     return Taken::row;
 }
 
-void BlockLens::add(const iolens_block_event& e) {
-    auto& slot = totals_[{e.dev, e.op}];
-    if (!slot) slot = std::make_unique<Totals>();
-    slot->requests++;
-    slot->bytes += e.bytes;
-    slot->errors += e.error != 0 ? 1 : 0;
-    if (!block_has(e, IOLENS_BLOCK_NO_CREATOR)) slot->queue.add(e.queue_ns);
-    if (!block_has(e, IOLENS_BLOCK_NO_ISSUE)) slot->device.add(e.device_ns);
+/// Null where it can't be told. `more`: how many others are told of behind it.
+Value BlockLens::file_of(const iolens_block_target& t, u8 more) {
+    if (t.origin == IOLENS_ORIGIN_FILE && more == 0) {  // hardly any other: without a copy
+        const Files::Name* name = files_.find(t.id, t.name_id);
+        if (name != nullptr) return Value(std::string_view(name->text));
+    }
+    file_ = target_text(t, files_, disks_);
+    if (file_.empty()) return {};
+    if (more != 0) fmt::format_to(std::back_inserter(file_), " +{}", more);
+    return Value(std::string_view(file_));
 }
 
-Summary BlockLens::summary() const {
-    Summary s;
-    const auto number = [](const char* key, const char* header, int width, const char* help, Unit unit = Unit::none,
-                           Role role = Role::plain) {
-        return Column{.name = key, .header = header, .unit = unit, .role = role, .width = width, .help = help};
-    };
-    const auto time = [&](const char* key, const char* header, const char* help) {
-        return number(key, header, 9, help, Unit::nanoseconds, Role::duration);
-    };
-    s.columns = {
-        Column{.name = "disk", .header = "DISK", .role = Role::name, .width = -9, .help = "whole disk"},
-        Column{.name = "op", .header = "OP", .width = -12, .help = "operation"},
-        number("requests", "REQUESTS", 9, "rows"),
-        number("bytes", "BYTES", 13, "bytes", Unit::bytes),
-        number("errors", "ERRORS", 6, "failed requests"),
-        time("queue_p50_ns", "QUE p50", "half of the requests waited no longer for their issue"),
-        time("queue_p90_ns", "p90", "nine in ten"),
-        time("queue_p99_ns", "p99", "99 in 100"),
-        time("queue_max_ns", "max", "the longest"),
-        time("device_p50_ns", "LAT p50", "half of the requests took the device no longer"),
-        time("device_p90_ns", "p90", "nine in ten"),
-        time("device_p99_ns", "p99", "99 in 100"),
-        time("device_max_ns", "max", "the longest"),
-    };
-    s.texts.reserve(totals_.size());           // values point into it
-    auto& names = const_cast<Disks&>(disks_);  // a look-up fills its cache
-    for (const auto& [key, t] : totals_) {
-        const auto& [dev, op] = key;
-        s.texts.emplace_back(names.name(dev));
-        std::vector<Value> row{s.texts.back().empty() ? Value() : Value(std::string_view(s.texts.back())),
-                               Value(block_op(op).word), Value(t->requests), Value(t->bytes), Value(t->errors)};
-        for (const Histogram* h : {&t->queue, &t->device}) {
-            for (const double percent : {50.0, 90.0, 99.0}) {
-                row.push_back(h->count() == 0 ? Value() : Value(h->percentile(percent)));
-            }
-            row.push_back(h->count() == 0 ? Value() : Value(h->max()));
-        }
-        s.rows.push_back(std::move(row));
+/// What a request is added up under; "" where that isn't known. Valid until the next row.
+std::string_view BlockLens::group_of(const iolens_block_event& e, const iolens_block_target& target) {
+    const bool known = !block_has(e, IOLENS_BLOCK_NO_CREATOR);
+    if (group_by_ == "file") {
+        const Value file = file_of(target, 0);
+        return file.is_null() ? std::string_view() : file.text();
     }
-    return s;
+    if (group_by_ == "disk") return disks_.name(e.dev);
+    if (group_by_ == "author" && target.authors != 0) return text_of(target.author_comm);
+    if (!known) return {};
+    if (group_by_ != "cgroup") return text_of(e.comm);
+    // ids are of the machine that they were recorded on
+    if (!replay_filters_) {
+        const std::string_view path = cgroups_.path_of(e.cgroup_id);
+        if (!path.empty()) return path;
+    }
+    file_ = std::to_string(e.cgroup_id);
+    return file_;
+}
+
+void BlockLens::add(const iolens_block_event& e) {
+    if (groups_) {
+        // a merged request counts for its first file, and each byte for its own
+        u64 rest = e.bytes;
+        if (parts_ != nullptr && of_target()) {
+            for (const iolens_block_part& part : parts_in(*parts_)) {
+                groups_->add_bytes(e, group_of(e, part.target), part.bytes);
+                rest -= std::min(rest, part.bytes);
+            }
+            rest -= std::min(rest, parts_->others);
+            if (parts_->others != 0) groups_->add_bytes(e, {}, parts_->others);
+        }
+        groups_->add(e, group_of(e, e.target), rest);
+    } else {
+        totals_.add(e, disks_);
+    }
 }
 
 Loss BlockLens::explain(const iolens_loss& ledger) const {
@@ -268,11 +379,14 @@ std::vector<std::string> BlockLens::remarks() const {
     if (!probe_) return {};
     const iolens_loss ledger = probe_->ledger();
     const iolens_counters& n = ledger.n;
-    return {fmt::format("seen {}, delivered {}, filtered {}, ring full {}, begun before tracing or not followed {}",
-                        n.seen, n.delivered, n.filtered, n.ring_full, n.orphan),
-            fmt::format("without a known creator {}, state map full {}, stale {}, names sent again {}, skipped runs {}",
-                        n.no_creator, n.state_full, n.stale, n.fact_lost, ledger.missed),
-            fmt::format("still in flight: {}", probe_->in_flight())};
+    return {
+        fmt::format("seen {}, delivered {}, filtered {}, ring full {}, begun before tracing or not followed {}", n.seen,
+                    n.delivered, n.filtered, n.ring_full, n.orphan),
+        fmt::format("without a known creator {}, state map full {}, stale {}, names sent again {}, skipped runs {}",
+                    n.no_creator, n.state_full, n.stale, n.fact_lost, ledger.missed),
+        fmt::format("still in flight: {}", probe_->in_flight()),
+        fmt::format("what for can't be told: submission not seen {}, no pages {}, pages of no file {}",
+                    origins_[IOLENS_ORIGIN_NONE], origins_[IOLENS_ORIGIN_NO_PAGES], origins_[IOLENS_ORIGIN_ANONYMOUS])};
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -23,12 +24,17 @@
 #include "enrich/tasks.h"
 #include "fd_operations.h"
 #include "fd_totals.h"
+#include "fd_why.h"
 #include "import/strace_log.h"
 #include "iolens/event/call.h"
 #include "lens.h"
+#include "probe/block.h"
 #include "probe/calls.h"
 #include "probe/command.h"
 #include "probe/libc.h"
+#include "probe/symbols.h"
+#include "probe/waits.h"
+#include "requests.h"
 #include "sink/queue.h"
 #include "source/ring.h"
 
@@ -54,6 +60,8 @@ public:
                "iolens fd --domains ALL -- make               operations by domain, as io-monitor has them\n"
                "iolens fd --domains FILE_OPEN_CLOSE,FILE_READ --start-on-open data.db -p 1234\n"
                "iolens fd --domains ALL --socket /run/io.sock --comm nginx\n"
+               "iolens fd --why -p 1234                       what its slow calls wait for, with the block requests\n"
+               "iolens fd --why --min-ms 20 --op fsync --format json -- ./load\n"
                "iolens fd --columns time_ns,call,bytes,file -- cat /etc/hosts";
     }
     std::span<const Column> columns() const override { return call_columns; }
@@ -66,13 +74,18 @@ public:
     std::string_view row_type() const override { return operations_.on() ? "operation" : name(); }
     Format default_format() const override { return Format::csv; }
     Format format(const ViewOptions& view) const override;
-    bool has_metrics() const override { return true; }
+    bool has_format(Format format) const override { return format != Format::iotracer; }
     std::vector<Way> ways() override;
     bool takes_command() const override { return true; }
     std::string_view csv_line_end() const override { return seed_csv_ ? "\n" : "\r\n"; }
     std::string_view line() const override { return line_; }
 
-    void view_flags(Flags& flags) override { operations_.view_flags(flags); }
+    void view_flags(Flags& flags) override {
+        flags.toggle(
+            "--why", wants_why_,
+            "under each call of 1 ms or more (--min-ms), what it waited for, and the block requests of its time");
+        operations_.view_flags(flags);
+    }
     void live_flags(Flags& flags) override {
         flags.text("--user", user_, "NAME", "run the command as this user (name or number, of /etc/passwd)");
         operations_.live_flags(flags);
@@ -82,14 +95,25 @@ public:
     std::vector<const Column*> prepare(const ViewOptions& view) override;
     std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
     Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) override;
+    bool held(u64 now_ns, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) override;
+    std::span<const std::string> below() const override {
+        return why_ ? std::span<const std::string>(why_->lines()) : std::span<const std::string>();
+    }
     Summary summary() const override;
     Loss explain(const iolens_loss& ledger) const override;
     std::vector<std::string> remarks() const override;
-    std::vector<ProbeStatus> examine() const override { return CallProbe::examine(); }
+    std::vector<ProbeStatus> examine() const override {
+        std::vector<ProbeStatus> all = CallProbe::examine();
+        for (ProbeStatus& status : WaitProbe::examine()) all.push_back(std::move(status));
+        return all;
+    }
     int status() override;
 
 private:
     void add(const iolens_call_event& e);
+    void fill(const iolens_call_event& e, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row);
+    [[nodiscard]] iolens_loss ledger() const;
+    std::vector<std::vector<u64>> open_why(const CallProbe::Options& options);
     bool asked_for(const iolens_call_event& e, const ViewOptions& f) const;
     Value file_of(const iolens_call_event& e, bool csv);
     std::string_view address_of(const iolens_call_event& e, const u8* bytes, std::string& room) const;
@@ -114,7 +138,12 @@ private:
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<HeldCommand> command_;
     std::unique_ptr<CallProbe> probe_;
+    std::unique_ptr<BlockProbe> requests_;  // of --why, into the same ring
+    std::unique_ptr<WaitProbe> waits_;      // likewise
     Files files_;
+    bool wants_why_ = false;
+    std::optional<Why> why_;
+    u64 last_ts_ = 0;  // of all records
     Tasks tasks_;
     bool summing_ = false;
     bool by_open_ = false;
@@ -134,6 +163,9 @@ private:
     std::string line_;
     std::pair<u32, u64> line_of_;  // thread and time of the call that it was made for
 };
+
+/// Without --min-ms, --why tells of calls that took so long.
+constexpr double why_least_ms = 1;
 
 /// The columns of operations.
 std::vector<const Column*> prepare_operations(const ViewOptions& view, Format format) {
@@ -182,26 +214,35 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
     }
     operations_.prepare(view, view.replayed);
     replay_filters_ = view;
+    if (wants_why_) {
+        if (operations_.on())
+            throw Failure(Exit::usage, "--why is of calls, and --domains shows operations", "leave one out");
+        why_.emplace(files_, !view.replayed);
+        why_->set_all(view.verbose);
+        if (!replay_filters_->min_ms) replay_filters_->min_ms = why_least_ms;
+    }
     summing_ = view.summary;
     by_open_ = view.summary_by == "open";
     if (!view.summary_by.empty() && view.summary_by != "true" && !by_open_) {
         throw Failure(Exit::usage, fmt::format("there is no --summary={}", visible(view.summary_by)),
                       "--summary adds up per file and peer, --summary=open per open file");
     }
-    decode_all_ = view.verbose && !operations_.on();
+    decode_all_ = view.verbose && !operations_.on() && !why_;
     std::vector<std::string> names = view.columns;
     if (operations_.on()) return prepare_operations(view, format(view));
-    if (names.empty() && view.format == Format::csv) {
+    if (names.empty() && format(view) == Format::csv && !why_) {
         seed_csv_ = true;
         return pointers_to(call_csv_columns);
     }
-    if (names.empty() && view.format == Format::table) {
+    if (names.empty() && format(view) == Format::table) {
         names = {view.wall ? "unix_ns" : "time_ns", "duration_ns", "comm", "tid", "call", "fd"};
-        if (view.verbose) names.insert(names.end(), {"requested", "dev", "ino"});
+        if (decode_all_) names.insert(names.end(), {"requested", "dev", "ino"});
         names.insert(names.end(), {"offset", "bytes", "error", "file"});
-        if (view.verbose) names.emplace_back("arguments");
+        if (decode_all_) names.emplace_back("arguments");
     } else if (names.empty()) {
-        for (const Column& column : call_columns) names.emplace_back(column.name);
+        for (const Column& column : call_columns) {
+            if (column.role != Role::parts || why_) names.emplace_back(column.name);
+        }
     }
     return choose_columns(call_columns, names);
 }
@@ -287,11 +328,18 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     if (!input_.empty() && operations_.wants_libc()) {
         throw Failure(Exit::usage, "--libc is for tracing, and -i shows a log", "leave one of them out");
     }
+    if (!input_.empty() && why_) {
+        throw Failure(Exit::usage, "--why is for tracing, and -i shows a log", "leave one of them out");
+    }
     if (!input_.empty()) return open_log(view, live);
+    if (why_ && live.command.empty() && view.pids.empty()) {
+        throw Failure(Exit::usage, "--why of which process?", "name one with -p, or put a command behind '--'");
+    }
     CallProbe::Options options;
     Fd cgroup;
     ViewOptions of_tasks = view;
     of_tasks.pids.clear();  // followed, not filtered
+    of_tasks.min_ms = replay_filters_->min_ms;
     options.keep = task_filters(of_tasks, live, cgroup);
     options.cgroup_fd = cgroup.get();
     if (!live.command.empty() && !view.pids.empty()) {
@@ -360,6 +408,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     if (options.libc_operations != 0) add_libc(options, live);
     probe_ = std::make_unique<CallProbe>(options);
     std::vector<std::vector<u64>> starts;
+    if (why_) starts = open_why(options);
     if (operations_.on()) starts = operations_.starts(command_ ? std::vector<u32>() : options.follow);
     // one that ended before the probes saw it would be waited for for ever
     for (const u32 pid : options.follow) {
@@ -369,8 +418,13 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     if (command_) command_->let_go();
     return std::make_unique<RingSource>(RingSource::Probes{
         .ring_fd = probe_->ring_fd(),
-        .detach = [this] { probe_->detach(); },
-        .ledger = [this] { return probe_->ledger(); },
+        .detach =
+            [this] {
+                probe_->detach();
+                if (requests_) requests_->detach();
+                if (waits_) waits_->detach();
+            },
+        .ledger = [this] { return ledger(); },
         .ended =
             [this, follows = !options.follow.empty()] {
                 if (follows) probe_->forget_gone();
@@ -378,6 +432,48 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
             },
         .before = std::move(starts),
     });
+}
+
+/// The block requests of the whole machine, and the waits of the followed processes. Returns what is told first.
+std::vector<std::vector<u64>> FdLens::open_why(const CallProbe::Options& options) {
+    BlockProbe::Options of_requests;
+    of_requests.ring_bytes = options.ring_bytes;
+    of_requests.ring_fd = probe_->ring_fd();
+    const KernelSymbols symbols;
+    of_requests.symbols = &symbols;
+    requests_ = std::make_unique<BlockProbe>(of_requests);
+    waits_ = std::make_unique<WaitProbe>(WaitProbe::Options{.ring_fd = probe_->ring_fd(),
+                                                            .followed_fd = probe_->followed_fd(),
+                                                            .ring_bytes = options.ring_bytes,
+                                                            .max_threads = options.max_threads});
+    std::vector<std::vector<u64>> facts;
+    for (const KernelSymbols::Function& function : symbols.functions(tells_wait)) {
+        iolens_symbol_fact fact{};
+        fact.h = {.ts = 0, .kind = IOLENS_KIND_SYMBOL, .size = sizeof fact, .cpu = IOLENS_NO_CPU};
+        fact.start = function.start;
+        fact.end = function.end;
+        function.name.copy(reinterpret_cast<char*>(static_cast<u8*>(fact.name)), sizeof fact.name - 1);
+        std::vector<u64>& words = facts.emplace_back(sizeof fact / sizeof(u64));
+        std::memcpy(words.data(), &fact, sizeof fact);
+    }
+    if (facts.empty()) say("what calls wait for can't be named: /proc/kallsyms hides the kernel's addresses");
+    return facts;
+}
+
+/// Of all probes: what calls are counted as, and what was lost of anything.
+iolens_loss FdLens::ledger() const {
+    iolens_loss sum = probe_->ledger();
+    const auto add = [&](const auto& probe) {
+        if (!probe) return;
+        const iolens_loss other = probe->ledger();
+        sum.n.ring_full += other.n.ring_full;
+        sum.n.seen += other.n.ring_full;
+        sum.n.fact_lost += other.n.fact_lost;
+        sum.missed += other.missed;
+    };
+    add(requests_);
+    add(waits_);
+    return sum;
 }
 
 std::unique_ptr<Source> FdLens::open_log(const ViewOptions& view, const LiveOptions& live) {
@@ -514,6 +610,17 @@ Value FdLens::file_of(const iolens_call_event& e, bool csv) {
 
 Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) {
     line_.clear();
+    last_ts_ = std::max(last_ts_, head.ts);
+    switch (head.kind) {
+        case IOLENS_KIND_DISK:
+        case IOLENS_KIND_BLOCK:
+        case IOLENS_KIND_PARTS:
+        case IOLENS_KIND_WAIT:
+        case IOLENS_KIND_SYMBOL:
+            if (why_) why_->take(head);
+            return Taken::nothing;
+        default: break;
+    }
     iolens_file_fact file_room;
     if (const auto* fact = decode_as(head, IOLENS_KIND_FILE, file_room)) {
         return files_.told(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
@@ -573,7 +680,24 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         line_ = fmt::format(" {},{},{},{}", event->tid, result, call_name(event->call), arguments_of(*event));
     }
     if (seed_csv_ && event->direction == IOLENS_DIR_NONE) return Taken::nothing;
+    if (why_) {
+        why_->hold(*event);
+        return Taken::nothing;
+    }
+    fill(*event, wall_offset_ns, wanted, row);
+    return Taken::row;
+}
 
+bool FdLens::held(u64 now_ns, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) {
+    const iolens_call_event* event = why_ ? why_->due(std::max(now_ns, last_ts_)) : nullptr;
+    if (event == nullptr) return false;
+    fill(*event, wall_offset_ns, wanted, row);
+    return true;
+}
+
+/// A row's values, which are valid until the next call.
+void FdLens::fill(const iolens_call_event& e, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) {
+    const iolens_call_event* event = &e;
     row.resize(wanted.size());
     const Tasks::Task* task = nullptr;
     for (std::size_t i = 0; i < wanted.size(); ++i) {
@@ -611,11 +735,13 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
                 value = given.data() == nullptr ? Value() : Value(given);
                 break;
             }
+            case Role::parts:
+                if (why_) value = Value(std::string_view(why_->json()));
+                break;
             default: break;
         }
         row[i] = value;
     }
-    return Taken::row;
 }
 
 void FdLens::add(const iolens_call_event& e) {
@@ -687,6 +813,7 @@ Taken FdLens::take_operation(const iolens_operation_event* e, u64 wall_offset_ns
 
 Format FdLens::format(const ViewOptions& view) const {
     if (view.asked_format) return *view.asked_format;
+    if (wants_why_) return Format::table;
     return operations_.on() ? Format::metrics : default_format();
 }
 

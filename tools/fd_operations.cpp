@@ -14,6 +14,7 @@
 #include "base/failure.h"
 #include "base/output.h"
 #include "enrich/tasks.h"
+#include "requests.h"
 
 namespace iolens {
 namespace {
@@ -107,15 +108,6 @@ std::vector<u8> search_table(const std::string& words) {
 }
 
 }  // namespace
-
-void choose_request(CallProbe::Options& options, const KnownRequest& request) {
-    const u8 what = static_cast<u8>(request.what | IOLENS_REQUEST_ASKED);
-    if (request.id >= IOLENS_CALL_URING) {
-        options.uring_ops.at(request.id - IOLENS_CALL_URING) = what;
-    } else {
-        options.aio_ops.at(request.id - IOLENS_CALL_AIO) = what;
-    }
-}
 
 void Operations::view_flags(Flags& flags) {
     flags.list("--domains", domains_, "NAME,...",
@@ -444,8 +436,8 @@ Summary Operations::summary() const {
     for (const auto& [op, its] : totals_) {
         s.rows.push_back({Value(known_domains.at(known_operations.at(op).domain).name),
                           Value(known_operations.at(op).name), Value(its.calls), Value(its.errors), Value(its.bytes),
-                          Value(its.time_ns), Value(its.times.percentile(50)), Value(its.times.percentile(99)),
-                          Value(its.times.max())});
+                          Value(its.time_ns)});
+        add_percentiles(s.rows.back(), its.times, {50, 99});
     }
     return s;
 }

@@ -17,9 +17,6 @@
 
 namespace iolens {
 
-/// Asks the kernel side for a request of libaio or io_uring.
-void choose_request(CallProbe::Options& options, const KnownRequest& request);
-
 class Operations {
 public:
     void view_flags(Flags& flags);

@@ -87,12 +87,10 @@ Summary FileTotals::summary() const {
     });
     for (const auto* one : all) {
         const Totals& t = *one->second;
-        const bool timed = t.times.count() != 0;
         std::vector<Value> row{Value(t.opens)};
         add_moved(row, t.moved);
-        row.insert(row.end(),
-                   {timed ? Value(t.times.percentile(50)) : Value(), timed ? Value(t.times.percentile(99)) : Value(),
-                    timed ? Value(t.times.max()) : Value(), Value(t.errors), Value(std::string_view(one->first))});
+        add_percentiles(row, t.times, {50, 99});
+        row.insert(row.end(), {Value(t.errors), Value(std::string_view(one->first))});
         s.rows.push_back(std::move(row));
     }
     return s;

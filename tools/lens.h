@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
@@ -25,6 +26,14 @@ struct Summary {
     std::vector<std::string> texts;  ///< what text values point to
 };
 
+/// Appends the percentiles of a histogram, and the largest value; nulls where it has no values.
+template <typename SomeHistogram>
+void add_percentiles(std::vector<Value>& row, const SomeHistogram& values, std::initializer_list<double> percents) {
+    const bool some = values.count() != 0;
+    for (const double percent : percents) row.push_back(some ? Value(values.percentile(percent)) : Value());
+    row.push_back(some ? Value(values.max()) : Value());
+}
+
 /// A way for rows out of the process, and the columns that it takes.
 struct Way {
     std::unique_ptr<Outlet> outlet;
@@ -35,6 +44,23 @@ enum class Taken : u8 {
     row,
     nothing,  ///< a name, or an event that isn't asked for
     unknown,  ///< of a kind that this version or this lens doesn't know
+};
+
+/// A command below a lens's own.
+class Verb {
+public:
+    Verb() = default;
+    Verb(const Verb&) = delete;
+    Verb& operator=(const Verb&) = delete;
+    virtual ~Verb() = default;
+
+    [[nodiscard]] virtual std::string_view name() const = 0;
+    [[nodiscard]] virtual std::string_view about() const = 0;
+    [[nodiscard]] virtual std::string_view examples() const = 0;
+    [[nodiscard]] virtual std::string_view words() const = 0;  ///< for the help: "PATH [MAX_EVENTS]"
+    virtual void flags(Flags& flags) = 0;
+    /// Returns the exit status. Throws Failure.
+    virtual int run(const std::vector<std::string>& words) = 0;
 };
 
 class Lens {
@@ -60,8 +86,10 @@ public:
     [[nodiscard]] virtual Format format(const ViewOptions& view) const {
         return view.asked_format.value_or(default_format());
     }
-    /// Has it rows for io-monitor's formats?
-    [[nodiscard]] virtual bool has_metrics() const { return false; }
+    /// Has it rows for this format?
+    [[nodiscard]] virtual bool has_format(Format format) const {
+        return format == Format::table || format == Format::csv || format == Format::json;
+    }
     /// Where rows go beside the output; asked once, after prepare(). Throws Failure.
     virtual std::vector<Way> ways() { return {}; }
 
@@ -69,6 +97,10 @@ public:
     [[nodiscard]] virtual Format default_format() const { return Format::table; }
     /// Does it trace a command that is given after "--"?
     [[nodiscard]] virtual bool takes_command() const { return false; }
+    /// What its words on the command line are, for the help: "PATH..."; "" where the one word is SECONDS.
+    [[nodiscard]] virtual std::string_view words() const { return {}; }
+    /// Further commands, below its own: "iolens NAME VERB".
+    virtual std::vector<Verb*> verbs() { return {}; }
     /// What ends a row of csv; asked after prepare().
     [[nodiscard]] virtual std::string_view csv_line_end() const { return "\r\n"; }
 
@@ -88,7 +120,19 @@ public:
     /// A line that stands before what take() has just taken; "" for none. A sink keeps it from acting on a terminal.
     [[nodiscard]] virtual std::string_view line() const { return {}; }
 
+    /// Takes the next record that was held back and whose time has come at `now_ns` (CLOCK_BOOTTIME): true: `row` is as
+    /// take() has it. Called until it is false.
+    virtual bool held(u64 /*now_ns*/, u64 /*wall_offset_ns*/, Columns /*wanted*/, std::vector<Value>& /*row*/) {
+        return false;
+    }
+    /// Lines of words that stand behind the last row of a table.
+    [[nodiscard]] virtual std::span<const std::string> below() const { return {}; }
+
     [[nodiscard]] virtual Summary summary() const = 0;
+    /// Begins the summary anew, for the next interval; false: this lens can't.
+    virtual bool restart_summary() { return false; }
+    /// What follows a summary's table on a terminal: lines of text.
+    [[nodiscard]] virtual std::string report() const { return {}; }
 
     /// What the ledger means in this lens's words.
     [[nodiscard]] virtual Loss explain(const iolens_loss& ledger) const = 0;

@@ -10,11 +10,13 @@ namespace iolens {
 
 std::unique_ptr<Lens> make_block_lens();
 std::unique_ptr<Lens> make_fd_lens();
+std::unique_ptr<Lens> make_file_lens();
 
 std::vector<std::unique_ptr<Lens>> make_lenses() {
     std::vector<std::unique_ptr<Lens>> all;
     all.push_back(make_block_lens());
     all.push_back(make_fd_lens());
+    all.push_back(make_file_lens());
     return all;
 }
 

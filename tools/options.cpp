@@ -21,7 +21,7 @@ void add_view_flags(Flags& flags, ViewOptions& o) {
     flags.number("--tid", o.tid, 1, 0x7fffffff, "TID", "only what this thread asks for");
     flags.text("--comm", o.comm, "NAME", "only what threads of this name ask for (the first 15 bytes count)");
     flags.list("--op", o.ops, "OP,...", "only these operations: read, write, flush, discard …");
-    flags.real("-m,--min-ms", o.min_ms, 0, 1e9, "MS", "only what took the device at least this long");
+    flags.real("-m,--min-ms", o.min_ms, 0, 1e9, "MS", "only what took at least this long (block: the device)");
     flags.number("--count", o.count, 1, ~u64{0}, "N", "end after N rows");
     flags.text("-o,--output", o.output, "FILE", "write rows to FILE instead of standard output");
     flags.list("--columns", o.columns, "NAME,...", "which columns, in this order ('iolens schema' lists them)");
@@ -37,7 +37,10 @@ void add_view_flags(Flags& flags, ViewOptions& o) {
 void add_live_flags(Flags& flags, LiveOptions& o) {
     flags.text("-c,--cgroup", o.cgroup, "PATH", "only tasks in this cgroup v2 directory and below, when they ask");
     flags.number("--uid", o.uid, 0, 0xfffffffe, "UID", "only what this user's tasks ask for");
-    flags.real("-D,--duration", o.duration_s, 0.001, 1e9, "SECONDS", "end after so long; also as the last word");
+    flags.real("-D,--duration", o.duration_s, 0.001, 1e9, "SECONDS",
+               "end after so long; of block and fd also as the last word");
+    flags.real("--interval", o.interval_s, 0.1, 1e6, "SECONDS",
+               "of block: no rows but a summary each time, of the requests since the last; redrawn on a terminal");
     flags.text("--record", o.record, "FILE", "keep the events in FILE for 'iolens replay'");
     flags.text("--socket", o.socket, "PATH", "rows as JSON lines to every client of this unix socket");
     flags.number("--ring-size", o.ring_mib, 1, 1024, "MIB", "room for events on their way, a power of two (default 8)");

@@ -63,8 +63,10 @@ struct LiveOptions {
     std::string cgroup;
     std::optional<u64> uid;
     std::optional<double> duration_s;
+    std::optional<double> interval_s;  ///< a summary each time, and no rows
     std::string record;
     std::vector<std::string> command;  ///< to start and trace
+    std::vector<std::string> words;    ///< see Lens::words()
     std::string socket;                ///< where clients get rows as JSON
     std::optional<u64> ring_mib;
     std::optional<u64> max_inflight;

@@ -61,6 +61,81 @@ struct io_kiocb___cmd {
 	struct io_cmd_data cmd;
 };
 
+/* What a bio's data are of. */
+struct page___compound_head {
+	unsigned long compound_head;
+};
+struct page___compound_info {
+	unsigned long compound_info;
+};
+struct folio___mapping {
+	struct address_space *mapping;
+};
+struct folio___index {
+	unsigned long index;
+};
+struct dentry___d_u {
+	union {
+		struct hlist_node d_alias;
+	} d_u;
+};
+struct dentry___d_alias {
+	struct hlist_node d_alias;
+};
+struct bdev_inode___whole {
+	struct block_device bdev;
+	struct inode vfs_inode;
+};
+struct mount___instance {
+	struct list_head mnt_instance;
+};
+struct mount___next {
+	struct mount *mnt_next_for_sb;
+};
+struct super_block___list {
+	struct list_head s_mounts;
+};
+struct super_block___first {
+	struct mount *s_mounts;
+};
+struct buffer_head___end {
+	void *b_end_io;
+};
+enum req_flag_bits___swap {
+	__REQ_SWAP___swap,
+};
+struct iomap_dio___result {
+	struct kiocb *iocb;
+	long long i_size;
+	long long size;
+	int error;
+};
+struct iomap_dio_simple___bio {
+	struct kiocb *iocb;
+	struct bio bio;
+};
+struct btrfs_bio___private { /* 6.0 */
+	void *end_io;
+	void *private;
+	struct bio bio;
+};
+struct btrfs_dio_private___inode {
+	struct inode *inode;
+};
+struct compressed_bio___inode {
+	struct inode *inode;
+};
+struct dm_crypt_io___base {
+	struct bio *base_bio;
+};
+struct btrfs_inode___vfs {
+	struct inode vfs_inode;
+};
+struct btrfs_bio___inode { /* 6.4 */
+	struct btrfs_inode___vfs *inode;
+	struct bio bio;
+};
+
 /* Prototypes of io_uring's tracepoints: the first ones had the ring in front. Numbers have other names in the kernel's
  * BTF than in ours and can't be compared; what io_uring_complete is given shows in its record. */
 struct trace_event_raw_io_uring_complete___req {
@@ -69,6 +144,12 @@ struct trace_event_raw_io_uring_complete___req {
 typedef void (*btf_trace_io_uring_submit_sqe___req)(void *, struct io_kiocb *, bool);
 typedef void (*btf_trace_io_uring_complete___cqe)(void *, struct io_ring_ctx *, void *, struct io_uring_cqe *);
 
+struct task_struct___state {
+	long state;
+};
+struct task_struct___new {
+	unsigned int __state;
+};
 struct task_struct___set_child_tid {
 	int *set_child_tid;
 };
@@ -90,6 +171,15 @@ enum req_opf___old {
 };
 
 #pragma clang attribute pop
+
+/* The pointer at `where` as a number: global functions take no pointers, and a cast is none to the verifier. */
+static __always_inline __u64 compat_number(const void *where)
+{
+	__u64 number = 0;
+
+	bpf_probe_read_kernel(&number, sizeof(number), where);
+	return number;
+}
 
 /* A program of a BTF tracepoint; `body` is an expression of `ctx`. */
 #define PROGRAM(tracepoint, name, body)                                                                                  \
@@ -147,6 +237,20 @@ static __always_inline struct gendisk *compat_bio_disk(struct bio *bio)
 	if (bpf_core_field_exists(struct bio, bi_bdev))
 		return bio->bi_bdev->bd_disk;
 	return ((struct bio___bi_disk *)bio)->bi_disk;
+}
+
+/* A whole disk's number, the kernel's dev_t. */
+static __always_inline __u32 compat_disk_dev(struct gendisk *disk)
+{
+	return (__u32)disk->major << 20 | (__u32)disk->first_minor;
+}
+
+/* Who has claimed the device that a bio is for; 0: nobody, or it isn't known (before 5.12). */
+static __always_inline __u64 compat_bio_holder(struct bio *bio)
+{
+	if (bpf_core_field_exists(struct bio, bi_bdev))
+		return (__u64)bio->bi_bdev->bd_holder;
+	return 0;
 }
 
 /* The partition that a bio was addressed to, as dev_t; 0 where the kernel forgets it when it adds the partition's
@@ -296,6 +400,21 @@ static __always_inline __u64 compat_flush_owner(struct request *rq)
 	return (__u64)BPF_CORE_READ((struct request *)owner, biotail);
 }
 
+/* Of a typed pointer: TASK_RUNNING is 0. 5.14 gave task_struct.state another name and 32 bits (2f064a59a11f). */
+static __always_inline __u64 compat_task_state(struct task_struct *task)
+{
+	__u64 state;
+
+	if (bpf_core_field_exists(struct task_struct___new, __state)) {
+		state = ((struct task_struct___new *)task)->__state;
+		barrier_var(state); /* keeps the compiler from making one load of the two */
+	} else {
+		state = ((struct task_struct___state *)task)->state;
+		barrier_var(state);
+	}
+	return state;
+}
+
 /* What a kernel thread was started with: 5.17 moved struct kthread from set_child_tid to worker_private
  * (e32cf5dfbe22). */
 static __always_inline struct kthread *compat_kthread(struct task_struct *task)
@@ -344,7 +463,20 @@ static __always_inline __u64 compat_call_argument(struct pt_regs *regs, int n)
 }
 #endif
 
-/* The n-th argument of a function in user space, from 0 to 4, its result, and the stack's end. */
+/* Did the thread come into the kernel by an exception, and not by a system call? */
+#if defined(__TARGET_ARCH_x86)
+static __always_inline bool compat_in_exception(struct pt_regs *regs)
+{
+	return (__s64)regs->orig_ax < 0;
+}
+#elif defined(__TARGET_ARCH_arm64)
+static __always_inline bool compat_in_exception(struct pt_regs *regs)
+{
+	return regs->syscallno < 0;
+}
+#endif
+
+/* The n-th argument of a function, in user space or the kernel, from 0 to 4, its result, and the stack's end. */
 #if defined(__TARGET_ARCH_x86)
 static __always_inline __u64 compat_stack(struct pt_regs *regs) { return regs->sp; }
 static __always_inline __u64 compat_function_argument(struct pt_regs *regs, int n)
@@ -461,6 +593,173 @@ static __always_inline __s32 compat_uring_fd(struct io_kiocb *req)
 static __always_inline struct file *compat_uring_file(struct io_kiocb *req)
 {
 	return BPF_CORE_READ(req, file);
+}
+
+/*
+ * The first page of a compound page. 7.1 put a mask in compound_head's place where that will do, and called it
+ * compound_info; a pointer's high half is never all ones in the memory map.
+ */
+static __always_inline __u64 compat_head_page(__u64 page)
+{
+	__u64 head;
+
+	if (bpf_core_field_exists(struct page___compound_info, compound_info)) {
+		head = BPF_CORE_READ((struct page___compound_info *)page, compound_info);
+		if (head & 1)
+			return head >> 32 == 0xffffffff ? page & head : head - 1;
+	} else {
+		head = BPF_CORE_READ((struct page___compound_head *)page, compound_head);
+		if (head & 1)
+			return head - 1;
+	}
+	return page;
+}
+
+/* page.mapping, or folio.mapping (5.16): both in the first page. Bit 0: an anonymous page. */
+static __always_inline __u64 compat_mapping(__u64 page)
+{
+	if (bpf_core_field_exists(struct folio___mapping, mapping))
+		return (__u64)BPF_CORE_READ((struct folio___mapping *)page, mapping);
+	return (__u64)BPF_CORE_READ((struct page *)page, mapping);
+}
+
+/* Which page of its file a folio begins at. */
+static __always_inline __u64 compat_folio_index(__u64 folio)
+{
+	return BPF_CORE_READ((struct folio___index *)folio, index);
+}
+
+/* A name of an inode: inode.i_dentry lists struct dentry by d_u.d_alias; 7.1 dropped the name of that union. */
+static __always_inline __u64 compat_alias(struct inode *inode)
+{
+	__u64 first = (__u64)BPF_CORE_READ(inode, i_dentry.first);
+
+	if (!first)
+		return 0;
+	if (bpf_core_field_exists(((struct dentry___d_u *)0)->d_u.d_alias))
+		return first - bpf_core_field_offset(((struct dentry___d_u *)0)->d_u.d_alias);
+	return first - bpf_core_field_offset(struct dentry___d_alias, d_alias);
+}
+
+/* The block device that an inode of the block devices' own filesystem stands for. */
+static __always_inline struct block_device *compat_bdev(__u64 inode)
+{
+	return (void *)inode - bpf_core_field_offset(struct bdev_inode___whole, vfs_inode) +
+	       bpf_core_field_offset(struct bdev_inode___whole, bdev);
+}
+
+/* What a buffer head ends at; 7.3 has it no more: its bio ends there. */
+static __always_inline __u64 compat_buffer_end(__u64 buffer)
+{
+	if (bpf_core_field_exists(struct buffer_head___end, b_end_io))
+		return (__u64)BPF_CORE_READ((struct buffer_head___end *)buffer, b_end_io);
+	return 0;
+}
+
+static __always_inline bool compat_is_swap(__u32 opf)
+{
+	return bpf_core_enum_value_exists(enum req_flag_bits___swap, __REQ_SWAP___swap) &&
+	       opf & (1u << bpf_core_enum_value(enum req_flag_bits___swap, __REQ_SWAP___swap));
+}
+
+/*
+ * The mounts of a filesystem, as struct mount and numbers; 0: there are no more. super_block.s_mounts is a list of
+ * mount.mnt_instance; 6.18 made it a chain.
+ */
+/* What a list's entry or head has behind it, as a mount; 0: the head again. */
+static __always_inline __u64 compat_listed_mount(__u64 sb, __u64 entry)
+{
+	__u64 next = (__u64)BPF_CORE_READ((struct list_head *)entry, next);
+
+	if (!next || next == sb + bpf_core_field_offset(struct super_block___list, s_mounts))
+		return 0;
+	return next - bpf_core_field_offset(struct mount___instance, mnt_instance);
+}
+static __always_inline __u64 compat_first_mount(__u64 sb)
+{
+	if (!bpf_core_field_exists(struct mount___instance, mnt_instance))
+		return (__u64)BPF_CORE_READ((struct super_block___first *)sb, s_mounts);
+	return compat_listed_mount(sb, sb + bpf_core_field_offset(struct super_block___list, s_mounts));
+}
+static __always_inline __u64 compat_next_mount(__u64 sb, __u64 mount)
+{
+	if (!bpf_core_field_exists(struct mount___instance, mnt_instance))
+		return (__u64)BPF_CORE_READ((struct mount___next *)mount, mnt_next_for_sb);
+	return compat_listed_mount(sb, mount + bpf_core_field_offset(struct mount___instance, mnt_instance));
+}
+
+/* The kiocb of the direct I/O that owns a bio, and the result that iomap_dio_complete() gives it when this is the last one. */
+static __always_inline __u64 compat_direct_result(void *owner, bool read, __s64 *result)
+{
+	struct iomap_dio___result *dio = owner;
+	struct kiocb *iocb = BPF_CORE_READ(dio, iocb);
+	__s64 rest = BPF_CORE_READ(dio, i_size) - BPF_CORE_READ(iocb, ki_pos);
+	__s32 error = BPF_CORE_READ(dio, error);
+
+	*result = BPF_CORE_READ(dio, size);
+	if (read && *result > rest)
+		*result = rest;
+	if (error)
+		*result = error;
+	return (__u64)iocb;
+}
+
+/* The file of a direct read of one block, whose bio is a member of its struct iomap_dio_simple (7.2). */
+static __always_inline __u64 compat_simple_dio_inode(__u64 bio)
+{
+	if (bpf_core_field_exists(struct iomap_dio_simple___bio, iocb)) {
+		struct iomap_dio_simple___bio *dio = (void *)bio - bpf_core_field_offset(struct iomap_dio_simple___bio, bio);
+
+		return (__u64)BPF_CORE_READ(dio, iocb, ki_filp, f_inode);
+	}
+	return 0;
+}
+
+/*
+ * The inode that a bio of btrfs's own is for, whose pages may be none of the file's (direct, compressed): the bio is a
+ * member of struct btrfs_bio, which has the inode (6.4).
+ */
+static __always_inline __u64 compat_btrfs_inode(__u64 bio)
+{
+	if (bpf_core_field_exists(struct btrfs_bio___inode, inode)) {
+		struct btrfs_bio___inode *b = (void *)bio - bpf_core_field_offset(struct btrfs_bio___inode, bio);
+		__u64 inode = (__u64)BPF_CORE_READ(b, inode);
+
+		return inode ? inode + bpf_core_field_offset(struct btrfs_inode___vfs, vfs_inode) : 0;
+	}
+	return 0;
+}
+
+/* The same until 6.3: who is told by btrfs that its bio has ended, and the owner, which has the inode. */
+static __always_inline __u64 compat_btrfs_end(__u64 bio, __u64 *owner)
+{
+	if (bpf_core_field_exists(struct btrfs_bio___private, private)) {
+		struct btrfs_bio___private *b = (void *)bio - bpf_core_field_offset(struct btrfs_bio___private, bio);
+
+		*owner = (__u64)BPF_CORE_READ(b, private);
+		return (__u64)BPF_CORE_READ(b, end_io);
+	}
+	return 0;
+}
+static __always_inline __u64 compat_btrfs_direct_inode(__u64 owner)
+{
+	if (bpf_core_field_exists(struct btrfs_dio_private___inode, inode))
+		return (__u64)BPF_CORE_READ((struct btrfs_dio_private___inode *)owner, inode);
+	return 0;
+}
+static __always_inline __u64 compat_btrfs_compressed_inode(__u64 owner)
+{
+	if (bpf_core_field_exists(struct compressed_bio___inode, inode))
+		return (__u64)BPF_CORE_READ((struct compressed_bio___inode *)owner, inode);
+	return 0;
+}
+
+/* The bio that dm-crypt's own is for; a module's struct, which is known where modules have BTF (5.11). */
+static __always_inline __u64 compat_crypt_base(__u64 io)
+{
+	if (bpf_core_field_exists(struct dm_crypt_io___base, base_bio))
+		return (__u64)BPF_CORE_READ((struct dm_crypt_io___base *)io, base_bio);
+	return 0;
 }
 
 /* Is this the last thread of its process to exit? do_exit() has counted it off by then. */

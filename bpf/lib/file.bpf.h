@@ -35,6 +35,11 @@ enum file_slot {
 	FILE_SLOT_FORK,
 	FILE_SLOT_EXEC,
 	FILE_SLOT_END,
+	FILE_SLOT_SPLICE,
+	FILE_SLOT_SYNC,
+	FILE_SLOT_DISCARD,
+	FILE_SLOT_FAULT,
+	FILE_SLOT_STORE,
 	FILE_SLOTS
 };
 struct {
@@ -54,9 +59,7 @@ struct {
 
 struct file_facts {
 	__u64 name_id;
-	__u64 ino;
-	__u32 dev;
-	__u32 generation;
+	struct iolens_file_id id;
 	__u32 kind;
 	__u32 magic;
 };
@@ -107,6 +110,18 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 f
 	return file;
 }
 
+static __always_inline void file_id_of(struct inode *inode, struct iolens_file_id *id, bool direct)
+{
+	id->ino = file_read(direct, inode, i_ino);
+	id->generation = file_read(direct, inode, i_generation);
+	id->dev = direct ? inode->i_sb->s_dev : BPF_CORE_READ(inode, i_sb, s_dev);
+}
+
+static __always_inline bool file_same(const struct iolens_file_id *a, const struct iolens_file_id *b)
+{
+	return a->ino == b->ino && a->dev == b->dev && a->generation == b->generation;
+}
+
 static __always_inline __u32 file_kind(__u16 mode, __u32 magic)
 {
 	switch (mode & 0170000) {
@@ -138,33 +153,37 @@ static __always_inline void file_look(struct file *file, struct file_facts *f, b
 	struct inode *folder = file_read(direct, parent, d_inode);
 	__u64 mount = file_word((void *)file + bpf_core_field_offset(struct file, f_path.mnt), direct);
 
-	f->ino = file_read(direct, inode, i_ino);
-	f->generation = file_read(direct, inode, i_generation);
-	f->dev = file_read(direct, sb, s_dev);
+	file_id_of(inode, &f->id, direct);
 	f->magic = file_read(direct, sb, s_magic);
 	f->kind = file_kind(file_read(direct, inode, i_mode), f->magic);
 	f->name_id = file_mix(mount, file_read(direct, dentry, d_name.hash_len));
 	f->name_id = file_mix(f->name_id, file_read(direct, dentry, d_hash.pprev) ? 1 : 2);
 	f->name_id = file_mix(f->name_id, folder ? file_read(direct, folder, i_ino) : 0);
-	f->name_id = file_mix(f->name_id, (__u64)f->dev << 32 | f->generation);
-	f->name_id = file_mix(f->name_id, f->ino);
+	f->name_id = file_mix(f->name_id, (__u64)f->id.dev << 32 | f->id.generation);
+	f->name_id = file_mix(f->name_id, f->id.ino);
 	/* these share one inode, and their names have no hash: "[eventfd]" and "[timerfd]" differ only in what they do */
 	if (f->kind == IOLENS_FILE_ANON)
 		f->name_id = file_mix(f->name_id,
 				      file_word((void *)file + bpf_core_field_offset(struct file, f_op), direct));
 }
 
-/* One step of the walk from a file up to the root: one name or one mount. Returns 1 when the walk is over. */
-static __always_inline int file_step(struct file_room *room)
+/* One step of the walk from a file up to the root: one name or one mount. Returns 1 when the walk is over. A global function,
+ * which the verifier walks once and not for each turn of the loop: its arguments have to be numbers. */
+__noinline int file_step(__u32 slot)
 {
-	struct dentry *dentry = (struct dentry *)room->dentry;
-	struct mount *mount = (struct mount *)room->mount, *above;
-	struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-	__u64 offset = room->offset;
+	struct file_room *room = bpf_map_lookup_elem(&file_rooms, &slot);
+	struct dentry *dentry, *parent;
+	struct mount *mount, *above;
+	__u64 offset;
 	long length;
 
-	if (dentry == BPF_CORE_READ(mount, mnt.mnt_root) ||
-	    (dentry == parent && !(room->fact.flags & IOLENS_FILE_PSEUDO))) {
+	if (!room)
+		return 1;
+	dentry = (struct dentry *)room->dentry;
+	mount = (struct mount *)room->mount;
+	parent = BPF_CORE_READ(dentry, d_parent);
+	offset = room->offset;
+	if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
 		above = BPF_CORE_READ(mount, mnt_parent);
 		if (above == mount || !above) {
 			room->whole = 1;
@@ -174,6 +193,8 @@ static __always_inline int file_step(struct file_room *room)
 		room->mount = (__u64)above;
 		return 0;
 	}
+	if (dentry == parent && !(room->fact.flags & IOLENS_FILE_PSEUDO)) /* not below this mount's root */
+		return 1;
 	/* a mask, and then a bound: older verifiers want both, of one register */
 	offset &= 8191;
 	barrier_var(offset);
@@ -191,28 +212,15 @@ static __always_inline int file_step(struct file_room *room)
 	return 0;
 }
 
-struct file_walk {
-	struct file_room *room;
-};
-
-static long file_step_turn(__u32 turn __attribute__((unused)), void *walk)
-{
-	return file_step(((struct file_walk *)walk)->room);
-}
-
 /*
  * Sends a file's path, where it was not told: the names from the file up to the root, across mounts. Its arguments are
- * numbers, so that it can be a global function, which the verifier walks once and not at each call. bpf_loop (5.17) has
- * its body walked once, too, and not for each turn: that is half of the time that loading takes.
- * Returns 1 when it was sent.
+ * numbers for the same reason. Returns 1 when it was sent.
  */
-static __always_inline int file_tell_by(__u64 path_address, __u64 name_id, __u32 kind, __u32 slot, bool direct)
+static __always_inline int file_tell_by(__u64 dentry_address, __u64 mount_address, __u64 name_id, __u32 kind, __u32 slot)
 {
-	struct path *path = (struct path *)path_address;
-	struct file_walk walk;
+	struct dentry *dentry = (struct dentry *)dentry_address, *parent;
+	struct vfsmount *vfsmount = (struct vfsmount *)mount_address;
 	struct file_room *room;
-	struct dentry *dentry, *parent;
-	struct vfsmount *vfsmount;
 	struct iolens_counters *n;
 	__u64 offset;
 	__u32 size;
@@ -229,8 +237,6 @@ static __always_inline int file_tell_by(__u64 path_address, __u64 name_id, __u32
 	room->fact.flags = 0;
 	room->fact.reserved = 0;
 
-	dentry = BPF_CORE_READ(path, dentry);
-	vfsmount = BPF_CORE_READ(path, mnt);
 	parent = BPF_CORE_READ(dentry, d_parent);
 	if (!BPF_CORE_READ(dentry, d_hash.pprev) && dentry != parent)
 		room->fact.flags |= IOLENS_FILE_DELETED;
@@ -241,17 +247,12 @@ static __always_inline int file_tell_by(__u64 path_address, __u64 name_id, __u32
 	room->mount = (__u64)vfsmount - bpf_core_field_offset(struct mount, mnt);
 	room->offset = 0;
 	room->whole = 0;
-	if (direct) {
-		walk.room = room;
-		bpf_loop(FILE_DEPTH, file_step_turn, &walk, 0);
-	} else {
-		for (int i = 0; i < FILE_DEPTH; i++) {
-			/* Without it the compiler enters the loop in its middle, and kernels before 6.2 take the way
-			 * back to that place for an endless loop (“back-edge”). */
-			asm volatile("" ::: "memory");
-			if (file_step(room))
-				break;
-		}
+	for (int i = 0; i < FILE_DEPTH; i++) {
+		/* Without it the compiler enters the loop in its middle, and kernels before 6.2 take the way
+		 * back to that place for an endless loop (“back-edge”). */
+		asm volatile("" ::: "memory");
+		if (file_step(slot))
+			break;
 	}
 	if (!room->whole)
 		room->fact.flags |= IOLENS_FILE_CUT;
@@ -275,14 +276,11 @@ static __always_inline int file_tell_by(__u64 path_address, __u64 name_id, __u32
 	return 1;
 }
 
-__noinline int file_tell_plain(__u64 path_address, __u64 name_id, __u32 kind, __u32 slot)
+__noinline int file_tell(__u64 path_address, __u64 name_id, __u32 kind, __u32 slot)
 {
-	return file_tell_by(path_address, name_id, kind, slot, false);
-}
+	struct path *path = (struct path *)path_address;
 
-__noinline int file_tell_direct(__u64 path_address, __u64 name_id, __u32 kind, __u32 slot)
-{
-	return file_tell_by(path_address, name_id, kind, slot, true);
+	return file_tell_by((__u64)BPF_CORE_READ(path, dentry), (__u64)BPF_CORE_READ(path, mnt), name_id, kind, slot);
 }
 
 /* The address that stands for a unix socket: its peer's, or its own; NULL when neither has one. */

@@ -54,4 +54,16 @@ static __always_inline bool ring_put_often(struct iolens_counters *n, void *reco
 	return bpf_ringbuf_output(&ring, record, size, BPF_RB_NO_WAKEUP) == 0;
 }
 
+/* Sends the record of an operation that has ended, at its `h.ts`: it is delivered, or the ring is full. */
+static __always_inline void ring_send_often(struct iolens_counters *n, struct iolens_header *h, __u16 kind, __u16 size)
+{
+	h->kind = kind;
+	h->size = size;
+	h->cpu = bpf_get_smp_processor_id();
+	if (ring_put_often(n, h, size))
+		ring_count(n, delivered);
+	else
+		ring_count(n, ring_full);
+}
+
 #endif

@@ -29,4 +29,17 @@ static __always_inline bool task_is_throttle_worker(const __u8 *comm)
 	return *(__u64 *)name == *(__u64 *)"kthrotld";
 }
 
+#define TASK_IO_WORKER 0x10 /* PF_IO_WORKER */
+
+/* The running thread's name; of a worker of io_uring's ("iou-wrk-123") that of the process that it works for. */
+static __always_inline void task_process_comm(__u8 *comm)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	if (BPF_CORE_READ(task, flags) & TASK_IO_WORKER)
+		BPF_CORE_READ_STR_INTO((char (*)[IOLENS_COMM_LEN])comm, task, group_leader, comm);
+	else
+		bpf_get_current_comm(comm, IOLENS_COMM_LEN);
+}
+
 #endif

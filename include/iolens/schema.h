@@ -27,6 +27,7 @@ enum class Role : u8 {
     error,      ///< errno, 0 = none; printed by name
     pattern,    ///< filled by reduce: S sequential, R random, ? first of its disk
     clock,      ///< in: CLOCK_BOOTTIME ns; after enrich: ns since 1970; printed as local HH:MM:SS.uuuuuu everywhere
+    since,      ///< in: CLOCK_BOOTTIME ns; after enrich: ns since the log began
     seconds,    ///< nanoseconds, printed as seconds with six digits everywhere
     comm,       ///< in: tid; after enrich: the thread's name
     uid,        ///< in: tid; after enrich: the thread's user
@@ -40,6 +41,8 @@ enum class Role : u8 {
     flags,      ///< in: a call's flags; after enrich: their names
     arguments,  ///< in: tid; after enrich: what its call was given
     facility,   ///< after enrich: who measures
+    parts,      ///< after enrich: JSON; json prints it as it is
+    author,     ///< a comm, behind which a table shows a + where there are others
 };
 
 /// One cell. `null` is "not known", which is not zero: an empty csv field, json null, `?` or `-` in a table.

@@ -20,7 +20,8 @@ const std::map<std::string, Format> formats{{"table", Format::table},
                                             {"csv", Format::csv},
                                             {"json", Format::json},
                                             {"metrics", Format::metrics},
-                                            {"metrics-table", Format::metrics_table}};
+                                            {"metrics-table", Format::metrics_table},
+                                            {"iotracer", Format::iotracer}};
 
 /// A lens's options, as CLI11's.
 class CliFlags final : public Flags {
@@ -131,27 +132,41 @@ struct Command {
     CLI::App* app = nullptr;
 };
 
-/// `by_default` is named in the help.
 template <typename Target>
-void add_format(CLI::App& app, Target& format, Format by_default = Format::table) {
+void add_format(CLI::App& app, Target& format,
+                const std::string& help = "table (default), csv or json (one object a line)") {
     app.add_option_function<std::string>(
            "--format",
            [&format](const std::string& given) {
                const auto at = formats.find(given);
                if (at == formats.end()) {
                    throw CLI::ValidationError(
-                       "", fmt::format("there is no format '{}': table, csv or json; with --domains also metrics and "
-                                       "metrics-table",
+                       "", fmt::format("there is no format '{}': table, csv or json; of fd --domains also metrics and "
+                                       "metrics-table; of file also iotracer",
                                        visible(given)));
                }
                format = at->second;
            },
-           by_default == Format::csv ? "csv (default), table or json (one object a line); with --domains metrics (then "
-                                       "the default) or metrics-table, as io-monitor's"
-                                     : "table (default), csv or json (one object a line)")
+           help)
         ->group("What to show")
         ->type_name("FORMAT")
         ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+}
+
+struct VerbCommand {
+    Verb* verb = nullptr;
+    CLI::App* app = nullptr;
+    std::vector<std::string> words;
+};
+
+std::string format_help(const Lens& lens) {
+    std::string help = lens.default_format() == Format::csv ? "csv (default), table or json (one object a line)"
+                                                            : "table (default), csv or json (one object a line)";
+    if (lens.has_format(Format::metrics)) {
+        help += "; with --domains metrics (then the default) or metrics-table, as io-monitor's";
+    }
+    if (lens.has_format(Format::iotracer)) help += "; iotracer: its log's lines";
+    return help;
 }
 
 std::string version_text() { return std::string("iolens ") + IOLENS_VERSION; }
@@ -174,18 +189,33 @@ int run_command_line(int argc, char** argv) {
                "iolens block --help         the options of a lens"));
 
     std::vector<std::unique_ptr<Command>> commands;
+    std::vector<std::unique_ptr<VerbCommand>> verbs;
     for (const auto& lens : lenses) {
         auto c = std::make_unique<Command>();
         c->app = app.add_subcommand(std::string(lens->name()), std::string(lens->about()));
         c->app->footer(footer(lens->examples()));
-        c->app->add_option("SECONDS", c->seconds, "end after so long")->type_name("");
+        if (lens->words().empty()) {
+            c->app->add_option("SECONDS", c->seconds, "end after so long")->type_name("");
+        } else {
+            c->app->add_option(std::string(lens->words()), c->live.words)->type_name("");
+        }
         CliFlags view(*c->app, "What to show");
         lens->view_flags(view);
         add_view_flags(view, c->view);
-        add_format(*c->app, c->view.asked_format, lens->default_format());
+        add_format(*c->app, c->view.asked_format, format_help(*lens));
         CliFlags live(*c->app, "Tracing");
         lens->live_flags(live);
         add_live_flags(live, c->live);
+        for (Verb* verb : lens->verbs()) {
+            auto v = std::make_unique<VerbCommand>();
+            v->verb = verb;
+            v->app = c->app->add_subcommand(std::string(verb->name()), std::string(verb->about()));
+            v->app->footer(footer(verb->examples()));
+            if (!verb->words().empty()) v->app->add_option(std::string(verb->words()), v->words)->type_name("");
+            CliFlags flags(*v->app, "Options");
+            verb->flags(flags);
+            verbs.push_back(std::move(v));
+        }
         commands.push_back(std::move(c));
     }
 
@@ -245,12 +275,17 @@ int run_command_line(int argc, char** argv) {
         for (const CLI::App* sub : app.get_subcommands()) which += " " + sub->get_name();
         std::string what = sentence(error);
         if (app.get_subcommands().empty()) {
-            what = argc < 2 ? "which command? block, fd, replay, doctor or schema"
+            what = argc < 2 ? "which command? block, fd, file, replay, doctor or schema"
                             : fmt::format("there is no command or option '{}'", visible(argv[1]));
         }
         throw Failure(Exit::usage, what, "'" + which + " --help' shows the options, with examples");
     }
 
+    for (const auto& v : verbs) {
+        if (!v->app->parsed()) continue;
+        capture_libbpf_log(false);
+        return v->verb->run(v->words);
+    }
     for (std::size_t i = 0; i < commands.size(); ++i) {
         if (!commands[i]->app->parsed()) continue;
         capture_libbpf_log(false);

@@ -57,8 +57,9 @@ int run_doctor(const std::vector<std::unique_ptr<Lens>>& lenses, Format format) 
     std::vector<Finding> all = checks();
     bool works = true;
     for (const Finding& f : all) works = works && (f.works || f.name == "JIT");
+    const bool may_try = works;
     for (const auto& lens : lenses) {
-        if (!works) break;  // every probe would only say the same
+        if (!may_try) break;  // every probe would only say the same
         for (const ProbeStatus& p : lens->examine()) {
             works = works && p.works;
             all.push_back(

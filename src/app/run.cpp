@@ -10,9 +10,9 @@
 #include <array>
 #include <cstdlib>
 
-#include "app/signals.h"
 #include "base/clock.h"
 #include "base/failure.h"
+#include "base/signals.h"
 #include "decode/decode.h"
 #include "sink/clients.h"
 #include "sink/recorder.h"
@@ -36,15 +36,20 @@ bool colour_wanted(const Output& out) {
 /// Takes records from a source to a sink, and to a recording.
 class Pipeline final : public Receiver {
 public:
-    Pipeline(Lens& lens, const ViewOptions& view, const std::string& socket)
+    Pipeline(Lens& lens, const ViewOptions& view, const std::string& socket, bool intervals = false)
         : lens_(lens),
           columns_(lens.prepare(view)),
           format_(lens.format(view)),
           ways_(lens.ways()),
           limit_(view.count.value_or(~u64{0})),
           out_(open_output(view, !ways_.empty() || !socket.empty())),
-          json_(format_ == Format::json) {
-        if ((format_ == Format::metrics || format_ == Format::metrics_table) && !lens.has_metrics()) {
+          json_(format_ == Format::json),
+          intervals_(intervals) {
+        if (intervals && !lens.restart_summary()) {
+            throw Failure(Exit::usage, fmt::format("'{}' has no summaries by interval", lens.name()),
+                          "--summary alone adds up to the end");
+        }
+        if (!lens.has_format(format_)) {
             throw Failure(Exit::usage, fmt::format("'{}' has no rows for this format", lens.name()),
                           "table, csv and json are for every lens");
         }
@@ -63,7 +68,7 @@ public:
         }
         // no values are made for rows that nobody reads, and without a summary or a limit nobody looks at the event
         only_recorded_ = out_.is_null() && ways_.empty() && !view.summary && !view.count;
-        if (!out_.is_null()) {
+        if (!out_.is_null() && !intervals_) {
             wanted_ = columns_;
             if (trailing_error_ != nullptr) {
                 wanted_.push_back(trailing_error_);
@@ -74,7 +79,7 @@ public:
     }
 
     void begin() {
-        sink_->begin(lens_.row_type(), columns_, trailing_error_);
+        if (!intervals_) sink_->begin(lens_.row_type(), columns_, trailing_error_);
         for (const Way& way : ways_) way.outlet->begin(lens_.row_type(), way.columns, nullptr);
         out_.flush();
     }
@@ -100,6 +105,37 @@ public:
         return true;
     }
 
+    /// The rows that were held back, as far as their time has come.
+    void release(u64 now_ns) {
+        if (only_recorded_) return;
+        while (rows_ < limit_ && lens_.held(now_ns, wall_offset_ns_, wanted_, row_)) {
+            show();
+            ++rows_;
+        }
+    }
+
+    /// A summary of what came since the last one; on a terminal in place of it.
+    void interval(u64 now_ns) {
+        Summary s = lens_.summary();
+        s.columns.insert(s.columns.begin(), Column{.name = "unix_ns",
+                                                   .header = "TIMESTAMP",
+                                                   .unit = Unit::nanoseconds,
+                                                   .role = Role::wall,
+                                                   .width = -12,
+                                                   .help = "end of the interval"});
+        for (auto& row : s.rows) row.insert(row.begin(), Value(now_ns + wall_offset_ns_));
+        const bool table = format_ == Format::table;
+        const bool first = interval_columns_.empty();
+        if (first) interval_columns_ = std::move(s.columns);  // the sink keeps on to them
+        if (table && out_.is_terminal()) append(out_.buffer(), "\x1b[H\x1b[J");
+        if (table || first) sink_->begin("summary", pointers_to(interval_columns_), nullptr);
+        for (const auto& row : s.rows) sink_->row(row);
+        if (table && !out_.is_terminal()) out_.buffer().push_back('\n');
+        out_.row_done();
+        out_.flush();
+        lens_.restart_summary();
+    }
+
     [[nodiscard]] bool full() const { return rows_ >= limit_; }
     void flush() {
         out_.flush();
@@ -115,7 +151,7 @@ public:
         }
         if (unreadable_ != 0) loss.causes.push_back({"unreadable", "records that could not be read", unreadable_});
         if (unknown_ != 0) loss.causes.push_back({"unknown", "records of a kind unknown to this version", unknown_});
-        const Summary s = summary ? lens_.summary() : Summary{};
+        const Summary s = summary && !intervals_ ? lens_.summary() : Summary{};
         summary = !s.columns.empty();
         const std::vector<const Column*> columns = pointers_to(s.columns);
         if (summary && json_) {
@@ -130,6 +166,8 @@ public:
             append(err.buffer(), "\n");
             table->begin("summary", columns, nullptr);
             for (const auto& row : s.rows) table->row(row);
+            append(err.buffer(), lens_.report());
+            err.row_done();
         }
         if (loss.any()) {
             append(err.buffer(), "iolens: ");
@@ -151,7 +189,12 @@ private:
 
     void show() {
         const Row row(row_);
-        if (shown_ != 0) sink_->row(row.first(shown_));
+        if (shown_ != 0) {
+            sink_->row(row.first(shown_));
+            if (format_ == Format::table) {
+                for (const std::string& line : lens_.below()) sink_->line(line);
+            }
+        }
         std::size_t at = shown_;
         for (const Way& way : ways_) {
             way.outlet->row(row.subspan(at, way.columns.size()));
@@ -169,6 +212,8 @@ private:
     u64 limit_;
     Output out_;
     bool json_;
+    bool intervals_;
+    std::vector<Column> interval_columns_;
     const Column* trailing_error_ = nullptr;
     std::unique_ptr<Sink> sink_;
     Recorder* recorder_ = nullptr;
@@ -198,10 +243,10 @@ void nap(int descriptor, int ms) {
 }  // namespace
 
 int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
-    view.summary = summary_wanted(view);
+    view.summary = summary_wanted(view) || live.interval_s;
     catch_signals();
     const u64 started = clock_ns(CLOCK_BOOTTIME);
-    Pipeline pipeline(lens, view, live.socket);
+    Pipeline pipeline(lens, view, live.socket, live.interval_s.has_value());
     const std::unique_ptr<Source> source = lens.open(view, live);
 
     utsname kernel{};
@@ -218,26 +263,36 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
         say(fmt::format("attached in {:.1f} ms", static_cast<double>(attached - started) / 1e6));
     const u64 deadline = live.duration_s ? attached + static_cast<u64>(*live.duration_s * 1e9) : ~u64{0};
 
+    const u64 interval = live.interval_s ? static_cast<u64>(*live.interval_s * 1e9) : ~u64{0} - attached;
+
     try {
         pipeline.begin();
         int idle_ms = nap_busy_ms;
         u64 wall_at = 0;
+        u64 next = attached + interval;
         for (u64 now = attached; !end_asked() && !pipeline.full() && now < deadline; now = clock_ns(CLOCK_BOOTTIME)) {
             if (now - wall_at >= refresh_wall_ns) {
                 pipeline.set_wall_offset(source->wall_offset_ns());
                 wall_at = now;
             }
             const bool busy = source->read(pipeline) != 0;
+            pipeline.release(now);
             pipeline.flush();
+            if (now >= next) {
+                pipeline.interval(now);
+                next += interval * ((now - next) / interval + 1);
+            }
             if (source->ended()) break;
             idle_ms = busy ? nap_busy_ms : std::min(idle_ms * 2, nap_idle_ms);
             if (pipeline.full()) break;
-            const u64 left_ms = (deadline - now) / 1'000'000 + 1;
+            const u64 left_ms = (std::min(deadline, std::max(next, now)) - now) / 1'000'000 + 1;
             nap(source->descriptor(), static_cast<int>(std::min<u64>(static_cast<u64>(idle_ms), left_ms)));
         }
         source->stop();
         while (!pipeline.full() && source->read(pipeline) != 0) {
         }
+        pipeline.release(~u64{0});
+        if (live.interval_s) pipeline.interval(clock_ns(CLOCK_BOOTTIME));
         const iolens_loss ledger = source->ledger();
         if (recorder) {
             iolens_loss last = ledger;
@@ -279,7 +334,9 @@ void run_replay(std::vector<std::unique_ptr<Lens>>& lenses, ViewOptions view, co
         try {
             while (!source.ended() && !pipeline.full() && !end_asked()) {
                 source.read(pipeline);
+                pipeline.release(0);
             }
+            pipeline.release(~u64{0});
         } catch (const Failure&) {
             pipeline.finish(source.ledger(), view.summary);
             throw;

@@ -20,6 +20,7 @@ std::string_view unit_name(Unit unit) {
 std::string_view kind_name(Role role) {
     switch (role) {
         case Role::name:
+        case Role::author:
         case Role::comm:
         case Role::file:
         case Role::file_csv: return "bytes";
@@ -33,10 +34,12 @@ std::string_view kind_name(Role role) {
         case Role::arguments: return "text";
         case Role::device: return "major:minor";
         case Role::error: return "errno name";
+        case Role::parts: return "list";
         case Role::pattern: return "letter";
         case Role::time: return "time";
         case Role::wall:
         case Role::clock: return "time";
+        case Role::since:
         case Role::seconds:
         case Role::duration: return "duration";
         case Role::uid:

@@ -5,6 +5,7 @@
 #include <pwd.h>
 
 #include <array>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -40,6 +41,20 @@ std::optional<User> find_user(const std::string& name, const std::string& root) 
         }
     }
     return user;
+}
+
+std::optional<gid_t> find_group(const std::string& name, const std::string& root) {
+    gid_t number = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (error == std::errc() && end == name.data() + name.size()) return number;
+    std::vector<char> room(64 << 10);
+    const File groups = open_file(root + "etc/group");
+    if (!groups) return {};
+    group of{};
+    for (group* found = nullptr; ::fgetgrent_r(groups.get(), &of, room.data(), room.size(), &found) == 0;) {
+        if (name == found->gr_name) return found->gr_gid;
+    }
+    return {};
 }
 
 }  // namespace iolens

@@ -20,4 +20,7 @@ struct User {
 /// static binary can't. `root` is "/" but for tests.
 std::optional<User> find_user(const std::string& name, const std::string& root = "/");
 
+/// A group's number, of etc/group; a number is itself.
+std::optional<gid_t> find_group(const std::string& name, const std::string& root = "/");
+
 }  // namespace iolens

@@ -297,7 +297,7 @@ IOLENS_CALL(281, 22, epoll_pwait, OTHER, NONE, "fd:f events:* most:d timeout_ms:
 IOLENS_CALL(282, NONE, signalfd, NEW_FD, NONE, "fd:d mask:* size:u", NONE)
 IOLENS_CALL(283, 85, timerfd_create, NEW_FD, NONE, "clock:d flags:x", NONE)
 IOLENS_CALL(284, NONE, eventfd, NEW_FD, NONE, "value:u", NONE)
-IOLENS_CALL(285, 47, fallocate, FD, NONE, "fd:f mode:x offset:l length:l", ALLOCATE)
+IOLENS_CALL(285, 47, fallocate, ALLOCATE, NONE, "fd:f mode:x offset:l length:l", ALLOCATE)
 IOLENS_CALL(286, 86, timerfd_settime, OTHER, NONE, "fd:f flags:x new:* old:*", NONE)
 IOLENS_CALL(287, 87, timerfd_gettime, OTHER, NONE, "fd:f value:*", NONE)
 IOLENS_CALL(288, 242, accept4, NEW_FD, NONE, "fd:f address:* length:* flags:x", ACCEPT)

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 namespace iolens {
 namespace {
@@ -42,7 +43,7 @@ std::string_view container_in(std::string_view path) {
     return {};
 }
 
-std::string Containers::path_of(u64 cgroup_id) {
+std::string Containers::read_path(u64 cgroup_id) {
     if (!looked_) {
         looked_ = true;
         const std::string mount = cgroup_mount();
@@ -64,9 +65,17 @@ std::string Containers::path_of(u64 cgroup_id) {
     return size > 0 ? std::string(path.data(), static_cast<std::size_t>(size)) : std::string();
 }
 
-std::string_view Containers::find(u64 cgroup_id) {
+const Containers::Cgroup& Containers::look(u64 cgroup_id) {
     if (const auto at = found_.find(cgroup_id); at != found_.end()) return at->second;
-    return found_.emplace(cgroup_id, container_in(path_of(cgroup_id))).first->second;
+    constexpr std::size_t most = 1 << 16;  // ids are never used again: what is gone needn't stay
+    if (found_.size() >= most) found_.clear();
+    Cgroup fresh{.path = read_path(cgroup_id), .container = {}};
+    fresh.container = container_in(fresh.path);
+    return found_.emplace(cgroup_id, std::move(fresh)).first->second;
 }
+
+std::string_view Containers::find(u64 cgroup_id) { return look(cgroup_id).container; }
+
+std::string_view Containers::path_of(u64 cgroup_id) { return look(cgroup_id).path; }
 
 }  // namespace iolens

@@ -19,13 +19,20 @@ class Containers {
 public:
     /// "" where the cgroup is gone or belongs to no container.
     [[nodiscard]] std::string_view find(u64 cgroup_id);
+    /// The cgroup's directory; "" where it was gone when it was first asked for.
+    [[nodiscard]] std::string_view path_of(u64 cgroup_id);
 
 private:
-    std::string path_of(u64 cgroup_id);
+    struct Cgroup {
+        std::string path;
+        std::string container;
+    };
+    const Cgroup& look(u64 cgroup_id);
+    [[nodiscard]] std::string read_path(u64 cgroup_id);
 
     Fd mount_;  // of cgroup v2
     bool looked_ = false;
-    std::unordered_map<u64, std::string> found_;
+    std::unordered_map<u64, Cgroup> found_;
 };
 
 }  // namespace iolens

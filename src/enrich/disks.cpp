@@ -30,6 +30,27 @@ std::optional<u32> parse_dev(const std::string& text) {
     return major_number << 20 | (minor_number & 0xfffffU);
 }
 
+/// What sysfs says of the device whose folder this is.
+std::optional<Disk> read_disk(fs::path place) {
+    std::error_code error;
+    const auto dev = parse_dev(read_line(place / "dev"));
+    if (!dev) return {};
+
+    Disk disk;
+    place = fs::canonical(place, error);
+    disk.name = place.filename().string();
+    disk.dev = *dev;
+    disk.whole_dev = *dev;
+    if (fs::exists(place / "partition", error)) {
+        const auto whole = parse_dev(read_line(place.parent_path() / "dev"));
+        if (!whole) return {};
+        disk.whole_dev = *whole;
+        disk.first_sector = parse_number(read_line(place / "start"));
+        disk.sector_count = parse_number(read_line(place / "size"));
+    }
+    return disk;
+}
+
 }  // namespace
 
 std::string_view Disks::name(u32 dev) {
@@ -65,22 +86,11 @@ std::optional<Disk> Disks::find(const std::string& wanted) const {
         }
     }
     if (place.empty()) return {};
-    const auto dev = parse_dev(read_line(place / "dev"));
-    if (!dev) return {};
+    return read_disk(place);
+}
 
-    Disk disk;
-    place = fs::canonical(place, error);
-    disk.name = place.filename().string();
-    disk.dev = *dev;
-    disk.whole_dev = *dev;
-    if (fs::exists(place / "partition", error)) {
-        const auto whole = parse_dev(read_line(place.parent_path() / "dev"));
-        if (!whole) return {};
-        disk.whole_dev = *whole;
-        disk.first_sector = parse_number(read_line(place / "start"));
-        disk.sector_count = parse_number(read_line(place / "size"));
-    }
-    return disk;
+std::optional<Disk> Disks::find(u32 dev) const {
+    return read_disk(fs::path(root_) / "sys/dev/block" / fmt::format("{}:{}", dev >> 20, dev & 0xfffff));
 }
 
 }  // namespace iolens

@@ -34,6 +34,9 @@ public:
     /// A disk, partition or device-mapper name, or a path in /dev, as sysfs has it.
     [[nodiscard]] std::optional<Disk> find(const std::string& name) const;
 
+    /// The same by its number.
+    [[nodiscard]] std::optional<Disk> find(u32 dev) const;
+
 private:
     std::string root_;
     std::unordered_map<u32, std::string> names_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <ranges>
+#include <utility>
 #include <vector>
 
 namespace iolens {
@@ -79,6 +80,27 @@ const Files::Name* Files::find(u64 name_id) {
     last_id_ = name_id;
     last_ = &at->second.name;
     return last_;
+}
+
+void Files::named(const iolens_file_id& file, u64 name_id) {
+    if (named_id_ == name_id && named_file_ == file) return;
+    named_file_ = file;
+    named_id_ = name_id;
+    if (of_file_.size() >= most_) {
+        before_ = std::move(of_file_);
+        of_file_.clear();
+    }
+    of_file_[file] = name_id;
+}
+
+const Files::Name* Files::find(const iolens_file_id& file, u64 name_id) {
+    if (name_id != 0) return find(name_id);
+    if (const auto at = of_file_.find(file); at != of_file_.end()) return find(at->second);
+    const auto at = before_.find(file);
+    if (at == before_.end()) return nullptr;
+    const u64 id = at->second;
+    named(file, id);
+    return find(id);
 }
 
 }  // namespace iolens

@@ -24,8 +24,13 @@ public:
     /// A fact and its path. Returns false where the record is damaged.
     bool told(const iolens_file_fact& fact, std::span<const std::byte> record);
 
+    /// A name of a file, for what knows the file only.
+    void named(const iolens_file_id& file, u64 name_id);
+
     /// The name that was told for an id; null where none was, or where it was long ago. Valid until the next told().
     [[nodiscard]] const Name* find(u64 name_id);
+    /// The same; where the id is 0, the file's last name.
+    [[nodiscard]] const Name* find(const iolens_file_id& file, u64 name_id);
 
 private:
     struct Entry {
@@ -37,6 +42,11 @@ private:
     std::deque<u64> order_;  // as told; the oldest that wasn't used goes first
     u64 last_id_ = 0;        // most calls in a row are on one file
     const Name* last_ = nullptr;
+    using NameIds = std::unordered_map<iolens_file_id, u64, FileIdHash>;
+    NameIds of_file_;  // each file's last name_id
+    NameIds before_;   // what `of_file_` was when it was full; what is used moves over, the rest goes at the next time
+    iolens_file_id named_file_{};
+    u64 named_id_ = 0;
 };
 
 }  // namespace iolens

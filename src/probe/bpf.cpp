@@ -23,15 +23,43 @@ namespace {
 
 bool print_log = false;
 std::string last_warning;
+std::string last_refusal;
+
+/// What the verifier said last before its figures, for a person who looks into it: ": …", or nothing.
+std::string last_words(const std::string& log) {
+    std::string line;
+    std::istringstream lines(log.substr(0, log.find('\0')));
+    for (std::string next; std::getline(lines, next);) {
+        if (next.starts_with("processed ")) break;
+        if (!next.empty()) line = next;
+    }
+    return line.empty() ? line : ": " + visible(line);
+}
+
+/// The same of libbpf's message about a program that was refused: its name, and the verifier's reason.
+std::string refusal_of(const char* format, va_list args) {
+    std::string text(4 << 20, '\0');
+    const int length = std::vsnprintf(text.data(), text.size(), format, args);
+    text.resize(static_cast<std::size_t>(std::clamp(length, 0, static_cast<int>(text.size()) - 1)));
+    constexpr std::string_view end = "-- END PROG LOAD LOG";
+    const std::size_t begin = text.find('\'');
+    const std::string program = text.substr(begin, text.find('\'', begin + 1) + 1 - begin);
+    text.resize(std::min(text.find(end), text.size()));
+    return program + last_words(text);
+}
 
 int on_libbpf_message(libbpf_print_level level, const char* format, va_list args) {
     std::array<char, 512> line{};
+    va_list again;
+    va_copy(again, args);
     const int length = std::vsnprintf(line.data(), line.size(), format, args);
     if (level == LIBBPF_WARN && length > 0) {
         std::string text(line.data());
         while (!text.empty() && text.back() == '\n') text.pop_back();
         last_warning = text.substr(0, text.find('\n'));
     }
+    if (std::strstr(format, "BEGIN PROG LOAD LOG") != nullptr) last_refusal = refusal_of(format, again);
+    va_end(again);
     if (print_log && level != LIBBPF_DEBUG) std::fputs(line.data(), stderr);
     return length;
 }
@@ -88,17 +116,6 @@ void keep_log(bpf_program* program, u32 level, std::size_t size, std::string& lo
     bpf_program__set_log_buf(program, log.data(), log.size());
 }
 
-/// What the verifier said last before its figures, for a person who looks into it: ": …", or nothing.
-std::string last_words(const std::string& log) {
-    std::string line;
-    std::istringstream lines(log.substr(0, log.find('\0')));
-    for (std::string next; std::getline(lines, next);) {
-        if (next.starts_with("processed ")) break;
-        if (!next.empty()) line = next;
-    }
-    return line.empty() ? line : ": " + visible(line);
-}
-
 /// "processed N insns" of such a log.
 std::optional<u64> insns_of_log(const std::string& log) {
     constexpr std::string_view before = "processed ";
@@ -116,6 +133,8 @@ void capture_libbpf_log(bool print) {
     print_log = print;
     libbpf_set_print(on_libbpf_message);
 }
+
+std::string last_verifier_words() { return last_refusal; }
 
 std::string last_libbpf_warning() { return visible(last_warning); }
 
@@ -177,17 +196,19 @@ Link attach_at(const bpf_program* program, const UserPlace& place) {
     return Link(bpf_program__attach_uprobe_opts(program, -1, place.path.c_str(), place.offset, &options));
 }
 
-std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const std::optional<UserPlace>& place) {
+std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const std::optional<UserPlace>& place,
+                                        const std::function<bool(const bpf_program*)>& wanted) {
     std::vector<ProbeStatus> all;
     for (std::size_t index = 0;; ++index) {
         bpf_program* program = nullptr;
         const Object object = open_one(image, index, program);
         if (program == nullptr) return all;
+        if (wanted && !wanted(program)) continue;
         const bool of_user_space = is_of_user_space(program);
         if (of_user_space && !(place && std::string_view(bpf_program__name(program)).ends_with(place->name))) continue;
         constexpr u32 figures_only = 4;  // BPF_LOG_STATS
         std::string log;
-        keep_log(program, figures_only, 4096, log);
+        keep_log(program, figures_only, 64 << 10, log);
         const int error = bpf_object__load(object.get());
         ProbeStatus status = program_status(program);
         if (!status.verified_insns) status.verified_insns = insns_of_log(log);
@@ -204,6 +225,8 @@ std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const 
         } else {
             status.works = true;
         }
+        // it works all the same, but slower to load: without it each function is verified at every call
+        if (error == 0 && bpf_object__btf_fd(object.get()) < 0) status.how += ", its BTF refused";
         all.push_back(std::move(status));
     }
 }
@@ -248,11 +271,17 @@ iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object) {
             loss.n.fact_lost += n.fact_lost;
         }
     }
+    loss.missed = read_missed(object);
+    return loss;
+}
+
+u64 read_missed(const bpf_object* object) {
+    u64 missed = 0;
     const bpf_program* program = nullptr;
     while ((program = bpf_object__next_program(object, const_cast<bpf_program*>(program))) != nullptr) {
-        if (bpf_program__fd(program) >= 0) loss.missed += info_of(program).recursion_misses;
+        if (bpf_program__fd(program) >= 0) missed += info_of(program).recursion_misses;
     }
-    return loss;
+    return missed;
 }
 
 KernelNames::KernelNames() {
@@ -272,14 +301,19 @@ bool KernelNames::has(std::string_view name) const {
     return btf_.find('\0' + std::string(name) + '\0') != std::string::npos;
 }
 
-std::size_t count_entries(const bpf_map* map) {
-    std::size_t count = 0;
+void for_each_key(const bpf_map* map, const std::function<void(const void*)>& each) {
     std::vector<std::byte> key(bpf_map__key_size(map));
     std::vector<std::byte> next(key.size());
-    for (const void* from = nullptr; ::bpf_map_get_next_key(bpf_map__fd(map), from, next.data()) == 0; ++count) {
+    for (const void* from = nullptr; ::bpf_map_get_next_key(bpf_map__fd(map), from, next.data()) == 0;) {
         key.swap(next);
         from = key.data();
+        each(from);
     }
+}
+
+std::size_t count_entries(const bpf_map* map) {
+    std::size_t count = 0;
+    for_each_key(map, [&](const void* /*key*/) { ++count; });
     return count;
 }
 

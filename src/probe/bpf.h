@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -66,7 +67,9 @@ struct UserPlace {
 /// Loads and attaches each program of an object file (its ELF image) by itself, so that one that is refused doesn't
 /// hide the others, and says how it went; leaves nothing attached. Of the programs of user space only those for
 /// `place`.
-std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const std::optional<UserPlace>& place = {});
+/// Where `wanted` is given, only of those that it returns true for.
+std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const std::optional<UserPlace>& place = {},
+                                        const std::function<bool(const bpf_program*)>& wanted = {});
 
 /// Throws Failure (failed) for an object that libbpf did not open; errno says why.
 [[noreturn]] void fail_to_open();
@@ -80,6 +83,9 @@ void allow_cgroup(const bpf_map* map, const iolens_keep& keep, int cgroup_fd);
 /// Adds up the per-CPU counters, and the programs' missed runs.
 iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object);
 
+/// The programs' missed runs.
+u64 read_missed(const bpf_object* object);
+
 /// The names in the running kernel's BTF.
 class KernelNames {
 public:
@@ -92,11 +98,17 @@ private:
     std::string btf_;
 };
 
+/// Calls `each` with every key of a map.
+void for_each_key(const bpf_map* map, const std::function<void(const void*)>& each);
+
 /// The number of entries of a hash map.
 std::size_t count_entries(const bpf_map* map);
 
 /// Collects what libbpf has to say instead of printing it; with `print`, on standard error too.
 void capture_libbpf_log(bool print);
+
+/// Which program the kernel's verifier refused last, and its reason.
+std::string last_verifier_words();
 
 /// libbpf's last warning, for a hint.
 std::string last_libbpf_warning();

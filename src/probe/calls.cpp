@@ -157,6 +157,14 @@ int CallProbe::load(const Options& options, bool direct) {
     object_->bss->alive = static_cast<s64>(options.follow.size());
     std::ranges::copy(options.aio_ops, static_cast<u8*>(object_->rodata->aio_ops));
     std::ranges::copy(options.uring_ops, static_cast<u8*>(object_->rodata->uring_ops));
+    if (options.watch) {
+        object_->rodata->by_watch = 1;
+        object_->rodata->watch_depth = options.watch->depth;
+        bpf_map__reuse_fd(object_->maps.ring, options.watch->ring);
+        bpf_map__reuse_fd(object_->maps.counters, options.watch->counters);
+        bpf_map__reuse_fd(object_->maps.watched, options.watch->watched);
+        bpf_map__reuse_fd(object_->maps.watch_near, options.watch->near);
+    }
     choose_programs(options, direct);
     object_->rodata->operations = options.operations ? 1 : 0;
     object_->rodata->leave_std = options.leave_std ? 1 : 0;
@@ -268,9 +276,13 @@ void CallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
     }
 }
 
+int CallProbe::followed_fd() const { return bpf_map__fd(object_->maps.followed); }
+
 int CallProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
 
 iolens_loss CallProbe::ledger() const { return read_ledger(object_->maps.counters, object_->obj); }
+
+u64 CallProbe::missed() const { return read_missed(object_->obj); }
 
 s64 CallProbe::alive() const { return __atomic_load_n(&object_->bss->alive, __ATOMIC_RELAXED); }
 

@@ -12,6 +12,7 @@
 #include "iolens/keep.h"
 #include "probe/bpf.h"
 #include "probe/libc.h"
+#include "probe/vfs.h"
 
 struct syscall_bpf;
 
@@ -29,9 +30,10 @@ public:
         std::array<u8, IOLENS_AIO_OPS> aio_ops{};            ///< enum iolens_request_flag, by opcode
         std::array<u8, IOLENS_URING_OPS> uring_ops{};        ///< likewise
         u64 own_ino = 0;                                     ///< what rows are written to, by inode …
-        u32 own_dev = 0;          ///< … and device, the kernel's dev_t; calls on it are left out
-        bool decode_all = false;  ///< tell each call's arguments
-        std::vector<u32> follow;  ///< processes to follow; empty: all that `keep` lets through
+        u32 own_dev = 0;                 ///< … and device, the kernel's dev_t; calls on it are left out
+        std::optional<WatchMaps> watch;  ///< only calls on watched files, into the same ring
+        bool decode_all = false;         ///< tell each call's arguments
+        std::vector<u32> follow;         ///< processes to follow; empty: all that `keep` lets through
         // of io-monitor's view
         bool operations = false;
         bool leave_std = false;  ///< leave out calls on fds 0, 1 and 2
@@ -55,7 +57,11 @@ public:
         many_links_.clear();
     }
     [[nodiscard]] int ring_fd() const;
+    /// The map of the processes to follow.
+    [[nodiscard]] int followed_fd() const;
     [[nodiscard]] iolens_loss ledger() const;
+    /// Runs of its programs that the kernel skipped.
+    [[nodiscard]] u64 missed() const;
     /// Followed processes that live.
     [[nodiscard]] s64 alive() const;
     /// Takes out the processes that are gone, where the kernel may have skipped the program that does so: it preempts

@@ -20,6 +20,11 @@ public:
         max_ = std::max(max_, value);
     }
 
+    void add(const HistogramOf& other) {
+        for (std::size_t i = 0; i < buckets_.size(); ++i) buckets_[i] += other.buckets_[i];
+        count_ += other.count_;
+        max_ = std::max(max_, other.max_);
+    }
     [[nodiscard]] std::uint64_t count() const { return count_; }
     [[nodiscard]] std::uint64_t max() const { return max_; }
 

@@ -22,6 +22,8 @@ void JsonSink::row(Row row) {
         const Value& value = row[i];
         if (value.is_null()) {
             append(out, "null");
+        } else if (columns_[i]->role == Role::parts) {
+            append(out, value.text());
         } else if (value.kind() == Value::Kind::text) {
             append_json(out, value.text());
         } else if (columns_[i]->role == Role::error) {

@@ -2,6 +2,7 @@
 #include "sink/sink.h"
 
 #include "sink/csv.h"
+#include "sink/iotracer.h"
 #include "sink/json.h"
 #include "sink/metrics.h"
 #include "sink/table.h"
@@ -14,6 +15,7 @@ std::unique_ptr<Sink> make_sink(Format format, Output& out, SinkOptions options)
         case Format::json: return std::make_unique<JsonSink>(out);
         case Format::metrics: return std::make_unique<MetricsSink>(out, false);
         case Format::metrics_table: return std::make_unique<MetricsSink>(out, true);
+        case Format::iotracer: return std::make_unique<IotracerSink>(out);
         case Format::table: break;
     }
     return std::make_unique<TableSink>(out, options);

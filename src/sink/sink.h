@@ -11,8 +11,8 @@
 
 namespace iolens {
 
-/// The last two are io-monitor's, see MetricsSink.
-enum class Format : u8 { table, csv, json, metrics, metrics_table };
+/// Metrics are io-monitor's, see MetricsSink; the last one is iotracer's. They are for the rows of some lenses.
+enum class Format : u8 { table, csv, json, metrics, metrics_table, iotracer };
 
 /// One cause of loss, in the words that a person reads and the key that a program does.
 struct LossCause {

@@ -118,6 +118,12 @@ void TableSink::row(Row row) {
     out_.row_done();
 }
 
+void TableSink::line(std::string_view words) {
+    append_visible(out_.buffer(), words);
+    out_.buffer().push_back('\n');
+    out_.row_done();
+}
+
 void TableSink::loss(const Loss& loss) { put_loss_remark(out_, loss); }
 
 }  // namespace iolens

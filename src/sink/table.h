@@ -17,6 +17,7 @@ public:
     TableSink(Output& out, SinkOptions options) : out_(out), options_(options) {}
     void begin(std::string_view type, Columns columns, const Column* trailing_error) override;
     void row(Row row) override;
+    void line(std::string_view words) override;
     void loss(const Loss& loss) override;
 
 private:

@@ -37,29 +37,43 @@ TEST_P(Replay, IsTheSameToTheByte) {
 
 INSTANTIATE_TEST_SUITE_P(
     Golden, Replay,
-    testing::Values(Case{"table", ""}, Case{"table-verbose", "-v"}, Case{"table-options", "-Q -P -t"},
-                    Case{"table-timezone", "-t --no-header --count 2", "TZ=Asia/Kolkata"}, Case{"csv", "--format csv"},
-                    Case{"csv-columns", "--format csv --columns disk,dev,rwbs,error --no-header"},
-                    Case{"json", "--format json"}, Case{"json-pattern", "--format json -P --count 3"},
-                    Case{"summary", "--summary -o /dev/null"},
-                    Case{"summary-json", "--summary --format json --count 1"}, Case{"filter-comm", "--comm dd"},
-                    Case{"filter-op-disk", "--op write,flush -d nvme0n1"}, Case{"filter-min", "-m 2000"},
-                    Case{"filter-pid", "-p 99"}, Case{"fd-csv", "", "TZ=UTC", "fd.iol"},
-                    Case{"fd-table", "--format table", "TZ=UTC", "fd.iol"},
-                    Case{"fd-json", "--format json", "TZ=UTC", "fd.iol"},
-                    Case{"fd-columns", "--columns call,file,error", "TZ=UTC", "fd.iol"},
-                    Case{"fd-summary", "--summary --format table -o /dev/null", "TZ=UTC", "fd.iol"},
-                    Case{"fd-summary-json", "--summary --format json --count 1", "TZ=UTC", "fd.iol"},
-                    Case{"fd-filter", "--tid 5 --no-header", "TZ=UTC", "fd.iol"},
-                    Case{"operations", "--domains ALL,HTTP --format metrics", "TZ=UTC", "operations.iol"},
-                    Case{"operations-metrics-table", "--domains ALL,HTTP --format metrics-table --facility web",
-                         "TZ=UTC", "operations.iol"},
-                    Case{"operations-json", "--domains ALL --format json", "TZ=UTC", "operations.iol"},
-                    Case{"operations-table", "--domains ALL,HTTP --format table -t -v", "TZ=UTC", "operations.iol"},
-                    Case{"operations-summary", "--domains ALL --summary -o /dev/null", "TZ=UTC", "operations.iol"},
-                    Case{"operations-op", "--domains ALL --op OPEN,RENAME", "TZ=UTC", "operations.iol"},
-                    Case{"operations-filter", "--domains ALL --pid 7", "TZ=UTC", "operations.iol"},
-                    Case{"operations-plain", "--format csv", "TZ=UTC", "operations.iol"}),
+    testing::Values(
+        Case{"table", ""}, Case{"table-verbose", "-v"}, Case{"table-options", "-Q -P -t"},
+        Case{"table-author", "-A --op write"}, Case{"table-no-file", "--no-file --op write"},
+        Case{"table-timezone", "-t --no-header --count 2", "TZ=Asia/Kolkata"}, Case{"csv", "--format csv"},
+        Case{"csv-columns", "--format csv --columns disk,dev,rwbs,error --no-header"}, Case{"json", "--format json"},
+        Case{"json-pattern", "--format json -P --count 3"}, Case{"summary", "--summary -o /dev/null"},
+        Case{"group-file", "--summary --group-by file -o /dev/null"},
+        Case{"group-author", "--summary --group-by author --top 3 -o /dev/null"},
+        Case{"group-disk-json", "--summary --group-by disk --format json --op write,flush -p 1234 --count 9"},
+        Case{"summary-json", "--summary --format json --count 1"}, Case{"filter-comm", "--comm dd"},
+        Case{"filter-op-disk", "--op write,flush -d nvme0n1"}, Case{"filter-min", "-m 2000"},
+        Case{"filter-pid", "-p 99"}, Case{"fd-csv", "", "TZ=UTC", "fd.iol"},
+        Case{"fd-table", "--format table", "TZ=UTC", "fd.iol"}, Case{"fd-json", "--format json", "TZ=UTC", "fd.iol"},
+        Case{"fd-columns", "--columns call,file,error", "TZ=UTC", "fd.iol"},
+        Case{"fd-summary", "--summary --format table -o /dev/null", "TZ=UTC", "fd.iol"},
+        Case{"fd-summary-json", "--summary --format json --count 1", "TZ=UTC", "fd.iol"},
+        Case{"fd-filter", "--tid 5 --no-header", "TZ=UTC", "fd.iol"},
+        Case{"operations", "--domains ALL,HTTP --format metrics", "TZ=UTC", "operations.iol"},
+        Case{"operations-metrics-table", "--domains ALL,HTTP --format metrics-table --facility web", "TZ=UTC",
+             "operations.iol"},
+        Case{"operations-json", "--domains ALL --format json", "TZ=UTC", "operations.iol"},
+        Case{"operations-table", "--domains ALL,HTTP --format table -t -v", "TZ=UTC", "operations.iol"},
+        Case{"operations-summary", "--domains ALL --summary -o /dev/null", "TZ=UTC", "operations.iol"},
+        Case{"operations-op", "--domains ALL --op OPEN,RENAME", "TZ=UTC", "operations.iol"},
+        Case{"operations-filter", "--domains ALL --pid 7", "TZ=UTC", "operations.iol"},
+        Case{"operations-plain", "--format csv", "TZ=UTC", "operations.iol"},
+        Case{"why-table", "--why", "TZ=UTC", "why.iol"},
+        Case{"why-json", "--why --format json --columns call,duration_ns,file,why", "TZ=UTC", "why.iol"},
+        Case{"why-csv", "--why --format csv --columns call,why --count 1", "TZ=UTC", "why.iol"},
+        Case{"why-plain", "--format table", "TZ=UTC", "why.iol"}, Case{"file-table", "", "TZ=UTC", "file.iol"},
+        Case{"file-verbose", "-v -t", "TZ=UTC", "file.iol"}, Case{"file-csv", "--format csv", "TZ=UTC", "file.iol"},
+        Case{"file-json", "--format json", "TZ=UTC", "file.iol"},
+        Case{"file-iotracer", "--format iotracer", "TZ=UTC", "file.iol"},
+        Case{"file-summary", "--summary -o /dev/null", "TZ=UTC", "file.iol"},
+        Case{"file-summary-json", "--summary --format json --count 1", "TZ=UTC", "file.iol"},
+        Case{"file-absolute", "--level blk --absolute", "TZ=UTC", "file.iol"},
+        Case{"file-filter", "--op read --level vfs --no-header", "TZ=UTC", "file.iol"}),
     [](const auto& given) {
         std::string name = given.param.name;
         for (char& c : name) c = c == '-' ? '_' : c;
@@ -97,7 +111,8 @@ TEST(GoldenRecording, IsWhatTheSampleWrites) {
     const test::Scratch scratch;
     for (const auto& [name, write] :
          {std::pair{"block.iol", &test::write_sample}, std::pair{"fd.iol", &test::write_fd_sample},
-          std::pair{"operations.iol", &test::write_operations_sample}}) {
+          std::pair{"why.iol", &test::write_why_sample}, std::pair{"operations.iol", &test::write_operations_sample},
+          std::pair{"file.iol", &test::write_file_sample}}) {
         if (std::getenv("IOLENS_UPDATE_GOLDEN") != nullptr) write(folder + name);
         write(scratch.path("again"));
         EXPECT_EQ(test::slurp(scratch.path("again")), test::slurp(folder + name)) << name;

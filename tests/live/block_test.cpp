@@ -24,8 +24,6 @@
 namespace iolens::test {
 namespace {
 
-constexpr u64 mib = 1 << 20;
-
 class Block : public testing::Test {
 protected:
     void SetUp() override { NEEDS(missing_for_tracing().empty(), missing_for_tracing()); }
@@ -34,13 +32,6 @@ protected:
         std::vector<Row> some;
         std::ranges::copy_if(rows, std::back_inserter(some), [&](const Row& r) { return r.at("op") == op; });
         return some;
-    }
-    static void expect_whole(const Traced& t) {
-        EXPECT_EQ(t.result.status, 0) << t.result.err;
-        EXPECT_EQ(t.result.err.find("lost: "), std::string::npos) << t.result.err;
-        EXPECT_EQ(t.counter("seen"),
-                  t.counter("delivered") + t.counter("filtered") + t.counter("ring full") + t.counter("not followed"))
-            << t.result.err;
     }
 };
 
@@ -287,6 +278,7 @@ TEST_F(Block, WriteZeroesIsNoWrite) {
 
 TEST_F(Block, AFailedRequestSaysWhy) {
     const LoopDisk disk(64 * mib, false, mib);
+    disk.fill();  // of a request that is written in part newer loop drivers say that it was written
     int error = 0;
     const Traced t =
         trace({"-d", disk.name(), "--op", "write"}, [&] { error = direct_io(disk.path(), true, 32768, 2 * mib); });
@@ -505,12 +497,11 @@ TEST_F(Block, ACreatorThatExitsBeforeTheEnd) {
             const int fd = ::open(disk.path().c_str(), O_WRONLY | O_DIRECT);
             aio_context_t context = 0;
             ::syscall(SYS_io_setup, 8, &context);
-            std::vector<char>& room = direct_buffer(1 << 20);
             iocb control{};
             control.aio_lio_opcode = IOCB_CMD_PWRITE;
             control.aio_fildes = static_cast<u32>(fd);
-            control.aio_buf = (reinterpret_cast<std::uintptr_t>(room.data()) + 4095) & ~std::uintptr_t{4095};
-            control.aio_nbytes = 1 << 20;
+            control.aio_buf = reinterpret_cast<std::uintptr_t>(aligned(mib));
+            control.aio_nbytes = mib;
             control.aio_offset = 0;
             iocb* list = &control;
             ::syscall(SYS_io_submit, context, 1, &list);

@@ -117,6 +117,7 @@ TEST(Cli, DoctorNamesEveryProbe) {
                               "block_rq_complete", "block_bio_complete"}) {
         EXPECT_NE(r.out.find(std::string("yes   block  ") + probe), std::string::npos) << r.out;
     }
+    EXPECT_EQ(r.out.find("BTF refused"), std::string::npos) << r.out;
 }
 
 TEST(Cli, AClosedPipeIsAQuietEnd) {

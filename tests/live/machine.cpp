@@ -2,6 +2,10 @@
 #include "machine.h"
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -36,13 +40,12 @@ std::string memory_folder(u64 bytes) {
 
 }  // namespace
 
-LoopDisk::LoopDisk(u64 bytes, bool partitions, u64 room) : scratch_(memory_folder(bytes)) {
+LoopDisk::LoopDisk(u64 bytes, bool partitions, u64 room) : scratch_(memory_folder(bytes)), room_(room) {
     if (room != 0) {
         const std::string options = "mode=0700,size=" + std::to_string(room);
         if (::mount("tmpfs", scratch_.path().c_str(), "tmpfs", 0, options.c_str()) != 0) {
             throw std::runtime_error("can't mount a tmpfs");
         }
-        mounted_ = true;
     }
     std::ofstream(file()).close();
     fs::resize_file(file(), bytes);
@@ -60,7 +63,7 @@ LoopDisk::LoopDisk(u64 bytes, bool partitions, u64 room) : scratch_(memory_folde
 LoopDisk::~LoopDisk() {
     shell("losetup -d " + path_);
     // the device lets go of its file a moment later
-    for (int i = 0; mounted_ && i < 100 && ::umount2(scratch_.path().c_str(), 0) != 0; ++i) {
+    for (int i = 0; room_ != 0 && i < 100 && ::umount2(scratch_.path().c_str(), 0) != 0; ++i) {
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
 }
@@ -93,17 +96,17 @@ bool kernel_at_least(int major, int minor) {
     return std::pair(its_major, its_minor) >= std::pair(major, minor);
 }
 
-std::vector<char>& direct_buffer(std::size_t bytes) {
+char* aligned(std::size_t bytes) {
+    constexpr std::size_t page = 4096;
     static std::vector<char> room;
-    room.assign(bytes + 4096, 'x');
-    return room;
+    room.assign(bytes + page, 'x');
+    return room.data() + (page - reinterpret_cast<std::uintptr_t>(room.data()) % page);
 }
 
 int direct_io(const std::string& disk, bool write, u64 sector, u32 bytes) {
     const int fd = ::open(disk.c_str(), (write ? O_WRONLY : O_RDONLY) | O_DIRECT | O_CLOEXEC);
     if (fd < 0) return errno;
-    std::vector<char>& room = direct_buffer(bytes);
-    char* at = room.data() + (4096 - reinterpret_cast<std::uintptr_t>(room.data()) % 4096);
+    char* at = aligned(bytes);
     const auto offset = static_cast<off_t>(sector * 512);
     const ssize_t n = write ? ::pwrite(fd, at, bytes, offset) : ::pread(fd, at, bytes, offset);
     const int error = n == static_cast<ssize_t>(bytes) ? 0 : n < 0 ? errno : EIO;
@@ -176,8 +179,8 @@ u64 Traced::counter(const std::string& word) const {
     return std::stoull(m[1]);
 }
 
-Traced trace(std::vector<std::string> options, const std::function<void()>& work) {
-    options.insert(options.begin(), {"block", "--format", "csv"});
+Traced trace(std::vector<std::string> options, const std::function<void()>& work, const std::string& lens) {
+    options.insert(options.begin(), {lens, "--format", "csv"});
     Traced traced;
     for (int attempt = 0; attempt < attempts(); ++attempt) {
         Tracer tracer(options);
@@ -187,6 +190,62 @@ Traced trace(std::vector<std::string> options, const std::function<void()>& work
         if (!lost(traced.result)) break;
     }
     return traced;
+}
+
+void expect_whole(const Traced& t) {
+    EXPECT_EQ(t.result.status, 0) << t.result.err;
+    EXPECT_EQ(t.result.err.find("lost: "), std::string::npos) << t.result.err;
+    EXPECT_EQ(t.counter("seen"),
+              t.counter("delivered") + t.counter("filtered") + t.counter("ring full") + t.counter("not followed"))
+        << t.result.err;
+}
+
+std::set<u64> sectors_of(const std::string& path) {
+    constexpr u32 most = 256;
+    std::vector<u64> room((sizeof(fiemap) + most * sizeof(fiemap_extent)) / 8 + 1);
+    auto& map = *reinterpret_cast<fiemap*>(room.data());
+    map.fm_length = ~u64{0};
+    map.fm_flags = FIEMAP_FLAG_SYNC;
+    map.fm_extent_count = most;
+    const int fd = ::open(path.c_str(), O_RDONLY);
+    EXPECT_EQ(::ioctl(fd, FS_IOC_FIEMAP, &map), 0);
+    ::close(fd);
+    std::set<u64> sectors;
+    for (u32 i = 0; i < map.fm_mapped_extents; ++i) {
+        const fiemap_extent& extent = map.fm_extents[i];
+        for (u64 at = 0; at < extent.fe_length; at += 512) sectors.insert((extent.fe_physical + at) / 512);
+    }
+    return sectors;
+}
+
+u64 number(const Row& row, const std::string& column) { return std::strtoull(row.at(column).c_str(), nullptr, 10); }
+
+std::string FileSystem::missing(const std::string& kind) {
+    if (!have("mkfs." + kind)) return "mkfs." + kind + " is not installed";
+    const Result known = shell("modprobe -q " + kind + "; grep -qw " + kind + " /proc/filesystems");
+    return known.status == 0 ? "" : "this kernel has no " + kind;
+}
+
+FileSystem::FileSystem(const std::string& kind, bool partition)
+    : disk_(u64{partition ? 256U : 512U} << 20, partition), device_(disk_.path() + (partition ? "p2" : "")) {
+    const std::string quiet = kind == "ext4"  ? " -q -F -E lazy_itable_init=0,lazy_journal_init=0 "
+                              : kind == "xfs" ? " -q -f "
+                                              : " -q -f ";
+    const Result made = shell("mkfs." + kind + quiet + device_);
+    if (made.status != 0) throw std::runtime_error("mkfs." + kind + ": " + made.err);
+    const Result mounted = shell("mount -t " + kind + " " + device_ + " " + scratch_.path());
+    if (mounted.status != 0) throw std::runtime_error("mount: " + mounted.err);
+}
+
+FileSystem::~FileSystem() {
+    for (int i = 0; i < 100 && ::umount2(scratch_.path().c_str(), 0) != 0 && errno == EBUSY; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+}
+
+void drop_caches() {
+    ::sync();
+    spit("/proc/sys/vm/drop_caches", "3");
 }
 
 }  // namespace iolens::test

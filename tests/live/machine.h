@@ -3,7 +3,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,6 +13,9 @@
 #include "run.h"
 
 namespace iolens::test {
+
+constexpr u64 kib = 1024;
+constexpr u64 mib = 1024 * kib;
 
 /// Root, BTF: what every live test needs. "" = all there, else what is missing.
 std::string missing_for_tracing();
@@ -33,11 +38,13 @@ public:
     [[nodiscard]] const std::string& path() const { return path_; }     ///< /dev/loop3
     [[nodiscard]] std::string name() const { return path_.substr(5); }  ///< loop3
     [[nodiscard]] std::string file() const { return scratch_.path("disk"); }
+    /// Takes what is left of the room, to the last page.
+    void fill() const { spit(scratch_.path("rest"), std::string(room_, 'x')); }
     [[nodiscard]] std::string sys(const std::string& what) const { return "/sys/block/" + name() + "/" + what; }
 
 private:
     Scratch scratch_;
-    bool mounted_ = false;
+    u64 room_;  // 0: not a file system of its own
     std::string path_;
 };
 
@@ -58,8 +65,8 @@ bool lost(const Result& result);
 /// Is the running kernel this version or a later one?
 bool kernel_at_least(int major, int minor);
 
-/// An aligned buffer for O_DIRECT.
-std::vector<char>& direct_buffer(std::size_t bytes);
+/// A buffer for O_DIRECT, full of x. Valid until the next call.
+char* aligned(std::size_t bytes);
 
 /// One O_DIRECT pread or pwrite. Returns 0 or errno.
 int direct_io(const std::string& disk, bool write, u64 sector, u32 bytes);
@@ -107,6 +114,11 @@ private:
 
 using Row = std::map<std::string, std::string>;
 
+u64 number(const Row& row, const std::string& column);
+
+/// 512-byte sectors of a file on its filesystem's device, from the kernel's own extent map.
+std::set<u64> sectors_of(const std::string& path);
+
 /// Traces a disk while `work` runs. The trace is repeated (see attempts()) when iolens reports a loss, since exact
 /// counts are only promised without one; the last one is returned, loss or not.
 struct Traced {
@@ -114,6 +126,33 @@ struct Traced {
     Result result;
     [[nodiscard]] u64 counter(const std::string& word) const;  ///< "seen" of the verbose remarks
 };
-Traced trace(std::vector<std::string> options, const std::function<void()>& work);
+Traced trace(std::vector<std::string> options, const std::function<void()>& work, const std::string& lens = "block");
+
+/// Nothing was lost, and what was seen is accounted for.
+void expect_whole(const Traced& traced);
+
+/// A filesystem of the test's own, on a loop device.
+class FileSystem {
+public:
+    /// `kind` is ext4, xfs or btrfs; `partition`: on the second partition of the disk.
+    explicit FileSystem(const std::string& kind, bool partition = false);
+    ~FileSystem();
+    FileSystem(const FileSystem&) = delete;
+    FileSystem& operator=(const FileSystem&) = delete;
+
+    [[nodiscard]] std::string path(const std::string& name = {}) const { return scratch_.path(name); }
+    [[nodiscard]] const LoopDisk& disk() const { return disk_; }
+    [[nodiscard]] const std::string& device() const { return device_; }
+    /// Can this machine make and mount one? "" or what is missing.
+    static std::string missing(const std::string& kind);
+
+private:
+    LoopDisk disk_;
+    Scratch scratch_;
+    std::string device_;
+};
+
+/// Forgets what is in the page cache.
+void drop_caches();
 
 }  // namespace iolens::test

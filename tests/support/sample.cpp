@@ -85,6 +85,77 @@ void write_sample(const std::string& path) {
     e = block_event(ts + 60, "nameless disk", IOLENS_OP_READ, 48, 512);
     e.dev = 4095U << 20 | 7;
     put(r, e);
+    // what they are for: each kind, each way to tell it, names that are told, gone, hostile; authors
+    r.record(file_fact(7, IOLENS_FILE_REGULAR, 0, {"data", "db"}));
+    r.record(file_fact(8, IOLENS_FILE_REGULAR, IOLENS_FILE_DELETED, {"a\x1b[31m\nb", "tmp"}));
+    for (u8 origin = 0; origin < IOLENS_ORIGINS; ++origin) {
+        e = block_event(ts + 61, "worker", IOLENS_OP_WRITE, 64, 512);
+        e.target.origin = origin;
+        e.target.id.dev = 259U << 20 | 3;
+        if (origin == IOLENS_ORIGIN_FILE) {
+            e.target.id.ino = 12;
+            e.target.id.generation = 34;
+            e.target.name_id = 7;
+            e.target.how = IOLENS_HOW_PAGE;
+            e.target.authors = 1;
+            e.target.author = 99;
+            std::copy_n("postgres", 8, static_cast<u8*>(e.target.author_comm));
+            put(r, e);
+            e.target.name_id = 0;  // as it was told before
+            e.target.authors = 2;
+            e.target.more = 1;
+            put(r, e);
+            e.target.name_id = 8;
+            e.target.id.ino = 13;
+            std::copy_n("\x1b[31mx\0", 8, static_cast<u8*>(e.target.author_comm));
+            e.target.how = IOLENS_HOW_URING;
+            put(r, e);
+            e.target = {};
+            e.target.name_id = 9;
+            e.target.id.ino = 14;
+            e.target.id.dev = 8U << 20 | 1;
+            e.target.origin = origin;
+            e.target.how = IOLENS_HOW_FS;
+        }
+        put(r, e);
+    }
+    // merged: parts that are told, on two processors; parts of a request that was lost; a request whose parts were
+    e = block_event(ts + 62, "worker", IOLENS_OP_WRITE, 64, 64 << 10);
+    e.target.origin = IOLENS_ORIGIN_FILE;
+    e.target.id = {.ino = 12, .dev = 259U << 20 | 3, .generation = 34};
+    e.target.name_id = 7;
+    e.target.authors = 1;
+    std::copy_n("postgres", 8, static_cast<u8*>(e.target.author_comm));
+    e.target.more = 2;
+    iolens_block_parts parts{};
+    parts.h = {.ts = e.h.ts, .kind = IOLENS_KIND_PARTS, .size = 0, .cpu = 7};
+    parts.parts[0] = {.target = e.target, .bytes = 8 << 10};
+    parts.parts[0].target.id.ino = 13;
+    parts.parts[0].target.name_id = 8;
+    parts.parts[1].target.origin = IOLENS_ORIGIN_METADATA;
+    parts.parts[1].bytes = 4 << 10;
+    parts.h.size = offsetof(iolens_block_parts, parts) + 2 * sizeof(iolens_block_part);
+    const auto told = [&] { r.record(std::as_bytes(std::span(&parts, 1)).first(parts.h.size)); };
+    told();
+    parts.h.cpu = e.h.cpu;
+    parts.parts[0].bytes = 12 << 10;
+    told();
+    put(r, e);
+    put(r, e);
+    e.h.ts += 1;
+    e.target.more = 70;
+    parts.h.ts = e.h.ts;
+    parts.h.size = sizeof parts;
+    parts.others = 6 << 10;
+    for (u64 i = 0; i < IOLENS_BLOCK_PARTS; ++i) {
+        parts.parts[i].target = e.target;
+        parts.parts[i].target.id.ino = 100 + i;
+        parts.parts[i].target.name_id = 0;
+        parts.parts[i].target.authors = 0;
+        parts.parts[i].bytes = 512;
+    }
+    told();
+    put(r, e);
     // of a kind that isn't known yet, and an event of an older version that ended after `bytes`
     iolens_header unknown{.ts = ts + 70, .kind = 999, .size = sizeof unknown, .cpu = 0};
     put(r, unknown);
@@ -214,6 +285,97 @@ void write_fd_sample(const std::string& path) {
     r.finish();
 }
 
+void write_why_sample(const std::string& path) {
+    Recorder r(path, "fd", "6.12.0-sample", 1'767'323'045'678'000'000 - 1'000'000'000'000);
+    const u64 base = 1'000'000'000'000;
+    const auto symbol = [&](u64 start, u64 end, const std::string& name) {
+        iolens_symbol_fact fact{};
+        fact.h = {.ts = 0, .kind = IOLENS_KIND_SYMBOL, .size = sizeof fact, .cpu = 0};
+        fact.start = start;
+        fact.end = end;
+        std::copy_n(name.data(), name.size(), static_cast<u8*>(fact.name));
+        put(r, fact);
+    };
+    symbol(0x1000, 0x1100, "io_schedule");
+    symbol(0x2000, 0x2100, "folio_wait_writeback");
+    symbol(0x3000, 0x3100, "jbd2_log_wait_commit");
+    symbol(0x4000, 0x4100, "no function of the table's");
+    put(r, disk_fact(8, 0, "sda"));
+    put(r, task_fact(1001, "w\x1b[31mriter"));
+    r.record(file_fact(5, IOLENS_FILE_REGULAR, 0, {"da\nta", "db"}));
+    r.record(file_fact(6, IOLENS_FILE_REGULAR, 0, {"other", "db"}));
+    const iolens_file_id mine{.ino = 12, .dev = 8U << 20 | 1, .generation = 3};
+    const auto wait = [&](u64 start, u64 woken, u64 end, std::initializer_list<u64> frames) {
+        iolens_wait_event w{};
+        w.h = {.ts = base + end, .kind = IOLENS_KIND_WAIT, .size = sizeof w, .cpu = 0};
+        w.start = base + start;
+        w.woken = woken == 0 ? 0 : base + woken;
+        w.tid = 1001;
+        w.tgid = 1000;
+        std::ranges::copy(frames, static_cast<u64*>(w.frames));
+        put(r, w);
+    };
+    const auto request = [&](u64 created, u64 issued, u64 end, u32 tid, const std::string& comm, u8 origin) {
+        iolens_block_event e = block_event(base + end, comm, IOLENS_OP_WRITE, 4096 + created / 1000, 8192);
+        e.queue_ns = issued - created;
+        e.device_ns = end - issued;
+        e.tid = tid;
+        e.tgid = tid;
+        e.target.origin = origin;
+        return e;
+    };
+    wait(1'000'000, 2'000'000, 2'500'000, {0x4050, 0x1010, 0x2010, 0x3010});  // as deep as it is known
+    wait(3'000'000, 3'000'000, 3'250'000, {0x1010});                          // others had the processor
+    wait(4'000'000, 0, 6'000'000, {0x9999, 0x3100, 0});                       // its waking was not seen
+    wait(6'500'000, 7'500'000, 7'600'000, {0x9999});                          // in no function that is known
+    wait(8'000'000, 9'000'000, 9'500'000, {0x1020, 0x9999});                  // a vague one
+    iolens_block_event own = request(500'000, 700'000, 2'000'000, 1001, "writer", IOLENS_ORIGIN_FILE);
+    own.target.id = mine;
+    own.target.name_id = 5;
+    put(r, own);
+    iolens_block_event merged = request(600'000, 800'000, 2'100'000, 77, "kworker/0:1", IOLENS_ORIGIN_FILE);
+    merged.target.id = {.ino = 13, .dev = mine.dev, .generation = 1};
+    merged.target.name_id = 6;
+    merged.target.authors = 2;
+    merged.target.author = 4321;
+    std::copy_n("aut\"hor", 7, static_cast<u8*>(merged.target.author_comm));
+    merged.target.more = 1;
+    iolens_block_parts parts{};
+    parts.h = {.ts = merged.h.ts,
+               .kind = IOLENS_KIND_PARTS,
+               .size = offsetof(iolens_block_parts, parts) + sizeof(iolens_block_part),
+               .cpu = merged.h.cpu};
+    parts.parts[0].target.origin = IOLENS_ORIGIN_FILE;
+    parts.parts[0].target.id = mine;
+    parts.parts[0].target.name_id = 5;
+    parts.parts[0].bytes = 4096;
+    r.record(std::as_bytes(std::span(&parts, 1)).first(parts.h.size));
+    put(r, merged);
+    put(r, request(700'000, 900'000, 5'000'000, 78, "jbd2/sda1-8", IOLENS_ORIGIN_JOURNAL));
+    iolens_block_event back = request(3'000'000, 3'000'000, 5'500'000, 0, "", IOLENS_ORIGIN_FILE);
+    back.flags |= IOLENS_BLOCK_NO_CREATOR;
+    back.target.id = mine;
+    put(r, back);
+    iolens_call_event call = call_event(base + 400'000, 74, IOLENS_DIR_NONE, 3, 0);  // fsync
+    call.h.ts = base + 10'000'000;
+    call.name_id = 5;
+    call.ino = mine.ino;
+    call.dev = mine.dev;
+    call.generation = mine.generation;
+    call.file = IOLENS_FILE_REGULAR;
+    put(r, call);
+    // what has another file, or comes later, has nothing to do with it
+    iolens_block_event later = request(9'000'000, 9'100'000, 30'000'000, 79, "later", IOLENS_ORIGIN_FILE);
+    later.target.id = {.ino = 99, .dev = mine.dev, .generation = 1};
+    put(r, later);
+    iolens_call_event idle = call_event(base + 40'000'000, 0, IOLENS_DIR_READ, 3, 4096);
+    idle.h.ts = base + 42'000'000;
+    idle.name_id = 6;
+    idle.file = IOLENS_FILE_REGULAR;
+    put(r, idle);
+    r.finish();
+}
+
 void write_operations_sample(const std::string& path) {
     constexpr u64 first = 1'000'000'000'000;
     constexpr u64 wall = 1'767'323'045'678'000'000;
@@ -285,6 +447,103 @@ void write_operations_sample(const std::string& path) {
     operation(IOLENS_OPERATION_DIRFD, 7, 0, "", "", IOLENS_LAYER_LIBC);
     operation(IOLENS_OPERATION_STOP, 0, 0, "");
     operation(200, 0, 0, "of a later version");
+    r.finish();
+}
+
+void write_file_sample(const std::string& path) {
+    constexpr u64 first = 1'000'000'000'000;
+    constexpr u64 wall = 1'767'323'045'678'000'000;
+    Recorder r(path, "file", "6.1.0-test", wall - first);
+    const iolens_file_id id{.ino = 12, .dev = 8U << 20 | 1, .generation = 99};
+    const auto name = [&](u64 name_id, const std::vector<std::string>& names, u16 flags = 0) {
+        r.record(file_fact(name_id, IOLENS_FILE_REGULAR, flags, names));
+    };
+    put(r, disk_fact(8, 0, "sda"));
+    name(1, {"data", "srv"});
+    iolens_watch_fact fact{};
+    fact.h = {.ts = 0, .kind = IOLENS_KIND_WATCH, .size = sizeof fact, .cpu = 0};
+    fact.id = id;
+    fact.name_id = 1;
+    put(r, fact);
+    u64 at = first;
+    const auto access = [&](u8 level, u8 op, u64 address, u64 bytes, s64 result) {
+        iolens_vfs_event e{};
+        at += 1'000'000;
+        e.h = {.ts = at + 250'000, .kind = IOLENS_KIND_VFS, .size = sizeof e, .cpu = 1};
+        e.start = at;
+        e.id = id;
+        e.address = address;
+        e.requested = bytes;
+        e.result = result;
+        e.cgroup_id = 7;
+        e.tgid = 1000;
+        e.tid = 1001;
+        e.level = level;
+        e.op = op;
+        constexpr std::string_view comm = "wri;ter\x1b";
+        comm.copy(reinterpret_cast<char*>(static_cast<u8*>(e.comm)), IOLENS_COMM_LEN - 1);
+        if (level == IOLENS_LEVEL_BLK) {
+            e.first_sector = 2048;
+            e.disk = 8U << 20;
+        } else {
+            e.name_id = 1;
+        }
+        return e;
+    };
+    put(r, access(IOLENS_LEVEL_BLK, IOLENS_VFS_READ, 2048 + 1024, 65536, 65536));
+    put(r, access(IOLENS_LEVEL_VFS, IOLENS_VFS_READ, 0, 4096, 4096));
+    put(r, access(IOLENS_LEVEL_VFS, IOLENS_VFS_READ, 4096, 4096, 4096));
+    put(r, access(IOLENS_LEVEL_VFS, IOLENS_VFS_READ, 1'000'000, 4096, 576));
+    put(r, access(IOLENS_LEVEL_VFS, IOLENS_VFS_WRITE, 8192, 100, -28));
+    name(2, {"second \x1b[31mname\n", "srv"}, IOLENS_FILE_DELETED);
+    iolens_vfs_event e = access(IOLENS_LEVEL_VFS, IOLENS_VFS_WRITE, 8192, 100, 100);
+    e.name_id = 2;
+    e.flags = IOLENS_VFS_ASYNC;
+    put(r, e);
+    put(r, access(IOLENS_LEVEL_BLK, IOLENS_VFS_WRITE, 2048 + 1040, 4096, 4096));  // by the last name
+    e = access(IOLENS_LEVEL_VFS, IOLENS_VFS_FSYNC, 0, 0, 0);
+    e.flags = IOLENS_VFS_NO_ADDRESS;
+    put(r, e);
+    e = access(IOLENS_LEVEL_VFS, IOLENS_VFS_FAULT, 12288, 4096, 0);
+    e.flags = IOLENS_VFS_STORE;
+    put(r, e);
+    e = access(IOLENS_LEVEL_VFS, IOLENS_VFS_FAULT, 16384, 4096, 0);
+    e.flags = IOLENS_VFS_NO_END;
+    put(r, e);
+    put(r, access(IOLENS_LEVEL_VFS, IOLENS_VFS_DISCARD, 0, 1 << 20, 0));
+    put(r, access(IOLENS_LEVEL_BLK, IOLENS_VFS_READ, 2048, 512, -5));
+    e = access(IOLENS_LEVEL_BLK, IOLENS_VFS_READ, 2049, 512, 512);
+    e.id.ino = 13;
+    e.comm[0] = 0;
+    put(r, e);
+    // where the kernel offers nothing else, calls
+    put(r, task_fact(1001, "cal\nler"));
+    iolens_call_event call = call_event(at += 1'000'000, 17, IOLENS_DIR_READ, 3, 512);
+    call.file = IOLENS_FILE_REGULAR;
+    call.ino = id.ino;
+    call.dev = id.dev;
+    call.generation = id.generation;
+    call.name_id = 1;
+    call.offset = 2048;
+    call.requested = 1000;
+    call.flags = IOLENS_CALL_HAS_OFFSET | IOLENS_CALL_HAS_REQUESTED;
+    put(r, call);
+    call = call_event(at += 1'000'000, 74, IOLENS_DIR_NONE, 3, 0);
+    call.ino = id.ino;
+    call.dev = id.dev;
+    call.generation = id.generation;
+    call.name_id = 1;
+    put(r, call);
+    iolens_loss loss{};
+    loss.h = {.ts = at, .kind = IOLENS_KIND_LOSS, .size = sizeof loss, .cpu = 0};
+    loss.n.seen = 25;
+    loss.n.delivered = 15;
+    loss.n.filtered = 4;
+    loss.n.ring_full = 3;
+    loss.n.orphan = 3;
+    loss.n.state_full = 5;
+    loss.missed = 2;
+    put(r, loss);
     r.finish();
 }
 

@@ -10,7 +10,10 @@
 #include "iolens/event/disk.h"
 #include "iolens/event/file.h"
 #include "iolens/event/loss.h"
+#include "iolens/event/symbol.h"
 #include "iolens/event/task.h"
+#include "iolens/event/vfs.h"
+#include "iolens/event/wait.h"
 
 namespace iolens::test {
 
@@ -26,11 +29,19 @@ std::vector<std::byte> file_fact(u64 name_id, u16 kind, u16 flags, const std::ve
 /// Writes the fd lens's recording: each kind of file, an error, peers, hostile names, what was not told, loss.
 void write_fd_sample(const std::string& path);
 
+/// Writes a recording of the fd lens with --why: waits of several kinds, known and not, requests of the thread, of
+/// others for its file, of the journal, of a merged one, one held back; what was beside them; a call without any.
+void write_why_sample(const std::string& path);
+
 /// Writes a recording of operations: of calls, of processes, of libc, of HTTP; texts that would break a line.
 void write_operations_sample(const std::string& path);
 
+/// Writes the file lens's recording: both levels, every operation, an error, a start alone, two names of a file, one
+/// with hostile bytes, a file without a name, calls that stand for accesses, loss.
+void write_file_sample(const std::string& path);
+
 /// Writes the block lens's recording of the golden tests: all operations, flags, an error, unknown creators, hostile
-/// names, loss.
+/// names, what requests are for and who made the pages dirty, loss.
 void write_sample(const std::string& path);
 
 }  // namespace iolens::test

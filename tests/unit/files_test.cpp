@@ -70,5 +70,29 @@ TEST(Files, ANameInUseIsKept) {
     EXPECT_EQ(files.find(50), nullptr);
 }
 
+TEST(Files, AFileHasTheNameThatItWasLastToldBy) {
+    Files files(4);
+    const auto file = [](u64 ino) { return iolens_file_id{.ino = ino, .dev = 1, .generation = 2}; };
+    for (u64 id = 1; id <= 2; ++id) {
+        const std::vector<std::byte> record =
+            test::file_fact(id, IOLENS_FILE_REGULAR, 0, {"name" + std::to_string(id)});
+        files.told(*reinterpret_cast<const iolens_file_fact*>(record.data()), record);
+    }
+    EXPECT_EQ(files.find(file(1), 0), nullptr);
+    files.named(file(1), 1);
+    ASSERT_NE(files.find(file(1), 0), nullptr);
+    EXPECT_EQ(files.find(file(1), 0)->text, "/name1");
+    EXPECT_EQ(files.find(file(1), 2)->text, "/name2");  // an id that is told goes first
+    files.named(file(1), 2);
+    EXPECT_EQ(files.find(file(1), 0)->text, "/name2");
+    // as many as there is room for, twice; what is asked for stays
+    for (u64 ino = 100; ino < 112; ++ino) {
+        files.named(file(ino), 1);
+        EXPECT_NE(files.find(file(1), 0), nullptr) << ino;
+    }
+    EXPECT_EQ(files.find(file(100), 0), nullptr);
+    EXPECT_NE(files.find(file(111), 0), nullptr);
+}
+
 }  // namespace
 }  // namespace iolens

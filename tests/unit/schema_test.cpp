@@ -45,6 +45,10 @@ TEST(Schema, EveryByteOfABlockEventShows) {
     };
     iolens_block_event event = test::block_event(5, "aaaaaaaaaaaaaaaa", IOLENS_OP_READ, 8, 512);
     event.error = 5;
+    event.target.origin = IOLENS_ORIGIN_FILE;
+    event.target.authors = 2;
+    event.target.author_comm[0] = 'a';
+    std::ranges::fill(event.target.author_comm, u8{'a'});
     const std::string before = values(event);
     for (std::size_t i = 0; i < sizeof event; ++i) {
         if (i >= offsetof(iolens_header, kind) && i < offsetof(iolens_header, cpu))

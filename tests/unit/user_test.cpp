@@ -25,6 +25,8 @@ TEST(User, IsReadFromTheFiles) {
     }
     EXPECT_FALSE(find_user("nobody here", root + "/"));
     EXPECT_FALSE(find_user("ann", "/no/such/root/"));
+    EXPECT_EQ(find_group("1234", "/no/such/root/"), gid_t{1234});
+    EXPECT_FALSE(find_group("nobody here", root + "/"));
 }
 
 }  // namespace

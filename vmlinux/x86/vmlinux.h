@@ -30,7 +30,10 @@ typedef _Bool bool;
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct address_space;
 struct bio;
+struct bio_set;
+struct bio_vec;
 struct blk_flush_queue;
 struct blk_mq_hw_ctx;
 struct blk_mq_ops;
@@ -43,10 +46,13 @@ struct files_struct;
 struct fs_struct;
 struct gendisk;
 struct hlist_bl_node;
+struct hlist_node;
 struct inode;
+struct kiocb;
 struct list_head;
 struct mm_struct;
 struct mount;
+struct page;
 struct pool_workqueue;
 struct request;
 struct request_queue;
@@ -55,6 +61,7 @@ struct super_block;
 struct task_struct;
 struct unix_address;
 struct vfsmount;
+struct vm_area_struct;
 struct workqueue_struct;
 
 enum req_op {
@@ -235,6 +242,7 @@ typedef __kernel_dev_t dev_t;
 struct block_device {
 	struct gendisk *bd_disk;
 	dev_t bd_dev;
+	void *bd_holder;
 };
 
 typedef u8 blk_status_t;
@@ -242,7 +250,10 @@ typedef u8 blk_status_t;
 struct bvec_iter {
 	sector_t bi_sector;
 	unsigned int bi_size;
+	unsigned int bi_idx;
 };
+
+typedef void bio_end_io_t;
 
 struct bio {
 	struct bio *bi_next;
@@ -251,7 +262,14 @@ struct bio {
 	short unsigned int bi_flags;
 	blk_status_t bi_status;
 	struct bvec_iter bi_iter;
+	bio_end_io_t *bi_end_io;
 	void *bi_private;
+	struct bio_vec *bi_io_vec;
+	struct bio_set *bi_pool;
+};
+
+struct bio_vec {
+	struct page *bv_page;
 };
 
 struct blk_mq_hw_ctx {
@@ -280,7 +298,9 @@ struct task_struct {
 	pid_t pid;
 	pid_t tgid;
 	struct task_struct *real_parent;
+	struct task_struct *group_leader;
 	void *worker_private;
+	char comm[16];
 	struct fs_struct *fs;
 	struct files_struct *files;
 };
@@ -379,17 +399,30 @@ struct dentry {
 
 typedef short unsigned int umode_t;
 
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct inode {
 	umode_t i_mode;
 	struct super_block *i_sb;
+	struct address_space *i_mapping;
 	long unsigned int i_ino;
 	dev_t i_rdev;
 	u32 i_generation;
+	union {
+		struct hlist_head i_dentry;
+	};
+	union {
+		struct file_operations *i_fop;
+	};
 };
 
 struct super_block {
 	dev_t s_dev;
 	long unsigned int s_magic;
+	struct dentry *s_root;
+	struct block_device *s_bdev;
 };
 
 struct socket {
@@ -443,6 +476,7 @@ struct pt_regs {
 	long unsigned int dx;
 	long unsigned int si;
 	long unsigned int di;
+	long unsigned int orig_ax;
 	long unsigned int sp;
 };
 
@@ -461,7 +495,9 @@ struct io_cmd_data {
 };
 
 struct kiocb {
+	struct file *ki_filp;
 	loff_t ki_pos;
+	void *ki_complete;
 };
 
 struct io_rw {
@@ -473,6 +509,62 @@ struct io_rw {
 struct io_uring_cqe {
 	__s32 res;
 	__u32 flags;
+};
+
+struct bpf_raw_tracepoint_args {
+	__u64 args[0];
+};
+
+typedef long unsigned int __kernel_ulong_t;
+
+typedef __kernel_ulong_t __kernel_size_t;
+
+typedef __kernel_size_t size_t;
+
+struct iov_iter {
+	union {
+		struct {
+			size_t count;
+		};
+	};
+};
+
+struct file_operations {
+	void *read_iter;
+	void *write_iter;
+	void *fsync;
+	void *splice_read;
+};
+
+struct vm_fault {
+	struct {
+		struct vm_area_struct *vma;
+		long unsigned int pgoff;
+	};
+};
+
+struct vm_area_struct {
+	struct file *vm_file;
+};
+
+struct address_space {
+	struct inode *host;
+};
+
+struct page {
+	union {
+		struct {
+			struct address_space *mapping;
+		};
+	};
+};
+
+struct iomap_dio {
+	struct kiocb *iocb;
+};
+
+struct hlist_node {
+	struct hlist_node *next;
 };
 
 #pragma clang attribute pop

@@ -12,7 +12,9 @@
 #ifndef IOLENS_EVENT_BLOCK_H
 #define IOLENS_EVENT_BLOCK_H
 
+#include "iolens/event/file.h"
 #include "iolens/event/header.h"
+#include "iolens/event/origin.h"
 
 #ifdef __cplusplus
 namespace iolens {
@@ -54,6 +56,18 @@ enum iolens_block_flag {
 	IOLENS_BLOCK_DONE = 1 << 12,      /* inside the kernel only: sent, and kept for the flush that comes after it */
 };
 
+/* What a request is for. */
+struct iolens_block_target {
+	u64 name_id;    /* of a file: the name that it is told by, iolens_file_fact; 0: the kernel has forgotten it */
+	struct iolens_file_id id; /* of what is no file only `dev`: the block device, 0: not known */
+	u8 origin;      /* enum iolens_origin, of the first bio */
+	u8 how;         /* enum iolens_origin_how */
+	u8 more;        /* other things that it has bios for; 255: that many or more */
+	u8 authors;     /* of pages that are written back: 0 not known, 1, 2: several, of whom it is the last */
+	u32 author;     /* process that made a clean page of the file dirty */
+	u8 author_comm[IOLENS_COMM_LEN];
+};
+
 struct iolens_block_event {
 	struct iolens_header h;
 	u64 queue_ns;  /* creation to (last) issue */
@@ -68,8 +82,22 @@ struct iolens_block_event {
 	u16 error;     /* positive errno, 0 = none */
 	u16 requeues;  /* block_rq_requeue events */
 	u8 op;         /* enum iolens_block_op */
-	u8 bios;       /* bios in the request at issue; 64 = that many or more */
+	u8 bios;       /* bios in the request at issue; 255 = that many or more */
 	u8 comm[IOLENS_COMM_LEN];
+	struct iolens_block_target target; /* only where that was asked for */
+};
+
+/* What else a merged request is for, in its bios' order. Sent right before its iolens_block_event, which has the same time
+ * and processor. The rest of its bytes are for its own target; with `others`, some are for what found no place here. */
+#define IOLENS_BLOCK_PARTS 63
+struct iolens_block_part {
+	struct iolens_block_target target;
+	u64 bytes;
+};
+struct iolens_block_parts {
+	struct iolens_header h; /* size: as many parts as there are */
+	u64 others;             /* bytes of those that found no place */
+	struct iolens_block_part parts[IOLENS_BLOCK_PARTS];
 };
 
 #ifdef __cplusplus
@@ -84,6 +112,7 @@ namespace iolens {
 
 static_assert(std::has_unique_object_representations_v<iolens_block_event>);
 static_assert(sizeof(iolens_block_event) % 8 == 0);
+static_assert(std::has_unique_object_representations_v<iolens_block_parts>);
 
 /// The word of each operation, as --op takes it and json prints it; and its letters as rwbs has them.
 struct BlockOpName {
@@ -128,6 +157,15 @@ inline Value block_letters(const iolens_block_event& e) {
     if ((e.flags & IOLENS_BLOCK_SYNC) != 0) out[n++] = 'S';
     if ((e.flags & IOLENS_BLOCK_META) != 0) out[n++] = 'M';
     return Value::small({out.data(), n});
+}
+
+inline constexpr std::array<std::string_view, IOLENS_ORIGINS> origin_words{
+    "", "file", "journal", "metadata", "swap", "raw", "discard", "flush", "", ""};
+inline constexpr std::array<std::string_view, IOLENS_HOWS> origin_hows{"", "page", "dio", "uring", "aio", "fs"};
+
+inline Value origin_word(u8 origin) {
+    const std::string_view word = origin < IOLENS_ORIGINS ? origin_words.at(origin) : std::string_view();
+    return word.empty() ? Value() : Value(word);
 }
 
 inline bool block_has(const iolens_block_event& e, unsigned flag) { return (e.flags & flag) != 0; }
@@ -210,7 +248,7 @@ inline constexpr std::array block_columns{
            .help = "times that the driver gave the request back",
            .get = [](const iolens_header& h) { return Value(u64{as_block(h).requeues}); }},
     Column{.name = "bios", .header = "BIOS", .width = 4,
-           .help = "bios merged into the request; 0 for flush and passthrough, 64 = that many or more",
+           .help = "bios merged into the request; 0 for flush and passthrough, 255 = that many or more",
            .get = [](const iolens_header& h) { return Value(u64{as_block(h).bios}); }},
     Column{.name = "cgroup_id", .header = "CGROUP", .width = -7,
            .help = "cgroup v2 id of the creator (the inode number of the cgroup's directory)",
@@ -221,6 +259,67 @@ inline constexpr std::array block_columns{
     Column{.name = "cpu", .header = "CPU", .width = 3,
            .help = "processor on which the completion ran",
            .get = [](const iolens_header& h) { return Value(u64{h.cpu}); }},
+    Column{.name = "file_kind", .header = "FOR", .width = -9, .missing = '?',
+           .help = "what it is for: file journal metadata swap raw discard flush; empty where that can't be told",
+           .get = [](const iolens_header& h) { return origin_word(as_block(h).target.origin); }},
+    Column{.name = "file_how", .header = "HOW", .width = -5,
+           .help = "how that was told: page (of the page cache), dio, uring, aio (direct I/O), fs (the filesystem's own bio)",
+           .get = [](const iolens_header& h) {
+               const u8 how = as_block(h).target.how;
+               return how == IOLENS_HOW_NONE || how >= IOLENS_HOWS ? Value() : Value(origin_hows.at(how));
+           }},
+    Column{.name = "file_dev", .header = "FILEDEV", .role = Role::device, .width = -7,
+           .help = "of a file its filesystem, as the kernel numbers it; else the block device",
+           .get = [](const iolens_header& h) {
+               const auto& t = as_block(h).target;
+               return t.id.dev == 0 ? Value() : Value(u64{t.id.dev});
+           }},
+    Column{.name = "ino", .header = "INODE", .width = -9,
+           .help = "the file's inode number",
+           .get = [](const iolens_header& h) {
+               const auto& t = as_block(h).target;
+               return t.origin == IOLENS_ORIGIN_FILE ? Value(t.id.ino) : Value();
+           }},
+    Column{.name = "generation", .header = "GEN", .width = -10,
+           .help = "tells the file from an earlier one with the same inode number",
+           .get = [](const iolens_header& h) {
+               const auto& t = as_block(h).target;
+               return t.origin == IOLENS_ORIGIN_FILE ? Value(u64{t.id.generation}) : Value();
+           }},
+    Column{.name = "file_more", .header = "MORE", .width = 4,
+           .help = "other things that it was merged of bios for; 255: that many or more",
+           .get = [](const iolens_header& h) { return Value(u64{as_block(h).target.more}); }},
+    Column{.name = "files", .header = "FILES", .role = Role::parts, .width = -5,
+           .help = "of a merged request for several things, up to eight of them in its bios' order, as JSON: file, its kind, file_dev, "
+                   "ino, generation, author, author_pid and bytes",
+           .get = [](const iolens_header& h) {
+               const u8 more = as_block(h).target.more;
+               return more == 0 ? Value() : Value(u64{more});
+           }},
+    Column{.name = "author", .header = "AUTHOR", .role = Role::author, .width = -14, .cut = 14,
+           .help = "of pages that are written back: the name of the thread that made a page of the file dirty, before that; a "
+                   "table shows a + behind it where others did, too",
+           .get = [](const iolens_header& h) {
+               const auto& t = as_block(h).target;
+               return t.authors == 0 ? Value() : Value(text_of(t.author_comm));
+           }},
+    Column{.name = "author_pid", .header = "APID", .width = -7,
+           .help = "its process",
+           .get = [](const iolens_header& h) {
+               const auto& t = as_block(h).target;
+               return t.authors == 0 ? Value() : Value(u64{t.author});
+           }},
+    Column{.name = "authors", .header = "N", .width = 1,
+           .help = "1, or 2 where several have dirtied the file, of whom the author is the last",
+           .get = [](const iolens_header& h) {
+               const auto& t = as_block(h).target;
+               return t.authors == 0 ? Value() : Value(u64{t.authors});
+           }},
+    Column{.name = "file", .header = "FILE", .role = Role::file, .width = -4, .missing = '?',
+           .help = "path of the file that it is for, or MAJ:MIN:INODE where the kernel has forgotten its name; [journal] [metadata] "
+                   "[swap] [raw DEVICE] [discard] [flush]; a table shows +N behind it where it was merged of bios for N other "
+                   "things; empty where it can't be told",
+           .get = [](const iolens_header& h) { return Value(u64{as_block(h).target.name_id}); }},
 };
 // clang-format on
 

@@ -33,6 +33,7 @@ enum iolens_call_shape {
 	IOLENS_SHAPE_TEE,     /* fd, fd, count */
 	IOLENS_SHAPE_CONNECT, /* fd, address, its length: the peer's */
 	IOLENS_SHAPE_BIND,    /* fd, address, its length: the socket's own */
+	IOLENS_SHAPE_ALLOCATE, /* fallocate: fd, mode, offset, length */
 	IOLENS_SHAPE_CLONE3,  /* struct clone_args; followed only with all calls */
 	IOLENS_SHAPE_NEW_FD,  /* the result is a new fd; this and what follows say it at the end, or never */
 	IOLENS_SHAPE_PAIR,    /* socketpair: the fourth argument takes two new fds */
@@ -103,6 +104,7 @@ enum iolens_call_flag {
 	IOLENS_CALL_NO_TIME = 1 << 10,
 	IOLENS_CALL_NO_DURATION = 1 << 11,
 	IOLENS_CALL_NO_RESULT = 1 << 12, /* it never returned: exit, or a process that was killed */
+	IOLENS_CALL_WATCHED = 1 << 13,   /* of a watched file, where only those are asked for */
 };
 
 struct iolens_call_event {
@@ -342,6 +344,10 @@ inline constexpr std::array call_columns{
     Column{.name = "arguments", .header = "ARGUMENTS", .role = Role::arguments, .width = -20,
            .help = "what the call was given, as C would have it; only with -v",
            .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
+    Column{.name = "why", .header = "WHY", .role = Role::parts, .width = -4,
+           .help = "with --why, as JSON: what the call waited for, how long it ran, and the block requests that it caused or waited "
+                   "for, with what was on the disk beside each",
+           .get = [](const iolens_header&) { return Value(); }},
     Column{.name = "cpu", .header = "CPU", .width = 3, .help = "processor on which the call ended",
            .get = [](const iolens_header& h) { return h.cpu != IOLENS_NO_CPU ? Value(u64{h.cpu}) : Value(); }},
 };

@@ -14,6 +14,13 @@ namespace iolens {
 
 #define IOLENS_PATH_LEN 4096
 
+/* A file as the kernel has it: other names of it are the same, and a later file with its inode number is not. */
+struct iolens_file_id {
+	u64 ino;        /* inode.i_ino */
+	u32 dev;        /* super_block.s_dev, the kernel's dev_t */
+	u32 generation; /* inode.i_generation */
+};
+
 enum iolens_file_kind {
 	IOLENS_FILE_NONE, /* no file: a closed or bad fd */
 	IOLENS_FILE_REGULAR,
@@ -51,8 +58,18 @@ struct iolens_file_fact {
 #include <type_traits>
 
 namespace iolens {
+static_assert(std::has_unique_object_representations_v<iolens_file_id>);
 static_assert(std::has_unique_object_representations_v<iolens_file_fact>);
 static_assert(sizeof(iolens_file_fact) % 8 == 0);
+
+inline bool operator==(const iolens_file_id& a, const iolens_file_id& b) {
+    return a.ino == b.ino && a.dev == b.dev && a.generation == b.generation;
+}
+struct FileIdHash {
+    std::size_t operator()(const iolens_file_id& id) const {
+        return static_cast<std::size_t>((id.ino * 0x9E3779B97F4A7C15ULL) ^ (u64{id.generation} << 32 | id.dev));
+    }
+};
 }  // namespace iolens
 #endif
 

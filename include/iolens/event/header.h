@@ -29,6 +29,11 @@ enum iolens_kind {
 	IOLENS_KIND_TASK = 6,  /* struct iolens_task_fact: a thread's name and owner, sent before its first call */
 	IOLENS_KIND_ARGUMENTS = 7, /* struct iolens_arguments: what a call was given, sent at its start */
 	IOLENS_KIND_OPERATION = 8, /* struct iolens_operation_event: an operation that is no system call, at its end */
+	IOLENS_KIND_VFS = 9, /* struct iolens_vfs_event: an access to a watched file, at its end */
+	IOLENS_KIND_WATCH = 10, /* struct iolens_watch_fact: a name of a watched file */
+	IOLENS_KIND_PARTS = 11, /* struct iolens_block_parts: what else a block request is for, sent before it */
+	IOLENS_KIND_WAIT = 12,   /* struct iolens_wait_event: a time that a thread did not run */
+	IOLENS_KIND_SYMBOL = 13, /* struct iolens_symbol_fact: where a function of the kernel's lies */
 };
 
 #define IOLENS_COMM_LEN 16

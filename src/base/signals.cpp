@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "app/signals.h"
+#include "base/signals.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>

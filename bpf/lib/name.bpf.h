@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The name of an inode that nobody shows us an open file of. */
+#ifndef IOLENS_LIB_NAME_BPF_H
+#define IOLENS_LIB_NAME_BPF_H
+
+#include "compat.bpf.h"
+#include "file.bpf.h"
+
+#define NAME_MOUNTS 8 /* of a filesystem are looked at */
+
+/* No inline functions: the compiler would take offsets that this kernel may not have out of the question whether it has. */
+static __noinline __u64 name_first_mount(__u64 sb) { return compat_first_mount(sb); }
+static __noinline __u64 name_next_mount(__u64 sb, __u64 mount) { return compat_next_mount(sb, mount); }
+
+/* A mount of a filesystem, as struct vfsmount: of its whole tree, and one that is mounted somewhere, if there is such a one.
+ * 0: none. */
+static __always_inline __u64 name_mount(struct super_block *sb)
+{
+	__u64 root = (__u64)BPF_CORE_READ(sb, s_root), mount = name_first_mount((__u64)sb), best = 0;
+	__u32 rank, best_rank = 0;
+
+	for (int i = 0; i < NAME_MOUNTS && mount; i++) {
+		rank = 1;
+		if ((__u64)BPF_CORE_READ((struct mount *)mount, mnt_parent) != mount)
+			rank += 1;
+		if ((__u64)BPF_CORE_READ((struct mount *)mount, mnt.mnt_root) == root)
+			rank += 2;
+		if (rank > best_rank) {
+			best_rank = rank;
+			best = mount;
+		}
+		mount = name_next_mount((__u64)sb, mount);
+	}
+	return best ? best + bpf_core_field_offset(struct mount, mnt) : 0;
+}
+
+__noinline int name_tell(__u64 dentry, __u64 inode, __u64 name_id, __u32 slot)
+{
+	struct super_block *sb = BPF_CORE_READ((struct inode *)inode, i_sb);
+
+	return file_tell_by(dentry, name_mount(sb), name_id, file_kind(BPF_CORE_READ((struct inode *)inode, i_mode), 0), slot);
+}
+
+/* The name_id of a name that an inode has, which is told where it wasn't; 0: the kernel has forgotten its names. */
+static __always_inline __u64 name_of_inode(__u64 inode, const struct iolens_file_id *file, __u32 slot)
+{
+	__u64 alias = compat_alias((struct inode *)inode), id;
+	struct dentry *dentry = (struct dentry *)alias;
+
+	if (!alias)
+		return 0;
+	id = file_mix(BPF_CORE_READ(dentry, d_name.hash_len), BPF_CORE_READ(dentry, d_parent, d_inode, i_ino));
+	id = file_mix(id, BPF_CORE_READ(dentry, d_hash.pprev) ? 1 : 2);
+	id = file_mix(id, (__u64)file->dev << 32 | file->generation);
+	id = file_mix(id, file->ino);
+	if (!bpf_map_lookup_elem(&files_told, &id))
+		name_tell(alias, inode, id, slot);
+	return id;
+}
+
+#endif

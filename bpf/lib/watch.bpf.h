@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The files that are watched. The test is made for every access on the machine: an unwatched file costs a look at a
+ * table of bytes, hardly ever one at the map. */
+#ifndef IOLENS_LIB_WATCH_BPF_H
+#define IOLENS_LIB_WATCH_BPF_H
+
+#include "compat.bpf.h"
+#include "file.bpf.h"
+
+#include "iolens/watch.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1); /* set before load */
+	__type(key, struct iolens_file_id);
+	__type(value, struct iolens_watch);
+} watched SEC(".maps");
+
+/* By the last bits of an inode number: 1 where one is, or was, watched. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, IOLENS_WATCH_NEAR);
+	__type(key, __u32);
+	__type(value, __u8);
+} watch_near SEC(".maps");
+
+/* Folders up from a file's own that may be watched ones; 0: no folder is. */
+const volatile __u32 watch_depth = 0;
+
+static __always_inline bool watch_is_near(__u64 ino)
+{
+	__u32 place = ino & (IOLENS_WATCH_NEAR - 1);
+	__u8 *near = bpf_map_lookup_elem(&watch_near, &place);
+
+	return near && *near;
+}
+
+static const __u8 watch_one = 1;
+
+/* Is a file in a watched folder? Then it is watched from now on, in the same way. */
+static __always_inline int watch_look_up(struct dentry *dentry)
+{
+	struct dentry *parent;
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode), *file = inode;
+	struct iolens_watch *folder;
+	struct iolens_counters *n;
+	struct iolens_file_id id = {};
+	__u32 place;
+
+	if (!inode || (BPF_CORE_READ(inode, i_mode) & 0170000) != 0100000)
+		return 0;
+	for (int i = 0; i < IOLENS_WATCH_DEPTH; i++) {
+		if ((__u32)i >= watch_depth)
+			return 0;
+		parent = BPF_CORE_READ(dentry, d_parent);
+		if (parent == dentry)
+			return 0;
+		dentry = parent;
+		inode = BPF_CORE_READ(dentry, d_inode);
+		if (!inode || !watch_is_near(BPF_CORE_READ(inode, i_ino)))
+			continue;
+		file_id_of(inode, &id, false);
+		folder = bpf_map_lookup_elem(&watched, &id);
+		if (!folder || !(folder->flags & IOLENS_WATCH_FOLDER) || (i && !(folder->flags & IOLENS_WATCH_TREE)))
+			continue;
+		file_id_of(file, &id, false);
+		if (bpf_map_update_elem(&watched, &id, folder, BPF_NOEXIST)) {
+			n = ring_counters();
+			/* what is there already is left out on purpose: it has no flags */
+			if (n && !bpf_map_lookup_elem(&watched, &id))
+				ring_count(n, state_full);
+			return 0;
+		}
+		place = id.ino & (IOLENS_WATCH_NEAR - 1);
+		bpf_map_update_elem(&watch_near, &place, &watch_one, BPF_ANY);
+		return 1;
+	}
+	return 0;
+}
+
+/* The same for a number: a global function, which the verifier walks once. */
+__noinline int watch_by_folder(__u64 dentry) { return watch_look_up((struct dentry *)dentry); }
+
+/* Is this inode watched? `id` is filled for one that is. */
+static __always_inline struct iolens_watch *watch_inode(struct inode *inode, struct iolens_file_id *id, bool direct)
+{
+	struct iolens_watch *watch;
+
+	if (!watch_is_near(file_read(direct, inode, i_ino)))
+		return 0;
+	file_id_of(inode, id, direct);
+	watch = bpf_map_lookup_elem(&watched, id);
+	return watch && watch->flags ? watch : 0;
+}
+
+/* Is this inode, or a folder that it has a name in? For those that know no open file of it. */
+static __always_inline struct iolens_watch *watch_inode_or_folder(struct inode *inode, struct iolens_file_id *id)
+{
+	struct iolens_watch *watch = watch_inode(inode, id, false);
+	__u64 alias;
+
+	if (watch || !watch_depth)
+		return watch;
+	alias = compat_alias(inode);
+	if (!alias || !watch_by_folder(alias))
+		return 0;
+	return watch_inode(inode, id, false);
+}
+
+/* Is this open file? */
+static __always_inline struct iolens_watch *watch_file(struct file *file, struct iolens_file_id *id, bool direct)
+{
+	struct iolens_watch *watch = watch_inode(file_read(direct, file, f_inode), id, direct);
+
+	if (watch || !watch_depth)
+		return watch;
+	if (!watch_by_folder((__u64)BPF_CORE_READ(file, f_path.dentry)))
+		return 0;
+	return watch_inode(file_read(direct, file, f_inode), id, direct);
+}
+
+/* Looks whether the running thread's fd is a file in a watched folder. A function of its own, for programs that would look
+ * from too deep down: all functions together have 512 bytes of stack, and older kernels count each one's. */
+__noinline int watch_fd_by_folder(__u32 fd)
+{
+	__u64 address = 0;
+	struct file *file = file_of_fd(file_task(false), fd, false, &address);
+
+	return file ? watch_look_up(BPF_CORE_READ(file, f_path.dentry)) : 0;
+}
+
+#endif

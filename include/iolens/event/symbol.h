@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Where a function of the kernel's lies, for who sees its addresses. */
+#ifndef IOLENS_EVENT_SYMBOL_H
+#define IOLENS_EVENT_SYMBOL_H
+
+#include "iolens/event/header.h"
+
+#ifdef __cplusplus
+namespace iolens {
+#endif
+
+#define IOLENS_SYMBOL_LEN 48
+
+/* Told before the first record that has an address in it. */
+struct iolens_symbol_fact {
+	struct iolens_header h;
+	u64 start; /* address */
+	u64 end;   /* of the next function */
+	u8 name[IOLENS_SYMBOL_LEN];
+};
+
+#ifdef __cplusplus
+}  // namespace iolens
+
+#include <type_traits>
+
+namespace iolens {
+static_assert(std::has_unique_object_representations_v<iolens_symbol_fact>);
+}  // namespace iolens
+#endif
+
+#endif

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One access to a watched file, at its end: at the VFS (a read or write that entered the filesystem, however it was
+ * asked for), or at the block level (a bio that moves the file's data, as the filesystem submitted it to its device).
+ */
+#ifndef IOLENS_EVENT_VFS_H
+#define IOLENS_EVENT_VFS_H
+
+#include "iolens/event/header.h"
+#include "iolens/watch.h"
+
+#ifdef __cplusplus
+namespace iolens {
+#endif
+
+enum iolens_vfs_level {
+	IOLENS_LEVEL_VFS,
+	IOLENS_LEVEL_BLK,
+	IOLENS_LEVELS
+};
+
+enum iolens_vfs_op {
+	IOLENS_VFS_READ,
+	IOLENS_VFS_WRITE,
+	IOLENS_VFS_FSYNC,
+	IOLENS_VFS_FAULT,   /* a page of a mapping that was not there, or was not writable yet */
+	IOLENS_VFS_DISCARD, /* fallocate that takes a range out */
+	IOLENS_VFS_OPS
+};
+
+enum iolens_vfs_flag {
+	IOLENS_VFS_NO_END = 1 << 0,    /* seen at its start only: no duration and no result */
+	IOLENS_VFS_STORE = 1 << 1,     /* of a fault: the page is to be written to */
+	IOLENS_VFS_ASYNC = 1 << 2,     /* the call that asked for it did not wait for its end */
+	IOLENS_VFS_NO_ADDRESS = 1 << 3,
+	IOLENS_VFS_BIO = 1 << 4,       /* inside the kernel only: of a disk without requests, ends at block_bio_complete */
+	IOLENS_VFS_TRIED = 1 << 5,     /* inside the kernel only: io_uring tried it without waiting, and will try again */
+	IOLENS_VFS_ENDED = 1 << 6,     /* inside the kernel only: its last bio has, or one before it */
+	IOLENS_VFS_TOLD = IOLENS_VFS_NO_END | IOLENS_VFS_STORE | IOLENS_VFS_ASYNC | IOLENS_VFS_NO_ADDRESS,
+};
+
+struct iolens_vfs_event {
+	struct iolens_header h; /* ts: the end */
+	u64 start;              /* CLOCK_BOOTTIME, ns */
+	struct iolens_file_id id;
+	u64 name_id;            /* of the name that it was opened by: iolens_file_fact; 0 = not known */
+	u64 address;            /* VFS: byte offset in the file; BLK: 512-byte sector on the whole disk */
+	u64 first_sector;       /* BLK: of the filesystem's partition on that disk */
+	u64 requested;          /* bytes */
+	s64 result;             /* bytes moved; negative errno */
+	u64 cgroup_id;          /* of the task, see below: bpf_get_current_cgroup_id() */
+	u32 disk;               /* BLK: the whole disk, the kernel's dev_t */
+	u32 tgid;               /* VFS: who asked; BLK: who submitted the bio, which may be a kernel thread */
+	u32 tid;
+	u16 flags; /* enum iolens_vfs_flag */
+	u8 level;  /* enum iolens_vfs_level */
+	u8 op;     /* enum iolens_vfs_op */
+	u8 comm[IOLENS_COMM_LEN];
+};
+
+/* A name of a watched file, for what knows the file only: the bios. The name itself is an iolens_file_fact. */
+struct iolens_watch_fact {
+	struct iolens_header h;
+	struct iolens_file_id id;
+	u64 name_id;
+};
+
+#ifdef __cplusplus
+}  // namespace iolens
+
+#include <type_traits>
+
+#include "iolens/schema.h"
+
+namespace iolens {
+
+static_assert(std::has_unique_object_representations_v<iolens_vfs_event>);
+static_assert(sizeof(iolens_vfs_event) % 8 == 0);
+static_assert(std::has_unique_object_representations_v<iolens_watch_fact>);
+
+/// The word of each operation, as --op takes it and json prints it, and its letter.
+struct VfsOpName {
+    std::string_view word;
+    std::string_view letter;
+};
+inline constexpr std::array<VfsOpName, IOLENS_VFS_OPS> vfs_ops{
+    {{"read", "R"}, {"write", "W"}, {"fsync", "F"}, {"fault", "M"}, {"discard", "D"}}};
+inline constexpr std::array<std::string_view, IOLENS_LEVELS> vfs_levels{"VFS", "BLK"};
+
+inline const iolens_vfs_event& as_vfs(const iolens_header& h) { return reinterpret_cast<const iolens_vfs_event&>(h); }
+inline bool vfs_has(const iolens_vfs_event& e, unsigned flag) { return (e.flags & flag) != 0; }
+/// Of a recording, whatever number it has.
+inline const VfsOpName& vfs_op(const iolens_vfs_event& e) { return vfs_ops[e.op < IOLENS_VFS_OPS ? e.op : 0U]; }
+inline std::string_view vfs_level(const iolens_vfs_event& e) {
+    return vfs_levels[e.level == IOLENS_LEVEL_BLK ? 1U : 0U];
+}
+inline bool vfs_moves(const iolens_vfs_event& e) { return e.op <= IOLENS_VFS_WRITE; }
+/// Relative to the filesystem's device, where the level has sectors.
+inline u64 vfs_address(const iolens_vfs_event& e) {
+    return e.level == IOLENS_LEVEL_BLK ? e.address - e.first_sector : e.address;
+}
+
+// clang-format off
+inline constexpr std::array vfs_columns{
+    Column{.name = "time_ns", .header = "TIME(s)", .unit = Unit::nanoseconds, .role = Role::time, .width = -11,
+           .help = "when it ended, CLOCK_BOOTTIME; a table shows seconds since its first row",
+           .get = [](const iolens_header& h) { return Value(h.ts); }},
+    Column{.name = "unix_ns", .header = "TIMESTAMP", .unit = Unit::nanoseconds, .role = Role::wall, .width = -12,
+           .help = "the same as wall-clock time since 1970; a table shows local HH:MM:SS.mmm",
+           .get = [](const iolens_header& h) { return Value(h.ts); }},
+    Column{.name = "start_ns", .header = "START(s)", .unit = Unit::nanoseconds, .role = Role::time, .width = -11,
+           .help = "when it began, CLOCK_BOOTTIME",
+           .get = [](const iolens_header& h) { return Value(as_vfs(h).start); }},
+    Column{.name = "level", .header = "LVL", .width = -3,
+           .help = "VFS: an access as it enters the filesystem; BLK: a bio that the filesystem submits for the file",
+           .get = [](const iolens_header& h) { return Value(vfs_level(as_vfs(h))); }},
+    Column{.name = "op", .header = "OP", .width = -7,
+           .help = "read write fsync fault discard",
+           .get = [](const iolens_header& h) { return Value(vfs_op(as_vfs(h)).word); }},
+    Column{.name = "rw", .header = "T", .width = -1,
+           .help = "R read, W write, F fsync, M fault of a mapped page, D discarded range",
+           .get = [](const iolens_header& h) { return Value(vfs_op(as_vfs(h)).letter); }},
+    Column{.name = "address", .header = "ADDRESS", .width = -12,
+           .help = "VFS: byte offset in the file; BLK: 512-byte sector from the start of the filesystem's device, with "
+                   "--absolute from the start of the disk",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_vfs(h);
+               return vfs_has(e, IOLENS_VFS_NO_ADDRESS) ? Value() : Value(vfs_address(e));
+           }},
+    Column{.name = "sector", .header = "SECTOR", .unit = Unit::sectors, .width = -10,
+           .help = "BLK: first 512-byte sector, from the start of the whole disk",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_vfs(h);
+               return e.level == IOLENS_LEVEL_BLK ? Value(e.address) : Value();
+           }},
+    Column{.name = "requested", .header = "ASKED", .unit = Unit::bytes, .width = -9,
+           .help = "bytes that were asked for",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_vfs(h);
+               return e.op == IOLENS_VFS_FSYNC ? Value() : Value(e.requested);
+           }},
+    Column{.name = "bytes", .header = "BYTES", .unit = Unit::bytes, .width = -9,
+           .help = "bytes that were moved; of a fault or discard, its range",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_vfs(h);
+               if (e.op == IOLENS_VFS_FSYNC) return Value();
+               if (!vfs_moves(e)) return Value(e.requested);
+               return vfs_has(e, IOLENS_VFS_NO_END) || e.result < 0 ? Value() : Value(static_cast<u64>(e.result));
+           }},
+    Column{.name = "duration_ns", .header = "LAT(ms)", .unit = Unit::nanoseconds, .role = Role::duration, .width = 8,
+           .help = "VFS: how long it took; BLK: from the bio's submission to its end",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_vfs(h);
+               return vfs_has(e, IOLENS_VFS_NO_END) ? Value() : Value(h.ts - e.start);
+           }},
+    Column{.name = "comm", .header = "COMM", .role = Role::name, .width = -14, .cut = 14, .missing = '?',
+           .help = "name of the thread that asked for it; BLK: that submitted it, for writeback a kernel thread",
+           .get = [](const iolens_header& h) {
+               const std::string_view name = text_of(as_vfs(h).comm);
+               return name.empty() ? Value() : Value(name);
+           }},
+    Column{.name = "pid", .header = "PID", .width = -7,
+           .help = "its process",
+           .get = [](const iolens_header& h) { return Value(u64{as_vfs(h).tgid}); }},
+    Column{.name = "tid", .header = "TID", .width = -7,
+           .help = "the thread",
+           .get = [](const iolens_header& h) { return Value(u64{as_vfs(h).tid}); }},
+    Column{.name = "disk", .header = "DISK", .role = Role::disk, .width = -7,
+           .help = "BLK: the whole disk",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_vfs(h);
+               return e.level == IOLENS_LEVEL_BLK ? Value(u64{e.disk}) : Value();
+           }},
+    Column{.name = "dev", .header = "MAJ:MIN", .role = Role::device, .width = -7,
+           .help = "the file's filesystem, as the kernel numbers it",
+           .get = [](const iolens_header& h) { return Value(u64{as_vfs(h).id.dev}); }},
+    Column{.name = "ino", .header = "INODE", .width = -9,
+           .help = "the file's inode number",
+           .get = [](const iolens_header& h) { return Value(as_vfs(h).id.ino); }},
+    Column{.name = "generation", .header = "GEN", .width = -10,
+           .help = "tells the file from an earlier one with the same inode number",
+           .get = [](const iolens_header& h) { return Value(u64{as_vfs(h).id.generation}); }},
+    Column{.name = "store", .header = "S", .width = 1,
+           .help = "of a fault: 1 where the page is to be written to",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_vfs(h);
+               return e.op == IOLENS_VFS_FAULT ? Value(u64{vfs_has(e, IOLENS_VFS_STORE) ? 1U : 0U}) : Value();
+           }},
+    Column{.name = "async", .header = "A", .width = 1,
+           .help = "VFS: 1 where the call that asked did not wait for the end (libaio, io_uring)",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_vfs(h);
+               return e.level == IOLENS_LEVEL_VFS ? Value(u64{vfs_has(e, IOLENS_VFS_ASYNC) ? 1U : 0U}) : Value();
+           }},
+    Column{.name = "cgroup_id", .header = "CGROUP", .width = -7,
+           .help = "cgroup v2 id of the thread (the inode number of the cgroup's directory)",
+           .get = [](const iolens_header& h) {
+               return as_vfs(h).cgroup_id == 0 ? Value() : Value(as_vfs(h).cgroup_id);
+           }},
+    Column{.name = "error", .header = "ERR", .role = Role::error, .width = -9,
+           .help = "why it failed, by errno's name; empty when it did not",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_vfs(h);
+               return e.result >= 0 ? Value() : Value(static_cast<u64>(-e.result));
+           }},
+    Column{.name = "cpu", .header = "CPU", .width = 3,
+           .help = "processor on which it ended",
+           .get = [](const iolens_header& h) { return Value(u64{h.cpu}); }},
+    Column{.name = "file", .header = "FILE", .role = Role::file, .width = -10,
+           .help = "the file's path",
+           .get = [](const iolens_header& h) { return Value(as_vfs(h).name_id); }},
+};
+
+/// iotracer's line: reads and writes only, at their starts.
+inline constexpr std::array iotracer_columns{
+    Column{.name = "timestamp", .header = "TIMESTAMP", .unit = Unit::nanoseconds, .role = Role::since,
+           .help = "start of the access, in seconds since the log began",
+           .get = [](const iolens_header& h) { return Value(as_vfs(h).start); }},
+    Column{.name = "access_type", .header = "T", .help = "R or W",
+           .get = [](const iolens_header& h) { return Value(vfs_op(as_vfs(h)).letter); }},
+    Column{.name = "address", .header = "ADDRESS",
+           .help = "VFS: byte offset in the file; BLK: 512-byte sector from the start of the filesystem's device",
+           .get = [](const iolens_header& h) { return Value(vfs_address(as_vfs(h))); }},
+    Column{.name = "size", .header = "SIZE", .unit = Unit::bytes, .help = "bytes that were asked for",
+           .get = [](const iolens_header& h) { return Value(as_vfs(h).requested); }},
+    Column{.name = "level", .header = "LEVEL", .help = "VFS or BLK",
+           .get = [](const iolens_header& h) { return Value(vfs_level(as_vfs(h))); }},
+    Column{.name = "comm", .header = "COMM", .role = Role::name, .help = "name of the thread",
+           .get = [](const iolens_header& h) { return Value(text_of(as_vfs(h).comm)); }},
+    Column{.name = "pid", .header = "PID", .help = "its process",
+           .get = [](const iolens_header& h) { return Value(u64{as_vfs(h).tgid}); }},
+};
+// clang-format on
+
+}  // namespace iolens
+#endif
+
+#endif

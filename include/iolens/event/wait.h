@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One time that a thread did not run, at its end:
+ *
+ *     switched out          woken              runs again
+ *  start ── blocked ─────────▶ woken ── ready ──▶ h.ts
+ */
+#ifndef IOLENS_EVENT_WAIT_H
+#define IOLENS_EVENT_WAIT_H
+
+#include "iolens/event/header.h"
+
+#ifdef __cplusplus
+namespace iolens {
+#endif
+
+#define IOLENS_WAIT_FRAMES 24
+
+struct iolens_wait_event {
+	struct iolens_header h;
+	u64 start; /* CLOCK_BOOTTIME, ns: sched_switch to another */
+	u64 woken; /* sched_waking; `start`: it was ready all the time, and others had the processor; 0: not seen */
+	u32 tid;
+	u32 tgid;
+	u64 frames[IOLENS_WAIT_FRAMES]; /* where in the kernel it was, innermost first; 0 = no more */
+};
+
+#ifdef __cplusplus
+}  // namespace iolens
+
+#include <type_traits>
+
+namespace iolens {
+static_assert(std::has_unique_object_representations_v<iolens_wait_event>);
+}  // namespace iolens
+#endif
+
+#endif

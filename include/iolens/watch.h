@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which files are watched: the key and the value of the kernel side's map, and what is asked of it about a file. */
+#ifndef IOLENS_WATCH_H
+#define IOLENS_WATCH_H
+
+#include "iolens/event/file.h"
+
+#ifdef __cplusplus
+namespace iolens {
+#endif
+
+enum iolens_watch_flag {
+	IOLENS_WATCH_FOLDER = 1 << 0, /* each file in this directory is watched */
+	IOLENS_WATCH_TREE = 1 << 1,   /* and in those below it */
+	IOLENS_WATCH_FILE = 1 << 2,   /* this file is */
+	IOLENS_WATCH_CALLS = 1 << 3,  /* accesses are seen as system calls, and not at the filesystem's functions */
+};
+
+struct iolens_watch {
+	u64 first_sector; /* of the filesystem's partition on its disk, 512-byte sectors */
+	u32 disk;         /* the whole disk that the filesystem is on, the kernel's dev_t; 0 = any */
+	u32 flags;        /* enum iolens_watch_flag; 0: left out, also where its folder is watched */
+};
+
+/* A power of two: whether an inode may be watched is told by the last bits of its number, without a look at the map. */
+#define IOLENS_WATCH_NEAR 16384
+/* So many folders up a file's own is looked for in a watched tree. */
+#define IOLENS_WATCH_DEPTH 48
+
+/* What an open file is: the answer to bpf/vfs.bpf.c's iolens_resolve. */
+struct iolens_resolved {
+	struct iolens_file_id id;
+	u64 name_id;     /* see iolens_file_fact */
+	u64 read_iter;   /* addresses of the filesystem's functions; 0 = it has none */
+	u64 write_iter;
+	u64 splice_read;
+	u64 fsync;
+	u32 disk;        /* the filesystem's block device or partition, the kernel's dev_t; 0 = none */
+	u32 mode;        /* inode.i_mode */
+	u32 magic;       /* super_block.s_magic */
+	u32 found;       /* 1: the fd is open */
+};
+
+#ifdef __cplusplus
+}  // namespace iolens
+#endif
+
+#endif

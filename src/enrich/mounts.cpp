@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "enrich/mounts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace iolens {
+
+namespace fs = std::filesystem;
+
+std::string Mounts::source(u32 dev) const {
+    // "36 35 98:0 /root /mnt rw,noatime shared:1 - ext3 /dev/root rw": man 5 proc
+    const std::string wanted = fmt::format("{}:{}", dev >> 20, dev & 0xfffff);
+    std::ifstream file(fs::path(root_) / "proc/self/mountinfo");
+    for (std::string line; std::getline(file, line);) {
+        std::istringstream words(line);
+        std::string word;
+        std::string number;
+        words >> word >> word >> number;
+        if (number != wanted) continue;
+        const std::size_t dash = line.find(" - ");
+        if (dash == std::string::npos) continue;
+        std::istringstream rest(line.substr(dash + 3));
+        rest >> word >> word;
+        return word;
+    }
+    return {};
+}
+
+std::size_t Mounts::btrfs_disks(const std::string& disk) const {
+    std::error_code error;
+    for (const auto& each : fs::directory_iterator(fs::path(root_) / "sys/fs/btrfs", error)) {
+        const fs::path disks = each.path() / "devices";
+        if (!fs::exists(disks / disk, error)) continue;
+        return static_cast<std::size_t>(std::distance(fs::directory_iterator(disks, error), fs::directory_iterator()));
+    }
+    return 0;
+}
+
+}  // namespace iolens

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe/vfs.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstdlib>
+#include <ranges>
+#include <span>
+
+#include "base/failure.h"
+#include "base/fd.h"
+#include "base/text.h"
+#include "probe/origin.h"
+// made by bpftool from bpf/vfs.bpf.c; it is C, and looks for the types of read-only data in the global namespace
+using iolens::iolens_keep;
+using iolens::iolens_resolved;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wpedantic"
+#include "vfs.skel.h"
+#pragma GCC diagnostic pop
+
+namespace iolens {
+namespace {
+
+/// IOLENS_PROBE=fentry, kprobe or calls forces a way, to test it.
+bool may_try(VfsWay way) {
+    const char* word = std::getenv("IOLENS_PROBE");  // NOLINT(concurrency-mt-unsafe): one thread
+    const bool names_one = word != nullptr && std::ranges::find(vfs_ways, std::string_view(word)) != vfs_ways.end();
+    return !names_one || vfs_ways.at(static_cast<std::size_t>(way)) == word;
+}
+
+constexpr std::string_view kprobe_suffix = "_kprobe";
+constexpr std::string_view end_suffix = "_end";
+
+/// Of a program at a function: the place's name, and how it is attached.
+struct AtFunction {
+    std::string place;
+    bool end = false;
+    bool kprobe = false;
+};
+std::optional<AtFunction> at_function(const bpf_program* program) {
+    const std::string_view section = bpf_program__section_name(program);
+    AtFunction at;
+    at.kprobe = section == "kprobe" || section == "kretprobe";
+    if (!at.kprobe && section != "fentry" && section != "fexit") return {};
+    std::string_view name = bpf_program__name(program);
+    name.remove_prefix(std::string_view("iolens_").size());
+    if (name.ends_with(kprobe_suffix)) name.remove_suffix(kprobe_suffix.size());
+    at.end = name.ends_with(end_suffix);
+    if (at.end) name.remove_suffix(end_suffix.size());
+    at.place = name;
+    return at;
+}
+
+/// libbpf finds a fentry program's function in the BTF of the kernel and its modules when it is set.
+Link attach_function(bpf_program* program, const AtFunction& at, const std::string& function) {
+    if (at.kprobe) return Link(bpf_program__attach_kprobe(program, at.end, function.c_str()));
+    return Link(bpf_program__attach(program));
+}
+
+void reuse(bpf_map* map, const bpf_map* from) {
+    if (bpf_map__reuse_fd(map, bpf_map__fd(from)) != 0) {
+        throw Failure(Exit::failed, "can't share a BPF map: " + error_text(errno), last_libbpf_warning());
+    }
+}
+
+/// Tracepoints that stand for the functions of faults: that they began.
+bool is_seen_fault(const bpf_program* program) {
+    return std::string_view(bpf_program__name(program)).ends_with("_seen");
+}
+
+}  // namespace
+
+void VfsProbe::Close::operator()(vfs_bpf* object) const { vfs_bpf__destroy(object); }
+
+bool VfsProbe::wants(iolens_vfs_op op) const { return options_.keep.ops == 0 || (options_.keep.ops >> op & 1U) != 0; }
+
+/// An object with what was asked for in its read-only data, and no program chosen.
+VfsProbe::Object VfsProbe::make() const {
+    Object object(vfs_bpf__open());
+    if (!object) fail_to_open();
+    bpf_map__set_max_entries(object->maps.ring, static_cast<u32>(options_.ring_bytes));
+    bpf_map__set_max_entries(object->maps.accesses, options_.max_inflight);
+    bpf_map__set_max_entries(object->maps.frames, options_.max_inflight);
+    bpf_map__set_max_entries(object->maps.bios, options_.max_inflight);
+    bpf_map__set_max_entries(object->maps.watched, std::max(options_.max_files, 1U));
+    auto& data = *object->rodata;
+    data.keep = options_.keep;
+    data.ring_wake_bytes = std::max<u64>(options_.ring_bytes / 8, 4096);
+    data.levels = (options_.vfs ? 1U << IOLENS_LEVEL_VFS : 0U) | (options_.blk ? 1U << IOLENS_LEVEL_BLK : 0U);
+    data.watch_depth = options_.depth;
+    data.page_shift = static_cast<u32>(std::countr_zero(static_cast<u64>(::sysconf(_SC_PAGESIZE))));
+    set_origin_addresses(data, symbols_);
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object->obj) bpf_program__set_autoload(program, false);
+    return object;
+}
+
+VfsProbe::VfsProbe(const Options& options) : options_(options), object_(make()) {
+    bpf_program* program = nullptr;
+    std::vector<bpf_program*> wanted;
+    bpf_object__for_each_program(program, object_->obj) {
+        const std::string_view section = bpf_program__section_name(program);
+        const bool block = section.starts_with("tp_btf/block_");
+        const bool fault =
+            is_seen_fault(program) && options_.vfs && wants(IOLENS_VFS_FAULT) && kernel_.has_tracepoint(section);
+        if ((block && options_.blk) || fault) {
+            bpf_program__set_autoload(program, true);
+            if (block) wanted.push_back(program);
+        }
+    }
+    bpf_program__set_autoload(object_->progs.iolens_resolve, true);
+    if (const int error = vfs_bpf__load(object_.get()); error != 0) fail_to_load("the file", error);
+    allow_cgroup(object_->maps.keep_cgroup, options_.keep, options_.cgroup_fd);
+    tell_bio_ends(object_->maps.bio_ends, symbols_);
+    // in the object they stand with the start first: the ends are attached first
+    for (bpf_program* one : wanted | std::views::reverse) links_.push_back(attach(one));
+    ::malloc_trim(0);
+}
+
+VfsProbe::~VfsProbe() = default;
+
+std::optional<iolens_resolved> VfsProbe::resolve(int fd) {
+    const std::scoped_lock lock(resolving_);  // one place for the answer
+    std::array<u64, 1> arguments{static_cast<u64>(fd)};
+    bpf_test_run_opts run{};
+    run.sz = sizeof run;
+    run.ctx_in = arguments.data();
+    run.ctx_size_in = sizeof arguments;
+    if (::bpf_prog_test_run_opts(bpf_program__fd(object_->progs.iolens_resolve), &run) != 0) return {};
+    if (object_->bss->resolved.found == 0) return {};
+    return object_->bss->resolved;
+}
+
+/// The kernel's own functions that every filesystem's accesses pass.
+VfsProbe::Targets VfsProbe::kernel_targets() const {
+    Targets targets;
+    if (wants(IOLENS_VFS_FAULT)) {
+        targets["fault"] = "filemap_fault";
+        targets["store"] = "do_page_mkwrite";
+    }
+    if (wants(IOLENS_VFS_DISCARD)) targets["fallocate"] = "vfs_fallocate";
+    if (wants(IOLENS_VFS_READ) || wants(IOLENS_VFS_WRITE)) {
+        targets["complete_aio"] = "aio_complete_rw";
+        targets["complete_uring"] = "io_complete_rw";
+        targets["complete_uring_poll"] = "io_complete_rw_iopoll";
+        targets["complete_loop"] = "lo_rw_aio_complete";
+    }
+    std::erase_if(targets, [&](const auto& target) { return symbols_.address(target.second) == 0; });
+    return targets;
+}
+
+/// All of the targets or none; but of the optional places those that can't be had in this way become `missing`.
+bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& optional, Targets& missing) {
+    if (way == VfsWay::kprobe && ::access("/sys/bus/event_source/devices/kprobe/type", R_OK) != 0) {
+        why_.emplace_back("kprobes: this kernel has none");
+        return false;
+    }
+    Attached made;
+    made.object = make();
+    vfs_bpf& object = *made.object;
+    reuse(object.maps.ring, object_->maps.ring);
+    reuse(object.maps.counters, object_->maps.counters);
+    reuse(object.maps.watched, object_->maps.watched);
+    reuse(object.maps.watch_near, object_->maps.watch_near);
+    reuse(object.maps.accesses, object_->maps.accesses);
+    reuse(object.maps.frames, object_->maps.frames);
+    reuse(object.maps.bios, object_->maps.bios);
+    reuse(object.maps.files_told, object_->maps.files_told);
+    reuse(object.maps.keep_cgroup, object_->maps.keep_cgroup);
+    struct Wanted {
+        bpf_program* program;
+        AtFunction at;
+        std::string function;
+    };
+    std::vector<Wanted> wanted;
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object.obj) {
+        const auto at = at_function(program);
+        if (!at || at->kprobe != (way == VfsWay::kprobe)) continue;
+        const auto target = targets.find(at->place);
+        if (target == targets.end()) continue;
+        bpf_program__set_autoload(program, true);
+        if (!at->kprobe && bpf_program__set_attach_target(program, 0, target->second.c_str()) != 0) {
+            if (optional.contains(at->place)) {
+                bpf_program__set_autoload(program, false);
+                missing[at->place] = target->second;
+                continue;
+            }
+            why_.push_back(fmt::format("fentry: {} is not in the kernel's BTF", target->second));
+            return false;
+        }
+        wanted.push_back({program, *at, target->second});
+    }
+    if (const int error = vfs_bpf__load(&object); error != 0) {
+        why_.push_back(fmt::format("{}: {}", vfs_ways.at(static_cast<std::size_t>(way)), probe_error_text(-error)));
+        if (error == -EINVAL || error == -EACCES || error == -E2BIG) why_.back() += " (" + last_verifier_words() + ")";
+        return false;
+    }
+    // ends first
+    std::ranges::partition(wanted, [](const Wanted& one) { return one.at.end; });
+    for (const Wanted& one : wanted) {
+        Link link = attach_function(one.program, one.at, one.function);
+        if (!link) {
+            why_.push_back(fmt::format("{} of {}: {}", vfs_ways.at(static_cast<std::size_t>(way)), one.function,
+                                       probe_error_text(errno)));
+            return false;
+        }
+        made.links.push_back(std::move(link));
+    }
+    attached_.push_back(std::move(made));
+    return true;
+}
+
+VfsWay VfsProbe::attach_best(const Targets& targets, const Targets& optional) {
+    for (const VfsWay way : {VfsWay::fentry, VfsWay::kprobe}) {
+        Targets missing;
+        if (!may_try(way) || !try_attach(targets, way, optional, missing)) continue;
+        // of a module whose types the kernel doesn't have: a loop device's requests
+        if (!missing.empty()) try_attach(missing, VfsWay::kprobe, {}, missing);
+        return way;
+    }
+    return VfsWay::calls;
+}
+
+VfsWay VfsProbe::attach_functions(const iolens_resolved& file) {
+    if (!options_.vfs) return VfsWay::fentry;
+    const std::array<u64, 4> functions{file.read_iter, file.write_iter, file.splice_read, file.fsync};
+    if (const auto known = known_.find(functions); known != known_.end()) return known->second;
+    const auto name = [&](u64 address) { return std::string(address == 0 ? "" : symbols_.name(address)); };
+    VfsWay& way = known_[functions];
+    way = VfsWay::calls;
+    Targets targets;
+    if (wants(IOLENS_VFS_READ)) targets["read_iter"] = name(file.read_iter);
+    if (wants(IOLENS_VFS_WRITE)) targets["write_iter"] = name(file.write_iter);
+    if (wants(IOLENS_VFS_FSYNC)) targets["fsync"] = name(file.fsync);
+    // these read by read_iter, where it is seen
+    const std::string splice = name(file.splice_read);
+    const bool by_read_iter = splice == "generic_file_splice_read" || splice == "copy_splice_read";
+    if (wants(IOLENS_VFS_READ) && !splice.empty() && !by_read_iter) targets["splice_read"] = splice;
+    const auto unknown = [](const auto& target) { return target.second.empty(); };
+    if (wants(IOLENS_VFS_READ) && targets["read_iter"].empty()) {
+        why_.emplace_back("the filesystem's read function is unknown");
+    } else {
+        std::erase_if(targets, unknown);
+        // two filesystems may share one
+        std::erase_if(targets, [&](const auto& target) { return functions_.contains(target.second); });
+        const Targets kernels = kernel_attached_ ? Targets{} : kernel_targets();
+        targets.insert(kernels.begin(), kernels.end());
+        way = targets.empty() ? VfsWay::fentry : attach_best(targets, kernels);
+    }
+    if (way != VfsWay::calls) {
+        for (const auto& [place, function] : targets) functions_.insert(function);
+        if (!kernel_attached_) sees_faults_ = targets.contains("fault");
+        kernel_attached_ = true;
+    } else if (!kernel_attached_) {
+        attach_seen_faults();
+    }
+    return way;
+}
+
+void VfsProbe::attach_seen_faults() {
+    if (seen_faults_) return;
+    seen_faults_ = true;
+    std::size_t attached = 0;
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object_->obj) {
+        if (!is_seen_fault(program) || !bpf_program__autoload(program)) continue;
+        links_.push_back(attach(program));
+        ++attached;
+    }
+    sees_faults_ = attached == 2;  // loads and stores
+}
+
+bool VfsProbe::watch(const iolens_file_id& id, const iolens_watch& how) {
+    if (::bpf_map_update_elem(bpf_map__fd(object_->maps.watched), &id, &how, BPF_ANY) != 0) return false;
+    const u32 place = id.ino & (IOLENS_WATCH_NEAR - 1);
+    const u8 one = 1;
+    return ::bpf_map_update_elem(bpf_map__fd(object_->maps.watch_near), &place, &one, BPF_ANY) == 0;
+}
+
+void VfsProbe::unwatch(const iolens_file_id& id) { ::bpf_map_delete_elem(bpf_map__fd(object_->maps.watched), &id); }
+
+void VfsProbe::detach() {
+    links_.clear();
+    for (Attached& one : attached_) one.links.clear();
+    ends_not_seen_ = 0;
+    for_each_key(object_->maps.accesses, [&](const void* key) {
+        iolens_vfs_event access{};
+        const int fd = bpf_map__fd(object_->maps.accesses);
+        if (::bpf_map_lookup_elem(fd, key, &access) == 0 && vfs_has(access, IOLENS_VFS_ENDED)) ++ends_not_seen_;
+    });
+}
+
+int VfsProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
+
+WatchMaps VfsProbe::maps() const {
+    return {.ring = bpf_map__fd(object_->maps.ring),
+            .counters = bpf_map__fd(object_->maps.counters),
+            .watched = bpf_map__fd(object_->maps.watched),
+            .near = bpf_map__fd(object_->maps.watch_near),
+            .depth = options_.depth};
+}
+
+iolens_loss VfsProbe::ledger() const {
+    iolens_loss loss = read_ledger(object_->maps.counters, object_->obj);
+    for (const Attached& one : attached_) loss.missed += read_missed(one.object->obj);
+    loss.n.stale += ends_not_seen_;
+    return loss;
+}
+
+std::size_t VfsProbe::in_flight() const {
+    return count_entries(object_->maps.accesses) - ends_not_seen_ + count_entries(object_->maps.bios);
+}
+
+std::vector<ProbeStatus> VfsProbe::examine() {
+    std::size_t size = 0;
+    const void* image = vfs_bpf__elf_bytes(&size);
+    const KernelNames kernel;
+    std::vector<ProbeStatus> all;
+    const auto wanted = [&](const bpf_program* program) {
+        const std::string_view section = bpf_program__section_name(program);
+        if (section.starts_with("raw_tp/")) return true;
+        return section.starts_with("tp_btf/") && (!is_seen_fault(program) || kernel.has_tracepoint(section));
+    };
+    all = examine_object({static_cast<const std::byte*>(image), size}, {}, wanted);
+    for (ProbeStatus& one : all) {
+        if (one.program != "iolens_resolve") continue;
+        one.name = "what a file is";  // in use it is run, and not attached
+        one.how = "raw_tp, run for each file";
+    }
+    // the functions of the filesystem that this program is on stand for the others'
+    ProbeStatus status;
+    status.name = "read_iter, write_iter";
+    status.program = "iolens_read_iter";
+    try {
+        Options options;
+        options.blk = false;
+        VfsProbe probe(options);
+        const Fd self(::open("/proc/self/exe", O_PATH | O_CLOEXEC));
+        if (const auto file = probe.resolve(self.get())) {
+            const VfsWay way = probe.attach_functions(*file);
+            status.works = true;
+            status.how = way == VfsWay::calls ? "system calls and io_uring instead"
+                                              : std::string(vfs_ways.at(static_cast<std::size_t>(way)));
+            if (!probe.why().empty()) status.how += fmt::format(" ({})", fmt::join(probe.why(), "; "));
+        } else {
+            status.why = "the kernel doesn't run a program to tell about an open file (BPF_PROG_TEST_RUN)";
+        }
+    } catch (const Failure& failure) {
+        status.why = failure.what();
+    }
+    all.push_back(std::move(status));
+    return all;
+}
+
+}  // namespace iolens

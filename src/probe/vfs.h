@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "iolens/event/vfs.h"
+#include "iolens/keep.h"
+#include "probe/bpf.h"
+#include "probe/symbols.h"
+
+struct vfs_bpf;
+
+namespace iolens {
+
+/// Maps of one object that another one uses, too, by descriptor.
+struct WatchMaps {
+    int ring = -1;
+    int counters = -1;
+    int watched = -1;
+    int near = -1;
+    u32 depth = 0;  ///< see bpf/lib/watch.bpf.h
+};
+
+/// Where accesses to a file are seen.
+enum class VfsWay : u8 { fentry, kprobe, calls };
+inline constexpr std::array<std::string_view, 3> vfs_ways{"fentry", "kprobe", "calls"};
+
+/// The programs of bpf/vfs.bpf.c in the kernel, from construction to destruction, and the files that they watch.
+class VfsProbe {
+public:
+    struct Options {
+        iolens_keep keep{};  ///< its ops are enum iolens_vfs_op
+        int cgroup_fd = -1;  ///< of keep.by_cgroup
+        u64 ring_bytes = 8 << 20;
+        u32 max_inflight = 32768;  ///< accesses, and bios
+        u32 max_files = 1;
+        bool vfs = true;  ///< levels
+        bool blk = true;
+        u32 depth = 0;  ///< folders up from a file's own that may be watched ones; 0: no folder is
+    };
+
+    /// Loads, and attaches the block level. Throws Failure (unavailable) where the kernel refuses.
+    explicit VfsProbe(const Options& options);
+    ~VfsProbe();
+    VfsProbe(const VfsProbe&) = delete;
+    VfsProbe& operator=(const VfsProbe&) = delete;
+
+    /// What the kernel says of an open file; nothing where it can't be asked. From any thread.
+    [[nodiscard]] std::optional<iolens_resolved> resolve(int fd);
+
+    /// Attaches to the functions of this file's filesystem, unless that was done. Returns the way in which accesses to
+    /// it are seen: with VfsWay::calls nothing is attached, and the caller has to load CallProbe.
+    VfsWay attach_functions(const iolens_resolved& file);
+
+    /// Watches a file or folder from now on; returns false where there are too many.
+    bool watch(const iolens_file_id& id, const iolens_watch& how);
+    void unwatch(const iolens_file_id& id);
+
+    void detach();
+    [[nodiscard]] int ring_fd() const;
+    [[nodiscard]] WatchMaps maps() const;
+    [[nodiscard]] iolens_loss ledger() const;
+    /// Accesses and bios whose end was not seen yet.
+    [[nodiscard]] std::size_t in_flight() const;
+    /// Why the better ways are not to be had, for -v.
+    [[nodiscard]] const std::vector<std::string>& why() const { return why_; }
+    /// Can faults be seen on the way that was taken?
+    [[nodiscard]] bool sees_faults() const { return sees_faults_; }
+
+    /// Loads and attaches each program by itself and says how it went; leaves nothing attached.
+    static std::vector<ProbeStatus> examine();
+
+private:
+    struct Close {
+        void operator()(vfs_bpf* object) const;
+    };
+    using Object = std::unique_ptr<vfs_bpf, Close>;
+    /// Programs at one filesystem's functions, or at the kernel's own.
+    struct Attached {
+        Object object;
+        std::vector<Link> links;
+    };
+    using Targets = std::map<std::string, std::string>;  // place, as in bpf/vfs.bpf.c → function
+
+    [[nodiscard]] Object make() const;
+    bool try_attach(const Targets& targets, VfsWay way, const Targets& optional, Targets& missing);
+    VfsWay attach_best(const Targets& targets, const Targets& optional);
+    [[nodiscard]] bool wants(iolens_vfs_op op) const;
+    Targets kernel_targets() const;
+    void attach_seen_faults();
+
+    Options options_;
+    KernelSymbols symbols_;
+    KernelNames kernel_;
+    Object object_;
+    std::vector<Link> links_;
+    std::vector<Attached> attached_;
+    std::map<std::array<u64, 4>, VfsWay> known_;  // by a filesystem's functions
+    std::set<std::string> functions_;             // attached ones
+    bool kernel_attached_ = false;
+    bool sees_faults_ = false;
+    bool seen_faults_ = false;       // the tracepoints that stand for faults are attached, as far as there are any
+    std::size_t ends_not_seen_ = 0;  // of direct I/O, when all was detached: its bios have ended
+    std::vector<std::string> why_;
+    std::mutex resolving_;
+};
+
+}  // namespace iolens

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "sink/sink.h"
+
+namespace iolens {
+
+/// A line of iotracer's log.
+struct IotracerLine {
+    u64 since_ns = 0;  ///< start of the access, since the log's beginning
+    std::string_view rw;
+    u64 address = 0;
+    u64 bytes = 0;
+    std::string_view level;
+    std::string_view comm;
+    u64 pid = 0;
+};
+
+/// "<seconds>.<nine digits>;<R|W>;<address>;<bytes>;<VFS|BLK>;<comm>;<pid>" and a line's end. What would break the line
+/// in a task's name becomes "?".
+void append_iotracer_line(Buffer& out, const IotracerLine& line);
+
+/// iotracer's log format; its rows have the values of an IotracerLine, in that order.
+class IotracerSink final : public Sink {
+public:
+    explicit IotracerSink(Output& out) : out_(out) {}
+
+    void begin(std::string_view /*type*/, Columns /*columns*/, const Column* /*trailing_error*/) override {}
+    void row(Row row) override;
+    void loss(const Loss& loss) override { put_loss_remark(out_, loss); }
+
+private:
+    Output& out_;
+};
+
+}  // namespace iolens

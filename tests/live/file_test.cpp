@@ -1,0 +1,983 @@
+// SPDX-License-Identifier: Apache-2.0
+// iolens file against the running kernel, on filesystems of the test's own.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <thread>
+
+#include "machine.h"
+
+namespace iolens::test {
+namespace {
+
+class File : public testing::Test {
+protected:
+    void SetUp() override { NEEDS(missing_for_tracing().empty(), missing_for_tracing()); }
+
+    static Traced watch(std::vector<std::string> options, const std::function<void()>& work) {
+        return trace(std::move(options), work, "file");
+    }
+};
+
+/// Rows of a level and operation.
+std::vector<Row> rows_of(const Traced& t, const std::string& level, const std::string& op,
+                         const std::string& file = {}) {
+    std::vector<Row> some;
+    std::ranges::copy_if(t.rows, std::back_inserter(some), [&](const Row& r) {
+        return r.at("level") == level && r.at("op") == op && (file.empty() || r.at("file") == file);
+    });
+    return some;
+}
+
+u64 bytes_of(const std::vector<Row>& rows) {
+    u64 sum = 0;
+    for (const Row& row : rows) sum += number(row, "bytes");
+    return sum;
+}
+
+/// "offset+asked=moved" of each row.
+std::vector<std::string> accesses(const std::vector<Row>& rows) {
+    std::vector<std::string> all;
+    all.reserve(rows.size());
+    for (const Row& row : rows) all.push_back(row.at("address") + "+" + row.at("requested") + "=" + row.at("bytes"));
+    return all;
+}
+
+constexpr u64 page = 4 * kib;
+
+std::vector<char> pattern(std::size_t bytes) {
+    std::vector<char> data(bytes);
+    for (std::size_t i = 0; i < bytes; ++i) data[i] = static_cast<char>(i * 7 + i / 512);
+    return data;
+}
+
+void make_file(const std::string& path, std::size_t bytes) {
+    const std::vector<char> data = pattern(bytes);
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    ASSERT_EQ(::write(fd, data.data(), data.size()), static_cast<ssize_t>(bytes));
+    ASSERT_EQ(::fsync(fd), 0);
+    ::close(fd);
+}
+
+std::set<u64> sectors_in(const std::vector<Row>& rows) {
+    std::set<u64> sectors;
+    for (const Row& row : rows) {
+        for (u64 at = 0; at < number(row, "bytes"); at += 512) sectors.insert(number(row, "address") + at / 512);
+    }
+    return sectors;
+}
+
+/// Bios of the same sectors at the same time: one that has two rows.
+std::vector<std::string> twice_at_once(const std::vector<Row>& bios) {
+    std::vector<std::string> twice;
+    const auto overlap = [](u64 a, u64 length_a, u64 b, u64 length_b) { return a < b + length_b && b < a + length_a; };
+    for (std::size_t i = 0; i < bios.size(); ++i) {
+        for (std::size_t j = 0; j < i; ++j) {
+            const Row& a = bios[i];
+            const Row& b = bios[j];
+            if (overlap(number(a, "address"), number(a, "bytes") / 512, number(b, "address"),
+                        number(b, "bytes") / 512) &&
+                overlap(number(a, "start_ns"), number(a, "duration_ns"), number(b, "start_ns"),
+                        number(b, "duration_ns"))) {
+                twice.push_back(a.at("address") + "+" + a.at("bytes") + " " + b.at("address") + "+" + b.at("bytes"));
+            }
+        }
+    }
+    return twice;
+}
+
+/// What a disk says that it has read or written, in bytes.
+u64 disk_bytes(const LoopDisk& disk, bool read) {
+    std::ifstream file(disk.sys("stat"));
+    std::array<u64, 7> fields{};
+    for (u64& field : fields) file >> field;
+    return fields.at(read ? 2 : 6) * 512;
+}
+
+TEST_F(File, ReadsAndWritesAreRowsWithTheBiosThatTheyBecome) {
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("data");
+    make_file(path, 256 * kib);
+    ::unlink(ext4.path("other").c_str());
+    const Traced t = watch({path, "--op", "read,write,fsync"}, [&] {
+        drop_caches();
+        make_file(ext4.path("other"), 64 * kib);  // nobody watches it
+        const int fd = ::open(path.c_str(), O_RDWR);
+        char* data = aligned(64 * kib);
+        EXPECT_EQ(::pwrite(fd, data, 3 * page, 8 * page), static_cast<ssize_t>(3 * page));
+        EXPECT_EQ(::fsync(fd), 0);
+        EXPECT_EQ(::pread(fd, data, 1000, 256 * kib - 400), 400);
+        EXPECT_EQ(::pread(fd, data, 10, 256 * kib), 0);
+        ::close(fd);
+        const int direct = ::open(path.c_str(), O_RDONLY | O_DIRECT);
+        EXPECT_EQ(::pread(direct, data, 16 * kib, 128 * kib), static_cast<ssize_t>(16 * kib));
+        ::close(direct);
+    });
+    expect_whole(t);
+    EXPECT_EQ(accesses(rows_of(t, "VFS", "write")), (std::vector<std::string>{"32768+12288=12288"}));
+    EXPECT_EQ(accesses(rows_of(t, "VFS", "read")),
+              (std::vector<std::string>{"261744+1000=400", "262144+10=0", "131072+16384=16384"}));
+    EXPECT_EQ(rows_of(t, "VFS", "fsync").size(), 1U);
+    EXPECT_EQ(bytes_of(rows_of(t, "BLK", "write")), 3 * page);
+    const auto reads = rows_of(t, "BLK", "read");
+    EXPECT_GE(bytes_of(reads), 16 * kib + page);
+    const std::set<u64> sectors = sectors_of(path);
+    for (const Row& row : t.rows) {
+        EXPECT_EQ(row.at("file"), path);
+        if (row.at("level") == "VFS") {
+            EXPECT_EQ(number(row, "pid"), static_cast<u64>(::getpid()));
+        }
+    }
+    auto seen = sectors_in(reads);
+    seen.merge(sectors_in(rows_of(t, "BLK", "write")));
+    EXPECT_TRUE(std::ranges::includes(sectors, seen));
+}
+
+TEST_F(File, OnAPartitionSectorsAreTheFilesystems) {
+    {
+        const LoopDisk disk(16 * mib, true);
+        NEEDS(std::filesystem::exists(disk.path() + "p2"),
+              "this kernel made no nodes for the loop device's partitions");
+    }
+    const FileSystem ext4("ext4", true);
+    const std::string path = ext4.path("data");
+    make_file(path, 64 * kib);
+    const auto work = [&] {
+        const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECT);
+        EXPECT_EQ(::pread(fd, aligned(64 * kib), 64 * kib, 0), static_cast<ssize_t>(64 * kib));
+        ::close(fd);
+    };
+    const Traced t = watch({path, "--level", "blk"}, work);
+    expect_whole(t);
+    EXPECT_EQ(sectors_in(t.rows), sectors_of(path));
+    const u64 first =
+        std::strtoull(slurp("/sys/class/block/" + ext4.device().substr(5) + "/start").c_str(), nullptr, 10);
+    EXPECT_GT(first, 0U);
+    for (const Row& row : t.rows) EXPECT_EQ(number(row, "sector"), number(row, "address") + first);
+    const Traced absolute = watch({path, "--level", "blk", "--absolute"}, work);
+    for (const Row& row : absolute.rows) EXPECT_EQ(row.at("sector"), row.at("address"));
+}
+
+/// Every way in: what a program says that it moved is what the rows say.
+TEST_F(File, EachWayInHasItsRow) {
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("data");
+    const std::string copy = ext4.path("copy");
+    make_file(path, 64 * kib);
+    make_file(copy, 64 * kib);
+    u64 read = 0;
+    u64 written = 0;
+    const Traced t = watch({path, copy}, [&] {
+        read = written = 0;
+        const auto in = [&](ssize_t n) { read += static_cast<u64>(std::max<ssize_t>(n, 0)); };
+        const auto out = [&](ssize_t n) { written += static_cast<u64>(std::max<ssize_t>(n, 0)); };
+        std::vector<char> data(64 * kib);
+        const int a = ::open(path.c_str(), O_RDWR);
+        const int b = ::open(copy.c_str(), O_RDWR);
+        std::array<iovec, 2> two{iovec{data.data(), 100}, iovec{data.data() + 1000, 200}};
+        in(::read(a, data.data(), 512));
+        in(::pread(a, data.data(), 700, 4000));
+        in(::readv(a, two.data(), 2));
+        in(::preadv(a, two.data(), 2, 9000));
+        in(::preadv2(a, two.data(), 2, 9000, 0));
+        out(::write(b, data.data(), 512));
+        out(::pwrite(b, data.data(), 700, 4000));
+        out(::writev(b, two.data(), 2));
+        out(::pwritev(b, two.data(), 2, 9000));
+        const int append = ::open(copy.c_str(), O_WRONLY | O_APPEND);
+        out(::write(append, data.data(), 33));
+        ::close(append);
+        // both sides are watched
+        ::lseek(a, 0, SEEK_SET);
+        ::lseek(b, 0, SEEK_SET);
+        const ssize_t sent = ::sendfile(b, a, nullptr, 20000);
+        EXPECT_EQ(sent, 20000);
+        in(sent);
+        out(sent);
+        std::array<int, 2> ends{};
+        EXPECT_EQ(::pipe(ends.data()), 0);
+        const ssize_t in_pipe = ::splice(a, nullptr, ends[1], nullptr, 8192, 0);
+        EXPECT_GT(in_pipe, 0);
+        in(in_pipe);
+        out(::splice(ends[0], nullptr, b, nullptr, static_cast<std::size_t>(in_pipe), 0));
+        for (const int fd : {a, b, ends[0], ends[1]}) ::close(fd);
+    });
+    expect_whole(t);
+    EXPECT_EQ(bytes_of(rows_of(t, "VFS", "read", path)), read);
+    EXPECT_EQ(bytes_of(rows_of(t, "VFS", "write", copy)), written);
+    EXPECT_EQ(rows_of(t, "VFS", "write", path).size(), 0U);
+    const auto reads = accesses(rows_of(t, "VFS", "read", path));
+    for (const char* one : {"0+512=512", "4000+700=700", "512+300=300", "9000+300=300"}) {
+        EXPECT_NE(std::ranges::find(reads, one), reads.end()) << one;
+    }
+}
+
+TEST_F(File, AFileIsItsInodeAndNotItsName) {
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("first");
+    const std::string link = ext4.path("second name");
+    make_file(path, 8 * kib);
+    const Traced t = watch({path, "--level", "vfs"}, [&] {
+        ::unlink(link.c_str());
+        ::link(path.c_str(), link.c_str());
+        std::array<char, 16> data{};
+        const auto read_by = [&](const std::string& name, std::size_t bytes) {
+            const int fd = ::open(name.c_str(), O_RDONLY);
+            EXPECT_EQ(::read(fd, data.data(), bytes), static_cast<ssize_t>(bytes));
+            return fd;
+        };
+        ::close(read_by(path, 1));
+        ::close(read_by(link, 2));
+        ::rename(link.c_str(), ext4.path("third").c_str());
+        ::close(read_by(ext4.path("third"), 3));
+        const int held = read_by(path, 4);
+        ::rename(path.c_str(), ext4.path("kept").c_str());
+        make_file(path, 100);  // another file of the name
+        ::close(read_by(path, 9));
+        ::unlink(ext4.path("kept").c_str());
+        ::unlink(ext4.path("third").c_str());
+        EXPECT_EQ(::pread(held, data.data(), 5, 0), 5);  // deleted, and open
+        ::close(held);
+        // the inode number may go to a new file now
+        for (int i = 0; i < 20; ++i) {
+            make_file(ext4.path("new" + std::to_string(i)), 100);
+            ::close(read_by(ext4.path("new" + std::to_string(i)), 7));
+        }
+        for (int i = 0; i < 20; ++i) ::unlink(ext4.path("new" + std::to_string(i)).c_str());
+        make_file(path, 8 * kib);  // for another try
+    });
+    expect_whole(t);
+    std::vector<std::string> seen;
+    for (const Row& row : t.rows) seen.push_back(row.at("op") + " " + row.at("bytes") + " " + row.at("file"));
+    EXPECT_EQ(seen, (std::vector<std::string>{"read 1 " + path, "read 2 " + link, "read 3 " + ext4.path("third"),
+                                              "read 4 " + path, "read 5 " + ext4.path("kept") + " (deleted)"}));
+}
+
+TEST_F(File, AFolderIsEveryFileInItNowAndLater) {
+    const FileSystem ext4("ext4");
+    namespace fs = std::filesystem;
+    fs::create_directories(ext4.path("dir/below/deep"));
+    make_file(ext4.path("dir/now"), 100);
+    make_file(ext4.path("dir/below/deep/old"), 100);
+    make_file(ext4.path("outside"), 100);
+    const auto work = [&] {
+        make_file(ext4.path("dir/later"), 111);
+        make_file(ext4.path("dir/below/deep/new"), 222);
+        make_file(ext4.path("dir/now"), 333);
+        make_file(ext4.path("outside"), 444);
+        make_file(ext4.path("dir/below/deep/old"), 555);
+        fs::rename(ext4.path("outside"), ext4.path("dir/moved in"));
+        make_file(ext4.path("dir/moved in"), 666);
+        fs::rename(ext4.path("dir/moved in"), ext4.path("outside"));
+        fs::remove(ext4.path("dir/later"));
+        fs::remove(ext4.path("dir/below/deep/new"));
+    };
+    const auto seen = [&](const Traced& t) {
+        std::multiset<std::string> all;
+        for (const Row& row : rows_of(t, "VFS", "write")) {
+            all.insert(row.at("bytes") + " " + row.at("file").substr(ext4.path().size() + 1));
+        }
+        return all;
+    };
+    const Traced flat = watch({ext4.path("dir")}, work);
+    expect_whole(flat);
+    EXPECT_EQ(seen(flat), (std::multiset<std::string>{"111 dir/later", "333 dir/now", "666 dir/moved in"}));
+    EXPECT_EQ(bytes_of(rows_of(flat, "BLK", "write")), 3 * page);
+    const Traced tree = watch({"--recursive", ext4.path("dir")}, work);
+    expect_whole(tree);
+    EXPECT_EQ(seen(tree), (std::multiset<std::string>{"111 dir/later", "222 dir/below/deep/new", "333 dir/now",
+                                                      "555 dir/below/deep/old", "666 dir/moved in"}));
+    EXPECT_EQ(bytes_of(rows_of(tree, "BLK", "write")), 5 * page);
+}
+
+/// The bios are those of the filesystem's own device, and not once more those of the disk below it.
+TEST_F(File, OnDeviceMapperSectorsAreTheMappedDevices) {
+    NEEDS(have("dmsetup") && shell("dmsetup version").status == 0, "this kernel has no device-mapper");
+    const LoopDisk disk(128 * mib);
+    const std::string name = "iolens-test-" + std::to_string(::getpid());
+    const Result made = shell("dmsetup create " + name + " --table '0 131072 linear " + disk.path() + " 2048'");
+    NEEDS(made.status == 0, "dmsetup: " + made.err);
+    shell("dmsetup mknodes " + name);
+    const Scratch place;
+    const Result mounted =
+        shell("mkfs.ext4 -q -F /dev/mapper/" + name + " && mount /dev/mapper/" + name + " " + place.path());
+    if (mounted.status == 0) {
+        const std::string path = place.path("data");
+        make_file(path, 256 * kib);
+        const Traced t = watch({path}, [&] {
+            const int fd = ::open(path.c_str(), O_RDWR | O_DIRECT);
+            char* data = aligned(64 * kib);
+            EXPECT_EQ(::pread(fd, data, 64 * kib, 0), static_cast<ssize_t>(64 * kib));
+            EXPECT_EQ(::pwrite(fd, data, 64 * kib, 128 * kib), static_cast<ssize_t>(64 * kib));
+            ::close(fd);
+            make_file(path, 256 * kib);
+        });
+        expect_whole(t);
+        const auto reads = rows_of(t, "BLK", "read");
+        EXPECT_EQ(bytes_of(reads), 64 * kib);
+        EXPECT_EQ(bytes_of(rows_of(t, "BLK", "write")), (64 + 256) * kib);
+        for (const Row& row : reads) EXPECT_EQ(row.at("disk").substr(0, 3), "dm-");
+        auto written = sectors_in(rows_of(t, "BLK", "write"));
+        const auto file = sectors_of(path);
+        EXPECT_TRUE(std::ranges::includes(written, file));
+    }
+    EXPECT_EQ(mounted.status, 0) << mounted.err;
+    shell("umount " + place.path());
+    shell("dmsetup remove --retry " + name);
+}
+
+TEST_F(File, BadInputEndsInASentenceAndAHint) {
+    const Scratch place;
+    make_file(place.path("file"), 10);
+    make_file(place.path("other"), 10);
+    ASSERT_EQ(::mkfifo(place.path("fifo").c_str(), 0600), 0);
+    const auto refused = [](const std::vector<std::string>& words, int status, const std::string& what) {
+        std::vector<std::string> command{iolens_path(), "file"};
+        command.insert(command.end(), words.begin(), words.end());
+        const Result r = run(command);
+        EXPECT_EQ(r.status, status) << what;
+        EXPECT_NE(r.err.find(what), std::string::npos) << r.err;
+        EXPECT_NE(r.err.find("hint: "), std::string::npos) << r.err;
+        EXPECT_EQ(r.out, "");
+    };
+    refused({}, 2, "which file or folder?");
+    refused({place.path("none")}, 2, "No such file");
+    refused({place.path("none\n\x1b[31m")}, 2, "none\\n\\x1b[31m");
+    refused({place.path(std::string(4096, 'x'))}, 2, "name too long");
+    refused({place.path("file") + "/below"}, 2, "Not a directory");
+    refused({place.path("fifo")}, 2, "no file and no folder");
+    refused({"--op", "seek", place.path("file")}, 2, "no operation 'seek'");
+    refused({"--level", "fs", place.path("file")}, 2, "no level 'fs'");
+    refused({"--max-files", "0", place.path("file")}, 2, "no whole number");
+    refused({"--max-files", "1", place.path()}, 2, "no room to watch more than");
+    refused({"--format", "metrics", place.path("file")}, 2, "no rows for this format");
+    refused({"--format", "iotracer", "--op", "fsync", place.path("file")}, 2, "reads and writes only");
+    refused({"profile"}, 2, "which log or recording?");
+    refused({"profile", place.path("none")}, 1, "can't read");
+    refused({"profile", place.path("file")}, 1, "there is no access in");
+    // a name with a blank and a newline is a name
+    const std::string odd = place.path("a b\nc");
+    make_file(odd, 10);
+    const Traced t = watch({odd, "--level", "vfs"}, [&] { slurp(odd); });
+    ASSERT_GE(t.rows.size(), 1U);
+}
+
+TEST_F(File, ALogAndARecordingHaveTheSameProfile) {
+    const FileSystem ext4("ext4");
+    const Scratch place;
+    const std::string path = ext4.path("data");
+    make_file(path, 256 * kib);
+    const std::string recording = place.path("rec.iol");
+    const Traced t = watch({path, "--record", recording}, [&] {
+        drop_caches();
+        const int fd = ::open(path.c_str(), O_RDWR | O_DIRECT);
+        char* data = aligned(64 * kib);
+        for (const u64 at : std::initializer_list<u64>{0, 64, 128, 32}) {
+            EXPECT_EQ(::pread(fd, data, 32 * kib, static_cast<off_t>(at * kib)), static_cast<ssize_t>(32 * kib));
+        }
+        EXPECT_EQ(::pwrite(fd, data, 4 * kib, 8 * kib), static_cast<ssize_t>(4 * kib));
+        ::close(fd);
+    });
+    expect_whole(t);
+    const Result log = run({iolens_path(), "replay", "--format", "iotracer", recording});
+    spit(place.path("log"), log.out);
+    const Result of_log = run({iolens_path(), "file", "profile", place.path("log")});
+    const Result of_recording = run({iolens_path(), "file", "profile", "--map", path, recording});
+    EXPECT_EQ(of_log.status, 0) << of_log.err;
+    EXPECT_EQ(of_recording.status, 0) << of_recording.err;
+    for (const char* line : {"---- VFS ----\nevents=5\n", "---- BLK ----\n", "read: io=131072 seq=0.0000 rand=1.0000\n",
+                             "write: io=4096 seq=0.0000 rand=1.0000\n"}) {
+        EXPECT_NE(of_log.out.find(line), std::string::npos) << of_log.out;
+        EXPECT_NE(of_recording.out.find(line), std::string::npos) << of_recording.out;
+    }
+    EXPECT_NE(of_recording.out.find("R 0+32768: expected "), std::string::npos) << of_recording.out;
+    EXPECT_NE(of_recording.out.find("seen 64 of 64 sectors"), std::string::npos) << of_recording.out;
+    EXPECT_NE(of_recording.out.find("write: expected 8 sectors, seen 8; of 8 sectors at the block level 0 were not "
+                                    "expected, 0 are outside"),
+              std::string::npos)
+        << of_recording.out;
+}
+
+/// A program maps the file, loads known pages and stores to others.
+TEST_F(File, PagesOfAMappingAreFaults) {
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("mapped");
+    make_file(path, 256 * page);
+    const std::set<u64> loads{3, 40, 41, 90, 200};
+    const std::set<u64> stores{10, 60, 150};
+    const Traced t = watch({path, "--op", "read,write,fault"}, [&] {
+        drop_caches();
+        const int fd = ::open(path.c_str(), O_RDWR);
+        auto* map = static_cast<char*>(::mmap(nullptr, 256 * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+        ::madvise(map, 256 * page, MADV_RANDOM);  // no more pages than are asked for
+        ::close(fd);
+        u64 sum = 0;
+        for (const u64 n : loads) sum += static_cast<unsigned char>(map[n * page]);
+        for (const u64 n : stores) map[n * page] = static_cast<char>(sum);
+        ::msync(map, 256 * page, MS_SYNC);
+        ::munmap(map, 256 * page);
+    });
+    NEEDS(t.result.err.find("can't be seen") == std::string::npos, "this kernel shows no faults without kprobes");
+    expect_whole(t);
+    std::set<u64> loaded;
+    std::set<u64> stored;
+    for (const Row& row : rows_of(t, "VFS", "fault")) {
+        EXPECT_EQ(number(row, "pid"), static_cast<u64>(::getpid()));
+        (row.at("store") == "1" ? stored : loaded).insert(number(row, "address") / page);
+    }
+    std::set<u64> all = loads;
+    all.insert(stores.begin(), stores.end());
+    EXPECT_EQ(loaded, all);  // a page that is stored to is read in first
+    EXPECT_EQ(stored, stores);
+    EXPECT_EQ(bytes_of(rows_of(t, "BLK", "read")), all.size() * page);
+    EXPECT_EQ(bytes_of(rows_of(t, "BLK", "write")), stores.size() * page);
+}
+
+TEST_F(File, ARangeThatIsTakenOutIsADiscard) {
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("data");
+    make_file(path, 64 * kib);
+    const Traced t = watch({path, "--op", "discard"}, [&] {
+        const int fd = ::open(path.c_str(), O_RDWR);
+        EXPECT_EQ(::fallocate(fd, 0, 0, 64 * kib), 0);  // takes nothing out
+        EXPECT_EQ(::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 8 * kib, 16 * kib), 0);
+        ::close(fd);
+    });
+    expect_whole(t);
+    ASSERT_EQ(t.rows.size(), 1U);
+    EXPECT_EQ(t.rows[0].at("rw"), "D");
+    EXPECT_EQ(t.rows[0].at("address") + "+" + t.rows[0].at("bytes"), "8192+16384");
+}
+
+struct Job {
+    std::string engine;
+    bool direct = false;
+};
+
+/// What fio moves is what both levels say, in the right direction; and how sequential it is. One trace for all jobs, a
+/// file for each. The engines are those of iotracer's own tests, and io_uring.
+void profile(const std::string& filesystem, const std::vector<Job>& jobs, u64 block = 4 * kib) {
+    const FileSystem fs(filesystem);
+    constexpr u64 size = 1024 * kib;
+    const auto name = [](const Job& job, const char* rw) {
+        return job.engine + (job.direct ? "-direct-" : "-buffered-") + rw;
+    };
+    const auto fio = [&](const Job& job, const std::string& file, const std::string& rw) {
+        const Result r = shell("fio --output-format=terse --name=x --filename=" + file + " --ioengine=" + job.engine +
+                               " --rw=" + rw + " --bs=" + std::to_string(block) +
+                               " --size=1m --fallocate=none --end_fsync=1 --direct=" + (job.direct ? "1" : "0"));
+        EXPECT_EQ(r.status, 0) << job.engine << " " << rw << ": " << r.err << r.out;
+    };
+    for (const bool read : {false, true}) {
+        for (const Job& job : jobs) {
+            for (const char* rw : {"seq", "rand"}) make_file(fs.path(name(job, rw)), size);
+        }
+        u64 by_the_disk = 0;
+        const Traced t = trace(
+            {fs.path(), "--ring-size", "64"},
+            [&] {
+                drop_caches();
+                const u64 before = disk_bytes(fs.disk(), read);
+                for (const Job& job : jobs) {
+                    fio(job, fs.path(name(job, "seq")), read ? "read" : "write");
+                    fio(job, fs.path(name(job, "rand")), read ? "randread" : "randwrite");
+                }
+                ::sync();
+                by_the_disk = disk_bytes(fs.disk(), read) - before;
+            },
+            "file");
+        EXPECT_EQ(t.result.err.find("lost: "), std::string::npos) << t.result.err;
+        const std::string op = read ? "read" : "write";
+        EXPECT_LE(bytes_of(rows_of(t, "BLK", op)), by_the_disk);  // which has the filesystem's own, too
+        for (const Job& job : jobs) {
+            std::array<double, 2> random{};
+            for (const bool rand : {false, true}) {
+                const std::string file = fs.path(name(job, rand ? "rand" : "seq"));
+                SCOPED_TRACE(filesystem + " " + op + " " + std::filesystem::path(file).filename().string());
+                auto vfs = rows_of(t, "VFS", op, file);
+                EXPECT_EQ(bytes_of(vfs), size);
+                // what io_uring tries again is one row; of more than a page it may get a part, and goes on in another
+                EXPECT_GE(vfs.size(), size / block);
+                if (block == page) {
+                    EXPECT_EQ(vfs.size(), size / block);
+                }
+                // btrfs answers the first direct read into memory that isn't there yet from the page cache, by
+                // readahead; before 6.1 its direct bios don't say what file they are for
+                const bool btrfs_direct = filesystem == "btrfs" && job.direct;
+                const auto bios = rows_of(t, "BLK", op, file);
+                const u64 blocks = bytes_of(bios);
+                if (btrfs_direct && !kernel_at_least(6, 1)) {
+                    EXPECT_LT(blocks, size);
+                } else {
+                    EXPECT_GE(blocks, size);
+                }
+                // not more than once, but for pages that the kernel took out of its cache before they were asked for
+                EXPECT_EQ(twice_at_once(bios), std::vector<std::string>{});
+                EXPECT_EQ(bytes_of(rows_of(t, "VFS", read ? "write" : "read", file)), 0U);
+                EXPECT_EQ(bytes_of(rows_of(t, "BLK", read ? "write" : "read", file)), 0U);
+                std::ranges::sort(vfs, {}, [](const Row& r) { return number(r, "start_ns"); });
+                u64 elsewhere = 0;
+                for (std::size_t i = 1; i < vfs.size(); ++i) {
+                    if (number(vfs[i], "address") != number(vfs[i - 1], "address") + number(vfs[i - 1], "bytes")) {
+                        ++elsewhere;
+                    }
+                }
+                random.at(rand ? 1 : 0) = static_cast<double>(elsewhere) / static_cast<double>(vfs.size());
+            }
+            EXPECT_EQ(random[0], 0) << name(job, "seq");
+            EXPECT_GT(random[1], 0.5) << name(job, "rand");
+        }
+    }
+}
+
+const std::vector<Job> seed_jobs{{"libaio"}, {"posixaio"}, {"sync"}, {"psync"}, {"vsync"}, {"pvsync"}};
+
+TEST_F(File, TheProfilesOfIotracersOwnTests) {
+    NEEDS(have("fio"), "fio is not installed");
+    profile("ext4", seed_jobs);
+}
+
+TEST_F(File, TheSameByIoUringAndDirect) {
+    NEEDS(have("fio"), "fio is not installed");
+    profile("ext4", {{"io_uring"}, {"io_uring", true}, {"libaio", true}, {"psync", true}, {"pvsync2", true}});
+}
+
+TEST_F(File, TheSameOnXfs) {
+    NEEDS(have("fio"), "fio is not installed");
+    NEEDS(FileSystem::missing("xfs").empty(), FileSystem::missing("xfs"));
+    profile("xfs", {{"psync"}, {"io_uring"}, {"libaio", true}, {"io_uring", true}});
+}
+
+TEST_F(File, TheSameOnBtrfs) {
+    NEEDS(have("fio"), "fio is not installed");
+    NEEDS(FileSystem::missing("btrfs").empty(), FileSystem::missing("btrfs"));
+    profile("btrfs", {{"psync"}, {"io_uring"}, {"libaio", true}, {"io_uring", true}}, 16 * kib);
+}
+
+/// A virtual machine whose boot sector is its whole program: it has the BIOS write the sector 4 of its disk, and ends.
+TEST_F(File, AGuestsWritesAreItsImages) {
+    NEEDS(have("qemu-system-x86_64"), "qemu-system-x86_64 is not installed");
+    const FileSystem ext4("ext4");
+    const std::string image = ext4.path("vm.img");
+    make_file(image, mib);
+    const std::array<unsigned char, 23> program{
+        0xB8, 0x01, 0x03,        // mov ax, 0301h: write one sector
+        0xBB, 0x00, 0x7C,        // mov bx, 7C00h: from here
+        0xB9, 0x05, 0x00,        // mov cx, 5: cylinder 0, sector 5, counted from 1
+        0xBA, 0x80, 0x00,        // mov dx, 80h: the first disk
+        0x6A, 0x00, 0x07,        // push 0; pop es
+        0xCD, 0x13,              // int 13h
+        0xE6, 0xF4,              // out F4h, al: QEMU ends
+        0xF4, 0xEB, 0xFD, 0x90,  // hlt, for ever
+    };
+    const int fd = ::open(image.c_str(), O_WRONLY);
+    EXPECT_EQ(::pwrite(fd, program.data(), program.size(), 0), static_cast<ssize_t>(program.size()));
+    EXPECT_EQ(::pwrite(fd, "\x55\xAA", 2, 510), 2);
+    ::fsync(fd);
+    ::close(fd);
+    for (const char* cache : {"writeback", "none"}) {
+        SCOPED_TRACE(cache);
+        const Traced t = watch({image}, [&] {
+            const Result r = shell(
+                "qemu-system-x86_64 -accel tcg -nodefaults -display none -m 16 -no-reboot "
+                "-device isa-debug-exit,iobase=0xf4 -drive file=" +
+                image + ",format=raw,if=ide,cache=" + cache);
+            EXPECT_EQ(r.status & 1, 1) << r.err;
+            ::sync();
+        });
+        expect_whole(t);
+        const auto writes = rows_of(t, "VFS", "write");
+        ASSERT_EQ(writes.size(), 1U);
+        EXPECT_EQ(writes[0].at("address") + "+" + writes[0].at("bytes"), "2048+512");
+        EXPECT_NE(writes[0].at("comm").find("qemu"), std::string::npos);
+        EXPECT_GE(bytes_of(rows_of(t, "BLK", "write")), 512U);
+        const auto reads = rows_of(t, "VFS", "read");
+        EXPECT_TRUE(std::ranges::any_of(reads, [](const Row& r) { return r.at("address") == "0"; }));
+    }
+}
+
+/// A server in the background, from the moment that its tree is up.
+class Served {
+public:
+    explicit Served(const std::string& folder, std::vector<std::string> options = {}) : folder_(folder) {
+        options.insert(options.begin(), {iolens_path(), "file", "serve", folder});
+        err_ = scratch_.path("err");
+        pid_ = ::fork();
+        if (pid_ == 0) {
+            const int err = ::open(err_.c_str(), O_WRONLY | O_CREAT, 0600);
+            ::dup2(err, STDERR_FILENO);
+            std::vector<char*> words;
+            for (std::string& word : options) words.push_back(word.data());
+            words.push_back(nullptr);
+            ::execv(words[0], words.data());
+            ::_exit(127);
+        }
+        for (int i = 0; i < 3000 && !up(); ++i) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+            if (::waitpid(pid_, &status_, WNOHANG) == pid_) {
+                pid_ = -1;
+                break;
+            }
+        }
+        if (!up()) throw std::runtime_error("no server: " + err());
+    }
+    ~Served() { stop(SIGTERM); }
+    Served(const Served&) = delete;
+    Served& operator=(const Served&) = delete;
+
+    int stop(int signal) {
+        if (pid_ < 0) return -1;
+        ::kill(pid_, signal);
+        ::waitpid(pid_, &status_, 0);
+        pid_ = -1;
+        return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
+    }
+    [[nodiscard]] std::string err() const { return slurp(err_); }
+    [[nodiscard]] std::string path(const std::string& name) const { return folder_ + "/" + name; }
+    /// What write(2) of a text returns, as errno.
+    [[nodiscard]] int write(const std::string& name, const std::string& text) const {
+        const int fd = ::open(path(name).c_str(), O_WRONLY | O_TRUNC);
+        if (fd < 0) return errno;
+        const int error = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : errno;
+        ::close(fd);
+        return error;
+    }
+    [[nodiscard]] std::string node() const { return split(slurp(path("control")), ' ').at(0); }
+
+private:
+    [[nodiscard]] bool up() const { return err().find("serving") != std::string::npos; }
+    Scratch scratch_;
+    std::string folder_;
+    std::string err_;
+    pid_t pid_ = -1;
+    int status_ = 0;
+};
+
+class Serve : public File {
+protected:
+    void SetUp() override {
+        NEEDS(missing_for_tracing().empty(), missing_for_tracing());
+        shell("modprobe -q fuse");
+        NEEDS(std::filesystem::exists("/dev/fuse"), "there is no /dev/fuse");
+    }
+};
+
+std::vector<std::string> lines_of(const std::string& text) {
+    std::vector<std::string> all = split(text, '\n');
+    if (!all.empty() && all.back().empty()) all.pop_back();
+    return all;
+}
+
+TEST_F(Serve, TheSeedsSession) {
+    const FileSystem ext4("ext4");
+    const Scratch place;
+    const std::string path = ext4.path("iotracer_test_file");
+    make_file(path, 64 * kib);
+    const Served served(place.path("tree"));
+    EXPECT_EQ(slurp(served.path("control")), "");
+    ASSERT_EQ(served.write("control", "add " + path + "\n"), 0);
+    struct stat info{};
+    ::stat(path.c_str(), &info);
+    const std::string node = ext4.disk().name() + "_" + std::to_string(info.st_ino);
+    EXPECT_EQ(slurp(served.path("control")), node + " " + path + "\n");
+    const auto words = split(slurp(served.path(node + "/control")), ' ');
+    ASSERT_EQ(words.size(), 4U);
+    EXPECT_EQ(words[0] + " " + words[2] + " " + words[3], "1 10 0\n");
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    EXPECT_NEAR(std::strtod(words[1].c_str(), nullptr), static_cast<double>(now.tv_sec), 30);
+    EXPECT_EQ(split(words[1], '.').at(1).size(), 9U);
+
+    // circular: of twelve accesses the last ten are there, in their order
+    const int fd = ::open(path.c_str(), O_RDONLY);
+    std::vector<char> data(4096);
+    for (int i = 0; i < 12; ++i) {
+        EXPECT_EQ(::pread(fd, data.data(), 100, i * 100), 100);
+    }
+    ::close(fd);
+    const auto log = lines_of(slurp(served.path(node + "/log")));
+    ASSERT_EQ(log.size(), 10U);
+    for (std::size_t i = 0; i < log.size(); ++i) {
+        const auto fields = split(log[i], ';');
+        ASSERT_EQ(fields.size(), 7U) << log[i];
+        EXPECT_EQ(fields[1] + fields[2] + " " + fields[3] + fields[4], "R" + std::to_string((i + 2) * 100) + " 100VFS");
+        EXPECT_EQ(fields[6], std::to_string(::getpid()));
+        if (i > 0) {
+            EXPECT_LT(split(log[i - 1], ';').at(0), fields[0]);
+        }
+    }
+    EXPECT_NE(slurp(served.path(node + "/control")).find(" 10 10\n"), std::string::npos);
+
+    const auto touch = [&] { shell("cat " + path + " > /dev/null"); };
+    const auto events = [&] { return lines_of(slurp(served.path(node + "/log"))).size(); };
+    EXPECT_EQ(served.write(node + "/control", "reset"), 0);
+    EXPECT_EQ(events(), 0U);
+    touch();
+    EXPECT_GT(events(), 0U);
+    EXPECT_EQ(served.write(node + "/control", "stop\n"), 0);
+    const std::size_t before = events();
+    touch();
+    EXPECT_EQ(events(), before);
+    EXPECT_EQ(slurp(served.path(node + "/control")).substr(0, 2), "0 ");
+    EXPECT_EQ(served.write(node + "/control", "start"), 0);
+    touch();
+    EXPECT_GT(events(), before);
+    EXPECT_EQ(split(slurp(served.path(node + "/control")), ' ').at(1), words[1]);
+    EXPECT_EQ(served.write(node + "/control", "timereset"), 0);
+    EXPECT_NE(split(slurp(served.path(node + "/control")), ' ').at(1), words[1]);
+    touch();
+    EXPECT_LT(std::strtod(slurp(served.path(node + "/log")).c_str(), nullptr), 5);
+    for (const char* bad : {"", "x", "startx", "reset reset", "stop, and a lot more words than there may be"}) {
+        if (*bad != '\0') {
+            EXPECT_EQ(served.write(node + "/control", bad), EINVAL) << bad;
+        }
+    }
+    // hard links share the log, which goes with the last name; names are removed also when the file is gone
+    const std::string link = ext4.path("another name");
+    ASSERT_EQ(::link(path.c_str(), link.c_str()), 0);
+    EXPECT_EQ(served.write("control", "add " + link), 0);
+    EXPECT_EQ(slurp(served.path("control")), node + " " + link + " " + path + "\n");
+    EXPECT_EQ(served.write("control", "add " + link + " 50"), 0);  // another size is honoured
+    EXPECT_NE(slurp(served.path(node + "/control")).find(" 50 "), std::string::npos);
+    EXPECT_NE(served.err().find("room for 50 events, after 10"), std::string::npos) << served.err();
+    ::unlink(path.c_str());
+    EXPECT_EQ(served.write("control", "remove " + path), 0);
+    EXPECT_EQ(slurp(served.path("control")), node + " " + link + "\n");
+    EXPECT_EQ(served.write("control", "remove " + path), ENOENT);
+    EXPECT_EQ(served.write("control", "remove " + link + "\n"), 0);
+    EXPECT_EQ(slurp(served.path("control")), "");
+    EXPECT_FALSE(std::filesystem::exists(served.path(node)));
+}
+
+TEST_F(Serve, EachBadWriteHasItsErrno) {
+    const FileSystem ext4("ext4");
+    const Scratch place;
+    const std::string path = ext4.path("data 123");
+    make_file(path, 100);
+    const Served served(place.path("tree"));
+    ::symlink("/nowhere", ext4.path("dangling").c_str());
+    for (const auto& [text, error] : std::vector<std::pair<std::string, int>>{
+             {"add " + path, ENOENT},  // is read as a path and a number
+             {"add " + path + " 7", 0},
+             {"add " + path + " 0", EINVAL},
+             {"add " + path + " 09", EINVAL},
+             {"add " + path + " 9223372036854775808", ERANGE},
+             {"add " + ext4.path("missing"), ENOENT},
+             {"add " + ext4.path("dangling"), ENOENT},
+             {"add " + ext4.path(), EISDIR},
+             {"add /dev/null", EINVAL},
+             {"add " + served.path("control"), EINVAL},
+             {"remove " + ext4.path("missing"), ENOENT},
+             {"list", EINVAL},
+             {"addx " + path, EINVAL},
+             {std::string(5000, 'a'), EINVAL},
+             {"add " + std::string(4110, 'a'), ENAMETOOLONG},
+         }) {
+        EXPECT_EQ(served.write("control", text), error) << text.substr(0, 60);
+    }
+    EXPECT_EQ(lines_of(slurp(served.path("control"))).size(), 1U);
+    struct stat info{};
+    ::stat(served.path("control").c_str(), &info);
+    EXPECT_EQ(info.st_mode & 07777U, 0600U);
+    ::stat(served.path(served.node() + "/log").c_str(), &info);
+    EXPECT_EQ(info.st_mode & 07777U, 0400U);
+    EXPECT_EQ(served.write(served.node() + "/log", "x"), EACCES);
+    // another kind of filesystem: it has no block device, and so there is one level
+    const Scratch memory("/dev/shm");
+    make_file(memory.path("file"), 100);
+    EXPECT_EQ(served.write("control", "add " + memory.path("file")), 0);
+    const std::string node = split(lines_of(slurp(served.path("control"))).at(1), ' ').at(0);
+    EXPECT_EQ(node.substr(0, 2), "0:");
+    EXPECT_EQ(slurp(memory.path("file")).size(), 100U);
+    EXPECT_NE(slurp(served.path(node + "/log")).find(";R;0;"), std::string::npos);
+}
+
+TEST_F(Serve, AnInodeNumberThatIsUsedAgainIsAnotherFile) {
+    const FileSystem ext4("ext4");
+    const Scratch place;
+    const std::string path = ext4.path("data");
+    make_file(path, 100);
+    const Served served(place.path("tree"));
+    ASSERT_EQ(served.write("control", "add " + path), 0);
+    struct stat before{};
+    ::stat(path.c_str(), &before);
+    const std::string node = served.node();
+    ASSERT_EQ(served.write(node + "/control", "reset"), 0);
+    ::unlink(path.c_str());
+    make_file(path, 100);
+    struct stat after{};
+    ::stat(path.c_str(), &after);
+    NEEDS(before.st_ino == after.st_ino, "the filesystem gave the new file another inode number");
+    shell("cat " + path);
+    EXPECT_EQ(slurp(served.path(node + "/log")), "");
+    ASSERT_EQ(served.write("control", "add " + path), 0);
+    EXPECT_EQ(lines_of(slurp(served.path("control"))).size(), 2U);
+    shell("cat " + path);
+    EXPECT_EQ(slurp(served.path(node + "/log")), "");
+    const std::string other = split(lines_of(slurp(served.path("control"))).at(1), ' ').at(0);
+    EXPECT_NE(slurp(served.path(other + "/log")).find(";R;0;"), std::string::npos);
+}
+
+TEST_F(Serve, EightClientsAtOnce) {
+    const FileSystem ext4("ext4");
+    const Scratch place;
+    const Served served(place.path("tree"));
+    constexpr int clients = 8;
+    constexpr int each = 20;
+    std::vector<std::thread> threads;
+    std::atomic<int> failures = 0;
+    std::atomic<u64> missing = 0;
+    for (int c = 0; c < clients; ++c) {
+        threads.emplace_back([&, c] {
+            for (int i = 0; i < each; ++i) {
+                const std::string path = ext4.path("c" + std::to_string(c) + "-" + std::to_string(i));
+                make_file(path, 100);
+                if (served.write("control", "add " + path + " 100") != 0) ++failures;
+                if (slurp(path).size() != 100) ++failures;
+                struct stat info{};
+                ::stat(path.c_str(), &info);
+                const std::string node = ext4.disk().name() + "_" + std::to_string(info.st_ino);
+                if (slurp(served.path(node + "/log")).find(";R;0;") == std::string::npos) ++missing;
+                if (served.write(node + "/control", i % 2 == 0 ? "stop" : "timereset") != 0) ++failures;
+                if (i % 2 == 0 && served.write("control", "remove " + path) != 0) ++failures;
+            }
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(failures, 0);
+    // a program that was preempted is skipped for others meanwhile, and counted
+    const std::string status = slurp(served.path("status"));
+    constexpr std::string_view missed = "lost_missed ";
+    const std::size_t at = status.find(missed);
+    ASSERT_NE(at, std::string::npos);
+    EXPECT_LE(missing.load(), std::strtoull(status.c_str() + at + missed.size(), nullptr, 10)) << status;
+    EXPECT_EQ(lines_of(slurp(served.path("control"))).size(), std::size_t{clients} * each / 2);
+}
+
+TEST_F(Serve, OneServerAFolderAndNothingIsLeft) {
+    const Scratch place;
+    const std::string tree = place.path("tree");
+    {
+        Served served(tree);
+        const Result second = run({iolens_path(), "file", "serve", tree});
+        EXPECT_EQ(second.status, 1);
+        EXPECT_NE(second.err.find("served already"), std::string::npos) << second.err;
+        const int held = ::open((tree + "/control").c_str(), O_RDONLY);  // a client that stays
+        EXPECT_EQ(served.stop(SIGTERM), 0);
+        ::close(held);
+        EXPECT_FALSE(std::filesystem::exists(tree));
+    }
+    {
+        Served killed(tree);
+        killed.stop(SIGKILL);
+        struct stat info{};
+        EXPECT_NE(::stat((tree + "/control").c_str(), &info), 0);
+        Served again(tree);
+        EXPECT_EQ(slurp(again.path("control")), "");
+        EXPECT_EQ(again.stop(SIGINT), 0);
+    }
+    EXPECT_NE(slurp("/proc/mounts").find("proc"), std::string::npos);
+    EXPECT_EQ(slurp("/proc/mounts").find(tree), std::string::npos);
+    spit(place.path("file"), "x");
+    const auto refused = [&](const std::string& folder, const std::string& words) {
+        const Result r = run({iolens_path(), "file", "serve", folder});
+        EXPECT_NE(r.status, 0);
+        EXPECT_NE(r.err.find(words), std::string::npos) << r.err;
+        EXPECT_NE(r.err.find("hint: "), std::string::npos) << r.err;
+    };
+    refused(place.path("file"), "is no folder");
+    refused(place.path(), "is not empty");
+    refused(place.path("none/below"), "can't make the folder");
+    std::filesystem::create_directory(place.path("mine"));
+    Served kept(place.path("mine"));  // a folder that was there stays
+    EXPECT_EQ(kept.stop(SIGTERM), 0);
+    EXPECT_TRUE(std::filesystem::is_empty(place.path("mine")));
+}
+
+TEST_F(Serve, WithoutFuseItSaysSo) {
+    const Scratch place;
+    const Result r = shell("unshare -m sh -c 'mount -t tmpfs none /dev && exec " + iolens_path() + " file serve " +
+                           place.path("tree") + "'");
+    EXPECT_EQ(r.status, 3) << r.err;
+    EXPECT_NE(r.err.find("there is no /dev/fuse"), std::string::npos) << r.err;
+    EXPECT_NE(r.err.find("hint: "), std::string::npos) << r.err;
+    EXPECT_FALSE(std::filesystem::exists(place.path("tree")));
+}
+
+TEST_F(Serve, TheCommandsAreThinOverTheTree) {
+    const FileSystem ext4("ext4");
+    const Scratch place;
+    const std::string tree = place.path("tree");
+    const std::string path = ext4.path("a file 5");
+    make_file(path, 8 * kib);
+    const auto file = [&](std::vector<std::string> words) {
+        words.insert(words.begin(), {iolens_path(), "file"});
+        words.insert(words.begin() + 3, {"--dir", tree});
+        return run(words);
+    };
+    EXPECT_NE(file({"list"}).err.find("nobody serves"), std::string::npos);
+    const Served served(tree);
+    EXPECT_EQ(file({"add", path}).status, 2);  // a name that ends in a number
+    EXPECT_EQ(file({"add", path, "0"}).status, 2);
+    EXPECT_EQ(file({"add", path, "-1"}).status, 2);
+    EXPECT_EQ(file({"add", path, "9223372036854775808"}).status, 2);
+    EXPECT_EQ(file({"add", ext4.path("none")}).status, 2);
+    EXPECT_EQ(file({"add", ext4.path()}).status, 2);
+    EXPECT_EQ(file({"add", path, "20"}).status, 0);
+    EXPECT_EQ(file({"list"}).out, served.node() + " " + path + "\n");
+    EXPECT_NE(file({"status"}).out.find("yes"), std::string::npos);
+    EXPECT_EQ(file({"stop", path}).status, 0);
+    EXPECT_NE(file({"status", path}).out.find("no "), std::string::npos);
+    EXPECT_EQ(file({"start", served.node()}).status, 0);
+    EXPECT_EQ(file({"reset", path}).status, 0);
+    EXPECT_EQ(slurp(path).size(), 8 * kib);
+    EXPECT_EQ(file({"log", path}).out, slurp(served.path(served.node() + "/log")));
+    EXPECT_NE(file({"log", path}).out.find(";R;0;"), std::string::npos);
+    EXPECT_NE(file({"status", "-v"}).out.find("memory_bytes"), std::string::npos);
+    EXPECT_EQ(file({"timereset", path}).status, 0);
+    EXPECT_EQ(file({"log", path}).out, "");
+    EXPECT_EQ(file({"stop", ext4.path("none")}).status, 1);
+    // --follow goes on with what comes
+    const std::string followed = place.path("followed");
+    const Result r =
+        shell("timeout -s INT 3 " + iolens_path() + " file log --follow --dir " + tree + " '" + path + "' > " +
+              followed + " & sleep 1; cat '" + path + "' > /dev/null; sleep 1; cat '" + path + "' > /dev/null; wait");
+    EXPECT_GE(lines_of(slurp(followed)).size(), 2U) << r.err;
+    EXPECT_EQ(lines_of(slurp(followed)), lines_of(file({"log", path}).out));
+    EXPECT_EQ(file({"remove", path}).status, 0);
+    EXPECT_EQ(file({"remove", path}).status, 1);
+}
+
+TEST_F(Serve, AGroupMayUseIt) {
+    const FileSystem ext4("ext4");
+    NEEDS(have("setpriv"), "setpriv is not installed");
+    const Scratch place("/dev/shm");
+    ::chmod(place.path().c_str(), 0755);
+    make_file(ext4.path("data"), 100);
+    const Served served(place.path("tree"), {"--group", "65533"});
+    ASSERT_EQ(served.write("control", "add " + ext4.path("data")), 0);
+    const auto as = [&](const std::string& group) {
+        return shell("setpriv --reuid 65532 --regid " + group + " --clear-groups cat " + served.path("control")).status;
+    };
+    EXPECT_EQ(as("65533"), 0);
+    EXPECT_NE(as("65532"), 0);
+}
+
+}  // namespace
+}  // namespace iolens::test

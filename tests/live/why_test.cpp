@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0
+// iolens fd --why: each cause of a slow call, made on purpose.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <regex>
+#include <thread>
+
+#include "machine.h"
+
+namespace iolens::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Why : public testing::Test {
+protected:
+    void SetUp() override { NEEDS(missing_for_tracing().empty(), missing_for_tracing()); }
+};
+
+/// The calls of a shell's words, with what is said of each.
+std::vector<Row> why(const std::string& words, std::vector<std::string> options = {"--min-ms", "0"}) {
+    const Scratch scratch;
+    std::vector<Row> rows;
+    for (int attempt = 0; attempt < attempts(); ++attempt) {
+        std::vector<std::string> command{iolens_path(),
+                                         "fd",
+                                         "--why",
+                                         "--format",
+                                         "csv",
+                                         "--ring-size",
+                                         "32",
+                                         "--columns",
+                                         "comm,call,duration_ns,bytes,file,why",
+                                         "-o",
+                                         scratch.path("rows")};
+        command.insert(command.end(), options.begin(), options.end());
+        command.insert(command.end(), {"--", "sh", "-c", words});
+        const Result r = run(command);
+        EXPECT_EQ(r.status, 0) << r.err;
+        rows = parse_csv(slurp(scratch.path("rows")));
+        if (!lost(r)) break;
+    }
+    return rows;
+}
+
+/// What a call waited for, in ns.
+u64 waited(const Row& row, const std::string& what) {
+    std::smatch found;
+    const std::string& text = row.at("why");
+    const std::regex pattern("\\{\"for\":\"" + what +
+                             R"re(","function":(null|"[^"]*"),"times":[0-9]+,"ns":([0-9]+)\})re");
+    return std::regex_search(text, found, pattern) ? std::stoull(found[2]) : 0;
+}
+
+u64 all_waits(const Row& row) {
+    u64 sum = 0;
+    const std::string& text = row.at("why");
+    const std::regex pattern(R"re("times":[0-9]+,"ns":([0-9]+)\})re");
+    for (std::sregex_iterator at(text.begin(), text.end(), pattern), end; at != end; ++at) sum += std::stoull((*at)[1]);
+    return sum;
+}
+
+u64 running(const Row& row) {
+    std::smatch found;
+    const std::string& text = row.at("why");
+    return std::regex_search(text, found, std::regex(R"re("running_ns":([0-9]+))re")) ? std::stoull(found[1]) : 0;
+}
+
+struct Request {
+    std::string disk;
+    std::string op;
+    u64 bytes = 0;
+    bool caused = false;
+    bool held_back = false;
+    std::string comm;
+    std::string file;
+    std::string beside;
+};
+
+std::vector<Request> requests(const Row& row) {
+    std::vector<Request> all;
+    const std::string& text = row.at("why");
+    const std::regex pattern(
+        R"re(\{"disk":"([^"]*)","op":"([a-z_]+)"[^{}]*"bytes":([0-9]+)[^{}]*"caused":(true|false)[^{}]*"held_back":(true|false),"comm":(null|"[^"]*")[^{}]*"file":(null|"[^"]*"),"beside":[0-9]+,"beside_whose":\[([^\]]*)\]\})re");
+    for (std::sregex_iterator at(text.begin(), text.end(), pattern), end; at != end; ++at) {
+        const auto bare = [](const std::string& s) { return s == "null" ? "" : s.substr(1, s.size() - 2); };
+        all.push_back({(*at)[1], (*at)[2], std::stoull((*at)[3]), (*at)[4] == "true", (*at)[5] == "true",
+                       bare((*at)[6]), bare((*at)[7]), (*at)[8]});
+    }
+    return all;
+}
+
+std::vector<Row> of_call(const std::vector<Row>& rows, const std::string& call, const std::string& file) {
+    std::vector<Row> some;
+    std::ranges::copy_if(rows, std::back_inserter(some),
+                         [&](const Row& r) { return r.at("call") == call && r.at("file") == file; });
+    return some;
+}
+
+/// What a thread waited for and how long it ran is all of the call's time.
+void expect_sum(const Row& row) {
+    EXPECT_EQ(all_waits(row) + running(row), number(row, "duration_ns")) << row.at("why");
+}
+
+TEST_F(Why, AColdReadWaitsForItsPages) {
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("cold");
+    shell("dd if=/dev/urandom of=" + path + " bs=1M count=4 conv=fsync");
+    drop_caches();
+    const auto reads = of_call(why("cat " + path + " > /dev/null"), "read", path);
+    ASSERT_GE(reads.size(), 2U);
+    u64 bytes = 0;
+    u64 waits = 0;
+    for (const Row& row : reads) {
+        expect_sum(row);
+        waits += waited(row, "page_cache");
+        for (const Request& request : requests(row)) {
+            EXPECT_EQ(request.disk, ext4.disk().name());
+            EXPECT_EQ(request.file == path || request.file == "[metadata]", true) << request.file;
+            if (request.caused && request.file == path) bytes += request.bytes;
+        }
+    }
+    EXPECT_EQ(bytes, 4 * mib);
+    EXPECT_GT(waits, 0U);
+}
+
+TEST_F(Why, AWarmReadWaitsForNothing) {
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("warm");
+    shell("dd if=/dev/urandom of=" + path + " bs=1M count=4 conv=fsync; cat " + path + " > /dev/null");
+    const auto reads = of_call(why("cat " + path + " > /dev/null"), "read", path);
+    ASSERT_GE(reads.size(), 2U);
+    for (const Row& row : reads) {
+        expect_sum(row);
+        EXPECT_EQ(waited(row, "page_cache"), 0U) << row.at("why");
+        EXPECT_TRUE(requests(row).empty()) << row.at("why");
+    }
+}
+
+TEST_F(Why, ASynchronousWriteWaitsForThePagesAndTheJournal) {
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("sync");
+    const auto writes =
+        of_call(why("dd if=/dev/zero of=" + path + " oflag=sync bs=64k count=4 2>/dev/null"), "write", path);
+    ASSERT_EQ(writes.size(), 4U);
+    bool journal = false;
+    for (const Row& row : writes) {
+        expect_sum(row);
+        EXPECT_GT(waited(row, "writeback") + waited(row, "journal"), 0U) << row.at("why");
+        u64 bytes = 0;
+        for (const Request& request : requests(row)) {
+            if (request.file == path && request.caused) bytes += request.bytes;
+            journal = journal || request.file == "[journal]";
+        }
+        EXPECT_EQ(bytes, 64 * kib) << row.at("why");
+    }
+    EXPECT_TRUE(journal) << writes[0].at("why");
+}
+
+/// The disk is busy with another's writeback meanwhile, and the row says whose.
+TEST_F(Why, AnFsyncBehindSomebodysWriteback) {
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("mine");
+    std::atomic<bool> stop = false;
+    std::thread other([&] {
+        while (!stop) {
+            shell("dd if=/dev/zero of=" + ext4.path("theirs") + " bs=1M count=64 oflag=dsync conv=notrunc 2>/dev/null");
+        }
+    });
+    const auto rows =
+        why("for i in $(seq 40); do dd if=/dev/zero of=" + path + " bs=64k count=1 conv=fsync 2>/dev/null; done");
+    stop = true;
+    other.join();
+    const auto syncs = of_call(rows, "fsync", path);
+    ASSERT_EQ(syncs.size(), 40U);
+    bool said = false;
+    for (const Row& row : syncs) {
+        expect_sum(row);
+        EXPECT_GT(waited(row, "writeback") + waited(row, "journal") + waited(row, "device") + waited(row, "queue"), 0U)
+            << row.at("why");
+        for (const Request& request : requests(row)) said = said || request.beside.find("\"dd\"") != std::string::npos;
+    }
+    EXPECT_TRUE(said);
+}
+
+/// A cgroup's limit of the loop device, with the hierarchy that this machine has.
+class Throttle {
+public:
+    explicit Throttle(const std::string& dev, u64 bytes_per_second) {
+        const std::string rate = std::to_string(bytes_per_second);
+        const std::string v1 = "/sys/fs/cgroup/blkio";
+        if (fs::exists(v1 + "/blkio.throttle.read_bps_device")) {
+            folder_ = v1 + "/iolens-test-" + std::to_string(::getpid());
+            fs::create_directory(folder_);
+            spit(folder_ + "/blkio.throttle.read_bps_device", dev + " " + rate);
+            spit(folder_ + "/blkio.throttle.write_bps_device", dev + " " + rate);
+            return;
+        }
+        if (::mount("cgroup2", scratch_.path().c_str(), "cgroup2", 0, nullptr) != 0) return;
+        mounted_ = true;
+        spit(scratch_.path("cgroup.subtree_control"), "+io");
+        folder_ = scratch_.path("iolens-test-" + std::to_string(::getpid()));
+        fs::create_directory(folder_);
+        spit(folder_ + "/io.max", dev + " rbps=" + rate + " wbps=" + rate);
+        if (slurp(folder_ + "/io.max").empty()) {
+            fs::remove(folder_);
+            folder_.clear();
+        }
+    }
+    ~Throttle() {
+        // the last process may be on its way out
+        for (int i = 0; !folder_.empty() && i < 100 && ::rmdir(folder_.c_str()) != 0; ++i) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        }
+        if (mounted_) ::umount2(scratch_.path().c_str(), MNT_DETACH);
+    }
+    Throttle(const Throttle&) = delete;
+    Throttle& operator=(const Throttle&) = delete;
+    [[nodiscard]] bool works() const { return !folder_.empty(); }
+    /// For a shell: from now on it is limited.
+    [[nodiscard]] std::string enter() const { return "echo $$ > " + folder_ + "/cgroup.procs; "; }
+
+private:
+    Scratch scratch_;
+    std::string folder_;
+    bool mounted_ = false;
+};
+
+TEST_F(Why, AThrottledDeviceHoldsRequestsBack) {
+    const LoopDisk disk(64 * mib);
+    std::string dev = slurp(disk.sys("dev"));
+    dev.erase(dev.find('\n'));
+    const Throttle throttle(dev, mib);
+    NEEDS(throttle.works(), "no cgroup that limits I/O here");
+    const auto rows =
+        why(throttle.enter() + "dd if=" + disk.path() + " of=/dev/null bs=256k count=2 iflag=direct 2>/dev/null");
+    const auto reads = of_call(rows, "read", disk.path());
+    ASSERT_EQ(reads.size(), 2U);
+    bool held_back = false;
+    u64 slow = 0;
+    for (const Row& row : reads) {
+        expect_sum(row);
+        slow = std::max(slow, number(row, "duration_ns"));
+        EXPECT_GT(waited(row, "direct_io") + waited(row, "device"), number(row, "duration_ns") / 2) << row.at("why");
+        for (const Request& request : requests(row)) {
+            EXPECT_EQ(request.disk, disk.name());
+            held_back = held_back || request.held_back;
+        }
+    }
+    EXPECT_GT(slow, 100'000'000U);
+    EXPECT_TRUE(held_back) << reads[0].at("why");
+}
+
+/// A kernel's setting, as it was again afterwards.
+class Setting {
+public:
+    Setting(std::string path, const std::string& value) : path_(std::move(path)), before_(slurp(path_)) {
+        spit(path_, value);
+    }
+    ~Setting() {
+        if (before_ != "0\n") spit(path_, before_);
+    }
+    Setting(const Setting&) = delete;
+    Setting& operator=(const Setting&) = delete;
+
+private:
+    std::string path_;
+    std::string before_;
+};
+
+TEST_F(Why, AWriterWaitsForTheLimitOfDirtyPages) {
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("much");
+    // bytes and ratio are two names of one limit: the ratios come back last
+    const Setting ratio("/proc/sys/vm/dirty_ratio", slurp("/proc/sys/vm/dirty_ratio"));
+    const Setting background_ratio("/proc/sys/vm/dirty_background_ratio", slurp("/proc/sys/vm/dirty_background_ratio"));
+    const Setting background("/proc/sys/vm/dirty_background_bytes", "65536");
+    const Setting bytes("/proc/sys/vm/dirty_bytes", "262144");
+    const auto writes = of_call(why("dd if=/dev/zero of=" + path + " bs=1M count=128 2>/dev/null"), "write", path);
+    ASSERT_EQ(writes.size(), 128U);
+    u64 waits = 0;
+    for (const Row& row : writes) {
+        expect_sum(row);
+        waits += waited(row, "dirty_pages");
+    }
+    EXPECT_GT(waits, 0U);
+}
+
+TEST_F(Why, WhatIsNoDisksIsSaid) {
+    const Scratch scratch;
+    const auto rows = why("(sleep 2; echo x) | cat > " + scratch.path("out"));
+    const auto slow = std::ranges::find_if(rows, [](const Row& r) {
+        return r.at("comm") == "cat" && r.at("call") == "read" && number(r, "duration_ns") > 100'000'000;
+    });
+    ASSERT_NE(slow, rows.end());
+    expect_sum(*slow);
+    EXPECT_GT(waited(*slow, "pipe"), 100'000'000U) << slow->at("why");
+    EXPECT_TRUE(requests(*slow).empty()) << slow->at("why");
+}
+
+/// Who appends with O_DIRECT has the lock and sleeps until the disk has answered: the others sleep for it. (For one that
+/// runs they would turn in a loop instead.)
+TEST_F(Why, WritersOfOneFileWaitForItsLock) {
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("shared");
+    const auto rows = why("for i in 1 2 3 4; do dd if=/dev/zero of=" + path +
+                          " bs=256k count=40 oflag=direct,append conv=notrunc 2>/dev/null & done; wait");
+    const auto writes = of_call(rows, "write", path);
+    ASSERT_EQ(writes.size(), 160U);
+    u64 waits = 0;
+    for (const Row& row : writes) {
+        expect_sum(row);
+        waits += waited(row, "lock");
+    }
+    EXPECT_GT(waits, 10'000'000U);
+}
+
+/// Two programs on one processor: what isn't blocked waits for the other.
+TEST_F(Why, ABusyProcessorIsWaitedFor) {
+    const auto reads = of_call(why("taskset -p 1 $$ > /dev/null; (while :; do :; done) & busy=$!; dd if=/dev/zero "
+                                   "of=/dev/null bs=16M count=30 "
+                                   "2>/dev/null; kill $busy"),
+                               "read", "/dev/zero");
+    ASSERT_EQ(reads.size(), 30U);
+    u64 ready = 0;
+    for (const Row& row : reads) {
+        expect_sum(row);
+        ready += waited(row, "processor");
+        EXPECT_EQ(all_waits(row), waited(row, "processor")) << row.at("why");
+    }
+    EXPECT_GT(ready, 10'000'000U);
+}
+
+TEST_F(Why, ATableAJsonTreeAndAReplaySayTheSame) {
+    const FileSystem ext4("ext4");
+    const Scratch scratch;
+    const std::string path = ext4.path("x");
+    const std::string command = " -- dd if=/dev/zero of=" + path + " bs=64k count=3 oflag=sync";
+    const Result live = shell("iolens fd --why --min-ms 0 --op write --format json --record " + scratch.path("rec") +
+                              " -o " + scratch.path("live") + command);
+    EXPECT_EQ(live.status, 0) << live.err;
+    const Result again = shell("iolens replay --why --min-ms 0 --op write --format json " + scratch.path("rec"));
+    EXPECT_EQ(again.status, 0) << again.err;
+    const auto rows = [](const std::string& text) {
+        std::vector<std::string> some;
+        for (const std::string& line : split(text, '\n')) {
+            if (line.find("\"type\":\"fd\"") == std::string::npos) continue;
+            some.push_back(std::regex_replace(line, std::regex("\"unix_ns\":[0-9]+,"), ""));  // the clock may be set
+        }
+        return some;
+    };
+    EXPECT_GE(rows(again.out).size(), 3U);
+    EXPECT_EQ(rows(slurp(scratch.path("live"))), rows(again.out));
+    const Result table = shell("iolens replay --why --min-ms 0 --op write " + scratch.path("rec"));
+    EXPECT_NE(table.out.find(" ms waiting for "), std::string::npos) << table.out;
+    EXPECT_NE(table.out.find(" for " + path), std::string::npos) << table.out;
+    // without --why it is a recording of calls
+    const Result plain = shell("iolens replay --op write --columns call,bytes " + scratch.path("rec"));
+    EXPECT_EQ(plain.status, 0) << plain.err;
+    EXPECT_EQ(plain.out.find("waiting"), std::string::npos) << plain.out;
+}
+
+TEST_F(Why, NonsenseIsRefused) {
+    EXPECT_EQ(shell("iolens fd --why").status, 2);
+    EXPECT_EQ(shell("iolens fd --why --domains ALL -- true").status, 2);
+    EXPECT_EQ(shell("iolens fd --why -i /dev/null").status, 2);
+}
+
+}  // namespace
+}  // namespace iolens::test

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "block_target.h"
+
+#include <fmt/format.h>
+
+namespace iolens {
+
+std::string target_text(const iolens_block_target& t, Files& files, Disks& disks) {
+    if (t.origin == IOLENS_ORIGIN_FILE) {
+        const Files::Name* name = files.find(t.id, t.name_id);
+        return name != nullptr ? name->text : fmt::format("{}:{}:{}", t.id.dev >> 20, t.id.dev & 0xfffff, t.id.ino);
+    }
+    if (t.origin == IOLENS_ORIGIN_RAW) return fmt::format("[raw {}]", disks.name(t.id.dev));
+    const Value word = origin_word(t.origin);
+    return word.is_null() ? std::string() : fmt::format("[{}]", word.text());
+}
+
+}  // namespace iolens

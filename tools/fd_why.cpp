@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fd_why.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <iterator>
+#include <tuple>
+
+#include "base/text.h"
+#include "block_target.h"
+#include "decode/decode.h"
+#include "enrich/calls.h"
+#include "iolens/event/disk.h"
+
+namespace iolens {
+namespace {
+
+/// So long a call is held back: what was on the disk beside its requests has ended by then, for the most part.
+constexpr u64 hold_ns = 200'000'000;
+/// What is kept, at most. Of a call that takes longer the first requests aren't told.
+constexpr u64 kept_ns = 60'000'000'000;
+constexpr std::size_t most_requests = 1 << 18;
+constexpr std::size_t most_waits = 4096;  // of a thread
+constexpr std::size_t most_threads = 1 << 16;
+constexpr std::size_t most_calls = 1 << 16;
+/// Without -v so many requests of a call have lines; and so many of those beside one are named.
+constexpr std::size_t most_lines = 10;
+constexpr std::size_t most_beside = 4;
+
+double ms(u64 ns) { return static_cast<double>(ns) / 1e6; }
+
+bool has(const iolens_block_event& e, unsigned flag) { return (e.flags & flag) != 0; }
+
+/// Calls that wait for what others submit: the journal's blocks, a flush.
+bool is_commit(u16 id) {
+    constexpr std::array<std::string_view, 10> names{
+        "fsync", "fdatasync", "sync",       "syncfs",         "sync_file_range",
+        "msync", "aio:fsync", "aio:fdsync", "io_uring:fsync", "io_uring:sync_file_range"};
+    return std::ranges::find(names, call_name(id)) != names.end();
+}
+
+/// Who stands for a request: who made its pages dirty, or else who created it.
+std::pair<std::string_view, u32> whose(const iolens_block_event& e) {
+    if (e.target.authors != 0) return {text_of(e.target.author_comm), e.target.author};
+    if (has(e, IOLENS_BLOCK_NO_CREATOR)) return {"?", 0};
+    return {text_of(e.comm), e.tgid};
+}
+
+void append_text(std::string& out, std::string_view text) {
+    Buffer room;
+    append_json(room, text);
+    out.append(room.data(), room.size());
+}
+
+}  // namespace
+
+bool Why::Request::is_for(const iolens_file_id& file) const {
+    return (e.target.origin == IOLENS_ORIGIN_FILE && e.target.id == file) ||
+           std::ranges::find(others, file) != others.end();
+}
+
+bool Why::take(const iolens_header& head) {
+    switch (head.kind) {
+        case IOLENS_KIND_DISK: {
+            iolens_disk_fact room;
+            if (const auto* fact = decode_as(head, IOLENS_KIND_DISK, room)) disks_.told(fact->dev, text_of(fact->name));
+            return true;
+        }
+        case IOLENS_KIND_SYMBOL: {
+            iolens_symbol_fact room;
+            if (const auto* fact = decode_as(head, IOLENS_KIND_SYMBOL, room)) reasons_.told(*fact);
+            return true;
+        }
+        case IOLENS_KIND_WAIT: {
+            iolens_wait_event room;
+            const auto* wait = decode_as(head, IOLENS_KIND_WAIT, room);
+            if (wait == nullptr) return true;
+            if (waits_.size() >= most_threads && !waits_.contains(wait->tid)) waits_.clear();
+            auto& all = waits_[wait->tid];
+            if (all.size() >= most_waits) all.pop_front();
+            all.push_back(*wait);
+            return true;
+        }
+        case IOLENS_KIND_PARTS: parts_.told(head, files_); return true;
+        case IOLENS_KIND_BLOCK: {
+            iolens_block_event room;
+            const auto* event = decode_as(head, IOLENS_KIND_BLOCK, room);
+            if (event == nullptr) return true;
+            const iolens_block_target& target = event->target;
+            if (target.name_id != 0) files_.named(target.id, target.name_id);
+            if (target.origin == IOLENS_ORIGIN_FILE) disks_of_[target.id.dev] = event->dev;
+            if (requests_.size() >= most_requests) requests_.pop_front();
+            while (!requests_.empty() && requests_.front().e.h.ts + kept_ns < head.ts) requests_.pop_front();
+            Request& request = requests_.emplace_back(Request{.e = *event, .others = {}});
+            if (const iolens_block_parts* parts = parts_.of(*event)) {
+                for (const iolens_block_part& part : parts_in(*parts)) {
+                    if (part.target.origin == IOLENS_ORIGIN_FILE) request.others.push_back(part.target.id);
+                }
+            }
+            return true;
+        }
+        default: return false;
+    }
+}
+
+const iolens_call_event* Why::due(u64 now_ns) {
+    if (held_.empty() || (held_.size() < most_calls && now_ns < held_.front().h.ts + hold_ns)) return nullptr;
+    told_ = held_.front();
+    held_.pop_front();
+    tell(told_);
+    return &told_;
+}
+
+std::map<WaitFor, Why::Waited> Why::waits_of(const iolens_call_event& call) {
+    std::map<WaitFor, Waited> sums;
+    const auto at = waits_.find(call.tid);
+    if (at == waits_.end()) return sums;
+    const auto add = [&](WaitFor what, std::string_view function, u64 from, u64 to) {
+        from = std::max(from, call.start);
+        to = std::min(to, call.h.ts);
+        if (to <= from) return;
+        Waited& sum = sums[what];
+        sum.times++;
+        sum.ns += to - from;
+        if (to - from > sum.most) {
+            sum.most = to - from;
+            sum.function = function;
+        }
+    };
+    auto& all = at->second;
+    while (!all.empty() && all.front().h.ts <= call.start) all.pop_front();  // a thread's calls come one by one
+    for (const iolens_wait_event& wait : all) {
+        if (wait.start >= call.h.ts) break;
+        const u64 woken = wait.woken == 0 ? wait.h.ts : std::clamp(wait.woken, wait.start, wait.h.ts);
+        const WaitReasons::Reason reason = reasons_.find(wait.frames);
+        add(reason.what, reason.function, wait.start, woken);
+        add(WaitFor::processor, {}, woken, wait.h.ts);
+    }
+    return sums;
+}
+
+/// The whole disk that a filesystem is on; 0: not known.
+u32 Why::disk_of(u32 dev) {
+    if (const auto at = disks_of_.find(dev); at != disks_of_.end()) return at->second;
+    const std::optional<Disk> disk = here_ ? disks_.find(dev) : std::nullopt;
+    return disks_of_[dev] = disk ? disk->whole_dev : 0;
+}
+
+std::vector<const Why::Request*> Why::requests_of(const iolens_call_event& call, bool commits) {
+    std::vector<const Request*> all;
+    const iolens_file_id file{.ino = call.ino, .dev = call.dev, .generation = call.generation};
+    const u32 disk = call.dev == 0 ? 0 : disk_of(call.dev);
+    u32 opened = 0;  // a block device that the call is on
+    if (call.file == IOLENS_FILE_DISK && here_) {
+        const Files::Name* name = files_.find(call.name_id);
+        const std::optional<Disk> device = name != nullptr ? disks_.find(name->text) : std::nullopt;
+        if (device) opened = device->dev;
+    }
+    for (auto at = std::ranges::lower_bound(requests_, call.start, {}, [](const Request& r) { return r.e.h.ts; });
+         at != requests_.end(); ++at) {
+        const iolens_block_event& e = at->e;
+        const u64 created = at->created();
+        if (created > call.h.ts) continue;
+        const bool caused = !has(e, IOLENS_BLOCK_NO_CREATOR) && e.tid == call.tid && created >= call.start;
+        const bool ended = e.h.ts <= call.h.ts;
+        const bool others = e.target.origin == IOLENS_ORIGIN_JOURNAL || e.target.origin == IOLENS_ORIGIN_FLUSH ||
+                            e.target.origin == IOLENS_ORIGIN_METADATA;
+        const bool raw = opened != 0 && e.target.origin == IOLENS_ORIGIN_RAW && e.target.id.dev == opened;
+        const bool awaited = ended && (at->is_for(file) || raw || (commits && others && (disk == 0 || disk == e.dev)));
+        if (caused || awaited) all.push_back(&*at);
+    }
+    return all;
+}
+
+/// Those of others that were on the disk while a request was, by whose they are; the most first.
+std::vector<Why::Beside> Why::beside(const Request& request) const {
+    std::vector<Beside> all;
+    const auto mine = whose(request.e);
+    for (auto at =
+             std::ranges::lower_bound(requests_, request.created(), {}, [](const Request& r) { return r.e.h.ts; });
+         at != requests_.end(); ++at) {
+        if (at->e.dev != request.e.dev || at->created() >= request.e.h.ts || whose(at->e) == mine) continue;
+        const auto [comm, pid] = whose(at->e);
+        const auto known = std::ranges::find_if(all, [&](const Beside& b) { return b.pid == pid && b.comm == comm; });
+        if (known != all.end()) {
+            known->requests++;
+        } else {
+            all.push_back({std::string(comm), pid, 1});
+        }
+    }
+    std::ranges::sort(all, [](const Beside& a, const Beside& b) {
+        return a.requests != b.requests ? a.requests > b.requests : std::tie(a.comm, a.pid) < std::tie(b.comm, b.pid);
+    });
+    return all;
+}
+
+void Why::tell_request(const iolens_call_event& call, const Request& request, bool line) {
+    const iolens_block_event& e = request.e;
+    const bool known = !has(e, IOLENS_BLOCK_NO_CREATOR);
+    const bool caused = known && e.tid == call.tid && request.created() >= call.start;
+    const bool no_sector = has(e, IOLENS_BLOCK_NO_SECTOR);
+    const std::string target = target_text(e.target, files_, disks_);
+    const std::string_view disk = disks_.name(e.dev);
+    const std::vector<Beside> others = beside(request);
+    u64 count = 0;
+    for (const Beside& b : others) count += b.requests;
+
+    auto out = std::back_inserter(json_);
+    json_ += R"({"disk":)";
+    disk.empty() ? (void)(json_ += "null") : append_text(json_, disk);
+    fmt::format_to(out, R"(,"op":"{}","rwbs":"{}")", block_op(e.op).word, block_letters(e).text());
+    no_sector ? (void)(json_ += R"(,"sector":null)") : (void)fmt::format_to(out, R"(,"sector":{})", e.sector);
+    fmt::format_to(out, R"(,"bytes":{},"end_ns":{})", e.bytes, e.h.ts);
+    known ? (void)fmt::format_to(out, R"(,"queue_ns":{})", e.queue_ns) : (void)(json_ += R"(,"queue_ns":null)");
+    const bool within = e.h.ts <= call.h.ts;
+    fmt::format_to(out, R"(,"device_ns":{},"caused":{},"within":{},"held_back":{},"comm":)", e.device_ns, caused,
+                   within, !known);
+    known ? append_text(json_, text_of(e.comm)) : (void)(json_ += "null");
+    known ? (void)fmt::format_to(out, R"(,"pid":{})", e.tgid) : (void)(json_ += R"(,"pid":null)");
+    if (e.target.authors != 0) {
+        json_ += R"(,"author":)";
+        append_text(json_, text_of(e.target.author_comm));
+        fmt::format_to(out, R"(,"author_pid":{})", e.target.author);
+    }
+    json_ += R"(,"file":)";
+    target.empty() ? (void)(json_ += "null") : append_text(json_, target);
+    fmt::format_to(out, R"(,"beside":{},"beside_whose":[)", count);
+    for (std::size_t i = 0; i < others.size(); ++i) {
+        json_ += i == 0 ? R"({"comm":)" : R"(,{"comm":)";
+        append_text(json_, others[i].comm);
+        fmt::format_to(out, R"(,"pid":{},"requests":{}}})", others[i].pid, others[i].requests);
+    }
+    json_ += "]}";
+    if (!line) return;
+
+    std::string words =
+        fmt::format("{:>12.3f} ms {} {} ", ms(e.device_ns), disk.empty() ? "?" : disk, block_letters(e).text());
+    if (!no_sector) fmt::format_to(std::back_inserter(words), "{} +", e.sector);
+    fmt::format_to(std::back_inserter(words), "{} bytes", e.bytes);
+    if (known) {
+        fmt::format_to(std::back_inserter(words), ", {:.3f} ms in the queue, of {} ({})", ms(e.queue_ns),
+                       text_of(e.comm), e.tgid);
+    } else {
+        words += ", held back by a cgroup's limit or older than the trace";
+    }
+    if (e.target.authors != 0) {
+        fmt::format_to(std::back_inserter(words), ", dirtied by {} ({})", text_of(e.target.author_comm),
+                       e.target.author);
+    }
+    if (!target.empty()) fmt::format_to(std::back_inserter(words), ", for {}", target);
+    if (!within) words += ", not waited for";
+    if (count != 0) {
+        fmt::format_to(std::back_inserter(words), "; beside {} of others:", count);
+        for (std::size_t i = 0; i < std::min(others.size(), most_beside); ++i) {
+            fmt::format_to(std::back_inserter(words), "{} {} of {} ({})", i == 0 ? "" : ",", others[i].requests,
+                           others[i].comm, others[i].pid);
+        }
+        if (others.size() > most_beside) words += ", …";
+    }
+    lines_.push_back(std::move(words));
+}
+
+void Why::tell(const iolens_call_event& call) {
+    lines_.clear();
+    const bool of_thread = find_call(call.call) != nullptr;  // a request of io_uring or libaio has no thread that waits
+    const std::map<WaitFor, Waited> waits = of_thread ? waits_of(call) : std::map<WaitFor, Waited>();
+    const bool commits = is_commit(call.call) || waits.contains(WaitFor::journal);
+    const std::vector<const Request*> requests = requests_of(call, commits);
+
+    std::vector<std::pair<WaitFor, Waited>> sorted(waits.begin(), waits.end());
+    std::ranges::sort(sorted, [](const auto& a, const auto& b) {
+        return a.second.ns != b.second.ns ? a.second.ns > b.second.ns : a.first < b.first;
+    });
+    u64 rest = call.h.ts - call.start;
+    json_ = R"({"waits":[)";
+    auto out = std::back_inserter(json_);
+    for (const auto& [what, sum] : sorted) {
+        const WaitWords& words = words_of(what);
+        fmt::format_to(out, R"({}{{"for":"{}","function":)", json_.back() == '[' ? "" : ",", words.word);
+        sum.function.empty() ? (void)(json_ += "null") : append_text(json_, sum.function);
+        fmt::format_to(out, R"(,"times":{},"ns":{}}})", sum.times, sum.ns);
+        std::string line = fmt::format("{:>12.3f} ms waiting for {}", ms(sum.ns), words.words);
+        if (!sum.function.empty()) line += fmt::format(": {}", sum.function);
+        if (sum.times > 1) line += fmt::format(", {} times", sum.times);
+        lines_.push_back(std::move(line));
+        rest -= std::min(rest, sum.ns);
+    }
+    json_ += "]";
+    if (of_thread) {
+        fmt::format_to(out, R"(,"running_ns":{})", rest);
+        lines_.push_back(fmt::format("{:>12.3f} ms running", ms(rest)));
+    } else {
+        json_ += R"(,"running_ns":null)";
+    }
+    json_ += R"(,"requests":[)";
+    // the longest are told of in words, all as JSON
+    std::vector<const Request*> longest = requests;
+    std::ranges::sort(longest, [](const Request* a, const Request* b) {
+        const auto time = [](const Request* r) { return r->e.device_ns + r->e.queue_ns; };
+        return time(a) != time(b) ? time(a) > time(b) : a->e.h.ts < b->e.h.ts;
+    });
+    const std::size_t shown = all_ ? longest.size() : std::min(longest.size(), most_lines);
+    longest.resize(shown);
+    u64 more_bytes = 0;
+    for (const Request* request : requests) {
+        if (json_.back() != '[') json_ += ",";
+        const bool line = std::ranges::find(longest, request) != longest.end();
+        if (!line) more_bytes += request->e.bytes;
+        tell_request(call, *request, line);
+    }
+    json_ += "]}";
+    if (requests.size() > shown) {
+        lines_.push_back(fmt::format("             and {} shorter requests, {} bytes (-v shows them)",
+                                     requests.size() - shown, more_bytes));
+    }
+    if (requests.empty()) lines_.emplace_back("             no block request");
+}
+
+}  // namespace iolens

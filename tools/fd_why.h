@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Why a call took as long as it did: iolens fd --why.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "block_parts.h"
+#include "enrich/disks.h"
+#include "enrich/files.h"
+#include "enrich/wait_reasons.h"
+#include "iolens/event/block.h"
+#include "iolens/event/call.h"
+#include "iolens/event/symbol.h"
+#include "iolens/event/wait.h"
+
+namespace iolens {
+
+/// Joins calls with the block requests and the waits of the same time. A call is held back a moment, so that the
+/// requests beside its own have ended, too.
+class Why {
+public:
+    /// `here`: what is shown happens on this machine, whose disks can be asked for.
+    Why(Files& files, bool here) : files_(files), here_(here) {}
+
+    /// Keeps a request, a wait, or what they are told by. Returns false for another record.
+    bool take(const iolens_header& head);
+
+    void hold(const iolens_call_event& call) { held_.push_back(call); }
+    /// The next call whose time has come at `now_ns` (CLOCK_BOOTTIME); null: none.
+    const iolens_call_event* due(u64 now_ns);
+
+    /// Of the last call of due(): as one JSON object, and as lines for a person. With `all`, each request has a line.
+    [[nodiscard]] const std::string& json() const { return json_; }
+    [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
+    void set_all(bool all) { all_ = all; }
+
+private:
+    struct Request {
+        iolens_block_event e;
+        std::vector<iolens_file_id> others;  // files of a merged request, but for its first
+        [[nodiscard]] u64 created() const { return e.h.ts - e.device_ns - e.queue_ns; }
+        [[nodiscard]] bool is_for(const iolens_file_id& file) const;
+    };
+    struct Waited {
+        std::string_view function;  // in which most of it was
+        u64 most = 0;
+        u64 times = 0;
+        u64 ns = 0;
+    };
+    struct Beside {
+        std::string comm;
+        u32 pid = 0;
+        u64 requests = 0;
+    };
+
+    void tell(const iolens_call_event& call);
+    std::map<WaitFor, Waited> waits_of(const iolens_call_event& call);
+    std::vector<const Request*> requests_of(const iolens_call_event& call, bool commits);
+    u32 disk_of(u32 dev);
+    std::vector<Beside> beside(const Request& request) const;
+    void tell_request(const iolens_call_event& call, const Request& request, bool line);
+
+    Files& files_;
+    bool here_;
+    Disks disks_;
+    WaitReasons reasons_;
+    std::deque<iolens_call_event> held_;
+    iolens_call_event told_{};
+    std::deque<Request> requests_;                                  // by their ends
+    std::unordered_map<u32, std::deque<iolens_wait_event>> waits_;  // by thread
+    std::unordered_map<u32, u32> disks_of_;                         // filesystems without a device of their own
+    WaitingParts parts_;
+    bool all_ = false;
+    std::string json_;
+    std::vector<std::string> lines_;
+};
+
+}  // namespace iolens

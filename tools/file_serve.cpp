@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "file_serve.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+
+#include "base/clock.h"
+#include "base/failure.h"
+#include "base/output.h"
+#include "decode/decode.h"
+
+namespace iolens {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A text that is there when it is asked for.
+class TextReader final : public TreeReader {
+public:
+    explicit TextReader(std::string text) : text_(std::move(text)) {}
+    std::string more() override { return std::exchange(text_, {}); }
+
+private:
+    std::string text_;
+};
+
+/// What the tree calls the path that a process means. Returns 0 or an errno.
+int name_of(const std::string& given, pid_t from, std::string& name) {
+    std::error_code error;
+    fs::path path = given;
+    if (path.is_relative()) {
+        const fs::path here = fs::read_symlink(fmt::format("/proc/{}/cwd", from), error);
+        if (error) return ESRCH;
+        path = here / path;
+    }
+    name = tree_name(path, error);
+    return error ? error.value() : 0;
+}
+
+}  // namespace
+
+/// A log as it was when it was opened; behind its end what has come since.
+class LogTree::LogReader final : public TreeReader {
+public:
+    LogReader(LogTree& tree, Shared file) : tree_(tree), file_(std::move(file)) { take(); }
+
+    std::string more() override {
+        if (at_ == some_.size()) {
+            if (!at_end_) {
+                at_end_ = true;
+                return {};
+            }
+            take();
+            at_end_ = some_.empty();
+        }
+        Buffer text;
+        constexpr std::size_t piece = 64 << 10;
+        while (at_ < some_.size() && text.size() < piece) append_line(text, some_[at_++], began_);
+        return {text.data(), text.size()};
+    }
+
+private:
+    void take() {
+        tree_.drain();
+        const std::scoped_lock lock(tree_.mutex_);
+        some_ = file_->log.since(next_);
+        next_ = file_->log.next();
+        began_ = file_->began_boot;
+        at_ = 0;
+    }
+
+    LogTree& tree_;
+    Shared file_;
+    std::vector<LoggedAccess> some_;
+    std::size_t at_ = 0;
+    u64 next_ = 0;
+    u64 began_ = 0;
+    bool at_end_ = false;
+};
+
+LogTree::LogTree(const Options& options)
+    : options_(options),
+      probe_(options.probe),
+      watches_(probe_),
+      source_(std::make_unique<RingSource>(watches_.source())) {}
+
+LogTree::Shared LogTree::of_node(std::string_view path, std::string_view& rest) {
+    path.remove_prefix(1);
+    const std::size_t slash = std::min(path.find('/'), path.size());
+    rest = path.substr(slash);
+    const auto at = by_node_.find(std::string(path.substr(0, slash)));
+    return at == by_node_.end() ? nullptr : at->second;
+}
+
+std::optional<TreeFiles::About> LogTree::about(std::string_view path) {
+    if (path == "/") return About{.folder = true};
+    if (path == "/control") return About{.readable = true, .writable = true};
+    if (path == "/status") return About{.readable = true};
+    const std::scoped_lock lock(mutex_);
+    std::string_view rest;
+    if (!of_node(path, rest)) return {};
+    if (rest.empty()) return About{.folder = true};
+    if (rest == "/control") return About{.readable = true, .writable = true};
+    if (rest == "/log") return About{.readable = true};
+    return {};
+}
+
+std::vector<std::string> LogTree::entries(std::string_view folder) {
+    if (folder != "/") return {"control", "log"};
+    std::vector<std::string> all{"control", "status"};
+    const std::scoped_lock lock(mutex_);
+    for (const Shared& file : files_) all.push_back(file->node);
+    return all;
+}
+
+std::unique_ptr<TreeReader> LogTree::read(std::string_view path) {
+    drain();
+    if (path == "/status") return std::make_unique<TextReader>(status());
+    std::unique_lock lock(mutex_);
+    if (path == "/control") {
+        std::string text;
+        for (const Shared& file : files_) {
+            text += file->node;
+            for (const std::string& name : file->names) text += " " + line_path(name);
+            text += '\n';
+        }
+        return std::make_unique<TextReader>(std::move(text));
+    }
+    std::string_view rest;
+    const Shared file = of_node(path, rest);
+    if (!file) return nullptr;
+    if (rest == "/control") {
+        return std::make_unique<TextReader>(
+            fmt::format("{} {}.{:09} {} {}\n", file->running ? 1 : 0, file->began_monotonic / 1'000'000'000,
+                        file->began_monotonic % 1'000'000'000, file->log.room(), file->log.size()));
+    }
+    if (rest != "/log") return nullptr;
+    lock.unlock();
+    return std::make_unique<LogReader>(*this, file);
+}
+
+int LogTree::write(std::string_view path, std::string_view text, pid_t from) {
+    if (path == "/control") {
+        ControlCommand command;
+        if (const int error = parse_control(text, command); error != 0) return error;
+        try {
+            return command.what == ControlCommand::What::add ? add(command, from) : remove(command.path, from);
+        } catch (const std::bad_alloc&) {
+            return ENOMEM;
+        }
+    }
+    constexpr std::size_t longest = 32;
+    if (text.size() > longest) return EINVAL;
+    const std::string_view word = trimmed(text, " \n");
+    drain();
+    const std::scoped_lock lock(mutex_);
+    std::string_view rest;
+    const Shared file = of_node(path, rest);
+    if (!file) return ENOENT;
+    return rest == "/control" ? command_log(*file, word) : EACCES;
+}
+
+int LogTree::command_log(Watched& file, std::string_view word) {
+    const u64 now = clock_ns(CLOCK_BOOTTIME);
+    if (word == "stop") {
+        if (file.running) file.stopped = now;
+        file.running = false;
+    } else if (word == "start") {
+        if (!file.running) file.started = now;
+        file.running = true;
+    } else if (word == "reset") {
+        file.log.clear();
+        file.from = now;
+    } else if (word == "timereset") {
+        file.log.clear();
+        file.from = file.began_boot = now;
+        file.began_monotonic = clock_ns(CLOCK_MONOTONIC);
+    } else {
+        return EINVAL;
+    }
+    return 0;
+}
+
+int LogTree::add(const ControlCommand& command, pid_t from) {
+    std::string name;
+    if (const int error = name_of(command.path, from, name); error != 0) return error;
+    FoundFile found;
+    try {
+        // without the lock: the path may lead into this tree, and another thread has to answer for it
+        errno = 0;
+        found = watches_.find(name);
+    } catch (const Failure& failure) {
+        return errno != 0 ? errno : EINVAL;
+    }
+    if (found.is_folder()) return EISDIR;
+    // a log that logs who reads it
+    constexpr u32 fuse = 0x65735546;  // FUSE_SUPER_MAGIC
+    if (found.what.magic == fuse && Mounts().source(found.what.id.dev) == tree_source) return EINVAL;
+
+    const std::scoped_lock lock(mutex_);
+    if (const auto known = by_id_.find(found.what.id); known != by_id_.end()) {
+        Watched& file = *known->second;
+        if (command.max_events != 0 && command.max_events != file.log.room()) {
+            say(fmt::format("{}: room for {} events, after {}", visible(name), command.max_events, file.log.room()));
+            file.log.resize(command.max_events);
+        }
+        const auto named = by_name_.find(name);
+        if (named != by_name_.end() && named->second == known->second) return 0;
+        if (named != by_name_.end()) std::erase(named->second->names, name);  // it was another file's
+        by_name_[name] = known->second;
+        file.names.insert(file.names.begin(), name);
+        return 0;
+    }
+    // a name that another file had: that one keeps its log as long as it has names
+    if (const auto named = by_name_.find(name); named != by_name_.end()) {
+        const Shared other = named->second;
+        std::erase(other->names, name);
+        by_name_.erase(named);
+        if (other->names.empty()) other->names.push_back(name + " (deleted)");
+        by_name_[other->names.front()] = other;
+    }
+    try {
+        watches_.add(found, false);
+        watches_.complete(options_.probe);
+    } catch (const Failure& failure) {
+        say(fmt::format("{}: {}", visible(name), failure.what()));
+        probe_.unwatch(found.what.id);
+        return failure.status() == Exit::usage ? ENOSPC : EOPNOTSUPP;
+    }
+    static_cast<void>(watches_.names());  // known here by what they were added as
+    auto file = std::make_shared<Watched>();
+    file->id = found.what.id;
+    file->node = fmt::format(
+        "{}_{}", found.disk.empty() ? fmt::format("0:{}", found.what.id.dev & 0xfffff) : found.disk, found.what.id.ino);
+    // of an earlier file with this inode number, which is still listed
+    if (by_node_.contains(file->node)) file->node += fmt::format("_{}", found.what.id.generation);
+    file->names = {name};
+    file->log.resize(command.max_events != 0 ? command.max_events : options_.max_events);
+    file->began_boot = file->from = clock_ns(CLOCK_BOOTTIME);
+    file->began_monotonic = clock_ns(CLOCK_MONOTONIC);
+    file->place = files_.insert(files_.end(), file);
+    by_id_[file->id] = file;
+    by_node_[file->node] = file;
+    by_name_[name] = file;
+    return 0;
+}
+
+int LogTree::remove(const std::string& path, pid_t from) {
+    std::string name;
+    if (const int error = name_of(path, from, name); error != 0) return error;
+    const std::scoped_lock lock(mutex_);
+    auto named = by_name_.find(name);
+    if (named == by_name_.end()) named = by_name_.find(path);  // as the control file lists it
+    if (named == by_name_.end()) return ENOENT;
+    const Shared file = named->second;
+    std::erase(file->names, named->first);
+    by_name_.erase(named);
+    if (!file->names.empty()) return 0;
+    probe_.unwatch(file->id);
+    by_id_.erase(file->id);
+    by_node_.erase(file->node);
+    files_.erase(file->place);
+    return 0;
+}
+
+void LogTree::log(const iolens_vfs_event& e) {
+    if (!vfs_moves(e)) return;
+    const auto at = by_id_.find(e.id);
+    if (at == by_id_.end()) return;
+    Watched& file = *at->second;
+    if (e.start < file.from) return;
+    // what was under way at a stop is still logged, and what began before a start is not
+    if (file.running ? e.start >= file.stopped && e.start < file.started : e.start >= file.stopped) return;
+    LoggedAccess access;
+    access.start = e.start;
+    access.address = vfs_address(e);
+    access.bytes = e.requested;
+    access.pid = e.tgid;
+    access.level = e.level == IOLENS_LEVEL_BLK ? 1 : 0;
+    access.op = e.op;
+    std::copy_n(static_cast<const u8*>(e.comm), IOLENS_COMM_LEN, static_cast<u8*>(access.comm));
+    file.log.add(access);
+}
+
+bool LogTree::record(std::span<const std::byte> bytes) {
+    const iolens_header* head = decode_header(bytes);
+    if (head == nullptr) return true;
+    iolens_task_fact task_room;
+    if (const auto* fact = decode_as(*head, IOLENS_KIND_TASK, task_room)) {
+        tasks_.told(*fact);
+        return true;
+    }
+    iolens_vfs_event room;
+    if (const iolens_vfs_event* access = access_of(*head, tasks_, room)) log(*access);
+    return true;
+}
+
+std::size_t LogTree::drain() {
+    const std::scoped_lock lock(mutex_);
+    return source_->read(*this);
+}
+
+std::string LogTree::status() {
+    const std::scoped_lock lock(mutex_);
+    const iolens_loss ledger = source_->ledger();
+    std::size_t events = 0;
+    std::size_t bytes = 0;
+    u64 rooms = 0;
+    for (const Shared& file : files_) {
+        events += file->log.size();
+        bytes += file->log.bytes();
+        rooms += file->log.room() * sizeof(LoggedAccess);
+    }
+    return fmt::format(
+        "files {}\nevents {}\nmemory_bytes {}\nmost_memory_bytes {}\nseen {}\ndelivered {}\nlost_ring_full {}\n"
+        "lost_state_full {}\nlost_stale {}\nlost_missed {}\n",
+        files_.size(), events, bytes, rooms, ledger.n.seen, ledger.n.delivered, ledger.n.ring_full, ledger.n.state_full,
+        ledger.n.stale, ledger.missed);
+}
+
+}  // namespace iolens

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// iolens file serve: watched files and their logs as a tree of files, as iotracer had them in /proc.
+#pragma once
+
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "enrich/tasks.h"
+#include "file_log.h"
+#include "file_watch.h"
+#include "probe/calls.h"
+#include "probe/vfs.h"
+#include "source/ring.h"
+#include "tree/mount.h"
+
+namespace iolens {
+
+inline constexpr std::string_view default_tree = "/run/iolens";
+
+/// The tree's contents:
+///
+///     control                    add PATH [MAX_EVENTS], remove PATH; a line a file: <bdev>_<inode> PATH...
+///     status                     what is watched, in how much memory, and what was lost
+///     <bdev>_<inode>/control     stop, start, reset, timereset; <status> <T0> <max_events> <nb_events>
+///     <bdev>_<inode>/log         a line an access
+class LogTree final : public TreeFiles, public Receiver {
+public:
+    struct Options {
+        VfsProbe::Options probe;
+        std::size_t max_events = 10;  ///< where none is given
+    };
+    /// Loads and attaches. Throws Failure.
+    explicit LogTree(const Options& options);
+
+    std::optional<About> about(std::string_view path) override;
+    std::vector<std::string> entries(std::string_view folder) override;
+    std::unique_ptr<TreeReader> read(std::string_view path) override;
+    int write(std::string_view path, std::string_view text, pid_t from) override;
+
+    /// Takes what is in the ring. Returns how many records that were.
+    std::size_t drain();
+    /// Of the ring: readable when much waits.
+    [[nodiscard]] int descriptor() const { return source_->descriptor(); }
+
+    bool record(std::span<const std::byte> bytes) override;
+
+private:
+    class LogReader;
+    struct Watched {
+        iolens_file_id id{};
+        std::string node;                // <bdev>_<inode>
+        std::vector<std::string> names;  // newest first
+        AccessLog log{0};
+        std::list<std::shared_ptr<Watched>>::iterator place;  // in files_
+        u64 began_boot = 0;                                   // T0
+        u64 began_monotonic = 0;
+        u64 from = 0;         // accesses that began before are none of the log's
+        bool running = true;  // and since when, by the same clock: a stop reaches the ring's reader later
+        u64 stopped = 0;
+        u64 started = 0;
+    };
+    using Shared = std::shared_ptr<Watched>;
+
+    int add(const ControlCommand& command, pid_t from);
+    int remove(const std::string& path, pid_t from);
+    int command_log(Watched& file, std::string_view word);
+    void log(const iolens_vfs_event& e);
+    [[nodiscard]] Shared of_node(std::string_view path, std::string_view& rest);
+    std::string status();
+
+    Options options_;
+    VfsProbe probe_;
+    Watches watches_;
+    std::unique_ptr<RingSource> source_;
+    Tasks tasks_;
+    std::mutex mutex_;         // of what follows, and of the source
+    std::list<Shared> files_;  // as added
+    std::unordered_map<iolens_file_id, Shared, FileIdHash> by_id_;
+    std::unordered_map<std::string, Shared> by_node_;
+    std::unordered_map<std::string, Shared> by_name_;
+};
+
+}  // namespace iolens
