@@ -77,6 +77,7 @@ public:
 private:
     bool asked_for(const iolens_block_event& e, const ViewOptions& f);
     void add(const iolens_block_event& e);
+    Value cell(const Column& column, const iolens_block_event& e, u64 wall_offset_ns);
     Value file_of(const iolens_block_target& t, u8 more);
     std::string_view group_of(const iolens_block_event& e, const iolens_block_target& target);
     Value parts_of(const iolens_block_event& e);
@@ -274,36 +275,35 @@ Taken BlockLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wan
     ++origins_.at(target.origin < IOLENS_ORIGINS ? target.origin : u8{IOLENS_ORIGIN_NONE});
 
     row.resize(wanted.size());
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
-        Value value = wanted[i]->get(event->h);
-        switch (wanted[i]->role) {
-            case Role::wall: value = Value(value.number() + wall_offset_ns); break;
-            case Role::disk: {
-                const std::string_view name = disks_.name(event->dev);
-                value = name.empty() ? Value() : Value(name);
-                break;
-            }
-            case Role::file: value = file_of(target, table_ ? target.more : 0); break;
-            case Role::parts: value = parts_of(*event); break;
-            case Role::author:
-                if (table_ && target.authors > 1) {
-                    author_text_ = fmt::format("{}+", value.text());
-                    value = Value(std::string_view(author_text_));
-                }
-                break;
-            case Role::pattern:
-                if (value.is_null()) break;
-                switch (access_.next(event->dev, event->sector, event->sector + event->bytes / 512)) {
-                    case Pattern::Kind::first: value = Value(); break;
-                    case Pattern::Kind::sequential: value = Value(std::string_view("S")); break;
-                    case Pattern::Kind::random: value = Value(std::string_view("R")); break;
-                }
-                break;
-            default: break;
-        }
-        row[i] = value;
-    }
+    for (std::size_t i = 0; i < wanted.size(); ++i) row[i] = cell(*wanted[i], *event, wall_offset_ns);
     return Taken::row;
+}
+
+/// By value and returned at once: a cell that lies in memory meanwhile costs more than all that is done to it (Value).
+Value BlockLens::cell(const Column& column, const iolens_block_event& e, u64 wall_offset_ns) {
+    const Value value = column.get(e.h);
+    switch (column.role) {
+        case Role::wall: return Value(value.number() + wall_offset_ns);
+        case Role::disk: {
+            const std::string_view name = disks_.name(e.dev);
+            return name.empty() ? Value() : Value(name);
+        }
+        case Role::file: return file_of(e.target, table_ ? e.target.more : 0);
+        case Role::parts: return parts_of(e);
+        case Role::author:
+            if (!table_ || e.target.authors <= 1) return value;
+            author_text_ = fmt::format("{}+", value.text());
+            return Value(std::string_view(author_text_));
+        case Role::pattern:
+            if (value.is_null()) return value;
+            switch (access_.next(e.dev, e.sector, e.sector + e.bytes / 512)) {
+                case Pattern::Kind::first: return {};
+                case Pattern::Kind::sequential: return Value(std::string_view("S"));
+                case Pattern::Kind::random: return Value(std::string_view("R"));
+            }
+            return {};
+        default: return value;
+    }
 }
 
 /// Null where it can't be told. `more`: how many others are told of behind it.

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "block_target.h"
 
-#include <fmt/format.h>
+#include <fmt/compile.h>
 
 namespace iolens {
 
 std::string target_text(const iolens_block_target& t, Files& files, Disks& disks) {
     if (t.origin == IOLENS_ORIGIN_FILE) {
         const Files::Name* name = files.find(t.id, t.name_id);
-        return name != nullptr ? name->text : fmt::format("{}:{}:{}", t.id.dev >> 20, t.id.dev & 0xfffff, t.id.ino);
+        return name != nullptr ? name->text : fmt::format(FMT_COMPILE("{}:{}:{}"), t.id.dev >> 20, t.id.dev & 0xfffff, t.id.ino);
     }
-    if (t.origin == IOLENS_ORIGIN_RAW) return fmt::format("[raw {}]", disks.name(t.id.dev));
+    if (t.origin == IOLENS_ORIGIN_RAW) return fmt::format(FMT_COMPILE("[raw {}]"), disks.name(t.id.dev));
     const Value word = origin_word(t.origin);
-    return word.is_null() ? std::string() : fmt::format("[{}]", word.text());
+    return word.is_null() ? std::string() : fmt::format(FMT_COMPILE("[{}]"), word.text());
 }
 
 }  // namespace iolens

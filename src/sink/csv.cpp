@@ -10,7 +10,7 @@ void CsvSink::begin(std::string_view /*type*/, Columns columns, const Column* /*
     if (!options_.header) return;
     Buffer& out = out_.buffer();
     for (std::size_t i = 0; i < columns_.size(); ++i) {
-        if (i != 0) out.push_back(',');
+        if (i != 0) append(out, ',');
         append(out, columns_[i]->name);
     }
     append(out, options_.csv_line_end);
@@ -69,7 +69,7 @@ void CsvSink::loss(const Loss& loss) {
     append_loss_line(words_, loss);
     append(out, columns_.size() > 1 ? "#loss," : "#loss ");
     append_csv(out, {words_.data(), words_.size()});
-    for (std::size_t i = 2; i < columns_.size(); ++i) out.push_back(',');
+    for (std::size_t i = 2; i < columns_.size(); ++i) append(out, ',');
     append(out, options_.csv_line_end);
     out_.row_done();
 }

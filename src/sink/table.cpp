@@ -4,6 +4,7 @@
 #include <fmt/compile.h>
 
 #include <cstdlib>
+#include <cstring>
 
 namespace iolens {
 namespace {
@@ -13,13 +14,7 @@ constexpr std::string_view plain = "\x1b[0m";
 
 void pad(Buffer& out, std::size_t shown, int width) {
     const auto want = static_cast<std::size_t>(std::abs(width));
-    if (shown >= want) return;
-    constexpr std::string_view blanks = "                                ";
-    for (std::size_t left = want - shown; left > 0;) {
-        const std::size_t some = std::min(left, blanks.size());
-        append(out, blanks.substr(0, some));
-        left -= some;
-    }
+    if (shown < want) std::memset(extend(out, want - shown), ' ', want - shown);
 }
 
 /// Moves the cell that starts at `start` to the right of its width.
@@ -41,7 +36,7 @@ void TableSink::begin(std::string_view /*type*/, Columns columns, const Column* 
     Buffer& out = out_.buffer();
     for (std::size_t i = 0; i < columns_.size(); ++i) {
         const Column& column = *columns_[i];
-        if (i != 0) out.push_back(' ');
+        if (i != 0) append(out, ' ');
         const std::size_t start = out.size();
         append(out, column.header);
         if (column.width > 0) {
@@ -50,7 +45,7 @@ void TableSink::begin(std::string_view /*type*/, Columns columns, const Column* 
             pad(out, column.header.size(), column.width);
         }
     }
-    out.push_back('\n');
+    append(out, '\n');
     out_.row_done();
 }
 
@@ -62,7 +57,7 @@ std::size_t TableSink::cell(const Column& column, const Value& value) {
     }
     const std::size_t start = out.size();
     if (value.is_null()) {
-        out.push_back(column.missing);
+        append(out, column.missing);
     } else {
         if (value.is_negative()) append(out, '-');
         number_cell(column, value.number());
@@ -100,7 +95,7 @@ void TableSink::row(Row row) {
     if (failed && options_.colour) append(out, red);
     for (std::size_t i = 0; i < columns_.size(); ++i) {
         const Column& column = *columns_[i];
-        if (i != 0) out.push_back(' ');
+        if (i != 0) append(out, ' ');
         const std::size_t start = out.size();
         const std::size_t shown = cell(column, row[i]);
         if (column.width > 0) {
@@ -114,13 +109,13 @@ void TableSink::row(Row row) {
         append(out, errno_name(static_cast<int>(trailing->number())));
     }
     if (failed && options_.colour) append(out, plain);
-    out.push_back('\n');
+    append(out, '\n');
     out_.row_done();
 }
 
 void TableSink::line(std::string_view words) {
     append_visible(out_.buffer(), words);
-    out_.buffer().push_back('\n');
+    append(out_.buffer(), '\n');
     out_.row_done();
 }
 
