@@ -225,22 +225,16 @@ Value BlockLens::parts_of(const iolens_block_event& e) {
     for (const iolens_block_part& part : parts_in(*parts_)) rest -= std::min(rest, part.bytes);
     const auto add = [&](const iolens_block_target& t, u64 bytes) {
         append(out, out.size() == 0 ? "[{\"file\":" : ",{\"file\":");
-        const Value file = file_of(t, 0);
-        file.is_null() ? append(out, "null") : append_json(out, file.text());
-        const Value kind = origin_word(t.origin);
+        append_json_or_null(out, file_of(t, 0).text());
         append(out, ",\"file_kind\":");
-        kind.is_null() ? append(out, "null") : append_json(out, kind.text());
+        append_json_or_null(out, origin_word(t.origin).text());
         if (t.id.dev != 0) {
             fmt::format_to(std::back_inserter(out), R"(,"file_dev":"{}:{}")", t.id.dev >> 20, t.id.dev & 0xfffff);
         }
         if (t.origin == IOLENS_ORIGIN_FILE) {
             fmt::format_to(std::back_inserter(out), R"(,"ino":{},"generation":{})", t.id.ino, t.id.generation);
         }
-        if (t.authors != 0) {
-            append(out, ",\"author\":");
-            append_json(out, text_of(t.author_comm));
-            fmt::format_to(std::back_inserter(out), R"(,"author_pid":{})", t.author);
-        }
+        append_author_json(out, t);
         fmt::format_to(std::back_inserter(out), R"(,"bytes":{}}})", bytes);
     };
     add(e.target, rest);

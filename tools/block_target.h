@@ -2,7 +2,9 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
+#include "base/text.h"
 #include "enrich/disks.h"
 #include "enrich/files.h"
 #include "iolens/event/block.h"
@@ -11,5 +13,11 @@ namespace iolens {
 
 /// What a block request is for, as text: a path, MAJ:MIN:INODE, [journal], [raw sda]; "" where that can't be told.
 std::string target_text(const iolens_block_target& target, Files& files, Disks& disks);
+
+/// Who made its pages dirty: ,"author":…,"author_pid":… of a JSON object; nothing where that isn't known.
+void append_author_json(Buffer& out, const iolens_block_target& target);
+
+/// A JSON string; null for "".
+void append_json_or_null(Buffer& out, std::string_view text);
 
 }  // namespace iolens

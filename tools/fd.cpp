@@ -96,9 +96,7 @@ public:
     std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
     Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) override;
     bool held(u64 now_ns, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) override;
-    std::span<const std::string> below() const override {
-        return why_ ? std::span<const std::string>(why_->lines()) : std::span<const std::string>();
-    }
+    std::span<const std::string> below() override { return why_ ? why_->lines() : std::span<const std::string>(); }
     Summary summary() const override;
     Loss explain(const iolens_loss& ledger) const override;
     std::vector<std::string> remarks() const override;
@@ -611,15 +609,9 @@ Value FdLens::file_of(const iolens_call_event& e, bool csv) {
 Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) {
     line_.clear();
     last_ts_ = std::max(last_ts_, head.ts);
-    switch (head.kind) {
-        case IOLENS_KIND_DISK:
-        case IOLENS_KIND_BLOCK:
-        case IOLENS_KIND_PARTS:
-        case IOLENS_KIND_WAIT:
-        case IOLENS_KIND_SYMBOL:
-            if (why_) why_->take(head);
-            return Taken::nothing;
-        default: break;
+    if (Why::is_of(head)) {
+        if (why_) why_->take(head);
+        return Taken::nothing;
     }
     iolens_file_fact file_room;
     if (const auto* fact = decode_as(head, IOLENS_KIND_FILE, file_room)) {
@@ -697,33 +689,32 @@ bool FdLens::held(u64 now_ns, u64 wall_offset_ns, Columns wanted, std::vector<Va
 
 /// A row's values, which are valid until the next call.
 void FdLens::fill(const iolens_call_event& e, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) {
-    const iolens_call_event* event = &e;
     row.resize(wanted.size());
     const Tasks::Task* task = nullptr;
     for (std::size_t i = 0; i < wanted.size(); ++i) {
-        Value value = wanted[i]->get(event->h);
+        Value value = wanted[i]->get(e.h);
         switch (wanted[i]->role) {
             case Role::wall:
             case Role::clock: value = time_of(wanted[i]->role, value, wall_offset_ns); break;
             case Role::comm:
             case Role::uid:
             case Role::cgroup:
-            case Role::container: value = of_thread(wanted[i]->role, event->tid, task); break;
+            case Role::container: value = of_thread(wanted[i]->role, e.tid, task); break;
             case Role::call: {
                 const std::string_view name = call_name(value.number());
                 if (!name.empty()) value = Value(name);
                 break;
             }
-            case Role::file: value = file_of(*event, false); break;
-            case Role::file_csv: value = file_of(*event, true); break;
+            case Role::file: value = file_of(e, false); break;
+            case Role::file_csv: value = file_of(e, true); break;
             case Role::peer:
-                if (!value.is_null()) value = Value(peer_of(*event));
+                if (!value.is_null()) value = Value(peer_of(e));
                 break;
             case Role::local:
-                if (!value.is_null()) value = Value(address_of(*event, event->local, local_text_));
+                if (!value.is_null()) value = Value(address_of(e, e.local, local_text_));
                 break;
             case Role::flags: {
-                const KnownCall* call = find_call(event->call);
+                const KnownCall* call = find_call(e.call);
                 if (value.is_null() || call == nullptr) break;
                 flags_text_.clear();
                 append_flags(flags_text_, *call, value.number());
@@ -731,12 +722,12 @@ void FdLens::fill(const iolens_call_event& e, u64 wall_offset_ns, Columns wanted
                 break;
             }
             case Role::arguments: {
-                const std::string_view given = arguments_of(*event);
+                const std::string_view given = arguments_of(e);
                 value = given.data() == nullptr ? Value() : Value(given);
                 break;
             }
             case Role::parts:
-                if (why_) value = Value(std::string_view(why_->json()));
+                if (why_) value = Value(why_->json());
                 break;
             default: break;
         }

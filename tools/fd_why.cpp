@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fd_why.h"
 
-#include <fmt/format.h>
+#include <fmt/compile.h>
 
 #include <algorithm>
 #include <array>
@@ -49,10 +49,12 @@ std::pair<std::string_view, u32> whose(const iolens_block_event& e) {
     return {text_of(e.comm), e.tgid};
 }
 
-void append_text(std::string& out, std::string_view text) {
-    Buffer room;
-    append_json(room, text);
-    out.append(room.data(), room.size());
+void append_if(Buffer& out, bool known, u64 n) {
+    if (known) {
+        fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}"), n);
+    } else {
+        append(out, "null");
+    }
 }
 
 }  // namespace
@@ -62,33 +64,38 @@ bool Why::Request::is_for(const iolens_file_id& file) const {
            std::ranges::find(others, file) != others.end();
 }
 
-bool Why::take(const iolens_header& head) {
+bool Why::is_of(const iolens_header& head) {
+    return head.kind == IOLENS_KIND_DISK || head.kind == IOLENS_KIND_BLOCK || head.kind == IOLENS_KIND_PARTS ||
+           head.kind == IOLENS_KIND_WAIT || head.kind == IOLENS_KIND_SYMBOL;
+}
+
+void Why::take(const iolens_header& head) {
     switch (head.kind) {
         case IOLENS_KIND_DISK: {
             iolens_disk_fact room;
             if (const auto* fact = decode_as(head, IOLENS_KIND_DISK, room)) disks_.told(fact->dev, text_of(fact->name));
-            return true;
+            return;
         }
         case IOLENS_KIND_SYMBOL: {
             iolens_symbol_fact room;
             if (const auto* fact = decode_as(head, IOLENS_KIND_SYMBOL, room)) reasons_.told(*fact);
-            return true;
+            return;
         }
         case IOLENS_KIND_WAIT: {
             iolens_wait_event room;
             const auto* wait = decode_as(head, IOLENS_KIND_WAIT, room);
-            if (wait == nullptr) return true;
+            if (wait == nullptr) return;
             if (waits_.size() >= most_threads && !waits_.contains(wait->tid)) waits_.clear();
             auto& all = waits_[wait->tid];
             if (all.size() >= most_waits) all.pop_front();
             all.push_back(*wait);
-            return true;
+            return;
         }
-        case IOLENS_KIND_PARTS: parts_.told(head, files_); return true;
+        case IOLENS_KIND_PARTS: parts_.told(head, files_); return;
         case IOLENS_KIND_BLOCK: {
             iolens_block_event room;
             const auto* event = decode_as(head, IOLENS_KIND_BLOCK, room);
-            if (event == nullptr) return true;
+            if (event == nullptr) return;
             const iolens_block_target& target = event->target;
             if (target.name_id != 0) files_.named(target.id, target.name_id);
             if (target.origin == IOLENS_ORIGIN_FILE) disks_of_[target.id.dev] = event->dev;
@@ -100,18 +107,17 @@ bool Why::take(const iolens_header& head) {
                     if (part.target.origin == IOLENS_ORIGIN_FILE) request.others.push_back(part.target.id);
                 }
             }
-            return true;
+            return;
         }
-        default: return false;
+        default: return;
     }
 }
 
 const iolens_call_event* Why::due(u64 now_ns) {
     if (held_.empty() || (held_.size() < most_calls && now_ns < held_.front().h.ts + hold_ns)) return nullptr;
-    told_ = held_.front();
+    tell(held_.front());
     held_.pop_front();
-    tell(told_);
-    return &told_;
+    return &told_.call;
 }
 
 std::map<WaitFor, Why::Waited> Why::waits_of(const iolens_call_event& call) {
@@ -149,6 +155,12 @@ u32 Why::disk_of(u32 dev) {
     return disks_of_[dev] = disk ? disk->whole_dev : 0;
 }
 
+/// Did the told call create it?
+bool Why::caused(const Request& request) const {
+    return !has(request.e, IOLENS_BLOCK_NO_CREATOR) && request.e.tid == told_.call.tid &&
+           request.created() >= told_.call.start;
+}
+
 std::vector<const Why::Request*> Why::requests_of(const iolens_call_event& call, bool commits) {
     std::vector<const Request*> all;
     const iolens_file_id file{.ino = call.ino, .dev = call.dev, .generation = call.generation};
@@ -164,13 +176,12 @@ std::vector<const Why::Request*> Why::requests_of(const iolens_call_event& call,
         const iolens_block_event& e = at->e;
         const u64 created = at->created();
         if (created > call.h.ts) continue;
-        const bool caused = !has(e, IOLENS_BLOCK_NO_CREATOR) && e.tid == call.tid && created >= call.start;
         const bool ended = e.h.ts <= call.h.ts;
         const bool others = e.target.origin == IOLENS_ORIGIN_JOURNAL || e.target.origin == IOLENS_ORIGIN_FLUSH ||
                             e.target.origin == IOLENS_ORIGIN_METADATA;
         const bool raw = opened != 0 && e.target.origin == IOLENS_ORIGIN_RAW && e.target.id.dev == opened;
         const bool awaited = ended && (at->is_for(file) || raw || (commits && others && (disk == 0 || disk == e.dev)));
-        if (caused || awaited) all.push_back(&*at);
+        if (awaited || caused(*at)) all.push_back(&*at);
     }
     return all;
 }
@@ -197,126 +208,130 @@ std::vector<Why::Beside> Why::beside(const Request& request) const {
     return all;
 }
 
-void Why::tell_request(const iolens_call_event& call, const Request& request, bool line) {
+void Why::append_request(Buffer& out, const Request& request) {
     const iolens_block_event& e = request.e;
     const bool known = !has(e, IOLENS_BLOCK_NO_CREATOR);
-    const bool caused = known && e.tid == call.tid && request.created() >= call.start;
-    const bool no_sector = has(e, IOLENS_BLOCK_NO_SECTOR);
-    const std::string target = target_text(e.target, files_, disks_);
-    const std::string_view disk = disks_.name(e.dev);
     const std::vector<Beside> others = beside(request);
     u64 count = 0;
     for (const Beside& b : others) count += b.requests;
-
-    auto out = std::back_inserter(json_);
-    json_ += R"({"disk":)";
-    disk.empty() ? (void)(json_ += "null") : append_text(json_, disk);
-    fmt::format_to(out, R"(,"op":"{}","rwbs":"{}")", block_op(e.op).word, block_letters(e).text());
-    no_sector ? (void)(json_ += R"(,"sector":null)") : (void)fmt::format_to(out, R"(,"sector":{})", e.sector);
-    fmt::format_to(out, R"(,"bytes":{},"end_ns":{})", e.bytes, e.h.ts);
-    known ? (void)fmt::format_to(out, R"(,"queue_ns":{})", e.queue_ns) : (void)(json_ += R"(,"queue_ns":null)");
-    const bool within = e.h.ts <= call.h.ts;
-    fmt::format_to(out, R"(,"device_ns":{},"caused":{},"within":{},"held_back":{},"comm":)", e.device_ns, caused,
-                   within, !known);
-    known ? append_text(json_, text_of(e.comm)) : (void)(json_ += "null");
-    known ? (void)fmt::format_to(out, R"(,"pid":{})", e.tgid) : (void)(json_ += R"(,"pid":null)");
-    if (e.target.authors != 0) {
-        json_ += R"(,"author":)";
-        append_text(json_, text_of(e.target.author_comm));
-        fmt::format_to(out, R"(,"author_pid":{})", e.target.author);
-    }
-    json_ += R"(,"file":)";
-    target.empty() ? (void)(json_ += "null") : append_text(json_, target);
-    fmt::format_to(out, R"(,"beside":{},"beside_whose":[)", count);
+    auto to = std::back_inserter(out);
+    append(out, R"({"disk":)");
+    append_json_or_null(out, disks_.name(e.dev));
+    fmt::format_to(to, R"(,"op":"{}","rwbs":"{}","sector":)", block_op(e.op).word, block_letters(e).text());
+    append_if(out, !has(e, IOLENS_BLOCK_NO_SECTOR), e.sector);
+    fmt::format_to(to, R"(,"bytes":{},"end_ns":{},"queue_ns":)", e.bytes, e.h.ts);
+    append_if(out, known, e.queue_ns);
+    fmt::format_to(to, R"(,"device_ns":{},"caused":{},"within":{},"held_back":{},"comm":)", e.device_ns,
+                   caused(request), e.h.ts <= told_.call.h.ts, !known);
+    known ? append_json(out, text_of(e.comm)) : append(out, "null");
+    append(out, R"(,"pid":)");
+    append_if(out, known, e.tgid);
+    append_author_json(out, e.target);
+    append(out, R"(,"file":)");
+    append_json_or_null(out, target_text(e.target, files_, disks_));
+    fmt::format_to(to, R"(,"beside":{},"beside_whose":[)", count);
     for (std::size_t i = 0; i < others.size(); ++i) {
-        json_ += i == 0 ? R"({"comm":)" : R"(,{"comm":)";
-        append_text(json_, others[i].comm);
-        fmt::format_to(out, R"(,"pid":{},"requests":{}}})", others[i].pid, others[i].requests);
+        append(out, i == 0 ? R"({"comm":)" : R"(,{"comm":)");
+        append_json(out, others[i].comm);
+        fmt::format_to(to, R"(,"pid":{},"requests":{}}})", others[i].pid, others[i].requests);
     }
-    json_ += "]}";
-    if (!line) return;
+    append(out, "]}");
+}
 
+std::string Why::request_line(const Request& request) {
+    const iolens_block_event& e = request.e;
+    const std::string_view disk = disks_.name(e.dev);
     std::string words =
         fmt::format("{:>12.3f} ms {} {} ", ms(e.device_ns), disk.empty() ? "?" : disk, block_letters(e).text());
-    if (!no_sector) fmt::format_to(std::back_inserter(words), "{} +", e.sector);
-    fmt::format_to(std::back_inserter(words), "{} bytes", e.bytes);
-    if (known) {
-        fmt::format_to(std::back_inserter(words), ", {:.3f} ms in the queue, of {} ({})", ms(e.queue_ns),
-                       text_of(e.comm), e.tgid);
-    } else {
+    auto to = std::back_inserter(words);
+    if (!has(e, IOLENS_BLOCK_NO_SECTOR)) fmt::format_to(to, "{} +", e.sector);
+    fmt::format_to(to, "{} bytes", e.bytes);
+    if (has(e, IOLENS_BLOCK_NO_CREATOR)) {
         words += ", held back by a cgroup's limit or older than the trace";
+    } else {
+        fmt::format_to(to, ", {:.3f} ms in the queue, of {} ({})", ms(e.queue_ns), text_of(e.comm), e.tgid);
     }
     if (e.target.authors != 0) {
-        fmt::format_to(std::back_inserter(words), ", dirtied by {} ({})", text_of(e.target.author_comm),
-                       e.target.author);
+        fmt::format_to(to, ", dirtied by {} ({})", text_of(e.target.author_comm), e.target.author);
     }
-    if (!target.empty()) fmt::format_to(std::back_inserter(words), ", for {}", target);
-    if (!within) words += ", not waited for";
-    if (count != 0) {
-        fmt::format_to(std::back_inserter(words), "; beside {} of others:", count);
-        for (std::size_t i = 0; i < std::min(others.size(), most_beside); ++i) {
-            fmt::format_to(std::back_inserter(words), "{} {} of {} ({})", i == 0 ? "" : ",", others[i].requests,
-                           others[i].comm, others[i].pid);
-        }
-        if (others.size() > most_beside) words += ", …";
+    const std::string target = target_text(e.target, files_, disks_);
+    if (!target.empty()) fmt::format_to(to, ", for {}", target);
+    if (e.h.ts > told_.call.h.ts) words += ", not waited for";
+    const std::vector<Beside> others = beside(request);
+    if (others.empty()) return words;
+    u64 count = 0;
+    for (const Beside& b : others) count += b.requests;
+    fmt::format_to(to, "; beside {} of others:", count);
+    for (std::size_t i = 0; i < std::min(others.size(), most_beside); ++i) {
+        fmt::format_to(to, "{} {} of {} ({})", i == 0 ? "" : ",", others[i].requests, others[i].comm, others[i].pid);
     }
-    lines_.push_back(std::move(words));
+    if (others.size() > most_beside) words += ", …";
+    return words;
 }
 
 void Why::tell(const iolens_call_event& call) {
-    lines_.clear();
-    const bool of_thread = find_call(call.call) != nullptr;  // a request of io_uring or libaio has no thread that waits
-    const std::map<WaitFor, Waited> waits = of_thread ? waits_of(call) : std::map<WaitFor, Waited>();
-    const bool commits = is_commit(call.call) || waits.contains(WaitFor::journal);
-    const std::vector<const Request*> requests = requests_of(call, commits);
-
-    std::vector<std::pair<WaitFor, Waited>> sorted(waits.begin(), waits.end());
-    std::ranges::sort(sorted, [](const auto& a, const auto& b) {
+    told_ = {.call = call, .of_thread = find_call(call.call) != nullptr, .waits = {}, .requests = {}};
+    const std::map<WaitFor, Waited> waits = told_.of_thread ? waits_of(call) : std::map<WaitFor, Waited>();
+    told_.requests = requests_of(call, is_commit(call.call) || waits.contains(WaitFor::journal));
+    told_.waits.assign(waits.begin(), waits.end());
+    std::ranges::sort(told_.waits, [](const auto& a, const auto& b) {
         return a.second.ns != b.second.ns ? a.second.ns > b.second.ns : a.first < b.first;
     });
-    u64 rest = call.h.ts - call.start;
-    json_ = R"({"waits":[)";
-    auto out = std::back_inserter(json_);
-    for (const auto& [what, sum] : sorted) {
-        const WaitWords& words = words_of(what);
-        fmt::format_to(out, R"({}{{"for":"{}","function":)", json_.back() == '[' ? "" : ",", words.word);
-        sum.function.empty() ? (void)(json_ += "null") : append_text(json_, sum.function);
-        fmt::format_to(out, R"(,"times":{},"ns":{}}})", sum.times, sum.ns);
-        std::string line = fmt::format("{:>12.3f} ms waiting for {}", ms(sum.ns), words.words);
+    told_.running = call.h.ts - call.start;
+    for (const auto& [what, sum] : told_.waits) told_.running -= std::min(told_.running, sum.ns);
+}
+
+std::string_view Why::json() {
+    json_.clear();
+    append(json_, R"({"waits":[)");
+    for (const auto& [what, sum] : told_.waits) {
+        append(json_, what == told_.waits.front().first ? R"({"for":")" : R"(,{"for":")");
+        append(json_, words_of(what).word);
+        append(json_, R"(","function":)");
+        append_json_or_null(json_, sum.function);
+        fmt::format_to(std::back_inserter(json_), R"(,"times":{},"ns":{}}})", sum.times, sum.ns);
+    }
+    append(json_, R"(],"running_ns":)");
+    append_if(json_, told_.of_thread, told_.running);
+    append(json_, R"(,"requests":[)");
+    for (const Request* request : told_.requests) {
+        if (request != told_.requests.front()) append(json_, ',');
+        append_request(json_, *request);
+    }
+    append(json_, "]}");
+    return {json_.data(), json_.size()};
+}
+
+std::span<const std::string> Why::lines() {
+    lines_.clear();
+    for (const auto& [what, sum] : told_.waits) {
+        std::string line = fmt::format("{:>12.3f} ms waiting for {}", ms(sum.ns), words_of(what).words);
         if (!sum.function.empty()) line += fmt::format(": {}", sum.function);
         if (sum.times > 1) line += fmt::format(", {} times", sum.times);
         lines_.push_back(std::move(line));
-        rest -= std::min(rest, sum.ns);
     }
-    json_ += "]";
-    if (of_thread) {
-        fmt::format_to(out, R"(,"running_ns":{})", rest);
-        lines_.push_back(fmt::format("{:>12.3f} ms running", ms(rest)));
-    } else {
-        json_ += R"(,"running_ns":null)";
-    }
-    json_ += R"(,"requests":[)";
-    // the longest are told of in words, all as JSON
-    std::vector<const Request*> longest = requests;
+    if (told_.of_thread) lines_.push_back(fmt::format("{:>12.3f} ms running", ms(told_.running)));
+    // the longest have lines, in the order of their ends
+    std::vector<const Request*> longest = told_.requests;
     std::ranges::sort(longest, [](const Request* a, const Request* b) {
         const auto time = [](const Request* r) { return r->e.device_ns + r->e.queue_ns; };
         return time(a) != time(b) ? time(a) > time(b) : a->e.h.ts < b->e.h.ts;
     });
-    const std::size_t shown = all_ ? longest.size() : std::min(longest.size(), most_lines);
-    longest.resize(shown);
+    if (!all_) longest.resize(std::min(longest.size(), most_lines));
     u64 more_bytes = 0;
-    for (const Request* request : requests) {
-        if (json_.back() != '[') json_ += ",";
-        const bool line = std::ranges::find(longest, request) != longest.end();
-        if (!line) more_bytes += request->e.bytes;
-        tell_request(call, *request, line);
+    for (const Request* request : told_.requests) {
+        if (std::ranges::find(longest, request) != longest.end()) {
+            lines_.push_back(request_line(*request));
+        } else {
+            more_bytes += request->e.bytes;
+        }
     }
-    json_ += "]}";
-    if (requests.size() > shown) {
+    if (told_.requests.size() > longest.size()) {
         lines_.push_back(fmt::format("             and {} shorter requests, {} bytes (-v shows them)",
-                                     requests.size() - shown, more_bytes));
+                                     told_.requests.size() - longest.size(), more_bytes));
     }
-    if (requests.empty()) lines_.emplace_back("             no block request");
+    if (told_.requests.empty()) lines_.emplace_back("             no block request");
+    return lines_;
 }
 
 }  // namespace iolens

@@ -4,10 +4,14 @@
 
 #include <deque>
 #include <map>
+#include <span>
 #include <string>
+#include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "base/text.h"
 #include "block_parts.h"
 #include "enrich/disks.h"
 #include "enrich/files.h"
@@ -26,16 +30,19 @@ public:
     /// `here`: what is shown happens on this machine, whose disks can be asked for.
     Why(Files& files, bool here) : files_(files), here_(here) {}
 
-    /// Keeps a request, a wait, or what they are told by. Returns false for another record.
-    bool take(const iolens_header& head);
+    /// Is a record of those that tell why: a request, a wait, or what they are named by?
+    static bool is_of(const iolens_header& head);
+    /// Keeps such a record.
+    void take(const iolens_header& head);
 
     void hold(const iolens_call_event& call) { held_.push_back(call); }
     /// The next call whose time has come at `now_ns` (CLOCK_BOOTTIME); null: none.
     const iolens_call_event* due(u64 now_ns);
 
-    /// Of the last call of due(): as one JSON object, and as lines for a person. With `all`, each request has a line.
-    [[nodiscard]] const std::string& json() const { return json_; }
-    [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
+    /// Of the last call of due(): as one JSON object, and as lines for a person; valid until the next one. With `all`,
+    /// each request has a line.
+    std::string_view json();
+    std::span<const std::string> lines();
     void set_all(bool all) { all_ = all; }
 
 private:
@@ -57,25 +64,36 @@ private:
         u64 requests = 0;
     };
 
+    /// A call, with what is known of its time.
+    struct Story {
+        iolens_call_event call{};
+        bool of_thread = false;                         // and not of io_uring or libaio, for which no thread waits
+        std::vector<std::pair<WaitFor, Waited>> waits;  // the longest first
+        u64 running = 0;                                // ns
+        std::vector<const Request*> requests;           // by their ends
+    };
+
     void tell(const iolens_call_event& call);
     std::map<WaitFor, Waited> waits_of(const iolens_call_event& call);
     std::vector<const Request*> requests_of(const iolens_call_event& call, bool commits);
     u32 disk_of(u32 dev);
+    [[nodiscard]] bool caused(const Request& request) const;
     std::vector<Beside> beside(const Request& request) const;
-    void tell_request(const iolens_call_event& call, const Request& request, bool line);
+    void append_request(Buffer& out, const Request& request);
+    std::string request_line(const Request& request);
 
     Files& files_;
     bool here_;
     Disks disks_;
     WaitReasons reasons_;
     std::deque<iolens_call_event> held_;
-    iolens_call_event told_{};
+    Story told_;
     std::deque<Request> requests_;                                  // by their ends
     std::unordered_map<u32, std::deque<iolens_wait_event>> waits_;  // by thread
     std::unordered_map<u32, u32> disks_of_;                         // filesystems without a device of their own
     WaitingParts parts_;
     bool all_ = false;
-    std::string json_;
+    Buffer json_;
     std::vector<std::string> lines_;
 };
 

@@ -126,7 +126,7 @@ public:
         return false;
     }
     /// Lines of words that stand behind the last row of a table.
-    [[nodiscard]] virtual std::span<const std::string> below() const { return {}; }
+    [[nodiscard]] virtual std::span<const std::string> below() { return {}; }
 
     [[nodiscard]] virtual Summary summary() const = 0;
     /// Begins the summary anew, for the next interval; false: this lens can't.

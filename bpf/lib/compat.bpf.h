@@ -15,6 +15,10 @@
 #define barrier_var(var) asm volatile("" : "+r"(var))
 #endif
 
+/* A field of what is at an address, as a number; 0 where this kernel, or what of it is loaded, has no such field. */
+#define compat_read_if(type, address, field) \
+	(bpf_core_field_exists(type, field) ? (__u64)BPF_CORE_READ((type *)(address), field) : 0)
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct request___rq_disk {
@@ -651,9 +655,7 @@ static __always_inline struct block_device *compat_bdev(__u64 inode)
 /* What a buffer head ends at; 7.3 has it no more: its bio ends there. */
 static __always_inline __u64 compat_buffer_end(__u64 buffer)
 {
-	if (bpf_core_field_exists(struct buffer_head___end, b_end_io))
-		return (__u64)BPF_CORE_READ((struct buffer_head___end *)buffer, b_end_io);
-	return 0;
+	return compat_read_if(struct buffer_head___end, buffer, b_end_io);
 }
 
 static __always_inline bool compat_is_swap(__u32 opf)
@@ -743,23 +745,17 @@ static __always_inline __u64 compat_btrfs_end(__u64 bio, __u64 *owner)
 }
 static __always_inline __u64 compat_btrfs_direct_inode(__u64 owner)
 {
-	if (bpf_core_field_exists(struct btrfs_dio_private___inode, inode))
-		return (__u64)BPF_CORE_READ((struct btrfs_dio_private___inode *)owner, inode);
-	return 0;
+	return compat_read_if(struct btrfs_dio_private___inode, owner, inode);
 }
 static __always_inline __u64 compat_btrfs_compressed_inode(__u64 owner)
 {
-	if (bpf_core_field_exists(struct compressed_bio___inode, inode))
-		return (__u64)BPF_CORE_READ((struct compressed_bio___inode *)owner, inode);
-	return 0;
+	return compat_read_if(struct compressed_bio___inode, owner, inode);
 }
 
 /* The bio that dm-crypt's own is for; a module's struct, which is known where modules have BTF (5.11). */
 static __always_inline __u64 compat_crypt_base(__u64 io)
 {
-	if (bpf_core_field_exists(struct dm_crypt_io___base, base_bio))
-		return (__u64)BPF_CORE_READ((struct dm_crypt_io___base *)io, base_bio);
-	return 0;
+	return compat_read_if(struct dm_crypt_io___base, io, base_bio);
 }
 
 /* Is this the last thread of its process to exit? do_exit() has counted it off by then. */

@@ -15,12 +15,7 @@
 #include "probe/origin.h"
 // made by bpftool from bpf/block.bpf.c; it is C, and looks for the types of read-only data in the global namespace
 using iolens::iolens_keep;
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wpedantic"
 #include "block.skel.h"
-#pragma GCC diagnostic pop
 
 namespace iolens {
 namespace {
@@ -32,22 +27,16 @@ std::vector<bpf_program*> in_attach_order(const block_bpf& object) {
             object.progs.iolens_bio_split,    object.progs.iolens_bio_queue};
 }
 
-block_bpf* open_object() {
-    block_bpf* object = block_bpf__open();
-    if (object == nullptr) fail_to_open();
-    return object;
-}
-
 }  // namespace
 
 void BlockProbe::Close::operator()(block_bpf* object) const { block_bpf__destroy(object); }
 
-BlockProbe::BlockProbe(const Options& options) : object_(open_object()) {
+BlockProbe::BlockProbe(const Options& options) : object_(opened(block_bpf__open())) {
     bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
-    if (options.ring_fd) bpf_map__reuse_fd(object_->maps.ring, *options.ring_fd);
+    if (options.ring_fd) share_map(object_->maps.ring, *options.ring_fd);
     bpf_map__set_max_entries(object_->maps.inflight, options.max_inflight);
     object_->rodata->keep = options.keep;
-    object_->rodata->ring_wake_bytes = std::max<u64>(options.ring_bytes / 8, 4096);
+    object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
     object_->rodata->attribute = options.attribute;
     object_->rodata->authored = options.attribute && options.authored;
     if (!object_->rodata->authored) bpf_map__set_max_entries(object_->maps.authors, 1);

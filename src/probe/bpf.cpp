@@ -235,6 +235,12 @@ void fail_to_open() {
     throw Failure(Exit::failed, "can't open the BPF object: " + error_text(errno), last_libbpf_warning());
 }
 
+void share_map(bpf_map* map, int fd) {
+    if (bpf_map__reuse_fd(map, fd) != 0) {
+        throw Failure(Exit::failed, "can't share a BPF map: " + error_text(errno), last_libbpf_warning());
+    }
+}
+
 void fail_to_load(std::string_view what, int error) {
     throw Failure(Exit::unavailable,
                   fmt::format("the kernel did not load {} probes: {}", what, probe_error_text(-error)),

@@ -2,6 +2,7 @@
 // What all probe objects share: may we trace here, what went wrong, what did it cost.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -73,6 +74,19 @@ std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const 
 
 /// Throws Failure (failed) for an object that libbpf did not open; errno says why.
 [[noreturn]] void fail_to_open();
+
+/// What a skeleton's open() made, for a smart pointer to hold.
+template <typename Skeleton>
+Skeleton* opened(Skeleton* object) {
+    if (object == nullptr) fail_to_open();
+    return object;
+}
+
+/// Uses another object's map, by its descriptor. Throws Failure (failed).
+void share_map(bpf_map* map, int fd);
+
+/// At so many unread bytes of a ring the kernel wakes its reader, who else looks when it has napped.
+constexpr u64 wake_bytes(u64 ring_bytes) { return std::max<u64>(ring_bytes / 8, 4096); }
 
 /// Throws Failure (unavailable) for an error of loading an object; `what` names its probes.
 [[noreturn]] void fail_to_load(std::string_view what, int error);

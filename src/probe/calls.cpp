@@ -23,21 +23,10 @@
 // made by bpftool from bpf/syscall.bpf.c; it is C, and looks for the types of read-only data in the global namespace
 using iolens::iolens_call_info;
 using iolens::iolens_keep;
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wpedantic"
 #include "syscall.skel.h"
-#pragma GCC diagnostic pop
 
 namespace iolens {
 namespace {
-
-syscall_bpf* open_object() {
-    syscall_bpf* object = syscall_bpf__open();
-    if (object == nullptr) fail_to_open();
-    return object;
-}
 
 constexpr std::string_view twin_suffix = "_direct";
 
@@ -144,11 +133,11 @@ void CallProbe::Close::operator()(syscall_bpf* object) const { syscall_bpf__dest
 
 /// Loads with one of the twins. Returns 0 or a negative errno.
 int CallProbe::load(const Options& options, bool direct) {
-    object_.reset(open_object());
+    object_.reset(opened(syscall_bpf__open()));
     bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
     bpf_map__set_max_entries(object_->maps.threads, options.max_threads);
     object_->rodata->keep = options.keep;
-    object_->rodata->ring_wake_bytes = std::max<u64>(options.ring_bytes / 8, 4096);
+    object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
     object_->rodata->follow = options.follow.empty() ? 0 : 1;
     std::ranges::copy(options.calls, static_cast<iolens_call_info*>(object_->rodata->calls));
     object_->rodata->own_ino = options.own_ino;
@@ -160,10 +149,10 @@ int CallProbe::load(const Options& options, bool direct) {
     if (options.watch) {
         object_->rodata->by_watch = 1;
         object_->rodata->watch_depth = options.watch->depth;
-        bpf_map__reuse_fd(object_->maps.ring, options.watch->ring);
-        bpf_map__reuse_fd(object_->maps.counters, options.watch->counters);
-        bpf_map__reuse_fd(object_->maps.watched, options.watch->watched);
-        bpf_map__reuse_fd(object_->maps.watch_near, options.watch->near);
+        share_map(object_->maps.ring, options.watch->ring);
+        share_map(object_->maps.counters, options.watch->counters);
+        share_map(object_->maps.watched, options.watch->watched);
+        share_map(object_->maps.watch_near, options.watch->near);
     }
     choose_programs(options, direct);
     object_->rodata->operations = options.operations ? 1 : 0;

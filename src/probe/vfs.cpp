@@ -21,12 +21,7 @@
 // made by bpftool from bpf/vfs.bpf.c; it is C, and looks for the types of read-only data in the global namespace
 using iolens::iolens_keep;
 using iolens::iolens_resolved;
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wpedantic"
 #include "vfs.skel.h"
-#pragma GCC diagnostic pop
 
 namespace iolens {
 namespace {
@@ -67,12 +62,6 @@ Link attach_function(bpf_program* program, const AtFunction& at, const std::stri
     return Link(bpf_program__attach(program));
 }
 
-void reuse(bpf_map* map, const bpf_map* from) {
-    if (bpf_map__reuse_fd(map, bpf_map__fd(from)) != 0) {
-        throw Failure(Exit::failed, "can't share a BPF map: " + error_text(errno), last_libbpf_warning());
-    }
-}
-
 /// Tracepoints that stand for the functions of faults: that they began.
 bool is_seen_fault(const bpf_program* program) {
     return std::string_view(bpf_program__name(program)).ends_with("_seen");
@@ -86,8 +75,7 @@ bool VfsProbe::wants(iolens_vfs_op op) const { return options_.keep.ops == 0 || 
 
 /// An object with what was asked for in its read-only data, and no program chosen.
 VfsProbe::Object VfsProbe::make() const {
-    Object object(vfs_bpf__open());
-    if (!object) fail_to_open();
+    Object object(opened(vfs_bpf__open()));
     bpf_map__set_max_entries(object->maps.ring, static_cast<u32>(options_.ring_bytes));
     bpf_map__set_max_entries(object->maps.accesses, options_.max_inflight);
     bpf_map__set_max_entries(object->maps.frames, options_.max_inflight);
@@ -95,7 +83,7 @@ VfsProbe::Object VfsProbe::make() const {
     bpf_map__set_max_entries(object->maps.watched, std::max(options_.max_files, 1U));
     auto& data = *object->rodata;
     data.keep = options_.keep;
-    data.ring_wake_bytes = std::max<u64>(options_.ring_bytes / 8, 4096);
+    data.ring_wake_bytes = wake_bytes(options_.ring_bytes);
     data.levels = (options_.vfs ? 1U << IOLENS_LEVEL_VFS : 0U) | (options_.blk ? 1U << IOLENS_LEVEL_BLK : 0U);
     data.watch_depth = options_.depth;
     data.page_shift = static_cast<u32>(std::countr_zero(static_cast<u64>(::sysconf(_SC_PAGESIZE))));
@@ -168,15 +156,15 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
     Attached made;
     made.object = make();
     vfs_bpf& object = *made.object;
-    reuse(object.maps.ring, object_->maps.ring);
-    reuse(object.maps.counters, object_->maps.counters);
-    reuse(object.maps.watched, object_->maps.watched);
-    reuse(object.maps.watch_near, object_->maps.watch_near);
-    reuse(object.maps.accesses, object_->maps.accesses);
-    reuse(object.maps.frames, object_->maps.frames);
-    reuse(object.maps.bios, object_->maps.bios);
-    reuse(object.maps.files_told, object_->maps.files_told);
-    reuse(object.maps.keep_cgroup, object_->maps.keep_cgroup);
+    share_map(object.maps.ring, bpf_map__fd(object_->maps.ring));
+    share_map(object.maps.counters, bpf_map__fd(object_->maps.counters));
+    share_map(object.maps.watched, bpf_map__fd(object_->maps.watched));
+    share_map(object.maps.watch_near, bpf_map__fd(object_->maps.watch_near));
+    share_map(object.maps.accesses, bpf_map__fd(object_->maps.accesses));
+    share_map(object.maps.frames, bpf_map__fd(object_->maps.frames));
+    share_map(object.maps.bios, bpf_map__fd(object_->maps.bios));
+    share_map(object.maps.files_told, bpf_map__fd(object_->maps.files_told));
+    share_map(object.maps.keep_cgroup, bpf_map__fd(object_->maps.keep_cgroup));
     struct Wanted {
         bpf_program* program;
         AtFunction at;

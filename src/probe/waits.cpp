@@ -7,31 +7,16 @@
 #include <algorithm>
 
 // made by bpftool from bpf/wait.bpf.c
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wpedantic"
 #include "wait.skel.h"
-#pragma GCC diagnostic pop
 
 namespace iolens {
-namespace {
-
-wait_bpf* open_object() {
-    wait_bpf* object = wait_bpf__open();
-    if (object == nullptr) fail_to_open();
-    return object;
-}
-
-}  // namespace
-
 void WaitProbe::Close::operator()(wait_bpf* object) const { wait_bpf__destroy(object); }
 
-WaitProbe::WaitProbe(const Options& options) : object_(open_object()) {
-    bpf_map__reuse_fd(object_->maps.ring, options.ring_fd);
-    bpf_map__reuse_fd(object_->maps.followed, options.followed_fd);
+WaitProbe::WaitProbe(const Options& options) : object_(opened(wait_bpf__open())) {
+    share_map(object_->maps.ring, options.ring_fd);
+    share_map(object_->maps.followed, options.followed_fd);
     bpf_map__set_max_entries(object_->maps.waiting, options.max_threads);
-    object_->rodata->ring_wake_bytes = std::max<u64>(options.ring_bytes / 8, 4096);
+    object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
     if (const int error = wait_bpf__load(object_.get()); error != 0) fail_to_load("the wait", error);
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object_->obj) links_.push_back(attach(program));

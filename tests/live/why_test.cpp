@@ -306,8 +306,8 @@ TEST_F(Why, WhatIsNoDisksIsSaid) {
     EXPECT_TRUE(requests(*slow).empty()) << slow->at("why");
 }
 
-/// Who appends with O_DIRECT has the lock and sleeps until the disk has answered: the others sleep for it. (For one that
-/// runs they would turn in a loop instead.)
+/// Who appends with O_DIRECT has the lock and sleeps until the disk has answered: the others sleep for it. (For one
+/// that runs they would turn in a loop instead.)
 TEST_F(Why, WritersOfOneFileWaitForItsLock) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("shared");
