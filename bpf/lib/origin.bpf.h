@@ -8,8 +8,6 @@
 #include "iolens/bio_end.h"
 #include "iolens/event/origin.h"
 
-#define ORIGIN_MAGIC_BTRFS 0x9123683E /* linux/magic.h */
-
 /* Addresses of the kernel's, from /proc/kallsyms; 0: not in this kernel. */
 const volatile __u64 end_of_chain = 0;       /* bio_chain_endio */
 const volatile __u64 end_of_crypt = 0;       /* crypt_endio */
@@ -43,6 +41,7 @@ static __noinline __u64 origin_btrfs_inode(__u64 bio) { return compat_btrfs_inod
 static __noinline __u64 origin_btrfs_direct(__u64 owner) { return compat_btrfs_direct_inode(owner); }
 static __noinline __u64 origin_btrfs_compressed(__u64 owner) { return compat_btrfs_compressed_inode(owner); }
 static __noinline __u64 origin_btrfs_end(__u64 bio, __u64 *owner) { return compat_btrfs_end(bio, owner); }
+static __noinline __u64 origin_btrfs_queued_end(__u64 *owner) { return compat_btrfs_queued_end(owner); }
 
 static __always_inline void origin_is(struct origin *o, __u8 kind, __u8 how)
 {
@@ -58,7 +57,7 @@ static __always_inline void origin_inode(struct origin *o, __u64 inode, __u8 how
 	if (mode == 0060000) { /* a block device's pages: a mounted filesystem has claimed it */
 		o->device = BPF_CORE_READ(compat_bdev(inode), bd_dev);
 		origin_is(o, BPF_CORE_READ(compat_bdev(inode), bd_holder) ? IOLENS_ORIGIN_METADATA : IOLENS_ORIGIN_RAW, how);
-	} else if (!mode || (BPF_CORE_READ((struct inode *)inode, i_sb, s_magic) == ORIGIN_MAGIC_BTRFS &&
+	} else if (!mode || (BPF_CORE_READ((struct inode *)inode, i_sb, s_magic) == MAGIC_BTRFS &&
 			     BPF_CORE_READ((struct inode *)inode, i_ino) == 1)) { /* a filesystem's own, as btrfs's trees */
 		origin_is(o, IOLENS_ORIGIN_METADATA, how);
 	} else {
@@ -88,6 +87,7 @@ static __always_inline void origin_of(struct bio *bio, struct origin *o)
 {
 	__u64 end = (__u64)bio->bi_end_io, owner = (__u64)bio->bi_private, page, mapping, inode, vector, complete, above;
 	struct bio *parent = bio, *source = bio;
+	__u32 kind;
 	bool meta;
 
 	for (int i = 0; i < 4 && end; i++) {
@@ -129,7 +129,10 @@ static __always_inline void origin_of(struct bio *bio, struct origin *o)
 	case IOLENS_BIO_END_BTRFS:
 		inode = origin_btrfs_inode((__u64)parent);
 		if (!inode) {
-			switch (origin_end(origin_btrfs_end((__u64)parent, &owner))) {
+			kind = origin_end(origin_btrfs_end((__u64)parent, &owner));
+			if (kind == IOLENS_BIO_END_BTRFS_QUEUED)
+				kind = origin_end(origin_btrfs_queued_end(&owner));
+			switch (kind) {
 			case IOLENS_BIO_END_BTRFS_DIRECT:
 				inode = origin_btrfs_direct(owner);
 				break;

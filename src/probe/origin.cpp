@@ -31,6 +31,7 @@ constexpr std::array known_ends{
     KnownEnd{"btrfs_end_dio_bio", IOLENS_BIO_END_BTRFS_DIRECT},
     KnownEnd{"end_compressed_bio_read", IOLENS_BIO_END_BTRFS_COMPRESSED},
     KnownEnd{"end_compressed_bio_write", IOLENS_BIO_END_BTRFS_COMPRESSED},
+    KnownEnd{"end_workqueue_bio", IOLENS_BIO_END_BTRFS_QUEUED},
     KnownEnd{"btrfs_end_super_write", IOLENS_BIO_END_METADATA},
     // ext4 and its journal
     KnownEnd{"end_bio_bh_io_sync", IOLENS_BIO_END_BUFFER},

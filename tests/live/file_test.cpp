@@ -517,16 +517,9 @@ void profile(const std::string& filesystem, const std::vector<Job>& jobs, u64 bl
                 if (block == page) {
                     EXPECT_EQ(vfs.size(), size / block);
                 }
-                // btrfs answers the first direct read into memory that isn't there yet from the page cache, by
-                // readahead; before 6.1 its direct bios don't say what file they are for
-                const bool btrfs_direct = filesystem == "btrfs" && job.direct;
                 const auto bios = rows_of(t, "BLK", op, file);
                 const u64 blocks = bytes_of(bios);
-                if (btrfs_direct && !kernel_at_least(6, 1)) {
-                    EXPECT_LT(blocks, size);
-                } else {
-                    EXPECT_GE(blocks, size);
-                }
+                EXPECT_GE(blocks, size);
                 // not more than once, but for pages that the kernel took out of its cache before they were asked for
                 EXPECT_EQ(twice_at_once(bios), std::vector<std::string>{});
                 EXPECT_EQ(bytes_of(rows_of(t, "VFS", read ? "write" : "read", file)), 0U);
