@@ -793,10 +793,18 @@ static __always_inline __u64 compat_btrfs_compressed_inode(__u64 owner)
 	return compat_btrfs_untold_inode(owner + 16); /* behind a count and the pages */
 }
 
-/* The bio that dm-crypt's own is for; a module's struct, which is known where modules have BTF (5.11). */
+/*
+ * The bio that dm-crypt's own is for. What it has of that bio lies a little before it, which is how one is known where
+ * modules have no BTF (5.10); there, too, it is the second of the struct.
+ */
 static __always_inline __u64 compat_crypt_base(__u64 io)
 {
-	return compat_read_if(struct dm_crypt_io___base, io, base_bio);
+	__u64 base = 0;
+
+	if (bpf_core_type_exists(struct dm_crypt_io___base))
+		return compat_read_if(struct dm_crypt_io___base, io, base_bio);
+	bpf_probe_read_kernel(&base, sizeof(base), (void *)(io + 8));
+	return base > io && base - io < 4096 ? base : 0;
 }
 
 /* Is this the last thread of its process to exit? do_exit() has counted it off by then. */

@@ -613,7 +613,6 @@ TEST_F(Attribution, DeviceMapperPassesTheFileOn) {
 
 /// What is written has pages of its own, encrypted ones.
 TEST_F(Attribution, EncryptedRequestsAreForTheirFiles) {
-    NEEDS(kernel_at_least(5, 11), "before 5.11 modules have no BTF");
     const LoopDisk disk(64 * mib);
     NEEDS(have("dmsetup") && shell("dmsetup version").status == 0, "this kernel has no device-mapper");
     const Mapped crypt("0 131072 crypt aes-xts-plain64 " + std::string(128, 'a') + " 0 " + disk.path() + " 0");
