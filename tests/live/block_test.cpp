@@ -168,10 +168,12 @@ TEST_F(Block, AgreesWithTheKernelsOwnEvents) {
         ++queues;
         close_queue += agree(seconds.first, waited[sector]) ? 1U : 0U;
     }
-    // a probe of either side can be held up by an interrupt or by the emulator
-    EXPECT_GE(close * 20, measured.size() * 19) << close << " of " << measured.size();
+    // a probe of either side can be held up by an interrupt, and the emulator by whatever else its host runs; what is
+    // measured wrongly is so for all of them
+    const double least = emulated() ? 0.9 : 0.95;
+    EXPECT_GE(static_cast<double>(close), static_cast<double>(measured.size()) * least) << measured.size();
     EXPECT_GT(queues, 20U);
-    EXPECT_GE(close_queue * 20, queues * 19) << close_queue << " of " << queues;
+    EXPECT_GE(static_cast<double>(close_queue), static_cast<double>(queues) * least) << queues;
 }
 
 TEST_F(Block, AgreesWithBlktrace) {
