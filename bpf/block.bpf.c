@@ -24,6 +24,7 @@
 #include "lib/ring.bpf.h"
 #include "lib/task.bpf.h"
 
+#include "iolens/block_state.h"
 #include "iolens/event/block.h"
 #include "iolens/event/disk.h"
 #include "iolens/watch.h"
@@ -35,19 +36,11 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Of a request whose bios another disk passed on unchanged, or that failed before it was issued. */
 #define MAX_FINISHED 24
 
-struct block_state {
-	struct iolens_block_event e;
-	__u64 created; /* ns; 0: not seen */
-	__u64 issued;  /* ns; 0: not issued */
-	__u64 rq;      /* the request whose entry this is; 0: not issued yet */
-	__u64 vector;  /* its key in `targets`; 0: none */
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32768); /* set before load */
 	__type(key, __u64);
-	__type(value, struct block_state);
+	__type(value, struct iolens_block_state);
 } inflight SEC(".maps");
 
 /* Is it asked what requests are for? */
@@ -101,7 +94,7 @@ struct {
 /* Entries of `targets`: while there are none, none is looked up. */
 __s64 targets_open = 0;
 
-static const struct block_state block_nothing = {};
+static const struct iolens_block_state block_nothing = {};
 static const struct block_parts block_no_parts = {};
 
 /* dev_t → identity of the disk whose name was told. Full: names are told more often than once, no more. */
@@ -156,7 +149,7 @@ static __always_inline __u32 block_disk(struct gendisk *disk)
 }
 
 /* Operation, flags and place of a request or bio. */
-static __always_inline void block_describe(struct block_state *s, __u32 opf, __u64 sector, bool empty)
+static __always_inline void block_describe(struct iolens_block_state *s, __u32 opf, __u64 sector, bool empty)
 {
 	__u16 flags = compat_block_flags(opf);
 	__u8 op = compat_block_op(opf);
@@ -224,7 +217,7 @@ __noinline int block_tell_parts(__u64 rq, __u64 now, __u32 wanted)
 }
 
 /* The end of an operation: one record, or a count of why there is none. */
-static __always_inline void block_finish(struct block_state *s, __u64 now)
+static __always_inline void block_finish(struct iolens_block_state *s, __u64 now)
 {
 	struct iolens_counters *n = ring_counters();
 	bool wanted;
@@ -261,10 +254,10 @@ static __always_inline void block_finish(struct block_state *s, __u64 now)
 }
 
 /* Puts in a new entry. What is found in its place is a leftover: its end was missed. */
-static __always_inline void block_begin(__u64 key, const struct block_state *s)
+static __always_inline void block_begin(__u64 key, const struct iolens_block_state *s)
 {
 	struct iolens_counters *n;
-	struct block_state *old;
+	struct iolens_block_state *old;
 
 	if (!bpf_map_update_elem(&inflight, &key, s, BPF_NOEXIST))
 		return;
@@ -398,7 +391,7 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 	struct bio *bio = compat_bio_queue(ctx);
 	struct gendisk *disk = compat_bio_disk(bio);
 	__u64 id = bpf_get_current_pid_tgid();
-	struct block_state s = {};
+	struct iolens_block_state s = {};
 	__u32 size = bio->bi_iter.bi_size;
 
 	s.created = bpf_ktime_get_boot_ns();
@@ -441,8 +434,8 @@ static __always_inline int on_bio_split(__u64 *ctx)
 {
 	struct bio *bio = compat_bio_split(ctx);
 	__u64 parent = (__u64)bio->bi_private;
-	struct block_state *p = bpf_map_lookup_elem(&inflight, &parent);
-	struct block_state s;
+	struct iolens_block_state *p = bpf_map_lookup_elem(&inflight, &parent);
+	struct iolens_block_state s;
 
 	/* a disk without requests answers for the whole, when its last part has ended */
 	if (!p || (p->e.flags & IOLENS_BLOCK_BIO))
@@ -454,7 +447,7 @@ static __always_inline int on_bio_split(__u64 *ctx)
 
 PROGRAM("block_split", iolens_bio_split, on_bio_split(ctx))
 
-static __always_inline void block_take_creator(struct block_state *s, const struct block_state *from)
+static __always_inline void block_take_creator(struct iolens_block_state *s, const struct iolens_block_state *from)
 {
 	s->created = from->created;
 	s->e.cgroup_id = from->e.cgroup_id;
@@ -472,7 +465,7 @@ static __always_inline bool block_same_target(const struct iolens_block_target *
 
 /* A merged bio is for something else than its request's first: one thing more, or more of one. Returns how many such things
  * there are by now. */
-static __always_inline __u8 block_add_part(struct block_state *s, const struct block_state *b, __u32 bytes)
+static __always_inline __u8 block_add_part(struct iolens_block_state *s, const struct iolens_block_state *b, __u32 bytes)
 {
 	struct block_parts *all = s->e.target.more ? bpf_map_lookup_elem(&parts, &s->rq) : 0;
 	struct iolens_counters *n;
@@ -514,7 +507,7 @@ out:
  * one whose bio was submitted first. A global function, which the verifier walks once and not for each turn of the loop. */
 __noinline int block_merge(__u64 key, __u64 bio)
 {
-	struct block_state *s = bpf_map_lookup_elem(&inflight, &key), *b = bpf_map_lookup_elem(&inflight, &bio);
+	struct iolens_block_state *s = bpf_map_lookup_elem(&inflight, &key), *b = bpf_map_lookup_elem(&inflight, &bio);
 
 	if (!s || !b)
 		return 0;
@@ -548,19 +541,19 @@ static __always_inline __u8 block_merge_bios(__u64 key, struct bio *first)
 }
 
 /* The flush machinery's own request has no bio: its creator is the one who waits for the flush. */
-static __always_inline void block_flush_creator(struct block_state *s, struct request *rq)
+static __always_inline void block_flush_creator(struct iolens_block_state *s, struct request *rq)
 {
 	__u64 key = compat_flush_owner(rq);
-	struct block_state *b = key ? bpf_map_lookup_elem(&inflight, &key) : 0;
+	struct iolens_block_state *b = key ? bpf_map_lookup_elem(&inflight, &key) : 0;
 
 	if (b && b->created)
 		block_take_creator(s, b);
 }
 
 /* The entry of a request that was issued. `*key` is where it is. */
-static __always_inline struct block_state *block_find(struct request *rq, __u64 *key)
+static __always_inline struct iolens_block_state *block_find(struct request *rq, __u64 *key)
 {
-	struct block_state *s;
+	struct iolens_block_state *s;
 
 	*key = (__u64)rq->bio;
 	s = *key ? bpf_map_lookup_elem(&inflight, key) : 0;
@@ -576,8 +569,8 @@ static __always_inline int on_rq_issue(__u64 *ctx)
 	struct request *rq = compat_rq_issue(ctx);
 	__u64 now = bpf_ktime_get_boot_ns(), key = (__u64)rq->bio;
 	struct bio *bio = rq->bio;
-	struct block_state *s = bio ? bpf_map_lookup_elem(&inflight, &key) : 0;
-	struct block_state *first = s;
+	struct iolens_block_state *s = bio ? bpf_map_lookup_elem(&inflight, &key) : 0;
+	struct iolens_block_state *first = s;
 	bool fresh = false;
 
 	if (!s || (s->e.flags & IOLENS_BLOCK_BIO) || (s->rq && s->rq != (__u64)rq)) {
@@ -629,7 +622,7 @@ static __always_inline int on_rq_requeue(__u64 *ctx)
 {
 	struct request *rq = compat_rq_requeue(ctx);
 	__u64 key;
-	struct block_state *s = block_find(rq, &key);
+	struct iolens_block_state *s = block_find(rq, &key);
 
 	if (s) {
 		s->e.requeues++;
@@ -643,7 +636,7 @@ PROGRAM("block_rq_requeue", iolens_rq_requeue, on_rq_requeue(ctx))
 /* The end of an operation on a disk without requests, and of the entry of any bio. */
 static __always_inline void block_finish_bio(__u64 key, __u64 now, __u16 error)
 {
-	struct block_state *b = bpf_map_lookup_elem(&inflight, &key);
+	struct iolens_block_state *b = bpf_map_lookup_elem(&inflight, &key);
 
 	if (!b)
 		return;
@@ -681,10 +674,10 @@ static __always_inline void block_finish_bios(struct request *rq, __u64 now, __u
 }
 
 /* A part of a request is done and more is to come, when its first bio may be gone: its entry moves. */
-static __always_inline void block_move(struct request *rq, __u64 from, struct block_state *s)
+static __always_inline void block_move(struct request *rq, __u64 from, struct iolens_block_state *s)
 {
 	__u64 key = (__u64)rq;
-	struct block_state copy;
+	struct iolens_block_state copy;
 
 	if (from == key)
 		return;
@@ -705,7 +698,7 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 	bool never = false;
 	__u16 flags, error;
 	__u64 key, now;
-	struct block_state *s = block_find(rq, &key);
+	struct iolens_block_state *s = block_find(rq, &key);
 
 	if (!s) {
 		key = (__u64)rq->bio;

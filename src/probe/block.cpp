@@ -7,10 +7,17 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <compare>
+#include <fstream>
+#include <iterator>
+#include <map>
 #include <optional>
+#include <thread>
 
 #include "base/failure.h"
 #include "base/text.h"
+#include "iolens/block_state.h"
 #include "iolens/event/block.h"
 #include "probe/origin.h"
 // made by bpftool from bpf/block.bpf.c; it is C, and looks for the types of read-only data in the global namespace
@@ -25,6 +32,17 @@ std::vector<bpf_program*> in_attach_order(const block_bpf& object) {
     return {object.progs.iolens_dirty_folio,  object.progs.iolens_dirty_page, object.progs.iolens_rq_complete,
             object.progs.iolens_bio_complete, object.progs.iolens_rq_requeue, object.progs.iolens_rq_issue,
             object.progs.iolens_bio_split,    object.progs.iolens_bio_queue};
+}
+
+/// Requests that a disk has now, by sysfs's `inflight`; nothing where it doesn't count them.
+std::optional<u64> requests_of_disk(u32 dev) {
+    const std::string disk = fmt::format("/sys/dev/block/{}:{}/", dev >> 20, dev & 0xfffff);
+    u64 counts = 0;
+    if (!(std::ifstream(disk + "queue/iostats") >> counts) || counts == 0) return {};
+    u64 reads = 0;
+    u64 writes = 0;
+    if (!(std::ifstream(disk + "inflight") >> reads >> writes)) return {};
+    return reads + writes;
 }
 
 }  // namespace
@@ -68,9 +86,81 @@ BlockProbe::~BlockProbe() = default;
 
 int BlockProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
 
-iolens_loss BlockProbe::ledger() const { return read_ledger(object_->maps.counters, object_->obj); }
+iolens_loss BlockProbe::ledger() const {
+    iolens_loss loss = read_ledger(object_->maps.counters, object_->obj);
+    loss.n.stale += unseen_;
+    return loss;
+}
 
-std::size_t BlockProbe::in_flight() const { return count_entries(object_->maps.inflight); }
+std::size_t BlockProbe::in_flight() const {
+    const std::size_t entries = count_entries(object_->maps.inflight);
+    return entries - std::min<std::size_t>(entries, unseen_);
+}
+
+void BlockProbe::detach() {
+    if (!links_.empty()) unseen_ += unseen_ends();
+    links_.clear();
+}
+
+/// A request that was issued and whose end is still to come.
+struct BlockProbe::Open {
+    u64 key;
+    u64 issued;
+    u32 dev;
+    auto operator<=>(const Open&) const = default;
+};
+
+std::vector<BlockProbe::Open> BlockProbe::open_requests() const {
+    // by many at once: one by one the kernel begins anew where an entry is deleted meanwhile
+    constexpr u32 chunk = 1024;
+    std::vector<u64> keys(chunk);
+    std::vector<iolens_block_state> states(chunk);
+    std::vector<Open> open;
+    const iolens_keep& keep = object_->rodata->keep;
+    u64 place = 0;
+    for (bool first = true, more = true; more; first = false) {
+        u32 count = chunk;
+        const int result = ::bpf_map_lookup_batch(bpf_map__fd(object_->maps.inflight), first ? nullptr : &place, &place,
+                                                  keys.data(), states.data(), &count, nullptr);
+        if (result != 0 && errno != ENOENT) return {};
+        more = result == 0;
+        for (u32 i = 0; i < count; ++i) {
+            const iolens_block_event& e = states[i].e;
+            constexpr u32 not_out = IOLENS_BLOCK_DONE | IOLENS_BLOCK_REQUEUED | IOLENS_BLOCK_FILTERED;
+            // what the kernel doesn't count among a disk's requests can't be held against its count
+            const bool counted = e.op < IOLENS_OP_COUNT && e.op != IOLENS_OP_FLUSH && e.op != IOLENS_OP_PASSTHROUGH;
+            if (states[i].issued == 0 || (e.flags & not_out) != 0 || !counted) continue;
+            if ((keep.by_dev != 0 && e.dev != keep.dev) || (keep.ops != 0 && (keep.ops >> e.op & 1U) == 0)) continue;
+            open.push_back({keys[i], states[i].issued, e.dev});
+        }
+    }
+    std::ranges::sort(open);
+    return open;
+}
+
+/// Requests that stay open while the kernel is asked how many its disks have, and that these don't have: their ends
+/// were not seen. What a device has answered, and the kernel has not yet ended, is not counted by it either: that is
+/// waited for.
+u64 BlockProbe::unseen_ends() const {
+    constexpr int looks = 5;
+    std::vector<Open> open = open_requests();
+    u64 unseen = 0;
+    for (int look = 0; look < looks && !open.empty(); ++look) {
+        if (look != 0) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        std::map<u32, u64> under_way;
+        for (const Open& one : open) under_way.try_emplace(one.dev, ~u64{0});
+        for (auto& [dev, count] : under_way) count = requests_of_disk(dev).value_or(count);
+        std::vector<Open> still;
+        std::ranges::set_intersection(open, open_requests(), std::back_inserter(still));
+        open.swap(still);
+        std::map<u32, u64> counts;
+        for (const Open& one : open) ++counts[one.dev];
+        unseen = 0;
+        for (const auto& [dev, count] : counts) unseen += count - std::min(count, under_way[dev]);
+        if (unseen == 0) break;
+    }
+    return unseen;
+}
 
 std::vector<ProbeStatus> BlockProbe::examine() {
     std::size_t size = 0;

@@ -33,10 +33,11 @@ public:
     BlockProbe(const BlockProbe&) = delete;
     BlockProbe& operator=(const BlockProbe&) = delete;
 
-    void detach() { links_.clear(); }
+    /// Counts the requests whose end was not seen, too, and will not be.
+    void detach();
     [[nodiscard]] int ring_fd() const;
     [[nodiscard]] iolens_loss ledger() const;
-    /// Entries of the state map: what has begun and not ended.
+    /// Entries of the state map: what has begun and not ended, but for what detach() counted.
     [[nodiscard]] std::size_t in_flight() const;
 
     /// Loads and attaches each program by itself and says how it went; leaves nothing attached.
@@ -46,8 +47,13 @@ private:
     struct Close {
         void operator()(block_bpf* object) const;
     };
+    struct Open;
+    [[nodiscard]] std::vector<Open> open_requests() const;
+    [[nodiscard]] u64 unseen_ends() const;
+
     std::unique_ptr<block_bpf, Close> object_;
     std::vector<Link> links_;
+    u64 unseen_ = 0;
 };
 
 }  // namespace iolens

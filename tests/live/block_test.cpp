@@ -582,6 +582,32 @@ TEST_F(Block, NothingOutlivesAHundredThousandRequests) {
     EXPECT_NE(t.result.err.find("still in flight: 0"), std::string::npos) << t.result.err;
 }
 
+/// A disk that doesn't answer: its file's filesystem is frozen. What it still has when tracing ends isn't lost, which is
+/// told of requests that the disk has no more.
+TEST_F(Block, WhatIsUnderWayAtTheEndIsNoLoss) {
+    const FileSystem ext4("ext4");
+    const std::string image = ext4.path("image");
+    shell("dd if=/dev/zero of=" + image + " bs=1M count=8 conv=fsync");
+    std::string loop = shell("losetup --find --show " + image).out;
+    loop.erase(std::min(loop.find('\n'), loop.size()));
+    ASSERT_TRUE(loop.starts_with("/dev/loop")) << loop;
+    const std::string name = loop.substr(std::string("/dev/").size());
+    const int place = ::open(ext4.path().c_str(), O_RDONLY);
+    ASSERT_EQ(::ioctl(place, FIFREEZE, 0), 0);
+    Tracer tracer({"block", "--format", "csv", "-d", name});
+    std::thread writer([&] { shell("dd if=/dev/zero of=" + loop + " bs=4k count=1 oflag=direct conv=notrunc"); });
+    const auto waiting = [&] { return slurp("/sys/block/" + name + "/inflight").find('1') != std::string::npos; };
+    for (int i = 0; i < 500 && !waiting(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_TRUE(waiting());
+    const Result r = tracer.stop();
+    EXPECT_EQ(::ioctl(place, FITHAW, 0), 0);
+    writer.join();
+    ::close(place);
+    shell("losetup -d " + loop);
+    EXPECT_EQ(r.err.find("lost: "), std::string::npos) << r.err;
+    EXPECT_NE(r.err.find("still in flight: 1\n"), std::string::npos) << r.err;
+}
+
 /// A consumer that sleeps: what doesn't fit is counted to the event, and the traced program doesn't wait.
 TEST_F(Block, AFullRingIsCountedToTheEvent) {
     NEEDS(have("fio"), "fio is not installed");

@@ -105,14 +105,14 @@ TEST(Tree, OnlyCompatKnowsAKernelDifference) {
 }
 
 TEST(Tree, EveryFileSaysItsLicence) {
+    const std::set<std::string> shared_with_the_kernel{"keep.h", "watch.h", "bio_end.h", "block_state.h"};
     for (const char* folder : {"src", "tools", "include", "bpf", "tests", "vmlinux"}) {
         for (const auto& entry : fs::recursive_directory_iterator(fs::path(IOLENS_SOURCE_DIR) / folder)) {
             const std::string extension = entry.path().extension();
             if (extension != ".h" && extension != ".cpp" && extension != ".c") continue;
             const bool kernel = std::string_view(folder) == "bpf" || std::string_view(folder) == "vmlinux" ||
                                 entry.path().string().find("/event/") != std::string::npos ||
-                                entry.path().filename() == "keep.h" || entry.path().filename() == "watch.h" ||
-                                entry.path().filename() == "bio_end.h";
+                                shared_with_the_kernel.contains(entry.path().filename().string());
             const std::string want = kernel ? "GPL-2.0-only OR BSD-2-Clause" : "Apache-2.0";
             EXPECT_NE(test::slurp(entry.path()).substr(0, 100).find("SPDX-License-Identifier: " + want),
                       std::string::npos)
