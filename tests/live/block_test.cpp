@@ -582,8 +582,8 @@ TEST_F(Block, NothingOutlivesAHundredThousandRequests) {
     EXPECT_NE(t.result.err.find("still in flight: 0"), std::string::npos) << t.result.err;
 }
 
-/// A disk that doesn't answer: its file's filesystem is frozen. What it still has when tracing ends isn't lost, which is
-/// told of requests that the disk has no more.
+/// A disk that doesn't answer: its file's filesystem is frozen. What it still has when tracing ends isn't lost, which
+/// is told of requests that the disk has no more.
 TEST_F(Block, WhatIsUnderWayAtTheEndIsNoLoss) {
     const FileSystem ext4("ext4");
     const std::string image = ext4.path("image");
