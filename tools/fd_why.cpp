@@ -208,12 +208,16 @@ std::vector<Why::Beside> Why::beside(const Request& request) const {
     return all;
 }
 
+u64 Why::count_of(const std::vector<Beside>& others) {
+    u64 count = 0;
+    for (const Beside& b : others) count += b.requests;
+    return count;
+}
+
 void Why::append_request(Buffer& out, const Request& request) {
     const iolens_block_event& e = request.e;
     const bool known = !has(e, IOLENS_BLOCK_NO_CREATOR);
     const std::vector<Beside> others = beside(request);
-    u64 count = 0;
-    for (const Beside& b : others) count += b.requests;
     auto to = std::back_inserter(out);
     append(out, R"({"disk":)");
     append_json_or_null(out, disks_.name(e.dev));
@@ -229,7 +233,7 @@ void Why::append_request(Buffer& out, const Request& request) {
     append_author_json(out, e.target);
     append(out, R"(,"file":)");
     append_json_or_null(out, target_text(e.target, files_, disks_));
-    fmt::format_to(to, R"(,"beside":{},"beside_whose":[)", count);
+    fmt::format_to(to, R"(,"beside":{},"beside_whose":[)", count_of(others));
     for (std::size_t i = 0; i < others.size(); ++i) {
         append(out, i == 0 ? R"({"comm":)" : R"(,{"comm":)");
         append_json(out, others[i].comm);
@@ -259,9 +263,7 @@ std::string Why::request_line(const Request& request) {
     if (e.h.ts > told_.call.h.ts) words += ", not waited for";
     const std::vector<Beside> others = beside(request);
     if (others.empty()) return words;
-    u64 count = 0;
-    for (const Beside& b : others) count += b.requests;
-    fmt::format_to(to, "; beside {} of others:", count);
+    fmt::format_to(to, "; beside {} of others:", count_of(others));
     for (std::size_t i = 0; i < std::min(others.size(), most_beside); ++i) {
         fmt::format_to(to, "{} {} of {} ({})", i == 0 ? "" : ",", others[i].requests, others[i].comm, others[i].pid);
     }

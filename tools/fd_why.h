@@ -79,6 +79,7 @@ private:
     u32 disk_of(u32 dev);
     [[nodiscard]] bool caused(const Request& request) const;
     std::vector<Beside> beside(const Request& request) const;
+    static u64 count_of(const std::vector<Beside>& others);
     void append_request(Buffer& out, const Request& request);
     std::string request_line(const Request& request);
 
