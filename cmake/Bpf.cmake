@@ -31,17 +31,16 @@ function(add_bpf_skeleton name)
   set(source ${CMAKE_SOURCE_DIR}/bpf/${name}.bpf.c)
   set(object ${BPF_SKELETON_DIR}/${name}.bpf.o)
   set(skeleton ${BPF_SKELETON_DIR}/${name}.skel.h)
-  file(GLOB headers ${CMAKE_SOURCE_DIR}/bpf/*.h ${CMAKE_SOURCE_DIR}/bpf/lib/*.h ${CMAKE_SOURCE_DIR}/include/iolens/*.h
-       ${CMAKE_SOURCE_DIR}/include/iolens/event/*.h ${CMAKE_SOURCE_DIR}/vmlinux/${BPF_ARCH}/vmlinux.h)
   add_custom_command(
     OUTPUT ${skeleton}
     # -g makes the BTF that CO-RE needs; the DWARF beside it is stripped, it would be most of the binary
     COMMAND ${BPF_CLANG} -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_${BPF_ARCH} -Wall -Wextra -Werror
             -I${CMAKE_SOURCE_DIR}/vmlinux/${BPF_ARCH} -I${CMAKE_SOURCE_DIR}/include -I${CMAKE_SOURCE_DIR}/bpf
-            -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -c ${source} -o ${object}
+            -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -MD -MF ${object}.d -MT ${skeleton} -c ${source} -o ${object}
     COMMAND ${BPF_STRIP} -g ${object}
     COMMAND ${BPFTOOL} gen skeleton ${object} name ${name}_bpf > ${skeleton}
-    DEPENDS ${source} ${headers}
+    DEPENDS ${source}
+    DEPFILE ${object}.d
     COMMENT "BPF object ${name}"
     VERBATIM)
   add_custom_target(${name}_skeleton DEPENDS ${skeleton})
