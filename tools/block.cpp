@@ -72,7 +72,7 @@ public:
     }
     Loss explain(const iolens_loss& ledger) const override;
     std::vector<std::string> remarks() const override;
-    std::vector<ProbeStatus> examine() const override { return BlockProbe::examine(); }
+    std::vector<ProbeStatus> examine(bool /*variants*/) const override { return BlockProbe::examine(); }
 
 private:
     bool asked_for(const iolens_block_event& e, const ViewOptions& f);

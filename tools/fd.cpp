@@ -100,8 +100,8 @@ public:
     Summary summary() const override;
     Loss explain(const iolens_loss& ledger) const override;
     std::vector<std::string> remarks() const override;
-    std::vector<ProbeStatus> examine() const override {
-        std::vector<ProbeStatus> all = CallProbe::examine();
+    std::vector<ProbeStatus> examine(bool variants) const override {
+        std::vector<ProbeStatus> all = CallProbe::examine(variants);
         for (ProbeStatus& status : WaitProbe::examine()) all.push_back(std::move(status));
         return all;
     }

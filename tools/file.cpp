@@ -67,7 +67,7 @@ public:
     std::string report() const override { return totals_.report(); }
     Loss explain(const iolens_loss& ledger) const override;
     std::vector<std::string> remarks() const override;
-    std::vector<ProbeStatus> examine() const override { return VfsProbe::examine(); }
+    std::vector<ProbeStatus> examine(bool variants) const override { return VfsProbe::examine(variants); }
 
 private:
     bool asked_for(const iolens_vfs_event& e, const ViewOptions& f) const;

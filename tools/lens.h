@@ -144,7 +144,7 @@ public:
     virtual int status() { return 0; }
 
     /// How each probe fares on this kernel.
-    [[nodiscard]] virtual std::vector<ProbeStatus> examine() const = 0;
+    [[nodiscard]] virtual std::vector<ProbeStatus> examine(bool variants) const = 0;
 };
 
 /// Every lens there is, in the order of the help text.

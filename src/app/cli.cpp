@@ -236,6 +236,8 @@ int run_command_line(int argc, char** argv) {
     Format doctor_format = Format::table;
     CLI::App* doctor = app.add_subcommand("doctor", "what works on this kernel, and why not");
     add_format(*doctor, doctor_format);
+    bool variants = false;
+    doctor->add_flag("--variants", variants, "also try the variants of probes that this kernel doesn't need");
     doctor->footer(footer("sudo iolens doctor\nsudo iolens doctor --format json"));
 
     Format schema_format = Format::table;
@@ -299,7 +301,7 @@ int run_command_line(int argc, char** argv) {
     }
     if (doctor->parsed()) {
         capture_libbpf_log(false);
-        return run_doctor(lenses, doctor_format);
+        return run_doctor(lenses, doctor_format, variants);
     }
     return schema_domains ? run_domains(schema_format) : run_schema(lenses, schema_format);
 }

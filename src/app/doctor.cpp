@@ -17,6 +17,8 @@ struct Finding {
     bool works = false;
     std::string why;
     std::optional<u64> verified_insns;
+    std::string program;
+    bool used = true;
 };
 
 std::string first_line(const char* path) {
@@ -31,7 +33,7 @@ std::vector<Finding> checks() {
     utsname kernel{};
     ::uname(&kernel);
     const auto check = [&](std::string name, bool works, std::string why) {
-        all.push_back({"check", "", std::move(name), works, std::move(why), {}});
+        all.push_back({"check", "", std::move(name), works, std::move(why), {}, {}, true});
     };
     check("kernel", true,
           fmt::format("{} {}", static_cast<const char*>(kernel.release), static_cast<const char*>(kernel.machine)));
@@ -53,17 +55,17 @@ std::vector<Finding> checks() {
 
 }  // namespace
 
-int run_doctor(const std::vector<std::unique_ptr<Lens>>& lenses, Format format) {
+int run_doctor(const std::vector<std::unique_ptr<Lens>>& lenses, Format format, bool variants) {
     std::vector<Finding> all = checks();
     bool works = true;
     for (const Finding& f : all) works = works && (f.works || f.name == "JIT");
     const bool may_try = works;
     for (const auto& lens : lenses) {
         if (!may_try) break;  // every probe would only say the same
-        for (const ProbeStatus& p : lens->examine()) {
-            works = works && p.works;
-            all.push_back(
-                {"probe", std::string(lens->name()), p.name, p.works, p.works ? p.how : p.why, p.verified_insns});
+        for (const ProbeStatus& p : lens->examine(variants)) {
+            works = works && (p.works || !p.used);
+            all.push_back({"probe", std::string(lens->name()), p.name, p.works, p.works ? p.how : p.why,
+                           p.verified_insns, p.program, p.used});
         }
     }
 
@@ -73,8 +75,12 @@ int run_doctor(const std::vector<std::unique_ptr<Lens>>& lenses, Format format) 
         {.name = "name", .header = "WHAT", .width = -20, .help = "check or tracepoint"},
         {.name = "verified_insns", .header = "INSNS", .width = 6, .help = "instructions that the verifier walked"},
         {.name = "detail", .header = "HOW, OR WHY NOT", .role = Role::name, .width = -20, .help = "in words"},
+        {.name = "program", .header = "PROGRAM", .role = Role::name, .width = -20, .help = "the BPF program"},
+        {.name = "used", .header = "USED", .width = -4, .help = "no: this kernel has a better variant (--variants)"},
     };
-    const std::vector<const Column*> chosen = pointers_to(columns);
+    constexpr std::size_t details = 2;  // what a table of the used variants has no need of
+    std::vector<const Column*> chosen = pointers_to(columns);
+    if (format == Format::table && !variants) chosen.resize(chosen.size() - details);
     Output out = Output::stream(STDOUT_FILENO, "standard output");
     const auto sink = make_sink(format, out, {});
     for (const char* type : {"check", "probe"}) {
@@ -83,9 +89,12 @@ int run_doctor(const std::vector<std::unique_ptr<Lens>>& lenses, Format format) 
             if (f.type != type) continue;
             const std::array row{Value(std::string_view(f.works ? "yes" : "no")),
                                  f.lens.empty() ? Value() : Value(std::string_view(f.lens)),
-                                 Value(std::string_view(f.name)), f.verified_insns ? Value(*f.verified_insns) : Value(),
-                                 Value(std::string_view(f.why))};
-            sink->row(row);
+                                 Value(std::string_view(f.name)),
+                                 f.verified_insns ? Value(*f.verified_insns) : Value(),
+                                 Value(std::string_view(f.why)),
+                                 f.program.empty() ? Value() : Value(std::string_view(f.program)),
+                                 Value(std::string_view(f.used ? "yes" : "no"))};
+            sink->row(std::span(row).first(chosen.size()));
         }
     }
     out.flush();

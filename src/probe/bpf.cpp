@@ -71,18 +71,6 @@ bpf_prog_info info_of(const bpf_program* program) {
     return info;
 }
 
-/// bpf_prog_info of a loaded program.
-ProbeStatus program_status(const bpf_program* program) {
-    ProbeStatus status;
-    status.program = bpf_program__name(program);
-    status.name = bpf_program__section_name(program);
-    status.name = status.name.substr(status.name.find('/') + 1);
-    const bpf_prog_info info = info_of(program);
-    if (info.verified_insns != 0) status.verified_insns = info.verified_insns;
-    status.missed = info.recursion_misses;
-    return status;
-}
-
 using Object = std::unique_ptr<bpf_object, decltype(&bpf_object__close)>;
 
 /// Opens an object to load its program number `index` alone, with small maps; `program` is null where there is none.
@@ -128,6 +116,17 @@ std::optional<u64> insns_of_log(const std::string& log) {
 }
 
 }  // namespace
+
+ProbeStatus program_status(const bpf_program* program) {
+    ProbeStatus status;
+    status.program = bpf_program__name(program);
+    status.name = bpf_program__section_name(program);
+    status.name = status.name.substr(status.name.find('/') + 1);
+    const bpf_prog_info info = info_of(program);
+    if (info.verified_insns != 0) status.verified_insns = info.verified_insns;
+    status.missed = info.recursion_misses;
+    return status;
+}
 
 void capture_libbpf_log(bool print) {
     print_log = print;

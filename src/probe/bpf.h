@@ -26,6 +26,7 @@ struct ProbeStatus {
     std::string name;     ///< the tracepoint
     std::string program;  ///< the BPF program
     bool works = false;
+    bool used = true;                   ///< false: another variant of it is better on this kernel
     std::string how = "tp_btf";         ///< the kind of probe, and which of its twins
     std::string why;                    ///< in words, where it doesn't work
     std::optional<u64> verified_insns;  ///< what the verifier walked; bpf_prog_info, before 5.16 from its log
@@ -93,6 +94,9 @@ constexpr u64 wake_bytes(u64 ring_bytes) { return std::max<u64>(ring_bytes / 8, 
 
 /// Puts the cgroup of keep.by_cgroup in its map. Throws Failure (usage) where the kernel does not take it.
 void allow_cgroup(const bpf_map* map, const iolens_keep& keep, int cgroup_fd);
+
+/// bpf_prog_info of a loaded program.
+ProbeStatus program_status(const bpf_program* program);
 
 /// Adds up the per-CPU counters, and the programs' missed runs.
 iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object);

@@ -300,11 +300,12 @@ std::size_t CallProbe::in_flight() const { return count_entries(object_->maps.re
 
 u64 CallProbe::not_decoded() const { return __atomic_load_n(&object_->bss->not_decoded, __ATOMIC_RELAXED); }
 
-std::vector<ProbeStatus> CallProbe::examine() {
+std::vector<ProbeStatus> CallProbe::examine(bool variants) {
     std::size_t size = 0;
     const void* image = syscall_bpf__elf_bytes(&size);
-    // of twins the one that will be used: the direct one where it works
+    // of variants the one that will be used: the direct one where it works
     std::vector<ProbeStatus> chosen;
+    std::vector<ProbeStatus> others;
     const KernelNames kernel;
     const bool perf = wants_perf(kernel);
     // a function of this machine's C library stands for all of them
@@ -322,19 +323,30 @@ std::vector<ProbeStatus> CallProbe::examine() {
         // io_uring's requests are submitted at a tracepoint of another name before 6.3
         if (status.name.starts_with("io_uring_submit") && !kernel.has_tracepoint(status.name)) continue;
         const bool of_perf = status.name.starts_with("raw_syscalls/");
-        if (of_perf != perf && (of_perf || status.name == "sys_enter" || status.name == "sys_exit")) continue;
+        const bool other_tracepoint =
+            of_perf != perf && (of_perf || status.name == "sys_enter" || status.name == "sys_exit");
         if (of_perf) {
             status.name = status.name.substr(status.name.find('/') + 1);
             status.how = "perf's tracepoint";
         }
         const bool direct = status.program.ends_with(twin_suffix);
         if (direct) status.how += ", direct";
+        if (other_tracepoint) {
+            others.push_back(std::move(status));
+            continue;
+        }
         const auto twin = std::ranges::find(chosen, status.name, &ProbeStatus::name);
         if (twin == chosen.end()) {
             chosen.push_back(std::move(status));
-        } else if (status.works && (direct || !twin->works)) {
-            *twin = std::move(status);
+        } else {
+            if (status.works && (direct || !twin->works)) std::swap(*twin, status);
+            others.push_back(std::move(status));
         }
+    }
+    for (ProbeStatus& other : others) {
+        if (!variants) break;
+        other.used = false;
+        chosen.push_back(std::move(other));
     }
     return chosen;
 }

@@ -75,7 +75,7 @@ public:
     [[nodiscard]] u64 not_decoded() const;
 
     /// Loads and attaches each program by itself and says how it went; leaves nothing attached.
-    static std::vector<ProbeStatus> examine();
+    static std::vector<ProbeStatus> examine(bool variants);
 
 private:
     struct Close {

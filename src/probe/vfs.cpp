@@ -212,7 +212,8 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
 VfsWay VfsProbe::attach_best(const Targets& targets, const Targets& optional) {
     for (const VfsWay way : {VfsWay::fentry, VfsWay::kprobe}) {
         Targets missing;
-        if (!may_try(way) || !try_attach(targets, way, optional, missing)) continue;
+        if (!(options_.only ? options_.only == way : may_try(way)) || !try_attach(targets, way, optional, missing))
+            continue;
         // of a module whose types the kernel doesn't have: a loop device's requests
         if (!missing.empty()) try_attach(missing, VfsWay::kprobe, {}, missing);
         return way;
@@ -310,7 +311,49 @@ std::size_t VfsProbe::in_flight() const {
     return count_entries(object_->maps.accesses) - ends_not_seen_ + count_entries(object_->maps.bios);
 }
 
-std::vector<ProbeStatus> VfsProbe::examine() {
+/// The functions of the filesystem that this program is on stand for the others'. The first row says how they are
+/// attached to; with `only`, a row for each of that way's programs follows.
+std::vector<ProbeStatus> VfsProbe::examine_functions(std::optional<VfsWay> only) {
+    std::vector<ProbeStatus> all(1);
+    ProbeStatus& status = all.front();
+    status.name = "read_iter, write_iter";
+    status.program = "iolens_read_iter";
+    try {
+        Options options;
+        options.blk = false;
+        options.only = only;
+        VfsProbe probe(options);
+        const Fd self(::open("/proc/self/exe", O_PATH | O_CLOEXEC));
+        const auto file = probe.resolve(self.get());
+        if (!file) {
+            status.why = "the kernel doesn't run a program to tell about an open file (BPF_PROG_TEST_RUN)";
+            return all;
+        }
+        const VfsWay way = probe.attach_functions(*file);
+        status.works = true;
+        status.how = way == VfsWay::calls ? "system calls and io_uring instead"
+                                          : std::string(vfs_ways.at(static_cast<std::size_t>(way)));
+        if (!probe.why().empty()) status.how += fmt::format(" ({})", fmt::join(probe.why(), "; "));
+        if (!only) return all;
+        status.works = way == *only;
+        for (const Attached& attached : probe.attached_) {
+            bpf_program* program = nullptr;
+            bpf_object__for_each_program(program, attached.object->obj) {
+                if (bpf_program__fd(program) < 0) continue;
+                ProbeStatus one = program_status(program);
+                one.name = one.program;
+                one.how = vfs_ways.at(static_cast<std::size_t>(way));
+                one.works = true;
+                all.push_back(std::move(one));
+            }
+        }
+    } catch (const Failure& failure) {
+        status.why = failure.what();
+    }
+    return all;
+}
+
+std::vector<ProbeStatus> VfsProbe::examine(bool variants) {
     std::size_t size = 0;
     const void* image = vfs_bpf__elf_bytes(&size);
     const KernelNames kernel;
@@ -326,28 +369,14 @@ std::vector<ProbeStatus> VfsProbe::examine() {
         one.name = "what a file is";  // in use it is run, and not attached
         one.how = "raw_tp, run for each file";
     }
-    // the functions of the filesystem that this program is on stand for the others'
-    ProbeStatus status;
-    status.name = "read_iter, write_iter";
-    status.program = "iolens_read_iter";
-    try {
-        Options options;
-        options.blk = false;
-        VfsProbe probe(options);
-        const Fd self(::open("/proc/self/exe", O_PATH | O_CLOEXEC));
-        if (const auto file = probe.resolve(self.get())) {
-            const VfsWay way = probe.attach_functions(*file);
-            status.works = true;
-            status.how = way == VfsWay::calls ? "system calls and io_uring instead"
-                                              : std::string(vfs_ways.at(static_cast<std::size_t>(way)));
-            if (!probe.why().empty()) status.how += fmt::format(" ({})", fmt::join(probe.why(), "; "));
-        } else {
-            status.why = "the kernel doesn't run a program to tell about an open file (BPF_PROG_TEST_RUN)";
+    all.push_back(std::move(examine_functions({}).front()));
+    for (const VfsWay way : {VfsWay::fentry, VfsWay::kprobe}) {
+        if (!variants) break;
+        for (ProbeStatus& one : examine_functions(way)) {
+            one.used = false;
+            all.push_back(std::move(one));
         }
-    } catch (const Failure& failure) {
-        status.why = failure.what();
     }
-    all.push_back(std::move(status));
     return all;
 }
 

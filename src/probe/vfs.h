@@ -43,7 +43,8 @@ public:
         u32 max_files = 1;
         bool vfs = true;  ///< levels
         bool blk = true;
-        u32 depth = 0;  ///< folders up from a file's own that may be watched ones; 0: no folder is
+        std::optional<VfsWay> only;  ///< no other way is tried
+        u32 depth = 0;               ///< folders up from a file's own that may be watched ones; 0: no folder is
     };
 
     /// Loads, and attaches the block level. Throws Failure (unavailable) where the kernel refuses.
@@ -75,7 +76,7 @@ public:
     [[nodiscard]] bool sees_faults() const { return sees_faults_; }
 
     /// Loads and attaches each program by itself and says how it went; leaves nothing attached.
-    static std::vector<ProbeStatus> examine();
+    static std::vector<ProbeStatus> examine(bool variants);
 
 private:
     struct Close {
@@ -94,6 +95,7 @@ private:
     VfsWay attach_best(const Targets& targets, const Targets& optional);
     [[nodiscard]] bool wants(iolens_vfs_op op) const;
     Targets kernel_targets() const;
+    static std::vector<ProbeStatus> examine_functions(std::optional<VfsWay> only);
     void attach_seen_faults();
 
     Options options_;

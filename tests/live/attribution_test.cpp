@@ -114,18 +114,18 @@ void engines(const std::string& kind) {
     }
 }
 
-TEST_F(Attribution, EveryEngineOnExt4) {
+TRACED_TEST_F(Attribution, EveryEngineOnExt4) {
     NEEDS(have("fio"), "fio is not installed");
     engines("ext4");
 }
 
-TEST_F(Attribution, EveryEngineOnXfs) {
+TRACED_TEST_F(Attribution, EveryEngineOnXfs) {
     NEEDS(have("fio"), "fio is not installed");
     NEEDS(FileSystem::missing("xfs").empty(), FileSystem::missing("xfs"));
     engines("xfs");
 }
 
-TEST_F(Attribution, EveryEngineOnBtrfs) {
+TRACED_TEST_F(Attribution, EveryEngineOnBtrfs) {
     NEEDS(have("fio"), "fio is not installed");
     NEEDS(FileSystem::missing("btrfs").empty(), FileSystem::missing("btrfs"));
     engines("btrfs");
@@ -133,7 +133,7 @@ TEST_F(Attribution, EveryEngineOnBtrfs) {
 
 /// Many files, several writers, names and inodes that are used again: no row is for a file that its sectors aren't of.
 /// Copies that don't pass the program's memory, and a thread of the kernel's that submits for it.
-TEST_F(Attribution, OtherWaysInAreTheirFilesToo) {
+TRACED_TEST_F(Attribution, OtherWaysInAreTheirFilesToo) {
     NEEDS(have("fio"), "fio is not installed");
     const FileSystem ext4("ext4");
     constexpr u64 size = 256 * kib;
@@ -180,7 +180,7 @@ TEST_F(Attribution, OtherWaysInAreTheirFilesToo) {
 }
 
 /// Data that goes through the journal is the journal's first, and then the file's.
-TEST_F(Attribution, JournalledDataIsTheJournalsFirst) {
+TRACED_TEST_F(Attribution, JournalledDataIsTheJournalsFirst) {
     const FileSystem ext4("ext4");
     constexpr u64 size = 256 * kib;
     const Result again =
@@ -201,7 +201,7 @@ TEST_F(Attribution, JournalledDataIsTheJournalsFirst) {
 }
 
 /// A clone shares its blocks: what is read is for the file that is asked.
-TEST_F(Attribution, AReflinkIsAFileOfItsOwn) {
+TRACED_TEST_F(Attribution, AReflinkIsAFileOfItsOwn) {
     NEEDS(FileSystem::missing("xfs").empty(), FileSystem::missing("xfs"));
     const FileSystem xfs("xfs");
     constexpr u64 size = 256 * kib;
@@ -227,7 +227,7 @@ TEST_F(Attribution, AReflinkIsAFileOfItsOwn) {
 }
 
 /// What lies on the disk are other pages than the file's, and fewer.
-TEST_F(Attribution, CompressedDataIsItsFiles) {
+TRACED_TEST_F(Attribution, CompressedDataIsItsFiles) {
     NEEDS(FileSystem::missing("btrfs").empty(), FileSystem::missing("btrfs"));
     const FileSystem btrfs("btrfs");
     const Result remount = shell("mount -o remount,compress-force=lzo " + btrfs.path());
@@ -247,7 +247,7 @@ TEST_F(Attribution, CompressedDataIsItsFiles) {
     }
 }
 
-TEST_F(Attribution, NoRowIsForAFileThatItsSectorsAreNotOf) {
+TRACED_TEST_F(Attribution, NoRowIsForAFileThatItsSectorsAreNotOf) {
     const FileSystem ext4("ext4");
     constexpr int writers = 4;
     constexpr int rounds = 60;
@@ -300,7 +300,7 @@ TEST_F(Attribution, NoRowIsForAFileThatItsSectorsAreNotOf) {
     EXPECT_GT(seen.size(), 10U);
 }
 
-TEST_F(Attribution, WhatBelongsToNoFileSaysWhatItIs) {
+TRACED_TEST_F(Attribution, WhatBelongsToNoFileSaysWhatItIs) {
     const FileSystem ext4("ext4");
     const Traced t = trace({"-d", ext4.disk().name()}, [&] {
         for (int i = 0; i < 8; ++i) std::filesystem::create_directories(ext4.path("d" + std::to_string(i) + "/e"));
@@ -327,7 +327,7 @@ TEST_F(Attribution, WhatBelongsToNoFileSaysWhatItIs) {
     }
 }
 
-TEST_F(Attribution, ABlockDeviceItselfIsRaw) {
+TRACED_TEST_F(Attribution, ABlockDeviceItselfIsRaw) {
     const LoopDisk disk(16 * mib);
     const Traced t = trace({"-d", disk.name()}, [&] {
         fill(disk.path(), 256 * kib, O_DIRECT);
@@ -370,13 +370,13 @@ void swap_to(const std::string& place, const std::string& disk) {
         EXPECT_TRUE(what == "[swap]" || what == "[metadata]") << what << " " << bytes;
 }
 
-TEST_F(Attribution, SwapIsSwap) {
+TRACED_TEST_F(Attribution, SwapIsSwap) {
     const LoopDisk disk(64 * mib);
     swap_to(disk.path(), disk.name());
 }
 
 /// A file that is swapped to is no file to who reads it, but room.
-TEST_F(Attribution, SwapToAFileIsSwap) {
+TRACED_TEST_F(Attribution, SwapToAFileIsSwap) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("swap");
     shell("dd if=/dev/zero of=" + path + " bs=1M count=64 conv=fsync");
@@ -385,7 +385,7 @@ TEST_F(Attribution, SwapToAFileIsSwap) {
 }
 
 /// A direct write from another file's mapping is for the file that is written.
-TEST_F(Attribution, ABufferThatIsAnotherFilesIsNotTheFile) {
+TRACED_TEST_F(Attribution, ABufferThatIsAnotherFilesIsNotTheFile) {
     const FileSystem ext4("ext4");
     const std::string from = ext4.path("from");
     const std::string to = ext4.path("to");
@@ -407,7 +407,7 @@ TEST_F(Attribution, ABufferThatIsAnotherFilesIsNotTheFile) {
 }
 
 /// Small files lie next to each other on the disk, and are written back in one request.
-TEST_F(Attribution, AMergedRequestNamesItsFiles) {
+TRACED_TEST_F(Attribution, AMergedRequestNamesItsFiles) {
     const FileSystem ext4("ext4");
     constexpr int files = 24;
     const auto path = [&](int n) { return ext4.path("small" + std::to_string(n)); };
@@ -468,7 +468,7 @@ TEST_F(Attribution, AMergedRequestNamesItsFiles) {
     }
 }
 
-TEST_F(Attribution, NamesAreThoseOfNow) {
+TRACED_TEST_F(Attribution, NamesAreThoseOfNow) {
     const FileSystem ext4("ext4");
     const std::string first = ext4.path("first name");
     const std::string second = ext4.path("second\nname");
@@ -490,7 +490,7 @@ TEST_F(Attribution, NamesAreThoseOfNow) {
 }
 
 /// The author is who made the page dirty, not who writes it back; of several the last one, and that is said.
-TEST_F(Attribution, TheAuthorIsWhoMadeThePagesDirty) {
+EXACT_TEST_F(Attribution, TheAuthorIsWhoMadeThePagesDirty) {
     const FileSystem ext4("ext4");
     const auto write_as = [&](const std::string& who, const std::string& file, u64 skip) {
         const pid_t child = ::fork();
@@ -533,7 +533,7 @@ TEST_F(Attribution, TheAuthorIsWhoMadeThePagesDirty) {
 }
 
 /// Of a filesystem in a file both disks' rows are named: the inner file, and the file that holds the disk.
-TEST_F(Attribution, ALoopDevicesFileIsTheOuterDisksFile) {
+TRACED_TEST_F(Attribution, ALoopDevicesFileIsTheOuterDisksFile) {
     const FileSystem outer("ext4");
     const std::string image = outer.path("inner.img");
     EXPECT_EQ(shell("truncate -s 32M " + image + "; mkfs.ext4 -q -F " + image).status, 0);
@@ -603,7 +603,7 @@ private:
     Result made_;
 };
 
-TEST_F(Attribution, DeviceMapperPassesTheFileOn) {
+TRACED_TEST_F(Attribution, DeviceMapperPassesTheFileOn) {
     const LoopDisk disk(64 * mib);
     NEEDS(have("dmsetup") && shell("dmsetup version").status == 0, "this kernel has no device-mapper");
     const Mapped linear("0 131072 linear " + disk.path() + " 0");
@@ -612,7 +612,7 @@ TEST_F(Attribution, DeviceMapperPassesTheFileOn) {
 }
 
 /// What is written has pages of its own, encrypted ones.
-TEST_F(Attribution, EncryptedRequestsAreForTheirFiles) {
+TRACED_TEST_F(Attribution, EncryptedRequestsAreForTheirFiles) {
     const LoopDisk disk(64 * mib);
     NEEDS(have("dmsetup") && shell("dmsetup version").status == 0, "this kernel has no device-mapper");
     const Mapped crypt("0 131072 crypt aes-xts-plain64 " + std::string(128, 'a') + " 0 " + disk.path() + " 0");
@@ -620,7 +620,7 @@ TEST_F(Attribution, EncryptedRequestsAreForTheirFiles) {
     expect_passed_on(crypt.path(), disk);
 }
 
-TEST_F(Attribution, AMirrorsRequestsAreForTheirFiles) {
+TRACED_TEST_F(Attribution, AMirrorsRequestsAreForTheirFiles) {
     NEEDS(have("mdadm"), "mdadm is not installed");
     const LoopDisk first(64 * mib);
     const LoopDisk second(64 * mib);
@@ -655,7 +655,7 @@ TEST_F(Attribution, AMirrorsRequestsAreForTheirFiles) {
     EXPECT_EQ(shell("mdadm --stop " + device).status, 0);
 }
 
-TEST_F(Attribution, GroupsAddUpWhatRowsSay) {
+TRACED_TEST_F(Attribution, GroupsAddUpWhatRowsSay) {
     const FileSystem ext4("ext4");
     const auto work = [&] {
         fill(ext4.path("a"), mib, O_DIRECT);
@@ -688,7 +688,7 @@ TEST_F(Attribution, GroupsAddUpWhatRowsSay) {
     }
 }
 
-TEST_F(Attribution, WithoutFilesNothingOfThemIsThere) {
+TRACED_TEST_F(Attribution, WithoutFilesNothingOfThemIsThere) {
     const LoopDisk disk(16 * mib);
     const Traced t = trace({"-d", disk.name(), "--no-file"}, [&] { fill(disk.path(), 64 * kib, O_DIRECT); });
     ASSERT_GE(t.rows.size(), 1U);

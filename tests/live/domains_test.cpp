@@ -40,20 +40,16 @@ protected:
         folder_ = fs::canonical(scratch_.path());
     }
 
-    /// iolens fd --domains …, again where it reports a loss, with its rows in out.
+    /// iolens fd --domains …, with its rows in out; a loss fails the round.
     Result traced(std::vector<std::string> options, const std::vector<std::string>& command) {
-        Result r;
         const std::string rows = scratch_.path("rows");
         std::vector<std::string> words{iolens_path(), "fd", "-o", rows, "--ring-size", "64"};
         words.insert(words.end(), options.begin(), options.end());
         words.emplace_back("--");
         words.insert(words.end(), command.begin(), command.end());
-        for (int attempt = 0; attempt < attempts(); ++attempt) {
-            r = run(words, std::chrono::seconds(250));
-            r.out = slurp(rows);
-            if (!lost(r)) return r;
-        }
-        ADD_FAILURE() << "each time with a loss: " << r.err;
+        Result r = run(words, std::chrono::seconds(250));
+        r.out = slurp(rows);
+        EXPECT_FALSE(lost(r)) << r.err;
         return r;
     }
 
@@ -92,7 +88,7 @@ std::vector<std::string> lines_of(const std::string& path) {
     return all;
 }
 
-TEST_F(Domains, EachOperationOfTheKernelIsARow) {
+EXACT_TEST_F(Domains, EachOperationOfTheKernelIsARow) {
     const Result r =
         traced(std::vector<std::string>{"--domains", "ALL", "--start-on-open", folder_ + "/begin"} + columns_,
                {helper(), "calls", folder_});
@@ -113,7 +109,7 @@ TEST_F(Domains, EachOperationOfTheKernelIsARow) {
     }
 }
 
-TEST_F(Domains, EachFunctionOfLibcIsARow) {
+TRACED_TEST_F(Domains, EachFunctionOfLibcIsARow) {
     const Result r = traced({"--domains", "ALL", "--libc", "--start-on-open", folder_ + "/begin", "--format", "csv",
                              "--columns", "layer,domain,op,error_code,fd,bytes,arg1,arg2"},
                             {helper(), "libc", folder_});
@@ -138,7 +134,7 @@ TEST_F(Domains, EachFunctionOfLibcIsARow) {
 }
 
 /// A process with a root and a C library of its own, as in a container.
-TEST_F(Domains, TheLibcOfAnotherRootIsFound) {
+TRACED_TEST_F(Domains, TheLibcOfAnotherRootIsFound) {
     const std::string root = folder_ + "/root";
     const auto take = [&](const std::string& from, const std::string& to) {
         fs::create_directories(fs::path(root + to).parent_path());
@@ -198,7 +194,7 @@ TEST_F(Domains, TheLibcOfAnotherRootIsFound) {
     EXPECT_NE(r.out.find("libc,OPENDIR,/inside"), std::string::npos);
 }
 
-TEST_F(Domains, AProgramWithoutALibcSaysSo) {
+TRACED_TEST_F(Domains, AProgramWithoutALibcSaysSo) {
     NEEDS(fs::exists(helper("iolens-static-program")), "the static program was not built");
     const Result r = traced(std::vector<std::string>{"--domains", "ALL", "--libc"} + columns_,
                             {helper("iolens-static-program"), "open", folder_, "one"});
@@ -208,7 +204,7 @@ TEST_F(Domains, AProgramWithoutALibcSaysSo) {
 }
 
 /// The shape of io-monitor's own tests.
-TEST_F(Domains, TheSeedsProgramsHaveTheirSequences) {
+TRACED_TEST_F(Domains, TheSeedsProgramsHaveTheirSequences) {
     for (const char* program : {"seed1", "seed2"}) {
         const Result r =
             traced({"--domains", "FILE_OPEN_CLOSE,FILE_WRITE,START_STOP", "--start-on-open", folder_ + "/file"},
@@ -228,7 +224,7 @@ TEST_F(Domains, TheSeedsProgramsHaveTheirSequences) {
     }
 }
 
-TEST_F(Domains, AProcessHasAStartAndAnEnd) {
+TRACED_TEST_F(Domains, AProcessHasAStartAndAnEnd) {
     const Result r =
         traced(std::vector<std::string>{"--domains", "START_STOP,DIRS"} + columns_, {helper(), "spawn", folder_});
     const auto all = split(r.out, '\n');
@@ -267,7 +263,7 @@ TEST_F(Domains, AProcessHasAStartAndAnEnd) {
     EXPECT_TRUE(std::regex_match(attached.out, both)) << attached.out;
 }
 
-TEST_F(Domains, NothingCountsBeforeTheStart) {
+TRACED_TEST_F(Domains, NothingCountsBeforeTheStart) {
     const auto rows = [&](std::vector<std::string> options, const std::vector<std::string>& command) {
         return operations(traced(std::move(options) + columns_, command).out);
     };
@@ -307,21 +303,18 @@ TEST_F(Domains, NothingCountsBeforeTheStart) {
     EXPECT_EQ(run({iolens_path(), "fd", "--domains", "DIRS", "--start-on-open", "x", "--", "true"}).status, 2);
 }
 
-TEST_F(Domains, TheEnvironmentIsTheDefault) {
+TRACED_TEST_F(Domains, TheEnvironmentIsTheDefault) {
     const std::string begin =
         "MONITOR_DOMAINS=FILE_OPEN_CLOSE FACILITY_ID=web START_ON_OPEN=" + folder_ + "/one iolens fd ";
-    Result r;
-    for (int attempt = 0; attempt < attempts(); ++attempt) {
-        r = shell(begin + "-o " + scratch_.path("rows") + " -- " + helper() + " open " + folder_ + " one");
-        if (!lost(r)) break;
-    }
+    const Result r = shell(begin + "-o " + scratch_.path("rows") + " -- " + helper() + " open " + folder_ + " one");
+    EXPECT_FALSE(lost(r)) << r.err;
     EXPECT_TRUE(std::regex_match(slurp(scratch_.path("rows")),
                                  std::regex("web,\\d+,\\d+\\.\\d{6},\\d+,FILE_OPEN_CLOSE,OPEN,0,3,0," + folder_ +
                                             "/one,\nweb,\\d+,\\d+\\.\\d{6},\\d+,FILE_OPEN_CLOSE,CLOSE,0,3,0,,\n")))
         << slurp(scratch_.path("rows")) << r.err;
 }
 
-TEST_F(Domains, HttpIsSeenWhereItIsAskedFor) {
+TRACED_TEST_F(Domains, HttpIsSeenWhereItIsAskedFor) {
     const Result r = traced(std::vector<std::string>{"--domains", "ALL,HTTP"} + columns_, {helper(), "http", folder_});
     std::vector<std::string> seen;
     for (const std::string& line : operations(r.out)) {
@@ -391,7 +384,7 @@ u64 number_before(const std::string& text, const std::string& words) {
 }
 
 /// The seed's listener gets the seed's records: each of a million writes, however slow it is, or it is counted.
-TEST_F(Domains, TheMessageQueueGetsAllOfIt) {
+TRACED_TEST_F(Domains, TheMessageQueueGetsAllOfIt) {
     const u64 count = emulated() ? 20'000 : 1'000'000;
     const std::string path = scratch_.path("queue");
     spit(path, "");

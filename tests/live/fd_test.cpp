@@ -156,24 +156,20 @@ void expect_same(const Played& p) {
     for (std::size_t i = 0; i < p.seen.size(); ++i) EXPECT_EQ(p.seen[i], p.expected[i]) << "row " << i;
 }
 
-/// The same, again where iolens reports a loss; see attempts().
+/// The same; a loss fails the round.
 Played play(
     const std::function<void(Diary&)>& work, const std::vector<std::string>& options = {},
     const std::function<void()>& prepare = [] {}) {
-    Played played;
-    for (int attempt = 0; attempt < attempts(); ++attempt) {
-        prepare();
-        played = play_once(work, options);
-        if (!lost(played.result)) return played;
-    }
-    ADD_FAILURE() << "each time with a loss: " << played.result.err;
+    prepare();
+    Played played = play_once(work, options);
+    EXPECT_FALSE(lost(played.result)) << played.result.err;
     return played;
 }
 
 /// Twenty-three times each, in order, to the row.
 constexpr int times = 23;
 
-TEST_F(Fd, ReadsAndWritesAreWhatTheProgramDid) {
+EXACT_TEST_F(Fd, ReadsAndWritesAreWhatTheProgramDid) {
     const Scratch scratch;
     const std::string path = std::filesystem::canonical(scratch.path()) / "data";
     const Played p = play([&](Diary& d) {
@@ -232,7 +228,7 @@ TEST_F(Fd, ReadsAndWritesAreWhatTheProgramDid) {
 }
 
 /// A call that moves from one fd to another is two rows.
-TEST_F(Fd, TwoSidedCallsAreTwoRows) {
+TRACED_TEST_F(Fd, TwoSidedCallsAreTwoRows) {
     const Scratch scratch;
     const std::string folder = std::filesystem::canonical(scratch.path());
     const std::string from = folder + "/from";
@@ -278,7 +274,7 @@ TEST_F(Fd, TwoSidedCallsAreTwoRows) {
     for (const int fd : {shared[0], shared[1], second[0], second[1], in, out}) ::close(fd);
 }
 
-TEST_F(Fd, SocketsHaveTheirPeers) {
+TRACED_TEST_F(Fd, SocketsHaveTheirPeers) {
     const Played p = play([&](Diary& d) {
         sockaddr_in here{};
         here.sin_family = AF_INET;
@@ -340,7 +336,7 @@ TEST_F(Fd, SocketsHaveTheirPeers) {
     EXPECT_NE(sent->at("peer_port"), "");
 }
 
-TEST_F(Fd, UnixSocketsHaveNames) {
+TRACED_TEST_F(Fd, UnixSocketsHaveNames) {
     const Scratch scratch;
     const std::string path = scratch.path("socket");
     const Played p = play([&](Diary&) {
@@ -368,7 +364,7 @@ TEST_F(Fd, UnixSocketsHaveNames) {
 }
 
 /// An fd is what the kernel's table says at that moment, however it came there.
-TEST_F(Fd, AnFdIsRightHoweverItCame) {
+TRACED_TEST_F(Fd, AnFdIsRightHoweverItCame) {
     const Scratch scratch;
     const std::string folder = std::filesystem::canonical(scratch.path());
     const std::string first = folder + "/first";
@@ -454,7 +450,7 @@ TEST_F(Fd, AnFdIsRightHoweverItCame) {
 }
 
 /// vfork, exec from a thread that isn't the first, and what close-on-exec leaves.
-TEST_F(Fd, ExecKeepsWhatItShould) {
+TRACED_TEST_F(Fd, ExecKeepsWhatItShould) {
     const Scratch scratch;
     const std::string kept = scratch.path("kept");
     const std::string closed = scratch.path("closed");
@@ -492,7 +488,7 @@ TEST_F(Fd, ExecKeepsWhatItShould) {
 }
 
 /// The names of another root and of another mount namespace are those of that process.
-TEST_F(Fd, PathsAreThoseOfTheProcess) {
+TRACED_TEST_F(Fd, PathsAreThoseOfTheProcess) {
     const Scratch scratch;
     const std::string root = std::filesystem::canonical(scratch.path());
     std::filesystem::create_directories(root + "/jail/etc");
@@ -518,7 +514,7 @@ TEST_F(Fd, PathsAreThoseOfTheProcess) {
     EXPECT_EQ(file_of("pwrite64"), root + "/mnt/own");
 }
 
-TEST_F(Fd, AMillionOpenFds) {
+TRACED_TEST_F(Fd, AMillionOpenFds) {
     rlimit limit{1'000'000, 1'000'000};
     if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::getrlimit(RLIMIT_NOFILE, &limit);  // as many as are allowed here
     NEEDS(limit.rlim_max >= 10'000, "few fds are allowed here");
@@ -561,7 +557,7 @@ TEST_F(Fd, EachOpenFileIsAddedUp) {
 }
 
 /// The calls that move no bytes, 23 times each: fd, file and errno.
-TEST_F(Fd, StateCallsAreRowsToo) {
+TRACED_TEST_F(Fd, StateCallsAreRowsToo) {
     const Scratch scratch;
     const std::string path = std::filesystem::canonical(scratch.path()) / "file";
     const Played p = play([&](Diary& d) {
@@ -649,7 +645,7 @@ TEST_F(Fd, StateCallsAreRowsToo) {
     for (std::size_t i = 0; i < seen.size() && i < p.expected.size(); ++i) ASSERT_EQ(seen[i], p.expected[i]) << i;
 }
 
-TEST_F(Fd, NamesOfAllKindsAreWhole) {
+TRACED_TEST_F(Fd, NamesOfAllKindsAreWhole) {
     const Scratch scratch;
     const std::string folder = std::filesystem::canonical(scratch.path());
     std::vector<std::string> names{folder + "/a,b",         folder + "/a\"b",     folder + "/a\nb",
@@ -683,17 +679,14 @@ TEST_F(Fd, NamesOfAllKindsAreWhole) {
     EXPECT_EQ(longest.size(), 4095U);
 }
 
-/// A run of iolens, again where it reports a loss; see attempts().
+/// A run of iolens; a loss fails the round.
 Result whole_run(const std::vector<std::string>& words) {
-    Result r;
-    for (int attempt = 0; attempt < attempts(); ++attempt) {
-        r = run(words);
-        if (!lost(r)) break;
-    }
+    Result r = run(words);
+    EXPECT_FALSE(lost(r)) << r.err;
     return r;
 }
 
-TEST_F(Fd, ACommandIsSeenFromItsFirstCallAndItsStatusKept) {
+TRACED_TEST_F(Fd, ACommandIsSeenFromItsFirstCallAndItsStatusKept) {
     const Scratch scratch;
     const std::string rows = scratch.path("rows");
     Result r = whole_run({iolens_path(), "fd", "-o", rows, "--", "/bin/sh", "-c", "echo out; echo err >&2; exit 7"});
@@ -730,7 +723,7 @@ TEST_F(Fd, ACommandIsSeenFromItsFirstCallAndItsStatusKept) {
 }
 
 /// fio's requests by libaio and io_uring: as many, each where it was, with the file and the fd.
-TEST_F(Fd, AsynchronousRequestsAreRows) {
+TRACED_TEST_F(Fd, AsynchronousRequestsAreRows) {
     NEEDS(have("fio"), "fio is not installed");
     const Scratch scratch;
     const std::string file = scratch.path("data");
@@ -752,16 +745,13 @@ TEST_F(Fd, AsynchronousRequestsAreRows) {
             std::printf("not here: fio %s\n", engine.options);
             continue;
         }
-        Result r;
-        std::vector<Row> rows;
-        for (int attempt = 0; attempt < attempts(); ++attempt) {
-            const std::string out = scratch.path("rows");
-            r = shell("iolens fd -v -o " + out + " --columns call,fd,offset,requested,bytes,file,comm,dir --op " +
-                      engine.calls + " -- " + fio + engine.options);
-            ASSERT_EQ(r.status, 0) << engine.options << r.err;
-            rows = parse_csv(slurp(out));
-            if (!lost(r)) break;
-        }
+        const std::string out = scratch.path("rows");
+        const Result r =
+            shell("iolens fd -v -o " + out + " --columns call,fd,offset,requested,bytes,file,comm,dir --op " +
+                  engine.calls + " -- " + fio + engine.options);
+        ASSERT_EQ(r.status, 0) << engine.options << r.err;
+        EXPECT_FALSE(lost(r)) << engine.options << r.err;
+        std::vector<Row> rows = parse_csv(slurp(out));
         std::erase_if(rows, [](const Row& row) { return row.at("dir").empty(); });
         EXPECT_EQ(rows.size(), 200U) << engine.options << "\n" << r.err;
         std::set<std::string> offsets;
@@ -778,7 +768,7 @@ TEST_F(Fd, AsynchronousRequestsAreRows) {
     }
 }
 
-TEST_F(Fd, MappingsHaveTheirFile) {
+TRACED_TEST_F(Fd, MappingsHaveTheirFile) {
     const Scratch scratch;
     const std::string path = scratch.path("mapped");
     spit(path, std::string(100'000, 'x'));
@@ -801,7 +791,7 @@ TEST_F(Fd, MappingsHaveTheirFile) {
     expect_same(known);
 }
 
-TEST_F(Fd, BothEndsOfAPipeAreRows) {
+TRACED_TEST_F(Fd, BothEndsOfAPipeAreRows) {
     const Played p = play([&](Diary& d) {
         for (int i = 0; i < 23; ++i) {
             std::array<int, 2> ends{};
@@ -820,20 +810,16 @@ TEST_F(Fd, BothEndsOfAPipeAreRows) {
 }
 
 /// With -v: the calls that strace sees, with the same texts, in the same order.
-TEST_F(Fd, EveryCallIsDecoded) {
+TRACED_TEST_F(Fd, EveryCallIsDecoded) {
     NEEDS(have("strace") && shell("strace -o /dev/null true").status == 0, "strace does not work here");
     const Scratch scratch;
     const std::string work =
         "cd " + scratch.path() + "; mkdir d; mv d 'e f'; rmdir 'e f'; ln -s x y; cat y; chmod 600 .";
     spit(scratch.path("w.sh"), work);
     shell("cd " + scratch.path() + "; strace -f -o log sh w.sh; rm -f y");
-    bool whole = false;
-    for (int attempt = 0; attempt < attempts() && !whole; ++attempt) {
-        const Result r = shell("cd " + scratch.path() +
-                               "; iolens fd -v -o rows --columns tid,call,arguments,error -- sh w.sh; rm -f y");
-        whole = !lost(r);
-    }
-    ASSERT_TRUE(whole) << "each time with a loss";
+    const Result r =
+        shell("cd " + scratch.path() + "; iolens fd -v -o rows --columns tid,call,arguments,error -- sh w.sh; rm -f y");
+    ASSERT_FALSE(lost(r)) << r.err;
     std::multiset<std::string> theirs;
     std::multiset<std::string> ours;
     const std::regex line(R"re(^[0-9]+ +(\w+)\(.*?("[^"]+")[,)].*)re");
@@ -917,7 +903,7 @@ TEST(FdImport, BadInputIsASentence) {
     for (const char c : r.err) EXPECT_TRUE(c == '\n' || static_cast<unsigned char>(c) >= 0x20) << static_cast<int>(c);
 }
 
-TEST_F(Fd, ThousandsOfForksLeaveNothingBehind) {
+TRACED_TEST_F(Fd, ThousandsOfForksLeaveNothingBehind) {
     const int forks = emulated() ? 300 : 10'000;
     const Played p = play(
         [&](Diary&) {
@@ -938,7 +924,7 @@ TEST_F(Fd, ThousandsOfForksLeaveNothingBehind) {
 }
 
 /// A read that a signal interrupts is one row: EINTR where a handler runs, else the call goes on.
-TEST_F(Fd, InterruptedCallsAreOneRow) {
+TRACED_TEST_F(Fd, InterruptedCallsAreOneRow) {
     const Played p = play([&](Diary&) {
         std::array<int, 2> ends{};
         static_cast<void>(::pipe(ends.data()));
@@ -968,8 +954,8 @@ TEST_F(Fd, InterruptedCallsAreOneRow) {
     EXPECT_EQ(reads, (std::vector<std::string>{"EINTR", "EINTR", "1"}));
 }
 
-/// The other witness: the same run of a program as strace tells it. False: a loss was reported, nothing was compared.
-bool compare_with_strace(const std::string& command) {
+/// The other witness: the same run of a program as strace shows it.
+void compare_with_strace(const std::string& command) {
     const Scratch scratch;
     const std::string log = scratch.path("log");
     const std::string rows = scratch.path("rows");
@@ -998,7 +984,7 @@ bool compare_with_strace(const std::string& command) {
                           "cd " + scratch.path() + "; " + command},
                          std::chrono::seconds(120));
     EXPECT_EQ(r.status, 0) << r.err;
-    if (lost(r)) return false;
+    ASSERT_FALSE(lost(r)) << r.err;
     // "123 read(3</etc/x>, "…"..., 832) = 832 <0.00001>"
     const std::regex line(
         R"(^([0-9]+) +(\w+)\(([0-9]+)<(.*?)>(?:\([a-z]+\))?[,)].* = (-?[0-9]+)(?:<.*>)?(?: E\w+ \(.*\))? <[0-9.]+>$)");
@@ -1039,34 +1025,27 @@ bool compare_with_strace(const std::string& command) {
     EXPECT_TRUE(missing.empty()) << command << ": strace has " << missing.size() << " of " << theirs.size()
                                  << " more: " << missing.front();
     EXPECT_TRUE(more.empty()) << command << ": iolens has " << more.size() << " more: " << more.front();
-    return true;
 }
 
-void agrees_with_strace(const std::string& command) {
-    for (int attempt = 0; attempt < attempts(); ++attempt) {
-        if (compare_with_strace(command)) return;
-    }
-    ADD_FAILURE() << command << ": each time with a loss";
-}
-
-TEST_F(Fd, AgreesWithStraceOnRealPrograms) {
+EXACT_TEST_F(Fd, AgreesWithStraceOnRealPrograms) {
     NEEDS(have("strace") && shell("strace -o /dev/null true").status == 0, "strace does not work here");
-    agrees_with_strace("for i in 1 2 3 4 5 6; do echo $i | cat >> f; cat f > g; done");
-    if (have("tar")) agrees_with_strace("cp /etc/passwd /etc/services .; tar cf a.tar passwd services; tar tf a.tar");
-    if (have("python3")) agrees_with_strace("python3 -c 'import json; open(\"x\", \"w\").write(json.dumps([1]*9999))'");
+    compare_with_strace("for i in 1 2 3 4 5 6; do echo $i | cat >> f; cat f > g; done");
+    if (have("tar")) compare_with_strace("cp /etc/passwd /etc/services .; tar cf a.tar passwd services; tar tf a.tar");
+    if (have("python3"))
+        compare_with_strace("python3 -c 'import json; open(\"x\", \"w\").write(json.dumps([1]*9999))'");
     if (have("git")) {
-        agrees_with_strace(
+        compare_with_strace(
             "git init -q .; echo a > a; git add a; git -c user.name=n -c user.email=e commit -qm m; git log");
     }
-    if (have("cc")) agrees_with_strace("echo 'int main(void){return 0;}' > m.c; cc -pipe -o m m.c; ./m");
+    if (have("cc")) compare_with_strace("echo 'int main(void){return 0;}' > m.c; cc -pipe -o m m.c; ./m");
     if (have("curl") && have("python3")) {
-        agrees_with_strace(
+        compare_with_strace(
             "echo served > page; python3 -m http.server --bind 127.0.0.1 8973 >/dev/null 2>&1 & for i in 1 2 3 4 5 6 7 "
             "8 9; do "
             "sleep 0.2; curl -s http://127.0.0.1:8973/page && break; done; kill $!");
     }
     if (have("sqlite3"))
-        agrees_with_strace("sqlite3 db 'create table t(a); insert into t values(1),(2); select * from t'");
+        compare_with_strace("sqlite3 db 'create table t(a); insert into t values(1),(2); select * from t'");
 }
 
 }  // namespace

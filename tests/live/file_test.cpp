@@ -110,7 +110,7 @@ u64 disk_bytes(const LoopDisk& disk, bool read) {
     return fields.at(read ? 2 : 6) * 512;
 }
 
-TEST_F(File, ReadsAndWritesAreRowsWithTheBiosThatTheyBecome) {
+EXACT_TEST_F(File, ReadsAndWritesAreRowsWithTheBiosThatTheyBecome) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("data");
     make_file(path, 256 * kib);
@@ -149,7 +149,7 @@ TEST_F(File, ReadsAndWritesAreRowsWithTheBiosThatTheyBecome) {
     EXPECT_TRUE(std::ranges::includes(sectors, seen));
 }
 
-TEST_F(File, OnAPartitionSectorsAreTheFilesystems) {
+TRACED_TEST_F(File, OnAPartitionSectorsAreTheFilesystems) {
     {
         const LoopDisk disk(16 * mib, true);
         NEEDS(std::filesystem::exists(disk.path() + "p2"),
@@ -175,7 +175,7 @@ TEST_F(File, OnAPartitionSectorsAreTheFilesystems) {
 }
 
 /// Every way in: what a program says that it moved is what the rows say.
-TEST_F(File, EachWayInHasItsRow) {
+TRACED_TEST_F(File, EachWayInHasItsRow) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("data");
     const std::string copy = ext4.path("copy");
@@ -228,7 +228,7 @@ TEST_F(File, EachWayInHasItsRow) {
     }
 }
 
-TEST_F(File, AFileIsItsInodeAndNotItsName) {
+TRACED_TEST_F(File, AFileIsItsInodeAndNotItsName) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("first");
     const std::string link = ext4.path("second name");
@@ -269,7 +269,7 @@ TEST_F(File, AFileIsItsInodeAndNotItsName) {
                                               "read 4 " + path, "read 5 " + ext4.path("kept") + " (deleted)"}));
 }
 
-TEST_F(File, AFolderIsEveryFileInItNowAndLater) {
+TRACED_TEST_F(File, AFolderIsEveryFileInItNowAndLater) {
     const FileSystem ext4("ext4");
     namespace fs = std::filesystem;
     fs::create_directories(ext4.path("dir/below/deep"));
@@ -307,7 +307,7 @@ TEST_F(File, AFolderIsEveryFileInItNowAndLater) {
 }
 
 /// The bios are those of the filesystem's own device, and not once more those of the disk below it.
-TEST_F(File, OnDeviceMapperSectorsAreTheMappedDevices) {
+TRACED_TEST_F(File, OnDeviceMapperSectorsAreTheMappedDevices) {
     NEEDS(have("dmsetup") && shell("dmsetup version").status == 0, "this kernel has no device-mapper");
     const LoopDisk disk(128 * mib);
     const std::string name = "iolens-test-" + std::to_string(::getpid());
@@ -378,7 +378,7 @@ TEST_F(File, BadInputEndsInASentenceAndAHint) {
     ASSERT_GE(t.rows.size(), 1U);
 }
 
-TEST_F(File, ALogAndARecordingHaveTheSameProfile) {
+TRACED_TEST_F(File, ALogAndARecordingHaveTheSameProfile) {
     const FileSystem ext4("ext4");
     const Scratch place;
     const std::string path = ext4.path("data");
@@ -415,7 +415,7 @@ TEST_F(File, ALogAndARecordingHaveTheSameProfile) {
 }
 
 /// A program maps the file, loads known pages and stores to others.
-TEST_F(File, PagesOfAMappingAreFaults) {
+TRACED_TEST_F(File, PagesOfAMappingAreFaults) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("mapped");
     make_file(path, 256 * page);
@@ -449,7 +449,7 @@ TEST_F(File, PagesOfAMappingAreFaults) {
     EXPECT_EQ(bytes_of(rows_of(t, "BLK", "write")), stores.size() * page);
 }
 
-TEST_F(File, ARangeThatIsTakenOutIsADiscard) {
+TRACED_TEST_F(File, ARangeThatIsTakenOutIsADiscard) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("data");
     make_file(path, 64 * kib);
@@ -541,30 +541,30 @@ void profile(const std::string& filesystem, const std::vector<Job>& jobs, u64 bl
 
 const std::vector<Job> seed_jobs{{"libaio"}, {"posixaio"}, {"sync"}, {"psync"}, {"vsync"}, {"pvsync"}};
 
-TEST_F(File, TheProfilesOfIotracersOwnTests) {
+TRACED_TEST_F(File, TheProfilesOfIotracersOwnTests) {
     NEEDS(have("fio"), "fio is not installed");
     profile("ext4", seed_jobs);
 }
 
-TEST_F(File, TheSameByIoUringAndDirect) {
+TRACED_TEST_F(File, TheSameByIoUringAndDirect) {
     NEEDS(have("fio"), "fio is not installed");
     profile("ext4", {{"io_uring"}, {"io_uring", true}, {"libaio", true}, {"psync", true}, {"pvsync2", true}});
 }
 
-TEST_F(File, TheSameOnXfs) {
+TRACED_TEST_F(File, TheSameOnXfs) {
     NEEDS(have("fio"), "fio is not installed");
     NEEDS(FileSystem::missing("xfs").empty(), FileSystem::missing("xfs"));
     profile("xfs", {{"psync"}, {"io_uring"}, {"libaio", true}, {"io_uring", true}});
 }
 
-TEST_F(File, TheSameOnBtrfs) {
+TRACED_TEST_F(File, TheSameOnBtrfs) {
     NEEDS(have("fio"), "fio is not installed");
     NEEDS(FileSystem::missing("btrfs").empty(), FileSystem::missing("btrfs"));
     profile("btrfs", {{"psync"}, {"io_uring"}, {"libaio", true}, {"io_uring", true}}, 16 * kib);
 }
 
 /// A virtual machine whose boot sector is its whole program: it has the BIOS write the sector 4 of its disk, and ends.
-TEST_F(File, AGuestsWritesAreItsImages) {
+TRACED_TEST_F(File, AGuestsWritesAreItsImages) {
     NEEDS(have("qemu-system-x86_64"), "qemu-system-x86_64 is not installed");
     const FileSystem ext4("ext4");
     const std::string image = ext4.path("vm.img");

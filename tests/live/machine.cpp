@@ -83,8 +83,6 @@ bool emulated() {
     return cpu.find("TCG") != std::string::npos || cpu.find("CPU implementer\t: 0x00") != std::string::npos;
 }
 
-int attempts() { return emulated() ? 12 : 4; }
-
 bool lost(const Result& result) { return result.err.find("lost: ") != std::string::npos; }
 
 bool kernel_at_least(int major, int minor) {
@@ -181,14 +179,11 @@ u64 Traced::counter(const std::string& word) const {
 
 Traced trace(std::vector<std::string> options, const std::function<void()>& work, const std::string& lens) {
     options.insert(options.begin(), {lens, "--format", "csv"});
+    Tracer tracer(options);
+    work();
     Traced traced;
-    for (int attempt = 0; attempt < attempts(); ++attempt) {
-        Tracer tracer(options);
-        work();
-        traced.result = tracer.stop();
-        traced.rows = parse_csv(traced.result.out);
-        if (!lost(traced.result)) break;
-    }
+    traced.result = tracer.stop();
+    traced.rows = parse_csv(traced.result.out);
     return traced;
 }
 

@@ -28,27 +28,23 @@ protected:
 /// The calls of a shell's words, with what is said of each.
 std::vector<Row> why(const std::string& words, std::vector<std::string> options = {"--min-ms", "0"}) {
     const Scratch scratch;
-    std::vector<Row> rows;
-    for (int attempt = 0; attempt < attempts(); ++attempt) {
-        std::vector<std::string> command{iolens_path(),
-                                         "fd",
-                                         "--why",
-                                         "--format",
-                                         "csv",
-                                         "--ring-size",
-                                         "32",
-                                         "--columns",
-                                         "comm,call,duration_ns,bytes,file,why",
-                                         "-o",
-                                         scratch.path("rows")};
-        command.insert(command.end(), options.begin(), options.end());
-        command.insert(command.end(), {"--", "sh", "-c", words});
-        const Result r = run(command);
-        EXPECT_EQ(r.status, 0) << r.err;
-        rows = parse_csv(slurp(scratch.path("rows")));
-        if (!lost(r)) break;
-    }
-    return rows;
+    std::vector<std::string> command{iolens_path(),
+                                     "fd",
+                                     "--why",
+                                     "--format",
+                                     "csv",
+                                     "--ring-size",
+                                     "32",
+                                     "--columns",
+                                     "comm,call,duration_ns,bytes,file,why",
+                                     "-o",
+                                     scratch.path("rows")};
+    command.insert(command.end(), options.begin(), options.end());
+    command.insert(command.end(), {"--", "sh", "-c", words});
+    const Result r = run(command);
+    EXPECT_EQ(r.status, 0) << r.err;
+    EXPECT_FALSE(lost(r)) << r.err;
+    return parse_csv(slurp(scratch.path("rows")));
 }
 
 /// What a call waited for, in ns.
@@ -110,7 +106,7 @@ void expect_sum(const Row& row) {
     EXPECT_EQ(all_waits(row) + running(row), number(row, "duration_ns")) << row.at("why");
 }
 
-TEST_F(Why, AColdReadWaitsForItsPages) {
+TRACED_TEST_F(Why, AColdReadWaitsForItsPages) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("cold");
     shell("dd if=/dev/urandom of=" + path + " bs=1M count=4 conv=fsync");
@@ -132,7 +128,7 @@ TEST_F(Why, AColdReadWaitsForItsPages) {
     EXPECT_GT(waits, 0U);
 }
 
-TEST_F(Why, AWarmReadWaitsForNothing) {
+TRACED_TEST_F(Why, AWarmReadWaitsForNothing) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("warm");
     shell("dd if=/dev/urandom of=" + path + " bs=1M count=4 conv=fsync; cat " + path + " > /dev/null");
@@ -145,7 +141,7 @@ TEST_F(Why, AWarmReadWaitsForNothing) {
     }
 }
 
-TEST_F(Why, ASynchronousWriteWaitsForThePagesAndTheJournal) {
+TRACED_TEST_F(Why, ASynchronousWriteWaitsForThePagesAndTheJournal) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("sync");
     const auto writes =
@@ -166,7 +162,7 @@ TEST_F(Why, ASynchronousWriteWaitsForThePagesAndTheJournal) {
 }
 
 /// The disk is busy with another's writeback meanwhile, and the row says whose.
-TEST_F(Why, AnFsyncBehindSomebodysWriteback) {
+TRACED_TEST_F(Why, AnFsyncBehindSomebodysWriteback) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("mine");
     std::atomic<bool> stop = false;
@@ -234,7 +230,7 @@ private:
     bool mounted_ = false;
 };
 
-TEST_F(Why, AThrottledDeviceHoldsRequestsBack) {
+TRACED_TEST_F(Why, AThrottledDeviceHoldsRequestsBack) {
     const LoopDisk disk(64 * mib);
     std::string dev = slurp(disk.sys("dev"));
     dev.erase(dev.find('\n'));
@@ -276,7 +272,7 @@ private:
     std::string before_;
 };
 
-TEST_F(Why, AWriterWaitsForTheLimitOfDirtyPages) {
+TRACED_TEST_F(Why, AWriterWaitsForTheLimitOfDirtyPages) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("much");
     // bytes and ratio are two names of one limit: the ratios come back last
@@ -294,7 +290,7 @@ TEST_F(Why, AWriterWaitsForTheLimitOfDirtyPages) {
     EXPECT_GT(waits, 0U);
 }
 
-TEST_F(Why, WhatIsNoDisksIsSaid) {
+TRACED_TEST_F(Why, WhatIsNoDisksIsSaid) {
     const Scratch scratch;
     const auto rows = why("(sleep 2; echo x) | cat > " + scratch.path("out"));
     const auto slow = std::ranges::find_if(rows, [](const Row& r) {
@@ -308,7 +304,7 @@ TEST_F(Why, WhatIsNoDisksIsSaid) {
 
 /// Who appends with O_DIRECT has the lock and sleeps until the disk has answered: the others sleep for it. (For one
 /// that runs they would turn in a loop instead.)
-TEST_F(Why, WritersOfOneFileWaitForItsLock) {
+TRACED_TEST_F(Why, WritersOfOneFileWaitForItsLock) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("shared");
     const auto rows = why("for i in 1 2 3 4; do dd if=/dev/zero of=" + path +
@@ -324,7 +320,7 @@ TEST_F(Why, WritersOfOneFileWaitForItsLock) {
 }
 
 /// Two programs on one processor: what isn't blocked waits for the other.
-TEST_F(Why, ABusyProcessorIsWaitedFor) {
+TRACED_TEST_F(Why, ABusyProcessorIsWaitedFor) {
     const auto reads = of_call(why("taskset -p 1 $$ > /dev/null; (while :; do :; done) & busy=$!; dd if=/dev/zero "
                                    "of=/dev/null bs=16M count=30 "
                                    "2>/dev/null; kill $busy"),
@@ -339,7 +335,7 @@ TEST_F(Why, ABusyProcessorIsWaitedFor) {
     EXPECT_GT(ready, 10'000'000U);
 }
 
-TEST_F(Why, ATableAJsonTreeAndAReplaySayTheSame) {
+TRACED_TEST_F(Why, ATableAJsonTreeAndAReplaySayTheSame) {
     const FileSystem ext4("ext4");
     const Scratch scratch;
     const std::string path = ext4.path("x");
@@ -368,7 +364,7 @@ TEST_F(Why, ATableAJsonTreeAndAReplaySayTheSame) {
     EXPECT_EQ(plain.out.find("waiting"), std::string::npos) << plain.out;
 }
 
-TEST_F(Why, NonsenseIsRefused) {
+TRACED_TEST_F(Why, NonsenseIsRefused) {
     EXPECT_EQ(shell("iolens fd --why").status, 2);
     EXPECT_EQ(shell("iolens fd --why --domains ALL -- true").status, 2);
     EXPECT_EQ(shell("iolens fd --why -i /dev/null").status, 2);

@@ -34,6 +34,13 @@ pid_t spawn(const std::vector<std::string>& command, const std::string& out, con
     ::_exit(127);
 }
 
+std::function<void()> look;  // of WhileWaiting
+u64 losses = 0;
+
+void count_loss(const Result& result) {
+    if (result.err.find("lost: ") != std::string::npos) ++losses;
+}
+
 /// The exit status, or -1 (and the process is killed) when it takes too long.
 int wait_for(pid_t pid, std::chrono::milliseconds limit) {
     const auto end = std::chrono::steady_clock::now() + limit;
@@ -44,12 +51,18 @@ int wait_for(pid_t pid, std::chrono::milliseconds limit) {
             ::waitpid(pid, &status, 0);
             return -1;
         }
+        if (look) look();
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 }  // namespace
+
+u64 losses_reported() { return losses; }
+
+WhileWaiting::WhileWaiting(std::function<void()> function) { look = std::move(function); }
+WhileWaiting::~WhileWaiting() { look = nullptr; }
 
 std::string iolens_path() {
     const char* named = std::getenv("IOLENS");
@@ -63,6 +76,7 @@ Result run(const std::vector<std::string>& command, std::chrono::seconds limit) 
     result.status = wait_for(pid, limit);
     result.out = slurp(scratch.path("out"));
     result.err = slurp(scratch.path("err"));
+    count_loss(result);
     return result;
 }
 
@@ -159,12 +173,14 @@ Tracer::~Tracer() {
 }
 
 Result Tracer::stop(int signal) {
+    if (look) look();
     ::kill(pid_, signal);
     Result result;
     result.status = wait_for(pid_, std::chrono::seconds(60));
     pid_ = -1;
     result.out = slurp(scratch_.path("out"));
     result.err = slurp(scratch_.path("err"));
+    count_loss(result);
     return result;
 }
 

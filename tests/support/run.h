@@ -5,9 +5,12 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
+
+#include "iolens/event/header.h"
 
 namespace iolens::test {
 
@@ -25,6 +28,18 @@ Result run(const std::vector<std::string>& command, std::chrono::seconds limit =
 
 /// The same through /bin/sh; "iolens" is found.
 Result shell(const std::string& line, std::chrono::seconds limit = std::chrono::seconds(60));
+
+/// How often iolens reported a loss to run(), shell() or a Tracer so far.
+u64 losses_reported();
+
+/// While it lives, a function that is called again and again while a command runs.
+class WhileWaiting {
+public:
+    explicit WhileWaiting(std::function<void()> look);
+    ~WhileWaiting();
+    WhileWaiting(const WhileWaiting&) = delete;
+    WhileWaiting& operator=(const WhileWaiting&) = delete;
+};
 
 /// Is there such a command in PATH?
 bool have(const std::string& command);
