@@ -207,7 +207,7 @@ std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const 
         if (of_user_space && !(place && std::string_view(bpf_program__name(program)).ends_with(place->name))) continue;
         constexpr u32 figures_only = 4;  // BPF_LOG_STATS
         std::string log;
-        keep_log(program, figures_only, 64 << 10, log);
+        keep_log(program, figures_only, 4 << 20, log);
         const int error = bpf_object__load(object.get());
         ProbeStatus status = program_status(program);
         if (!status.verified_insns) status.verified_insns = insns_of_log(log);

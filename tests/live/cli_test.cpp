@@ -111,13 +111,23 @@ TEST(Cli, WithoutPrivilegeItSaysSo) {
 
 TEST(Cli, DoctorNamesEveryProbe) {
     NEEDS(missing_for_tracing().empty(), missing_for_tracing());
-    const Result r = run({iolens_path(), "doctor"});
-    EXPECT_EQ(r.status, 0) << r.out;
+    // a virtual machine examines the probes once, before the tests
+    const char* file = std::getenv("IOLENS_DOCTOR");
+    Result r;
+    if (file != nullptr) {
+        r.out = slurp(file);
+    } else {
+        r = run({iolens_path(), "doctor", "--format", "json"});
+        EXPECT_EQ(r.status, 0) << r.out;
+    }
     for (const char* probe : {"block_bio_queue", "block_split", "block_rq_issue", "block_rq_requeue",
                               "block_rq_complete", "block_bio_complete"}) {
-        EXPECT_NE(r.out.find(std::string("yes   block  ") + probe), std::string::npos) << r.out;
+        EXPECT_NE(r.out.find(R"("works":"yes","lens":"block","name":")" + std::string(probe) + '"'), std::string::npos)
+            << probe << "\n"
+            << r.out;
     }
     EXPECT_EQ(r.out.find("BTF refused"), std::string::npos) << r.out;
+    EXPECT_NE(r.out.find(R"("name":"read_iter, write_iter")"), std::string::npos) << r.out;
 }
 
 TEST(Cli, AClosedPipeIsAQuietEnd) {
