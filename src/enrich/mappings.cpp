@@ -1,9 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "enrich/mappings.h"
 
+#include <iterator>
+
 #include "enrich/calls.h"
 
 namespace iolens {
+namespace {
+
+using ByAddress = std::map<u64, Mappings::Mapped>;
+
+/// The kernel maps whole pages. Assumes the smallest page size: a recording does not say which one its machine used.
+u64 page_end(const iolens_call_event& event) {
+    constexpr u64 page = 4096;
+    return (event.address + event.requested + page - 1) & ~(page - 1);
+}
+
+/// Removes what is mapped in [first, end). A mapping that is only partly inside is cut or split.
+void remove_range(ByAddress& mapped, u64 first, u64 end) {
+    if (first >= end) return;
+    auto at = mapped.upper_bound(first);
+    if (at != mapped.begin()) --at;
+    while (at != mapped.end() && at->first < end) {
+        const auto [start, whole] = *at;
+        if (whole.end <= first) {
+            ++at;
+            continue;
+        }
+        at = mapped.erase(at);
+        if (start < first) {
+            Mappings::Mapped head = whole;
+            head.end = first;
+            mapped.emplace(start, head);
+        }
+        if (end < whole.end) {
+            Mappings::Mapped tail = whole;
+            tail.offset += end - start;
+            mapped.emplace(end, tail);
+        }
+    }
+}
+
+}  // namespace
 
 void Mappings::take(iolens_call_event& event) {
     const KnownCall* call = find_call(event.call);
@@ -15,10 +53,12 @@ void Mappings::take(iolens_call_event& event) {
     if (call->info.shape != IOLENS_SHAPE_MAP && call->info.shape != IOLENS_SHAPE_RANGE) return;
     constexpr std::size_t most = 1 << 16;  // processes: one that ends is not told of
     if (processes_.size() > most) processes_.clear();
-    std::map<u64, Mapped>& mapped = processes_[event.tgid];
+    ByAddress& mapped = processes_[event.tgid];
+    const u64 end = page_end(event);
     if (call->info.shape == IOLENS_SHAPE_MAP) {
-        if (event.file == IOLENS_FILE_NONE) return;
-        mapped[event.address] = {.end = event.address + event.requested,
+        remove_range(mapped, event.address, end);  // MAP_FIXED replaces what was there
+        if (event.file == IOLENS_FILE_NONE || event.address >= end) return;
+        mapped[event.address] = {.end = end,
                                  .name_id = event.name_id,
                                  .ino = event.ino,
                                  .dev = event.dev,
@@ -27,21 +67,19 @@ void Mappings::take(iolens_call_event& event) {
                                  .offset = event.offset};
         return;
     }
-    auto at = mapped.upper_bound(event.address);
-    if (at == mapped.begin()) return;
-    --at;
-    const Mapped& found = at->second;
-    if (event.address >= found.end) return;
-    event.name_id = found.name_id;
-    event.ino = found.ino;
-    event.dev = found.dev;
-    event.generation = found.generation;
-    event.file = found.file;
-    event.offset = found.offset + (event.address - at->first);
-    event.flags |= IOLENS_CALL_HAS_OFFSET;
-    if (call->name == "munmap" && event.address == at->first && event.address + event.requested >= found.end) {
-        mapped.erase(at);
+    if (const auto next = mapped.upper_bound(event.address); next != mapped.begin()) {
+        const auto& [start, found] = *std::prev(next);
+        if (event.address < found.end) {
+            event.name_id = found.name_id;
+            event.ino = found.ino;
+            event.dev = found.dev;
+            event.generation = found.generation;
+            event.file = found.file;
+            event.offset = found.offset + (event.address - start);
+            event.flags |= IOLENS_CALL_HAS_OFFSET;
+        }
     }
+    if (call->name == "munmap") remove_range(mapped, event.address, end);
 }
 
 }  // namespace iolens

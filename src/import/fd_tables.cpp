@@ -123,14 +123,9 @@ std::shared_ptr<FdTables::Table>& FdTables::table(u32 tid) {
 }
 
 void FdTables::name_main(u32 tid) {
-    if (const auto at = tables_.find(0); at != tables_.end()) {
-        tables_[tid] = at->second;
-        tables_.erase(at);
-    }
-    if (const auto at = cloning_.find(0); at != cloning_.end()) {
-        cloning_[tid] = at->second;
-        cloning_.erase(at);
-    }
+    // Extract first: inserting an element invalidates iterators.
+    if (auto unnamed = tables_.extract(0); !unnamed.empty()) tables_[tid] = std::move(unnamed.mapped());
+    if (const auto unnamed = cloning_.extract(0); !unnamed.empty()) cloning_[tid] = unnamed.mapped();
 }
 
 void FdTables::meet(const LoggedCall& call, bool begun) {
@@ -193,7 +188,7 @@ void FdTables::apply(const LoggedCall& call) {
     if (failed) return;
     if (name == "open" || name == "openat" || name == "openat2" || name == "creat") {
         const std::size_t at = name.starts_with("openat") ? 1 : 0;
-        add(tid, call, named(IOLENS_FILE_REGULAR, path_of(call.argument(at)), true), call.all_arguments);
+        add(tid, call, named(IOLENS_FILE_REGULAR, path_of(call.argument(at)), true), call.argument(at + 1));
     } else if (name == "close") {
         if (const auto fd = leading_number(call.argument(0))) table(tid)->erase(static_cast<int>(*fd));
     } else if (name == "close_range") {
@@ -210,7 +205,8 @@ void FdTables::apply(const LoggedCall& call) {
     } else if (name == "dup" || name == "dup2" || name == "dup3" ||
                (name == "fcntl" && call.argument(1).starts_with("F_DUPFD"))) {
         LoggedFile file = file_of(tid, call.argument(0));
-        file.close_on_exec = has(call.all_arguments, "CLOEXEC");
+        // Only in the flags: a path that -y prints can contain any word.
+        file.close_on_exec = has(call.argument(name == "fcntl" ? 1 : 2), "CLOEXEC");
         (*table(tid))[static_cast<int>(call.result)] = std::move(file);
     } else if (name == "fcntl" && call.argument(1) == "F_SETFD") {
         const auto fd = leading_number(call.argument(0));

@@ -93,6 +93,7 @@ std::size_t behind_angles(std::string_view text, std::size_t at) {
     int brackets = 0;
     for (std::size_t i = at; i < text.size(); ++i) {
         switch (text[i]) {
+            case '\\': ++i; break;  // strace escapes a quote in a path
             case '"':
                 if (brackets > 0) {  // a unix socket's path
                     i = behind_quotes(text, i);

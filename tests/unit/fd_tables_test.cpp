@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "import/fd_tables.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+namespace iolens {
+namespace {
+
+class FdTablesTest : public testing::Test {
+protected:
+    /// Applies a line like an import.
+    void line(const std::string& text) {
+        LoggedCall call;
+        switch (lines_.take(text, call)) {
+            case LineKind::call:
+                tables_.meet(call, false);
+                tables_.apply(call);
+                break;
+            case LineKind::begun: tables_.meet(call, true); break;
+            case LineKind::ended: tables_.forget(call.tid); break;
+            case LineKind::remark: break;
+            case LineKind::unreadable: ADD_FAILURE() << text;
+        }
+    }
+    LoggedFile file(int fd, u32 tid = 1) { return tables_.file_of(tid, std::to_string(fd)); }
+    std::string name(int fd, u32 tid = 1) { return file(fd, tid).name; }
+
+    StraceLines lines_;
+    FdTables tables_;
+};
+
+TEST_F(FdTablesTest, StandardStreamsAreOpenAtFirst) {
+    EXPECT_EQ(name(0), "stdin");
+    EXPECT_EQ(name(1), "stdout");
+    EXPECT_EQ(name(2), "stderr");
+    EXPECT_EQ(name(3), "fd=3");
+    EXPECT_EQ(file(3).kind, IOLENS_FILE_OTHER);
+    EXPECT_FALSE(file(3).is_path);
+    EXPECT_EQ(file(0).open_id, 0U);
+}
+
+TEST_F(FdTablesTest, FilesAreOpenUntilTheyAreClosed) {
+    line("1 openat(AT_FDCWD, \"/a\\tb\", O_RDONLY|O_CLOEXEC) = 3");
+    line("1 creat(\"/c\", 0644) = 4");
+    line("1 open(\"/d\", O_RDONLY) = -1 ENOENT (x)");
+    EXPECT_EQ(name(3), "/a\tb");
+    EXPECT_TRUE(file(3).is_path);
+    EXPECT_EQ(file(3).kind, IOLENS_FILE_REGULAR);
+    EXPECT_EQ(name(4), "/c");
+    EXPECT_NE(file(3).open_id, file(4).open_id);
+    EXPECT_EQ(name(-1), "fd=-1");
+    line("1 close(3) = -1 EBADF (x)");
+    EXPECT_EQ(name(3), "/a\tb");
+    line("1 close(3) = 0");
+    EXPECT_EQ(name(3), "fd=3");
+    line("1 close(99) = 0");
+    line("1 open(\"/long\"..., O_RDONLY) = 5");
+    EXPECT_EQ(name(5), "/long…");
+}
+
+TEST_F(FdTablesTest, CopiesShareTheOpenFile) {
+    line("1 open(\"/a\", O_RDONLY|O_CLOEXEC) = 3");
+    line("1 dup(3) = 4");
+    line("1 dup2(3, 1) = 1");
+    line("1 dup3(3, 6, O_CLOEXEC) = 6");
+    line("1 fcntl(3, F_DUPFD_CLOEXEC, 0) = 7");
+    line("1 fcntl(3, F_DUPFD, 8) = 8");
+    for (const int fd : {1, 4, 6, 7, 8}) {
+        EXPECT_EQ(name(fd), "/a");
+        EXPECT_EQ(file(fd).open_id, file(3).open_id);
+    }
+    line("1 execve(\"/bin/x\", [\"x\"], 0x1) = 0");
+    for (const int fd : {1, 4, 8}) EXPECT_EQ(name(fd), "/a") << fd;
+    for (const int fd : {3, 6, 7}) EXPECT_EQ(name(fd), "fd=" + std::to_string(fd));
+}
+
+TEST_F(FdTablesTest, CloseOnExecIsAFlagAndNotPartOfAName) {
+    line("1 open(\"/CLOEXEC\", O_RDONLY) = 3");
+    line("1 openat(AT_FDCWD</CLOEXEC>, \"x\", O_RDONLY) = 4");
+    line("1 dup2(3</CLOEXEC>, 5) = 5</CLOEXEC>");
+    line("1 dup3(3</CLOEXEC>, 6</CLOEXEC>, 0) = 6</CLOEXEC>");
+    line("1 openat2(AT_FDCWD, \"/a\", {flags=O_RDONLY|O_CLOEXEC, resolve=0}, 24) = 7");
+    line("1 open(\"/b\", O_RDONLY|O_CLOEXEC) = 8");
+    for (const int fd : {3, 4, 5, 6}) EXPECT_FALSE(file(fd).close_on_exec) << fd;
+    for (const int fd : {7, 8}) EXPECT_TRUE(file(fd).close_on_exec) << fd;
+    line("1 fcntl(3, F_SETFD, FD_CLOEXEC) = 0");
+    line("1 fcntl(8, F_SETFD, 0) = 0");
+    line("1 fcntl(99, F_SETFD, FD_CLOEXEC) = 0");
+    EXPECT_TRUE(file(3).close_on_exec);
+    EXPECT_FALSE(file(8).close_on_exec);
+}
+
+TEST_F(FdTablesTest, CloseRangeIsInclusive) {
+    for (int fd = 3; fd < 8; ++fd) line("1 open(\"/a\", O_RDONLY) = " + std::to_string(fd));
+    line("1 close_range(4, 5, 0) = 0");
+    EXPECT_EQ(name(3), "/a");
+    EXPECT_EQ(name(4), "fd=4");
+    EXPECT_EQ(name(5), "fd=5");
+    EXPECT_EQ(name(6), "/a");
+    line("1 close_range(6, 4294967295, CLOSE_RANGE_CLOEXEC) = 0");
+    EXPECT_EQ(name(7), "/a");
+    EXPECT_TRUE(file(7).close_on_exec);
+    EXPECT_FALSE(file(3).close_on_exec);
+    line("1 close_range(3, 4294967295, 0) = 0");
+    EXPECT_EQ(name(3), "fd=3");
+    EXPECT_EQ(name(7), "fd=7");
+    EXPECT_EQ(name(2), "stderr");
+}
+
+TEST_F(FdTablesTest, AProcessHasACopyAndAThreadShares) {
+    line("1 open(\"/a\", O_RDONLY) = 3");
+    line("1 clone(child_stack=NULL, flags=SIGCHLD) = 2");
+    line("1 clone(child_stack=0x1, flags=CLONE_VM|CLONE_FILES) = 3");
+    line("1 open(\"/b\", O_RDONLY) = 4");
+    EXPECT_EQ(name(3, 2), "/a");
+    EXPECT_EQ(name(4, 2), "fd=4");
+    EXPECT_EQ(name(4, 3), "/b");
+    line("3 close(3) = 0");
+    EXPECT_EQ(name(3, 1), "fd=3");
+    EXPECT_EQ(name(3, 2), "/a");
+    // a failed clone has no child
+    line("1 fork() = -1 EAGAIN (x)");
+    line("3 unshare(CLONE_FILES) = 0");
+    line("3 close(4) = 0");
+    EXPECT_EQ(name(4, 1), "/b");
+    line("1 close_range(4, 4, CLOSE_RANGE_UNSHARE) = 0");
+    EXPECT_EQ(name(4, 1), "fd=4");
+}
+
+TEST_F(FdTablesTest, AChildMayCallBeforeItsParentsCloneEnds) {
+    line("1 open(\"/a\", O_RDONLY) = 3");
+    line("1 clone(child_stack=NULL, flags=SIGCHLD <unfinished ...>");
+    line("2 close(3) = 0");
+    line("2 open(\"/b\", O_RDONLY) = 4");
+    line("1 <... clone resumed>) = 2");
+    EXPECT_EQ(name(3, 1), "/a");
+    EXPECT_EQ(name(3, 2), "fd=3");
+    EXPECT_EQ(name(4, 1), "fd=4");
+    EXPECT_EQ(name(4, 2), "/b");
+    // the clone is over: the next new thread is not its child
+    line("9 close(99) = 0");
+    EXPECT_EQ(name(3, 9), "fd=3");
+
+    line("1 clone3({flags=CLONE_VM|CLONE_FILES}, 88 <unfinished ...>");
+    line("5 close(3) = 0");
+    EXPECT_EQ(name(3, 1), "fd=3");
+}
+
+TEST_F(FdTablesTest, TheMainProcessGetsItsIdLater) {
+    for (int fd = 3; fd < 40; ++fd) line("open(\"/a\", O_RDONLY) = " + std::to_string(fd));
+    tables_.name_main(77);
+    EXPECT_EQ(name(39, 77), "/a");
+    EXPECT_EQ(name(39, 0), "fd=39");
+
+    FdTables other;
+    other.name_main(77);  // no call so far
+    EXPECT_EQ(other.file_of(77, "0").name, "stdin");
+}
+
+TEST_F(FdTablesTest, AReusedProcessIdStartsAfresh) {
+    line("1 open(\"/a\", O_RDONLY) = 3");
+    line("1 +++ exited with 0 +++");
+    EXPECT_EQ(name(3), "fd=3");
+}
+
+TEST_F(FdTablesTest, BothEndsOfAPipeAreOpen) {
+    line("1 pipe2([3, 4], O_CLOEXEC) = 0");
+    EXPECT_EQ(name(3), "pipe<-4");
+    EXPECT_EQ(name(4), "pipe->3");
+    EXPECT_TRUE(file(4).close_on_exec);
+    EXPECT_NE(file(3).open_id, file(4).open_id);
+    line("1 pipe([5<pipe:[123]>, 6<pipe:[123]>]) = 0");
+    EXPECT_EQ(file(6).kind, IOLENS_FILE_PIPE);
+    EXPECT_EQ(file(6).ino, 123U);
+    line("1 socketpair(AF_UNIX, SOCK_STREAM, 0, [7, 8]) = 0");
+    EXPECT_EQ(file(8).kind, IOLENS_FILE_SOCKET);
+    EXPECT_EQ(name(8), "unix:");
+    line("1 pipe(0x7fff) = 0");
+    line("1 pipe([9]) = 0");
+    EXPECT_EQ(name(9), "fd=9");
+}
+
+TEST_F(FdTablesTest, SocketsAreNamedByTypeAndHaveAPeer) {
+    line("1 socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, IPPROTO_IP) = 3");
+    line("1 socket(AF_INET6, SOCK_DGRAM, 0) = 4");
+    line("1 socket(AF_UNIX, SOCK_STREAM, 0) = 5");
+    line("1 socket(AF_NETLINK, SOCK_RAW, 0) = 6");
+    EXPECT_EQ(name(3), "tcp:");
+    EXPECT_TRUE(file(3).close_on_exec);
+    EXPECT_EQ(name(4), "udp:");
+    EXPECT_EQ(name(5), "unix:");
+    EXPECT_EQ(name(6), "SOCK_RAW:");
+    EXPECT_FALSE(file(3).peer);
+
+    const std::string address = "{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr(\"192.0.2.1\")}, 16";
+    line("1 connect(4, " + address + ") = -1 ECONNREFUSED (x)");
+    EXPECT_FALSE(file(4).peer);
+    line("1 connect(3, " + address + ") = -1 EINPROGRESS (x)");
+    ASSERT_TRUE(file(3).peer);
+    EXPECT_EQ(file(3).peer->family, AF_INET);
+    EXPECT_EQ(file(3).peer->port, 80);
+    EXPECT_EQ(file(3).peer->bytes[0], 192);
+    line("1 connect(5, {sa_family=AF_UNIX, sun_path=\"/run/x\"}, 10) = 0");
+    EXPECT_EQ(name(5), "/run/x");
+    EXPECT_TRUE(file(5).is_path);
+    line("1 connect(6, {sa_family=AF_NETLINK, nl_pid=0}, 12) = 0");
+    EXPECT_EQ(name(6), "AF_NETLINK:fd=6");
+
+    line(
+        "1 accept4(3, {sa_family=AF_INET, sin_port=htons(9), sin_addr=inet_addr(\"192.0.2.2\")}, [16], SOCK_CLOEXEC) "
+        "= 7");
+    ASSERT_TRUE(file(7).peer);
+    EXPECT_EQ(file(7).peer->port, 9);
+    EXPECT_TRUE(file(7).close_on_exec);
+    line("1 accept(5, {sa_family=AF_UNIX}, [2]) = 8");
+    EXPECT_EQ(name(8), "unix:");
+    line("1 accept(5, NULL, NULL) = 9");
+    EXPECT_EQ(name(9), "fd=9");
+    EXPECT_EQ(file(9).kind, IOLENS_FILE_SOCKET);
+}
+
+TEST_F(FdTablesTest, AnonymousFilesHaveTheKernelsNames) {
+    line("1 eventfd2(0, EFD_CLOEXEC) = 3");
+    line("1 epoll_create1(EPOLL_CLOEXEC) = 4");
+    line("1 timerfd_create(CLOCK_MONOTONIC, 0) = 5");
+    line("1 signalfd4(-1, [INT], 8, SFD_CLOEXEC) = 6");
+    line("1 inotify_init1(0) = 7");
+    line("1 memfd_create(\"x\", MFD_CLOEXEC) = 8");
+    const char* names[] = {"anon_inode:[eventfd]",  "anon_inode:[eventpoll]", "anon_inode:[timerfd]",
+                           "anon_inode:[signalfd]", "anon_inode:inotify",     "/memfd:x (deleted)"};
+    for (int fd = 3; fd <= 8; ++fd) EXPECT_EQ(name(fd), names[fd - 3]);
+    for (const int fd : {3, 4, 6, 8}) EXPECT_TRUE(file(fd).close_on_exec) << fd;
+    for (const int fd : {5, 7}) EXPECT_FALSE(file(fd).close_on_exec) << fd;
+    EXPECT_EQ(file(3).kind, IOLENS_FILE_ANON);
+}
+
+/// With -y and -yy the log shows what an fd is.
+TEST_F(FdTablesTest, FilesShownInTheLogTakePrecedence) {
+    line("1 openat(AT_FDCWD, \"a\", O_RDONLY) = 3</tmp/a>");
+    EXPECT_EQ(name(3), "/tmp/a");
+    const LoggedFile moved = tables_.file_of(1, "3</tmp/\\76b>");
+    EXPECT_EQ(moved.name, "/tmp/>b");
+    EXPECT_EQ(moved.open_id, file(3).open_id);
+    EXPECT_EQ(tables_.file_of(1, "9</dev/null<char 1:3>>").kind, IOLENS_FILE_CHARACTER);
+    EXPECT_EQ(tables_.file_of(1, "9</dev/null<char 1:3>>").name, "/dev/null");
+    EXPECT_EQ(tables_.file_of(1, "9</dev/sda<block 8:0>>").kind, IOLENS_FILE_DISK);
+    EXPECT_EQ(tables_.file_of(1, "9<pipe:[77]>").ino, 77U);
+    EXPECT_EQ(tables_.file_of(1, "9<anon_inode:[eventfd]>").kind, IOLENS_FILE_ANON);
+    EXPECT_EQ(tables_.file_of(1, R"(9<\x2f\x61>)").name, "/a");
+    EXPECT_EQ(tables_.file_of(1, "AT_FDCWD</tmp>").name, "/tmp");
+
+    const LoggedFile tcp = tables_.file_of(1, "9<TCPv6:[[::1]:40000->[::1]:80]>");
+    EXPECT_EQ(tcp.kind, IOLENS_FILE_SOCKET);
+    ASSERT_TRUE(tcp.peer);
+    EXPECT_EQ(tcp.peer->family, AF_INET6);
+    EXPECT_EQ(tcp.peer->port, 80);
+    EXPECT_EQ(tcp.peer->bytes[15], 1);
+    EXPECT_EQ(tables_.file_of(1, R"(9<UNIX-STREAM:[1->2,"/run/y"]>)").name, "/run/y");
+
+    // the inode number of a socket says less than what its calls said
+    line("1 socket(AF_INET, SOCK_STREAM, 0) = 4<socket:[55]>");
+    EXPECT_EQ(tables_.file_of(1, "4<socket:[55]>").name, "tcp:");
+    EXPECT_EQ(tables_.file_of(1, "5<socket:[56]>").name, "socket:[56]");
+    // damaged addresses
+    for (const char* damaged : {"9<TCP:[]>", "9<TCP:[1->2]>", "9<TCP:[1->x:y]>", "9<->>", "9<TCP:->]>"}) {
+        EXPECT_FALSE(tables_.file_of(1, damaged).peer) << damaged;
+    }
+}
+
+TEST(FdPair, ParsesBothFds) {
+    using Pair = std::vector<std::string_view>;
+    EXPECT_EQ(FdTables::pair_of("[3, 4]"), (Pair{"3", "4]"}));
+    EXPECT_EQ(FdTables::pair_of("[3</a, b>, 4</c>]"), (Pair{"3</a, b>", "4</c>]"}));
+    for (const char* text : {"", "0x7fff", "[", "[3]", "[3</a, b>"}) EXPECT_LT(FdTables::pair_of(text).size(), 2U);
+}
+
+TEST(LoggedAddress, ParsesEachFamily) {
+    std::string path;
+    const auto v6 = FdTables::address_of(
+        "{sa_family=AF_INET6, sin6_port=htons(443), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, \"2001:db8::1\", "
+        "&sin6_addr), sin6_scope_id=0}",
+        path);
+    ASSERT_TRUE(v6);
+    EXPECT_EQ(v6->family, AF_INET6);
+    EXPECT_EQ(v6->port, 443);
+    EXPECT_EQ(v6->bytes[0], 0x20);
+    EXPECT_EQ(v6->bytes[15], 1);
+    EXPECT_EQ(path, "");
+
+    ASSERT_TRUE(FdTables::address_of("{sa_family=AF_UNIX, sun_path=@\"x\"}", path));
+    EXPECT_EQ(path, "@x");
+    EXPECT_EQ(FdTables::address_of("{sa_family=AF_UNIX}", path)->family, AF_UNIX);
+    EXPECT_EQ(path, "");
+    EXPECT_EQ(FdTables::address_of("{sa_family=AF_PACKET}", path)->family, 0xffff);
+
+    // not a port
+    EXPECT_EQ(
+        FdTables::address_of("{sa_family=AF_INET, sin_port=htons(65536), sin_addr=inet_addr(\"192.0.2.1\")}", path)
+            ->port,
+        0);
+    for (const char* text : {"", "NULL", "0x7fff", "{sa_family=", "{sa_family=AF_INET}",
+                             "{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr(\"192.0.2\")}",
+                             "{sa_family=AF_INET6, inet_pton(AF_INET6, \"192.0.2.1\")}"}) {
+        EXPECT_FALSE(FdTables::address_of(text, path)) << text;
+    }
+}
+
+}  // namespace
+}  // namespace iolens
