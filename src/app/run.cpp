@@ -95,6 +95,7 @@ public:
         }
         if (recorder_ != nullptr) recorder_->record(bytes.first(head->size));
         if (only_recorded_ && recorder_ != nullptr) return true;
+        row_.text.clear();
         const Taken taken = lens_.take(*head, wall_offset_ns_, wanted_, row_);
         if (!lens_.line().empty()) sink_->line(lens_.line());
         switch (taken) {
@@ -108,7 +109,9 @@ public:
     /// The rows that were held back, as far as their time has come.
     void release(u64 now_ns) {
         if (only_recorded_) return;
-        while (rows_ < limit_ && lens_.held(now_ns, wall_offset_ns_, wanted_, row_)) {
+        while (rows_ < limit_) {
+            row_.text.clear();
+            if (!lens_.held(now_ns, wall_offset_ns_, wanted_, row_)) return;
             show();
             ++rows_;
         }
@@ -188,7 +191,7 @@ private:
     }
 
     void show() {
-        const Row row(row_);
+        const Row row(row_.values);
         if (shown_ != 0) {
             sink_->row(row.first(shown_));
             if (format_ == Format::table) {
@@ -218,7 +221,7 @@ private:
     std::unique_ptr<Sink> sink_;
     Recorder* recorder_ = nullptr;
     bool only_recorded_ = false;
-    std::vector<Value> row_;
+    RowBuffer row_;
     u64 wall_offset_ns_ = 0;
     u64 rows_ = 0;
     u64 unreadable_ = 0;
