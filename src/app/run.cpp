@@ -75,6 +75,16 @@ public:
             }
         }
         shown_ = wanted_.size();
+        // Times in a table count from the first row's time, even where another time is shown before it, or alone.
+        if (format_ == Format::table && shown_ != 0) {
+            const auto all = lens.row_columns();
+            const auto time = std::ranges::find(all, Role::time, &Column::role);
+            const auto first = std::ranges::find(columns_, Role::time, &Column::role);
+            if (first != columns_.end() && *first != &*time) {
+                counted_from_ = &*time;
+                wanted_.push_back(counted_from_);
+            }
+        }
         for (const Way& way : ways_) wanted_.insert(wanted_.end(), way.columns.begin(), way.columns.end());
     }
 
@@ -192,13 +202,17 @@ private:
 
     void show() {
         const Row row(row_.values);
+        std::size_t at = shown_;
+        if (counted_from_ != nullptr) {
+            const Value& time = row[at++];
+            if (rows_ == 0 && !time.is_null()) sink_->count_from(*counted_from_, time.number());
+        }
         if (shown_ != 0) {
             sink_->row(row.first(shown_));
             if (format_ == Format::table) {
                 for (const std::string& line : lens_.below()) sink_->line(line);
             }
         }
-        std::size_t at = shown_;
         for (const Way& way : ways_) {
             way.outlet->row(row.subspan(at, way.columns.size()));
             at += way.columns.size();
@@ -218,6 +232,7 @@ private:
     bool intervals_;
     std::vector<Column> interval_columns_;
     const Column* trailing_error_ = nullptr;
+    const Column* counted_from_ = nullptr;  // see Sink::count_from()
     std::unique_ptr<Sink> sink_;
     Recorder* recorder_ = nullptr;
     bool only_recorded_ = false;
