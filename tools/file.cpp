@@ -216,7 +216,7 @@ Taken FileLens::take(const iolens_header& head, u64 wall_offset_ns, Columns want
     if (event == nullptr) return head.kind == IOLENS_KIND_CALL ? Taken::nothing : Taken::unknown;
     if (event->name_id != 0) files_.named(event->id, event->name_id);
     const bool level = event->level == IOLENS_LEVEL_BLK ? levels_.blk : levels_.vfs;
-    if (!level || (ops_ != 0 && (ops_ >> event->op & 1U) == 0)) return Taken::nothing;
+    if (!level || (ops_ != 0 && (event->op >= IOLENS_VFS_OPS || (ops_ >> event->op & 1U) == 0))) return Taken::nothing;
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return Taken::nothing;
     if (began_ns_ == 0) began_ns_ = event->start;
     const std::string_view name = name_of(*event);
