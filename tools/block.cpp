@@ -63,7 +63,7 @@ public:
 
     std::vector<const Column*> prepare(const ViewOptions& view) override;
     std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
-    Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) override;
+    Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) override;
     Summary summary() const override { return groups_ ? groups_->summary() : totals_.summary(); }
     bool restart_summary() override {
         totals_.clear();
@@ -76,11 +76,12 @@ public:
 
 private:
     bool asked_for(const iolens_block_event& e, const ViewOptions& f);
-    void add(const iolens_block_event& e);
-    Value cell(const Column& column, const iolens_block_event& e, u64 wall_offset_ns);
-    Value file_of(const iolens_block_target& t, u8 more);
-    std::string_view group_of(const iolens_block_event& e, const iolens_block_target& target);
-    Value parts_of(const iolens_block_event& e);
+    void add(const iolens_block_event& e, RowText& text);
+    Value cell(const Column& column, const iolens_block_event& e, u64 wall_offset_ns, RowText& text);
+    Value file_of(const iolens_block_target& t, u8 more, RowText& text);
+    Value pattern_of(const iolens_block_event& e);
+    std::string_view group_of(const iolens_block_event& e, const iolens_block_target& target, RowText& text);
+    Value parts_of(const iolens_block_event& e, RowText& text);
     /// Is --group-by a key that a merged request has several of?
     [[nodiscard]] bool of_target() const { return group_by_ == "file" || group_by_ == "author"; }
 
@@ -95,11 +96,11 @@ private:
     std::unique_ptr<BlockProbe> probe_;
     Disks disks_;
     Files files_;
-    std::string file_;  // of the row being made
-    std::string author_text_;
-    std::string parts_text_;
     WaitingParts waiting_;
-    const iolens_block_parts* parts_ = nullptr;  // of the row being made
+    // of the row being made
+    iolens_block_event event_{};  // of a recording by an older version, which lacks fields
+    const iolens_block_parts* parts_ = nullptr;
+    std::optional<Value> access_pattern_;
     std::array<u64, IOLENS_ORIGINS> origins_{};  // rows by what they are for
     Pattern access_;
     Containers cgroups_;
@@ -218,14 +219,14 @@ bool BlockLens::asked_for(const iolens_block_event& e, const ViewOptions& f) {
 }
 
 /// As JSON; null where there is but one thing, or the others were not told.
-Value BlockLens::parts_of(const iolens_block_event& e) {
+Value BlockLens::parts_of(const iolens_block_event& e, RowText& text) {
     if (parts_ == nullptr) return {};
     Buffer out;
     u64 rest = e.bytes - std::min<u64>(e.bytes, parts_->others);
     for (const iolens_block_part& part : parts_in(*parts_)) rest -= std::min(rest, part.bytes);
     const auto add = [&](const iolens_block_target& t, u64 bytes) {
         append(out, out.size() == 0 ? "[{\"file\":" : ",{\"file\":");
-        append_json_or_null(out, file_of(t, 0).text());
+        append_json_or_null(out, file_of(t, 0, text).text());
         append(out, ",\"file_kind\":");
         append_json_or_null(out, origin_word(t.origin).text());
         if (t.id.dev != 0) {
@@ -242,11 +243,10 @@ Value BlockLens::parts_of(const iolens_block_event& e) {
     const auto parts = parts_in(*parts_);
     for (const iolens_block_part& part : parts.first(std::min(parts.size(), most))) add(part.target, part.bytes);
     append(out, "]");
-    parts_text_.assign(out.data(), out.size());
-    return Value(std::string_view(parts_text_));
+    return Value(text.copy(out));
 }
 
-Taken BlockLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) {
+Taken BlockLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
     iolens_disk_fact fact_room;
     if (const auto* fact = decode_as(head, IOLENS_KIND_DISK, fact_room)) {
         disks_.told(fact->dev, text_of(fact->name));
@@ -258,23 +258,25 @@ Taken BlockLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wan
                                                                                           : Taken::unknown;
     }
     if (head.kind == IOLENS_KIND_PARTS) return waiting_.told(head, files_) ? Taken::nothing : Taken::unknown;
-    iolens_block_event room;
-    const auto* event = decode_as(head, IOLENS_KIND_BLOCK, room);
+    const auto* event = decode_as(head, IOLENS_KIND_BLOCK, event_);
     if (event == nullptr) return Taken::unknown;
     const iolens_block_target& target = event->target;
     if (target.name_id != 0) files_.named(target.id, target.name_id);
     parts_ = waiting_.of(*event);
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return Taken::nothing;
-    if (summing_) add(*event);
+    if (summing_) add(*event, row.text);
     ++origins_.at(target.origin < IOLENS_ORIGINS ? target.origin : u8{IOLENS_ORIGIN_NONE});
 
-    row.resize(wanted.size());
-    for (std::size_t i = 0; i < wanted.size(); ++i) row[i] = cell(*wanted[i], *event, wall_offset_ns);
+    access_pattern_.reset();
+    row.values.resize(wanted.size());
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        row.values[i] = cell(*wanted[i], *event, wall_offset_ns, row.text);
+    }
     return Taken::row;
 }
 
 /// By value and returned at once: a cell that lies in memory meanwhile costs more than all that is done to it (Value).
-Value BlockLens::cell(const Column& column, const iolens_block_event& e, u64 wall_offset_ns) {
+Value BlockLens::cell(const Column& column, const iolens_block_event& e, u64 wall_offset_ns, RowText& text) {
     const Value value = column.get(e.h);
     switch (column.role) {
         case Role::wall: return Value(value.number() + wall_offset_ns);
@@ -282,41 +284,47 @@ Value BlockLens::cell(const Column& column, const iolens_block_event& e, u64 wal
             const std::string_view name = disks_.name(e.dev);
             return name.empty() ? Value() : Value(name);
         }
-        case Role::file: return file_of(e.target, table_ ? e.target.more : 0);
-        case Role::parts: return parts_of(e);
+        case Role::file: return file_of(e.target, table_ ? e.target.more : 0, text);
+        case Role::parts: return parts_of(e, text);
         case Role::author:
             if (!table_ || e.target.authors <= 1) return value;
-            author_text_ = fmt::format("{}+", value.text());
-            return Value(std::string_view(author_text_));
+            return Value(text.format(FMT_COMPILE("{}+"), value.text()));
         case Role::pattern:
-            if (value.is_null()) return value;
-            switch (access_.next(e.dev, e.sector, e.sector + e.bytes / 512)) {
-                case Pattern::Kind::first: return {};
-                case Pattern::Kind::sequential: return Value(std::string_view("S"));
-                case Pattern::Kind::random: return Value(std::string_view("R"));
-            }
-            return {};
+            // looked up once: each lookup would count as an access
+            if (!access_pattern_) access_pattern_ = value.is_null() ? Value() : pattern_of(e);
+            return *access_pattern_;
         default: return value;
     }
 }
 
+/// Null for the first access to a disk.
+Value BlockLens::pattern_of(const iolens_block_event& e) {
+    switch (access_.next(e.dev, e.sector, e.sector + e.bytes / 512)) {
+        case Pattern::Kind::first: return {};
+        case Pattern::Kind::sequential: return Value(std::string_view("S"));
+        case Pattern::Kind::random: return Value(std::string_view("R"));
+    }
+    return {};
+}
+
 /// Null where it can't be told. `more`: how many others are told of behind it.
-Value BlockLens::file_of(const iolens_block_target& t, u8 more) {
+Value BlockLens::file_of(const iolens_block_target& t, u8 more, RowText& text) {
     if (t.origin == IOLENS_ORIGIN_FILE && more == 0) {  // hardly any other: without a copy
         const Files::Name* name = files_.find(t.id, t.name_id);
         if (name != nullptr) return Value(std::string_view(name->text));
     }
-    file_ = target_text(t, files_, disks_);
-    if (file_.empty()) return {};
-    if (more != 0) fmt::format_to(std::back_inserter(file_), " +{}", more);
-    return Value(std::string_view(file_));
+    Buffer out;
+    append_target(out, t, files_, disks_);
+    if (out.size() == 0) return {};
+    if (more != 0) fmt::format_to(std::back_inserter(out), FMT_COMPILE(" +{}"), more);
+    return Value(text.copy(out));
 }
 
 /// What a request is added up under; "" where that isn't known. Valid until the next row.
-std::string_view BlockLens::group_of(const iolens_block_event& e, const iolens_block_target& target) {
+std::string_view BlockLens::group_of(const iolens_block_event& e, const iolens_block_target& target, RowText& text) {
     const bool known = !block_has(e, IOLENS_BLOCK_NO_CREATOR);
     if (group_by_ == "file") {
-        const Value file = file_of(target, 0);
+        const Value file = file_of(target, 0, text);
         return file.is_null() ? std::string_view() : file.text();
     }
     if (group_by_ == "disk") return disks_.name(e.dev);
@@ -328,23 +336,22 @@ std::string_view BlockLens::group_of(const iolens_block_event& e, const iolens_b
         const std::string_view path = cgroups_.path_of(e.cgroup_id);
         if (!path.empty()) return path;
     }
-    file_ = std::to_string(e.cgroup_id);
-    return file_;
+    return text.format(FMT_COMPILE("{}"), e.cgroup_id);
 }
 
-void BlockLens::add(const iolens_block_event& e) {
+void BlockLens::add(const iolens_block_event& e, RowText& text) {
     if (groups_) {
         // a merged request counts for its first file, and each byte for its own
         u64 rest = e.bytes;
         if (parts_ != nullptr && of_target()) {
             for (const iolens_block_part& part : parts_in(*parts_)) {
-                groups_->add_bytes(e, group_of(e, part.target), part.bytes);
+                groups_->add_bytes(e, group_of(e, part.target, text), part.bytes);
                 rest -= std::min(rest, part.bytes);
             }
             rest -= std::min(rest, parts_->others);
             if (parts_->others != 0) groups_->add_bytes(e, {}, parts_->others);
         }
-        groups_->add(e, group_of(e, e.target), rest);
+        groups_->add(e, group_of(e, e.target, text), rest);
     } else {
         totals_.add(e, disks_);
     }

@@ -7,15 +7,20 @@
 
 namespace iolens {
 
-std::string target_text(const iolens_block_target& t, Files& files, Disks& disks) {
+void append_target(Buffer& out, const iolens_block_target& t, Files& files, Disks& disks) {
+    const auto to = std::back_inserter(out);
     if (t.origin == IOLENS_ORIGIN_FILE) {
         const Files::Name* name = files.find(t.id, t.name_id);
-        return name != nullptr ? name->text
-                               : fmt::format(FMT_COMPILE("{}:{}:{}"), t.id.dev >> 20, t.id.dev & 0xfffff, t.id.ino);
+        if (name != nullptr) {
+            append(out, name->text);
+        } else {
+            fmt::format_to(to, FMT_COMPILE("{}:{}:{}"), t.id.dev >> 20, t.id.dev & 0xfffff, t.id.ino);
+        }
+    } else if (t.origin == IOLENS_ORIGIN_RAW) {
+        fmt::format_to(to, FMT_COMPILE("[raw {}]"), disks.name(t.id.dev));
+    } else if (const Value word = origin_word(t.origin); !word.is_null()) {
+        fmt::format_to(to, FMT_COMPILE("[{}]"), word.text());
     }
-    if (t.origin == IOLENS_ORIGIN_RAW) return fmt::format(FMT_COMPILE("[raw {}]"), disks.name(t.id.dev));
-    const Value word = origin_word(t.origin);
-    return word.is_null() ? std::string() : fmt::format(FMT_COMPILE("[{}]"), word.text());
 }
 
 void append_json_or_null(Buffer& out, std::string_view text) {

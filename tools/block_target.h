@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <string>
 #include <string_view>
 
 #include "base/text.h"
@@ -11,8 +10,8 @@
 
 namespace iolens {
 
-/// What a block request is for, as text: a path, MAJ:MIN:INODE, [journal], [raw sda]; "" where that can't be told.
-std::string target_text(const iolens_block_target& target, Files& files, Disks& disks);
+/// What a block request is for, as text: a path, MAJ:MIN:INODE, [journal], [raw sda]; nothing where that can't be told.
+void append_target(Buffer& out, const iolens_block_target& target, Files& files, Disks& disks);
 
 /// Who made its pages dirty: ,"author":…,"author_pid":… of a JSON object; nothing where that isn't known.
 void append_author_json(Buffer& out, const iolens_block_target& target);

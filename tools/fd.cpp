@@ -94,8 +94,8 @@ public:
 
     std::vector<const Column*> prepare(const ViewOptions& view) override;
     std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
-    Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) override;
-    bool held(u64 now_ns, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) override;
+    Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) override;
+    bool held(u64 now_ns, u64 wall_offset_ns, Columns wanted, RowBuffer& row) override;
     std::span<const std::string> below() override { return why_ ? why_->lines() : std::span<const std::string>(); }
     Summary summary() const override;
     Loss explain(const iolens_loss& ledger) const override;
@@ -108,19 +108,17 @@ public:
     int status() override;
 
 private:
-    void add(const iolens_call_event& e);
-    void fill(const iolens_call_event& e, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row);
+    void add(const iolens_call_event& e, RowText& text);
+    void fill(const iolens_call_event& e, u64 wall_offset_ns, Columns wanted, RowBuffer& row);
     [[nodiscard]] iolens_loss ledger() const;
     std::vector<std::vector<u64>> open_why(const CallProbe::Options& options);
     bool asked_for(const iolens_call_event& e, const ViewOptions& f) const;
-    Value file_of(const iolens_call_event& e, bool csv);
-    std::string_view address_of(const iolens_call_event& e, const u8* bytes, std::string& room) const;
-    std::string_view peer_of(const iolens_call_event& e) { return address_of(e, e.peer, peer_text_); }
-    std::string_view arguments_of(const iolens_call_event& e);
-    Taken take_operation(const iolens_operation_event* e, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row);
+    Value file_of(const iolens_call_event& e, bool csv, RowText& text);
+    std::string_view arguments_of(const iolens_call_event& e, RowText& text);
+    Taken take_operation(const iolens_operation_event* e, u64 wall_offset_ns, Columns wanted, RowBuffer& row);
     const iolens_operation_event* operation_of(const iolens_call_event& e);
     Value of_thread(Role role, u32 tid, const Tasks::Task*& task);
-    Value time_of(Role role, const Value& time, u64 wall_offset_ns);
+    Value time_of(Role role, const Value& time, u64 wall_offset_ns, RowText& text);
     void add_libc(CallProbe::Options& options, const LiveOptions& live);
     static void leave_out_own(CallProbe::Options& options, const ViewOptions& view);
     std::unique_ptr<Source> open_log(const ViewOptions& view, const LiveOptions& live);
@@ -151,14 +149,7 @@ private:
     Mappings mappings_;
     std::unordered_map<u32, std::vector<u64>> arguments_;  // the last of each thread, as told
     StraceLog* log_ = nullptr;
-    // of the row being made
-    std::string file_text_;
-    std::string peer_text_;
-    std::string local_text_;
-    std::string flags_text_;
-    std::string arguments_text_;
-    std::string time_text_;
-    std::string line_;
+    std::string_view line_;        // in the text of the row being made
     std::pair<u32, u64> line_of_;  // thread and time of the call that it was made for
 };
 
@@ -517,12 +508,17 @@ bool FdLens::asked_for(const iolens_call_event& e, const ViewOptions& f) const {
     return !f.min_ms || e.h.ts - e.start >= static_cast<u64>(*f.min_ms * 1e6);
 }
 
-std::string_view FdLens::address_of(const iolens_call_event& e, const u8* bytes, std::string& room) const {
-    room.assign(INET6_ADDRSTRLEN, '\0');
-    if (::inet_ntop(e.family, bytes, room.data(), INET6_ADDRSTRLEN) == nullptr) return {};
-    room.resize(room.find('\0'));
-    return room;
-}
+/// An address of a socket as text; "" for a family that has none.
+class AddressText {
+public:
+    AddressText(u16 family, const u8* bytes) {
+        if (::inet_ntop(family, bytes, text_.data(), static_cast<socklen_t>(text_.size())) == nullptr) text_[0] = '\0';
+    }
+    [[nodiscard]] std::string_view view() const { return text_.data(); }
+
+private:
+    std::array<char, INET6_ADDRSTRLEN> text_;
+};
 
 /// Finds the texts behind a record of arguments. Returns the one text of an imported log's.
 std::string_view FdLens::told_texts(const iolens_arguments& told, std::size_t size,
@@ -540,8 +536,7 @@ std::string_view FdLens::told_texts(const iolens_arguments& told, std::size_t si
 }
 
 /// What the call was given; "" where that was not told.
-std::string_view FdLens::arguments_of(const iolens_call_event& e) {
-    arguments_text_.clear();
+std::string_view FdLens::arguments_of(const iolens_call_event& e, RowText& text) {
     const auto at = arguments_.find(e.tid);
     const KnownCall* call = find_call(e.call);
     if (at == arguments_.end() || call == nullptr) return {};
@@ -549,65 +544,60 @@ std::string_view FdLens::arguments_of(const iolens_call_event& e) {
     if (told.call != e.call) return {};
     std::array<std::string_view, IOLENS_CALL_ARGUMENTS> texts;
     const std::string_view whole = told_texts(told, told.h.size, texts);
-    if (told.texts == IOLENS_ARGUMENTS_WHOLE) {
-        arguments_text_ = whole;
-    } else {
-        append_arguments(arguments_text_, *call, told.values, texts);
-    }
-    return arguments_text_;
+    if (told.texts == IOLENS_ARGUMENTS_WHOLE) return text.copy(whole);
+    return text.build([&](std::string& out) { append_arguments(out, *call, told.values, texts); });
 }
 
 /// The time columns: of a log only what it tells.
-Value FdLens::time_of(Role role, const Value& time, u64 wall_offset_ns) {
+Value FdLens::time_of(Role role, const Value& time, u64 wall_offset_ns, RowText& text) {
     if (time.is_null()) return {};
     if (log_ == nullptr) return Value(time.number() + wall_offset_ns);
     const LogClock clock = log_->import().clock();
     if (role == Role::wall) return clock == LogClock::epoch ? time : Value();
     const u64 second = time.number() / 1'000'000'000;
     const u64 micros = time.number() % 1'000'000'000 / 1000;
-    if (clock == LogClock::epoch) {
-        time_text_ = fmt::format("{}.{:06}", second, micros);
-    } else {
-        time_text_ = fmt::format("{:02}:{:02}:{:02}", second / 3600 % 24, second / 60 % 60, second % 60);
-        if (clock == LogClock::microseconds) time_text_ += fmt::format(".{:06}", micros);
-    }
-    return Value(std::string_view(time_text_));
+    if (clock == LogClock::epoch) return Value(text.format(FMT_COMPILE("{}.{:06}"), second, micros));
+    Buffer out;
+    const auto to = std::back_inserter(out);
+    fmt::format_to(to, FMT_COMPILE("{:02}:{:02}:{:02}"), second / 3600 % 24, second / 60 % 60, second % 60);
+    if (clock == LogClock::microseconds) fmt::format_to(to, FMT_COMPILE(".{:06}"), micros);
+    return Value(text.copy(out));
 }
 
-Value FdLens::file_of(const iolens_call_event& e, bool csv) {
+Value FdLens::file_of(const iolens_call_event& e, bool csv, RowText& text) {
     const bool has_peer = (e.flags & IOLENS_CALL_HAS_PEER) != 0;
     switch (e.file) {
-        case IOLENS_FILE_NONE: file_text_ = e.fd < 0 && !csv ? std::string() : fmt::format("fd={}", e.fd); break;
-        case IOLENS_FILE_PIPE: file_text_ = fmt::format("pipe:[{}]", e.ino); break;
-        case IOLENS_FILE_SOCKET:
-            if (has_peer && csv) {
-                file_text_ = peer_of(e);
-            } else if (has_peer) {
-                file_text_ = e.family == AF_INET6 ? fmt::format("[{}]:{}", peer_of(e), e.port)
-                                                  : fmt::format("{}:{}", peer_of(e), e.port);
-            } else if (e.family == AF_INET || e.family == AF_INET6) {
-                file_text_ = (e.flags & IOLENS_CALL_DATAGRAM) != 0 ? "udp:" : "tcp:";
-            } else if (const Files::Name* name = files_.find(e.name_id); e.name_id != 0 && name != nullptr) {
-                return Value(std::string_view(csv ? name->csv : name->text));
-            } else {
-                const std::string_view family = e.family == AF_UNIX      ? "unix"
-                                                : e.family == AF_NETLINK ? "netlink"
-                                                : e.family == AF_PACKET  ? "packet"
-                                                                         : "socket";
-                file_text_ = fmt::format("{}:[{}]", family, e.ino);
+        case IOLENS_FILE_NONE: return e.fd < 0 && !csv ? Value() : Value(text.format(FMT_COMPILE("fd={}"), e.fd));
+        case IOLENS_FILE_PIPE: return Value(text.format(FMT_COMPILE("pipe:[{}]"), e.ino));
+        case IOLENS_FILE_SOCKET: {
+            if (has_peer) {
+                const AddressText peer(e.family, e.peer);
+                if (csv) return peer.view().empty() ? Value() : Value(text.copy(peer.view()));
+                return Value(e.family == AF_INET6 ? text.format(FMT_COMPILE("[{}]:{}"), peer.view(), e.port)
+                                                  : text.format(FMT_COMPILE("{}:{}"), peer.view(), e.port));
             }
-            break;
+            if (e.family == AF_INET || e.family == AF_INET6) {
+                return Value(std::string_view((e.flags & IOLENS_CALL_DATAGRAM) != 0 ? "udp:" : "tcp:"));
+            }
+            if (const Files::Name* name = files_.find(e.name_id); e.name_id != 0 && name != nullptr) {
+                return Value(std::string_view(csv ? name->csv : name->text));
+            }
+            const std::string_view family = e.family == AF_UNIX      ? "unix"
+                                            : e.family == AF_NETLINK ? "netlink"
+                                            : e.family == AF_PACKET  ? "packet"
+                                                                     : "socket";
+            return Value(text.format(FMT_COMPILE("{}:[{}]"), family, e.ino));
+        }
         default: {
             const Files::Name* name = files_.find(e.name_id);
             if (name == nullptr) return csv ? Value(std::string_view("?")) : Value();
             return Value(std::string_view(csv ? name->csv : name->text));
         }
     }
-    return file_text_.empty() ? Value() : Value(std::string_view(file_text_));
 }
 
-Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) {
-    line_.clear();
+Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
+    line_ = {};
     last_ts_ = std::max(last_ts_, head.ts);
     if (Why::is_of(head)) {
         if (why_) why_->take(head);
@@ -662,14 +652,15 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
     }
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return Taken::nothing;
     if (operations_.on()) return take_operation(operation_of(*event), wall_offset_ns, wanted, row);
-    if (summing_) add(*event);
+    if (summing_) add(*event, row.text);
     const std::pair<u32, u64> which{event->tid, event->start};
     if (seed_csv_ && decode_all_ && which != line_of_) {  // one line also where a call has two rows
         line_of_ = which;
         const std::string result = (event->flags & IOLENS_CALL_NO_RESULT) != 0 ? "?"
                                    : event->result < 0                         ? "-1"
                                                                                : std::to_string(event->result);
-        line_ = fmt::format(" {},{},{},{}", event->tid, result, call_name(event->call), arguments_of(*event));
+        line_ = row.text.format(FMT_COMPILE(" {},{},{},{}"), event->tid, result, call_name(event->call),
+                                arguments_of(*event, row.text));
     }
     if (seed_csv_ && event->direction == IOLENS_DIR_NONE) return Taken::nothing;
     if (why_) {
@@ -680,7 +671,7 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
     return Taken::row;
 }
 
-bool FdLens::held(u64 now_ns, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) {
+bool FdLens::held(u64 now_ns, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
     const iolens_call_event* event = why_ ? why_->due(std::max(now_ns, last_ts_)) : nullptr;
     if (event == nullptr) return false;
     fill(*event, wall_offset_ns, wanted, row);
@@ -688,14 +679,14 @@ bool FdLens::held(u64 now_ns, u64 wall_offset_ns, Columns wanted, std::vector<Va
 }
 
 /// A row's values, which are valid until the next call.
-void FdLens::fill(const iolens_call_event& e, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) {
-    row.resize(wanted.size());
+void FdLens::fill(const iolens_call_event& e, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
+    row.values.resize(wanted.size());
     const Tasks::Task* task = nullptr;
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         Value value = wanted[i]->get(e.h);
         switch (wanted[i]->role) {
             case Role::wall:
-            case Role::clock: value = time_of(wanted[i]->role, value, wall_offset_ns); break;
+            case Role::clock: value = time_of(wanted[i]->role, value, wall_offset_ns, row.text); break;
             case Role::comm:
             case Role::uid:
             case Role::cgroup:
@@ -705,38 +696,40 @@ void FdLens::fill(const iolens_call_event& e, u64 wall_offset_ns, Columns wanted
                 if (!name.empty()) value = Value(name);
                 break;
             }
-            case Role::file: value = file_of(e, false); break;
-            case Role::file_csv: value = file_of(e, true); break;
+            case Role::file: value = file_of(e, false, row.text); break;
+            case Role::file_csv: value = file_of(e, true, row.text); break;
             case Role::peer:
-                if (!value.is_null()) value = Value(peer_of(e));
+                if (!value.is_null()) value = Value(row.text.copy(AddressText(e.family, e.peer).view()));
                 break;
             case Role::local:
-                if (!value.is_null()) value = Value(address_of(e, e.local, local_text_));
+                if (!value.is_null()) value = Value(row.text.copy(AddressText(e.family, e.local).view()));
                 break;
             case Role::flags: {
                 const KnownCall* call = find_call(e.call);
                 if (value.is_null() || call == nullptr) break;
-                flags_text_.clear();
-                append_flags(flags_text_, *call, value.number());
-                value = Value(std::string_view(flags_text_));
+                value = Value(row.text.build([&](std::string& out) { append_flags(out, *call, value.number()); }));
                 break;
             }
             case Role::arguments: {
-                const std::string_view given = arguments_of(e);
+                const std::string_view given = arguments_of(e, row.text);
                 value = given.data() == nullptr ? Value() : Value(given);
                 break;
             }
             case Role::parts:
-                if (why_) value = Value(why_->json());
+                if (why_) {
+                    Buffer out;
+                    why_->append_report(out);
+                    value = Value(row.text.copy(out));
+                }
                 break;
             default: break;
         }
-        row[i] = value;
+        row.values[i] = value;
     }
 }
 
-void FdLens::add(const iolens_call_event& e) {
-    const Value file = file_of(e, false);
+void FdLens::add(const iolens_call_event& e, RowText& text) {
+    const Value file = file_of(e, false, text);
     const std::string_view name = file.is_null() ? std::string_view("?") : file.text();
     if (by_open_) {
         opens_.add(e, name);
@@ -772,17 +765,16 @@ const iolens_operation_event* FdLens::operation_of(const iolens_call_event& e) {
     return operations_.of_call(e, told, texts, files_);
 }
 
-Taken FdLens::take_operation(const iolens_operation_event* e, u64 wall_offset_ns, Columns wanted,
-                             std::vector<Value>& row) {
+Taken FdLens::take_operation(const iolens_operation_event* e, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
     if (e == nullptr) return Taken::nothing;
     if (summing_) operations_.add(*e);
-    row.resize(wanted.size());
+    row.values.resize(wanted.size());
     const Tasks::Task* task = nullptr;
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         Value value = wanted[i]->get != nullptr ? wanted[i]->get(e->h) : Value();
         switch (wanted[i]->role) {
             case Role::facility: value = Value(std::string_view(operations_.facility())); break;
-            case Role::wall: value = time_of(Role::wall, value, wall_offset_ns); break;
+            case Role::wall: value = time_of(Role::wall, value, wall_offset_ns, row.text); break;
             case Role::comm:
             case Role::uid:
             case Role::cgroup:
@@ -797,7 +789,7 @@ Taken FdLens::take_operation(const iolens_operation_event* e, u64 wall_offset_ns
             }
             default: break;
         }
-        row[i] = value;
+        row.values[i] = value;
     }
     return Taken::row;
 }

@@ -232,7 +232,9 @@ void Why::append_request(Buffer& out, const Request& request) {
     append_if(out, known, e.tgid);
     append_author_json(out, e.target);
     append(out, R"(,"file":)");
-    append_json_or_null(out, target_text(e.target, files_, disks_));
+    Buffer target;
+    append_target(target, e.target, files_, disks_);
+    append_json_or_null(out, {target.data(), target.size()});
     fmt::format_to(to, R"(,"beside":{},"beside_whose":[)", count_of(others));
     for (std::size_t i = 0; i < others.size(); ++i) {
         append(out, i == 0 ? R"({"comm":)" : R"(,{"comm":)");
@@ -258,8 +260,9 @@ std::string Why::request_line(const Request& request) {
     if (e.target.authors != 0) {
         fmt::format_to(to, ", dirtied by {} ({})", text_of(e.target.author_comm), e.target.author);
     }
-    const std::string target = target_text(e.target, files_, disks_);
-    if (!target.empty()) fmt::format_to(to, ", for {}", target);
+    Buffer target;
+    append_target(target, e.target, files_, disks_);
+    if (target.size() != 0) fmt::format_to(to, ", for {}", std::string_view(target.data(), target.size()));
     if (e.h.ts > told_.call.h.ts) words += ", not waited for";
     const std::vector<Beside> others = beside(request);
     if (others.empty()) return words;
@@ -283,25 +286,23 @@ void Why::tell(const iolens_call_event& call) {
     for (const auto& [what, sum] : told_.waits) told_.running -= std::min(told_.running, sum.ns);
 }
 
-std::string_view Why::json() {
-    json_.clear();
-    append(json_, R"({"waits":[)");
+void Why::append_report(Buffer& out) {
+    append(out, R"({"waits":[)");
     for (const auto& [what, sum] : told_.waits) {
-        append(json_, what == told_.waits.front().first ? R"({"for":")" : R"(,{"for":")");
-        append(json_, words_of(what).word);
-        append(json_, R"(","function":)");
-        append_json_or_null(json_, sum.function);
-        fmt::format_to(std::back_inserter(json_), R"(,"times":{},"ns":{}}})", sum.times, sum.ns);
+        append(out, what == told_.waits.front().first ? R"({"for":")" : R"(,{"for":")");
+        append(out, words_of(what).word);
+        append(out, R"(","function":)");
+        append_json_or_null(out, sum.function);
+        fmt::format_to(std::back_inserter(out), R"(,"times":{},"ns":{}}})", sum.times, sum.ns);
     }
-    append(json_, R"(],"running_ns":)");
-    append_if(json_, told_.of_thread, told_.running);
-    append(json_, R"(,"requests":[)");
+    append(out, R"(],"running_ns":)");
+    append_if(out, told_.of_thread, told_.running);
+    append(out, R"(,"requests":[)");
     for (const Request* request : told_.requests) {
-        if (request != told_.requests.front()) append(json_, ',');
-        append_request(json_, *request);
+        if (request != told_.requests.front()) append(out, ',');
+        append_request(out, *request);
     }
-    append(json_, "]}");
-    return {json_.data(), json_.size()};
+    append(out, "]}");
 }
 
 std::span<const std::string> Why::lines() {

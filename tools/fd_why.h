@@ -39,9 +39,9 @@ public:
     /// The next call whose time has come at `now_ns` (CLOCK_BOOTTIME); null: none.
     const iolens_call_event* due(u64 now_ns);
 
-    /// Of the last call of due(): as one JSON object, and as lines for a person; valid until the next one. With `all`,
-    /// each request has a line.
-    std::string_view json();
+    /// The last call of due() as one JSON object.
+    void append_report(Buffer& out);
+    /// The same as lines for a person, valid until the next one. With `all`, each request has a line.
     std::span<const std::string> lines();
     void set_all(bool all) { all_ = all; }
 
@@ -94,7 +94,6 @@ private:
     std::unordered_map<u32, u32> disks_of_;                         // filesystems without a device of their own
     WaitingParts parts_;
     bool all_ = false;
-    Buffer json_;
     std::vector<std::string> lines_;
 };
 

@@ -62,7 +62,7 @@ public:
 
     std::vector<const Column*> prepare(const ViewOptions& view) override;
     std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
-    Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) override;
+    Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) override;
     Summary summary() const override { return totals_.summary(); }
     std::string report() const override { return totals_.report(); }
     Loss explain(const iolens_loss& ledger) const override;
@@ -191,7 +191,7 @@ std::string_view FileLens::name_of(const iolens_vfs_event& e) {
     return name == nullptr ? std::string_view() : std::string_view(name->text);
 }
 
-Taken FileLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) {
+Taken FileLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
     iolens_file_fact name_room;
     if (const auto* fact = decode_as(head, IOLENS_KIND_FILE, name_room)) {
         return files_.told(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
@@ -216,13 +216,13 @@ Taken FileLens::take(const iolens_header& head, u64 wall_offset_ns, Columns want
     if (event == nullptr) return head.kind == IOLENS_KIND_CALL ? Taken::nothing : Taken::unknown;
     if (event->name_id != 0) files_.named(event->id, event->name_id);
     const bool level = event->level == IOLENS_LEVEL_BLK ? levels_.blk : levels_.vfs;
-    if (!level || (ops_ != 0 && (ops_ >> event->op & 1U) == 0)) return Taken::nothing;
+    if (!level || (ops_ != 0 && (event->op >= IOLENS_VFS_OPS || (ops_ >> event->op & 1U) == 0))) return Taken::nothing;
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return Taken::nothing;
     if (began_ns_ == 0) began_ns_ = event->start;
     const std::string_view name = name_of(*event);
     if (summing_) totals_.add(*event, name);
 
-    row.resize(wanted.size());
+    row.values.resize(wanted.size());
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         Value value = wanted[i]->get(event->h);
         switch (wanted[i]->role) {
@@ -240,7 +240,7 @@ Taken FileLens::take(const iolens_header& head, u64 wall_offset_ns, Columns want
         if (absolute_ && wanted[i]->name == "address" && event->level == IOLENS_LEVEL_BLK) {
             value = Value(event->address);
         }
-        row[i] = value;
+        row.values[i] = value;
     }
     return Taken::row;
 }

@@ -13,6 +13,7 @@
 
 #include "options.h"
 #include "probe/bpf.h"
+#include "row.h"
 #include "sink/outlet.h"
 #include "sink/sink.h"
 #include "source/source.h"
@@ -114,17 +115,16 @@ public:
     /// Loads and attaches the probes. Throws Failure.
     virtual std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) = 0;
 
-    /// Takes a record. Taken::row: `row` holds a value for each of `wanted`, valid until the next call.
-    virtual Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) = 0;
+    /// Takes a record. Taken::row: `row` holds a value for each of `wanted`, valid until the next call. The caller
+    /// clears the row's text before each call.
+    virtual Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) = 0;
 
     /// A line that stands before what take() has just taken; "" for none. A sink keeps it from acting on a terminal.
     [[nodiscard]] virtual std::string_view line() const { return {}; }
 
     /// Takes the next record that was held back and whose time has come at `now_ns` (CLOCK_BOOTTIME): true: `row` is as
     /// take() has it. Called until it is false.
-    virtual bool held(u64 /*now_ns*/, u64 /*wall_offset_ns*/, Columns /*wanted*/, std::vector<Value>& /*row*/) {
-        return false;
-    }
+    virtual bool held(u64 /*now_ns*/, u64 /*wall_offset_ns*/, Columns /*wanted*/, RowBuffer& /*row*/) { return false; }
     /// Lines of words that stand behind the last row of a table.
     [[nodiscard]] virtual std::span<const std::string> below() { return {}; }
 

@@ -75,6 +75,16 @@ public:
             }
         }
         shown_ = wanted_.size();
+        // Times in a table count from the first row's time, even where another time is shown before it, or alone.
+        if (format_ == Format::table && shown_ != 0) {
+            const auto all = lens.row_columns();
+            const auto time = std::ranges::find(all, Role::time, &Column::role);
+            const auto first = std::ranges::find(columns_, Role::time, &Column::role);
+            if (first != columns_.end() && *first != &*time) {
+                counted_from_ = &*time;
+                wanted_.push_back(counted_from_);
+            }
+        }
         for (const Way& way : ways_) wanted_.insert(wanted_.end(), way.columns.begin(), way.columns.end());
     }
 
@@ -95,6 +105,7 @@ public:
         }
         if (recorder_ != nullptr) recorder_->record(bytes.first(head->size));
         if (only_recorded_ && recorder_ != nullptr) return true;
+        row_.text.clear();
         const Taken taken = lens_.take(*head, wall_offset_ns_, wanted_, row_);
         if (!lens_.line().empty()) sink_->line(lens_.line());
         switch (taken) {
@@ -108,7 +119,9 @@ public:
     /// The rows that were held back, as far as their time has come.
     void release(u64 now_ns) {
         if (only_recorded_) return;
-        while (rows_ < limit_ && lens_.held(now_ns, wall_offset_ns_, wanted_, row_)) {
+        while (rows_ < limit_) {
+            row_.text.clear();
+            if (!lens_.held(now_ns, wall_offset_ns_, wanted_, row_)) return;
             show();
             ++rows_;
         }
@@ -188,14 +201,18 @@ private:
     }
 
     void show() {
-        const Row row(row_);
+        const Row row(row_.values);
+        std::size_t at = shown_;
+        if (counted_from_ != nullptr) {
+            const Value& time = row[at++];
+            if (rows_ == 0 && !time.is_null()) sink_->count_from(*counted_from_, time.number());
+        }
         if (shown_ != 0) {
             sink_->row(row.first(shown_));
             if (format_ == Format::table) {
                 for (const std::string& line : lens_.below()) sink_->line(line);
             }
         }
-        std::size_t at = shown_;
         for (const Way& way : ways_) {
             way.outlet->row(row.subspan(at, way.columns.size()));
             at += way.columns.size();
@@ -215,10 +232,11 @@ private:
     bool intervals_;
     std::vector<Column> interval_columns_;
     const Column* trailing_error_ = nullptr;
+    const Column* counted_from_ = nullptr;  // see Sink::count_from()
     std::unique_ptr<Sink> sink_;
     Recorder* recorder_ = nullptr;
     bool only_recorded_ = false;
-    std::vector<Value> row_;
+    RowBuffer row_;
     u64 wall_offset_ns_ = 0;
     u64 rows_ = 0;
     u64 unreadable_ = 0;

@@ -41,6 +41,9 @@ public:
     /// Before the first row; `type` names what a row is ("block", "summary"). With `trailing_error`, a table's rows
     /// have one value more: an error that no chosen column shows, printed behind the row where there is one.
     virtual void begin(std::string_view type, Columns columns, const Column* trailing_error) = 0;
+    /// Before the first row: times in a table count from `ns`, which is a time of the column `of`. Otherwise they count
+    /// from the first one that is printed.
+    virtual void count_from(const Column& /*of*/, u64 /*ns*/) {}
     virtual void row(Row row) = 0;
     /// A line of words between the rows; only csv has room for one.
     virtual void line(std::string_view /*words*/) {}

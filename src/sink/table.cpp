@@ -69,10 +69,16 @@ void TableSink::number_cell(const Column& column, u64 n) {
     Buffer& out = out_.buffer();
     switch (column.role) {
         case Role::time: {
-            if (!first_time_) first_time_ = n;
-            // events of two processors can be out of order by some ns: a time before the first is the first's
-            const u64 since = n > *first_time_ ? n - *first_time_ : 0;
-            append_seconds(out, since);
+            if (!first_time_) count_from(column, n);
+            if (n >= *first_time_) {
+                append_seconds(out, n - *first_time_);
+            } else if (&column == first_column_) {
+                // events of two processors can be out of order by some ns: a time before the first is the first's
+                append_seconds(out, 0);
+            } else {
+                append(out, '-');
+                append_seconds(out, *first_time_ - n);
+            }
             return;
         }
         case Role::wall: wall_.append_to(out, n, 3); return;

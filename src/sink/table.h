@@ -16,6 +16,10 @@ class TableSink final : public Sink {
 public:
     TableSink(Output& out, SinkOptions options) : out_(out), options_(options) {}
     void begin(std::string_view type, Columns columns, const Column* trailing_error) override;
+    void count_from(const Column& of, u64 ns) override {
+        first_column_ = &of;
+        first_time_ = ns;
+    }
     void row(Row row) override;
     void line(std::string_view words) override;
     void loss(const Loss& loss) override;
@@ -29,6 +33,7 @@ private:
     SinkOptions options_;
     std::vector<const Column*> columns_;
     bool trailing_error_ = false;
+    const Column* first_column_ = nullptr;  // whose first time times are counted from
     std::optional<u64> first_time_;
     WallClock wall_;  // HH:MM:SS of the last row: rows of one second share it
 };

@@ -30,36 +30,6 @@ TEST(Schema, NamesAreUniqueAndSpeakTheirUnit) {
     }
 }
 
-/// A byte changed anywhere in an event shows in some column: no field is without a row.
-TEST(Schema, EveryByteOfABlockEventShows) {
-    const auto values = [](const iolens_block_event& e) {
-        std::string all;
-        for (const Column& c : block_columns) {
-            const Value v = c.get(e.h);
-            all += v.is_null()                     ? "-"
-                   : v.kind() == Value::Kind::text ? std::string(v.text())
-                                                   : std::to_string(v.number());
-            all += '|';
-        }
-        return all;
-    };
-    iolens_block_event event = test::block_event(5, "aaaaaaaaaaaaaaaa", IOLENS_OP_READ, 8, 512);
-    event.error = 5;
-    event.target.origin = IOLENS_ORIGIN_FILE;
-    event.target.authors = 2;
-    event.target.author_comm[0] = 'a';
-    std::ranges::fill(event.target.author_comm, u8{'a'});
-    const std::string before = values(event);
-    for (std::size_t i = 0; i < sizeof event; ++i) {
-        if (i >= offsetof(iolens_header, kind) && i < offsetof(iolens_header, cpu))
-            continue;                                                // what and how long it is
-        if (i == offsetof(iolens_block_event, flags) + 1) continue;  // of the kernel side, but for IOLENS_BLOCK_BIO
-        iolens_block_event changed = event;
-        reinterpret_cast<unsigned char*>(&changed)[i] ^= 0x1;
-        EXPECT_NE(values(changed), before) << "byte " << i;
-    }
-}
-
 TEST(Schema, UnknownColumnsAreRefusedWithTheList) {
     try {
         choose_columns(block_columns, {"bytes", "nonsense"});

@@ -201,7 +201,7 @@ inline constexpr std::array vfs_columns{
            .help = "why it failed, by errno's name; empty when it did not",
            .get = [](const iolens_header& h) {
                const auto& e = as_vfs(h);
-               return e.result >= 0 ? Value() : Value(static_cast<u64>(-e.result));
+               return e.result >= 0 ? Value() : Value(u64{0} - static_cast<u64>(e.result));
            }},
     Column{.name = "cpu", .header = "CPU", .width = 3,
            .help = "processor on which it ended",

@@ -1,0 +1,782 @@
+// SPDX-License-Identifier: Apache-2.0
+// Properties of all columns of all lenses: every byte of an event shows in some column, and a cell shows the same
+// whichever columns stand beside it.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <numeric>
+#include <random>
+
+#include "iolens/event/operation.h"
+#include "lens.h"
+#include "run.h"
+#include "sample.h"
+#include "source/recording.h"
+
+namespace iolens {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+/// A record as the source has it: 8-byte aligned.
+class Record {
+public:
+    explicit Record(std::span<const std::byte> bytes) : words_((bytes.size() + 7) / 8), size_(bytes.size()) {
+        std::memcpy(words_.data(), bytes.data(), bytes.size());
+    }
+    template <typename Event>
+        requires std::is_trivially_copyable_v<Event> && (!std::is_convertible_v<Event, std::span<const std::byte>>)
+    explicit Record(const Event& event) : Record(std::as_bytes(std::span(&event, 1))) {}
+
+    [[nodiscard]] const iolens_header& head() const { return *reinterpret_cast<const iolens_header*>(words_.data()); }
+    [[nodiscard]] std::size_t size() const { return size_; }
+    [[nodiscard]] Record with_flipped(std::size_t bit) const {
+        Record other = *this;
+        reinterpret_cast<unsigned char*>(other.words_.data())[bit / 8] ^= static_cast<unsigned char>(1U << bit % 8);
+        return other;
+    }
+    /// As an older version wrote it, with the last fields missing.
+    [[nodiscard]] Record cut(std::size_t size) const {
+        Record other(std::as_bytes(std::span(words_)).first(size));
+        reinterpret_cast<iolens_header*>(other.words_.data())->size = static_cast<u16>(size);
+        return other;
+    }
+
+private:
+    std::vector<u64> words_;
+    std::size_t size_;
+};
+using Records = std::vector<Record>;
+
+/// Gives a lens its options as the command line does.
+class GivenFlags final : public Flags {
+public:
+    explicit GivenFlags(const std::map<std::string, std::string>& given) : given_(given) {}
+
+    void toggle(const char* names, bool& target, const char* /*help*/) override {
+        if (find(names) != nullptr) target = true;
+    }
+    void toggle_word(const char* names, std::string& target, const char* help) override {
+        text(names, target, "", help);
+    }
+    void text(const char* names, std::string& target, const char* /*word*/, const char* /*help*/) override {
+        if (const std::string* value = find(names)) target = *value;
+    }
+    void list(const char* names, std::vector<std::string>& target, const char* /*word*/,
+              const char* /*help*/) override {
+        if (const std::string* value = find(names)) target = test::split(*value, ',');
+    }
+    void numbers(const char* /*names*/, std::vector<u64>& /*target*/, u64 /*min*/, u64 /*max*/, const char* /*word*/,
+                 const char* /*help*/) override {}
+    void number(const char* /*names*/, std::optional<u64>& /*target*/, u64 /*min*/, u64 /*max*/, const char* /*word*/,
+                const char* /*help*/) override {}
+    void real(const char* /*names*/, std::optional<double>& /*target*/, double /*min*/, double /*max*/,
+              const char* /*word*/, const char* /*help*/) override {}
+
+private:
+    const std::string* find(std::string_view names) const {
+        const auto at = given_.find(std::string(names.substr(names.find("--"))));
+        return at == given_.end() ? nullptr : &at->second;
+    }
+    const std::map<std::string, std::string>& given_;
+};
+
+/// A lens with its options, and the formats of its rows.
+struct View {
+    std::string name;
+    std::string lens;
+    std::map<std::string, std::string> options;
+    std::vector<Format> formats{Format::table, Format::csv, Format::json};
+};
+
+const View block_view{.name = "block", .lens = "block", .options = {}};
+const View fd_view{.name = "fd", .lens = "fd", .options = {}};
+const View why_view{.name = "fd --why", .lens = "fd", .options = {{"--why", ""}}};
+const View operations_view{.name = "fd --domains", .lens = "fd", .options = {{"--domains", "ALL,HTTP"}}};
+const View file_view{.name = "file", .lens = "file", .options = {}};
+// Formats whose columns cannot be chosen.
+const View fd_csv_view{.name = "fd's own csv", .lens = "fd", .options = {}, .formats = {Format::csv}};
+const View metrics_view{.name = "metrics",
+                        .lens = "fd",
+                        .options = {{"--domains", "ALL,HTTP"}},
+                        .formats = {Format::metrics, Format::metrics_table}};
+const View iotracer_view{.name = "iotracer", .lens = "file", .options = {}, .formats = {Format::iotracer}};
+
+std::string name_of(Format format) {
+    switch (format) {
+        case Format::table: return "table";
+        case Format::csv: return "csv";
+        case Format::json: return "json";
+        case Format::metrics: return "metrics";
+        case Format::metrics_table: return "metrics-table";
+        case Format::iotracer: return "iotracer";
+    }
+    return "?";
+}
+
+/// A lens that replays records.
+class Replayed {
+public:
+    Replayed(const View& view, Format format, std::vector<std::string> names = {}) : format_(format) {
+        for (auto& lens : make_lenses()) {
+            if (lens->name() == view.lens) lens_ = std::move(lens);
+        }
+        GivenFlags flags(view.options);
+        lens_->view_flags(flags);
+        ViewOptions options;
+        options.asked_format = format;
+        options.format = format;
+        options.columns = std::move(names);
+        options.replayed = true;
+        columns_ = lens_->prepare(options);
+    }
+
+    [[nodiscard]] const std::vector<const Column*>& columns() const { return columns_; }
+    [[nodiscard]] std::vector<const Column*> all_columns() const { return pointers_to(lens_->row_columns()); }
+
+    /// Calls take(Row) for each row of some columns.
+    template <typename Take>
+    void each_row(const Records& records, Columns wanted, Take take) {
+        constexpr u64 wall_offset = 1'767'323'045'678'000'000 - 1'000'000'000'000;
+        RowBuffer row;
+        const auto held = [&](u64 now) {
+            for (;;) {
+                row.text.clear();
+                if (!lens_->held(now, wall_offset, wanted, row)) return;
+                take(Row(row.values));
+            }
+        };
+        for (const Record& record : records) {
+            row.text.clear();
+            if (lens_->take(record.head(), wall_offset, wanted, row) == Taken::row) take(Row(row.values));
+            held(0);
+        }
+        held(~u64{0});
+    }
+
+    /// The rows as they are printed.
+    std::vector<std::string> printed(const Records& records, Columns wanted) {
+        std::vector<std::string> rows;
+        std::string text;
+        Output out = Output::into([&](std::string_view bytes) { text += bytes; });
+        const auto sink = make_sink(format_, out, {.header = false, .colour = false});
+        sink->begin("row", wanted, nullptr);
+        // as run.cpp has it
+        const auto all = lens_->row_columns();
+        const auto time = std::ranges::find(all, Role::time, &Column::role);
+        std::vector<const Column*> with_time(wanted.begin(), wanted.end());
+        with_time.push_back(&*time);
+        each_row(records, with_time, [&](Row row) {
+            if (rows.empty()) sink->count_from(*time, row.back().number());
+            sink->row(row.first(wanted.size()));
+            out.flush();
+            rows.push_back(std::exchange(text, {}));
+        });
+        return rows;
+    }
+
+private:
+    Format format_;
+    std::unique_ptr<Lens> lens_;
+    std::vector<const Column*> columns_;
+};
+
+std::string text_of_value(const Value& value) {
+    if (value.is_null()) return "null";
+    if (value.kind() == Value::Kind::text) return '"' + std::string(value.text()) + '"';
+    return (value.is_negative() ? "-" : "") + std::to_string(value.number());
+}
+
+Records recorded(void (*write)(const std::string&)) {
+    class Collect final : public Receiver {
+    public:
+        bool record(std::span<const std::byte> bytes) override {
+            records.emplace_back(bytes);
+            return true;
+        }
+        Records records;
+    };
+    const test::Scratch scratch;
+    write(scratch.path("sample"));
+    RecordingSource source(scratch.path("sample"));
+    Collect collect;
+    while (!source.ended()) source.read(collect);
+    return collect.records;
+}
+
+template <std::size_t N>
+void fill_with(u8 (&bytes)[N], char c) {
+    std::ranges::fill(bytes, static_cast<u8>(c));
+}
+
+// --- Events with something in every field
+
+iolens_block_event full_block_event() {
+    iolens_block_event e = test::block_event(1'010'000'000'000, "", IOLENS_OP_READ, 8, 512);
+    fill_with(e.comm, 'a');
+    e.error = 5;
+    e.requeues = 2;
+    e.target.name_id = 7;
+    e.target.id = {.ino = 12, .dev = 8U << 20 | 1, .generation = 34};
+    e.target.origin = IOLENS_ORIGIN_FILE;
+    e.target.how = IOLENS_HOW_DIO;
+    e.target.more = 3;
+    e.target.authors = 2;
+    e.target.author = 99;
+    fill_with(e.target.author_comm, 'b');
+    return e;
+}
+
+iolens_call_event full_call_event(u8 file) {
+    iolens_call_event e = test::call_event(1'010'000'000'000, 0, IOLENS_DIR_READ, 3, 4096);
+    e.name_id = 7;
+    e.ino = 12;
+    e.dev = 8U << 20 | 1;
+    e.generation = 34;
+    e.offset = 65536;
+    e.requested = 8192;
+    e.file = file;
+    e.flags = IOLENS_CALL_HAS_OFFSET | IOLENS_CALL_HAS_REQUESTED | IOLENS_CALL_HAS_ADDRESS | IOLENS_CALL_HAS_ASKED |
+              IOLENS_CALL_HAS_LOCAL | IOLENS_CALL_HAS_PEER;
+    e.family = 10;
+    e.port = 443;
+    e.local_port = 50000;
+    for (u8 i = 0; i < 16; ++i) {
+        e.peer[i] = static_cast<u8>(0x20 + i);
+        e.local[i] = static_cast<u8>(0x40 + i);
+    }
+    e.address = 0x7f0000001000;
+    e.asked = 0x5;
+    e.open_id = 0x1234567;
+    return e;
+}
+
+iolens_vfs_event full_vfs_event(u8 level, u8 op) {
+    iolens_vfs_event e{};
+    e.h = {.ts = 1'010'000'000'000, .kind = IOLENS_KIND_VFS, .size = sizeof e, .cpu = 1};
+    e.start = e.h.ts - 250'000;
+    e.id = {.ino = 12, .dev = 8U << 20 | 1, .generation = 34};
+    e.name_id = 7;
+    e.address = 1 << 20;
+    e.requested = 8192;
+    e.result = 4096;
+    e.cgroup_id = 77;
+    e.tgid = 1000;
+    e.tid = 1001;
+    e.level = level;
+    e.op = op;
+    fill_with(e.comm, 'c');
+    if (level == IOLENS_LEVEL_BLK) {
+        e.first_sector = 2048;
+        e.disk = 8U << 20;
+    }
+    return e;
+}
+
+Record operation_record(u8 op, const std::string& first, const std::string& second, u8 layer = IOLENS_LAYER_KERNEL) {
+    iolens_operation_event e{};
+    const std::size_t size = (sizeof e + first.size() + second.size() + 7) / 8 * 8;
+    e.h = {.ts = 1'010'000'000'000, .kind = IOLENS_KIND_OPERATION, .size = static_cast<u16>(size), .cpu = 0};
+    e.start = e.h.ts - 250'000;
+    e.bytes = 4096;
+    e.name_id = 7;
+    e.tgid = 1000;
+    e.tid = 1001;
+    e.ppid = 999;
+    e.fd = 3;
+    e.call = 1;
+    e.op = op;
+    e.layer = layer;
+    e.length1 = static_cast<u16>(first.size());
+    e.length2 = static_cast<u16>(second.size());
+    Bytes bytes(size);
+    std::memcpy(bytes.data(), &e, sizeof e);
+    std::memcpy(bytes.data() + sizeof e, first.data(), first.size());
+    std::memcpy(bytes.data() + sizeof e + first.size(), second.data(), second.size());
+    return Record(bytes);
+}
+
+Record arguments_of(const iolens_call_event& call, const std::string& text) {
+    iolens_arguments a{};
+    const std::size_t size = (sizeof a + text.size() + 8) / 8 * 8;
+    a.h = {.ts = call.start, .kind = IOLENS_KIND_ARGUMENTS, .size = static_cast<u16>(size), .cpu = 0};
+    a.values[0] = static_cast<u64>(call.fd);
+    a.tid = call.tid;
+    a.call = call.call;
+    a.texts = 2;
+    Bytes bytes(size);
+    std::memcpy(bytes.data(), &a, sizeof a);
+    std::memcpy(bytes.data() + sizeof a, text.data(), text.size());
+    return Record(bytes);
+}
+
+/// What is known before the events: names of a disk, a file, a thread.
+Records facts() {
+    return {Record(test::disk_fact(8, 0, "sda")), Record(test::file_fact(7, IOLENS_FILE_REGULAR, 0, {"data", "srv"})),
+            Record(test::task_fact(1001, "worker"))};
+}
+
+Records with(Records records, const Records& more) {
+    records.insert(records.end(), more.begin(), more.end());
+    return records;
+}
+
+// --- A text lasts as long as its row
+
+TEST(RowText, LastsUntilTheRowIsCleared) {
+    RowText text;
+    for (int row = 0; row < 3; ++row) {
+        text.clear();
+        std::vector<std::pair<std::string_view, std::string>> made;
+        for (std::size_t size = 0; size < 3000; size = size * 2 + 1) {  // more than the inline memory
+            const std::string expected(size, static_cast<char>('a' + made.size()));
+            made.emplace_back(text.copy(expected), expected);
+            made.emplace_back(text.build([&](std::string& out) { out += expected; }), expected);
+            made.emplace_back(text.format(FMT_COMPILE("{}:{}"), size, expected), std::to_string(size) + ":" + expected);
+        }
+        for (const auto& [view, expected] : made) EXPECT_EQ(view, expected);
+    }
+}
+
+TEST(RowText, AnEmptyTextIsNotNull) {
+    RowText text;
+    EXPECT_NE(text.copy(std::string_view()).data(), nullptr);
+}
+
+// --- A cell does not depend on the columns beside it
+
+/// Stands between the cells of a row, so that they can be told apart in every format.
+constexpr std::string_view mark = "<|>";
+const Column between{.name = "between", .header = "", .help = "between two cells", .get = [](const iolens_header&) {
+                         return Value(mark);
+                     }};
+
+/// A cell for each row and column, as printed; those of a format whose columns cannot be chosen as their values.
+using Cells = std::vector<std::vector<std::string>>;
+
+Cells cells_of(const View& view, Format format, const Records& records, const std::vector<const Column*>& chosen,
+               bool as_values) {
+    std::vector<std::string> names;
+    if (!as_values) {
+        for (const Column* column : chosen) names.emplace_back(column->name);
+    }
+    Replayed replayed(view, format, names);
+    Cells cells;
+    if (as_values) {
+        replayed.each_row(records, chosen, [&](Row row) {
+            auto& its = cells.emplace_back();
+            for (const Value& value : row) its.push_back(text_of_value(value));
+        });
+        return cells;
+    }
+    std::vector<const Column*> wanted{&between};
+    for (const Column* column : replayed.columns()) {
+        wanted.push_back(column);
+        wanted.push_back(&between);
+    }
+    for (const std::string& row : replayed.printed(records, wanted)) {
+        auto& its = cells.emplace_back();
+        std::size_t at = row.find(mark) + mark.size();
+        for (std::size_t i = 0; i < chosen.size(); ++i) {
+            const std::size_t end = row.find(mark, at);
+            if (end == std::string::npos) throw std::runtime_error("a row lacks cells: " + row);
+            its.push_back(row.substr(at, end - at));
+            at = end + mark.size();
+        }
+    }
+    return cells;
+}
+
+class CellCheck {
+public:
+    CellCheck(const View& view, Format format, Records records, std::vector<const Column*> all, bool as_values)
+        : view_(view), format_(format), records_(std::move(records)), all_(std::move(all)), as_values_(as_values) {
+        for (const Column* column : all_) {
+            const Cells cells = cells_of(view_, format_, records_, {column}, as_values_);
+            auto& its = alone_.emplace_back();
+            for (const auto& row : cells) its.push_back(row.front());
+        }
+    }
+
+    [[nodiscard]] std::size_t rows() const { return alone_.front().size(); }
+
+    /// Compares the cells of columns in this order with those of each column alone. False: there is a difference.
+    bool same(const std::vector<std::size_t>& order) const {
+        std::vector<const Column*> chosen;
+        chosen.reserve(order.size());
+        for (const std::size_t i : order) chosen.push_back(all_[i]);
+        const Cells cells = cells_of(view_, format_, records_, chosen, as_values_);
+        if (cells.size() != rows()) {
+            ADD_FAILURE() << where(order) << ": " << cells.size() << " rows, not " << rows();
+            return false;
+        }
+        for (std::size_t row = 0; row < cells.size(); ++row) {
+            for (std::size_t at = 0; at < order.size(); ++at) {
+                const std::string& expected = alone_[order[at]][row];
+                if (cells[row][at] == expected) continue;
+                ADD_FAILURE() << where(order) << ": cell " << at << " (" << chosen[at]->name << ") of row " << row
+                              << " is\n  " << cells[row][at] << "\nand alone\n  " << expected;
+                return false;
+            }
+        }
+        return true;
+    }
+
+private:
+    [[nodiscard]] std::string where(const std::vector<std::size_t>& order) const {
+        std::string names;
+        for (const std::size_t i : order) (names += names.empty() ? "" : ",") += all_[i]->name;
+        return view_.name + ", " + name_of(format_) + ", --columns " + names;
+    }
+
+    const View& view_;
+    Format format_;
+    Records records_;
+    std::vector<const Column*> all_;
+    bool as_values_;
+    std::vector<std::vector<std::string>> alone_;  // by column, then by row
+};
+
+/// Two columns in each order, one column twice, and all columns in some orders.
+void check_cells(const View& view, const Records& records, std::vector<const Column*> all, bool as_values) {
+    constexpr unsigned seed = 20260102;
+    constexpr int orders = 20;
+    constexpr int enough = 5;  // differences, most of which have one cause
+    for (const Format format : view.formats) {
+        SCOPED_TRACE("seed of the orders: " + std::to_string(seed));
+        const CellCheck check(view, format, records, all, as_values);
+        ASSERT_GT(check.rows(), 0U) << view.name;
+        int differences = 0;
+        const auto count = [&](bool same) { differences += same ? 0 : 1; };
+        for (std::size_t first = 0; first < all.size() && differences < enough; ++first) {
+            for (std::size_t second = 0; second < all.size(); ++second) count(check.same({first, second}));
+        }
+        std::mt19937 random(seed);
+        std::vector<std::size_t> order(all.size() * 2);
+        for (std::size_t i = 0; i < order.size(); ++i) order[i] = i % all.size();
+        for (int i = 0; i < orders && differences < enough; ++i) {
+            // by hand: what std::shuffle does with a generator differs between libraries
+            for (std::size_t n = order.size(); n > 1; --n) std::swap(order[n - 1], order[random() % n]);
+            count(check.same(order));
+        }
+    }
+}
+
+void check_cells(const View& view, const Records& records) {
+    check_cells(view, records, Replayed(view, Format::csv).all_columns(), false);
+}
+
+Records block_records() {
+    const iolens_block_event full = full_block_event();
+    iolens_block_event second = full;
+    second.sector = full.sector + full.bytes / 512;
+    fill_with(second.target.author_comm, 'd');
+    return with(with(recorded(test::write_sample), facts()),
+                {Record(full), Record(second), Record(full).cut(offsetof(iolens_block_event, target))});
+}
+
+Records fd_records() {
+    iolens_call_event socket = full_call_event(IOLENS_FILE_SOCKET);
+    iolens_call_event other = socket;
+    other.family = 2;
+    std::swap(other.peer, other.local);
+    iolens_call_event open = full_call_event(IOLENS_FILE_REGULAR);
+    open.call = 257;  // openat
+    open.direction = IOLENS_DIR_NONE;
+    open.asked = 0x80042;
+    return with(with(recorded(test::write_fd_sample), facts()),
+                {Record(socket), Record(other), Record(full_call_event(IOLENS_FILE_REGULAR)),
+                 arguments_of(open, "/srv/" + std::string(5000, 'x')), Record(open)});
+}
+
+Records operation_records() {
+    return with(with(recorded(test::write_operations_sample), facts()),
+                {operation_record(IOLENS_OPERATION_RENAME, "old name", "new name"),
+                 operation_record(IOLENS_OPERATION_START, "make", "")});
+}
+
+Records file_records() {
+    return with(with(recorded(test::write_file_sample), facts()),
+                {Record(full_vfs_event(IOLENS_LEVEL_VFS, IOLENS_VFS_WRITE)),
+                 Record(full_vfs_event(IOLENS_LEVEL_BLK, IOLENS_VFS_READ))});
+}
+
+TEST(Cells, OfBlockDoNotDependOnOtherColumns) { check_cells(block_view, block_records()); }
+TEST(Cells, OfFdDoNotDependOnOtherColumns) { check_cells(fd_view, fd_records()); }
+TEST(Cells, OfWhyDoNotDependOnOtherColumns) { check_cells(why_view, recorded(test::write_why_sample)); }
+TEST(Cells, OfOperationsDoNotDependOnOtherColumns) { check_cells(operations_view, operation_records()); }
+TEST(Cells, OfFileDoNotDependOnOtherColumns) { check_cells(file_view, file_records()); }
+/// The whole program: times in a table, which count from a time of the first row.
+TEST(Cells, OfTimesDoNotDependOnOtherColumns) {
+    const test::Scratch scratch;
+    const auto column = [&](const std::string& names, std::size_t which) {
+        const test::Result r = test::run({test::iolens_path(), "replay", "--no-header", "--format", "table",
+                                          "--columns", names, scratch.path("sample")});
+        EXPECT_EQ(r.status, 0) << r.err;
+        std::string cells;
+        for (const std::string& line : test::split(r.out, '\n')) {
+            if (line.starts_with('#')) continue;
+            std::vector<std::string> words;
+            for (const std::string& word : test::split(line, ' ')) {
+                if (!word.empty() && !word.starts_with('!')) words.push_back(word);
+            }
+            if (which < words.size()) cells += words[which] + '\n';
+        }
+        return cells;
+    };
+    for (const auto& [write, other] : {std::pair{&test::write_fd_sample, std::string("end_ns")},
+                                       std::pair{&test::write_file_sample, std::string("start_ns")}}) {
+        write(scratch.path("sample"));
+        const std::string time = column("time_ns", 0);
+        const std::string alone = column(other, 0);
+        EXPECT_NE(alone, time);
+        EXPECT_EQ(time.substr(0, 9), "0.000000\n");
+        EXPECT_EQ(column("time_ns," + other, 0), time);
+        EXPECT_EQ(column(other + ",time_ns", 1), time);
+        EXPECT_EQ(column("time_ns," + other, 1), alone);
+        EXPECT_EQ(column(other + ",time_ns", 0), alone);
+    }
+}
+TEST(Cells, OfFixedFormatsDoNotDependOnOtherColumns) {
+    check_cells(fd_csv_view, fd_records(), pointers_to(call_csv_columns), true);
+    check_cells(metrics_view, operation_records(), pointers_to(std::span(operation_columns).first(metrics_columns)),
+                true);
+    check_cells(iotracer_view, file_records(), pointers_to(iotracer_columns), true);
+}
+
+// --- Every byte of an event shows
+
+/// Bits of an event that change no cell, and why.
+struct Hidden {
+    std::size_t offset;
+    std::size_t size;
+    u64 bits;  // of a field of up to 8 bytes; ~0: all of it
+    std::string why;
+    bool may_show = false;  // a carry may make it visible
+};
+using Hiddens = std::vector<Hidden>;
+
+const Hidden* find_hidden(const Hiddens& all, std::size_t bit) {
+    for (const Hidden& hidden : all) {
+        const std::size_t first = hidden.offset * 8;
+        if (bit < first || bit >= first + hidden.size * 8) continue;
+        if (hidden.bits == ~u64{0} || (hidden.bits >> (bit - first) & 1) != 0) return &hidden;
+    }
+    return nullptr;
+}
+
+/// All of an event that shows, in one format; `bases` are events which together have each field in use.
+struct EventCheck {
+    const View& view;
+    Records before;
+    Records bases;
+    Hiddens hidden;           // everywhere
+    Hiddens hidden_in_table;  // also
+};
+
+/// A row of the last record, and its values.
+struct Shown {
+    std::string text;
+    std::vector<std::string> values;
+};
+
+Shown shown(const EventCheck& check, Format format, const Record& first, const Record& last, bool fixed) {
+    Replayed printer(check.view, format);
+    const std::vector<const Column*> wanted = fixed ? printer.columns() : printer.all_columns();
+    // the row before it is where a table's times begin
+    Records records = check.before;
+    records.push_back(first);
+    const std::size_t rows_before = printer.printed(records, wanted).size();
+    Replayed again(check.view, format);
+    records.push_back(last);
+    const std::vector<std::string> rows = again.printed(records, wanted);
+    Shown result;
+    if (rows.size() > rows_before) result.text = rows.back();
+    if (!fixed) return result;
+    std::vector<std::vector<std::string>> values;
+    Replayed(check.view, format).each_row(records, wanted, [&](Row row) {
+        auto& its = values.emplace_back();
+        for (const Value& value : row) its.push_back(text_of_value(value));
+    });
+    if (values.size() > rows_before) result.values = values.back();
+    return result;
+}
+
+/// The same event some seconds earlier.
+Record earlier(const Record& record) {
+    Bytes bytes(record.size());
+    std::memcpy(bytes.data(), &record.head(), record.size());
+    constexpr u64 ago = 10'000'000'000;
+    auto* head = reinterpret_cast<iolens_header*>(bytes.data());
+    head->ts -= ago;
+    if (head->kind != IOLENS_KIND_BLOCK) {  // the start is the first field of the others
+        u64 start = 0;
+        std::memcpy(&start, bytes.data() + sizeof *head, sizeof start);
+        start -= ago;
+        std::memcpy(bytes.data() + sizeof *head, &start, sizeof start);
+    }
+    return Record(bytes);
+}
+
+/// Of a format with a choice of columns: each bit shows, but for those that are listed.
+void check_bits(const EventCheck& check) {
+    std::size_t size = 0;
+    for (const Record& base : check.bases) size = std::max(size, base.size());
+    for (const Format format : check.view.formats) {
+        std::vector<std::string> before;
+        for (const Record& base : check.bases) before.push_back(shown(check, format, earlier(base), base, false).text);
+        for (std::size_t bit = 0; bit < size * 8; ++bit) {
+            const std::size_t byte = bit / 8;
+            if (byte >= offsetof(iolens_header, kind) && byte < offsetof(iolens_header, cpu)) continue;  // what it is
+            bool shows = false;
+            for (std::size_t i = 0; i < check.bases.size() && !shows; ++i) {
+                const Record& base = check.bases[i];
+                if (byte >= base.size()) continue;
+                shows = shown(check, format, earlier(base), base.with_flipped(bit), false).text != before[i];
+            }
+            const Hidden* hidden = find_hidden(check.hidden, bit);
+            if (hidden == nullptr && format == Format::table) hidden = find_hidden(check.hidden_in_table, bit);
+            const bool as_listed = hidden == nullptr ? shows : !shows || hidden->may_show;
+            EXPECT_TRUE(as_listed) << check.view.name << ", " << name_of(format) << ": bit " << bit % 8 << " of byte "
+                                   << byte
+                                   << (hidden == nullptr ? " shows nowhere"
+                                                         : " shows, which was hidden: " + hidden->why);
+        }
+    }
+}
+
+/// Of a format whose columns are fixed: it prints what changes in them, and each of them shows something of the event.
+void check_fixed(const EventCheck& check, const std::vector<std::string_view>& no_part_of_event) {
+    for (const Format format : check.view.formats) {
+        const std::vector<const Column*> columns = Replayed(check.view, format).columns();
+        std::vector<bool> changes(columns.size());
+        for (const Record& base : check.bases) {
+            const Shown before = shown(check, format, earlier(base), base, true);
+            ASSERT_EQ(before.values.size(), columns.size()) << check.view.name;
+            for (std::size_t bit = 0; bit < base.size() * 8; ++bit) {
+                const std::size_t byte = bit / 8;
+                if (byte >= offsetof(iolens_header, kind) && byte < offsetof(iolens_header, cpu)) continue;
+                const Shown after = shown(check, format, earlier(base), base.with_flipped(bit), true);
+                if (after.values.size() != columns.size()) continue;  // no row any more
+                for (std::size_t i = 0; i < columns.size(); ++i) {
+                    if (after.values[i] != before.values[i]) changes[i] = true;
+                }
+                if (after.values == before.values || find_hidden(check.hidden, bit) != nullptr) continue;
+                EXPECT_NE(after.text, before.text)
+                    << check.view.name << ", " << name_of(format) << ": bit " << bit % 8 << " of byte " << byte;
+            }
+        }
+        for (std::size_t i = 0; i < columns.size(); ++i) {
+            if (std::ranges::find(no_part_of_event, columns[i]->name) != no_part_of_event.end()) continue;
+            EXPECT_TRUE(changes[i]) << check.view.name << ", " << name_of(format) << ": " << columns[i]->name;
+        }
+    }
+}
+
+constexpr u64 below_us = 0x3ff;  // of nanoseconds
+constexpr u64 all_bits = ~u64{0};
+
+TEST(Bytes, OfABlockEventShow) {
+    iolens_block_event succeeded = full_block_event();
+    succeeded.error = 0;
+    check_bits(
+        {.view = block_view,
+         .before = facts(),
+         .bases = {Record(full_block_event()), Record(succeeded)},
+         .hidden = {{offsetof(iolens_block_event, flags), 2, IOLENS_BLOCK_BIO,
+                     "how the kernel side saw its end; the columns mean the same for both"},
+                    {offsetof(iolens_block_event, flags), 2, 0x1e00, "inside the kernel only"},
+                    {offsetof(iolens_block_event, flags), 2, 0xe000, "not used"}},
+         .hidden_in_table = {{offsetof(iolens_header, ts), 8, below_us, "a table shows us", true},
+                             {offsetof(iolens_block_event, queue_ns), 8, below_us, "a table shows us", true},
+                             {offsetof(iolens_block_event, device_ns), 8, below_us, "a table shows us", true},
+                             {offsetof(iolens_block_event, comm) + 14, 2, all_bits, "a table cuts it"},
+                             {offsetof(iolens_block_event, target) + offsetof(iolens_block_target, author_comm) + 14, 2,
+                              all_bits, "a table cuts it"}}});
+}
+
+EventCheck call_check(const View& view) {
+    iolens_call_event file = full_call_event(IOLENS_FILE_REGULAR);
+    file.result = 0;
+    iolens_call_event unconnected = full_call_event(IOLENS_FILE_SOCKET);
+    unconnected.flags = 0;
+    return {.view = view,
+            .before = facts(),
+            .bases = {Record(full_call_event(IOLENS_FILE_SOCKET)), Record(file), Record(unconnected)},
+            .hidden = {{offsetof(iolens_call_event, flags), 2, IOLENS_CALL_NO_FILE, "the kind of the file says it"},
+                       {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_APPEND, "for those who add up offsets"},
+                       {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_STREAM, "what is no datagram is one"},
+                       {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_WATCHED, "a filter's, and not shown"},
+                       {offsetof(iolens_call_event, flags), 2, 0xc000, "not used"}},
+            .hidden_in_table = {{offsetof(iolens_header, ts), 8, below_us, "a table shows us", true},
+                                {offsetof(iolens_call_event, start), 8, below_us, "a table shows us", true}}};
+}
+
+TEST(Bytes, OfACallShow) { check_bits(call_check(fd_view)); }
+
+TEST(Bytes, OfACallShowWithWhy) {
+    EventCheck check = call_check(why_view);
+    for (Record& base : check.bases) {  // those that took less than 1 ms have no row
+        auto& call = const_cast<iolens_call_event&>(reinterpret_cast<const iolens_call_event&>(base.head()));
+        call.h.ts = call.start + 5'000'000;
+    }
+    check_bits(check);
+}
+
+TEST(Bytes, OfACallShowInItsOwnCsv) {
+    EventCheck check = call_check(fd_csv_view);
+    check.hidden = {{offsetof(iolens_header, ts), 8, below_us, "us", true},
+                    {offsetof(iolens_call_event, start), 8, below_us, "us", true}};
+    check_fixed(check, {});
+}
+
+EventCheck vfs_check(const View& view) {
+    iolens_vfs_event fault = full_vfs_event(IOLENS_LEVEL_VFS, IOLENS_VFS_FAULT);
+    fault.result = 0;
+    return {.view = view,
+            .before = facts(),
+            .bases = {Record(full_vfs_event(IOLENS_LEVEL_BLK, IOLENS_VFS_READ)),
+                      Record(full_vfs_event(IOLENS_LEVEL_VFS, IOLENS_VFS_WRITE)), Record(fault)},
+            .hidden = {{offsetof(iolens_vfs_event, flags), 2, IOLENS_VFS_BIO | IOLENS_VFS_TRIED | IOLENS_VFS_ENDED,
+                        "inside the kernel only"},
+                       {offsetof(iolens_vfs_event, flags), 2, 0xff80, "not used"}},
+            .hidden_in_table = {{offsetof(iolens_header, ts), 8, below_us, "a table shows us", true},
+                                {offsetof(iolens_vfs_event, start), 8, below_us, "a table shows us", true},
+                                {offsetof(iolens_vfs_event, comm) + 14, 2, all_bits, "a table cuts it"}}};
+}
+
+TEST(Bytes, OfAnAccessShow) { check_bits(vfs_check(file_view)); }
+
+TEST(Bytes, OfAnAccessShowInIotracersFormat) {
+    EventCheck check = vfs_check(iotracer_view);
+    check.bases.pop_back();  // the format has reads and writes only
+    check.hidden.clear();
+    check_fixed(check, {});
+}
+
+EventCheck operation_check(const View& view) {
+    const Record rename = operation_record(IOLENS_OPERATION_RENAME, "old name", "new");
+    const std::size_t texts_end = sizeof(iolens_operation_event) + 11;
+    return {.view = view,
+            .before = facts(),
+            .bases = {rename, operation_record(IOLENS_OPERATION_START, "make", "", IOLENS_LAYER_LIBC)},
+            .hidden = {{offsetof(iolens_header, cpu), 4, all_bits, "io-monitor's records have no processor"},
+                       {offsetof(iolens_operation_event, reserved), 4, all_bits, "reserved"},
+                       {texts_end, rename.size() - texts_end, all_bits, "padding"}},
+            .hidden_in_table = {{offsetof(iolens_header, ts), 8, below_us, "a table shows us", true},
+                                {offsetof(iolens_operation_event, start), 8, below_us, "a table shows us", true}}};
+}
+
+TEST(Bytes, OfAnOperationShow) { check_bits(operation_check(operations_view)); }
+
+TEST(Bytes, OfAnOperationShowInMetrics) {
+    EventCheck check = operation_check(metrics_view);
+    check.hidden = {{offsetof(iolens_header, ts), 8, below_us, "the table of metrics shows 100 ns", true},
+                    {offsetof(iolens_operation_event, start), 8, below_us, "the table of metrics shows 100 ns", true}};
+    check_fixed(check, {"facility"});
+}
+
+}  // namespace
+}  // namespace iolens

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// A row while it is made.
+#pragma once
+
+#include <fmt/compile.h>
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/text.h"
+#include "iolens/schema.h"
+
+namespace iolens {
+
+/// Memory for the texts that are made for a row. Each text has a place of its own until clear(), so that no cell can
+/// change another. Rows of usual size allocate nothing.
+class RowText {
+public:
+    RowText() = default;
+    RowText(const RowText&) = delete;
+    RowText& operator=(const RowText&) = delete;
+
+    /// Copies a text.
+    std::string_view copy(std::string_view text) {
+        char* const to = allocate(text.size());
+        if (!text.empty()) std::memcpy(to, text.data(), text.size());
+        return {to, text.size()};
+    }
+    std::string_view copy(const Buffer& text) { return copy(std::string_view(text.data(), text.size())); }
+
+    /// Formats a text; `format` is FMT_COMPILE("...").
+    template <typename Format, typename... Arguments>
+    std::string_view format(const Format& format, Arguments&&... arguments) {
+        Buffer out;
+        fmt::format_to(std::back_inserter(out), format, std::forward<Arguments>(arguments)...);
+        return copy(out);
+    }
+
+    /// Copies what `append` appends to an empty string, whose memory is used again for the next one.
+    template <typename Append>
+    std::string_view build(Append append) {
+        scratch_.clear();
+        append(scratch_);
+        return copy(std::string_view(scratch_));
+    }
+
+    void clear() {
+        used_ = 0;
+        if (!spilled_.empty()) spilled_.clear();
+    }
+
+private:
+    char* allocate(std::size_t size) {
+        if (size > inline_.size() - used_) {
+            return spilled_.emplace_back(std::make_unique_for_overwrite<char[]>(size)).get();
+        }
+        return inline_.data() + std::exchange(used_, used_ + size);
+    }
+
+    std::array<char, 4096> inline_;  // left uninitialized: nothing reads what was not written
+    std::size_t used_ = 0;
+    std::vector<std::unique_ptr<char[]>> spilled_;  // texts that did not fit
+    std::string scratch_;
+};
+
+/// The values of a row, and the texts that were made for them. Other texts that values point to are in the record or in
+/// a cache that outlives the row.
+struct RowBuffer {
+    std::vector<Value> values;
+    RowText text;
+};
+
+}  // namespace iolens
