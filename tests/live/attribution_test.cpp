@@ -352,7 +352,7 @@ void swap_to(const std::string& place, const std::string& disk) {
         for (u64 at = 0; at < size; at += 4096)
             memory[at] = static_cast<char>(at / 4096 | 1);  // zeroes are not written
         EXPECT_EQ(::madvise(memory, size, MADV_PAGEOUT), 0);
-        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        EXPECT_TRUE(wait_until_idle(disk));
         int sum = 0;
         for (u64 at = 0; at < size; at += 4096) sum += memory[at];
         EXPECT_NE(sum, 1);
@@ -657,14 +657,20 @@ TEST_F(Attribution, AMirrorsRequestsAreForTheirFiles) {
 
 TEST_F(Attribution, GroupsAddUpWhatRowsSay) {
     const FileSystem ext4("ext4");
+    const Scratch scratch;
+    const std::string out = scratch.path("rows");
+    const auto rows_of = [&](const std::string& file) {
+        return std::ranges::count_if(parse_csv(slurp(out)), [&](const Row& row) { return row.at("file") == file; });
+    };
     const auto work = [&] {
-        fill(ext4.path("a"), mib, O_DIRECT);
         fill(ext4.path("b"), mib / 2, O_DIRECT);
-        std::this_thread::sleep_for(std::chrono::milliseconds(700));
+        fill(ext4.path("a"), mib, O_DIRECT);
+        EXPECT_TRUE(wait_until([&] { return rows_of(ext4.path("a")) == 1; }));  // its interval is over
         fill(ext4.path("a"), mib, O_DIRECT);
     };
     // by interval, as rows of their own: "a" has two
-    const Traced t = trace({"-d", ext4.disk().name(), "--group-by", "file", "--interval", "0.5"}, work);
+    Traced t = trace({"-d", ext4.disk().name(), "--group-by", "file", "--interval", "0.5", "-o", out}, work);
+    t.rows = parse_csv(slurp(out));
     std::map<std::string, u64> sums;
     std::map<std::string, int> intervals;
     for (const Row& row : t.rows) {

@@ -155,10 +155,10 @@ TEST_F(Domains, TheLibcOfAnotherRootIsFound) {
             ::execl(helper().c_str(), "program", "libc-when-told", folder_.c_str(), nullptr);
             ::_exit(2);
         }
-        for (int i = 0; i < 200 && maps.find("libc.so.6") == std::string::npos; ++i) {
-            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        EXPECT_TRUE(wait_until([&] {
             maps = slurp("/proc/" + std::to_string(child) + "/maps");
-        }
+            return maps.find("libc.so.6") != std::string::npos;
+        }));
         ::kill(child, SIGKILL);
         ::waitpid(child, nullptr, 0);
         ::close(gate[0]);
@@ -182,10 +182,8 @@ TEST_F(Domains, TheLibcOfAnotherRootIsFound) {
         ::_exit(4);
     }
     ::close(gate[0]);
-    for (int i = 0; i < 200 && slurp("/proc/" + std::to_string(child) + "/maps").find("libc.so.6") == std::string::npos;
-         ++i) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
+    EXPECT_TRUE(wait_until(
+        [&] { return slurp("/proc/" + std::to_string(child) + "/maps").find("libc.so.6") != std::string::npos; }));
     Tracer tracer({"fd", "--domains", "ALL", "--libc", "--format", "csv", "--columns", "layer,op,arg1", "-p",
                    std::to_string(child)});
     EXPECT_EQ(::write(gate[1], "!", 1), 1);
@@ -464,11 +462,10 @@ public:
         sockaddr_un address{};
         address.sun_family = AF_UNIX;
         path.copy(static_cast<char*>(address.sun_path), sizeof address.sun_path - 1);
-        for (int i = 0; i < 1000; ++i) {
-            if (::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) return;
-            std::this_thread::sleep_for(std::chrono::milliseconds(10));
-        }
-        ADD_FAILURE() << "nobody listens at " << path;
+        EXPECT_TRUE(wait_until([&] {
+            return ::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+        })) << "nobody listens at "
+            << path;
     }
     ~Client() { ::close(fd_); }
     Client(const Client&) = delete;
@@ -503,10 +500,19 @@ TEST_F(Domains, ClientsOfASocketGetTheRows) {
     EXPECT_EQ(info.st_mode & 0777, 0600U);
     EXPECT_EQ(run({iolens_path(), "fd", "--domains", "ALL", "--socket", path, "--", "true"}).status,
               2);  // it is in use
+    const auto sockets = [&] {
+        u64 open = 0;
+        for (const auto& fd : fs::directory_iterator("/proc/" + std::to_string(tracer.pid()) + "/fd")) {
+            std::error_code closed;
+            open += fs::read_symlink(fd, closed).string().starts_with("socket:") ? 1U : 0U;
+        }
+        return open;
+    };
+    const u64 before = sockets();
     std::string rows;
     std::thread reader([&] { rows = Client(path).read(); });
     const Client slow(path);
-    std::this_thread::sleep_for(std::chrono::milliseconds(300));  // both are taken
+    EXPECT_TRUE(wait_until([&] { return sockets() == before + 2; }));  // both are accepted
     EXPECT_EQ(run({helper(), "writes", folder_, std::to_string(count)}, std::chrono::seconds(200)).status, 0);
     // the slow one is cut off when it is too far behind, and not only at the end
     if (!emulated()) {

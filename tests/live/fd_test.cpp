@@ -711,7 +711,7 @@ TEST_F(Fd, ACommandIsSeenFromItsFirstCallAndItsStatusKept) {
     EXPECT_NE(r.err.find(",1,W,4,"), std::string::npos) << r.err;
     // its children are followed, and waited for
     r = whole_run({iolens_path(), "fd", "-o", rows, "--columns", "call,bytes", "--op", "write", "--", "/bin/sh", "-c",
-                   "(sleep 0.3; echo late) & exit 0"});
+                   "(while grep -q '^State:.[^ZX]' /proc/$$/status; do sleep 0.01; done; echo late) & exit 0"});
     EXPECT_EQ(r.status, 0);
     EXPECT_NE(slurp(rows).find("write,5"), std::string::npos) << slurp(rows);
     r = run({iolens_path(), "fd", "-o", rows, "--user", "65534", "--", "/bin/sh", "-c", "id -u; id -G"});
@@ -1061,9 +1061,9 @@ TEST_F(Fd, AgreesWithStraceOnRealPrograms) {
     if (have("cc")) agrees_with_strace("echo 'int main(void){return 0;}' > m.c; cc -pipe -o m m.c; ./m");
     if (have("curl") && have("python3")) {
         agrees_with_strace(
-            "echo served > page; python3 -m http.server --bind 127.0.0.1 8973 >/dev/null 2>&1 & for i in 1 2 3 4 5 6 7 "
-            "8 9; do "
-            "sleep 0.2; curl -s http://127.0.0.1:8973/page && break; done; kill $!");
+            "echo served > page; python3 -m http.server --bind 127.0.0.1 8973 >/dev/null 2>&1 & for i in $(seq 500); "
+            "do grep -q ':230D 00000000:0000 0A' /proc/net/tcp && break; sleep 0.05; done; "
+            "curl -s http://127.0.0.1:8973/page; kill $!");
     }
     if (have("sqlite3"))
         agrees_with_strace("sqlite3 db 'create table t(a); insert into t values(1),(2); select * from t'");

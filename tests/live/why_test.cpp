@@ -296,7 +296,7 @@ TEST_F(Why, AWriterWaitsForTheLimitOfDirtyPages) {
 
 TEST_F(Why, WhatIsNoDisksIsSaid) {
     const Scratch scratch;
-    const auto rows = why("(sleep 2; echo x) | cat > " + scratch.path("out"));
+    const auto rows = why("(sleep 0.25; echo x) | cat > " + scratch.path("out"));
     const auto slow = std::ranges::find_if(rows, [](const Row& r) {
         return r.at("comm") == "cat" && r.at("call") == "read" && number(r, "duration_ns") > 100'000'000;
     });
