@@ -470,23 +470,25 @@ struct Job {
     bool direct = false;
 };
 
-/// What fio moves is what both levels say, in the right direction; and how sequential it is. One trace for all jobs, a
-/// file for each. The engines are those of iotracer's own tests, and io_uring.
+/// What fio moves is what both levels say, in the right direction; and how sequential it is. One trace and one fio for
+/// all jobs, which run at the same time, a file for each. The engines are those of iotracer's own tests, and io_uring.
 void profile(const std::string& filesystem, const std::vector<Job>& jobs, u64 block = 4 * kib) {
     const FileSystem fs(filesystem);
     constexpr u64 size = 1024 * kib;
     const auto name = [](const Job& job, const char* rw) {
         return job.engine + (job.direct ? "-direct-" : "-buffered-") + rw;
     };
-    const auto fio = [&](const Job& job, const std::string& file, const std::string& rw) {
-        const Result r = shell("fio --output-format=terse --name=x --filename=" + file + " --ioengine=" + job.engine +
-                               " --rw=" + rw + " --bs=" + std::to_string(block) +
-                               " --size=1m --fallocate=none --end_fsync=1 --direct=" + (job.direct ? "1" : "0"));
-        EXPECT_EQ(r.status, 0) << job.engine << " " << rw << ": " << r.err << r.out;
-    };
     for (const bool read : {false, true}) {
+        std::string fio =
+            "fio --output-format=terse --size=1m --fallocate=none --end_fsync=1 --bs=" + std::to_string(block);
         for (const Job& job : jobs) {
-            for (const char* rw : {"seq", "rand"}) make_file(fs.path(name(job, rw)), size);
+            for (const std::string rw : {"seq", "rand"}) {
+                const std::string file = fs.path(name(job, rw.c_str()));
+                make_file(file, size);
+                fio += " --name=" + job.engine + " --filename=" + file + " --ioengine=" + job.engine +
+                       " --direct=" + (job.direct ? "1" : "0") + " --rw=" + (rw == "rand" ? "rand" : "") +
+                       (read ? "read" : "write");
+            }
         }
         u64 by_the_disk = 0;
         const Traced t = trace(
@@ -494,10 +496,8 @@ void profile(const std::string& filesystem, const std::vector<Job>& jobs, u64 bl
             [&] {
                 drop_caches();
                 const u64 before = disk_bytes(fs.disk(), read);
-                for (const Job& job : jobs) {
-                    fio(job, fs.path(name(job, "seq")), read ? "read" : "write");
-                    fio(job, fs.path(name(job, "rand")), read ? "randread" : "randwrite");
-                }
+                const Result r = shell(fio, std::chrono::seconds(200));
+                EXPECT_EQ(r.status, 0) << r.err << r.out;
                 ::sync();
                 by_the_disk = disk_bytes(fs.disk(), read) - before;
             },
