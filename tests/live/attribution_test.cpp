@@ -18,10 +18,10 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <regex>
 #include <set>
 #include <thread>
 
+#include "json.h"
 #include "machine.h"
 
 namespace iolens::test {
@@ -427,7 +427,6 @@ TEST_F(Attribution, AMergedRequestNamesItsFiles) {
     std::map<std::string, u64> moved;
     std::size_t merged = 0;
     std::size_t most = 0;
-    const std::regex part(R"re(\{"file":(null|"([^"]*)"),[^}]*"bytes":([0-9]+)\})re");
     for (const Row& row : t.rows) {
         const std::string& list = row.at("files");
         const u64 more = number(row, "file_more");
@@ -439,9 +438,10 @@ TEST_F(Attribution, AMergedRequestNamesItsFiles) {
         u64 at = number(row, "sector");
         u64 sum = 0;
         std::size_t count = 0;
-        for (std::sregex_iterator each(list.begin(), list.end(), part), end; each != end; ++each) {
-            const std::string file = (*each)[2];
-            const u64 bytes = std::stoull((*each)[3]);
+        const Json parts = parse_json(list);
+        for (const Json& part : parts) {
+            const std::string file = text_or_null(part.at("file"));
+            const u64 bytes = number(part.at("bytes"));
             EXPECT_EQ(count == 0, file == row.at("file")) << list;
             // the witness: where the file system says that the file is
             if (file.find("small") != std::string::npos) {

@@ -31,6 +31,7 @@
 #include <set>
 #include <thread>
 
+#include "json.h"
 #include "machine.h"
 
 namespace iolens::test {
@@ -547,17 +548,17 @@ TEST_F(Fd, AMillionOpenFds) {
 
 TEST_F(Fd, EachOpenFileIsAddedUp) {
     const Scratch scratch;
-    const std::string path = scratch.path("added");
+    const std::string path = std::filesystem::canonical(scratch.path()) / "added";
     const Result r = shell("cd " + scratch.path() + "; iolens fd --summary=open --format json -o rows -- sh -c " +
-                           "'printf 12345 > added; printf 123 >> added; cat added; true 9<added' >/dev/null; grep "
-                           "added\\\" rows | grep summary");
+                           "'printf 12345 > added; printf 123 >> added; cat added; true 9<added' >/dev/null");
+    const std::string rows = slurp(scratch.path("rows"));
     std::vector<std::string> moved;
-    const std::regex numbers("\"read_bytes\":([0-9]+).*\"write_bytes\":([0-9]+)");
-    for (const std::string& line : split(r.out, '\n')) {
-        std::smatch m;
-        if (std::regex_search(line, m, numbers)) moved.push_back(m[1].str() + " " + m[2].str());
+    for (const Json& row : parse_json_lines(rows)) {
+        if (row.at("type") != "summary" || text_or_null(row.at("file")) != path) continue;
+        moved.push_back(std::to_string(number(row.at("read_bytes"))) + " " +
+                        std::to_string(number(row.at("write_bytes"))));
     }
-    EXPECT_EQ(moved, (std::vector<std::string>{"0 5", "0 3", "8 0", "0 0"})) << r.out << r.err;
+    EXPECT_EQ(moved, (std::vector<std::string>{"0 5", "0 3", "8 0", "0 0"})) << rows << r.err;
 }
 
 /// The calls that move no bytes, 23 times each: fd, file and errno.

@@ -10,9 +10,12 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
-#include <regex>
+#include <iterator>
+#include <set>
 #include <thread>
+#include <utility>
 
+#include "json.h"
 #include "machine.h"
 
 namespace iolens::test {
@@ -51,28 +54,30 @@ std::vector<Row> why(const std::string& words, std::vector<std::string> options 
     return rows;
 }
 
+Json parsed(const Row& row) { return parse_json(row.at("why")); }
+
 /// What a call waited for, in ns.
 u64 waited(const Row& row, const std::string& what) {
-    std::smatch found;
-    const std::string& text = row.at("why");
-    const std::regex pattern("\\{\"for\":\"" + what +
-                             R"re(","function":(null|"[^"]*"),"times":[0-9]+,"ns":([0-9]+)\})re");
-    return std::regex_search(text, found, pattern) ? std::stoull(found[2]) : 0;
+    const Json why = parsed(row);
+    const Json& waits = why.at("waits");
+    const auto is_for = [&](const Json& wait) { return wait.at("for").get<std::string>() == what; };
+    EXPECT_LE(std::ranges::count_if(waits, is_for), 1) << row.at("why");
+    const auto wait = std::ranges::find_if(waits, is_for);
+    return wait == waits.end() ? 0 : number(wait->at("ns"));
 }
 
 u64 all_waits(const Row& row) {
     u64 sum = 0;
-    const std::string& text = row.at("why");
-    const std::regex pattern(R"re("times":[0-9]+,"ns":([0-9]+)\})re");
-    for (std::sregex_iterator at(text.begin(), text.end(), pattern), end; at != end; ++at) sum += std::stoull((*at)[1]);
+    const Json why = parsed(row);
+    for (const Json& wait : why.at("waits")) {
+        text_or_null(wait.at("function"));
+        EXPECT_GT(number(wait.at("times")), 0U) << row.at("why");
+        sum += number(wait.at("ns"));
+    }
     return sum;
 }
 
-u64 running(const Row& row) {
-    std::smatch found;
-    const std::string& text = row.at("why");
-    return std::regex_search(text, found, std::regex(R"re("running_ns":([0-9]+))re")) ? std::stoull(found[1]) : 0;
-}
+u64 running(const Row& row) { return number(parsed(row).at("running_ns")); }
 
 struct Request {
     std::string disk;
@@ -82,18 +87,24 @@ struct Request {
     bool held_back = false;
     std::string comm;
     std::string file;
-    std::string beside;
+    std::set<std::string> beside;  // whose requests were on the disk meanwhile
 };
 
 std::vector<Request> requests(const Row& row) {
     std::vector<Request> all;
-    const std::string& text = row.at("why");
-    const std::regex pattern(
-        R"re(\{"disk":"([^"]*)","op":"([a-z_]+)"[^{}]*"bytes":([0-9]+)[^{}]*"caused":(true|false)[^{}]*"held_back":(true|false),"comm":(null|"[^"]*")[^{}]*"file":(null|"[^"]*"),"beside":[0-9]+,"beside_whose":\[([^\]]*)\]\})re");
-    for (std::sregex_iterator at(text.begin(), text.end(), pattern), end; at != end; ++at) {
-        const auto bare = [](const std::string& s) { return s == "null" ? "" : s.substr(1, s.size() - 2); };
-        all.push_back({(*at)[1], (*at)[2], std::stoull((*at)[3]), (*at)[4] == "true", (*at)[5] == "true",
-                       bare((*at)[6]), bare((*at)[7]), (*at)[8]});
+    const Json why = parsed(row);
+    for (const Json& request : why.at("requests")) {
+        std::set<std::string> beside;
+        u64 count = 0;
+        for (const Json& other : request.at("beside_whose")) {
+            beside.insert(other.at("comm").get<std::string>());
+            count += number(other.at("requests"));
+        }
+        EXPECT_EQ(number(request.at("beside")), count) << row.at("why");
+        all.push_back({request.at("disk").get<std::string>(), request.at("op").get<std::string>(),
+                       number(request.at("bytes")), request.at("caused").get<bool>(),
+                       request.at("held_back").get<bool>(), text_or_null(request.at("comm")),
+                       text_or_null(request.at("file")), beside});
     }
     return all;
 }
@@ -186,7 +197,7 @@ TEST_F(Why, AnFsyncBehindSomebodysWriteback) {
         expect_sum(row);
         EXPECT_GT(waited(row, "writeback") + waited(row, "journal") + waited(row, "device") + waited(row, "queue"), 0U)
             << row.at("why");
-        for (const Request& request : requests(row)) said = said || request.beside.find("\"dd\"") != std::string::npos;
+        for (const Request& request : requests(row)) said = said || request.beside.contains("dd");
     }
     EXPECT_TRUE(said);
 }
@@ -350,10 +361,11 @@ TEST_F(Why, ATableAJsonTreeAndAReplaySayTheSame) {
     const Result again = shell("iolens replay --why --min-ms 0 --op write --format json " + scratch.path("rec"));
     EXPECT_EQ(again.status, 0) << again.err;
     const auto rows = [](const std::string& text) {
-        std::vector<std::string> some;
-        for (const std::string& line : split(text, '\n')) {
-            if (line.find("\"type\":\"fd\"") == std::string::npos) continue;
-            some.push_back(std::regex_replace(line, std::regex("\"unix_ns\":[0-9]+,"), ""));  // the clock may be set
+        std::vector<Json> some;
+        for (Json& row : parse_json_lines(text)) {
+            if (row.at("type") != "fd") continue;
+            EXPECT_EQ(row.erase("unix_ns"), 1U);  // the clock may be set
+            some.push_back(std::move(row));
         }
         return some;
     };
