@@ -28,11 +28,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// tests/support/libc_program.c, beside this program.
-std::string helper(const char* name = "iolens-libc-program") {
-    return fs::read_symlink("/proc/self/exe").parent_path() / name;
-}
-
 class Domains : public testing::Test {
 protected:
     void SetUp() override {

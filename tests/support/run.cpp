@@ -62,6 +62,10 @@ std::string iolens_path() {
     return named != nullptr ? named : IOLENS_BINARY;
 }
 
+std::string helper(const std::string& name) {
+    return std::filesystem::read_symlink("/proc/self/exe").parent_path() / name;
+}
+
 Result run(const std::vector<std::string>& command, std::chrono::seconds limit) {
     const Scratch scratch;
     const pid_t pid = spawn(command, scratch.path("out"), scratch.path("err"));

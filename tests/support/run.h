@@ -21,6 +21,9 @@ struct Result {
 /// The iolens to test: $IOLENS, or the one of this build.
 std::string iolens_path();
 
+/// The program of tests/support/libc_program.c, beside this one.
+std::string helper(const std::string& name = "iolens-libc-program");
+
 /// Runs a command to its end (killed after `limit`), with its output in memory.
 Result run(const std::vector<std::string>& command, std::chrono::seconds limit = std::chrono::seconds(60));
 
