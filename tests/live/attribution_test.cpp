@@ -18,10 +18,10 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <regex>
 #include <set>
 #include <thread>
 
+#include "json.h"
 #include "machine.h"
 
 namespace iolens::test {
@@ -67,8 +67,8 @@ struct Job {
     std::string how;  // with direct
 };
 
-/// Each engine on a file of its own, in one trace: what fio moved is what the file's rows have, nothing is for another
-/// file and nothing is unknown.
+/// Each engine on a file of its own, all of them at the same time: what fio moved is what the file's rows have, nothing
+/// is for another file and nothing is unknown. One fio runs them all, since most of its time goes into its start.
 void engines(const std::string& kind) {
     const FileSystem fs(kind);
     constexpr u64 size = 1024 * kib;
@@ -82,12 +82,14 @@ void engines(const std::string& kind) {
         ::sync();
         const Traced t = trace({"-d", fs.disk().name(), "-A", "--ring-size", "64"}, [&] {
             drop_caches();
+            std::string fio = std::string("fio --output-format=terse --bs=16k --size=1m --fallocate=none --rw=") +
+                              (read ? "randread" : "randwrite");
             for (const Job& job : jobs) {
-                const Result r = shell("fio --output-format=terse --name=x --filename=" + file(job) +
-                                       " --ioengine=" + job.engine + " --rw=" + (read ? "randread" : "randwrite") +
-                                       " --bs=16k --size=1m --fallocate=none --direct=" + (job.direct ? "1" : "0"));
-                EXPECT_EQ(r.status, 0) << job.engine << r.err << r.out;
+                fio += " --name=" + job.engine + " --filename=" + file(job) + " --ioengine=" + job.engine +
+                       " --direct=" + (job.direct ? "1" : "0");
             }
+            const Result r = shell(fio, std::chrono::seconds(200));
+            EXPECT_EQ(r.status, 0) << r.err << r.out;
             ::sync();
         });
         EXPECT_EQ(t.result.err.find("lost: "), std::string::npos) << t.result.err;
@@ -352,7 +354,7 @@ void swap_to(const std::string& place, const std::string& disk) {
         for (u64 at = 0; at < size; at += 4096)
             memory[at] = static_cast<char>(at / 4096 | 1);  // zeroes are not written
         EXPECT_EQ(::madvise(memory, size, MADV_PAGEOUT), 0);
-        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        EXPECT_TRUE(wait_until_idle(disk));
         int sum = 0;
         for (u64 at = 0; at < size; at += 4096) sum += memory[at];
         EXPECT_NE(sum, 1);
@@ -425,7 +427,6 @@ TRACED_TEST_F(Attribution, AMergedRequestNamesItsFiles) {
     std::map<std::string, u64> moved;
     std::size_t merged = 0;
     std::size_t most = 0;
-    const std::regex part(R"re(\{"file":(null|"([^"]*)"),[^}]*"bytes":([0-9]+)\})re");
     for (const Row& row : t.rows) {
         const std::string& list = row.at("files");
         const u64 more = number(row, "file_more");
@@ -437,9 +438,10 @@ TRACED_TEST_F(Attribution, AMergedRequestNamesItsFiles) {
         u64 at = number(row, "sector");
         u64 sum = 0;
         std::size_t count = 0;
-        for (std::sregex_iterator each(list.begin(), list.end(), part), end; each != end; ++each) {
-            const std::string file = (*each)[2];
-            const u64 bytes = std::stoull((*each)[3]);
+        const Json parts = parse_json(list);
+        for (const Json& part : parts) {
+            const std::string file = text_or_null(part.at("file"));
+            const u64 bytes = number(part.at("bytes"));
             EXPECT_EQ(count == 0, file == row.at("file")) << list;
             // the witness: where the file system says that the file is
             if (file.find("small") != std::string::npos) {
@@ -657,14 +659,20 @@ TRACED_TEST_F(Attribution, AMirrorsRequestsAreForTheirFiles) {
 
 TRACED_TEST_F(Attribution, GroupsAddUpWhatRowsSay) {
     const FileSystem ext4("ext4");
+    const Scratch scratch;
+    const std::string out = scratch.path("rows");
+    const auto rows_of = [&](const std::string& file) {
+        return std::ranges::count_if(parse_csv(slurp(out)), [&](const Row& row) { return row.at("file") == file; });
+    };
     const auto work = [&] {
-        fill(ext4.path("a"), mib, O_DIRECT);
         fill(ext4.path("b"), mib / 2, O_DIRECT);
-        std::this_thread::sleep_for(std::chrono::milliseconds(700));
+        fill(ext4.path("a"), mib, O_DIRECT);
+        EXPECT_TRUE(wait_until([&] { return rows_of(ext4.path("a")) == 1; }));  // its interval is over
         fill(ext4.path("a"), mib, O_DIRECT);
     };
     // by interval, as rows of their own: "a" has two
-    const Traced t = trace({"-d", ext4.disk().name(), "--group-by", "file", "--interval", "0.5"}, work);
+    Traced t = trace({"-d", ext4.disk().name(), "--group-by", "file", "--interval", "0.5", "-o", out}, work);
+    t.rows = parse_csv(slurp(out));
     std::map<std::string, u64> sums;
     std::map<std::string, int> intervals;
     for (const Row& row : t.rows) {

@@ -121,7 +121,7 @@ EXACT_TEST_F(Block, AgreesWithTheKernelsOwnEvents) {
               " --direct=1 --rw=randrw --bs=4k-256k --size=32m --io_size=8m " +
               "--ioengine=libaio --iodepth=32 --iodepth_batch=32 --fsync=16");
         shell("blkdiscard -o 1048576 -l 1048576 " + disk.path());
-        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+        EXPECT_TRUE(wait_until_idle(disk.name()));
         kernel = witness.events(kernel_dev(disk.path()));
     });
     expect_whole(t);
@@ -189,10 +189,11 @@ TRACED_TEST_F(Block, AgreesWithBlktrace) {
           "blktrace does not work here: " + probe.err);
     Result parsed;
     const Traced t = trace({"-d", disk.name()}, [&] {
-        parsed = shell("cd " + scratch.path() + "; rm -f t.*; blktrace -d " + disk.path() +
-                       " -o t & sleep 1; dd if=/dev/zero of=" + disk.path() +
-                       " bs=16k count=101 oflag=direct 2>/dev/null; sleep 0.3; kill -INT $!; wait; "
-                       "blkparse -q -i t -f '%a %S %n %d %T.%9t\\n'");
+        // when the kernel starts to trace it writes the time, which a blktrace with a pipe passes on at once
+        parsed = shell("cd " + scratch.path() + "; blktrace -d " + disk.path() +
+                       " -o - > t & for i in $(seq 1000); do [ -s t ] && break; sleep 0.01; done; dd if=/dev/zero of=" +
+                       disk.path() + " bs=16k count=101 oflag=direct 2>/dev/null; kill -INT $!; wait; " +
+                       "blkparse -q -i - -f '%a %S %n %d %T.%9t\\n' < t");
     });
     expect_whole(t);
     std::map<u64, double> issued;
@@ -509,7 +510,7 @@ TRACED_TEST_F(Block, ACreatorThatExitsBeforeTheEnd) {
             ::syscall(SYS_io_submit, context, 1, &list);
             ::kill(::getpid(), SIGKILL);
         });
-        std::this_thread::sleep_for(std::chrono::milliseconds(300));
+        EXPECT_TRUE(wait_until_idle(disk.name()));
     });
     expect_whole(t);
     ASSERT_GE(t.rows.size(), 1U);
@@ -597,8 +598,7 @@ TEST_F(Block, WhatIsUnderWayAtTheEndIsNoLoss) {
     Tracer tracer({"block", "--format", "csv", "-d", name});
     std::thread writer([&] { shell("dd if=/dev/zero of=" + loop + " bs=4k count=1 oflag=direct conv=notrunc"); });
     const auto waiting = [&] { return slurp("/sys/block/" + name + "/inflight").find('1') != std::string::npos; };
-    for (int i = 0; i < 500 && !waiting(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    EXPECT_TRUE(waiting());
+    EXPECT_TRUE(wait_until(waiting));
     const Result r = tracer.stop();
     EXPECT_EQ(::ioctl(place, FITHAW, 0), 0);
     writer.join();
@@ -678,7 +678,6 @@ TEST_F(Block, EndsByCountDurationAndSignal) {
     const LoopDisk disk(64 * mib);
     Tracer counted({"block", "-d", disk.name(), "--count", "3", "--no-header"});
     for (u64 i = 0; i < 9; ++i) direct_io(disk.path(), true, i * 8, 4096);
-    std::this_thread::sleep_for(std::chrono::milliseconds(500));
     const Result three = counted.stop(0);
     EXPECT_EQ(three.status, 0);
     EXPECT_EQ(split(three.out, '\n').size(), 3U);

@@ -133,8 +133,8 @@ TEST(Cli, DoctorNamesEveryProbe) {
 TEST(Cli, AClosedPipeIsAQuietEnd) {
     NEEDS(missing_for_tracing().empty(), missing_for_tracing());
     const LoopDisk disk(16 << 20);
-    const Result r = shell("(for i in $(seq 60); do dd if=" + disk.path() +
-                           " of=/dev/null bs=4k count=9 iflag=direct 2>/dev/null; sleep 0.1; done) & work=$!; "
+    const Result r = shell("(while :; do dd if=" + disk.path() +
+                           " of=/dev/null bs=4k count=9 iflag=direct 2>/dev/null; done) & work=$!; "
                            "{ iolens block -d " +
                            disk.name() + " 30; echo status $? >&2; } | head -1; kill $work");
     EXPECT_EQ(split(r.out, '\n').size(), 1U) << r.out;

@@ -470,23 +470,25 @@ struct Job {
     bool direct = false;
 };
 
-/// What fio moves is what both levels say, in the right direction; and how sequential it is. One trace for all jobs, a
-/// file for each. The engines are those of iotracer's own tests, and io_uring.
+/// What fio moves is what both levels say, in the right direction; and how sequential it is. One trace and one fio for
+/// all jobs, which run at the same time, a file for each. The engines are those of iotracer's own tests, and io_uring.
 void profile(const std::string& filesystem, const std::vector<Job>& jobs, u64 block = 4 * kib) {
     const FileSystem fs(filesystem);
     constexpr u64 size = 1024 * kib;
     const auto name = [](const Job& job, const char* rw) {
         return job.engine + (job.direct ? "-direct-" : "-buffered-") + rw;
     };
-    const auto fio = [&](const Job& job, const std::string& file, const std::string& rw) {
-        const Result r = shell("fio --output-format=terse --name=x --filename=" + file + " --ioengine=" + job.engine +
-                               " --rw=" + rw + " --bs=" + std::to_string(block) +
-                               " --size=1m --fallocate=none --end_fsync=1 --direct=" + (job.direct ? "1" : "0"));
-        EXPECT_EQ(r.status, 0) << job.engine << " " << rw << ": " << r.err << r.out;
-    };
     for (const bool read : {false, true}) {
+        std::string fio =
+            "fio --output-format=terse --size=1m --fallocate=none --end_fsync=1 --bs=" + std::to_string(block);
         for (const Job& job : jobs) {
-            for (const char* rw : {"seq", "rand"}) make_file(fs.path(name(job, rw)), size);
+            for (const std::string rw : {"seq", "rand"}) {
+                const std::string file = fs.path(name(job, rw.c_str()));
+                make_file(file, size);
+                fio += " --name=" + job.engine + " --filename=" + file + " --ioengine=" + job.engine +
+                       " --direct=" + (job.direct ? "1" : "0") + " --rw=" + (rw == "rand" ? "rand" : "") +
+                       (read ? "read" : "write");
+            }
         }
         u64 by_the_disk = 0;
         const Traced t = trace(
@@ -494,10 +496,8 @@ void profile(const std::string& filesystem, const std::vector<Job>& jobs, u64 bl
             [&] {
                 drop_caches();
                 const u64 before = disk_bytes(fs.disk(), read);
-                for (const Job& job : jobs) {
-                    fio(job, fs.path(name(job, "seq")), read ? "read" : "write");
-                    fio(job, fs.path(name(job, "rand")), read ? "randread" : "randwrite");
-                }
+                const Result r = shell(fio, std::chrono::seconds(200));
+                EXPECT_EQ(r.status, 0) << r.err << r.out;
                 ::sync();
                 by_the_disk = disk_bytes(fs.disk(), read) - before;
             },
@@ -606,42 +606,18 @@ TRACED_TEST_F(File, AGuestsWritesAreItsImages) {
 }
 
 /// A server in the background, from the moment that its tree is up.
-class Served {
+class Served : public Background {
 public:
-    explicit Served(const std::string& folder, std::vector<std::string> options = {}) : folder_(folder) {
-        options.insert(options.begin(), {iolens_path(), "file", "serve", folder});
-        err_ = scratch_.path("err");
-        pid_ = ::fork();
-        if (pid_ == 0) {
-            const int err = ::open(err_.c_str(), O_WRONLY | O_CREAT, 0600);
-            ::dup2(err, STDERR_FILENO);
-            std::vector<char*> words;
-            for (std::string& word : options) words.push_back(word.data());
-            words.push_back(nullptr);
-            ::execv(words[0], words.data());
-            ::_exit(127);
-        }
-        for (int i = 0; i < 3000 && !up(); ++i) {
-            std::this_thread::sleep_for(std::chrono::milliseconds(10));
-            if (::waitpid(pid_, &status_, WNOHANG) == pid_) {
-                pid_ = -1;
-                break;
-            }
-        }
-        if (!up()) throw std::runtime_error("no server: " + err());
+    explicit Served(const std::string& folder, const std::vector<std::string>& options = {})
+        : Background(command(folder, options)), folder_(folder) {
+        if (!wait_for_line("serving")) throw std::runtime_error("no server: " + err());
     }
-    ~Served() { stop(SIGTERM); }
+    ~Served() {
+        if (pid() > 0) stop(SIGTERM);
+    }
     Served(const Served&) = delete;
     Served& operator=(const Served&) = delete;
 
-    int stop(int signal) {
-        if (pid_ < 0) return -1;
-        ::kill(pid_, signal);
-        ::waitpid(pid_, &status_, 0);
-        pid_ = -1;
-        return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
-    }
-    [[nodiscard]] std::string err() const { return slurp(err_); }
     [[nodiscard]] std::string path(const std::string& name) const { return folder_ + "/" + name; }
     /// What write(2) of a text returns, as errno.
     [[nodiscard]] int write(const std::string& name, const std::string& text) const {
@@ -654,12 +630,13 @@ public:
     [[nodiscard]] std::string node() const { return split(slurp(path("control")), ' ').at(0); }
 
 private:
-    [[nodiscard]] bool up() const { return err().find("serving") != std::string::npos; }
-    Scratch scratch_;
+    static std::vector<std::string> command(const std::string& folder, const std::vector<std::string>& options) {
+        std::vector<std::string> words{iolens_path(), "file", "serve", folder};
+        words.insert(words.end(), options.begin(), options.end());
+        return words;
+    }
+
     std::string folder_;
-    std::string err_;
-    pid_t pid_ = -1;
-    int status_ = 0;
 };
 
 class Serve : public File {
@@ -872,7 +849,7 @@ TEST_F(Serve, OneServerAFolderAndNothingIsLeft) {
         EXPECT_EQ(second.status, 1);
         EXPECT_NE(second.err.find("served already"), std::string::npos) << second.err;
         const int held = ::open((tree + "/control").c_str(), O_RDONLY);  // a client that stays
-        EXPECT_EQ(served.stop(SIGTERM), 0);
+        EXPECT_EQ(served.stop(SIGTERM).status, 0);
         ::close(held);
         EXPECT_FALSE(std::filesystem::exists(tree));
     }
@@ -883,7 +860,7 @@ TEST_F(Serve, OneServerAFolderAndNothingIsLeft) {
         EXPECT_NE(::stat((tree + "/control").c_str(), &info), 0);
         Served again(tree);
         EXPECT_EQ(slurp(again.path("control")), "");
-        EXPECT_EQ(again.stop(SIGINT), 0);
+        EXPECT_EQ(again.stop(SIGINT).status, 0);
     }
     EXPECT_NE(slurp("/proc/mounts").find("proc"), std::string::npos);
     EXPECT_EQ(slurp("/proc/mounts").find(tree), std::string::npos);
@@ -899,7 +876,7 @@ TEST_F(Serve, OneServerAFolderAndNothingIsLeft) {
     refused(place.path("none/below"), "can't make the folder");
     std::filesystem::create_directory(place.path("mine"));
     Served kept(place.path("mine"));  // a folder that was there stays
-    EXPECT_EQ(kept.stop(SIGTERM), 0);
+    EXPECT_EQ(kept.stop(SIGTERM).status, 0);
     EXPECT_TRUE(std::filesystem::is_empty(place.path("mine")));
 }
 
@@ -947,12 +924,19 @@ TEST_F(Serve, TheCommandsAreThinOverTheTree) {
     EXPECT_EQ(file({"log", path}).out, "");
     EXPECT_EQ(file({"stop", ext4.path("none")}).status, 1);
     // --follow goes on with what comes
-    const std::string followed = place.path("followed");
-    const Result r =
-        shell("timeout -s INT 3 " + iolens_path() + " file log --follow --dir " + tree + " '" + path + "' > " +
-              followed + " & sleep 1; cat '" + path + "' > /dev/null; sleep 1; cat '" + path + "' > /dev/null; wait");
-    EXPECT_GE(lines_of(slurp(followed)).size(), 2U) << r.err;
-    EXPECT_EQ(lines_of(slurp(followed)), lines_of(file({"log", path}).out));
+    Background follower({iolens_path(), "file", "log", "--follow", "--dir", tree, path});
+    const auto rows = [&] { return static_cast<std::size_t>(std::ranges::count(file({"log", path}).out, '\n')); };
+    slurp(path);
+    const std::size_t first = rows();
+    EXPECT_GE(first, 1U);
+    EXPECT_TRUE(follower.wait_for_rows(first)) << follower.err();
+    slurp(path);
+    const std::size_t both = rows();
+    EXPECT_GT(both, first);
+    EXPECT_TRUE(follower.wait_for_rows(both)) << follower.err();
+    const Result followed = follower.stop(SIGINT);
+    EXPECT_EQ(followed.status, 0) << followed.err;
+    EXPECT_EQ(lines_of(followed.out), lines_of(file({"log", path}).out));
     EXPECT_EQ(file({"remove", path}).status, 0);
     EXPECT_EQ(file({"remove", path}).status, 1);
 }

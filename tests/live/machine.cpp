@@ -243,4 +243,13 @@ void drop_caches() {
     spit("/proc/sys/vm/drop_caches", "3");
 }
 
+bool wait_until_idle(const std::string& disk) {
+    return wait_until([&] {
+        std::ifstream file("/sys/block/" + disk + "/inflight");
+        u64 reads = 0;
+        u64 writes = 0;
+        return static_cast<bool>(file >> reads >> writes) && reads + writes == 0;
+    });
+}
+
 }  // namespace iolens::test

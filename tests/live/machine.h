@@ -188,4 +188,7 @@ private:
 /// Forgets what is in the page cache.
 void drop_caches();
 
+/// Waits until a disk ("loop3") has no request in flight.
+[[nodiscard]] bool wait_until_idle(const std::string& disk);
+
 }  // namespace iolens::test

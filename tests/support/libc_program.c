@@ -400,6 +400,33 @@ static void slow(void)
 	wait(NULL);
 }
 
+/* Equal calls, and in the folder's file "times" the processor time of each, by the thread's own clock, in ns. */
+static void timed(const char *call, const char *path, size_t bytes, long count)
+{
+	int writes = !strcmp(call, "write");
+	int fd = !strcmp(path, "-") ? 0 : open(path, writes ? O_WRONLY | O_CREAT | O_SYNC : O_RDONLY, 0600);
+	FILE *times = fopen(in("times"), "w");
+	char *data = malloc(bytes);
+	struct timespec before, after;
+
+	if (fd < 0 || !times || !data)
+		exit(2);
+	memset(data, 'x', bytes);
+	while (count-- > 0) {
+		ssize_t n;
+
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
+		n = writes ? write(fd, data, bytes) : read(fd, data, bytes);
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
+		if (n != (ssize_t)bytes)
+			exit(2);
+		fprintf(times, "%ld\n", (after.tv_sec - before.tv_sec) * 1000000000L + after.tv_nsec - before.tv_nsec);
+	}
+	if (fclose(times))
+		exit(2);
+	free(data);
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 2 ? argv[1] : "";
@@ -453,6 +480,8 @@ int main(int argc, char **argv)
 		}
 		wait(NULL);
 		close(fd);
+	} else if (!strcmp(mode, "timed") && argc > 6) { /* CALL PATH BYTES COUNT */
+		timed(argv[3], argv[4], (size_t)atol(argv[5]), atol(argv[6]));
 	} else if (!strcmp(mode, "writes")) {
 		long count = argc > 3 ? atol(argv[3]) : 1;
 		int fd = open(in("begin"), O_RDWR | O_CREAT, 0600);

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -16,6 +17,11 @@
 
 namespace iolens::test {
 namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::chrono::seconds patience = 60s;  // an emulated machine takes its time
+constexpr std::chrono::milliseconds step = 5ms;
 
 pid_t spawn(const std::vector<std::string>& command, const std::string& out, const std::string& err) {
     const pid_t pid = ::fork();
@@ -52,7 +58,7 @@ int wait_for(pid_t pid, std::chrono::milliseconds limit) {
             return -1;
         }
         if (look) look();
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        std::this_thread::sleep_for(step);
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
@@ -67,6 +73,10 @@ WhileWaiting::~WhileWaiting() { look = nullptr; }
 std::string iolens_path() {
     const char* named = std::getenv("IOLENS");
     return named != nullptr ? named : IOLENS_BINARY;
+}
+
+std::string helper(const std::string& name) {
+    return std::filesystem::read_symlink("/proc/self/exe").parent_path() / name;
 }
 
 Result run(const std::vector<std::string>& command, std::chrono::seconds limit) {
@@ -85,6 +95,15 @@ Result shell(const std::string& line, std::chrono::seconds limit) {
 }
 
 bool have(const std::string& command) { return run({"/bin/sh", "-c", "command -v " + command}).status == 0; }
+
+bool wait_until(const std::function<bool()>& condition) {
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > end) return false;
+        std::this_thread::sleep_for(step);
+    }
+    return true;
+}
 
 Scratch::Scratch(const std::string& base) {
     const char* named = std::getenv("IOLENS_SCRATCH");
@@ -150,38 +169,62 @@ std::vector<std::map<std::string, std::string>> parse_csv(const std::string& tex
     return rows;
 }
 
-Tracer::Tracer(const std::vector<std::string>& arguments) {
-    std::vector<std::string> command{iolens_path()};
-    command.insert(command.end(), arguments.begin(), arguments.end());
-    command.emplace_back("-v");
-    pid_ = spawn(command, scratch_.path("out"), scratch_.path("err"));
-    for (int i = 0; i < 6000; ++i) {  // an emulated machine takes its time
-        if (slurp(scratch_.path("err")).find("attached in") != std::string::npos) return;
-        int status = 0;
-        if (::waitpid(pid_, &status, WNOHANG) == pid_) break;
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    pid_ = -1;
-    throw std::runtime_error("iolens did not attach: " + slurp(scratch_.path("err")));
-}
+Background::Background(const std::vector<std::string>& command)
+    : pid_(spawn(command, scratch_.path("out"), scratch_.path("err"))) {}
 
-Tracer::~Tracer() {
+Background::~Background() {
     if (pid_ > 0) {
         ::kill(pid_, SIGKILL);
         ::waitpid(pid_, nullptr, 0);
     }
 }
 
-Result Tracer::stop(int signal) {
+bool Background::wait_for_output(const std::function<bool()>& condition) const {
+    bool there = false;
+    const bool waited = wait_until([&] {
+        siginfo_t child{};  // WNOWAIT: stop() returns the status
+        const bool ended =
+            ::waitid(P_PID, static_cast<id_t>(pid_), &child, WEXITED | WNOHANG | WNOWAIT) != 0 || child.si_pid != 0;
+        there = condition();
+        return there || ended;
+    });
+    return waited && there;
+}
+
+bool Background::wait_for_rows(std::size_t rows) const {
+    return wait_for_output([&] { return std::ranges::count(out(), '\n') >= static_cast<std::ptrdiff_t>(rows); });
+}
+
+bool Background::wait_for_line(const std::string& text) const {
+    return wait_for_output(
+        [&] { return err().find(text) != std::string::npos || out().find(text) != std::string::npos; });
+}
+
+Result Background::stop(int signal) {
     if (look) look();
     ::kill(pid_, signal);
     Result result;
-    result.status = wait_for(pid_, std::chrono::seconds(60));
+    result.status = wait_for(pid_, patience);
     pid_ = -1;
-    result.out = slurp(scratch_.path("out"));
-    result.err = slurp(scratch_.path("err"));
+    result.out = out();
+    result.err = err();
     count_loss(result);
     return result;
+}
+
+namespace {
+
+std::vector<std::string> verbose_iolens(const std::vector<std::string>& arguments) {
+    std::vector<std::string> command{iolens_path()};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    command.emplace_back("-v");
+    return command;
+}
+
+}  // namespace
+
+Tracer::Tracer(const std::vector<std::string>& arguments) : Background(verbose_iolens(arguments)) {
+    if (!wait_for_line("attached in")) throw std::runtime_error("iolens did not attach: " + err());
 }
 
 }  // namespace iolens::test

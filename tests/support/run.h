@@ -23,6 +23,9 @@ struct Result {
 /// The iolens to test: $IOLENS, or the one of this build.
 std::string iolens_path();
 
+/// The program of tests/support/libc_program.c, beside this one.
+std::string helper(const std::string& name = "iolens-libc-program");
+
 /// Runs a command to its end (killed after `limit`), with its output in memory.
 Result run(const std::vector<std::string>& command, std::chrono::seconds limit = std::chrono::seconds(60));
 
@@ -43,6 +46,10 @@ public:
 
 /// Is there such a command in PATH?
 bool have(const std::string& command);
+
+/// Waits in small steps until a condition is true. False: it did not become true within a minute, which is enough for
+/// an emulated machine.
+[[nodiscard]] bool wait_until(const std::function<bool()>& condition);
 
 /// A folder of the test's own, in `base`, else in $IOLENS_SCRATCH or /var/tmp; removed at the end.
 class Scratch {
@@ -66,21 +73,36 @@ std::vector<std::string> split(const std::string& text, char at);
 /// A csv table with a heading: one map a row.
 std::vector<std::map<std::string, std::string>> parse_csv(const std::string& text);
 
-/// `iolens` in the background, from the moment that it is attached.
-class Tracer {
+/// A command in the background, killed at the end if it still runs then.
+class Background {
 public:
-    explicit Tracer(const std::vector<std::string>& arguments);
-    ~Tracer();
-    Tracer(const Tracer&) = delete;
-    Tracer& operator=(const Tracer&) = delete;
+    explicit Background(const std::vector<std::string>& command);
+    ~Background();
+    Background(const Background&) = delete;
+    Background& operator=(const Background&) = delete;
 
-    /// Ends it with a signal and returns what it said.
+    /// Waits until standard output has this many lines, or either output contains this text. False: it did not happen
+    /// within a minute, or before the command ended.
+    [[nodiscard]] bool wait_for_rows(std::size_t rows) const;
+    [[nodiscard]] bool wait_for_line(const std::string& text) const;
+
+    /// Sends a signal (0: none), waits for the end and returns what the command wrote.
     Result stop(int signal = 2);
     [[nodiscard]] pid_t pid() const { return pid_; }
+    [[nodiscard]] std::string out() const { return slurp(scratch_.path("out")); }
+    [[nodiscard]] std::string err() const { return slurp(scratch_.path("err")); }
 
 private:
+    [[nodiscard]] bool wait_for_output(const std::function<bool()>& condition) const;
+
     Scratch scratch_;
     pid_t pid_ = -1;
+};
+
+/// `iolens` in the background, from the moment that it is attached.
+class Tracer : public Background {
+public:
+    explicit Tracer(const std::vector<std::string>& arguments);
 };
 
 }  // namespace iolens::test
