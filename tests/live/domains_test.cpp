@@ -343,13 +343,13 @@ struct Message {
     }
 };
 
-/// A reader written for io-monitor, as slow as asked; ends when iolens has.
+/// A reader written for io-monitor, as slow as asked.
 struct QueueReader {
     int queue;
     std::vector<Message> first;
     u64 writes = 0;
     u64 all = 0;
-    std::atomic<bool> over = false;
+    std::atomic<bool> gone = false;
 
     explicit QueueReader(const std::string& path) : queue(::msgget(::ftok(path.c_str(), 'm'), 0600 | IPC_CREAT)) {}
     ~QueueReader() { ::msgctl(queue, IPC_RMID, nullptr); }
@@ -359,17 +359,23 @@ struct QueueReader {
     void read(u64 most, u64 pause_each) {
         Message message{};
         while (all < most) {
-            if (::msgrcv(queue, &message, sizeof message.record, 1, IPC_NOWAIT) < 0) {
-                if (over) return;
-                std::this_thread::sleep_for(std::chrono::microseconds(20));
-                continue;
-            }
+            if (::msgrcv(queue, &message, sizeof message.record, 0, 0) < 0 || message.type == last_type) break;
             if (first.size() < 3) first.push_back(message);
             ++all;
             writes += message.number(272) == 2 ? 1U : 0U;
             if (all % pause_each == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
         }
+        gone = true;
     }
+
+    /// Lets a reader that is still there read what is in the queue, and end.
+    void end() const {
+        const long last = last_type;
+        EXPECT_TRUE(wait_until([&] { return gone || ::msgsnd(queue, &last, 0, IPC_NOWAIT) == 0; }));
+    }
+
+private:
+    static constexpr long last_type = 2;  // iolens's messages are of type 1
 };
 
 u64 number_before(const std::string& text, const std::string& words) {
@@ -392,7 +398,7 @@ TRACED_TEST_F(Domains, TheMessageQueueGetsAllOfIt) {
         run({iolens_path(), "fd", "--domains", "FILE_OPEN_CLOSE,FILE_WRITE", "--facility", facility, "--start-on-open",
              folder_ + "/begin", "--mq", path, "--", helper(), "writes", folder_, std::to_string(count)},
             std::chrono::seconds(280));
-    reader.over = true;
+    reader.end();
     thread.join();
     EXPECT_EQ(r.status, 0) << r.err;
     EXPECT_EQ(r.out, "");
@@ -436,6 +442,7 @@ TEST_F(Domains, AReaderThatGoesIsCounted) {
     std::thread thread([&] { reader.read(100, 1000); });
     const Result r = run({iolens_path(), "fd", "--domains", "FILE_OPEN_CLOSE,FILE_WRITE", "--start-on-open",
                           folder_ + "/begin", "--mq", path, "--", helper(), "writes", folder_, "5000"});
+    reader.end();
     thread.join();
     EXPECT_EQ(r.status, 0) << r.err;
     msqid_ds left{};
