@@ -183,6 +183,13 @@ private:
     std::vector<const Column*> columns_;
 };
 
+/// All columns of a view.
+std::vector<std::string> names_of(const View& view) {
+    std::vector<std::string> names;
+    for (const Column* column : Replayed(view, Format::csv).all_columns()) names.emplace_back(column->name);
+    return names;
+}
+
 std::string text_of_value(const Value& value) {
     if (value.is_null()) return "null";
     if (value.kind() == Value::Kind::text) return '"' + std::string(value.text()) + '"';
@@ -508,6 +515,26 @@ TEST(Cells, OfFdDoNotDependOnOtherColumns) { check_cells(fd_view, fd_records());
 TEST(Cells, OfWhyDoNotDependOnOtherColumns) { check_cells(why_view, recorded(test::write_why_sample)); }
 TEST(Cells, OfOperationsDoNotDependOnOtherColumns) { check_cells(operations_view, operation_records()); }
 TEST(Cells, OfFileDoNotDependOnOtherColumns) { check_cells(file_view, file_records()); }
+/// Clients of --socket get all columns as JSON, whatever the output's format is.
+TEST(Cells, OfClientsDoNotDependOnTheOutput) {
+    for (const auto& [view, records] :
+         {std::pair{&block_view, block_records()}, std::pair{&fd_view, fd_records()},
+          std::pair{&why_view, recorded(test::write_why_sample)}, std::pair{&operations_view, operation_records()},
+          std::pair{&file_view, file_records()}}) {
+        std::vector<std::vector<std::string>> of_json;
+        for (const Format output : {Format::json, Format::table, Format::csv}) {
+            Replayed replayed(*view, output, names_of(*view));
+            std::vector<std::vector<std::string>> rows;
+            replayed.each_row(records, replayed.all_columns(), [&](Row row) {
+                auto& its = rows.emplace_back();
+                for (const Value& value : row) its.push_back(text_of_value(value));
+            });
+            if (output == Format::json) of_json = rows;
+            EXPECT_EQ(rows, of_json) << view->name << ", " << name_of(output);
+        }
+    }
+}
+
 /// The whole program: times in a table, which count from a time of the first row.
 TEST(Cells, OfTimesDoNotDependOnOtherColumns) {
     const test::Scratch scratch;
@@ -583,13 +610,13 @@ struct Shown {
 };
 
 Shown shown(const EventCheck& check, Format format, const Record& first, const Record& last, bool fixed) {
-    Replayed printer(check.view, format);
-    const std::vector<const Column*> wanted = fixed ? printer.columns() : printer.all_columns();
+    Replayed printer(check.view, format, fixed ? std::vector<std::string>() : names_of(check.view));
+    const std::vector<const Column*> wanted = printer.columns();
     // the row before it is where a table's times begin
     Records records = check.before;
     records.push_back(first);
     const std::size_t rows_before = printer.printed(records, wanted).size();
-    Replayed again(check.view, format);
+    Replayed again(check.view, format, fixed ? std::vector<std::string>() : names_of(check.view));
     records.push_back(last);
     const std::vector<std::string> rows = again.printed(records, wanted);
     Shown result;
