@@ -30,6 +30,12 @@ namespace {
 /// What --group-by knows.
 constexpr std::array<std::string_view, 5> group_keys{"file", "author", "comm", "cgroup", "disk"};
 
+constexpr const Column& column_of(Role role) { return *std::ranges::find(block_columns, role, &Column::role); }
+/// Variants for a table, which also show that there are others. Clients of --socket get the plain columns of the same
+/// row.
+constexpr Column table_file = column_of(Role::file);
+constexpr Column table_author = column_of(Role::author);
+
 class BlockLens final : public Lens {
 public:
     std::string_view name() const override { return "block"; }
@@ -89,7 +95,6 @@ private:
     bool pattern_ = false;
     bool no_file_ = false;
     bool author_ = false;
-    bool table_ = false;
     std::string disk_;
     u32 ops_ = 0;  // bit (1 << op); 0 = all
     std::optional<ViewOptions> replay_filters_;
@@ -140,7 +145,6 @@ std::vector<const Column*> BlockLens::prepare(const ViewOptions& view) {
         groups_.emplace(group_by_, static_cast<std::size_t>(top_.value_or(20)));
     }
     replay_filters_ = view;
-    table_ = view.format == Format::table;
     if (author_ && no_file_) {
         throw Failure(Exit::usage, "--author needs to know the file", "leave --author or --no-file out");
     }
@@ -166,7 +170,12 @@ std::vector<const Column*> BlockLens::prepare(const ViewOptions& view) {
             if (column.role != Role::pattern || pattern_) names.emplace_back(column.name);
         }
     }
-    return choose_columns(block_columns, names);
+    std::vector<const Column*> chosen = choose_columns(block_columns, names);
+    if (view.format == Format::table) {
+        std::ranges::replace(chosen, &column_of(Role::file), &table_file);
+        std::ranges::replace(chosen, &column_of(Role::author), &table_author);
+    }
+    return chosen;
 }
 
 std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptions& live) {
@@ -284,10 +293,10 @@ Value BlockLens::cell(const Column& column, const iolens_block_event& e, u64 wal
             const std::string_view name = disks_.name(e.dev);
             return name.empty() ? Value() : Value(name);
         }
-        case Role::file: return file_of(e.target, table_ ? e.target.more : 0, text);
+        case Role::file: return file_of(e.target, &column == &table_file ? e.target.more : 0, text);
         case Role::parts: return parts_of(e, text);
         case Role::author:
-            if (!table_ || e.target.authors <= 1) return value;
+            if (&column != &table_author || e.target.authors <= 1) return value;
             return Value(text.format(FMT_COMPILE("{}+"), value.text()));
         case Role::pattern:
             // looked up once: each lookup would count as an access

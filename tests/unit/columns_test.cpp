@@ -163,7 +163,7 @@ public:
         Output out = Output::into([&](std::string_view bytes) { text += bytes; });
         const auto sink = make_sink(format_, out, {.header = false, .colour = false});
         sink->begin("row", wanted, nullptr);
-        // as run.cpp has it
+        // as Pipeline does
         const auto all = lens_->row_columns();
         const auto time = std::ranges::find(all, Role::time, &Column::role);
         std::vector<const Column*> with_time(wanted.begin(), wanted.end());
@@ -182,6 +182,13 @@ private:
     std::unique_ptr<Lens> lens_;
     std::vector<const Column*> columns_;
 };
+
+/// All columns of a view.
+std::vector<std::string> names_of(const View& view) {
+    std::vector<std::string> names;
+    for (const Column* column : Replayed(view, Format::csv).all_columns()) names.emplace_back(column->name);
+    return names;
+}
 
 std::string text_of_value(const Value& value) {
     if (value.is_null()) return "null";
@@ -366,8 +373,8 @@ Cells cells_of(const View& view, Format format, const Records& records, const st
     Cells cells;
     if (as_values) {
         replayed.each_row(records, chosen, [&](Row row) {
-            auto& its = cells.emplace_back();
-            for (const Value& value : row) its.push_back(text_of_value(value));
+            auto& row_cells = cells.emplace_back();
+            for (const Value& value : row) row_cells.push_back(text_of_value(value));
         });
         return cells;
     }
@@ -377,12 +384,12 @@ Cells cells_of(const View& view, Format format, const Records& records, const st
         wanted.push_back(&between);
     }
     for (const std::string& row : replayed.printed(records, wanted)) {
-        auto& its = cells.emplace_back();
+        auto& row_cells = cells.emplace_back();
         std::size_t at = row.find(mark) + mark.size();
         for (std::size_t i = 0; i < chosen.size(); ++i) {
             const std::size_t end = row.find(mark, at);
             if (end == std::string::npos) throw std::runtime_error("a row lacks cells: " + row);
-            its.push_back(row.substr(at, end - at));
+            row_cells.push_back(row.substr(at, end - at));
             at = end + mark.size();
         }
     }
@@ -395,8 +402,8 @@ public:
         : view_(view), format_(format), records_(std::move(records)), all_(std::move(all)), as_values_(as_values) {
         for (const Column* column : all_) {
             const Cells cells = cells_of(view_, format_, records_, {column}, as_values_);
-            auto& its = alone_.emplace_back();
-            for (const auto& row : cells) its.push_back(row.front());
+            auto& column_cells = alone_.emplace_back();
+            for (const auto& row : cells) column_cells.push_back(row.front());
         }
     }
 
@@ -457,7 +464,7 @@ void check_cells(const View& view, const Records& records, std::vector<const Col
         std::vector<std::size_t> order(all.size() * 2);
         for (std::size_t i = 0; i < order.size(); ++i) order[i] = i % all.size();
         for (int i = 0; i < orders && differences < enough; ++i) {
-            // by hand: what std::shuffle does with a generator differs between libraries
+            // not std::shuffle, whose order depends on the library
             for (std::size_t n = order.size(); n > 1; --n) std::swap(order[n - 1], order[random() % n]);
             count(check.same(order));
         }
@@ -508,6 +515,26 @@ TEST(Cells, OfFdDoNotDependOnOtherColumns) { check_cells(fd_view, fd_records());
 TEST(Cells, OfWhyDoNotDependOnOtherColumns) { check_cells(why_view, recorded(test::write_why_sample)); }
 TEST(Cells, OfOperationsDoNotDependOnOtherColumns) { check_cells(operations_view, operation_records()); }
 TEST(Cells, OfFileDoNotDependOnOtherColumns) { check_cells(file_view, file_records()); }
+/// Clients of --socket get all columns as JSON, whatever the output's format is.
+TEST(Cells, OfClientsDoNotDependOnTheOutput) {
+    for (const auto& [view, records] :
+         {std::pair{&block_view, block_records()}, std::pair{&fd_view, fd_records()},
+          std::pair{&why_view, recorded(test::write_why_sample)}, std::pair{&operations_view, operation_records()},
+          std::pair{&file_view, file_records()}}) {
+        std::vector<std::vector<std::string>> of_json;
+        for (const Format output : {Format::json, Format::table, Format::csv}) {
+            Replayed replayed(*view, output, names_of(*view));
+            std::vector<std::vector<std::string>> rows;
+            replayed.each_row(records, replayed.all_columns(), [&](Row row) {
+                auto& row_values = rows.emplace_back();
+                for (const Value& value : row) row_values.push_back(text_of_value(value));
+            });
+            if (output == Format::json) of_json = rows;
+            EXPECT_EQ(rows, of_json) << view->name << ", " << name_of(output);
+        }
+    }
+}
+
 /// The whole program: times in a table, which count from a time of the first row.
 TEST(Cells, OfTimesDoNotDependOnOtherColumns) {
     const test::Scratch scratch;
@@ -567,7 +594,7 @@ const Hidden* find_hidden(const Hiddens& all, std::size_t bit) {
     return nullptr;
 }
 
-/// All of an event that shows, in one format; `bases` are events which together have each field in use.
+/// An event to check; `bases` are events that together use each field.
 struct EventCheck {
     const View& view;
     Records before;
@@ -583,13 +610,13 @@ struct Shown {
 };
 
 Shown shown(const EventCheck& check, Format format, const Record& first, const Record& last, bool fixed) {
-    Replayed printer(check.view, format);
-    const std::vector<const Column*> wanted = fixed ? printer.columns() : printer.all_columns();
-    // the row before it is where a table's times begin
+    Replayed printer(check.view, format, fixed ? std::vector<std::string>() : names_of(check.view));
+    const std::vector<const Column*> wanted = printer.columns();
+    // a table's times count from the row before
     Records records = check.before;
     records.push_back(first);
     const std::size_t rows_before = printer.printed(records, wanted).size();
-    Replayed again(check.view, format);
+    Replayed again(check.view, format, fixed ? std::vector<std::string>() : names_of(check.view));
     records.push_back(last);
     const std::vector<std::string> rows = again.printed(records, wanted);
     Shown result;
@@ -597,14 +624,14 @@ Shown shown(const EventCheck& check, Format format, const Record& first, const R
     if (!fixed) return result;
     std::vector<std::vector<std::string>> values;
     Replayed(check.view, format).each_row(records, wanted, [&](Row row) {
-        auto& its = values.emplace_back();
-        for (const Value& value : row) its.push_back(text_of_value(value));
+        auto& row_values = values.emplace_back();
+        for (const Value& value : row) row_values.push_back(text_of_value(value));
     });
     if (values.size() > rows_before) result.values = values.back();
     return result;
 }
 
-/// The same event some seconds earlier.
+/// The same event ten seconds earlier.
 Record earlier(const Record& record) {
     Bytes bytes(record.size());
     std::memcpy(bytes.data(), &record.head(), record.size());
@@ -620,7 +647,7 @@ Record earlier(const Record& record) {
     return Record(bytes);
 }
 
-/// Of a format with a choice of columns: each bit shows, but for those that are listed.
+/// For formats whose columns can be chosen: each bit changes a cell, unless it is listed as hidden.
 void check_bits(const EventCheck& check) {
     std::size_t size = 0;
     for (const Record& base : check.bases) size = std::max(size, base.size());
@@ -629,7 +656,8 @@ void check_bits(const EventCheck& check) {
         for (const Record& base : check.bases) before.push_back(shown(check, format, earlier(base), base, false).text);
         for (std::size_t bit = 0; bit < size * 8; ++bit) {
             const std::size_t byte = bit / 8;
-            if (byte >= offsetof(iolens_header, kind) && byte < offsetof(iolens_header, cpu)) continue;  // what it is
+            if (byte >= offsetof(iolens_header, kind) && byte < offsetof(iolens_header, cpu))
+                continue;  // the kind and size
             bool shows = false;
             for (std::size_t i = 0; i < check.bases.size() && !shows; ++i) {
                 const Record& base = check.bases[i];
@@ -647,7 +675,7 @@ void check_bits(const EventCheck& check) {
     }
 }
 
-/// Of a format whose columns are fixed: it prints what changes in them, and each of them shows something of the event.
+/// For formats whose columns are fixed: a change of a value is printed, and each column shows some part of the event.
 void check_fixed(const EventCheck& check, const std::vector<std::string_view>& no_part_of_event) {
     for (const Format format : check.view.formats) {
         const std::vector<const Column*> columns = Replayed(check.view, format).columns();
@@ -686,7 +714,7 @@ TEST(Bytes, OfABlockEventShow) {
          .before = facts(),
          .bases = {Record(full_block_event()), Record(succeeded)},
          .hidden = {{offsetof(iolens_block_event, flags), 2, IOLENS_BLOCK_BIO,
-                     "how the kernel side saw its end; the columns mean the same for both"},
+                     "a request or a bio: the columns mean the same for both"},
                     {offsetof(iolens_block_event, flags), 2, 0x1e00, "inside the kernel only"},
                     {offsetof(iolens_block_event, flags), 2, 0xe000, "not used"}},
          .hidden_in_table = {{offsetof(iolens_header, ts), 8, below_us, "a table shows us", true},
@@ -697,38 +725,40 @@ TEST(Bytes, OfABlockEventShow) {
                               all_bits, "a table cuts it"}}});
 }
 
-EventCheck call_check(const View& view) {
-    iolens_call_event file = full_call_event(IOLENS_FILE_REGULAR);
+EventCheck call_check(const View& view, u64 took_ns = 250'000) {
+    const auto event = [&](u8 file) {
+        iolens_call_event e = full_call_event(file);
+        e.h.ts = e.start + took_ns;
+        return e;
+    };
+    iolens_call_event file = event(IOLENS_FILE_REGULAR);
     file.result = 0;
-    iolens_call_event unconnected = full_call_event(IOLENS_FILE_SOCKET);
+    iolens_call_event unconnected = event(IOLENS_FILE_SOCKET);
     unconnected.flags = 0;
-    return {.view = view,
-            .before = facts(),
-            .bases = {Record(full_call_event(IOLENS_FILE_SOCKET)), Record(file), Record(unconnected)},
-            .hidden = {{offsetof(iolens_call_event, flags), 2, IOLENS_CALL_NO_FILE, "the kind of the file says it"},
-                       {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_APPEND, "for those who add up offsets"},
-                       {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_STREAM, "what is no datagram is one"},
-                       {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_WATCHED, "a filter's, and not shown"},
-                       {offsetof(iolens_call_event, flags), 2, 0xc000, "not used"}},
-            .hidden_in_table = {{offsetof(iolens_header, ts), 8, below_us, "a table shows us", true},
-                                {offsetof(iolens_call_event, start), 8, below_us, "a table shows us", true}}};
+    return {
+        .view = view,
+        .before = facts(),
+        .bases = {Record(event(IOLENS_FILE_SOCKET)), Record(file), Record(unconnected)},
+        .hidden = {{offsetof(iolens_call_event, flags), 2, IOLENS_CALL_NO_FILE, "the kind of the file is none then"},
+                   {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_APPEND, "open's flags show it"},
+                   {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_STREAM,
+                    "shown as tcp: unless IOLENS_CALL_DATAGRAM is set"},
+                   {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_WATCHED, "used by a filter only"},
+                   {offsetof(iolens_call_event, flags), 2, 0xc000, "not used"}},
+        .hidden_in_table = {{offsetof(iolens_header, ts), 8, below_us, "a table shows us", true},
+                            {offsetof(iolens_call_event, start), 8, below_us, "a table shows us", true}}};
 }
 
 TEST(Bytes, OfACallShow) { check_bits(call_check(fd_view)); }
 
 TEST(Bytes, OfACallShowWithWhy) {
-    EventCheck check = call_check(why_view);
-    for (Record& base : check.bases) {  // those that took less than 1 ms have no row
-        auto& call = const_cast<iolens_call_event&>(reinterpret_cast<const iolens_call_event&>(base.head()));
-        call.h.ts = call.start + 5'000'000;
-    }
-    check_bits(check);
+    check_bits(call_check(why_view, 5'000'000));  // a call of less than 1 ms has no row
 }
 
 TEST(Bytes, OfACallShowInItsOwnCsv) {
     EventCheck check = call_check(fd_csv_view);
-    check.hidden = {{offsetof(iolens_header, ts), 8, below_us, "us", true},
-                    {offsetof(iolens_call_event, start), 8, below_us, "us", true}};
+    check.hidden = {{offsetof(iolens_header, ts), 8, below_us, "this csv shows us", true},
+                    {offsetof(iolens_call_event, start), 8, below_us, "this csv shows us", true}};
     check_fixed(check, {});
 }
 
