@@ -93,6 +93,7 @@ private:
     u32 ops_ = 0;  // bit (1 << op); 0 = all
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<BlockProbe> probe_;
+    Decoder decoder_;
     Disks disks_;
     Files files_;
     std::string file_;  // of the row being made
@@ -247,19 +248,16 @@ Value BlockLens::parts_of(const iolens_block_event& e) {
 }
 
 Taken BlockLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, std::vector<Value>& row) {
-    iolens_disk_fact fact_room;
-    if (const auto* fact = decode_as(head, IOLENS_KIND_DISK, fact_room)) {
+    if (const auto* fact = decoder_.as<iolens_disk_fact>(head, IOLENS_KIND_DISK)) {
         disks_.told(fact->dev, text_of(fact->name));
         return Taken::nothing;
     }
-    iolens_file_fact name_room;
-    if (const auto* fact = decode_as(head, IOLENS_KIND_FILE, name_room)) {
+    if (const auto* fact = decoder_.as<iolens_file_fact>(head, IOLENS_KIND_FILE)) {
         return files_.told(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
                                                                                           : Taken::unknown;
     }
     if (head.kind == IOLENS_KIND_PARTS) return waiting_.told(head, files_) ? Taken::nothing : Taken::unknown;
-    iolens_block_event room;
-    const auto* event = decode_as(head, IOLENS_KIND_BLOCK, room);
+    const auto* event = decoder_.as<iolens_block_event>(head, IOLENS_KIND_BLOCK);
     if (event == nullptr) return Taken::unknown;
     const iolens_block_target& target = event->target;
     if (target.name_id != 0) files_.named(target.id, target.name_id);

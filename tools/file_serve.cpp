@@ -291,13 +291,12 @@ void LogTree::log(const iolens_vfs_event& e) {
 bool LogTree::record(std::span<const std::byte> bytes) {
     const iolens_header* head = decode_header(bytes);
     if (head == nullptr) return true;
-    iolens_task_fact task_room;
-    if (const auto* fact = decode_as(*head, IOLENS_KIND_TASK, task_room)) {
+    if (const auto* fact = decoder_.as<iolens_task_fact>(*head, IOLENS_KIND_TASK)) {
         tasks_.told(*fact);
         return true;
     }
     iolens_vfs_event room;
-    if (const iolens_vfs_event* access = access_of(*head, tasks_, room)) log(*access);
+    if (const iolens_vfs_event* access = access_of(*head, tasks_, decoder_, room)) log(*access);
     return true;
 }
 

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "decode/decode.h"
 #include "enrich/tasks.h"
 #include "file_log.h"
 #include "file_watch.h"
@@ -78,6 +79,7 @@ private:
     Watches watches_;
     std::unique_ptr<RingSource> source_;
     Tasks tasks_;
+    Decoder decoder_;
     std::mutex mutex_;         // of what follows, and of the source
     std::list<Shared> files_;  // as added
     std::unordered_map<iolens_file_id, Shared, FileIdHash> by_id_;
