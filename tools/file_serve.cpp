@@ -30,6 +30,28 @@ private:
     std::string text_;
 };
 
+/// Watches with the kernel's help.
+class ProbeWatcher final : public FileWatcher {
+public:
+    explicit ProbeWatcher(const VfsProbe::Options& options)
+        : options_(options), probe_(options), watches_(probe_), source_(watches_.source()) {}
+
+    FoundFile find(const std::string& path) override { return watches_.find(path); }
+    void watch(const FoundFile& found) override {
+        watches_.add(found, false);
+        watches_.complete(options_);
+        static_cast<void>(watches_.names());  // known here by what they were added as
+    }
+    void unwatch(const iolens_file_id& file) override { probe_.unwatch(file); }
+    Source& source() override { return source_; }
+
+private:
+    VfsProbe::Options options_;
+    VfsProbe probe_;
+    Watches watches_;
+    RingSource source_;
+};
+
 /// What the tree calls the path that a process means. Returns 0 or an errno.
 int name_of(const std::string& given, pid_t from, std::string& name) {
     std::error_code error;
@@ -84,11 +106,10 @@ private:
     bool at_end_ = false;
 };
 
-LogTree::LogTree(const Options& options)
-    : options_(options),
-      probe_(options.probe),
-      watches_(probe_),
-      source_(std::make_unique<RingSource>(watches_.source())) {}
+LogTree::LogTree(const Options& options) : LogTree(std::make_unique<ProbeWatcher>(options.probe), options.max_events) {}
+
+LogTree::LogTree(std::unique_ptr<FileWatcher> watcher, std::size_t max_events)
+    : watcher_(std::move(watcher)), max_events_(max_events) {}
 
 LogTree::Shared LogTree::of_node(std::string_view path, std::string_view& rest) {
     path.remove_prefix(1);
@@ -194,7 +215,7 @@ int LogTree::add(const ControlCommand& command, pid_t from) {
     try {
         // without the lock: the path may lead into this tree, and another thread has to answer for it
         errno = 0;
-        found = watches_.find(name);
+        found = watcher_->find(name);
     } catch (const Failure& failure) {
         return errno != 0 ? errno : EINVAL;
     }
@@ -226,14 +247,12 @@ int LogTree::add(const ControlCommand& command, pid_t from) {
         by_name_[other->names.front()] = other;
     }
     try {
-        watches_.add(found, false);
-        watches_.complete(options_.probe);
+        watcher_->watch(found);
     } catch (const Failure& failure) {
         say(fmt::format("{}: {}", visible(name), failure.what()));
-        probe_.unwatch(found.what.id);
+        watcher_->unwatch(found.what.id);
         return failure.status() == Exit::usage ? ENOSPC : EOPNOTSUPP;
     }
-    static_cast<void>(watches_.names());  // known here by what they were added as
     auto file = std::make_shared<Watched>();
     file->id = found.what.id;
     file->node = fmt::format(
@@ -241,7 +260,7 @@ int LogTree::add(const ControlCommand& command, pid_t from) {
     // of an earlier file with this inode number, which is still listed
     if (by_node_.contains(file->node)) file->node += fmt::format("_{}", found.what.id.generation);
     file->names = {name};
-    file->log.resize(command.max_events != 0 ? command.max_events : options_.max_events);
+    file->log.resize(command.max_events != 0 ? command.max_events : max_events_);
     file->began_boot = file->from = clock_ns(CLOCK_BOOTTIME);
     file->began_monotonic = clock_ns(CLOCK_MONOTONIC);
     file->place = files_.insert(files_.end(), file);
@@ -262,7 +281,7 @@ int LogTree::remove(const std::string& path, pid_t from) {
     std::erase(file->names, named->first);
     by_name_.erase(named);
     if (!file->names.empty()) return 0;
-    probe_.unwatch(file->id);
+    watcher_->unwatch(file->id);
     by_id_.erase(file->id);
     by_node_.erase(file->node);
     files_.erase(file->place);
@@ -302,12 +321,12 @@ bool LogTree::record(std::span<const std::byte> bytes) {
 
 std::size_t LogTree::drain() {
     const std::scoped_lock lock(mutex_);
-    return source_->read(*this);
+    return watcher_->source().read(*this);
 }
 
 std::string LogTree::status() {
     const std::scoped_lock lock(mutex_);
-    const iolens_loss ledger = source_->ledger();
+    const iolens_loss ledger = watcher_->source().ledger();
     std::size_t events = 0;
     std::size_t bytes = 0;
     u64 rooms = 0;
