@@ -231,20 +231,8 @@ int LogTree::add(const ControlCommand& command, pid_t from) {
             say(fmt::format("{}: room for {} events, after {}", visible(name), command.max_events, file.log.room()));
             file.log.resize(command.max_events);
         }
-        const auto named = by_name_.find(name);
-        if (named != by_name_.end() && named->second == known->second) return 0;
-        if (named != by_name_.end()) std::erase(named->second->names, name);  // it was another file's
-        by_name_[name] = known->second;
-        file.names.insert(file.names.begin(), name);
+        give_name(known->second, name);
         return 0;
-    }
-    // a name that another file had: that one keeps its log as long as it has names
-    if (const auto named = by_name_.find(name); named != by_name_.end()) {
-        const Shared other = named->second;
-        std::erase(other->names, name);
-        by_name_.erase(named);
-        if (other->names.empty()) other->names.push_back(name + " (deleted)");
-        by_name_[other->names.front()] = other;
     }
     try {
         watcher_->watch(found);
@@ -259,15 +247,33 @@ int LogTree::add(const ControlCommand& command, pid_t from) {
         "{}_{}", found.disk.empty() ? fmt::format("0:{}", found.what.id.dev & 0xfffff) : found.disk, found.what.id.ino);
     // of an earlier file with this inode number, which is still listed
     if (by_node_.contains(file->node)) file->node += fmt::format("_{}", found.what.id.generation);
-    file->names = {name};
     file->log.resize(command.max_events != 0 ? command.max_events : max_events_);
     file->began_boot = file->from = clock_ns(CLOCK_BOOTTIME);
     file->began_monotonic = clock_ns(CLOCK_MONOTONIC);
     file->place = files_.insert(files_.end(), file);
     by_id_[file->id] = file;
     by_node_[file->node] = file;
-    by_name_[name] = file;
+    give_name(file, name);
     return 0;
+}
+
+/// Adds a name to a file. If another file had it, that one keeps its log; without a further name it gets one under
+/// which it can still be removed.
+void LogTree::give_name(const Shared& file, const std::string& name) {
+    if (const auto named = by_name_.find(name); named != by_name_.end()) {
+        const Shared other = named->second;
+        if (other == file) return;
+        std::erase(other->names, name);
+        by_name_.erase(named);
+        if (other->names.empty()) {
+            std::string gone = name + " (deleted)";
+            while (by_name_.contains(gone)) gone += " (deleted)";
+            other->names.push_back(gone);
+            by_name_[gone] = other;
+        }
+    }
+    by_name_[name] = file;
+    file->names.insert(file->names.begin(), name);
 }
 
 int LogTree::remove(const std::string& path, pid_t from) {

@@ -88,6 +88,7 @@ private:
 
     int add(const ControlCommand& command, pid_t from);
     int remove(const std::string& path, pid_t from);
+    void give_name(const Shared& file, const std::string& name);
     int command_log(Watched& file, std::string_view word);
     void log(const iolens_vfs_event& e);
     [[nodiscard]] Shared of_node(std::string_view path, std::string_view& rest);
