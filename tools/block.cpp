@@ -99,11 +99,11 @@ private:
     u32 ops_ = 0;  // bit (1 << op); 0 = all
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<BlockProbe> probe_;
+    Decoder decoder_;
     Disks disks_;
     Files files_;
     WaitingParts waiting_;
     // of the row being made
-    iolens_block_event event_{};  // of a recording by an older version, which lacks fields
     const iolens_block_parts* parts_ = nullptr;
     std::optional<Value> access_pattern_;
     std::array<u64, IOLENS_ORIGINS> origins_{};  // rows by what they are for
@@ -256,18 +256,16 @@ Value BlockLens::parts_of(const iolens_block_event& e, RowText& text) {
 }
 
 Taken BlockLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
-    iolens_disk_fact fact_room;
-    if (const auto* fact = decode_as(head, IOLENS_KIND_DISK, fact_room)) {
+    if (const auto* fact = decoder_.as<iolens_disk_fact>(head, IOLENS_KIND_DISK)) {
         disks_.told(fact->dev, text_of(fact->name));
         return Taken::nothing;
     }
-    iolens_file_fact name_room;
-    if (const auto* fact = decode_as(head, IOLENS_KIND_FILE, name_room)) {
+    if (const auto* fact = decoder_.as<iolens_file_fact>(head, IOLENS_KIND_FILE)) {
         return files_.told(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
                                                                                           : Taken::unknown;
     }
     if (head.kind == IOLENS_KIND_PARTS) return waiting_.told(head, files_) ? Taken::nothing : Taken::unknown;
-    const auto* event = decode_as(head, IOLENS_KIND_BLOCK, event_);
+    const auto* event = decoder_.as<iolens_block_event>(head, IOLENS_KIND_BLOCK);
     if (event == nullptr) return Taken::unknown;
     const iolens_block_target& target = event->target;
     if (target.name_id != 0) files_.named(target.id, target.name_id);

@@ -149,7 +149,9 @@ private:
     Mappings mappings_;
     std::unordered_map<u32, std::vector<u64>> arguments_;  // the last of each thread, as told
     StraceLog* log_ = nullptr;
-    std::string_view line_;        // in the text of the row being made
+    std::string_view line_;  // in the text of the row being made
+    Decoder decoder_;
+    iolens_call_event call_{};     // of the row being made, where something was added to its record
     std::pair<u32, u64> line_of_;  // thread and time of the call that it was made for
 };
 
@@ -603,13 +605,11 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         if (why_) why_->take(head);
         return Taken::nothing;
     }
-    iolens_file_fact file_room;
-    if (const auto* fact = decode_as(head, IOLENS_KIND_FILE, file_room)) {
+    if (const auto* fact = decoder_.as<iolens_file_fact>(head, IOLENS_KIND_FILE)) {
         return files_.told(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
                                                                                           : Taken::unknown;
     }
-    iolens_task_fact task_room;
-    if (const auto* fact = decode_as(head, IOLENS_KIND_TASK, task_room)) {
+    if (const auto* fact = decoder_.as<iolens_task_fact>(head, IOLENS_KIND_TASK)) {
         tasks_.told(*fact);
         return Taken::nothing;
     }
@@ -635,13 +635,12 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         }
         return take_operation(operation, wall_offset_ns, wanted, row);
     }
-    iolens_call_event room;
-    const auto* event = decode_as(head, IOLENS_KIND_CALL, room);
+    const auto* event = decoder_.as<iolens_call_event>(head, IOLENS_KIND_CALL);
     if (event == nullptr) return Taken::unknown;
     if (event->direction == IOLENS_DIR_NONE && !operations_.on()) {
-        if (event != &room) room = *event;
-        mappings_.take(room);
-        event = &room;
+        call_ = *event;
+        mappings_.take(call_);
+        event = &call_;
         const KnownCall* call = find_call(event->call);
         const bool of_memory =
             call != nullptr && call->info.shape == IOLENS_SHAPE_RANGE && event->file == IOLENS_FILE_NONE;

@@ -11,7 +11,6 @@
 
 #include "base/text.h"
 #include "block_target.h"
-#include "decode/decode.h"
 #include "enrich/calls.h"
 #include "iolens/event/disk.h"
 
@@ -72,18 +71,17 @@ bool Why::is_of(const iolens_header& head) {
 void Why::take(const iolens_header& head) {
     switch (head.kind) {
         case IOLENS_KIND_DISK: {
-            iolens_disk_fact room;
-            if (const auto* fact = decode_as(head, IOLENS_KIND_DISK, room)) disks_.told(fact->dev, text_of(fact->name));
+            const auto* fact = decoder_.as<iolens_disk_fact>(head, IOLENS_KIND_DISK);
+            if (fact != nullptr) disks_.told(fact->dev, text_of(fact->name));
             return;
         }
         case IOLENS_KIND_SYMBOL: {
-            iolens_symbol_fact room;
-            if (const auto* fact = decode_as(head, IOLENS_KIND_SYMBOL, room)) reasons_.told(*fact);
+            const auto* fact = decoder_.as<iolens_symbol_fact>(head, IOLENS_KIND_SYMBOL);
+            if (fact != nullptr) reasons_.told(*fact);
             return;
         }
         case IOLENS_KIND_WAIT: {
-            iolens_wait_event room;
-            const auto* wait = decode_as(head, IOLENS_KIND_WAIT, room);
+            const auto* wait = decoder_.as<iolens_wait_event>(head, IOLENS_KIND_WAIT);
             if (wait == nullptr) return;
             if (waits_.size() >= most_threads && !waits_.contains(wait->tid)) waits_.clear();
             auto& all = waits_[wait->tid];
@@ -93,8 +91,7 @@ void Why::take(const iolens_header& head) {
         }
         case IOLENS_KIND_PARTS: parts_.told(head, files_); return;
         case IOLENS_KIND_BLOCK: {
-            iolens_block_event room;
-            const auto* event = decode_as(head, IOLENS_KIND_BLOCK, room);
+            const auto* event = decoder_.as<iolens_block_event>(head, IOLENS_KIND_BLOCK);
             if (event == nullptr) return;
             const iolens_block_target& target = event->target;
             if (target.name_id != 0) files_.named(target.id, target.name_id);
@@ -140,7 +137,8 @@ std::map<WaitFor, Why::Waited> Why::waits_of(const iolens_call_event& call) {
     while (!all.empty() && all.front().h.ts <= call.start) all.pop_front();  // a thread's calls come one by one
     for (const iolens_wait_event& wait : all) {
         if (wait.start >= call.h.ts) break;
-        const u64 woken = wait.woken == 0 ? wait.h.ts : std::clamp(wait.woken, wait.start, wait.h.ts);
+        const u64 woken =
+            wait.woken == 0 ? wait.h.ts : std::clamp(wait.woken, wait.start, std::max(wait.start, wait.h.ts));
         const WaitReasons::Reason reason = reasons_.find(wait.frames);
         add(reason.what, reason.function, wait.start, woken);
         add(WaitFor::processor, {}, woken, wait.h.ts);

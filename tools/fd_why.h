@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "block_parts.h"
+#include "decode/decode.h"
 #include "enrich/disks.h"
 #include "enrich/files.h"
 #include "enrich/wait_reasons.h"
@@ -85,6 +86,7 @@ private:
 
     Files& files_;
     bool here_;
+    Decoder decoder_;
     Disks disks_;
     WaitReasons reasons_;
     std::deque<iolens_call_event> held_;

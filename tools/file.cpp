@@ -91,6 +91,7 @@ private:
     Tasks tasks_;
     Disks disks_;
     FileProfiles totals_;
+    Decoder decoder_;
     iolens_vfs_event access_{};  // of the row being made, where it was a call
 };
 
@@ -192,27 +193,23 @@ std::string_view FileLens::name_of(const iolens_vfs_event& e) {
 }
 
 Taken FileLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
-    iolens_file_fact name_room;
-    if (const auto* fact = decode_as(head, IOLENS_KIND_FILE, name_room)) {
+    if (const auto* fact = decoder_.as<iolens_file_fact>(head, IOLENS_KIND_FILE)) {
         return files_.told(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
                                                                                           : Taken::unknown;
     }
-    iolens_task_fact task_room;
-    if (const auto* fact = decode_as(head, IOLENS_KIND_TASK, task_room)) {
+    if (const auto* fact = decoder_.as<iolens_task_fact>(head, IOLENS_KIND_TASK)) {
         tasks_.told(*fact);
         return Taken::nothing;
     }
-    iolens_disk_fact disk_room;
-    if (const auto* fact = decode_as(head, IOLENS_KIND_DISK, disk_room)) {
+    if (const auto* fact = decoder_.as<iolens_disk_fact>(head, IOLENS_KIND_DISK)) {
         disks_.told(fact->dev, text_of(fact->name));
         return Taken::nothing;
     }
-    iolens_watch_fact watch_room;
-    if (const auto* fact = decode_as(head, IOLENS_KIND_WATCH, watch_room)) {
+    if (const auto* fact = decoder_.as<iolens_watch_fact>(head, IOLENS_KIND_WATCH)) {
         files_.named(fact->id, fact->name_id);
         return Taken::nothing;
     }
-    const iolens_vfs_event* event = access_of(head, tasks_, access_);
+    const iolens_vfs_event* event = access_of(head, tasks_, decoder_, access_);
     if (event == nullptr) return head.kind == IOLENS_KIND_CALL ? Taken::nothing : Taken::unknown;
     if (event->name_id != 0) files_.named(event->id, event->name_id);
     const bool level = event->level == IOLENS_LEVEL_BLK ? levels_.blk : levels_.vfs;

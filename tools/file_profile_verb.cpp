@@ -29,13 +29,14 @@ public:
         const iolens_header* head = decode_header(bytes);
         if (head == nullptr) return true;
         iolens_vfs_event room;
-        const iolens_vfs_event* access = access_of(*head, nobody_, room);
+        const iolens_vfs_event* access = access_of(*head, nobody_, decoder_, room);
         if (access != nullptr && vfs_moves(*access)) events.push_back(*access);
         return true;
     }
     std::vector<iolens_vfs_event> events;
 
 private:
+    Decoder decoder_;
     Tasks nobody_;  // a profile has no names of tasks
 };
 

@@ -30,6 +30,28 @@ private:
     std::string text_;
 };
 
+/// Watches with the kernel's help.
+class ProbeWatcher final : public FileWatcher {
+public:
+    explicit ProbeWatcher(const VfsProbe::Options& options)
+        : options_(options), probe_(options), watches_(probe_), source_(watches_.source()) {}
+
+    FoundFile find(const std::string& path) override { return watches_.find(path); }
+    void watch(const FoundFile& found) override {
+        watches_.add(found, false);
+        watches_.complete(options_);
+        static_cast<void>(watches_.names());  // known here by what they were added as
+    }
+    void unwatch(const iolens_file_id& file) override { probe_.unwatch(file); }
+    Source& source() override { return source_; }
+
+private:
+    VfsProbe::Options options_;
+    VfsProbe probe_;
+    Watches watches_;
+    RingSource source_;
+};
+
 /// What the tree calls the path that a process means. Returns 0 or an errno.
 int name_of(const std::string& given, pid_t from, std::string& name) {
     std::error_code error;
@@ -84,11 +106,10 @@ private:
     bool at_end_ = false;
 };
 
-LogTree::LogTree(const Options& options)
-    : options_(options),
-      probe_(options.probe),
-      watches_(probe_),
-      source_(std::make_unique<RingSource>(watches_.source())) {}
+LogTree::LogTree(const Options& options) : LogTree(std::make_unique<ProbeWatcher>(options.probe), options.max_events) {}
+
+LogTree::LogTree(std::unique_ptr<FileWatcher> watcher, std::size_t max_events)
+    : watcher_(std::move(watcher)), max_events_(max_events) {}
 
 LogTree::Shared LogTree::of_node(std::string_view path, std::string_view& rest) {
     path.remove_prefix(1);
@@ -194,7 +215,7 @@ int LogTree::add(const ControlCommand& command, pid_t from) {
     try {
         // without the lock: the path may lead into this tree, and another thread has to answer for it
         errno = 0;
-        found = watches_.find(name);
+        found = watcher_->find(name);
     } catch (const Failure& failure) {
         return errno != 0 ? errno : EINVAL;
     }
@@ -210,45 +231,49 @@ int LogTree::add(const ControlCommand& command, pid_t from) {
             say(fmt::format("{}: room for {} events, after {}", visible(name), command.max_events, file.log.room()));
             file.log.resize(command.max_events);
         }
-        const auto named = by_name_.find(name);
-        if (named != by_name_.end() && named->second == known->second) return 0;
-        if (named != by_name_.end()) std::erase(named->second->names, name);  // it was another file's
-        by_name_[name] = known->second;
-        file.names.insert(file.names.begin(), name);
+        give_name(known->second, name);
         return 0;
     }
-    // a name that another file had: that one keeps its log as long as it has names
-    if (const auto named = by_name_.find(name); named != by_name_.end()) {
-        const Shared other = named->second;
-        std::erase(other->names, name);
-        by_name_.erase(named);
-        if (other->names.empty()) other->names.push_back(name + " (deleted)");
-        by_name_[other->names.front()] = other;
-    }
     try {
-        watches_.add(found, false);
-        watches_.complete(options_.probe);
+        watcher_->watch(found);
     } catch (const Failure& failure) {
         say(fmt::format("{}: {}", visible(name), failure.what()));
-        probe_.unwatch(found.what.id);
+        watcher_->unwatch(found.what.id);
         return failure.status() == Exit::usage ? ENOSPC : EOPNOTSUPP;
     }
-    static_cast<void>(watches_.names());  // known here by what they were added as
     auto file = std::make_shared<Watched>();
     file->id = found.what.id;
     file->node = fmt::format(
         "{}_{}", found.disk.empty() ? fmt::format("0:{}", found.what.id.dev & 0xfffff) : found.disk, found.what.id.ino);
     // of an earlier file with this inode number, which is still listed
     if (by_node_.contains(file->node)) file->node += fmt::format("_{}", found.what.id.generation);
-    file->names = {name};
-    file->log.resize(command.max_events != 0 ? command.max_events : options_.max_events);
+    file->log.resize(command.max_events != 0 ? command.max_events : max_events_);
     file->began_boot = file->from = clock_ns(CLOCK_BOOTTIME);
     file->began_monotonic = clock_ns(CLOCK_MONOTONIC);
     file->place = files_.insert(files_.end(), file);
     by_id_[file->id] = file;
     by_node_[file->node] = file;
-    by_name_[name] = file;
+    give_name(file, name);
     return 0;
+}
+
+/// Adds a name to a file. If another file had it, that one keeps its log; without a further name it gets one under
+/// which it can still be removed.
+void LogTree::give_name(const Shared& file, const std::string& name) {
+    if (const auto named = by_name_.find(name); named != by_name_.end()) {
+        const Shared other = named->second;
+        if (other == file) return;
+        std::erase(other->names, name);
+        by_name_.erase(named);
+        if (other->names.empty()) {
+            std::string gone = name + " (deleted)";
+            while (by_name_.contains(gone)) gone += " (deleted)";
+            other->names.push_back(gone);
+            by_name_[gone] = other;
+        }
+    }
+    by_name_[name] = file;
+    file->names.insert(file->names.begin(), name);
 }
 
 int LogTree::remove(const std::string& path, pid_t from) {
@@ -262,7 +287,7 @@ int LogTree::remove(const std::string& path, pid_t from) {
     std::erase(file->names, named->first);
     by_name_.erase(named);
     if (!file->names.empty()) return 0;
-    probe_.unwatch(file->id);
+    watcher_->unwatch(file->id);
     by_id_.erase(file->id);
     by_node_.erase(file->node);
     files_.erase(file->place);
@@ -291,24 +316,23 @@ void LogTree::log(const iolens_vfs_event& e) {
 bool LogTree::record(std::span<const std::byte> bytes) {
     const iolens_header* head = decode_header(bytes);
     if (head == nullptr) return true;
-    iolens_task_fact task_room;
-    if (const auto* fact = decode_as(*head, IOLENS_KIND_TASK, task_room)) {
+    if (const auto* fact = decoder_.as<iolens_task_fact>(*head, IOLENS_KIND_TASK)) {
         tasks_.told(*fact);
         return true;
     }
     iolens_vfs_event room;
-    if (const iolens_vfs_event* access = access_of(*head, tasks_, room)) log(*access);
+    if (const iolens_vfs_event* access = access_of(*head, tasks_, decoder_, room)) log(*access);
     return true;
 }
 
 std::size_t LogTree::drain() {
     const std::scoped_lock lock(mutex_);
-    return source_->read(*this);
+    return watcher_->source().read(*this);
 }
 
 std::string LogTree::status() {
     const std::scoped_lock lock(mutex_);
-    const iolens_loss ledger = source_->ledger();
+    const iolens_loss ledger = watcher_->source().ledger();
     std::size_t events = 0;
     std::size_t bytes = 0;
     u64 rooms = 0;

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "decode/decode.h"
 #include "enrich/tasks.h"
 #include "file_log.h"
 #include "file_watch.h"
@@ -21,6 +22,23 @@
 namespace iolens {
 
 inline constexpr std::string_view default_tree = "/run/iolens";
+
+/// What a log tree watches files with.
+class FileWatcher {
+public:
+    FileWatcher() = default;
+    FileWatcher(const FileWatcher&) = delete;
+    FileWatcher& operator=(const FileWatcher&) = delete;
+    virtual ~FileWatcher() = default;
+
+    /// Looks a path up. Throws Failure where it leads to nothing that can be watched; errno says why.
+    virtual FoundFile find(const std::string& path) = 0;
+    /// Watches a file from now on. Throws Failure: usage where there are too many files.
+    virtual void watch(const FoundFile& found) = 0;
+    virtual void unwatch(const iolens_file_id& file) = 0;
+    /// The accesses to the watched files.
+    virtual Source& source() = 0;
+};
 
 /// The tree's contents:
 ///
@@ -36,6 +54,8 @@ public:
     };
     /// Loads and attaches. Throws Failure.
     explicit LogTree(const Options& options);
+    /// With a watcher of one's own: for tests.
+    LogTree(std::unique_ptr<FileWatcher> watcher, std::size_t max_events);
 
     std::optional<About> about(std::string_view path) override;
     std::vector<std::string> entries(std::string_view folder) override;
@@ -45,7 +65,7 @@ public:
     /// Takes what is in the ring. Returns how many records that were.
     std::size_t drain();
     /// Of the ring: readable when much waits.
-    [[nodiscard]] int descriptor() const { return source_->descriptor(); }
+    [[nodiscard]] int descriptor() const { return watcher_->source().descriptor(); }
 
     bool record(std::span<const std::byte> bytes) override;
 
@@ -68,16 +88,16 @@ private:
 
     int add(const ControlCommand& command, pid_t from);
     int remove(const std::string& path, pid_t from);
+    void give_name(const Shared& file, const std::string& name);
     int command_log(Watched& file, std::string_view word);
     void log(const iolens_vfs_event& e);
     [[nodiscard]] Shared of_node(std::string_view path, std::string_view& rest);
     std::string status();
 
-    Options options_;
-    VfsProbe probe_;
-    Watches watches_;
-    std::unique_ptr<RingSource> source_;
+    std::unique_ptr<FileWatcher> watcher_;
+    std::size_t max_events_;
     Tasks tasks_;
+    Decoder decoder_;
     std::mutex mutex_;         // of what follows, and of the source
     std::list<Shared> files_;  // as added
     std::unordered_map<iolens_file_id, Shared, FileIdHash> by_id_;

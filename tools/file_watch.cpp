@@ -14,7 +14,6 @@
 
 #include "base/failure.h"
 #include "base/text.h"
-#include "decode/decode.h"
 #include "enrich/calls.h"
 #include "iolens/event/call.h"
 #include "iolens/event/disk.h"
@@ -291,10 +290,13 @@ bool access_of_call(const iolens_call_event& call, iolens_vfs_event& access) {
 
 }  // namespace
 
-const iolens_vfs_event* access_of(const iolens_header& head, const Tasks& tasks, iolens_vfs_event& room) {
-    iolens_call_event call_room;
-    const auto* call = decode_as(head, IOLENS_KIND_CALL, call_room);
-    if (call == nullptr) return decode_as(head, IOLENS_KIND_VFS, room);
+const iolens_vfs_event* access_of(const iolens_header& head, const Tasks& tasks, Decoder& decoder,
+                                  iolens_vfs_event& room) {
+    const auto* call = decoder.as<iolens_call_event>(head, IOLENS_KIND_CALL);
+    if (call == nullptr) {
+        const auto* event = decoder.as<iolens_vfs_event>(head, IOLENS_KIND_VFS);
+        return event != nullptr && vfs_is_known(*event) ? event : nullptr;
+    }
     if (!access_of_call(*call, room)) return nullptr;
     if (const Tasks::Task* task = tasks.find(call->tid)) {
         task->comm.copy(reinterpret_cast<char*>(static_cast<u8*>(room.comm)), IOLENS_COMM_LEN - 1);

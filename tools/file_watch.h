@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "decode/decode.h"
 #include "enrich/disks.h"
 #include "enrich/mounts.h"
 #include "enrich/tasks.h"
@@ -64,8 +65,10 @@ private:
 };
 
 /// The access that a record is: one at the VFS, a bio, or a call on a watched file, by a task that `tasks` names. Null:
-/// another record, or a call that is no access. It may be in `room`.
-const iolens_vfs_event* access_of(const iolens_header& head, const Tasks& tasks, iolens_vfs_event& room);
+/// another record, a call that is no access, or an access of a kind unknown to this version. It may be in `room` or in
+/// `decoder`.
+const iolens_vfs_event* access_of(const iolens_header& head, const Tasks& tasks, Decoder& decoder,
+                                  iolens_vfs_event& room);
 
 /// What --level asks for.
 struct Levels {

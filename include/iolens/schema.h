@@ -123,6 +123,9 @@ struct Column {
 using Columns = std::span<const Column* const>;
 using Row = std::span<const Value>;
 
+/// The errno of a negative result. A recording may have any number, also the one whose negation overflows.
+constexpr u64 negated(s64 result) { return u64{0} - static_cast<u64>(result); }
+
 /// A NUL-terminated or full array of bytes, as text.
 template <std::size_t N>
 std::string_view text_of(const u8 (&bytes)[N]) {

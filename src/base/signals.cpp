@@ -27,7 +27,7 @@ void on_signal(int number) {
 }  // namespace
 
 void catch_signals() {
-    wake_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (wake_fd == -1) wake_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct sigaction action{};
     action.sa_handler = on_signal;
     for (const int number : {SIGINT, SIGTERM, SIGHUP}) {

@@ -21,6 +21,7 @@ using Buffer = fmt::memory_buffer;
     return out.data() + at;
 }
 inline void append(Buffer& out, std::string_view text) {
+    if (text.empty()) return;  // memcpy() must not be given the null pointer of an empty view
     std::memcpy(extend(out, text.size()), text.data(), text.size());
 }
 inline void append(Buffer& out, char c) { *extend(out, 1) = c; }

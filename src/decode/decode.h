@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstring>
+#include <new>
 #include <span>
+#include <type_traits>
 
 #include "iolens/event/header.h"
 
@@ -16,15 +19,25 @@ inline const iolens_header* decode_header(std::span<const std::byte> bytes) {
     return head->size >= sizeof(iolens_header) && head->size <= bytes.size() ? head : nullptr;
 }
 
-/// A record as Event, whichever version made it: fields that an older one lacks are zero. Null for another kind.
-/// `room` keeps the copy that a short record needs.
-template <typename Event>
-const Event* decode_as(const iolens_header& head, u16 kind, Event& room) {
-    if (head.kind != kind) return nullptr;
-    if (head.size >= sizeof(Event)) return reinterpret_cast<const Event*>(&head);
-    room = Event{};
-    std::memcpy(static_cast<void*>(&room), &head, head.size);
-    return &room;
-}
+/// Reads records as today's structs, whichever version wrote them.
+class Decoder {
+public:
+    /// Null for a record of another kind. A record is read where it is. Only one that is shorter than Event, because an
+    /// older version wrote it, is copied; the fields that it lacks are zero. The copy is part of the decoder and lasts
+    /// until the next record: the texts of a row point into its record, so the decoder must outlive the row.
+    template <typename Event>
+    const Event* as(const iolens_header& head, u16 kind) {
+        static_assert(sizeof(Event) <= max_size && std::is_trivially_copyable_v<Event>);
+        if (head.kind != kind) return nullptr;
+        if (head.size >= sizeof(Event)) return reinterpret_cast<const Event*>(&head);
+        auto* event = new (copy_.data()) Event{};
+        std::memcpy(static_cast<void*>(event), &head, head.size);
+        return event;
+    }
+
+private:
+    static constexpr std::size_t max_size = 256;
+    alignas(u64) std::array<std::byte, max_size> copy_;
+};
 
 }  // namespace iolens

@@ -11,8 +11,7 @@ enum : std::size_t { facility, time_ns, duration_ns, pid, domain, op, error, fd,
 
 /// A value that may be negative.
 inline s64 signed_of(const Value& value) {
-    const auto number = static_cast<s64>(value.number());
-    return value.is_negative() ? -number : number;
+    return static_cast<s64>(value.is_negative() ? u64{0} - value.number() : value.number());
 }
 }  // namespace metrics_row
 

@@ -16,12 +16,10 @@ public:
         using namespace iolens;
         const iolens_header* head = decode_header(bytes);
         if (head == nullptr || head->size != bytes.size() || head->size % 8 != 0) std::abort();
-        iolens_file_fact fact;
-        if (const auto* file = decode_as(*head, IOLENS_KIND_FILE, fact)) {
+        if (const auto* file = decoder_.as<iolens_file_fact>(*head, IOLENS_KIND_FILE)) {
             if (!files_.told(*file, bytes)) std::abort();
         }
-        iolens_call_event room;
-        if (const auto* event = decode_as(*head, IOLENS_KIND_CALL, room)) {
+        if (const auto* event = decoder_.as<iolens_call_event>(*head, IOLENS_KIND_CALL)) {
             if (find_call(event->call) == nullptr) std::abort();
             if (event->name_id != 0 && files_.find(event->name_id) == nullptr) std::abort();
         }
@@ -29,6 +27,7 @@ public:
     }
 
 private:
+    iolens::Decoder decoder_;
     iolens::Files files_;
 };
 

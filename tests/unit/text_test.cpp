@@ -61,6 +61,14 @@ TEST(Text, CutsBetweenCharacters) {
     EXPECT_EQ(shown("\xc3\xbc\xc3\xbc\xc3\xbc", 2), "\xc3\xbc\xc3\xbc");
 }
 
+TEST(Text, AnEmptyViewAppendsNothing) {
+    Buffer out;
+    append(out, std::string_view());
+    append_visible(out, {});
+    append_csv(out, {});
+    EXPECT_EQ(out.size(), 0U);
+}
+
 TEST(Text, Json) {
     EXPECT_EQ(json("a\"b\\c"), R"("a\"b\\c")");
     EXPECT_EQ(json("\n\t\x01\x7f"), R"("\n\t\u0001\u007f")");

@@ -279,7 +279,7 @@ inline constexpr std::array call_columns{
            .help = "why the call failed, by errno's name; empty when it did not",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
-               return e.result < 0 ? Value(u64{0} - static_cast<u64>(e.result)) : Value();
+               return e.result < 0 ? Value(negated(e.result)) : Value();
            }},
     Column{.name = "kind", .header = "KIND", .width = -9,
            .help = "file directory character disk fifo pipe socket anon other, none for a closed fd",

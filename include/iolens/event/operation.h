@@ -239,7 +239,7 @@ inline constexpr std::array operation_columns{
     Column{.name = "error_code", .header = "CODE", .width = 4, .help = "errno; 0: it succeeded; -1: failed, why is not known",
            .get = [](const iolens_header& h) {
                const s32 error = as_operation(h).error;
-               return error == IOLENS_ERROR_UNKNOWN ? Value::signed_number(-1) : Value(u64{0} - static_cast<u64>(s64{error}));
+               return error == IOLENS_ERROR_UNKNOWN ? Value::signed_number(-1) : Value(negated(error));
            }},
     Column{.name = "fd", .header = "FD", .width = 4, .help = "file descriptor, of OPEN the new one; -1: none",
            .get = [](const iolens_header& h) { return Value::signed_number(as_operation(h).fd); }},
@@ -280,7 +280,7 @@ inline constexpr std::array operation_columns{
     Column{.name = "error", .header = "ERR", .role = Role::error, .width = -9, .help = "why it failed, by errno's name",
            .get = [](const iolens_header& h) {
                const s32 error = as_operation(h).error;
-               return error == 0 || error == IOLENS_ERROR_UNKNOWN ? Value() : Value(u64{0} - static_cast<u64>(s64{error}));
+               return error == 0 || error == IOLENS_ERROR_UNKNOWN ? Value() : Value(negated(error));
            }},
     Column{.name = "file", .header = "FILE", .role = Role::file, .width = -20, .missing = '-',
            .help = "what the fd is: path, pipe, peer",

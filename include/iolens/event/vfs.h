@@ -89,7 +89,8 @@ inline constexpr std::array<std::string_view, IOLENS_LEVELS> vfs_levels{"VFS", "
 
 inline const iolens_vfs_event& as_vfs(const iolens_header& h) { return reinterpret_cast<const iolens_vfs_event&>(h); }
 inline bool vfs_has(const iolens_vfs_event& e, unsigned flag) { return (e.flags & flag) != 0; }
-/// Of a recording, whatever number it has.
+/// Has it an operation and a level that this version knows? A recording of a later one may have others.
+inline bool vfs_is_known(const iolens_vfs_event& e) { return e.op < IOLENS_VFS_OPS && e.level < IOLENS_LEVELS; }
 inline const VfsOpName& vfs_op(const iolens_vfs_event& e) { return vfs_ops[e.op < IOLENS_VFS_OPS ? e.op : 0U]; }
 inline std::string_view vfs_level(const iolens_vfs_event& e) {
     return vfs_levels[e.level == IOLENS_LEVEL_BLK ? 1U : 0U];
@@ -201,7 +202,7 @@ inline constexpr std::array vfs_columns{
            .help = "why it failed, by errno's name; empty when it did not",
            .get = [](const iolens_header& h) {
                const auto& e = as_vfs(h);
-               return e.result >= 0 ? Value() : Value(u64{0} - static_cast<u64>(e.result));
+               return e.result >= 0 ? Value() : Value(negated(e.result));
            }},
     Column{.name = "cpu", .header = "CPU", .width = 3,
            .help = "processor on which it ended",

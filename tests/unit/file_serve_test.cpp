@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "file_serve.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+namespace iolens {
+namespace {
+
+/// Files that exist by whatever path they are asked for; the test says which file a path leads to.
+class FakeFiles final : public FileWatcher, public Source {
+public:
+    FoundFile find(const std::string& path) override {
+        FoundFile found;
+        found.what.id = {.ino = 1, .dev = 8U << 20, .generation = generation_of[path]};
+        found.what.mode = 0100644;
+        found.disk = "sda";
+        return found;
+    }
+    void watch(const FoundFile& found) override { watched.push_back(found.what.id); }
+    void unwatch(const iolens_file_id& file) override { std::erase(watched, file); }
+    Source& source() override { return *this; }
+    int descriptor() const override { return -1; }
+    std::size_t read(Receiver& /*receiver*/) override { return 0; }
+    bool ended() const override { return false; }
+    void stop() override {}
+    iolens_loss ledger() const override { return {}; }
+    u64 wall_offset_ns() const override { return 0; }
+
+    std::map<std::string, u32> generation_of;
+    std::vector<iolens_file_id> watched;
+};
+
+class FileServe : public testing::Test {
+protected:
+    int write(const std::string& text) { return tree_.write("/control", text, ::getpid()); }
+    std::string control() { return tree_.read("/control")->more(); }
+
+    std::unique_ptr<FakeFiles> made_ = std::make_unique<FakeFiles>();
+    FakeFiles& files_ = *made_;
+    LogTree tree_{std::move(made_), 10};
+};
+
+TEST_F(FileServe, AFileWhoseNameIsTakenCanStillBeRemoved) {
+    EXPECT_EQ(write("add /nowhere/a"), 0);
+    files_.generation_of["/nowhere/b"] = 2;
+    EXPECT_EQ(write("add /nowhere/b"), 0);
+    files_.generation_of["/nowhere/a"] = 2;  // renamed
+    EXPECT_EQ(write("add /nowhere/a"), 0);
+    EXPECT_EQ(control(), "sda_1 /nowhere/a (deleted)\nsda_1_2 /nowhere/a /nowhere/b\n");
+    files_.generation_of["/nowhere/a"] = 3;
+    files_.generation_of["/nowhere/b"] = 3;
+    EXPECT_EQ(write("add /nowhere/b"), 0);
+    EXPECT_EQ(write("add /nowhere/a"), 0);
+    EXPECT_EQ(control(),
+              "sda_1 /nowhere/a (deleted)\nsda_1_2 /nowhere/a (deleted) (deleted)\nsda_1_3 /nowhere/a /nowhere/b\n");
+    for (const char* name : {"/nowhere/a (deleted)", "/nowhere/a (deleted) (deleted)", "/nowhere/a", "/nowhere/b"}) {
+        EXPECT_EQ(write(std::string("remove ") + name), 0) << name;
+    }
+    EXPECT_EQ(control(), "");
+    EXPECT_TRUE(files_.watched.empty());
+}
+
+}  // namespace
+}  // namespace iolens
