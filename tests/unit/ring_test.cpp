@@ -52,8 +52,11 @@ protected:
     /// Appends a record to the ring.
     void put(u64 n) {
         const std::vector<char> packet(n + ethernet_header);
-        LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(),
-                    .data_size_in = static_cast<u32>(packet.size()), .repeat = 1);
+        bpf_test_run_opts options{};
+        options.sz = sizeof options;
+        options.data_in = packet.data();
+        options.data_size_in = static_cast<u32>(packet.size());
+        options.repeat = 1;
         ASSERT_EQ(::bpf_prog_test_run_opts(program_.get(), &options), 0) << strerror(errno);
     }
 
