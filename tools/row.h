@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -37,9 +38,9 @@ public:
 
     /// Formats a text; `format` is FMT_COMPILE("...").
     template <typename Format, typename... Arguments>
-    std::string_view format(const Format& format, Arguments&&... arguments) {
+    std::string_view format(const Format& format, const Arguments&... arguments) {
         Buffer out;
-        fmt::format_to(std::back_inserter(out), format, std::forward<Arguments>(arguments)...);
+        fmt::format_to(std::back_inserter(out), format, printable(arguments)...);
         return copy(out);
     }
 
@@ -57,6 +58,16 @@ public:
     }
 
 private:
+    /// fmt copies a text even where there is none, and memcpy takes no null pointer.
+    template <typename T>
+    static decltype(auto) printable(const T& value) {
+        if constexpr (std::is_same_v<T, std::string_view>) {
+            return value.data() == nullptr ? std::string_view("") : value;
+        } else {
+            return (value);
+        }
+    }
+
     char* allocate(std::size_t size) {
         if (size > inline_.size() - used_) {
             return spilled_.emplace_back(std::make_unique_for_overwrite<char[]>(size)).get();
