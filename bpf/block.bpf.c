@@ -269,7 +269,8 @@ static __always_inline void block_begin(__u64 key, const struct iolens_block_sta
 		ring_count(n, state_full);
 		return;
 	}
-	if (old->issued && !(old->e.flags & IOLENS_BLOCK_DONE)) /* … and has no row yet */
+	/* … and has no row yet. One that the user did not ask for is no loss: another disk's, or another operation's. */
+	if (old->issued && !(old->e.flags & IOLENS_BLOCK_DONE) && block_wanted(&old->e, ~0ULL))
 		ring_count(n, stale);
 	if (bpf_map_update_elem(&inflight, &key, s, BPF_ANY))
 		ring_count(n, state_full);

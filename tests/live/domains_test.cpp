@@ -497,8 +497,6 @@ TEST_F(Domains, ClientsOfASocketGetTheRows) {
     struct stat info{};
     ASSERT_EQ(::stat(path.c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777, 0600U);
-    EXPECT_EQ(run({iolens_path(), "fd", "--domains", "ALL", "--socket", path, "--", "true"}).status,
-              2);  // it is in use
     const auto sockets = [&] {
         u64 open = 0;
         for (const auto& fd : fs::directory_iterator("/proc/" + std::to_string(tracer.pid()) + "/fd")) {
@@ -512,6 +510,8 @@ TEST_F(Domains, ClientsOfASocketGetTheRows) {
     std::thread reader([&] { rows = Client(path).read(); });
     const Client slow(path);
     EXPECT_TRUE(wait_until([&] { return sockets() == before + 2; }));  // both are accepted
+    EXPECT_EQ(run({iolens_path(), "fd", "--domains", "ALL", "--socket", path, "--", "true"}).status,
+              2);  // it is in use
     EXPECT_EQ(run({helper(), "writes", folder_, std::to_string(count)}, std::chrono::seconds(200)).status, 0);
     // the slow one is cut off when it is too far behind, and not only at the end
     if (!emulated()) {
