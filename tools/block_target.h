@@ -10,7 +10,7 @@
 
 namespace iolens {
 
-/// What a block request is for, as text: a path, MAJ:MIN:INODE, [journal], [raw sda]; nothing where that can't be told.
+/// What a block request is for, as text: a path, MAJ:MIN:INODE, [journal], [raw sda]; nothing if that is unknown.
 void append_target(Buffer& out, const iolens_block_target& target, Files& files, Disks& disks);
 
 /// Who made its pages dirty: ,"author":…,"author_pid":… of a JSON object; nothing where that isn't known.

@@ -36,7 +36,7 @@ std::string path_of_line(std::string_view line) {
     return path;
 }
 
-/// Files that exist by the paths that they are asked for by. A path's last byte says which file it is, so that there
+/// A watcher for which every path exists. A path's last byte says which file it is, so that there
 /// are several names of a file; other bytes make it a directory, a missing one, one that can't be watched.
 class Files final : public FileWatcher, public Source {
 public:

@@ -57,8 +57,8 @@ bool emulated();
 /// Did iolens report a loss?
 bool lost(const Result& result);
 
-/// Runs `round` so many times. Each run must pass. One that fails is discarded and repeated only when all of this
-/// holds: iolens reported a loss, and a witness other than iolens explains it:
+/// Runs `round` as often as `rounds` says. Each run must pass. One that fails is discarded and repeated only when all
+/// of this holds: iolens reported a loss, and a witness other than iolens explains it:
 ///   - the kernel skipped one of iolens's programs (recursion_misses of bpf_prog_info), or
 ///   - completions arrived on top of a process that is neither a kernel thread nor part of the test (the first column
 ///   of

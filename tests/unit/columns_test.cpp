@@ -354,7 +354,7 @@ TEST(RowText, AnEmptyTextIsNotNull) {
 
 // --- A cell does not depend on the columns beside it
 
-/// Stands between the cells of a row, so that they can be told apart in every format.
+/// Separates the cells of a row in every format.
 constexpr std::string_view mark = "<|>";
 const Column between{.name = "between", .header = "", .help = "between two cells", .get = [](const iolens_header&) {
                          return Value(mark);

@@ -7,7 +7,7 @@
 namespace iolens {
 namespace {
 
-/// Files that exist by whatever path they are asked for; the test says which file a path leads to.
+/// A watcher for which every path exists. The test sets which file a path leads to.
 class FakeFiles final : public FileWatcher, public Source {
 public:
     FoundFile find(const std::string& path) override {
