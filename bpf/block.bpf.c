@@ -370,10 +370,8 @@ static __always_inline void block_attribute(struct iolens_block_target *t, struc
 	t->name_id = name_of_inode((__u64)inode, &t->id, slot);
 }
 
-static __always_inline void block_target_put(struct bio *bio, const struct iolens_block_target *t)
+static __always_inline void block_target_put(__u64 vector, const struct iolens_block_target *t)
 {
-	__u64 vector = (__u64)bio->bi_io_vec;
-
 	if (!bpf_map_update_elem(&targets, &vector, t, BPF_NOEXIST))
 		__sync_fetch_and_add(&targets_open, 1);
 	else
@@ -413,8 +411,8 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 	/* A disk without requests (dm, md, zram, pmem, an NVMe multipath head): the bio is all there is. */
 	if (!disk->queue->mq_ops) {
 		if (attribute && size && s.e.target.origin != IOLENS_ORIGIN_ANONYMOUS) {
-			s.vector = (__u64)bio->bi_io_vec;
-			block_target_put(bio, &s.e.target);
+			s.vector = (__u64)BPF_CORE_READ(bio, bi_io_vec);
+			block_target_put(s.vector, &s.e.target);
 		}
 		s.e.flags |= IOLENS_BLOCK_BIO;
 		s.e.dev = block_disk(disk);
@@ -694,6 +692,9 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 	__s32 status = (__s32)ctx[1];
 	__u32 bytes = (__u32)ctx[2];
 	bool last = bytes >= rq->__data_len;
+	/* A flush comes after its data (end_io is the flush machinery's): it will ask who the creator is. Told here, once: the
+	 * verifier pays for each load of a pointer on each way to it. */
+	bool flushed_later = rq->bio && rq->end_io && compat_block_op(rq->cmd_flags) <= IOLENS_OP_WRITE;
 	struct iolens_counters *n;
 	struct gendisk *disk;
 	bool never = false;
@@ -745,8 +746,7 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 	 * verifier */
 	error = *(volatile __u16 *)&s->e.error;
 	block_finish(s, now);
-	/* A flush comes after its data (end_io is the flush machinery's): it will ask who the creator is. */
-	if (rq->bio && rq->end_io && compat_block_op(rq->cmd_flags) <= IOLENS_OP_WRITE)
+	if (flushed_later)
 		s->e.flags |= IOLENS_BLOCK_DONE;
 	else
 		bpf_map_delete_elem(&inflight, &key);

@@ -251,11 +251,16 @@ static __always_inline __u32 compat_disk_dev(struct gendisk *disk)
 	return (__u32)disk->major << 20 | (__u32)disk->first_minor;
 }
 
+/*
+ * What is rarely asked of a bio is read by a helper. For each load of a pointer from a tracepoint's own pointer, the verifier
+ * of 6.2 and later searches the kernel's whole BTF, and once for each way to the load.
+ */
+
 /* Who has claimed the device that a bio is for; 0: nobody, or it isn't known (before 5.12). */
 static __always_inline __u64 compat_bio_holder(struct bio *bio)
 {
 	if (bpf_core_field_exists(struct bio, bi_bdev))
-		return (__u64)bio->bi_bdev->bd_holder;
+		return (__u64)BPF_CORE_READ(bio, bi_bdev, bd_holder);
 	return 0;
 }
 
@@ -264,8 +269,16 @@ static __always_inline __u64 compat_bio_holder(struct bio *bio)
 static __always_inline __u32 compat_bio_part(struct bio *bio)
 {
 	if (bpf_core_field_exists(struct bio, bi_bdev))
-		return bio->bi_bdev->bd_dev;
+		return BPF_CORE_READ(bio, bi_bdev, bd_dev);
 	return 0;
+}
+
+/* The device that a bio was addressed to, as dev_t: its partition, or the whole disk where the kernel has forgotten that. */
+static __always_inline __u32 compat_bio_device(struct bio *bio)
+{
+	if (bpf_core_field_exists(struct bio, bi_bdev))
+		return compat_bio_part(bio);
+	return compat_disk_dev(((struct bio___bi_disk *)bio)->bi_disk);
 }
 
 /* Tells one disk from another that gets its number later: a sequence number where there is one (5.15, cf179948554a). */

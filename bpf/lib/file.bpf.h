@@ -93,10 +93,14 @@ static __always_inline struct task_struct *file_task(bool direct)
  * a number. */
 static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 fd, bool direct, __u64 *address)
 {
-	struct files_struct *files = file_read(direct, task, files);
+	struct files_struct *files;
 	struct fdtable *table;
 	struct file **array, *file;
 
+	/* not trusted any more: for each load of a pointer through a trusted one, the verifier searches the kernel's whole BTF */
+	if (direct)
+		task = bpf_rdonly_cast(task, bpf_core_type_id_kernel(struct task_struct));
+	files = file_read(direct, task, files);
 	if (!files)
 		return 0;
 	table = file_read(direct, files, fdt);

@@ -75,9 +75,7 @@ static __always_inline __u32 origin_end(__u64 function)
 
 static __always_inline void origin_raw(struct origin *o, struct bio *bio)
 {
-	o->device = compat_bio_part(bio);
-	if (!o->device)
-		o->device = compat_disk_dev(compat_bio_disk(bio));
+	o->device = compat_bio_device(bio);
 	origin_is(o, IOLENS_ORIGIN_RAW, IOLENS_HOW_DIO);
 }
 

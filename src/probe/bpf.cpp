@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/btf.h>
 #include <linux/capability.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <charconv>
 #include <cstdarg>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
@@ -290,11 +292,14 @@ u64 read_missed(const bpf_object* object) {
 }
 
 KernelNames::KernelNames() {
-    std::ifstream file("/sys/kernel/btf/vmlinux", std::ios::binary | std::ios::ate);
-    if (!file) return;
-    btf_.resize(static_cast<std::size_t>(file.tellg()));
-    file.seekg(0);
-    file.read(btf_.data(), static_cast<std::streamsize>(btf_.size()));
+    std::ifstream file("/sys/kernel/btf/vmlinux", std::ios::binary);
+    btf_header head{};
+    file.read(reinterpret_cast<char*>(&head), sizeof head);
+    if (!file || head.magic != BTF_MAGIC) return;
+    strings_.resize(head.str_len);
+    file.seekg(static_cast<std::streamoff>(head.hdr_len) + head.str_off);
+    file.read(strings_.data(), static_cast<std::streamsize>(strings_.size()));
+    strings_.resize(static_cast<std::size_t>(file.gcount()));
 }
 
 bool KernelNames::has_tracepoint(std::string_view section) const {
@@ -302,8 +307,10 @@ bool KernelNames::has_tracepoint(std::string_view section) const {
 }
 
 bool KernelNames::has(std::string_view name) const {
-    // its strings stand one behind the other, a NUL between them
-    return btf_.find('\0' + std::string(name) + '\0') != std::string::npos;
+    // Its strings stand one behind the other, a NUL between them; the first one is empty. memmem, since find() would try
+    // each of them: a needle that begins with NUL begins like every string.
+    const std::string needle = '\0' + std::string(name) + '\0';
+    return ::memmem(strings_.data(), strings_.size(), needle.data(), needle.size()) != nullptr;
 }
 
 void for_each_key(const bpf_map* map, const std::function<void(const void*)>& each) {

@@ -113,7 +113,7 @@ public:
     [[nodiscard]] bool has(std::string_view name) const;
 
 private:
-    std::string btf_;
+    std::string strings_;
 };
 
 /// Calls `each` with every key of a map.

@@ -4,7 +4,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include <array>
 #include <cerrno>
 
 #include "base/failure.h"
@@ -52,6 +51,12 @@ constexpr std::array known_ends{
 };
 
 }  // namespace
+
+std::vector<std::string_view> origin_symbols() {
+    std::vector<std::string_view> all(origin_functions.begin(), origin_functions.end());
+    for (const KnownEnd& known : known_ends) all.emplace_back(known.function);
+    return all;
+}
 
 void tell_bio_ends(const bpf_map* map, const KernelSymbols& symbols) {
     for (const KnownEnd& known : known_ends) {

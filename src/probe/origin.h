@@ -2,21 +2,31 @@
 // What bpf/lib/origin.bpf.h has to know of the running kernel.
 #pragma once
 
+#include <array>
+#include <string_view>
+#include <vector>
+
 #include "probe/symbols.h"
 
 struct bpf_map;
 
 namespace iolens {
 
+/// What is looked for in the kernel's symbols, to be read alone.
+std::vector<std::string_view> origin_symbols();
+
+/// Those of them that set_origin_addresses() needs, in its order.
+inline constexpr std::array<std::string_view, 6> origin_functions{
+    "bio_chain_endio",       "crypt_endio",    "iomap_dio_bio_end_io",
+    "iomap_dio_simple_pool", "io_complete_rw", "aio_complete_rw"};
+
 /// Sets the addresses in the read-only data of an object that isn't loaded yet.
 template <typename ReadOnlyData>
 void set_origin_addresses(ReadOnlyData& data, const KernelSymbols& symbols) {
-    data.end_of_chain = symbols.address("bio_chain_endio");
-    data.end_of_crypt = symbols.address("crypt_endio");
-    data.end_of_iomap_dio = symbols.address("iomap_dio_bio_end_io");
-    data.pool_of_simple_dio = symbols.address("iomap_dio_simple_pool");
-    data.complete_uring = symbols.address("io_complete_rw");
-    data.complete_aio = symbols.address("aio_complete_rw");
+    const std::array places{&data.end_of_chain,       &data.end_of_crypt,   &data.end_of_iomap_dio,
+                            &data.pool_of_simple_dio, &data.complete_uring, &data.complete_aio};
+    static_assert(places.size() == origin_functions.size());
+    for (std::size_t i = 0; i < places.size(); ++i) *places[i] = symbols.address(origin_functions[i]);
 }
 
 /// Fills the map `bio_ends` of a loaded object. Throws Failure.

@@ -4,35 +4,37 @@
 #include <algorithm>
 #include <charconv>
 #include <fstream>
-#include <sstream>
+#include <unordered_set>
 
 namespace iolens {
 
-KernelSymbols::KernelSymbols(const std::string& path) {
-    const std::ifstream file(path, std::ios::binary);
-    std::ostringstream whole;
-    whole << file.rdbuf();
-    text_ = whole.str();
+KernelSymbols::KernelSymbols(const std::string& path, std::span<const std::string_view> wanted) {
+    const std::unordered_set<std::string_view> chosen(wanted.begin(), wanted.end());
+    std::ifstream file(path, std::ios::binary);
     // "ffffffff81000000 T name", and "\t[module]" behind it
-    const std::string_view text = text_;
-    for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = std::min(text.find('\n', at), text.size());
-        const std::string_view line = text.substr(at, end - at);
-        at = end + 1;
+    for (std::string line; std::getline(file, line);) {
         Symbol symbol;
         const auto [rest, error] = std::from_chars(line.data(), line.data() + line.size(), symbol.address, 16);
         const auto digits = static_cast<std::size_t>(rest - line.data());
         if (error != std::errc() || symbol.address == 0 || line.size() < digits + 4) continue;
-        const std::string_view name = line.substr(digits + 3);
-        symbol.name = name.substr(0, name.find('\t'));
+        std::string_view name = std::string_view(line).substr(digits + 3);
+        name = name.substr(0, name.find('\t'));
+        if (!chosen.empty() && !chosen.contains(name)) continue;
+        symbol.at = static_cast<u32>(names_.size());
+        symbol.length = static_cast<u32>(name.size());
+        names_ += name;
         all_.push_back(symbol);
     }
+}
+
+std::string_view KernelSymbols::name_of(const Symbol& symbol) const {
+    return std::string_view(names_).substr(symbol.at, symbol.length);
 }
 
 u64 KernelSymbols::address(std::string_view name) const {
     u64 found = 0;
     for (const Symbol& symbol : all_) {
-        if (symbol.name != name) continue;
+        if (name_of(symbol) != name) continue;
         if (found != 0 && found != symbol.address) return 0;
         found = symbol.address;
     }
@@ -46,7 +48,8 @@ std::vector<KernelSymbols::Function> KernelSymbols::functions(
     addresses.reserve(all_.size());
     for (const Symbol& symbol : all_) {
         addresses.push_back(symbol.address);
-        const std::string_view name = symbol.name.substr(0, symbol.name.find('.'));
+        const std::string_view whole = name_of(symbol);
+        const std::string_view name = whole.substr(0, whole.find('.'));
         if (wanted(name)) found.push_back({symbol.address, 0, name});
     }
     std::ranges::sort(addresses);
@@ -59,7 +62,7 @@ std::vector<KernelSymbols::Function> KernelSymbols::functions(
 
 std::string_view KernelSymbols::name(u64 address) const {
     const auto at = std::ranges::find(all_, address, &Symbol::address);
-    return at == all_.end() ? std::string_view() : at->name;
+    return at == all_.end() ? std::string_view() : name_of(*at);
 }
 
 }  // namespace iolens

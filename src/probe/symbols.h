@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,8 +14,9 @@ namespace iolens {
 /// The kernel's functions, and what data it lists, with their addresses, of /proc/kallsyms.
 class KernelSymbols {
 public:
-    /// Reads all of it: some 50 ms. Empty where the addresses are hidden (kptr_restrict, no CAP_SYSLOG).
-    explicit KernelSymbols(const std::string& path = "/proc/kallsyms");
+    /// Reads all of it: some 50 ms. Empty where the addresses are hidden (kptr_restrict, no CAP_SYSLOG). With `wanted`, only
+    /// these names are kept.
+    explicit KernelSymbols(const std::string& path = "/proc/kallsyms", std::span<const std::string_view> wanted = {});
 
     /// 0 where there is none, or more than one of that name.
     [[nodiscard]] u64 address(std::string_view name) const;
@@ -32,9 +34,12 @@ public:
 private:
     struct Symbol {
         u64 address = 0;
-        std::string_view name;
+        u32 at = 0;  ///< of its name, in `names_`
+        u32 length = 0;
     };
-    std::string text_;
+    [[nodiscard]] std::string_view name_of(const Symbol& symbol) const;
+
+    std::string names_;
     std::vector<Symbol> all_;
 };
 
