@@ -41,7 +41,7 @@ void add_live_flags(Flags& flags, LiveOptions& o) {
                "end after so long; of block and fd also as the last word");
     flags.real("--interval", o.interval_s, 0.1, 1e6, "SECONDS",
                "of block: no rows but a summary each time, of the requests since the last; redrawn on a terminal");
-    flags.text("--record", o.record, "FILE", "keep the events in FILE for 'iolens replay'");
+    flags.text("--record", o.record, "FILE", "keep the events in FILE for 'iolens replay'; '-' is standard output");
     flags.text("--socket", o.socket, "PATH", "rows as JSON lines to every client of this unix socket");
     flags.number("--ring-size", o.ring_mib, 1, 1024, "MIB", "room for events on their way, a power of two (default 8)");
     flags.number("--max-inflight", o.max_inflight, 64, 1 << 22, "N",

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <iostream>
 #include <map>
 
 #include "app/commands.h"
@@ -272,7 +273,11 @@ int run_command_line(int argc, char** argv) {
             c->live.duration_s = CliFlags::fraction(c->seconds, 0.001, 1e9);
         }
     } catch (const CLI::ParseError& error) {
-        if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+        if (error.get_exit_code() == 0) {  // --help, --version
+            const int status = app.exit(error);
+            if (!std::cout.flush()) throw Failure(Exit::failed, "can't write to standard output: " + error_text(errno));
+            return status;
+        }
         std::string which = "iolens";
         for (const CLI::App* sub : app.get_subcommands()) which += " " + sub->get_name();
         std::string what = sentence(error);

@@ -36,13 +36,13 @@ bool colour_wanted(const Output& out) {
 /// Takes records from a source to a sink, and to a recording.
 class Pipeline final : public Receiver {
 public:
-    Pipeline(Lens& lens, const ViewOptions& view, const std::string& socket, bool intervals = false)
+    Pipeline(Lens& lens, const ViewOptions& view, const LiveOptions& live, bool intervals = false)
         : lens_(lens),
           columns_(lens.prepare(view)),
           format_(lens.format(view)),
           ways_(lens.ways()),
           limit_(view.count.value_or(~u64{0})),
-          out_(open_output(view, !ways_.empty() || !socket.empty())),
+          out_(open_output(view, !ways_.empty() || !live.socket.empty() || live.record == "-")),
           json_(format_ == Format::json),
           intervals_(intervals) {
         if (intervals && !lens.restart_summary()) {
@@ -53,8 +53,8 @@ public:
             throw Failure(Exit::usage, fmt::format("'{}' has no rows for this format", lens.name()),
                           "table, csv and json are for every lens");
         }
-        if (!socket.empty()) {
-            ways_.push_back({std::make_unique<ClientsOutlet>(socket), pointers_to(lens.row_columns())});
+        if (!live.socket.empty()) {
+            ways_.push_back({std::make_unique<ClientsOutlet>(live.socket), pointers_to(lens.row_columns())});
         }
         const SinkOptions options{
             .header = !view.no_header, .colour = colour_wanted(out_), .csv_line_end = lens.csv_line_end()};
@@ -88,13 +88,31 @@ public:
         for (const Way& way : ways_) wanted_.insert(wanted_.end(), way.columns.begin(), way.columns.end());
     }
 
+    /// Where rows go, as far as it is a regular file.
+    [[nodiscard]] std::optional<FileIdentity> output_file() const { return out_.identity(); }
+
     void begin() {
+        out_.start();
         if (!intervals_) sink_->begin(lens_.row_type(), columns_, trailing_error_);
         for (const Way& way : ways_) way.outlet->begin(lens_.row_type(), way.columns, nullptr);
         out_.flush();
     }
     void set_wall_offset(u64 ns) { wall_offset_ns_ = ns; }
     void set_recorder(Recorder* recorder) { recorder_ = recorder; }
+    /// The rows' reader has gone, or their file is full: what still comes is for the recording.
+    void record_only() {
+        only_recorded_ = true;
+        limit_ = ~u64{0};
+    }
+    /// Goes on with the file that has the output's name now, which another program may have renamed or emptied.
+    void reopen() {
+        if (!out_.is_file()) return;
+        try {
+            if (out_.reopen() && !intervals_) sink_->begin(lens_.row_type(), columns_, trailing_error_);
+        } catch (const Failure& failure) {
+            say(fmt::format("{}; rows go on to the file that was open", failure.what()));
+        }
+    }
 
     bool record(std::span<const std::byte> bytes) override {
         if (rows_ >= limit_) return false;
@@ -248,8 +266,48 @@ bool remarks_wanted(const ViewOptions& view) {
     return view.verbose || std::getenv("IOLENS_REMARKS") != nullptr;  // NOLINT(concurrency-mt-unsafe): one thread
 }
 
+/// In json a summary is among the rows: whether it is there must not depend on what standard error is.
 bool summary_wanted(const ViewOptions& view) {
-    return !view.summary_by.empty() || (!view.no_summary && ::isatty(STDERR_FILENO) == 1);
+    if (!view.summary_by.empty()) return true;
+    return view.asked_format != Format::json && !view.no_summary && ::isatty(STDERR_FILENO) == 1;
+}
+
+/// Opens the recording, before anything is traced. Throws Failure (usage).
+std::unique_ptr<Recorder> open_recorder(const LiveOptions& live, const Pipeline& pipeline) {
+    if (live.record.empty()) return nullptr;
+    if (live.record == "-" && !live.command.empty()) {
+        throw Failure(Exit::usage, "the recording and the command can't both have the standard output",
+                      "name a file with --record");
+    }
+    auto recorder = std::make_unique<Recorder>(live.record);
+    const auto file = recorder->identity();
+    if (file && file == pipeline.output_file()) {
+        throw Failure(Exit::usage, "rows and the recording can't go to the same file", "name two files");
+    }
+    return recorder;
+}
+
+/// The ledger as a recording's last record, and the mark that it is whole.
+void end_recording(Recorder& recorder, const Source& source) {
+    iolens_loss last = source.ledger();
+    last.h = {.ts = clock_ns(CLOCK_BOOTTIME), .kind = IOLENS_KIND_LOSS, .size = sizeof last, .cpu = IOLENS_NO_CPU};
+    recorder.record(std::as_bytes(std::span(&last, 1)));
+    recorder.finish();
+}
+
+/// The end of a recording when rows can't be shown any more. What is still on its way is recorded, too. The failure
+/// that led here is the one to report, so none is thrown.
+void save_recording(Recorder& recorder, Source& source, Pipeline& pipeline) {
+    pipeline.record_only();
+    try {
+        while (!end_overdue() && source.read(pipeline) != 0) {
+        }
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
+    }
+    try {
+        end_recording(recorder, source);
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
+    }
 }
 
 /// Sleeps until there may be something to do.
@@ -262,17 +320,18 @@ void nap(int descriptor, int ms) {
 
 int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
     view.summary = summary_wanted(view) || live.interval_s;
-    catch_signals();
+    catch_signals(!view.output.empty());
     const u64 started = clock_ns(CLOCK_BOOTTIME);
-    Pipeline pipeline(lens, view, live.socket, live.interval_s.has_value());
+    Pipeline pipeline(lens, view, live, live.interval_s.has_value());
+    // before the probes, and before a command that is traced: what can't be written to must not cost a run
+    const std::unique_ptr<Recorder> recorder = open_recorder(live, pipeline);
     const std::unique_ptr<Source> source = lens.open(view, live);
-
-    utsname kernel{};
-    ::uname(&kernel);
-    std::unique_ptr<Recorder> recorder;
-    if (!live.record.empty()) {
-        recorder = std::make_unique<Recorder>(live.record, lens.name(), static_cast<const char*>(kernel.release),
-                                              source->wall_offset_ns());
+    refuse_same_file(source->inputs(), pipeline.output_file(), "the output");
+    if (recorder) {
+        refuse_same_file(source->inputs(), recorder->identity(), "the recording");
+        utsname kernel{};
+        ::uname(&kernel);
+        recorder->begin(lens.name(), static_cast<const char*>(kernel.release), source->wall_offset_ns());
         pipeline.set_recorder(recorder.get());
     }
     const u64 attached = clock_ns(CLOCK_BOOTTIME);
@@ -293,6 +352,7 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
                 pipeline.set_wall_offset(source->wall_offset_ns());
                 wall_at = now;
             }
+            if (reopen_asked()) pipeline.reopen();
             const bool busy = source->read(pipeline) != 0;
             pipeline.release(now);
             pipeline.flush();
@@ -312,17 +372,16 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
         pipeline.release(~u64{0});
         if (live.interval_s) pipeline.interval(clock_ns(CLOCK_BOOTTIME));
         const iolens_loss ledger = source->ledger();
-        if (recorder) {
-            iolens_loss last = ledger;
-            last.h.ts = clock_ns(CLOCK_BOOTTIME);
-            recorder->record(std::as_bytes(std::span(&last, 1)));
-            recorder->finish();
-        }
+        if (recorder) end_recording(*recorder, *source);
         pipeline.finish(ledger, view.summary);
     } catch (const ReaderGone&) {
         // `| head` has what it wanted; a recording is kept whole all the same
         source->stop();
-        if (recorder) recorder->finish();
+        if (recorder) save_recording(*recorder, *source, pipeline);
+    } catch (...) {
+        source->stop();
+        if (recorder) save_recording(*recorder, *source, pipeline);
+        throw;
     }
     if (remarks_wanted(view)) {
         for (const std::string& remark : lens.remarks()) say(remark);
@@ -346,6 +405,7 @@ void run_replay(std::vector<std::unique_ptr<Lens>>& lenses, ViewOptions view, co
     view.replayed = true;
     if (view.verbose) say(fmt::format("recorded on kernel {}", visible(source.kernel())));
     Pipeline pipeline(**lens, view, {});
+    refuse_same_file(source.inputs(), pipeline.output_file(), "the output");
     pipeline.set_wall_offset(source.wall_offset_ns());
     try {
         pipeline.begin();

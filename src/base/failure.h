@@ -15,6 +15,7 @@ enum class Exit : int {
     failed = 1,            ///< anything not below
     usage = 2,             ///< the command line asks for what can't be
     unavailable = 3,       ///< privilege or a kernel feature is missing
+    own_failure = 125,     ///< instead of these, where a command is traced: 1 to 3 may be the command's own
     not_executable = 126,  ///< the command to run is there, but can't be run
     not_found = 127,       ///< there is no such command
 };

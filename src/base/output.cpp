@@ -5,10 +5,13 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/failure.h"
+#include "base/signals.h"
 
 namespace iolens {
 
@@ -18,20 +21,93 @@ std::string folder_of(const std::string& path) {
     return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-Fd open_result(const std::string& path) {
-    struct stat folder{};
-    int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY;
-    // In a folder like /tmp anyone could have put a link there that leads root elsewhere.
-    if (::stat(folder_of(path).c_str(), &folder) == 0 && (folder.st_mode & S_IWOTH) != 0) flags |= O_NOFOLLOW;
-    Fd fd(::open(path.c_str(), flags, 0600));
+std::optional<FileIdentity> identity_of(int fd) {
     struct stat info{};
-    if (!fd || ::fstat(fd.get(), &info) != 0 || (S_ISREG(info.st_mode) && ::ftruncate(fd.get(), 0) != 0)) {
-        const int error = errno;
-        throw Failure(Exit::usage, fmt::format("can't write '{}': {}", visible(path), error_text(error)),
-                      error == ELOOP ? "it is a symbolic link in a folder that anyone may write to; name its target"
-                                     : "name a file in a folder that exists and that you may write to");
+    if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) return {};
+    return FileIdentity{.dev = info.st_dev, .ino = info.st_ino};
+}
+
+void refuse_same_file(const std::vector<FileIdentity>& inputs, const std::optional<FileIdentity>& output,
+                      std::string_view name) {
+    if (!output || std::ranges::find(inputs, *output) == inputs.end()) return;
+    throw Failure(Exit::usage, fmt::format("{} is a file that is read in the same run", name),
+                  "name another file; nothing was changed");
+}
+
+namespace {
+
+/// Why a file that lies in a directory for everybody is not taken; "" if it is.
+std::string_view why_suspect(const struct stat& info) {
+    if (!S_ISREG(info.st_mode) && !S_ISCHR(info.st_mode)) return "it is not a regular file";
+    if (S_ISREG(info.st_mode) && info.st_nlink > 1) return "it has more than one name";
+    if (info.st_uid != ::geteuid()) return "it belongs to somebody else";
+    return {};
+}
+
+[[noreturn]] void refuse_result(const std::string& path, std::string_view why, std::string_view hint) {
+    throw Failure(Exit::usage, fmt::format("can't write '{}': {}", visible(path), why), std::string(hint));
+}
+
+constexpr std::string_view for_everybody =
+    "anyone may write to its directory: name a file elsewhere, or one that doesn't exist";
+
+}  // namespace
+
+ResultFile::ResultFile(std::string path) : path_(std::move(path)) {
+    struct stat directory{};
+    struct stat info{};
+    const bool shared = ::stat(folder_of(path_).c_str(), &directory) == 0 && (directory.st_mode & S_IWOTH) != 0;
+    int flags = O_WRONLY | O_CLOEXEC | O_NOCTTY;
+    if (shared) {
+        flags |= O_NOFOLLOW;
+        // before it is opened: to open somebody's FIFO is to wait for him
+        if (::lstat(path_.c_str(), &info) == 0) {
+            if (S_ISLNK(info.st_mode)) refuse_result(path_, "it is a symbolic link", for_everybody);
+            if (const auto why = why_suspect(info); !why.empty()) refuse_result(path_, why, for_everybody);
+        }
     }
-    return fd;
+    fd_ = Fd(::open(path_.c_str(), flags | O_CREAT | O_EXCL, 0600));
+    created_ = static_cast<bool>(fd_);
+    if (!fd_ && errno == EEXIST) fd_ = Fd(::open(path_.c_str(), flags));
+    // a symbolic link to a file that doesn't exist yet
+    if (!fd_ && errno == ENOENT && !shared) fd_ = Fd(::open(path_.c_str(), flags | O_CREAT, 0600));
+    if (!fd_ || ::fstat(fd_.get(), &info) != 0) {
+        refuse_result(path_, error_text(errno), "name a file in a directory that exists and that you may write to");
+    }
+    if (const auto why = shared ? why_suspect(info) : std::string_view(); !why.empty()) {
+        refuse_result(path_, why, for_everybody);
+    }
+}
+
+ResultFile::~ResultFile() {
+    if (!created_ || started_) return;
+    struct stat there{};
+    const auto ours = identity_of(fd_.get());
+    if (::lstat(path_.c_str(), &there) == 0 && ours == FileIdentity{.dev = there.st_dev, .ino = there.st_ino}) {
+        ::unlink(path_.c_str());
+    }
+}
+
+void ResultFile::append_from_now_on() const {
+    const int flags = ::fcntl(fd_.get(), F_GETFL);
+    if (identity_of(fd_.get()) && ::fcntl(fd_.get(), F_SETFL, flags | O_APPEND) != 0) {
+        refuse_result(path_, error_text(errno), "name another file");
+    }
+}
+
+void ResultFile::start() {
+    if (std::exchange(started_, true)) return;
+    if (identity_of(fd_.get()) && ::ftruncate(fd_.get(), 0) != 0) {
+        refuse_result(path_, error_text(errno), "name another file");
+    }
+    append_from_now_on();
+}
+
+bool ResultFile::start_behind() {
+    started_ = true;
+    append_from_now_on();
+    struct stat info{};
+    return ::fstat(fd_.get(), &info) == 0 && info.st_size == 0;
 }
 
 Output::Output(int fd, std::string name) : fd_(fd), name_(std::move(name)), terminal_(::isatty(fd) == 1) {
@@ -51,11 +127,9 @@ void say(std::string_view words) {
 }
 
 Output Output::file(const std::string& path) {
-    Fd fd = open_result(path);
-    Output out(fd.get(), path);
-    struct stat info{};
-    out.regular_ = ::fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode);
-    out.owned_ = std::move(fd);
+    auto file = std::make_unique<ResultFile>(path);
+    Output out(file->fd(), path);
+    out.file_ = std::move(file);
     return out;
 }
 
@@ -65,6 +139,10 @@ Output Output::into(std::function<void(std::string_view)> take) {
     return out;
 }
 
+void Output::start() {
+    if (file_) file_->start();
+}
+
 void Output::flush() {
     const char* at = buffer_.data();
     std::size_t left = whole_;
@@ -72,6 +150,7 @@ void Output::flush() {
         take_({at, left});
         left = 0;
     }
+    if (left > 0) start();
     while (left > 0) {
         const ssize_t n = ::write(fd_, at, left);
         if (n > 0) {
@@ -79,26 +158,55 @@ void Output::flush() {
             left -= static_cast<std::size_t>(n);
             continue;
         }
-        if (n < 0 && errno == EINTR) continue;  // a second signal ends the process in its handler
         const int error = n < 0 ? errno : EIO;
-        // Give back what got through only in part, up to the last row's end.
-        if (regular_) {
-            std::size_t done = whole_ - left;
-            while (done > 0 && buffer_[done - 1] != '\n') --done;
-            static_cast<void>(::ftruncate(fd_, written_ + static_cast<off_t>(done)) == 0);
+        if ((error == EINTR || error == EAGAIN) && !end_overdue()) {
+            if (error == EAGAIN) wait_until_writable(fd_);
+            continue;
         }
-        buffer_.clear();
-        whole_ = 0;
-        if (error == EPIPE) throw ReaderGone();
-        throw Failure(Exit::failed, fmt::format("can't write to {}: {}", visible(name_), error_text(error)),
-                      error == ENOSPC ? "make room, or write elsewhere with -o; the rows up to here are whole"
-                                      : "the rows up to here are whole");
+        cut_back(whole_ - left);
+        give_up(error);
     }
-    written_ += static_cast<off_t>(whole_);
     const std::size_t rest = buffer_.size() - whole_;
     std::memmove(buffer_.data(), buffer_.data() + whole_, rest);
     buffer_.resize(rest);
     whole_ = 0;
+}
+
+/// Takes back what reached a regular file behind the last whole row. `done`: so much of the buffer reached it. Also of
+/// a standard output that is a file, if nobody else has written to it since.
+void Output::cut_back(std::size_t done) const {
+    std::size_t rows = done;
+    while (rows > 0 && buffer_[rows - 1] != '\n') --rows;
+    struct stat info{};
+    if (rows == done || ::fstat(fd_, &info) != 0 || !S_ISREG(info.st_mode)) return;
+    if (::lseek(fd_, 0, SEEK_CUR) != info.st_size) return;
+    const off_t end = info.st_size - static_cast<off_t>(done - rows);
+    if (::ftruncate(fd_, end) == 0) ::lseek(fd_, end, SEEK_SET);
+}
+
+void Output::give_up(int error) {
+    const auto rows = std::count(buffer_.data(), buffer_.data() + whole_, '\n');
+    buffer_.clear();
+    whole_ = 0;
+    if (error == EPIPE) throw ReaderGone();
+    if (error == EINTR || error == EAGAIN) {
+        throw Failure(
+            Exit::failed,
+            fmt::format("{} row{} not written: {} is not read", rows, rows == 1 ? " was" : "s were", visible(name_)),
+            "end its reader first, or write to a file with -o");
+    }
+    throw Failure(Exit::failed, fmt::format("can't write to {}: {}", visible(name_), error_text(error)),
+                  error == ENOSPC ? "make room, or write elsewhere with -o; the rows up to here are whole"
+                                  : "the rows up to here are whole");
+}
+
+bool Output::reopen() {
+    flush();
+    auto next = std::make_unique<ResultFile>(file_->path());
+    const bool empty = next->start_behind();
+    fd_ = next->fd();
+    file_ = std::move(next);
+    return empty;
 }
 
 }  // namespace iolens

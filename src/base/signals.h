@@ -3,14 +3,27 @@
 
 namespace iolens {
 
-/// From now on SIGINT, SIGTERM and SIGHUP ask for an end; a second one ends the process at once. SIGPIPE is an error of
-/// write(2).
-void catch_signals();
+/// From now on SIGINT, SIGTERM and SIGHUP ask for an end; a second one ends the process at once. SIGHUP stays ignored
+/// if it was (nohup). With `hangup_reopens`, a process that has no terminal, as a service, takes SIGHUP for
+/// reopen_asked(). What write(2) can't do is an error of its own, and no signal: SIGPIPE and SIGXFSZ are ignored.
+void catch_signals(bool hangup_reopens = false);
 
-/// One of them came.
+/// In a child that will run another program: the signals as they were before catch_signals().
+void restore_signals();
+
+/// One of them came. From then on a call that waits is interrupted ten times a second.
 bool end_asked();
 
-/// Becomes readable when one comes.
+/// Half a second has gone since: whoever still waits for a reader or a writer gives up.
+bool end_overdue();
+
+/// Becomes readable when a signal comes.
 int end_descriptor();
+
+/// SIGHUP asked for the output to be opened again. True once for each time.
+bool reopen_asked();
+
+/// Waits until `fd` takes bytes, or until an end is asked for; then a twentieth of a second at most.
+void wait_until_writable(int fd);
 
 }  // namespace iolens

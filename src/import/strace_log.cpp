@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/failure.h"
+#include "base/signals.h"
 #include "base/text.h"
 #include "enrich/calls.h"
 
@@ -293,14 +294,28 @@ StraceLog::StraceLog(const std::string& path, StraceImport::Unreadable unreadabl
     }
 }
 
+std::vector<FileIdentity> StraceLog::inputs() const {
+    const auto file = identity_of(::fileno(file_.get()));
+    return file ? std::vector{*file} : std::vector<FileIdentity>();
+}
+
 bool StraceLog::next_line() {
     line_.clear();
     // a file of another kind may have no lines at all
     constexpr std::size_t longest = 1 << 20;
     int c = 0;
-    while ((c = ::getc_unlocked(file_.get())) != EOF && c != '\n') {  // NOLINT(concurrency-mt-unsafe): one thread
-        if (line_.size() < longest) line_.push_back(static_cast<char>(c));
+    while ((c = ::getc_unlocked(file_.get())) != '\n') {  // NOLINT(concurrency-mt-unsafe): one thread
+        if (c == EOF) {
+            const bool interrupted = std::ferror(file_.get()) != 0 && errno == EINTR;
+            if (!interrupted || end_asked()) break;
+            std::clearerr(file_.get());
+        } else if (line_.size() < longest) {
+            line_.push_back(static_cast<char>(c));
+        } else if (end_asked()) {
+            break;
+        }
     }
+    if (end_asked()) return false;
     if (c == EOF && std::ferror(file_.get()) != 0) {
         throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(path_), error_text(errno)),
                       "what came before has been shown");

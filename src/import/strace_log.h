@@ -62,6 +62,7 @@ public:
     void stop() override { ended_ = true; }
     [[nodiscard]] iolens_loss ledger() const override;
     [[nodiscard]] u64 wall_offset_ns() const override { return 0; }
+    [[nodiscard]] std::vector<FileIdentity> inputs() const override;
 
     [[nodiscard]] const StraceImport& import() const { return import_; }
 

@@ -307,8 +307,8 @@ bool KernelNames::has_tracepoint(std::string_view section) const {
 }
 
 bool KernelNames::has(std::string_view name) const {
-    // Its strings stand one behind the other, a NUL between them; the first one is empty. memmem, since find() would try
-    // each of them: a needle that begins with NUL begins like every string.
+    // Its strings stand one behind the other, a NUL between them; the first one is empty. memmem, since find() would
+    // try each of them: a needle that begins with NUL begins like every string.
     const std::string needle = '\0' + std::string(name) + '\0';
     return ::memmem(strings_.data(), strings_.size(), needle.data(), needle.size()) != nullptr;
 }

@@ -9,11 +9,11 @@
 
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <cstdlib>
 #include <string_view>
 
 #include "base/failure.h"
+#include "base/signals.h"
 #include "base/text.h"
 
 namespace iolens {
@@ -68,7 +68,7 @@ HeldCommand::HeldCommand(const std::vector<std::string>& words, const std::optio
     pid_ = ::fork();
     if (pid_ < 0) throw Failure(Exit::failed, "can't start a process: " + error_text(errno), "raise 'ulimit -u'");
     if (pid_ == 0) {
-        std::signal(SIGPIPE, SIG_DFL);
+        restore_signals();
         gate_.reset();
         char go = 0;
         // the gate closed unopened: whoever started us has failed

@@ -16,9 +16,9 @@ namespace iolens {
 std::vector<std::string_view> origin_symbols();
 
 /// Those of them that set_origin_addresses() needs, in its order.
-inline constexpr std::array<std::string_view, 6> origin_functions{
-    "bio_chain_endio",       "crypt_endio",    "iomap_dio_bio_end_io",
-    "iomap_dio_simple_pool", "io_complete_rw", "aio_complete_rw"};
+inline constexpr std::array<std::string_view, 6> origin_functions{"bio_chain_endio",      "crypt_endio",
+                                                                  "iomap_dio_bio_end_io", "iomap_dio_simple_pool",
+                                                                  "io_complete_rw",       "aio_complete_rw"};
 
 /// Sets the addresses in the read-only data of an object that isn't loaded yet.
 template <typename ReadOnlyData>

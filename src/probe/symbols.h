@@ -14,8 +14,8 @@ namespace iolens {
 /// The kernel's functions, and what data it lists, with their addresses, of /proc/kallsyms.
 class KernelSymbols {
 public:
-    /// Reads all of it: some 50 ms. Empty where the addresses are hidden (kptr_restrict, no CAP_SYSLOG). With `wanted`, only
-    /// these names are kept.
+    /// Reads all of it: some 50 ms. Empty where the addresses are hidden (kptr_restrict, no CAP_SYSLOG). With `wanted`,
+    /// only these names are kept.
     explicit KernelSymbols(const std::string& path = "/proc/kallsyms", std::span<const std::string_view> wanted = {});
 
     /// 0 where there is none, or more than one of that name.

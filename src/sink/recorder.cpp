@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sink/recorder.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
 
 #include "base/failure.h"
-#include "base/output.h"
 #include "base/recording_format.h"
+#include "base/signals.h"
 
 namespace iolens {
 namespace {
@@ -22,47 +25,75 @@ u32 checksum(const void* bytes, std::size_t size) {
 
 }  // namespace
 
-Recorder::Recorder(const std::string& path, std::string_view lens, std::string_view kernel, u64 wall_offset_ns)
-    : path_(path), fd_(open_result(path)) {
+Recorder::Recorder(const std::string& path)
+    : path_(path == "-" ? "standard output" : path),
+      file_(path == "-" ? nullptr : std::make_unique<ResultFile>(path)),
+      fd_(file_ ? file_->fd() : STDOUT_FILENO) {
+    if (!file_ && ::isatty(fd_) == 1) {
+        throw Failure(Exit::usage, "a recording is not for a terminal",
+                      "name a file, or pipe it: 'iolens block --record - | iolens replay -'");
+    }
+}
+
+void Recorder::begin(std::string_view lens, std::string_view kernel, u64 wall_offset_ns) {
+    if (file_) file_->start();
     RecordingHeader header;
     header.wall_offset_ns = wall_offset_ns;
     std::ranges::copy(lens.substr(0, header.lens.size()), header.lens.begin());
     std::ranges::copy(kernel.substr(0, header.kernel.size()), header.kernel.begin());
     header.crc = checksum(&header, offsetof(RecordingHeader, crc));
-    frame_.reserve(flush_at + 4096);
-    write(&header, sizeof header);
+    frame_.reserve(sizeof(RecordingFrame) + flush_at + 4096);
+    write(std::as_bytes(std::span(&header, 1)));
+    begun_ = true;
+    frame_.resize(sizeof(RecordingFrame));
 }
 
 void Recorder::record(std::span<const std::byte> bytes) {
+    if (!begun_) return;
     frame_.insert(frame_.end(), bytes.begin(), bytes.end());
     if (frame_.size() >= flush_at) flush();
 }
 
+/// The frame's head and its records leave in one piece, so that what can't be written is a whole frame.
 void Recorder::flush() {
-    if (frame_.empty()) return;
-    const RecordingFrame frame{static_cast<u32>(frame_.size()), checksum(frame_.data(), frame_.size())};
-    write(&frame, sizeof frame);
-    write(frame_.data(), frame_.size());
-    frame_.clear();
+    const std::size_t size = frame_.size() - sizeof(RecordingFrame);
+    if (size == 0) return;
+    const RecordingFrame head{static_cast<u32>(size), checksum(frame_.data() + sizeof head, size)};
+    std::memcpy(frame_.data(), &head, sizeof head);
+    write(frame_);
+    frame_.resize(sizeof head);
 }
 
 void Recorder::finish() {
+    if (!begun_) return;
     flush();
     const RecordingFrame end;
-    write(&end, sizeof end);
+    write(std::as_bytes(std::span(&end, 1)));
+    begun_ = false;
 }
 
-void Recorder::write(const void* from, std::size_t size) {
-    const auto* at = static_cast<const char*>(from);
-    while (size > 0) {
-        const ssize_t n = ::write(fd_.get(), at, size);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) {
-            throw Failure(Exit::failed, fmt::format("can't write to {}: {}", visible(path_), error_text(errno)),
-                          "make room, or record elsewhere; the recording can be replayed up to here");
+void Recorder::write(std::span<const std::byte> bytes) {
+    for (std::size_t done = 0; done < bytes.size();) {
+        const ssize_t n = ::write(fd_, bytes.data() + done, bytes.size() - done);
+        if (n > 0) {
+            done += static_cast<std::size_t>(n);
+            continue;
         }
-        at += n;
-        size -= static_cast<std::size_t>(n);
+        const int error = n < 0 ? errno : EIO;
+        if ((error == EINTR || error == EAGAIN) && !end_overdue()) {
+            if (error == EAGAIN) wait_until_writable(fd_);
+            continue;
+        }
+        struct stat info{};
+        if (::fstat(fd_, &info) == 0 && S_ISREG(info.st_mode) && ::lseek(fd_, 0, SEEK_CUR) == info.st_size) {
+            const off_t whole = info.st_size - static_cast<off_t>(done);
+            if (::ftruncate(fd_, whole) == 0) ::lseek(fd_, whole, SEEK_SET);
+        } else if (done > 0) {
+            begun_ = false;  // nothing that follows could be read
+        }
+        frame_.resize(sizeof(RecordingFrame));
+        throw Failure(Exit::failed, fmt::format("can't write to {}: {}", visible(path_), error_text(error)),
+                      "make room, or record elsewhere; the recording can be replayed up to here");
     }
 }
 

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/fd.h"
+#include "base/output.h"
 #include "iolens/event/header.h"
 
 namespace iolens {
@@ -15,22 +17,30 @@ namespace iolens {
 /// Writes records as they came to a recording file (base/recording_format.h).
 class Recorder {
 public:
-    /// Creates the file and writes its header. Throws Failure.
-    Recorder(const std::string& path, std::string_view lens, std::string_view kernel, u64 wall_offset_ns);
+    /// Opens the file, and changes nothing in it; "-" is the standard output. Throws Failure (usage).
+    explicit Recorder(const std::string& path);
 
-    /// Throws Failure when the file can't take it.
+    /// Empties it and writes its header. Throws Failure.
+    void begin(std::string_view lens, std::string_view kernel, u64 wall_offset_ns);
+
+    /// Throws Failure when the file can't take it: it then ends with its last whole frame.
     void record(std::span<const std::byte> bytes);
 
-    /// Writes what is buffered and the mark that says that the recording is whole.
+    /// Writes what is buffered and the mark that says that the recording is whole. After a failure, too, as far as
+    /// there is room again: nothing that is whole is lost. Throws Failure.
     void finish();
+
+    [[nodiscard]] std::optional<FileIdentity> identity() const { return identity_of(fd_); }
 
 private:
     void flush();
-    void write(const void* from, std::size_t size);
+    void write(std::span<const std::byte> bytes);
 
     std::string path_;
-    Fd fd_;
+    std::unique_ptr<ResultFile> file_;
+    int fd_;
     std::vector<std::byte> frame_;
+    bool begun_ = false;
 };
 
 }  // namespace iolens

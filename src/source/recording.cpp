@@ -10,12 +10,14 @@
 #include <cstring>
 
 #include "base/failure.h"
+#include "base/signals.h"
 #include "base/text.h"
 
 namespace iolens {
 
 RecordingSource::RecordingSource(const std::string& path)
-    : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)) {
+    : path_(path == "-" ? "standard input" : path),
+      fd_(path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)) {
     if (!fd_) {
         throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(path), error_text(errno)),
                       "name a file that --record made");
@@ -48,11 +50,20 @@ std::string RecordingSource::kernel() const {
     return {header_.kernel.data(), ::strnlen(header_.kernel.data(), header_.kernel.size())};
 }
 
+std::vector<FileIdentity> RecordingSource::inputs() const {
+    const auto file = identity_of(fd_.get());
+    return file ? std::vector{*file} : std::vector<FileIdentity>();
+}
+
 bool RecordingSource::fill(void* to, std::size_t size) {
     auto* at = static_cast<char*>(to);
     while (size > 0) {
         const ssize_t n = ::read(fd_.get(), at, size);
-        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno == EINTR) {
+            if (!end_asked()) continue;
+            ended_ = true;
+            return false;
+        }
         if (n < 0) {
             throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(path_), error_text(errno)),
                           "name a file that --record made");
@@ -75,6 +86,7 @@ std::size_t RecordingSource::read(Receiver& receiver) {
     RecordingFrame frame;
     const u64 start = offset_;
     if (!fill(&frame, sizeof frame)) {
+        if (ended_) return 0;
         offset_ = start;
         damaged("it is cut off");
     }
@@ -85,7 +97,10 @@ std::size_t RecordingSource::read(Receiver& receiver) {
     }
     if (frame.size > recording_frame_max || frame.size % 8 != 0) damaged("a frame's size is corrupted");
     frame_.resize(frame.size / 8);
-    if (!fill(frame_.data(), frame.size)) damaged("it is cut off");
+    if (!fill(frame_.data(), frame.size)) {
+        if (ended_) return 0;
+        damaged("it is cut off");
+    }
     const auto* bytes = reinterpret_cast<const std::byte*>(frame_.data());
     if (::crc32(0, reinterpret_cast<const Bytef*>(frame_.data()), frame.size) != frame.crc) {
         offset_ = start;

@@ -13,7 +13,8 @@ namespace iolens {
 /// A recording file. It is untrusted: any damage ends the reading with a Failure after what came before it.
 class RecordingSource final : public Source {
 public:
-    /// Reads the header. Throws Failure when it isn't a recording that this version can read.
+    /// Reads the header; "-" is the standard input. Throws Failure when it isn't a recording that this version can
+    /// read.
     explicit RecordingSource(const std::string& path);
 
     [[nodiscard]] std::string lens() const;
@@ -26,9 +27,11 @@ public:
     void stop() override { ended_ = true; }
     /// What the recording's last record says; zeros where it says nothing.
     [[nodiscard]] iolens_loss ledger() const override { return loss_; }
+    [[nodiscard]] std::vector<FileIdentity> inputs() const override;
     [[nodiscard]] u64 wall_offset_ns() const override { return header_.wall_offset_ns; }
 
 private:
+    /// False: it has no more, or, with `ended_`, an end was asked for while it was waited for.
     bool fill(void* to, std::size_t size);
     [[noreturn]] void damaged(const char* how) const;
 

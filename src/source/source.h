@@ -5,7 +5,9 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <vector>
 
+#include "base/output.h"
 #include "iolens/event/loss.h"
 
 namespace iolens {
@@ -42,6 +44,9 @@ public:
 
     /// The ledger as far as the kernel has it; final after stop().
     [[nodiscard]] virtual iolens_loss ledger() const = 0;
+
+    /// The files that it reads.
+    [[nodiscard]] virtual std::vector<FileIdentity> inputs() const { return {}; }
 
     /// Nanoseconds to add to an event's time to get wall-clock time since 1970.
     [[nodiscard]] virtual u64 wall_offset_ns() const = 0;

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <filesystem>
+
 #include "json.h"
 #include "machine.h"
 
@@ -164,6 +167,48 @@ TEST(Cli, AFullDiskIsAnErrorAndLeavesWholeRows) {
     EXPECT_NE(r.err.find("hint: make room"), std::string::npos) << r.err;
     ASSERT_GT(rows.size(), 1000U);
     EXPECT_EQ(rows.back(), '\n');
+}
+
+/// logrotate's two ways, and a name that nothing can be written to any more.
+TEST(Cli, AServiceReopensItsOutput) {
+    NEEDS(missing_for_tracing().empty(), missing_for_tracing());
+    NEEDS(have("setsid"), "needs setsid");
+    const Scratch scratch;
+    const LoopDisk disk(16 << 20);
+    const std::string rows = scratch.path("rows");
+    Background service({"setsid", iolens_path(), "block", "-v", "--format", "csv", "-d", disk.name(), "-o", rows});
+    ASSERT_TRUE(service.wait_for_line("attached"));
+    const auto lines_of = [](const std::string& path) { return split(slurp(path), '\n').size(); };
+    const auto one_more = [&](u64 sector, std::size_t lines) {
+        direct_io(disk.path(), true, sector, 4096);
+        return wait_until([&] { return lines_of(rows) == lines; });
+    };
+    EXPECT_TRUE(one_more(0, 2));
+    std::filesystem::rename(rows, rows + ".1");
+    ASSERT_EQ(::kill(service.pid(), SIGHUP), 0);
+    ASSERT_TRUE(wait_until([&] { return std::filesystem::exists(rows); }));
+    EXPECT_TRUE(one_more(8, 2)) << "a new file has the heading, too";
+    EXPECT_EQ(lines_of(rows + ".1"), 2U);
+    std::filesystem::resize_file(rows, 0);
+    EXPECT_TRUE(one_more(16, 1));
+    std::filesystem::rename(rows, rows + ".2");
+    std::filesystem::create_directory(rows);
+    ASSERT_EQ(::kill(service.pid(), SIGHUP), 0);
+    ASSERT_TRUE(service.wait_for_line("rows go on to the file that was open"));
+    direct_io(disk.path(), true, 24, 4096);
+    EXPECT_TRUE(wait_until([&] { return lines_of(rows + ".2") == 2; }));
+    EXPECT_EQ(service.stop(SIGINT).status, 0);
+}
+
+TEST(Cli, ATracedCommandHasTheSignalsOfAnUntracedOne) {
+    NEEDS(missing_for_tracing().empty(), missing_for_tracing());
+    const std::string command = "grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status";
+    for (const char* before : {"", "trap '' HUP PIPE; ", "trap '' XFSZ INT; "}) {
+        const Result untraced = shell(before + command);
+        const Result traced = shell(before + std::string("iolens fd -o /dev/null -- ") + command);
+        EXPECT_EQ(traced.status, 0) << traced.err;
+        EXPECT_EQ(traced.out, untraced.out) << before;
+    }
 }
 
 }  // namespace

@@ -712,14 +712,14 @@ TRACED_TEST_F(Fd, ACommandIsSeenFromItsFirstCallAndItsStatusKept) {
     if (slurp("/etc/passwd").find(":65534:") != std::string::npos) {
         EXPECT_EQ(r.out, "65534\n65534\n") << r.err;
     } else {
-        EXPECT_EQ(r.status, 2);
+        EXPECT_EQ(r.status, 125);
     }
-    EXPECT_EQ(run({iolens_path(), "fd", "--user", "no such user", "--", "true"}).status, 2);
+    EXPECT_EQ(run({iolens_path(), "fd", "--user", "no such user", "--", "true"}).status, 125);
     EXPECT_EQ(run({iolens_path(), "fd", "--user", "0", "-p", "1"}).status, 2);
     EXPECT_EQ(run({iolens_path(), "fd", "--", "/no/such/command"}).status, 127);
     EXPECT_EQ(run({iolens_path(), "fd", "--", "/etc"}).status, 126);
-    EXPECT_EQ(run({iolens_path(), "fd", "--"}).status, 2);
-    EXPECT_EQ(run({iolens_path(), "fd", "-p", "1", "--", "true"}).status, 2);
+    EXPECT_EQ(run({iolens_path(), "fd", "--"}).status, 125);
+    EXPECT_EQ(run({iolens_path(), "fd", "-p", "1", "--", "true"}).status, 125);
     EXPECT_EQ(run({iolens_path(), "fd", "-p", "2147483000"}).status, 2);
 }
 
@@ -901,7 +901,7 @@ TEST(FdImport, BadInputIsASentence) {
     spit(scratch.path("empty"), "");
     EXPECT_EQ(run({iolens_path(), "fd", "-i", scratch.path("empty")}).status, 0);
     EXPECT_EQ(run({iolens_path(), "fd", "-i", scratch.path("empty"), "-p", "1"}).status, 2);
-    EXPECT_EQ(run({iolens_path(), "fd", "-i", scratch.path("empty"), "--", "true"}).status, 2);
+    EXPECT_EQ(run({iolens_path(), "fd", "-i", scratch.path("empty"), "--", "true"}).status, 125);
     spit(scratch.path("binary"), slurp("/proc/self/exe").substr(0, 200'000));
     const Result r = run({iolens_path(), "fd", "-i", scratch.path("binary")});
     EXPECT_EQ(r.status, 0);

@@ -46,7 +46,8 @@ void write_sample(const std::string& path) {
     // 2026-01-02 03:04:05.678 UTC at the first event
     constexpr u64 first = 1'000'000'000'000;
     constexpr u64 wall = 1'767'323'045'678'000'000;
-    Recorder r(path, "block", "6.1.0-test", wall - first);
+    Recorder r(path);
+    r.begin("block", "6.1.0-test", wall - first);
     put(r, disk_fact(8, 0, "sda"));
     put(r, disk_fact(259, 3, "nvme0n1"));
     u64 ts = first;
@@ -223,7 +224,8 @@ void write_fd_sample(const std::string& path) {
     constexpr u64 wall = 1'767'323'045'678'000'000;
     constexpr u16 read = 0;
     constexpr u16 write = 1;
-    Recorder r(path, "fd", "6.1.0-test", wall - first);
+    Recorder r(path);
+    r.begin("fd", "6.1.0-test", wall - first);
     put(r, task_fact(1001, "worker,\x1b[1m"));
     u64 at = first;
     u64 id = 100;
@@ -286,7 +288,8 @@ void write_fd_sample(const std::string& path) {
 }
 
 void write_why_sample(const std::string& path) {
-    Recorder r(path, "fd", "6.12.0-sample", 1'767'323'045'678'000'000 - 1'000'000'000'000);
+    Recorder r(path);
+    r.begin("fd", "6.12.0-sample", 1'767'323'045'678'000'000 - 1'000'000'000'000);
     const u64 base = 1'000'000'000'000;
     const auto symbol = [&](u64 start, u64 end, const std::string& name) {
         iolens_symbol_fact fact{};
@@ -379,7 +382,8 @@ void write_why_sample(const std::string& path) {
 void write_operations_sample(const std::string& path) {
     constexpr u64 first = 1'000'000'000'000;
     constexpr u64 wall = 1'767'323'045'678'000'000;
-    Recorder r(path, "fd", "6.1.0-test", wall - first);
+    Recorder r(path);
+    r.begin("fd", "6.1.0-test", wall - first);
     put(r, task_fact(1001, "worker,\x1b[1m"));
     u64 at = first;
     const auto operation = [&](u8 op, s32 fd, s32 error, const std::string& one, const std::string& two = {},
@@ -453,7 +457,8 @@ void write_operations_sample(const std::string& path) {
 void write_file_sample(const std::string& path) {
     constexpr u64 first = 1'000'000'000'000;
     constexpr u64 wall = 1'767'323'045'678'000'000;
-    Recorder r(path, "file", "6.1.0-test", wall - first);
+    Recorder r(path);
+    r.begin("file", "6.1.0-test", wall - first);
     const iolens_file_id id{.ino = 12, .dev = 8U << 20 | 1, .generation = 99};
     const auto name = [&](u64 name_id, const std::vector<std::string>& names, u16 flags = 0) {
         r.record(file_fact(name_id, IOLENS_FILE_REGULAR, flags, names));

@@ -41,6 +41,72 @@ TEST(Output, ANewFileIsPrivateAndAnOldOneIsEmptied) {
     EXPECT_EQ(info.st_mode & 0777, 0600U);
 }
 
+TEST(Output, OpeningChangesNothing) {
+    const test::Scratch scratch;
+    test::spit(scratch.path("old"), "precious\n");
+    {
+        const Output old = Output::file(scratch.path("old"));
+        const Output fresh = Output::file(scratch.path("new"));
+        EXPECT_EQ(test::slurp(scratch.path("old")), "precious\n");
+        EXPECT_TRUE(std::filesystem::exists(scratch.path("new")));
+    }
+    EXPECT_EQ(test::slurp(scratch.path("old")), "precious\n");
+    EXPECT_FALSE(std::filesystem::exists(scratch.path("new")));
+    Output::file(scratch.path("old")).start();
+    EXPECT_EQ(test::slurp(scratch.path("old")), "");
+}
+
+TEST(Output, RowsGoBehindWhatOthersWriteAndAreCut) {
+    const test::Scratch scratch;
+    const std::string path = scratch.path("rows");
+    Output out = Output::file(path);
+    const auto row = [&](const char* text) {
+        append(out.buffer(), text);
+        out.row_done();
+        out.flush();
+    };
+    row("one\n");
+    std::filesystem::resize_file(path, 0);  // logrotate's copytruncate
+    row("two\n");
+    EXPECT_EQ(test::slurp(path), "two\n");
+    std::filesystem::rename(path, path + ".1");
+    row("three\n");
+    EXPECT_TRUE(out.reopen());
+    row("four\n");
+    EXPECT_FALSE(out.reopen());
+    row("five\n");
+    EXPECT_EQ(test::slurp(path + ".1"), "two\nthree\n");
+    EXPECT_EQ(test::slurp(path), "four\nfive\n");
+}
+
+TEST(Output, WhatOthersMayHavePutThereIsRefused) {
+    const test::Scratch scratch;
+    test::spit(scratch.path("two"), "precious");
+    std::filesystem::create_hard_link(scratch.path("two"), scratch.path("names"));
+    ASSERT_EQ(::mkfifo(scratch.path("fifo").c_str(), 0600), 0);
+    test::spit(scratch.path("other"), "precious");
+    test::spit(scratch.path("ours"), "old");
+    std::filesystem::permissions(scratch.path(), std::filesystem::perms(01777));
+    const auto refusal = [&](const char* name) {
+        try {
+            Output::file(scratch.path(name));
+        } catch (const Failure& failure) {
+            EXPECT_EQ(failure.status(), Exit::usage);
+            return std::string(failure.what()).substr(scratch.path(name).size() + 14);
+        }
+        return std::string();
+    };
+    EXPECT_EQ(refusal("two"), ": it has more than one name");
+    EXPECT_EQ(refusal("fifo"), ": it is not a regular file");
+    if (::chown(scratch.path("other").c_str(), 12345, 12345) == 0) {  // root may
+        EXPECT_EQ(refusal("other"), ": it belongs to somebody else");
+    }
+    EXPECT_EQ(refusal("ours"), "");
+    EXPECT_EQ(refusal("new"), "");
+    EXPECT_EQ(test::slurp(scratch.path("two")), "precious");
+    EXPECT_EQ(test::slurp(scratch.path("ours")), "old");
+}
+
 TEST(Output, NoLinkIsFollowedWhereAnyoneMayWrite) {
     const test::Scratch scratch;
     test::spit(scratch.path("target"), "precious");

@@ -40,7 +40,8 @@ TEST(Recording, GivesBackWhatWasRecorded) {
     const std::string path = scratch.path("r");
     std::vector<std::string> written;
     {
-        Recorder recorder(path, "block", "1.2.3", 77);
+        Recorder recorder(path);
+        recorder.begin("block", "1.2.3", 77);
         for (u64 i = 0; i < 5000; ++i) {  // several frames
             const auto e = test::block_event(i, "dd", IOLENS_OP_READ, i * 8, 4096);
             recorder.record(std::as_bytes(std::span(&e, 1)));
