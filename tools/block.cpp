@@ -206,6 +206,7 @@ std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptio
     options.max_inflight = static_cast<u32>(live.max_inflight.value_or(options.max_inflight));
     require_tracing();
     probe_ = std::make_unique<BlockProbe>(options);
+    if (options.attribute && kernel_addresses_hidden()) say(no_direct_files);
     replay_filters_.reset();  // the kernel filters
     return std::make_unique<RingSource>(RingSource::Probes{
         .ring_fd = probe_->ring_fd(),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // iolens fd: what a process reads and writes, to and from where.
 #include <arpa/inet.h>
+#include <linux/capability.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -15,6 +16,7 @@
 #include <unordered_map>
 
 #include "base/failure.h"
+#include "base/privileges.h"
 #include "base/user.h"
 #include "decode/decode.h"
 #include "enrich/calls.h"
@@ -88,6 +90,7 @@ public:
     }
     void live_flags(Flags& flags) override {
         flags.text("--user", user_, "NAME", "run the command as this user (name or number, of /etc/passwd)");
+        flags.toggle("--preserve-env", preserve_env_, "with --user, keep the environment");
         operations_.live_flags(flags);
         flags.text("-i,--input", input_, "FILE", "show the calls in a log of 'strace -f -T -tt'; needs no privilege");
     }
@@ -129,7 +132,8 @@ private:
     std::vector<u16> calls_;  // --op
     bool seed_csv_ = false;   // iomonitor's columns
     bool decode_all_ = false;
-    std::string user_;   // to run the command as
+    std::string user_;  // to run the command as
+    bool preserve_env_ = false;
     std::string input_;  // a log
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<HeldCommand> command_;
@@ -393,7 +397,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
         if (!user && sudo_user != nullptr && ::isatty(STDERR_FILENO) == 1) {
             say(fmt::format("the command runs as root; to run it as you: --user {}", visible(sudo_user)));
         }
-        command_ = std::make_unique<HeldCommand>(live.command, user);
+        command_ = std::make_unique<HeldCommand>(live.command, user, preserve_env_);
         options.follow.push_back(static_cast<u32>(command_->pid()));
     }
     if (options.libc_operations != 0) add_libc(options, live);
@@ -416,6 +420,8 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
                 if (waits_) waits_->detach();
             },
         .ledger = [this] { return ledger(); },
+        // what /proc has of processes that begin later
+        .capabilities = capability_bit(CAP_DAC_READ_SEARCH) | capability_bit(CAP_SYS_PTRACE),
         .ended =
             [this, follows = !options.follow.empty()] {
                 if (follows) probe_->forget_gone();

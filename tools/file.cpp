@@ -173,6 +173,7 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     if ((ops_ & 1U << IOLENS_VFS_FAULT) != 0 && levels_.vfs && !probe_->sees_faults()) {
         say("faults of mapped pages can't be seen on this kernel; 'iolens doctor' tells why");
     }
+    if (levels_.blk && kernel_addresses_hidden()) say(no_direct_files);
     replay_filters_.reset();  // the kernel filters
     began_ns_ = clock_ns(CLOCK_BOOTTIME);
     return std::make_unique<RingSource>(watches_->source());

@@ -74,6 +74,18 @@ struct page___compound_head {
 struct page___compound_info {
 	unsigned long compound_info;
 };
+struct page___flags {
+	unsigned long flags;
+};
+struct memdesc_flags___f { /* 6.18 */
+	unsigned long f;
+};
+struct page___memdesc {
+	struct memdesc_flags___f flags;
+};
+enum pageflags___uptodate {
+	PG_uptodate___uptodate,
+};
 struct folio___mapping {
 	struct address_space *mapping;
 };
@@ -640,6 +652,20 @@ static __always_inline __u64 compat_mapping(__u64 page)
 	if (bpf_core_field_exists(struct folio___mapping, mapping))
 		return (__u64)BPF_CORE_READ((struct folio___mapping *)page, mapping);
 	return (__u64)BPF_CORE_READ((struct page *)page, mapping);
+}
+
+/* Does a head page hold its file's data? Not while it is read, and always while a program has it mapped. page.flags was a
+ * number before 6.18 (53fbef56e07d). */
+static __always_inline bool compat_is_uptodate(__u64 page)
+{
+	__u32 bit = bpf_core_enum_value(enum pageflags___uptodate, PG_uptodate___uptodate);
+	__u64 flags;
+
+	if (bpf_core_field_exists(struct page___memdesc, flags.f))
+		flags = BPF_CORE_READ((struct page___memdesc *)page, flags.f);
+	else
+		flags = BPF_CORE_READ((struct page___flags *)page, flags);
+	return flags >> (bit & 63) & 1;
 }
 
 /* Which page of its file a folio begins at. */

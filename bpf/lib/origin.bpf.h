@@ -79,6 +79,18 @@ static __always_inline void origin_raw(struct origin *o, struct bio *bio)
 	origin_is(o, IOLENS_ORIGIN_RAW, IOLENS_HOW_DIO);
 }
 
+/*
+ * Can the pages of a bio be no program's buffer? Asked where direct I/O isn't known by the function that it ends at: its pages
+ * may be another file's, mapped into the program's memory. What is mapped is up to date, what is read into the cache is not;
+ * and direct writes have REQ_IDLE, writeback never.
+ */
+static __always_inline bool origin_is_cache(__u32 opf, __u64 head)
+{
+	if (compat_block_op(opf) == IOLENS_OP_READ)
+		return !compat_is_uptodate(head);
+	return !(opf & (1u << bpf_core_enum_value(enum req_flag_bits, __REQ_IDLE)));
+}
+
 /* Of a bio that reads or writes. In this order: who is told of its end knows best, since a direct I/O's pages may be
  * another file's, mapped into the program's memory. */
 static __always_inline void origin_of(struct bio *bio, struct origin *o)
@@ -181,7 +193,10 @@ static __always_inline void origin_of(struct bio *bio, struct origin *o)
 	page = (__u64)BPF_CORE_READ((struct bio_vec *)vector, bv_page);
 	if (!page)
 		return;
-	mapping = compat_mapping(compat_head_page(page));
+	page = compat_head_page(page);
+	if (!end_of_iomap_dio && !origin_is_cache(bio->bi_opf, page))
+		return;
+	mapping = compat_mapping(page);
 	if (mapping & 3) /* anonymous memory: a program's buffer */
 		return;
 	inode = mapping ? (__u64)BPF_CORE_READ((struct address_space *)mapping, host) : 0;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <linux/capability.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -6,6 +7,8 @@
 
 #include "app/commands.h"
 #include "base/failure.h"
+#include "base/privileges.h"
+#include "probe/symbols.h"
 
 namespace iolens {
 namespace {
@@ -41,6 +44,15 @@ std::vector<Finding> checks() {
     check("privilege", may, may ? "CAP_SYS_ADMIN, or CAP_BPF and CAP_PERFMON" : "run it with sudo");
     const bool btf = ::access("/sys/kernel/btf/vmlinux", R_OK) == 0;
     check("BTF", btf, btf ? "/sys/kernel/btf/vmlinux" : "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y");
+    const bool hidden = kernel_addresses_hidden();
+    check("symbols", !hidden,
+          hidden ? "/proc/kallsyms hides addresses (CAP_SYSLOG, kernel.kptr_restrict): no files of direct I/O, no waits"
+                 : "/proc/kallsyms");
+    const u64 other = capability_bit(CAP_DAC_READ_SEARCH) | capability_bit(CAP_SYS_PTRACE);
+    const bool others = (effective_capabilities() & other) == other;
+    check("other users", others,
+          others ? "CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE"
+                 : "without CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE: no --libc and no open files of their processes");
     const std::string lockdown = first_line("/sys/kernel/security/lockdown");
     const bool locked = lockdown.find("[confidentiality]") != std::string::npos;
     check("lockdown", !locked,
@@ -58,7 +70,8 @@ std::vector<Finding> checks() {
 int run_doctor(const std::vector<std::unique_ptr<Lens>>& lenses, Format format, bool variants) {
     std::vector<Finding> all = checks();
     bool works = true;
-    for (const Finding& f : all) works = works && (f.works || f.name == "JIT");
+    for (const Finding& f : all)
+        works = works && (f.works || f.name == "JIT" || f.name == "symbols" || f.name == "other users");
     const bool may_try = works;
     for (const auto& lens : lenses) {
         if (!may_try) break;  // every probe would only say the same

@@ -2,6 +2,7 @@
 // The one loop: source → lens → sink.
 #include "app/run.h"
 
+#include <linux/capability.h>
 #include <poll.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/failure.h"
+#include "base/privileges.h"
 #include "base/signals.h"
 #include "decode/decode.h"
 #include "sink/clients.h"
@@ -310,6 +312,20 @@ void save_recording(Recorder& recorder, Source& source, Pipeline& pipeline) {
     }
 }
 
+/// What only attaching needed is given up.
+void keep_only_needed(const Source& source, const ViewOptions& view, const LiveOptions& live) {
+    u64 keep = source.capabilities();
+    if (source.descriptor() >= 0 && reading_maps_is_privileged()) {
+        const bool has_bpf = (effective_capabilities() & capability_bit(CAP_BPF)) != 0;
+        keep |= capability_bit(has_bpf ? CAP_BPF : CAP_SYS_ADMIN);
+    }
+    // an output is opened again, a socket is removed
+    for (const std::string& path : {view.output, live.socket}) {
+        if (!path.empty() && needs_override(folder_of(path))) keep |= capability_bit(CAP_DAC_OVERRIDE);
+    }
+    give_up_capabilities(keep);
+}
+
 /// Sleeps until there may be something to do.
 void nap(int descriptor, int ms) {
     std::array<pollfd, 2> fds{pollfd{end_descriptor(), POLLIN, 0}, pollfd{descriptor, POLLIN, 0}};
@@ -334,6 +350,7 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
         recorder->begin(lens.name(), static_cast<const char*>(kernel.release), source->wall_offset_ns());
         pipeline.set_recorder(recorder.get());
     }
+    keep_only_needed(*source, view, live);
     const u64 attached = clock_ns(CLOCK_BOOTTIME);
     const bool tracing = source->descriptor() >= 0;
     if (remarks_wanted(view) && tracing)

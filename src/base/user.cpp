@@ -24,12 +24,15 @@ std::optional<User> find_user(const std::string& name, const std::string& root) 
     const File users = open_file(root + "etc/passwd");
     if (!users) return {};
     std::optional<User> user;
-    std::string login;
     passwd entry{};
     for (passwd* found = nullptr; ::fgetpwent_r(users.get(), &entry, room.data(), room.size(), &found) == 0;) {
         if (name != found->pw_name && name != std::to_string(found->pw_uid)) continue;
-        user = User{found->pw_uid, found->pw_gid, {found->pw_gid}};
-        login = found->pw_name;
+        user = User{.uid = found->pw_uid,
+                    .gid = found->pw_gid,
+                    .groups = {found->pw_gid},
+                    .name = found->pw_name,
+                    .home = found->pw_dir,
+                    .shell = found->pw_shell};
         break;
     }
     const File groups = open_file(root + "etc/group");
@@ -37,10 +40,18 @@ std::optional<User> find_user(const std::string& name, const std::string& root) 
     group of{};
     for (group* found = nullptr; ::fgetgrent_r(groups.get(), &of, room.data(), room.size(), &found) == 0;) {
         for (char** member = found->gr_mem; *member != nullptr; ++member) {
-            if (login == *member && found->gr_gid != user->gid) user->groups.push_back(found->gr_gid);
+            if (user->name == *member && found->gr_gid != user->gid) user->groups.push_back(found->gr_gid);
         }
     }
     return user;
+}
+
+std::vector<std::string> login_environment(const User& user) {
+    // as /etc/login.defs has them
+    const char* path = user.uid == 0 ? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+                                     : "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games";
+    return {"HOME=" + (user.home.empty() ? "/" : user.home), "USER=" + user.name, "LOGNAME=" + user.name,
+            "SHELL=" + (user.shell.empty() ? "/bin/sh" : user.shell), std::string("PATH=") + path};
 }
 
 std::optional<gid_t> find_group(const std::string& name, const std::string& root) {

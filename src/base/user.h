@@ -14,7 +14,13 @@ struct User {
     uid_t uid = 0;
     gid_t gid = 0;
     std::vector<gid_t> groups;  ///< all of them, `gid` first
+    std::string name;
+    std::string home;
+    std::string shell;
 };
+
+/// The environment of a fresh login: HOME, USER, LOGNAME, SHELL, PATH, each as "NAME=value".
+std::vector<std::string> login_environment(const User& user);
 
 /// A user by name or number, as etc/passwd and etc/group have it. These are read, and the name service is not asked: a
 /// static binary can't. `root` is "/" but for tests.

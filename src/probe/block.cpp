@@ -49,7 +49,7 @@ std::optional<u64> requests_of_disk(u32 dev) {
 
 void BlockProbe::Close::operator()(block_bpf* object) const { block_bpf__destroy(object); }
 
-BlockProbe::BlockProbe(const Options& options) : object_(opened(block_bpf__open())) {
+BlockProbe::BlockProbe(const Options& options) : object_(opened(block_bpf__open_opts(open_options()))) {
     bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
     if (options.ring_fd) share_map(object_->maps.ring, *options.ring_fd);
     bpf_map__set_max_entries(object_->maps.inflight, options.max_inflight);

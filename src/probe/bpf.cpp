@@ -5,7 +5,6 @@
 #include <bpf/libbpf.h>
 #include <linux/btf.h>
 #include <linux/capability.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -18,6 +17,8 @@
 #include <sstream>
 
 #include "base/failure.h"
+#include "base/fd.h"
+#include "base/privileges.h"
 #include "base/text.h"
 
 namespace iolens {
@@ -77,7 +78,7 @@ using Object = std::unique_ptr<bpf_object, decltype(&bpf_object__close)>;
 
 /// Opens an object to load its program number `index` alone, with small maps; `program` is null where there is none.
 Object open_one(std::span<const std::byte> image, std::size_t index, bpf_program*& program) {
-    Object object(bpf_object__open_mem(image.data(), image.size(), nullptr), bpf_object__close);
+    Object object(bpf_object__open_mem(image.data(), image.size(), open_options()), bpf_object__close);
     if (!object) fail_to_open();
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object.get()) {
@@ -140,12 +141,29 @@ std::string last_verifier_words() { return last_refusal; }
 std::string last_libbpf_warning() { return visible(last_warning); }
 
 bool may_trace() {
-    __user_cap_header_struct head{_LINUX_CAPABILITY_VERSION_3, 0};
-    std::array<__user_cap_data_struct, 2> data{};
-    if (::syscall(SYS_capget, &head, data.data()) != 0) return ::geteuid() == 0;
-    const u64 effective = data[0].effective | u64{data[1].effective} << 32;
-    const auto has = [&](unsigned cap) { return (effective >> cap & 1) != 0; };
-    return has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON));
+    const u64 have = effective_capabilities();
+    constexpr u64 enough = capability_bit(CAP_BPF) | capability_bit(CAP_PERFMON);
+    return (have & capability_bit(CAP_SYS_ADMIN)) != 0 || (have & enough) == enough;
+}
+
+const bpf_object_open_opts* open_options() {
+    static const bpf_object_open_opts options = [] {
+        bpf_object_open_opts o{};
+        o.sz = sizeof o;
+        if ((effective_capabilities() & capability_bit(CAP_SYS_ADMIN)) == 0)
+            o.btf_custom_path = "/sys/kernel/btf/vmlinux";
+        return o;
+    }();
+    return &options;
+}
+
+bool reading_maps_is_privileged() {
+    const Fd map(::bpf_map_create(BPF_MAP_TYPE_ARRAY, "iolens_may_read", sizeof(u32), sizeof(u32), 1, nullptr));
+    if (!map) return true;
+    const WithoutCapabilities without(capability_bit(CAP_BPF) | capability_bit(CAP_SYS_ADMIN));
+    const u32 key = 0;
+    u32 value = 0;
+    return ::bpf_map_lookup_elem(map.get(), &key, &value) != 0;
 }
 
 void require_tracing() {

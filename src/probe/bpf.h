@@ -17,6 +17,7 @@
 struct bpf_link;
 struct bpf_map;
 struct bpf_object;
+struct bpf_object_open_opts;
 struct bpf_program;
 
 namespace iolens {
@@ -38,6 +39,10 @@ void require_tracing();
 
 /// The process's effective capabilities allow BPF tracing: CAP_SYS_ADMIN, or CAP_BPF and CAP_PERFMON.
 bool may_trace();
+
+/// Does it take CAP_BPF to read a map of ours that is open? Before 5.19 (c8644cd0efe7), with unprivileged BPF switched
+/// off.
+bool reading_maps_is_privileged();
 
 /// An errno of load or attach, in words for a person.
 std::string probe_error_text(int error);
@@ -76,7 +81,11 @@ std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const 
 /// Throws Failure (failed) for an object that libbpf did not open; errno says why.
 [[noreturn]] void fail_to_open();
 
-/// What a skeleton's open() made, for a smart pointer to hold.
+/// How objects are opened. libbpf looks for types that the kernel itself doesn't have in its modules, too, which needs
+/// CAP_SYS_ADMIN: without it only the kernel's own are looked at, and what depends on a module's types is done without.
+const bpf_object_open_opts* open_options();
+
+/// What a skeleton's open_opts() made, for a smart pointer to hold.
 template <typename Skeleton>
 Skeleton* opened(Skeleton* object) {
     if (object == nullptr) fail_to_open();

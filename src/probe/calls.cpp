@@ -133,7 +133,7 @@ void CallProbe::Close::operator()(syscall_bpf* object) const { syscall_bpf__dest
 
 /// Loads with one of the twins. Returns 0 or a negative errno.
 int CallProbe::load(const Options& options, bool direct) {
-    object_.reset(opened(syscall_bpf__open()));
+    object_.reset(opened(syscall_bpf__open_opts(open_options())));
     bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
     bpf_map__set_max_entries(object_->maps.threads, options.max_threads);
     object_->rodata->keep = options.keep;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,7 +54,7 @@ std::string find_program(const std::string& name) {
 
 }  // namespace
 
-HeldCommand::HeldCommand(const std::vector<std::string>& words, const std::optional<User>& user)
+HeldCommand::HeldCommand(const std::vector<std::string>& words, const std::optional<User>& user, bool keep_environment)
     : program_(find_program(words.at(0))) {
     std::array<int, 2> gate{-1, -1};
     if (::pipe2(gate.data(), O_CLOEXEC) != 0) {
@@ -65,6 +66,14 @@ HeldCommand::HeldCommand(const std::vector<std::string>& words, const std::optio
     argv.reserve(words.size() + 2);
     for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
+    std::vector<std::string> login;
+    std::vector<char*> environment;
+    if (user && !keep_environment) {
+        login = login_environment(*user);
+        for (std::string& variable : login) environment.push_back(variable.data());
+        environment.push_back(nullptr);
+    }
+    char** const variables = environment.empty() ? ::environ : environment.data();
     pid_ = ::fork();
     if (pid_ < 0) throw Failure(Exit::failed, "can't start a process: " + error_text(errno), "raise 'ulimit -u'");
     if (pid_ == 0) {
@@ -79,11 +88,13 @@ HeldCommand::HeldCommand(const std::vector<std::string>& words, const std::optio
             static_cast<void>(::write(STDERR_FILENO, text.data(), text.size()) == 0);
             ::_exit(static_cast<int>(Exit::not_executable));
         }
-        ::execv(program_.c_str(), argv.data());
+        // a descriptor that is open here may be one that this user couldn't open
+        if (user) ::syscall(SYS_close_range, 3U, ~0U, 0U);
+        ::execve(program_.c_str(), argv.data(), variables);
         if (errno == ENOEXEC) {  // a script without a first line, as shells run it
             argv[0] = const_cast<char*>(program_.c_str());
             argv.insert(argv.begin(), const_cast<char*>("/bin/sh"));
-            ::execv("/bin/sh", argv.data());
+            ::execve("/bin/sh", argv.data(), variables);
         }
         const std::string text = fmt::format("iolens: can't run '{}': {}\n", visible(words.at(0)), error_text(errno));
         static_cast<void>(::write(STDERR_FILENO, text.data(), text.size()) == 0);

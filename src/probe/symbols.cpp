@@ -65,4 +65,10 @@ std::string_view KernelSymbols::name(u64 address) const {
     return at == all_.end() ? std::string_view() : name_of(*at);
 }
 
+bool kernel_addresses_hidden() {
+    std::ifstream file("/proc/kallsyms");
+    std::string digits;
+    return !(file >> digits) || digits.find_first_not_of('0') == std::string::npos;
+}
+
 }  // namespace iolens

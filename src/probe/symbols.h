@@ -43,4 +43,11 @@ private:
     std::vector<Symbol> all_;
 };
 
+/// Are the kernel's addresses hidden from us (kptr_restrict, no CAP_SYSLOG)?
+bool kernel_addresses_hidden();
+
+/// What that costs.
+inline constexpr std::string_view no_direct_files =
+    "files of direct I/O are not known: /proc/kallsyms hides addresses (CAP_SYSLOG, kernel.kptr_restrict)";
+
 }  // namespace iolens

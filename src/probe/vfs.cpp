@@ -75,7 +75,7 @@ bool VfsProbe::wants(iolens_vfs_op op) const { return options_.keep.ops == 0 || 
 
 /// An object with what was asked for in its read-only data, and no program chosen.
 VfsProbe::Object VfsProbe::make() const {
-    Object object(opened(vfs_bpf__open()));
+    Object object(opened(vfs_bpf__open_opts(open_options())));
     bpf_map__set_max_entries(object->maps.ring, static_cast<u32>(options_.ring_bytes));
     bpf_map__set_max_entries(object->maps.accesses, options_.max_inflight);
     bpf_map__set_max_entries(object->maps.frames, options_.max_inflight);

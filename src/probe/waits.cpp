@@ -12,7 +12,7 @@
 namespace iolens {
 void WaitProbe::Close::operator()(wait_bpf* object) const { wait_bpf__destroy(object); }
 
-WaitProbe::WaitProbe(const Options& options) : object_(opened(wait_bpf__open())) {
+WaitProbe::WaitProbe(const Options& options) : object_(opened(wait_bpf__open_opts(open_options()))) {
     share_map(object_->maps.ring, options.ring_fd);
     share_map(object_->maps.followed, options.followed_fd);
     bpf_map__set_max_entries(object_->maps.waiting, options.max_threads);

@@ -19,6 +19,7 @@ public:
         int ring_fd = -1;                        ///< of the ring map
         std::function<void()> detach;            ///< no program runs after it
         std::function<iolens_loss()> ledger;     ///< the counters, added up over the processors
+        u64 capabilities = 0;                    ///< what is needed as long as it runs, a bit each
         std::function<bool()> ended{};           ///< what is traced is gone; none: it never is
         std::vector<std::vector<u64>> before{};  ///< records that come before the first of the ring
     };
@@ -33,6 +34,7 @@ public:
     void stop() override;
     [[nodiscard]] iolens_loss ledger() const override { return probes_.ledger(); }
     [[nodiscard]] u64 wall_offset_ns() const override;
+    [[nodiscard]] u64 capabilities() const override { return probes_.capabilities; }
 
 private:
     static int on_record(void* self, void* data, std::size_t size);

@@ -48,6 +48,9 @@ public:
     /// The files that it reads.
     [[nodiscard]] virtual std::vector<FileIdentity> inputs() const { return {}; }
 
+    /// The capabilities that it needs as long as it runs, a bit each (CAP_…).
+    [[nodiscard]] virtual u64 capabilities() const { return 0; }
+
     /// Nanoseconds to add to an event's time to get wall-clock time since 1970.
     [[nodiscard]] virtual u64 wall_offset_ns() const = 0;
 };

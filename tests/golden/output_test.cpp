@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where rows and recordings go: what is destroyed, what is whole, what it ends with. With a log, which needs no privilege.
+// Where rows and recordings go: what is destroyed, what is whole, what it ends with. With a log, which needs no
+// privilege.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/ioctl.h>
@@ -31,9 +32,7 @@ protected:
     }
     [[nodiscard]] std::string path(const std::string& name) const { return scratch_.path(name); }
     /// Of a shell in the scratch directory.
-    test::Result shell(const std::string& line) {
-        return test::shell("cd " + scratch_.path() + " && " + line);
-    }
+    test::Result shell(const std::string& line) { return test::shell("cd " + scratch_.path() + " && " + line); }
     void expect_untouched(const std::string& name, const std::string& text, const std::string& line) {
         const test::Result r = shell(line);
         EXPECT_EQ(r.status, 2) << line << '\n' << r.err;
@@ -49,9 +48,9 @@ TEST_F(Outputs, AFileThatIsReadIsNotWritten) {
     test::spit(path("a.iol"), bytes);
     std::filesystem::create_symlink("a.iol", path("link"));
     std::filesystem::create_hard_link(path("a.iol"), path("second"));
-    for (const char* line : {"iolens replay a.iol -o a.iol", "iolens replay a.iol -o ./link", "iolens replay link -o a.iol",
-                             "iolens replay a.iol -o second", "iolens replay a.iol >>second",
-                             "iolens replay - <a.iol -o a.iol"}) {
+    for (const char* line :
+         {"iolens replay a.iol -o a.iol", "iolens replay a.iol -o ./link", "iolens replay link -o a.iol",
+          "iolens replay a.iol -o second", "iolens replay a.iol >>second", "iolens replay - <a.iol -o a.iol"}) {
         expect_untouched("a.iol", bytes, line);
     }
     const std::string text = test::slurp(log(3));
@@ -90,8 +89,9 @@ TEST_F(Outputs, ARunWithoutRowsEmptiesItsFile) {
 
 TEST_F(Outputs, ARecordingIsWholeHoweverTheRowsEnd) {
     log(20000);
-    for (const char* line : {"iolens fd -i log --record rec | head -1", "iolens fd -i log --record rec -o /dev/full; true",
-                             "{ iolens fd -i log --record rec >&-; }"}) {
+    for (const char* line :
+         {"iolens fd -i log --record rec | head -1", "iolens fd -i log --record rec -o /dev/full; true",
+          "{ iolens fd -i log --record rec >&-; }"}) {
         const test::Result r = shell(line);
         EXPECT_EQ(r.status, 0) << line << r.err;
         const test::Result again = shell("iolens replay --format csv rec | wc -l; iolens replay rec >/dev/null");
@@ -175,7 +175,8 @@ int wait_for(pid_t pid) {
 std::string read_all(int fd) {
     std::string text;
     std::array<char, 4096> some{};
-    for (ssize_t n = 0; (n = ::read(fd, some.data(), some.size())) > 0;) text.append(some.data(), static_cast<std::size_t>(n));
+    for (ssize_t n = 0; (n = ::read(fd, some.data(), some.size())) > 0;)
+        text.append(some.data(), static_cast<std::size_t>(n));
     return text;
 }
 

@@ -408,6 +408,50 @@ TRACED_TEST_F(Attribution, ABufferThatIsAnotherFilesIsNotTheFile) {
     EXPECT_EQ(bytes_of(sums, from), 0U);
 }
 
+/// Without the kernel's addresses direct I/O isn't known as such. Then its file is unknown, and never another one; what
+/// goes through the page cache is known all the same.
+TRACED_TEST_F(Attribution, WithoutTheKernelsAddressesNoFileIsWrong) {
+    const std::string restriction = "/proc/sys/kernel/kptr_restrict";
+    const std::string before = slurp(restriction);
+    spit(restriction, "2");
+    NEEDS(slurp(restriction) == "2\n", "can't hide the kernel's addresses");
+    const FileSystem ext4("ext4");
+    const std::string other = ext4.path("other");
+    const std::string direct = ext4.path("direct");
+    const std::string buffered = ext4.path("buffered");
+    constexpr u64 size = 256 * kib;
+    fill(other, size);
+    fill(buffered, size);
+    fill(direct, size);
+    ::sync();
+    for (const bool read : {false, true}) {
+        const Traced t = trace({"-d", ext4.disk().name(), "--op", read ? "read" : "write"}, [&] {
+            drop_caches();
+            const int source = ::open(other.c_str(), O_RDWR);
+            void* map = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, source, 0);
+            const int fd = ::open(direct.c_str(), O_RDWR | O_DIRECT);
+            EXPECT_EQ(read ? ::read(fd, map, size) : ::write(fd, map, size), static_cast<ssize_t>(size));
+            ::close(fd);
+            const int cached = ::open(buffered.c_str(), O_RDWR);
+            std::vector<char> bytes(size);
+            EXPECT_EQ(read ? ::read(cached, bytes.data(), size) : ::write(cached, bytes.data(), size),
+                      static_cast<ssize_t>(size));
+            if (!read) ::fsync(cached);
+            ::close(cached);
+            ::munmap(map, size);
+            ::close(source);
+        });
+        EXPECT_NE(t.result.err.find("files of direct I/O are not known"), std::string::npos) << t.result.err;
+        const auto sums = by_file(t, read ? "read" : "write");
+        EXPECT_GE(bytes_of(sums, "?") + bytes_of(sums, ""), size);
+        EXPECT_EQ(bytes_of(sums, direct), 0U);
+        // reading it into memory, as MAP_POPULATE does, is its own
+        EXPECT_EQ(bytes_of(sums, other), read ? size : 0U);
+        EXPECT_EQ(bytes_of(sums, buffered), size);
+    }
+    spit(restriction, before);
+}
+
 /// Small files lie next to each other on the disk, and are written back in one request.
 TRACED_TEST_F(Attribution, AMergedRequestNamesItsFiles) {
     const FileSystem ext4("ext4");

@@ -211,5 +211,60 @@ TEST(Cli, ATracedCommandHasTheSignalsOfAnUntracedOne) {
     }
 }
 
+/// A line of /proc/PID/status.
+std::string status_line(pid_t pid, const std::string& key) {
+    for (const std::string& line : split(slurp("/proc/" + std::to_string(pid) + "/status"), '\n')) {
+        if (line.starts_with(key + ":")) return line.substr(key.size() + 2);
+    }
+    return "";
+}
+
+TEST(Cli, TwoCapabilitiesAreEnough) {
+    NEEDS(missing_for_tracing().empty(), missing_for_tracing());
+    NEEDS(::geteuid() == 0 && have("setpriv"), "needs root and setpriv to give root up");
+    const Scratch scratch;  // a copy that anyone may run
+    shell("chmod 755 " + scratch.path() + "; cp " + iolens_path() + " " + scratch.path("iolens") + "; chmod 755 " +
+          scratch.path("iolens"));
+    const LoopDisk disk(16 << 20);
+    for (const char* lens : {"block -d ", "block --no-file -d ", "fd -p 1 --why #", "fd -o /dev/null -p 1 #",
+                             "fd --domains ALL -p 1 #", "file /etc #"}) {
+        // before 5.11 the memory of maps is locked memory
+        const std::string line =
+            "ulimit -l unlimited; exec setpriv --reuid=65534 --regid=65534 --clear-groups "
+            "--inh-caps=-all,+bpf,+perfmon --ambient-caps=-all,+bpf,+perfmon " +
+            scratch.path("iolens") + " " + lens + disk.name();
+        Background tracer({"/bin/sh", "-c", "export IOLENS_REMARKS=1; " + line});
+        ASSERT_TRUE(tracer.wait_for_line("attached")) << lens << tracer.err();
+        if (lens[0] == 'b') {
+            direct_io(disk.path(), true, 0, 4096);
+            EXPECT_TRUE(tracer.wait_for_rows(2)) << lens;
+        }
+        const Result r = tracer.stop(SIGINT);
+        EXPECT_EQ(r.status, 0) << lens << r.err;
+        const bool addresses = std::string(lens) == "block -d " || std::string(lens).starts_with("file");
+        EXPECT_EQ(r.err.find("files of direct I/O are not known") != std::string::npos, addresses) << lens << r.err;
+    }
+}
+
+TEST(Cli, WhatOnlyAttachingNeededIsGivenUp) {
+    NEEDS(missing_for_tracing().empty(), missing_for_tracing());
+    NEEDS(::geteuid() == 0, "needs root");
+    const Scratch scratch;
+    constexpr u64 may_stay = 1ULL << 2 | 1ULL << 19 | 1ULL << 39;  // DAC_READ_SEARCH, SYS_PTRACE, BPF
+    for (const std::vector<std::string>& lens :
+         {std::vector<std::string>{"block"}, {"fd", "-p", std::to_string(::getpid())}, {"file", scratch.path()}}) {
+        Tracer tracer(lens);
+        for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
+            const u64 have = std::stoull(status_line(tracer.pid(), set), nullptr, 16);
+            EXPECT_EQ(have & ~may_stay, 0U) << lens[0] << " " << set << " " << std::hex << have;
+        }
+        EXPECT_EQ(status_line(tracer.pid(), "NoNewPrivs"), "1") << lens[0];
+        EXPECT_EQ(tracer.stop().status, 0);
+    }
+    // and a command keeps what it would have
+    const std::string command = "grep -E '^(Cap|NoNewPrivs)' /proc/self/status";
+    EXPECT_EQ(shell("iolens fd -o /dev/null -- " + command).out, shell(command).out);
+}
+
 }  // namespace
 }  // namespace iolens::test

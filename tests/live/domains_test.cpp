@@ -511,7 +511,7 @@ TEST_F(Domains, ClientsOfASocketGetTheRows) {
     const Client slow(path);
     EXPECT_TRUE(wait_until([&] { return sockets() == before + 2; }));  // both are accepted
     EXPECT_EQ(run({iolens_path(), "fd", "--domains", "ALL", "--socket", path, "--", "true"}).status,
-              2);  // it is in use
+              125);  // it is in use
     EXPECT_EQ(run({helper(), "writes", folder_, std::to_string(count)}, std::chrono::seconds(200)).status, 0);
     // the slow one is cut off when it is too far behind, and not only at the end
     if (!emulated()) {
@@ -639,15 +639,15 @@ TEST_F(Domains, NonsenseIsAUsageError) {
         words.insert(words.begin(), {iolens_path(), "fd"});
         return run(words).status;
     };
-    EXPECT_EQ(status({"--domains", "NO_SUCH", "--", "true"}), 2);
-    EXPECT_EQ(status({"--format", "metrics", "--", "true"}), 2);
-    EXPECT_EQ(status({"--libc", "--", "true"}), 2);
-    EXPECT_EQ(status({"--op", "OPEN", "--", "true"}), 2);  // no system call's name
-    EXPECT_EQ(status({"--domains", "DIRS", "--op", "OPEN", "--", "true"}), 2);
-    EXPECT_EQ(status({"--domains", "ALL", "--mq", "/no/such/file", "--", "true"}), 2);
-    EXPECT_EQ(status({"--domains", "ALL", "--socket", "/no/such/folder/socket", "--", "true"}), 2);
-    EXPECT_EQ(status({"--domains", "ALL", "--socket", helper(), "--", "true"}), 2);
-    EXPECT_EQ(status({"--domains", "ALL", "--columns", "no_such", "--format", "csv", "--", "true"}), 2);
+    EXPECT_EQ(status({"--domains", "NO_SUCH", "--", "true"}), 125);
+    EXPECT_EQ(status({"--format", "metrics", "--", "true"}), 125);
+    EXPECT_EQ(status({"--libc", "--", "true"}), 125);
+    EXPECT_EQ(status({"--op", "OPEN", "--", "true"}), 125);  // no system call's name
+    EXPECT_EQ(status({"--domains", "DIRS", "--op", "OPEN", "--", "true"}), 125);
+    EXPECT_EQ(status({"--domains", "ALL", "--mq", "/no/such/file", "--", "true"}), 125);
+    EXPECT_EQ(status({"--domains", "ALL", "--socket", "/no/such/folder/socket", "--", "true"}), 125);
+    EXPECT_EQ(status({"--domains", "ALL", "--socket", helper(), "--", "true"}), 125);
+    EXPECT_EQ(status({"--domains", "ALL", "--columns", "no_such", "--format", "csv", "--", "true"}), 125);
     EXPECT_EQ(run({iolens_path(), "block", "--format", "metrics", "1"}).status, 2);
 }
 

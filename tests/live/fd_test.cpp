@@ -711,6 +711,14 @@ TRACED_TEST_F(Fd, ACommandIsSeenFromItsFirstCallAndItsStatusKept) {
     r = run({iolens_path(), "fd", "-o", rows, "--user", "65534", "--", "/bin/sh", "-c", "id -u; id -G"});
     if (slurp("/etc/passwd").find(":65534:") != std::string::npos) {
         EXPECT_EQ(r.out, "65534\n65534\n") << r.err;
+        // nothing of ours is left to it: neither variables nor descriptors
+        const std::string as_user = "exec 7</etc/passwd; export SECRET=1; iolens fd -o /dev/null --user 65534 ";
+        for (const std::string& variable : split(shell(as_user + "-- env").out, '\n')) {
+            const std::string name = variable.substr(0, variable.find('='));
+            EXPECT_TRUE(std::set<std::string>({"HOME", "USER", "LOGNAME", "SHELL", "PATH"}).contains(name)) << variable;
+        }
+        EXPECT_EQ(shell(as_user + "-- sh -c 'ls /proc/$$/fd'").out, "0\n1\n2\n");
+        EXPECT_NE(shell(as_user + "--preserve-env -- env").out.find("SECRET=1\n"), std::string::npos);
     } else {
         EXPECT_EQ(r.status, 125);
     }

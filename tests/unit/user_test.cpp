@@ -22,6 +22,9 @@ TEST(User, IsReadFromTheFiles) {
         EXPECT_EQ(ann->uid, 1001U);
         EXPECT_EQ(ann->gid, 100U);
         EXPECT_EQ(ann->groups, (std::vector<gid_t>{100, 4, 7}));
+        EXPECT_EQ(login_environment(*ann),
+                  (std::vector<std::string>{"HOME=/home/ann", "USER=ann", "LOGNAME=ann", "SHELL=/bin/sh",
+                                            "PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"}));
     }
     EXPECT_FALSE(find_user("nobody here", root + "/"));
     EXPECT_FALSE(find_user("ann", "/no/such/root/"));
