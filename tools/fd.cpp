@@ -384,6 +384,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     for (const u64 pid : view.pids) {
         const std::optional<u32> process = process_of(pid);
         if (!process) {
+            if (may_trace()) require_own_proc();
             throw Failure(Exit::usage, fmt::format("there is no process {}", pid), "'ps -e' lists those that run");
         }
         if (std::ranges::find(options.follow, *process) == options.follow.end()) options.follow.push_back(*process);

@@ -341,7 +341,7 @@ TRACED_TEST_F(Pidns, AsynchronousRequests) {
 }
 
 TEST_F(Pidns, WithAnotherNamespacesProcItSaysSo) {
-    for (const std::string arguments : {"fd -- true", "fd -p 1"}) {
+    for (const std::string arguments : {"fd -- true", "fd -p 1", "fd -p 99999999"}) {
         const Result r = run({"unshare", "-pf", "sh", "-c", "timeout -s KILL 20 " + iolens_path() + " " + arguments});
         EXPECT_EQ(r.status, 3) << r.err;
         EXPECT_NE(r.err.find("/proc"), std::string::npos) << r.err;
