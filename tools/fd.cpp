@@ -32,7 +32,7 @@
 #include "probe/calls.h"
 #include "probe/command.h"
 #include "probe/libc.h"
-#include "probe/pidns.h"
+#include "probe/pid_namespace.h"
 #include "probe/symbols.h"
 #include "probe/waits.h"
 #include "requests.h"

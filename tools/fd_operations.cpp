@@ -14,7 +14,7 @@
 #include "base/failure.h"
 #include "base/output.h"
 #include "enrich/tasks.h"
-#include "probe/pidns.h"
+#include "probe/pid_namespace.h"
 #include "requests.h"
 
 namespace iolens {

@@ -20,7 +20,7 @@
 #include "iolens/block_state.h"
 #include "iolens/event/block.h"
 #include "probe/origin.h"
-#include "probe/pidns.h"
+#include "probe/pid_namespace.h"
 // made by bpftool from bpf/block.bpf.c; it is C, and looks for the types of read-only data in the global namespace
 using iolens::iolens_keep;
 using iolens::iolens_pidns;

@@ -20,7 +20,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "iolens/event/operation.h"
-#include "probe/pidns.h"
+#include "probe/pid_namespace.h"
 // made by bpftool from bpf/syscall.bpf.c; it is C, and looks for the types of read-only data in the global namespace
 using iolens::iolens_call_info;
 using iolens::iolens_keep;

@@ -18,7 +18,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "probe/origin.h"
-#include "probe/pidns.h"
+#include "probe/pid_namespace.h"
 // made by bpftool from bpf/vfs.bpf.c; it is C, and looks for the types of read-only data in the global namespace
 using iolens::iolens_keep;
 using iolens::iolens_pidns;

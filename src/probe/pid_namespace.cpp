@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "probe/pidns.h"
+#include "probe/pid_namespace.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
