@@ -62,10 +62,11 @@ const volatile bool authored = true;
 struct block_author {
 	__u64 dirtied; /* ns: last */
 	__u64 written; /* ns: a bio of it was last submitted */
-	__u32 tgid;
+	__u32 tgid;    /* the kernel's own */
 	__u8 several;
 	__u8 reserved[3];
 	__u8 comm[IOLENS_COMM_LEN];
+	__u64 shown; /* the process id in own_pidns, where that is not the initial one */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -241,7 +242,7 @@ static __always_inline void block_finish(struct iolens_block_state *s, __u64 now
 	}
 	s->e.h.ts = now;
 	s->e.h.kind = IOLENS_KIND_BLOCK;
-	size = attribute ? sizeof(s->e) : offsetof(struct iolens_block_event, target);
+	size = attribute || own_pidns.level ? sizeof(s->e) : offsetof(struct iolens_block_event, target);
 	s->e.h.size = size;
 	s->e.h.cpu = bpf_get_smp_processor_id();
 	if (!ring_put(&s->e, size)) {
@@ -294,6 +295,8 @@ static __always_inline int on_dirty(__u64 *ctx)
 	if (!known) {
 		fresh.dirtied = now;
 		fresh.tgid = tgid;
+		if (own_pidns.level)
+			fresh.shown = task_id() >> 32;
 		task_process_comm(fresh.comm);
 		bpf_map_update_elem(&authors, &id, &fresh, BPF_ANY);
 		return 0;
@@ -305,6 +308,8 @@ static __always_inline int on_dirty(__u64 *ctx)
 		known->several = 1;
 	if (known->tgid != tgid) {
 		known->tgid = tgid;
+		if (own_pidns.level)
+			known->shown = task_id() >> 32;
 		task_process_comm(known->comm);
 	}
 	known->dirtied = now;
@@ -323,7 +328,7 @@ static __always_inline void block_author(struct iolens_block_target *t)
 		return;
 	known->written = bpf_ktime_get_boot_ns();
 	t->authors = known->several ? 2 : 1;
-	t->author = known->tgid;
+	t->author = own_pidns.level ? known->shown : known->tgid;
 	__builtin_memcpy(t->author_comm, known->comm, sizeof(t->author_comm));
 }
 
@@ -389,13 +394,14 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 {
 	struct bio *bio = compat_bio_queue(ctx);
 	struct gendisk *disk = compat_bio_disk(bio);
-	__u64 id = bpf_get_current_pid_tgid();
+	__u64 id = task_id();
 	struct iolens_block_state s = {};
 	__u32 size = bio->bi_iter.bi_size;
 
 	s.created = bpf_ktime_get_boot_ns();
 	s.e.tgid = id >> 32;
 	s.e.tid = (__u32)id;
+	task_put_host_ids(&s.e);
 	bpf_get_current_comm(s.e.comm, sizeof(s.e.comm));
 	s.e.cgroup_id = bpf_get_current_cgroup_id();
 	if (!keep_task(s.e.tgid, s.e.tid, s.e.comm))
@@ -452,6 +458,10 @@ static __always_inline void block_take_creator(struct iolens_block_state *s, con
 	s->e.cgroup_id = from->e.cgroup_id;
 	s->e.tgid = from->e.tgid;
 	s->e.tid = from->e.tid;
+	if (own_pidns.level) {
+		s->e.host_tgid = from->e.host_tgid;
+		s->e.host_tid = from->e.host_tid;
+	}
 	__builtin_memcpy(s->e.comm, from->e.comm, sizeof(s->e.comm));
 	s->e.flags &= ~(IOLENS_BLOCK_FILTERED | IOLENS_BLOCK_NO_CREATOR);
 	s->e.flags |= from->e.flags & (IOLENS_BLOCK_FILTERED | IOLENS_BLOCK_NO_CREATOR);

@@ -56,9 +56,9 @@ static const struct libc_info libc_functions[] = {
 
 static __noinline int libc_begin(struct pt_regs *ctx, __u32 function)
 {
-	__u64 id = bpf_get_current_pid_tgid();
+	__u64 id = task_id();
 	struct libc_call call = {}, *outer;
-	__u32 key = (__u32)id;
+	__u32 key = (__u32)task_host_id(id);
 
 	if (function >= LIBC_FUNCTION_COUNT || (follow && !call_near(id >> 32)) || !call_wanted_task(id, false))
 		return 0;
@@ -156,11 +156,11 @@ static __always_inline void libc_send(struct iolens_operation_event *e, struct l
 
 static __noinline int libc_end(struct pt_regs *ctx, __u32 function)
 {
-	__u64 id = bpf_get_current_pid_tgid(), now = bpf_ktime_get_boot_ns();
+	__u64 id = task_id(), host = task_host_id(id), now = bpf_ktime_get_boot_ns();
 	struct iolens_operation_event e = {};
 	const struct libc_info *info;
 	struct libc_call *call;
-	__u32 key = (__u32)id;
+	__u32 key = (__u32)host;
 
 	if (function >= LIBC_FUNCTION_COUNT)
 		return 0;
@@ -169,7 +169,7 @@ static __noinline int libc_end(struct pt_regs *ctx, __u32 function)
 	if (!call || call->function != function || compat_stack(ctx) < call->stack)
 		return 0;
 	/* an opening that everything waits for is seen at its system call, which comes before */
-	if ((leave_std && call->fd >= 0 && call->fd <= 2) || !operation_counts(id >> 32, now - call->start, 0, 0) ||
+	if ((leave_std && call->fd >= 0 && call->fd <= 2) || !operation_counts(host >> 32, now - call->start, 0, 0) ||
 	    now - call->start < keep.min_ns) {
 		operation_left_out();
 	} else {
@@ -177,6 +177,8 @@ static __noinline int libc_end(struct pt_regs *ctx, __u32 function)
 		e.start = call->start;
 		e.tgid = id >> 32;
 		e.tid = (__u32)id;
+		if (own_pidns.level)
+			e.host_tid = (__u32)host;
 		e.op = info->op;
 		e.layer = IOLENS_LAYER_LIBC;
 		e.fd = call->fd;

@@ -131,8 +131,8 @@ static __always_inline void operation_left_out(void)
 	ring_count(n, filtered);
 }
 
-/* A fresh record; NULL never happens. */
-static __always_inline struct operation_room *operation_new(__u32 slot, __u64 id, __u8 op)
+/* A fresh record of a thread, with its task_id() and the kernel's own; NULL never happens. */
+static __always_inline struct operation_room *operation_new(__u32 slot, __u64 id, __u64 host, __u8 op)
 {
 	struct operation_room *room = bpf_map_lookup_elem(&operation_rooms, &slot);
 
@@ -143,6 +143,8 @@ static __always_inline struct operation_room *operation_new(__u32 slot, __u64 id
 	room->e.start = room->e.h.ts;
 	room->e.tgid = id >> 32;
 	room->e.tid = (__u32)id;
+	if (own_pidns.level)
+		room->e.host_tid = (__u32)host;
 	room->e.op = op;
 	room->e.fd = -1;
 	room->e.call = 0xffff;
@@ -181,11 +183,13 @@ static __noinline int operation_process(struct task_struct *task, __u64 id, __u3
 {
 	struct task_struct *running = (struct task_struct *)bpf_get_current_task();
 	struct operation_room *room;
-	__u64 from, to, length;
+	__u64 from, to, length, host = id;
 
-	call_tell_thread(id);
+	if (own_pidns.level)
+		host = (__u64)BPF_CORE_READ(task, tgid) << 32 | (__u32)BPF_CORE_READ(task, pid);
+	call_tell_thread(id, host);
 	if (tell_start) {
-		room = operation_new(slot, id, IOLENS_OPERATION_START);
+		room = operation_new(slot, id, host, IOLENS_OPERATION_START);
 		if (!room)
 			return 0;
 		room->e.ppid = ppid;
@@ -205,7 +209,7 @@ static __noinline int operation_process(struct task_struct *task, __u64 id, __u3
 
 		/* never told before: the folder's name may have changed since */
 		file_tell(path, name_id, IOLENS_FILE_DIRECTORY, slot);
-		room = operation_new(slot, id, IOLENS_OPERATION_CHDIR);
+		room = operation_new(slot, id, host, IOLENS_OPERATION_CHDIR);
 		if (!room)
 			return 0;
 		room->e.name_id = name_id;
@@ -214,13 +218,15 @@ static __noinline int operation_process(struct task_struct *task, __u64 id, __u3
 	return 0;
 }
 
-static __always_inline void operation_stop(__u64 id)
+static __always_inline void operation_stop(__u64 id, __u64 host)
 {
-	struct operation_room *room = operation_new(FILE_SLOT_END, id, IOLENS_OPERATION_STOP);
+	struct operation_room *room = operation_new(FILE_SLOT_END, id, host, IOLENS_OPERATION_STOP);
 
 	if (!room)
 		return;
 	room->e.fd = 0;
+	if (own_pidns.level)
+		room->e.ppid = host >> 32;
 	operation_send(room);
 }
 
@@ -274,7 +280,7 @@ static __noinline int operation_http(struct call_thread *t, __u64 id, __u64 leng
 		  HTTP_BEGINS(word, HTTP_WORD('O', 'P', 'T', 'I', 'O', 'N', 'S', ' '), 8);
 	if (!request && !response)
 		return 0;
-	room = operation_new(slot, id,
+	room = operation_new(slot, id, task_host_id(id),
 			     request ? (sends ? IOLENS_OPERATION_HTTP_REQ_SEND : IOLENS_OPERATION_HTTP_REQ_RECV) :
 				       (sends ? IOLENS_OPERATION_HTTP_RESP_SEND : IOLENS_OPERATION_HTTP_RESP_RECV));
 	if (!room)

@@ -63,6 +63,7 @@ static __always_inline struct iolens_call_event *request_new(__u32 slot, __u64 i
 	e->start = bpf_ktime_get_boot_ns();
 	e->tgid = id >> 32;
 	e->tid = (__u32)id;
+	task_put_host_ids(e);
 	e->call = call;
 	e->direction = what & (IOLENS_REQUEST_READS | IOLENS_REQUEST_WRITES);
 	e->fd = -1;
@@ -77,7 +78,7 @@ __noinline int request_tell_task(__u64 id)
 
 	if (bpf_map_lookup_elem(&files_told, &task))
 		return 0;
-	call_tell_thread(id);
+	call_tell_thread(id, task_host_id(id));
 	bpf_map_update_elem(&files_told, &task, &told, BPF_ANY);
 	return 1;
 }
@@ -100,7 +101,7 @@ static __always_inline void request_keep(struct request_key *key, struct iolens_
 
 static __always_inline void request_aio_begin(__u64 address, __u64 id, bool direct)
 {
-	struct request_key key = {.owner = id >> 32, .which = address};
+	struct request_key key = {.owner = task_host_id(id) >> 32, .which = address};
 	struct iolens_call_event *e;
 	struct request_iocb block;
 	__u64 name_told = 0;
@@ -109,7 +110,7 @@ static __always_inline void request_aio_begin(__u64 address, __u64 id, bool dire
 	if (bpf_probe_read_user(&block, sizeof(block), (void *)address) || block.opcode >= IOLENS_AIO_OPS)
 		return;
 	what = aio_ops[block.opcode];
-	if (!what || (operations && !operation_started(id >> 32)))
+	if (!what || (operations && !operation_started(task_host_id(id) >> 32)))
 		return;
 	e = request_new(FILE_SLOT_ENTER, id, IOLENS_CALL_AIO + block.opcode, what);
 	if (!e)
@@ -134,14 +135,14 @@ __noinline int request_aio_begin_plain(__u64 address, __u64 id)
 }
 __noinline int request_aio_forget(__u64 address, __u64 id)
 {
-	struct request_key key = {.owner = id >> 32, .which = address};
+	struct request_key key = {.owner = task_host_id(id) >> 32, .which = address};
 
 	bpf_map_delete_elem(&requests, &key);
 	return 0;
 }
 __noinline int request_aio_end(__u64 address, __u64 id)
 {
-	struct request_key key = {.owner = id >> 32};
+	struct request_key key = {.owner = task_host_id(id) >> 32};
 	struct request_io_event done;
 	struct iolens_call_event *e;
 
@@ -280,7 +281,7 @@ static __always_inline void request_file(struct iolens_call_event *e, struct fil
 
 static __always_inline int request_uring_submit(struct io_kiocb *req, bool direct)
 {
-	__u64 id = bpf_get_current_pid_tgid(), name_told = 0;
+	__u64 id = task_id(), name_told = 0;
 	__u8 opcode = BPF_CORE_READ(req, opcode), what;
 	struct request_key key = {};
 	struct iolens_call_event *e;
@@ -295,7 +296,7 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 	e = request_new(FILE_SLOT_SUBMIT, id, IOLENS_CALL_URING + opcode, what);
 	if (!e)
 		return 0;
-	if (operations && !operation_started(id >> 32))
+	if (operations && !operation_started(task_host_id(id) >> 32))
 		return 0;
 	if (!by_watch)
 		request_tell_task(id);
@@ -346,7 +347,7 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 	if (what & IOLENS_REQUEST_NEW_FD && end.result >= 0) {
 		/* the fd is the submitting process's: only there can it be looked up */
 		e->fd = end.result;
-		if (bpf_get_current_pid_tgid() >> 32 == e->tgid)
+		if (bpf_get_current_pid_tgid() >> 32 == (own_pidns.level ? e->host_tgid : e->tgid))
 			call_file(e, &name_told, FILE_SLOT_COMPLETE, direct);
 	} else if (e->file == IOLENS_FILE_NONE && end.req) { /* a registered file */
 		struct file *file = compat_uring_file((struct io_kiocb *)end.req);

@@ -15,6 +15,7 @@
 #include "lib/file.bpf.h"
 #include "lib/keep.bpf.h"
 #include "lib/ring.bpf.h"
+#include "lib/task.bpf.h"
 #include "lib/watch.bpf.h"
 
 #include "iolens/event/call.h"
@@ -58,7 +59,7 @@ struct call_thread {
 	__u64 buffer_length; /* of its first piece */
 };
 
-struct { /* of the plain programs, by tid */
+struct { /* of the plain programs, by the kernel's own tid */
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384); /* set before load */
 	__type(key, __u32);
@@ -72,7 +73,7 @@ struct { /* of the direct ones */
 	__type(value, struct call_thread);
 } thread_storage SEC(".maps");
 
-/* Processes to follow, with their later children; asked when `follow` is set. */
+/* Processes to follow, with their later children, by their ids in own_pidns; asked when `follow` is set. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
@@ -420,7 +421,8 @@ static __always_inline void call_file(struct iolens_call_event *e, __u64 *name_t
 		call_file_plain(e, name_told, slot);
 }
 
-static __always_inline void call_tell_thread(__u64 id)
+/* Sends the name and owner of a thread, of which `id` is the task_id() and `host` the kernel's own. */
+static __always_inline void call_tell_thread(__u64 id, __u64 host)
 {
 	struct iolens_counters *n;
 	struct iolens_task_fact fact = {};
@@ -431,6 +433,10 @@ static __always_inline void call_tell_thread(__u64 id)
 	fact.h.cpu = bpf_get_smp_processor_id();
 	fact.tgid = id >> 32;
 	fact.tid = (__u32)id;
+	if (own_pidns.level) {
+		fact.host_tgid = host >> 32;
+		fact.host_tid = (__u32)host;
+	}
 	fact.uid = (__u32)bpf_get_current_uid_gid();
 	fact.cgroup_id = bpf_get_current_cgroup_id();
 	bpf_get_current_comm(fact.comm, sizeof(fact.comm));
@@ -455,7 +461,7 @@ static __noinline int call_tell_arguments(struct call_thread *t, __u32 texts, __
 	room->a.h.ts = bpf_ktime_get_boot_ns();
 	room->a.h.kind = IOLENS_KIND_ARGUMENTS;
 	room->a.h.cpu = bpf_get_smp_processor_id();
-	room->a.tid = t->e.tid;
+	room->a.tid = own_pidns.level ? t->e.host_tid : t->e.tid;
 	room->a.call = t->e.call;
 	room->a.texts = 0;
 	room->a.reserved = 0;
@@ -546,7 +552,9 @@ static __noinline int call_send(struct call_thread *t)
 	if (operations && (t->ways & IOLENS_CALL_QUIET) && t->e.result >= 0)
 		return 0;
 	if (by_watch && !t->told && ((t->e.flags | t->to.flags) & IOLENS_CALL_WATCHED)) {
-		call_tell_thread((__u64)t->e.tgid << 32 | t->e.tid);
+		__u64 id = (__u64)t->e.tgid << 32 | t->e.tid;
+
+		call_tell_thread(id, task_host_id(id));
 		t->told = 1;
 	}
 	if (call_asked_for(t, &t->e))
@@ -770,8 +778,8 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	info.texts = calls[nr].texts;
 	info.vectors = calls[nr].vectors;
 	info.ways = calls[nr].ways;
-	id = bpf_get_current_pid_tgid();
-	tid = (__u32)id;
+	id = task_id();
+	tid = (__u32)task_host_id(id);
 	if (follow && !call_near(id >> 32))
 		return 0;
 	task = file_task(direct);
@@ -804,7 +812,7 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	if (info.shape == IOLENS_SHAPE_SIGRETURN)
 		return 0;
 	if (!t->told && !by_watch) {
-		call_tell_thread(id);
+		call_tell_thread(id, task_host_id(id));
 		t->told = 1;
 	}
 	t->state = CALL_RUNNING;
@@ -820,12 +828,13 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	t->pointer = 0;
 	t->e.start = bpf_ktime_get_boot_ns();
 	t->e.tgid = id >> 32;
-	t->e.tid = tid;
+	t->e.tid = (__u32)id;
+	task_put_host_ids(&t->e);
 	t->e.call = info.id;
 	t->e.direction = info.direction;
 	t->e.fd = -1;
 	if (operations) {
-		t->started = operation_started(id >> 32);
+		t->started = operation_started(task_host_id(id) >> 32);
 		t->ways = info.ways;
 		t->buffer = 0;
 	}
@@ -892,11 +901,13 @@ static __always_inline int call_exit(__s64 result, bool direct)
 	__u64 id = bpf_get_current_pid_tgid();
 	struct call_thread *t;
 
-	if (follow && !call_near(id >> 32))
+	if (!own_pidns.level && follow && !call_near(id >> 32))
 		return 0;
 	t = call_thread_of(file_task(direct), (__u32)id, direct);
 	if (!t || t->state != CALL_RUNNING)
 		return 0;
+	if (own_pidns.level) /* known since the call's start */
+		id = (__u64)t->e.tgid << 32 | t->e.tid;
 	t->e.h.ts = bpf_ktime_get_boot_ns();
 	/* ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK: the kernel's own. Either the same call is
 	 * entered again, or a signal's handler runs and the program is told EINTR. */
@@ -907,7 +918,7 @@ static __always_inline int call_exit(__s64 result, bool direct)
 	}
 	t->e.result = result;
 	if (operations && operation_paused() && !t->started) {
-		t->started = operation_counts(id >> 32, t->ways & IOLENS_CALL_QUIET ? 0 : t->e.h.ts - t->e.start,
+		t->started = operation_counts(task_host_id(id) >> 32, t->ways & IOLENS_CALL_QUIET ? 0 : t->e.h.ts - t->e.start,
 					      t->ways & IOLENS_CALL_OPENS ? t->values[t->all_texts == 1 ? 0 : 1] : 0,
 					      FILE_SLOT_EXIT);
 		if (t->started && (t->ways & IOLENS_CALL_TELL)) /* nothing was told before */
@@ -959,20 +970,24 @@ PROGRAM("task_rename", iolens_call_rename_direct, call_rename(ctx, true))
 static __always_inline int call_fork(__u64 *ctx)
 {
 	struct task_struct *parent = (struct task_struct *)ctx[0], *child = (struct task_struct *)ctx[1];
-	__u32 from = BPF_CORE_READ(parent, tgid), to = BPF_CORE_READ(child, tgid);
+	__u32 host_from = BPF_CORE_READ(parent, tgid), host_to = BPF_CORE_READ(child, tgid), from, to;
 	__u8 one = 1;
 
-	if (from == to || (follow && (!call_near(from) || !bpf_map_lookup_elem(&followed, &from))))
+	if (host_from == host_to)
 		return 0;
+	from = task_tgid(bpf_get_current_task(), host_from);
+	if (follow && (!call_near(from) || !bpf_map_lookup_elem(&followed, &from)))
+		return 0;
+	to = task_tgid(compat_number(&ctx[1]), host_to);
 	if (follow && bpf_map_update_elem(&followed, &to, &one, BPF_NOEXIST) == 0) {
 		__sync_fetch_and_add(&near[to % IOLENS_CALL_NEAR], 1);
 		__sync_fetch_and_add(&alive, 1);
 	}
 	if (!operations)
 		return 0;
-	if (operation_paused() && operation_started(from))
-		operation_start(to);
-	if ((tell_start || tell_cwd) && operation_started(to) && call_wanted_task(bpf_get_current_pid_tgid(), true))
+	if (operation_paused() && operation_started(host_from))
+		operation_start(host_to);
+	if ((tell_start || tell_cwd) && operation_started(host_to) && call_wanted_task(task_id(), true))
 		operation_process(child, (__u64)to << 32 | to, from, FILE_SLOT_FORK);
 	return 0;
 }
@@ -982,8 +997,8 @@ PROGRAM("sched_process_fork", iolens_call_fork, call_fork(ctx))
 static __always_inline int call_exec(__u64 *ctx, bool direct)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
-	__u64 id = bpf_get_current_pid_tgid();
-	__u32 tid = (__u32)id, old = (__u32)ctx[1];
+	__u64 id = task_id(), host = task_host_id(id);
+	__u32 tid = (__u32)host, old = (__u32)ctx[1];
 	struct call_thread *t;
 
 	/* a thread that isn't its process's first takes over the first one's id */
@@ -993,12 +1008,15 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 	if (t)
 		t->told = 0;
 	if (operations && (!follow || call_near(id >> 32)) && call_wanted_task(id, false)) {
-		__u32 tgid = id >> 32;
+		__u32 tgid = host >> 32;
 
 		if (operation_paused()) /* another program: it has to begin by itself */
 			bpf_map_delete_elem(&started, &tgid);
 		else if (tell_start || tell_cwd)
-			operation_process(task, id, BPF_CORE_READ(task, real_parent, tgid), FILE_SLOT_EXEC);
+			operation_process(task, id,
+					  task_tgid((__u64)BPF_CORE_READ(task, real_parent),
+						    BPF_CORE_READ(task, real_parent, tgid)),
+					  FILE_SLOT_EXEC);
 	}
 	return 0;
 }
@@ -1024,14 +1042,17 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 			bpf_map_delete_elem(&threads, &tid);
 	}
 	if (operations && compat_last_thread(task)) {
-		__u64 id = (__u64)tgid << 32 | tid;
+		__u64 host = (__u64)tgid << 32 | tid, id = own_pidns.level ? task_id() : host;
 
-		if (tell_stop && operation_started(tgid) && (!follow || call_near(tgid)) && call_wanted_task(id, false))
-			operation_stop(id);
+		if (tell_stop && operation_started(tgid) && (!follow || call_near(id >> 32)) && call_wanted_task(id, false))
+			operation_stop(id, host);
 		if (operation_paused())
 			bpf_map_delete_elem(&started, &tgid);
 	}
-	if (follow && compat_last_thread(task) && !bpf_map_delete_elem(&followed, &tgid)) {
+	if (follow && compat_last_thread(task)) {
+		tgid = task_tgid(bpf_get_current_task(), tgid);
+		if (bpf_map_delete_elem(&followed, &tgid))
+			return 0;
 		__sync_fetch_and_add(&near[tgid % IOLENS_CALL_NEAR], -1);
 		__sync_fetch_and_add(&alive, -1);
 	}

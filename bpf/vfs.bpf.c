@@ -110,10 +110,11 @@ static __always_inline void vfs_send(struct iolens_vfs_event *e)
 /* Who runs. False: somebody that isn't asked for. */
 static __always_inline bool vfs_task(struct iolens_vfs_event *e)
 {
-	__u64 id = bpf_get_current_pid_tgid();
+	__u64 id = task_id();
 
 	e->tgid = id >> 32;
 	e->tid = (__u32)id;
+	task_put_host_ids(e);
 	bpf_get_current_comm(e->comm, sizeof(e->comm));
 	e->cgroup_id = bpf_get_current_cgroup_id();
 	return keep_task(e->tgid, e->tid, e->comm);

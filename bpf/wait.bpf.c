@@ -5,6 +5,7 @@
  */
 #include "lib/compat.bpf.h"
 #include "lib/ring.bpf.h"
+#include "lib/task.bpf.h"
 
 #include "iolens/event/wait.h"
 
@@ -33,7 +34,7 @@ static __always_inline int on_switch(__u64 *ctx)
 {
 	bool preempted = ctx[0];
 	struct task_struct *from = (struct task_struct *)ctx[1], *to = (struct task_struct *)ctx[2];
-	__u32 tgid = from->tgid, tid = from->pid;
+	__u32 tgid = task_tgid(bpf_get_current_task(), from->tgid), tid = from->pid;
 	struct iolens_wait_event fresh = {}, *over;
 	struct iolens_counters *n;
 	__u64 now;
@@ -41,7 +42,7 @@ static __always_inline int on_switch(__u64 *ctx)
 	if (bpf_map_lookup_elem(&followed, &tgid)) {
 		fresh.start = bpf_ktime_get_boot_ns();
 		fresh.tid = tid;
-		fresh.tgid = tgid;
+		fresh.tgid = from->tgid;
 		if (preempted || !compat_task_state(from))
 			fresh.woken = fresh.start; /* it is ready: nobody will wake it */
 		bpf_get_stack(ctx, fresh.frames, sizeof(fresh.frames), 0);

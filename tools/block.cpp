@@ -170,6 +170,7 @@ std::vector<const Column*> BlockLens::prepare(const ViewOptions& view) {
             if (column.role != Role::pattern || pattern_) names.emplace_back(column.name);
         }
     }
+    place_host_pid(names, view);
     std::vector<const Column*> chosen = choose_columns(block_columns, names);
     if (view.format == Format::table) {
         std::ranges::replace(chosen, &column_of(Role::file), &table_file);

@@ -34,6 +34,7 @@
 #include "probe/calls.h"
 #include "probe/command.h"
 #include "probe/libc.h"
+#include "probe/pid_namespace.h"
 #include "probe/symbols.h"
 #include "probe/waits.h"
 #include "requests.h"
@@ -120,7 +121,7 @@ private:
     std::string_view arguments_of(const iolens_call_event& e, RowText& text);
     Taken take_operation(const iolens_operation_event* e, u64 wall_offset_ns, Columns wanted, RowBuffer& row);
     const iolens_operation_event* operation_of(const iolens_call_event& e);
-    Value of_thread(Role role, u32 tid, const Tasks::Task*& task);
+    Value of_thread(Role role, u32 host_tid, const Tasks::Task*& task);
     Value time_of(Role role, const Value& time, u64 wall_offset_ns, RowText& text);
     void add_libc(CallProbe::Options& options, const LiveOptions& live);
     static void leave_out_own(CallProbe::Options& options, const ViewOptions& view);
@@ -151,7 +152,7 @@ private:
     OpenTotals opens_;
     Containers containers_;
     Mappings mappings_;
-    std::unordered_map<u32, std::vector<u64>> arguments_;  // the last of each thread, as told
+    std::unordered_map<u32, std::vector<u64>> arguments_;  // the last of each thread, by host_tid(), as told
     StraceLog* log_ = nullptr;
     std::string_view line_;  // in the text of the row being made
     Decoder decoder_;
@@ -168,6 +169,9 @@ std::vector<const Column*> prepare_operations(const ViewOptions& view, Format fo
     const bool metrics = format == Format::metrics || format == Format::metrics_table;
     if (metrics && !names.empty()) {
         throw Failure(Exit::usage, "--columns is not for io-monitor's own formats", "add --format csv, table or json");
+    }
+    if (metrics && view.ns) {
+        throw Failure(Exit::usage, "--ns is not for io-monitor's own formats", "add --format csv, table or json");
     }
     if (metrics) return pointers_to(std::span(operation_columns).first(metrics_columns));
     if (names.empty() && format == Format::table) {
@@ -186,6 +190,7 @@ std::vector<const Column*> prepare_operations(const ViewOptions& view, Format fo
     } else if (names.empty()) {
         for (const Column& column : operation_columns) names.emplace_back(column.name);
     }
+    place_host_pid(names, view);
     return choose_columns(operation_columns, names);
 }
 
@@ -226,6 +231,10 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
     std::vector<std::string> names = view.columns;
     if (operations_.on()) return prepare_operations(view, format(view));
     if (names.empty() && format(view) == Format::csv && !why_) {
+        if (view.ns) {
+            throw Failure(Exit::usage, "--ns is not for iomonitor's csv",
+                          "add --format table or json, or name the columns with --columns");
+        }
         seed_csv_ = true;
         return pointers_to(call_csv_columns);
     }
@@ -239,6 +248,7 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
             if (column.role != Role::parts || why_) names.emplace_back(column.name);
         }
     }
+    place_host_pid(names, view);
     return choose_columns(call_columns, names);
 }
 
@@ -378,6 +388,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     for (const u64 pid : view.pids) {
         const std::optional<u32> process = process_of(pid);
         if (!process) {
+            if (may_trace()) require_own_proc();
             throw Failure(Exit::usage, fmt::format("there is no process {}", pid), "'ps -e' lists those that run");
         }
         if (std::ranges::find(options.follow, *process) == options.follow.end()) options.follow.push_back(*process);
@@ -386,6 +397,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     options.ring_bytes = ring_bytes(live);
     options.max_threads = static_cast<u32>(live.max_inflight.value_or(options.max_threads));
     require_tracing();
+    if (!options.follow.empty() || !live.command.empty()) require_own_proc();
     if (!live.command.empty()) {
         std::optional<User> user;
         if (!user_.empty()) user = find_user(user_);
@@ -510,7 +522,7 @@ bool FdLens::asked_for(const iolens_call_event& e, const ViewOptions& f) const {
     if (f.tid && *f.tid != e.tid) return false;
     if (!calls_.empty() && std::ranges::find(calls_, e.call) == calls_.end()) return false;
     if (!f.comm.empty()) {
-        const Tasks::Task* task = tasks_.find(e.tid);
+        const Tasks::Task* task = tasks_.find(host_tid(e));
         if (task == nullptr || task->comm != f.comm.substr(0, IOLENS_COMM_LEN - 1)) return false;
     }
     return !f.min_ms || e.h.ts - e.start >= static_cast<u64>(*f.min_ms * 1e6);
@@ -545,7 +557,7 @@ std::string_view FdLens::told_texts(const iolens_arguments& told, std::size_t si
 
 /// What the call was given; "" where that was not told.
 std::string_view FdLens::arguments_of(const iolens_call_event& e, RowText& text) {
-    const auto at = arguments_.find(e.tid);
+    const auto at = arguments_.find(host_tid(e));
     const KnownCall* call = find_call(e.call);
     if (at == arguments_.end() || call == nullptr) return {};
     const auto& told = *reinterpret_cast<const iolens_arguments*>(at->second.data());
@@ -636,6 +648,7 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
             as_call.start = operation->start;
             as_call.tgid = operation->tgid;
             as_call.tid = operation->tid;
+            as_call.host_tid = operation->host_tid;
             as_call.call = operation->call;
             if (!asked_for(as_call, *replay_filters_)) return Taken::nothing;
         }
@@ -658,7 +671,7 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return Taken::nothing;
     if (operations_.on()) return take_operation(operation_of(*event), wall_offset_ns, wanted, row);
     if (summing_) add(*event, row.text);
-    const std::pair<u32, u64> which{event->tid, event->start};
+    const std::pair<u32, u64> which{host_tid(*event), event->start};
     if (seed_csv_ && decode_all_ && which != line_of_) {  // one line also where a call has two rows
         line_of_ = which;
         const std::string result = (event->flags & IOLENS_CALL_NO_RESULT) != 0 ? "?"
@@ -695,7 +708,7 @@ void FdLens::fill(const iolens_call_event& e, u64 wall_offset_ns, Columns wanted
             case Role::comm:
             case Role::uid:
             case Role::cgroup:
-            case Role::container: value = of_thread(wanted[i]->role, e.tid, task); break;
+            case Role::container: value = of_thread(wanted[i]->role, host_tid(e), task); break;
             case Role::call: {
                 const std::string_view name = call_name(value.number());
                 if (!name.empty()) value = Value(name);
@@ -744,13 +757,14 @@ void FdLens::add(const iolens_call_event& e, RowText& text) {
 }
 
 /// What a column says of a thread; null where it isn't known. `task` keeps what was found for the row's other columns.
-Value FdLens::of_thread(Role role, u32 tid, const Tasks::Task*& task) {
-    if (task == nullptr) task = tasks_.find(tid);
+Value FdLens::of_thread(Role role, u32 host_tid, const Tasks::Task*& task) {
+    if (task == nullptr) task = tasks_.find(host_tid);
     if (task == nullptr) return {};
     switch (role) {
         case Role::comm: return Value(std::string_view(task->comm));
         case Role::uid: return Value(u64{task->uid});
         case Role::cgroup: return Value(task->cgroup_id);
+        case Role::host_pid: return Value(u64{task->host_tgid});
         default: break;
     }
     // a recording's cgroups are those of another time, perhaps of another machine
@@ -762,7 +776,7 @@ Value FdLens::of_thread(Role role, u32 tid, const Tasks::Task*& task) {
 const iolens_operation_event* FdLens::operation_of(const iolens_call_event& e) {
     const iolens_arguments* told = nullptr;
     std::array<std::string_view, IOLENS_CALL_ARGUMENTS> texts;
-    if (const auto at = arguments_.find(e.tid); at != arguments_.end()) {
+    if (const auto at = arguments_.find(host_tid(e)); at != arguments_.end()) {
         told = reinterpret_cast<const iolens_arguments*>(at->second.data());
         if (told->call != e.call || told->h.ts < e.start) told = nullptr;  // of another call
         if (told != nullptr) told_texts(*told, told->h.size, texts);
@@ -783,7 +797,8 @@ Taken FdLens::take_operation(const iolens_operation_event* e, u64 wall_offset_ns
             case Role::comm:
             case Role::uid:
             case Role::cgroup:
-            case Role::container: value = of_thread(wanted[i]->role, e->tid, task); break;
+            case Role::container:
+            case Role::host_pid: value = of_thread(wanted[i]->role, host_tid(*e), task); break;
             case Role::call:
                 if (!value.is_null()) value = Value(call_name(value.number()));
                 break;

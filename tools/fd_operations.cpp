@@ -14,6 +14,7 @@
 #include "base/failure.h"
 #include "base/output.h"
 #include "enrich/tasks.h"
+#include "probe/pid_namespace.h"
 #include "requests.h"
 
 namespace iolens {
@@ -236,6 +237,7 @@ std::vector<std::vector<u64>> Operations::starts(const std::vector<u32>& process
         e.tgid = pid;
         e.tid = pid;
         e.ppid = parent;
+        if (own_pidns().level != 0) e.host_tid = ~u32{0};  // not known
         e.fd = op == IOLENS_OPERATION_START ? 0 : -1;
         e.call = 0xffff;
         e.op = op;
@@ -279,7 +281,7 @@ const iolens_operation_event* Operations::made(const iolens_operation_event& e, 
 const iolens_operation_event* Operations::of_call(const iolens_call_event& e, const iolens_arguments* told,
                                                   std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts,
                                                   Files& files) {
-    if (e.result < 0) failed_[e.tid] = {e.h.ts, static_cast<s32>(e.result)};
+    if (e.result < 0) failed_[host_tid(e)] = {e.h.ts, static_cast<s32>(e.result)};
     const KnownCall* call = find_call(e.call);
     const KnownRequest* request = find_request(e.call);
     u8 op = call != nullptr ? call->operation : request != nullptr ? request->operation : u8{IOLENS_OPERATION_NONE};
@@ -298,6 +300,7 @@ const iolens_operation_event* Operations::of_call(const iolens_call_event& e, co
     its.name_id = e.file == IOLENS_FILE_NONE ? 0 : e.name_id;
     its.tgid = e.tgid;
     its.tid = e.tid;
+    its.host_tid = e.host_tid;
     its.error = e.result < 0 ? static_cast<s32>(e.result) : 0;
     its.fd = e.fd < 0 ? -1 : e.fd;
     its.call = e.call;
@@ -369,10 +372,10 @@ const iolens_operation_event* Operations::of_record(const iolens_header& head, F
             while (!first.empty() && first.back() == '\0') first.pop_back();
             std::ranges::replace(first, '\0', ' ');
             second = std::to_string(its.ppid);
-            processes_[its.tgid] = {first, its.ppid};
+            processes_[process_key(its)] = {first, its.ppid};
             break;
         case IOLENS_OPERATION_STOP:
-            if (const auto at = processes_.find(its.tgid); at != processes_.end()) {
+            if (const auto at = processes_.find(process_key(its)); at != processes_.end()) {
                 first = at->second.command;
                 second = std::to_string(at->second.parent);
                 processes_.erase(at);
@@ -397,7 +400,7 @@ const iolens_operation_event* Operations::of_record(const iolens_header& head, F
     }
     if (its.layer == IOLENS_LAYER_LIBC && its.error == IOLENS_ERROR_UNKNOWN) {
         // what its system call was told
-        const auto at = failed_.find(its.tid);
+        const auto at = failed_.find(host_tid(its));
         if (at != failed_.end() && at->second.end >= its.start && at->second.end <= its.h.ts) {
             its.error = at->second.error;
         }

@@ -77,7 +77,7 @@ private:
     u64 wanted_ = 0;    // bit (1 << op)
     u64 narrowed_ = 0;  // likewise, of --op
     std::vector<u64> room_;
-    std::unordered_map<u32, Process> processes_;
+    std::unordered_map<u64, Process> processes_;  // by process_key()
     struct Failed {
         u64 end = 0;
         s32 error = 0;

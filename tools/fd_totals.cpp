@@ -103,6 +103,7 @@ OpenTotals::Open& OpenTotals::find(const iolens_call_event& e, std::string_view 
         slot = &all_.back();
         slot->name = name;
         slot->tid = e.tid;
+        slot->host_tid = host_tid(e);
     }
     return *slot;
 }
@@ -124,7 +125,7 @@ void OpenTotals::add(const iolens_call_event& e, std::string_view name) {
     if (closes) {
         Open& its = find(e, name);
         // a child's copy of it is closed without an end to the file
-        if (its.tid != e.tid && its.opened_ns != 0) return;
+        if (its.host_tid != host_tid(e) && its.opened_ns != 0) return;
         if (--its.fds == 0 || its.opened_ns == 0) {
             its.closed_ns = e.h.ts;
             open_.erase(e.open_id);

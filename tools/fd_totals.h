@@ -51,6 +51,7 @@ private:
     struct Open {
         std::string name;
         u32 tid = 0;
+        u32 host_tid = 0;
         u32 fds = 1;        // that the process which opened it has of it
         u64 opened_ns = 0;  // 0: before tracing
         u64 closed_ns = 0;  // 0: not yet

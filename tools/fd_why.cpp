@@ -119,7 +119,7 @@ const iolens_call_event* Why::due(u64 now_ns) {
 
 std::map<WaitFor, Why::Waited> Why::waits_of(const iolens_call_event& call) {
     std::map<WaitFor, Waited> sums;
-    const auto at = waits_.find(call.tid);
+    const auto at = waits_.find(host_tid(call));
     if (at == waits_.end()) return sums;
     const auto add = [&](WaitFor what, std::string_view function, u64 from, u64 to) {
         from = std::max(from, call.start);
@@ -155,7 +155,7 @@ u32 Why::disk_of(u32 dev) {
 
 /// Did the told call create it?
 bool Why::caused(const Request& request) const {
-    return !has(request.e, IOLENS_BLOCK_NO_CREATOR) && request.e.tid == told_.call.tid &&
+    return !has(request.e, IOLENS_BLOCK_NO_CREATOR) && host_tid(request.e) == host_tid(told_.call) &&
            request.created() >= told_.call.start;
 }
 

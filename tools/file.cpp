@@ -123,6 +123,9 @@ std::vector<const Column*> FileLens::prepare(const ViewOptions& view) {
         if (!view.columns.empty()) {
             throw Failure(Exit::usage, "--columns is not for iotracer's own format", "take --format csv or table");
         }
+        if (view.ns) {
+            throw Failure(Exit::usage, "--ns is not for iotracer's own format", "take --format csv or table");
+        }
         return pointers_to(iotracer_columns);
     }
     std::vector<std::string> names = view.columns;
@@ -133,6 +136,7 @@ std::vector<const Column*> FileLens::prepare(const ViewOptions& view) {
     } else if (names.empty()) {
         for (const Column& column : vfs_columns) names.emplace_back(column.name);
     }
+    place_host_pid(names, view);
     return choose_columns(vfs_columns, names);
 }
 

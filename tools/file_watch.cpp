@@ -268,6 +268,8 @@ bool access_of_call(const iolens_call_event& call, iolens_vfs_event& access) {
     access.result = call.result;
     access.tgid = call.tgid;
     access.tid = call.tid;
+    access.host_tgid = call.host_tgid;
+    access.host_tid = call.host_tid;
     access.level = IOLENS_LEVEL_VFS;
     if (call.call >= IOLENS_CALL_AIO) access.flags |= IOLENS_VFS_ASYNC;
     if ((call.flags & IOLENS_CALL_HAS_OFFSET) == 0) access.flags |= IOLENS_VFS_NO_ADDRESS;
@@ -298,7 +300,7 @@ const iolens_vfs_event* access_of(const iolens_header& head, const Tasks& tasks,
         return event != nullptr && vfs_is_known(*event) ? event : nullptr;
     }
     if (!access_of_call(*call, room)) return nullptr;
-    if (const Tasks::Task* task = tasks.find(call->tid)) {
+    if (const Tasks::Task* task = tasks.find(host_tid(*call))) {
         task->comm.copy(reinterpret_cast<char*>(static_cast<u8*>(room.comm)), IOLENS_COMM_LEN - 1);
         room.cgroup_id = task->cgroup_id;
     }

@@ -25,6 +25,7 @@ void add_view_flags(Flags& flags, ViewOptions& o) {
     flags.number("--count", o.count, 1, ~u64{0}, "N", "end after N rows");
     flags.text("-o,--output", o.output, "FILE", "write rows to FILE instead of standard output");
     flags.list("--columns", o.columns, "NAME,...", "which columns, in this order ('iolens schema' lists them)");
+    flags.toggle("--ns", o.ns, "show the pids of the initial pid namespace, too, in column HOSTPID");
     flags.toggle("--no-header", o.no_header, "no heading");
     flags.toggle_word(
         "--summary", o.summary_by,
@@ -46,6 +47,15 @@ void add_live_flags(Flags& flags, LiveOptions& o) {
     flags.number("--ring-size", o.ring_mib, 1, 1024, "MIB", "room for events on their way, a power of two (default 8)");
     flags.number("--max-inflight", o.max_inflight, 64, 1 << 22, "N",
                  "most operations followed at once (default 32768)");
+}
+
+void place_host_pid(std::vector<std::string>& names, const ViewOptions& view) {
+    if (!view.columns.empty()) return;
+    std::erase(names, "host_pid");
+    if (!view.ns) return;
+    auto at = std::ranges::find(names, "pid");
+    if (at == names.end()) at = std::ranges::find(names, "tid");
+    names.insert(at == names.end() ? at : at + 1, "host_pid");
 }
 
 u64 ring_bytes(const LiveOptions& live) {

@@ -43,6 +43,7 @@ struct ViewOptions {
     bool to_stderr = false;              ///< rows go to standard error: a traced command has standard output
     std::string output;                  ///< "" = standard output
     std::vector<std::string> columns;    ///< empty = the lens's choice
+    bool ns = false;                     ///< also the pids of the initial pid namespace
     bool no_header = false;
     bool wall = false;      ///< wall-clock times in a table
     bool replayed = false;  ///< of a recording, not traced now
@@ -74,6 +75,9 @@ struct LiveOptions {
 
 void add_view_flags(Flags& flags, ViewOptions& options);
 void add_live_flags(Flags& flags, LiveOptions& options);
+
+/// The names of a lens's columns when the user chose none: takes host_pid out, or with --ns puts it behind the pid.
+void place_host_pid(std::vector<std::string>& names, const ViewOptions& view);
 
 /// --ring-size in bytes. Throws Failure (usage) where it is no power of two.
 u64 ring_bytes(const LiveOptions& live);

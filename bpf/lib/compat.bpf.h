@@ -42,6 +42,24 @@ struct signal_struct___live {
 struct task_struct___signal {
 	struct signal_struct___live *signal;
 };
+struct pid_namespace;
+struct upid___numbers {
+	int nr;
+	struct pid_namespace *ns;
+};
+struct pid___numbers { /* `numbers` has an entry for each level, from 0; 6.5 made it a flexible array (b69f0aeb0689) */
+	unsigned int level;
+	struct upid___numbers numbers[1];
+};
+struct task_struct___pid {
+	struct pid___numbers *thread_pid;
+};
+struct signal_struct___pids {
+	struct pid___numbers *pids[4]; /* by enum pid_type */
+};
+struct task_struct___pids {
+	struct signal_struct___pids *signal;
+};
 struct sock_common___v6 {
 	struct {
 		__u8 bytes[16];
@@ -844,6 +862,46 @@ static __always_inline __u64 compat_crypt_base(__u64 io)
 		return compat_read_if(struct dm_crypt_io___base, io, base_bio);
 	bpf_probe_read_kernel(&base, sizeof(base), (void *)(io + 8));
 	return base > io && base - io < 4096 ? base : 0;
+}
+
+/*
+ * Pids in namespaces. A task has a struct pid for its thread and one for its process, with a number for each namespace
+ * from the initial one, level 0, down to its own. Both are NULL when the task was reaped.
+ */
+static __always_inline struct pid___numbers *compat_thread_pid(struct task_struct *task)
+{
+	return BPF_CORE_READ((struct task_struct___pid *)task, thread_pid);
+}
+static __always_inline struct pid___numbers *compat_process_pid(struct task_struct *task)
+{
+	return BPF_CORE_READ((struct task_struct___pids *)task, signal, pids[1]); /* PIDTYPE_TGID */
+}
+
+/* The number of a struct pid at a level. */
+static __always_inline struct upid___numbers *compat_upid(struct pid___numbers *pid, __u32 level)
+{
+	return (void *)pid + bpf_core_field_offset(struct pid___numbers, numbers) +
+	       level * bpf_core_type_size(struct upid___numbers);
+}
+
+/* The number of a struct pid in a namespace, which is at this level; 0: it has none there. */
+static __always_inline __u32 compat_pid_in(struct pid___numbers *pid, __u32 level, __u64 ns)
+{
+	struct upid___numbers *upid;
+
+	if (!pid || BPF_CORE_READ(pid, level) < level)
+		return 0;
+	upid = compat_upid(pid, level);
+	return (__u64)BPF_CORE_READ(upid, ns) == ns ? BPF_CORE_READ(upid, nr) : 0;
+}
+
+/* The pid namespace that a task is in. */
+static __always_inline void compat_active_pidns(struct task_struct *task, __u64 *ns, __u32 *level)
+{
+	struct pid___numbers *pid = compat_thread_pid(task);
+
+	*level = BPF_CORE_READ(pid, level);
+	*ns = (__u64)BPF_CORE_READ(compat_upid(pid, *level), ns);
 }
 
 /* Is this the last thread of its process to exit? do_exit() has counted it off by then. */

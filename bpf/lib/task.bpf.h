@@ -5,6 +5,58 @@
 
 #include "compat.bpf.h"
 
+#include "iolens/pidns.h"
+
+/*
+ * The pid namespace that iolens runs in. In the initial one, level 0, a task's ids are those that the kernel has for it,
+ * and what other namespaces need is dropped by the verifier.
+ *
+ * Filters, and what a user sees, have the ids of this namespace: task_id(). A task outside has none, and so 0; keys of
+ * maps that must tell such tasks apart are the kernel's own: task_host_id().
+ */
+const volatile struct iolens_pidns own_pidns = {};
+
+/* The ids of a task in that namespace, which is not the initial one: tgid << 32 | tid; 0: the task is outside. A global
+ * function, which the verifier walks once: its argument has to be a number. */
+__noinline __u64 task_ids_in_pidns(__u64 address)
+{
+	struct task_struct *task = (struct task_struct *)address;
+	__u32 tid = compat_pid_in(compat_thread_pid(task), own_pidns.level, own_pidns.address), tgid = tid;
+
+	if (tid && BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid))
+		tgid = compat_pid_in(compat_process_pid(task), own_pidns.level, own_pidns.address);
+	return (__u64)tgid << 32 | tid;
+}
+
+/* The ids of the running thread. */
+static __always_inline __u64 task_id(void)
+{
+	return own_pidns.level ? task_ids_in_pidns(bpf_get_current_task()) : bpf_get_current_pid_tgid();
+}
+
+/* The process id of a task; `host` is the kernel's own. */
+static __always_inline __u32 task_tgid(__u64 address, __u32 host)
+{
+	return own_pidns.level ? task_ids_in_pidns(address) >> 32 : host;
+}
+
+/* The kernel's own ids of the running thread, of which `id` is the task_id(). */
+static __always_inline __u64 task_host_id(__u64 id)
+{
+	return own_pidns.level ? bpf_get_current_pid_tgid() : id;
+}
+
+/* Puts the kernel's own ids of the running thread into a record, where they are others than its `tgid` and `tid`. */
+#define task_put_host_ids(e)                                                        \
+	do {                                                                        \
+		if (own_pidns.level) {                                              \
+			__u64 host_ = bpf_get_current_pid_tgid();                   \
+                                                                                    \
+			(e)->host_tgid = host_ >> 32;                               \
+			(e)->host_tid = (__u32)host_;                               \
+		}                                                                   \
+	} while (0)
+
 /*
  * A bio that blk-throttle held back (cgroup io.max) is submitted a second time, by a kernel worker of the “kthrotld”
  * queue, and only then passes block_bio_queue: the running task isn't its creator. `comm` is the running task's.

@@ -33,6 +33,7 @@ enum class Role : u8 {
     uid,        ///< in: tid; after enrich: the thread's user
     cgroup,     ///< in: tid; after enrich: the thread's cgroup
     container,  ///< in: tid; after enrich: the id of the thread's container
+    host_pid,   ///< after enrich: its process's id in the initial pid namespace
     call,       ///< in: system call number; after enrich: its name
     file,       ///< in: name_id; after enrich: the file's path
     file_csv,   ///< the same as a csv field of its own quoting

@@ -44,7 +44,8 @@ std::string_view kind_name(Role role) {
         case Role::duration: return "duration";
         case Role::uid:
         case Role::cgroup:
-        case Role::plain: break;
+        case Role::plain:
+        case Role::host_pid: break;
     }
     return "plain";
 }

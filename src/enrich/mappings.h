@@ -27,7 +27,7 @@ public:
     void take(iolens_call_event& event);
 
     /// A process runs another program, or is gone.
-    void forget(u32 tgid) { processes_.erase(tgid); }
+    void forget(u32 host_tgid) { processes_.erase(host_tgid); }
 
 private:
     std::unordered_map<u32, std::map<u64, Mapped>> processes_;  // by address

@@ -8,11 +8,11 @@
 namespace iolens {
 
 void Tasks::told(const iolens_task_fact& fact) {
-    tasks_[fact.tid] = {std::string(text_of(fact.comm)), fact.tgid, fact.uid, fact.cgroup_id};
+    tasks_[host_tid(fact)] = {std::string(text_of(fact.comm)), fact.tgid, fact.uid, fact.cgroup_id, host_tgid(fact)};
 }
 
-const Tasks::Task* Tasks::find(u32 tid) const {
-    const auto at = tasks_.find(tid);
+const Tasks::Task* Tasks::find(u32 host_tid) const {
+    const auto at = tasks_.find(host_tid);
     return at == tasks_.end() ? nullptr : &at->second;
 }
 

@@ -17,12 +17,13 @@ public:
         u32 tgid = 0;
         u32 uid = 0;
         u64 cgroup_id = 0;
+        u32 host_tgid = 0;  ///< in the initial pid namespace
     };
 
     void told(const iolens_task_fact& fact);
 
-    /// Null where nothing was told.
-    [[nodiscard]] const Task* find(u32 tid) const;
+    /// By the thread's id in the initial pid namespace; null where nothing was told.
+    [[nodiscard]] const Task* find(u32 host_tid) const;
 
 private:
     std::unordered_map<u32, Task> tasks_;

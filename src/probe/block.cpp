@@ -20,8 +20,10 @@
 #include "iolens/block_state.h"
 #include "iolens/event/block.h"
 #include "probe/origin.h"
+#include "probe/pid_namespace.h"
 // made by bpftool from bpf/block.bpf.c; it is C, and looks for the types of read-only data in the global namespace
 using iolens::iolens_keep;
+using iolens::iolens_pidns;
 #include "block.skel.h"
 
 namespace iolens {
@@ -54,6 +56,7 @@ BlockProbe::BlockProbe(const Options& options) : object_(opened(block_bpf__open_
     if (options.ring_fd) share_map(object_->maps.ring, *options.ring_fd);
     bpf_map__set_max_entries(object_->maps.inflight, options.max_inflight);
     object_->rodata->keep = options.keep;
+    object_->rodata->own_pidns = own_pidns();
     object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
     object_->rodata->attribute = options.attribute;
     object_->rodata->authored = options.attribute && options.authored;

@@ -20,9 +20,11 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "iolens/event/operation.h"
+#include "probe/pid_namespace.h"
 // made by bpftool from bpf/syscall.bpf.c; it is C, and looks for the types of read-only data in the global namespace
 using iolens::iolens_call_info;
 using iolens::iolens_keep;
+using iolens::iolens_pidns;
 #include "syscall.skel.h"
 
 namespace iolens {
@@ -137,6 +139,7 @@ int CallProbe::load(const Options& options, bool direct) {
     bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
     bpf_map__set_max_entries(object_->maps.threads, options.max_threads);
     object_->rodata->keep = options.keep;
+    object_->rodata->own_pidns = own_pidns();
     object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
     object_->rodata->follow = options.follow.empty() ? 0 : 1;
     std::ranges::copy(options.calls, static_cast<iolens_call_info*>(object_->rodata->calls));

@@ -18,8 +18,10 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "probe/origin.h"
+#include "probe/pid_namespace.h"
 // made by bpftool from bpf/vfs.bpf.c; it is C, and looks for the types of read-only data in the global namespace
 using iolens::iolens_keep;
+using iolens::iolens_pidns;
 using iolens::iolens_resolved;
 #include "vfs.skel.h"
 
@@ -83,6 +85,7 @@ VfsProbe::Object VfsProbe::make() const {
     bpf_map__set_max_entries(object->maps.watched, std::max(options_.max_files, 1U));
     auto& data = *object->rodata;
     data.keep = options_.keep;
+    data.own_pidns = own_pidns();
     data.ring_wake_bytes = wake_bytes(options_.ring_bytes);
     data.levels = (options_.vfs ? 1U << IOLENS_LEVEL_VFS : 0U) | (options_.blk ? 1U << IOLENS_LEVEL_BLK : 0U);
     data.watch_depth = options_.depth;

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 
-// made by bpftool from bpf/wait.bpf.c
+#include "probe/pid_namespace.h"
+// made by bpftool from bpf/wait.bpf.c; it is C, and looks for the types of read-only data in the global namespace
+using iolens::iolens_pidns;
 #include "wait.skel.h"
 
 namespace iolens {
@@ -16,6 +18,7 @@ WaitProbe::WaitProbe(const Options& options) : object_(opened(wait_bpf__open_opt
     share_map(object_->maps.ring, options.ring_fd);
     share_map(object_->maps.followed, options.followed_fd);
     bpf_map__set_max_entries(object_->maps.waiting, options.max_threads);
+    object_->rodata->own_pidns = own_pidns();
     object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
     if (const int error = wait_bpf__load(object_.get()); error != 0) fail_to_load("the wait", error);
     bpf_program* program = nullptr;

@@ -233,6 +233,8 @@ iolens_block_event full_block_event() {
     e.target.authors = 2;
     e.target.author = 99;
     fill_with(e.target.author_comm, 'b');
+    e.host_tgid = 2000;
+    e.host_tid = 2001;
     return e;
 }
 
@@ -257,6 +259,8 @@ iolens_call_event full_call_event(u8 file) {
     e.address = 0x7f0000001000;
     e.asked = 0x5;
     e.open_id = 0x1234567;
+    e.host_tgid = 2000;
+    e.host_tid = 2001;
     return e;
 }
 
@@ -275,6 +279,8 @@ iolens_vfs_event full_vfs_event(u8 level, u8 op) {
     e.level = level;
     e.op = op;
     fill_with(e.comm, 'c');
+    e.host_tgid = 2000;
+    e.host_tid = 2001;
     if (level == IOLENS_LEVEL_BLK) {
         e.first_sector = 2048;
         e.disk = 8U << 20;
@@ -298,6 +304,7 @@ Record operation_record(u8 op, const std::string& first, const std::string& seco
     e.layer = layer;
     e.length1 = static_cast<u16>(first.size());
     e.length2 = static_cast<u16>(second.size());
+    e.host_tid = 2001;
     Bytes bytes(size);
     std::memcpy(bytes.data(), &e, sizeof e);
     std::memcpy(bytes.data() + sizeof e, first.data(), first.size());
@@ -310,7 +317,7 @@ Record arguments_of(const iolens_call_event& call, const std::string& text) {
     const std::size_t size = (sizeof a + text.size() + 8) / 8 * 8;
     a.h = {.ts = call.start, .kind = IOLENS_KIND_ARGUMENTS, .size = static_cast<u16>(size), .cpu = 0};
     a.values[0] = static_cast<u64>(call.fd);
-    a.tid = call.tid;
+    a.tid = host_tid(call);
     a.call = call.call;
     a.texts = 2;
     Bytes bytes(size);
@@ -321,8 +328,11 @@ Record arguments_of(const iolens_call_event& call, const std::string& text) {
 
 /// What is known before the events: names of a disk, a file, a thread.
 Records facts() {
+    iolens_task_fact task = test::task_fact(1001, "worker");
+    task.host_tgid = 2000;
+    task.host_tid = 2001;
     return {Record(test::disk_fact(8, 0, "sda")), Record(test::file_fact(7, IOLENS_FILE_REGULAR, 0, {"data", "srv"})),
-            Record(test::task_fact(1001, "worker"))};
+            Record(task)};
 }
 
 Records with(Records records, const Records& more) {
@@ -726,7 +736,8 @@ TEST(Bytes, OfABlockEventShow) {
          .hidden = {{offsetof(iolens_block_event, flags), 2, IOLENS_BLOCK_BIO,
                      "a request or a bio: the columns mean the same for both"},
                     {offsetof(iolens_block_event, flags), 2, 0x1e00, "inside the kernel only"},
-                    {offsetof(iolens_block_event, flags), 2, 0xe000, "not used"}},
+                    {offsetof(iolens_block_event, flags), 2, 0xe000, "not used"},
+                    {offsetof(iolens_block_event, host_tid), 4, all_bits, "tells threads apart, but has no column"}},
          .hidden_in_table = {{offsetof(iolens_header, ts), 8, below_us, "a table shows us", true},
                              {offsetof(iolens_block_event, queue_ns), 8, below_us, "a table shows us", true},
                              {offsetof(iolens_block_event, device_ns), 8, below_us, "a table shows us", true},
@@ -781,7 +792,8 @@ EventCheck vfs_check(const View& view) {
                       Record(full_vfs_event(IOLENS_LEVEL_VFS, IOLENS_VFS_WRITE)), Record(fault)},
             .hidden = {{offsetof(iolens_vfs_event, flags), 2, IOLENS_VFS_BIO | IOLENS_VFS_TRIED | IOLENS_VFS_ENDED,
                         "inside the kernel only"},
-                       {offsetof(iolens_vfs_event, flags), 2, 0xff80, "not used"}},
+                       {offsetof(iolens_vfs_event, flags), 2, 0xff80, "not used"},
+                       {offsetof(iolens_vfs_event, host_tid), 4, all_bits, "tells threads apart, but has no column"}},
             .hidden_in_table = {{offsetof(iolens_header, ts), 8, below_us, "a table shows us", true},
                                 {offsetof(iolens_vfs_event, start), 8, below_us, "a table shows us", true},
                                 {offsetof(iolens_vfs_event, comm) + 14, 2, all_bits, "a table cuts it"}}};
@@ -803,7 +815,6 @@ EventCheck operation_check(const View& view) {
             .before = facts(),
             .bases = {rename, operation_record(IOLENS_OPERATION_START, "make", "", IOLENS_LAYER_LIBC)},
             .hidden = {{offsetof(iolens_header, cpu), 4, all_bits, "io-monitor's records have no processor"},
-                       {offsetof(iolens_operation_event, reserved), 4, all_bits, "reserved"},
                        {texts_end, rename.size() - texts_end, all_bits, "padding"}},
             .hidden_in_table = {{offsetof(iolens_header, ts), 8, below_us, "a table shows us", true},
                                 {offsetof(iolens_operation_event, start), 8, below_us, "a table shows us", true}}};

@@ -85,6 +85,8 @@ struct iolens_block_event {
 	u8 bios;       /* bios in the request at issue; 255 = that many or more */
 	u8 comm[IOLENS_COMM_LEN];
 	struct iolens_block_target target; /* only where that was asked for */
+	u32 host_tgid; /* tgid and tid in the initial pid namespace; 0: the same */
+	u32 host_tid;
 };
 
 /* What else a merged request is for, in its bios' order. Sent right before its iolens_block_event, which has the same time
@@ -113,6 +115,10 @@ namespace iolens {
 static_assert(std::has_unique_object_representations_v<iolens_block_event>);
 static_assert(sizeof(iolens_block_event) % 8 == 0);
 static_assert(std::has_unique_object_representations_v<iolens_block_parts>);
+
+/// The kernel's own ids, which tell tasks outside of the pid namespace apart, too.
+inline u32 host_tgid(const iolens_block_event& e) { return e.host_tid != 0 ? e.host_tgid : e.tgid; }
+inline u32 host_tid(const iolens_block_event& e) { return e.host_tid != 0 ? e.host_tid : e.tid; }
 
 /// The word of each operation, as --op takes it and json prints it; and its letters as rwbs has them.
 struct BlockOpName {
@@ -185,7 +191,7 @@ inline constexpr std::array block_columns{
                return block_has(e, IOLENS_BLOCK_NO_CREATOR) ? Value() : Value(text_of(e.comm));
            }},
     Column{.name = "pid", .header = "PID", .width = -7, .missing = '0',
-           .help = "process that created the request",
+           .help = "process that created the request; 0: it is outside of the pid namespace that iolens ran in",
            .get = [](const iolens_header& h) {
                const auto& e = as_block(h);
                return block_has(e, IOLENS_BLOCK_NO_CREATOR) ? Value() : Value(u64{e.tgid});
@@ -259,6 +265,12 @@ inline constexpr std::array block_columns{
     Column{.name = "cpu", .header = "CPU", .width = 3,
            .help = "processor on which the completion ran",
            .get = [](const iolens_header& h) { return Value(u64{h.cpu}); }},
+    Column{.name = "host_pid", .header = "HOSTPID", .width = -7,
+           .help = "pid of the process in the initial pid namespace; differs from pid where iolens ran in another",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_block(h);
+               return block_has(e, IOLENS_BLOCK_NO_CREATOR) ? Value() : Value(u64{host_tgid(e)});
+           }},
     Column{.name = "file_kind", .header = "FOR", .width = -9, .missing = '?',
            .help = "what it is for: file journal metadata swap raw discard flush; empty where that can't be told",
            .get = [](const iolens_header& h) { return origin_word(as_block(h).target.origin); }},

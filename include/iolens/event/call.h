@@ -117,7 +117,7 @@ struct iolens_call_event {
 	s64 result;    /* bytes moved, or what the call returns; negative errno */
 	u32 dev;       /* super_block.s_dev, the kernel's dev_t */
 	u32 generation; /* inode.i_generation */
-	u32 tgid;
+	u32 tgid; /* in the pid namespace that iolens ran in; 0: the task is outside of it */
 	u32 tid;
 	s32 fd;
 	u16 call; /* which system call: x86-64's number of it, on every architecture */
@@ -132,6 +132,8 @@ struct iolens_call_event {
 	u64 address;  /* of a mapping, in the process's memory */
 	u64 asked;    /* the call's flags: open's O_…, mmap's PROT_…, lseek's whence … */
 	u64 open_id;  /* tells one open file (struct file) from others while it is open: dup and fork share it; 0 = none */
+	u32 host_tgid; /* tgid and tid in the initial pid namespace; 0: the same */
+	u32 host_tid;
 };
 
 /* What a call was given, at its start: sent before its end's record when every call is decoded. */
@@ -140,7 +142,7 @@ struct iolens_call_event {
 struct iolens_arguments {
 	struct iolens_header h;
 	u64 values[IOLENS_CALL_ARGUMENTS];
-	u32 tid;
+	u32 tid; /* in the initial pid namespace */
 	u16 call;
 	u8 texts; /* bit n: a text for argument n follows, with a NUL behind it */
 	u8 reserved;
@@ -163,6 +165,14 @@ static_assert(sizeof(iolens_arguments) % 8 == 0);
 
 inline const iolens_call_event& as_call(const iolens_header& h) {
     return reinterpret_cast<const iolens_call_event&>(h);
+}
+
+/// The kernel's own ids, which tell tasks outside of the pid namespace apart, too.
+inline u32 host_tgid(const iolens_call_event& e) { return e.host_tid != 0 ? e.host_tgid : e.tgid; }
+inline u32 host_tid(const iolens_call_event& e) { return e.host_tid != 0 ? e.host_tid : e.tid; }
+/// An id; null in an imported log that has none.
+inline Value call_task_id(const iolens_call_event& e, u32 id) {
+    return host_tid(e) != 0 ? Value(u64{id}) : Value();
 }
 
 inline constexpr u32 no_end = u32{IOLENS_CALL_NO_TIME} | u32{IOLENS_CALL_NO_DURATION};
@@ -196,7 +206,7 @@ inline constexpr std::array call_csv_columns{
            .help = "how long the call took, in seconds",
            .get = [](const iolens_header& h) { return call_duration(as_call(h)); }},
     Column{.name = "pid", .header = "PID", .help = "the thread that called, as strace -f has it",
-           .get = [](const iolens_header& h) { return as_call(h).tid != 0 ? Value(u64{as_call(h).tid}) : Value(); }},
+           .get = [](const iolens_header& h) { return call_task_id(as_call(h), as_call(h).tid); }},
     Column{.name = "fd", .header = "FD", .help = "file descriptor",
            .get = [](const iolens_header& h) { return Value::signed_number(as_call(h).fd); }},
     Column{.name = "dir", .header = "DIR", .help = "R or W",
@@ -233,10 +243,14 @@ inline constexpr std::array call_columns{
     Column{.name = "comm", .header = "COMM", .role = Role::comm, .width = -15, .missing = '?',
            .help = "name of the thread",
            .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
-    Column{.name = "pid", .header = "PID", .width = -7, .help = "process that called",
-           .get = [](const iolens_header& h) { return as_call(h).tgid != 0 ? Value(u64{as_call(h).tgid}) : Value(); }},
+    Column{.name = "pid", .header = "PID", .width = -7,
+           .help = "process that called; 0: it is outside of the pid namespace that iolens ran in",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_call(h);
+               return host_tgid(e) != 0 ? Value(u64{e.tgid}) : Value();
+           }},
     Column{.name = "tid", .header = "TID", .width = -7, .help = "thread that called",
-           .get = [](const iolens_header& h) { return as_call(h).tid != 0 ? Value(u64{as_call(h).tid}) : Value(); }},
+           .get = [](const iolens_header& h) { return call_task_id(as_call(h), as_call(h).tid); }},
     Column{.name = "uid", .header = "UID", .role = Role::uid, .width = -5, .help = "user of the thread",
            .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
     Column{.name = "cgroup_id", .header = "CGROUP", .role = Role::cgroup, .width = -7,
@@ -350,6 +364,12 @@ inline constexpr std::array call_columns{
            .get = [](const iolens_header&) { return Value(); }},
     Column{.name = "cpu", .header = "CPU", .width = 3, .help = "processor on which the call ended",
            .get = [](const iolens_header& h) { return h.cpu != IOLENS_NO_CPU ? Value(u64{h.cpu}) : Value(); }},
+    Column{.name = "host_pid", .header = "HOSTPID", .width = -7,
+           .help = "pid of the process in the initial pid namespace; differs from pid where iolens ran in another",
+           .get = [](const iolens_header& h) {
+               const u32 id = host_tgid(as_call(h));
+               return id != 0 ? Value(u64{id}) : Value();
+           }},
 };
 // clang-format on
 

@@ -165,7 +165,7 @@ struct iolens_operation_event {
 	u64 name_id; /* of the file, or of START's working directory: iolens_file_fact; 0 = none */
 	u32 tgid;
 	u32 tid;
-	u32 ppid;  /* of START: the parent process */
+	u32 ppid;  /* of START: the parent process; of STOP: tgid in the initial pid namespace, 0: the same */
 	s32 error; /* 0, a negative errno, or IOLENS_ERROR_UNKNOWN */
 	s32 fd;    /* -1: none */
 	u16 call;  /* the system call, as in iolens_call_event; 0xffff: none */
@@ -173,7 +173,7 @@ struct iolens_operation_event {
 	u8 layer;  /* enum iolens_layer */
 	u16 length1; /* bytes of the first text behind this, without a NUL */
 	u16 length2; /* … and of the second, which follows the first */
-	u32 reserved;
+	u32 host_tid; /* tid in the initial pid namespace; 0: the same */
 	/* then the texts, and zeroes up to a multiple of 8 */
 };
 
@@ -213,6 +213,13 @@ inline constexpr std::array<KnownOperation, IOLENS_OPERATION_COUNT> known_operat
 inline const iolens_operation_event& as_operation(const iolens_header& h) {
     return reinterpret_cast<const iolens_operation_event&>(h);
 }
+/// The kernel's own ids, which tell tasks outside of the pid namespace apart, too.
+inline u32 host_tid(const iolens_operation_event& e) { return e.host_tid != 0 ? e.host_tid : e.tid; }
+/// Tells the process of a START or STOP from others, also outside of the pid namespace, where its tgid is 0.
+inline u64 process_key(const iolens_operation_event& e) {
+    if (e.tgid != 0) return e.tgid;
+    return u64{1} << 32 | (e.op == IOLENS_OPERATION_STOP ? e.ppid : e.host_tid);
+}
 inline const char* operation_text(const iolens_operation_event& e) {
     return reinterpret_cast<const char*>(&e) + sizeof e;
 }
@@ -228,7 +235,8 @@ inline constexpr std::array operation_columns{
     Column{.name = "duration_ns", .header = "DUR(ms)", .unit = Unit::nanoseconds, .role = Role::duration, .width = 9,
            .help = "how long it took",
            .get = [](const iolens_header& h) { return Value(h.ts - as_operation(h).start); }},
-    Column{.name = "pid", .header = "PID", .width = -7, .help = "process",
+    Column{.name = "pid", .header = "PID", .width = -7,
+           .help = "process; 0: it is outside of the pid namespace that iolens ran in",
            .get = [](const iolens_header& h) { return Value(u64{as_operation(h).tgid}); }},
     Column{.name = "domain", .header = "DOMAIN", .width = -16, .help = "'iolens schema --domains' lists them",
            .get = [](const iolens_header& h) {
@@ -285,6 +293,8 @@ inline constexpr std::array operation_columns{
     Column{.name = "file", .header = "FILE", .role = Role::file, .width = -20, .missing = '-',
            .help = "what the fd is: path, pipe, peer",
            .get = [](const iolens_header& h) { return Value(as_operation(h).name_id); }},
+    Column{.name = "host_pid", .header = "HOSTPID", .role = Role::host_pid, .width = -7,
+           .help = "pid of the process in the initial pid namespace; differs from pid where iolens ran in another"},
 };
 // clang-format on
 inline constexpr std::size_t metrics_columns = 11;

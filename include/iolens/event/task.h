@@ -14,11 +14,13 @@ namespace iolens {
 struct iolens_task_fact {
 	struct iolens_header h;
 	u64 cgroup_id; /* cgroup v2 id: bpf_get_current_cgroup_id() */
-	u32 tgid;
+	u32 tgid; /* in the pid namespace that iolens ran in; 0: the task is outside of it */
 	u32 tid;
 	u32 uid;
 	u32 reserved;
 	u8 comm[IOLENS_COMM_LEN];
+	u32 host_tgid; /* tgid and tid in the initial pid namespace; 0: the same */
+	u32 host_tid;
 };
 
 #ifdef __cplusplus
@@ -29,6 +31,10 @@ struct iolens_task_fact {
 namespace iolens {
 static_assert(std::has_unique_object_representations_v<iolens_task_fact>);
 static_assert(sizeof(iolens_task_fact) % 8 == 0);
+
+/// The kernel's own ids, which tell tasks outside of the pid namespace apart, too.
+inline u32 host_tgid(const iolens_task_fact& fact) { return fact.host_tid != 0 ? fact.host_tgid : fact.tgid; }
+inline u32 host_tid(const iolens_task_fact& fact) { return fact.host_tid != 0 ? fact.host_tid : fact.tid; }
 }  // namespace iolens
 #endif
 

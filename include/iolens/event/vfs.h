@@ -56,6 +56,8 @@ struct iolens_vfs_event {
 	u8 level;  /* enum iolens_vfs_level */
 	u8 op;     /* enum iolens_vfs_op */
 	u8 comm[IOLENS_COMM_LEN];
+	u32 host_tgid; /* tgid and tid in the initial pid namespace; 0: the same */
+	u32 host_tid;
 };
 
 /* A name of a watched file, for what knows the file only: the bios. The name itself is an iolens_file_fact. */
@@ -88,6 +90,8 @@ inline constexpr std::array<VfsOpName, IOLENS_VFS_OPS> vfs_ops{
 inline constexpr std::array<std::string_view, IOLENS_LEVELS> vfs_levels{"VFS", "BLK"};
 
 inline const iolens_vfs_event& as_vfs(const iolens_header& h) { return reinterpret_cast<const iolens_vfs_event&>(h); }
+/// The kernel's own id of the process.
+inline u32 host_tgid(const iolens_vfs_event& e) { return e.host_tid != 0 ? e.host_tgid : e.tgid; }
 inline bool vfs_has(const iolens_vfs_event& e, unsigned flag) { return (e.flags & flag) != 0; }
 /// Has it an operation and a level that this version knows? A recording of a later one may have others.
 inline bool vfs_is_known(const iolens_vfs_event& e) { return e.op < IOLENS_VFS_OPS && e.level < IOLENS_LEVELS; }
@@ -161,7 +165,7 @@ inline constexpr std::array vfs_columns{
                return name.empty() ? Value() : Value(name);
            }},
     Column{.name = "pid", .header = "PID", .width = -7,
-           .help = "its process",
+           .help = "its process; 0: it is outside of the pid namespace that iolens ran in",
            .get = [](const iolens_header& h) { return Value(u64{as_vfs(h).tgid}); }},
     Column{.name = "tid", .header = "TID", .width = -7,
            .help = "the thread",
@@ -210,6 +214,9 @@ inline constexpr std::array vfs_columns{
     Column{.name = "file", .header = "FILE", .role = Role::file, .width = -10,
            .help = "the file's path",
            .get = [](const iolens_header& h) { return Value(as_vfs(h).name_id); }},
+    Column{.name = "host_pid", .header = "HOSTPID", .width = -7,
+           .help = "pid of the process in the initial pid namespace; differs from pid where iolens ran in another",
+           .get = [](const iolens_header& h) { return Value(u64{host_tgid(as_vfs(h))}); }},
 };
 
 /// iotracer's line: reads and writes only, at their starts.

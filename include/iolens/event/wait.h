@@ -20,7 +20,7 @@ struct iolens_wait_event {
 	struct iolens_header h;
 	u64 start; /* CLOCK_BOOTTIME, ns: sched_switch to another */
 	u64 woken; /* sched_waking; `start`: it was ready all the time, and others had the processor; 0: not seen */
-	u32 tid;
+	u32 tid; /* in the initial pid namespace */
 	u32 tgid;
 	u64 frames[IOLENS_WAIT_FRAMES]; /* where in the kernel it was, innermost first; 0 = no more */
 };
