@@ -20,10 +20,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// What finish() waits at most: for a client that takes nothing, for all that read, and for all after a signal.
-constexpr auto max_silence = 1s;
-constexpr auto max_wait = 5s;
-constexpr auto max_wait_signalled = 300ms;
+// What finish() waits at most: for a client that takes nothing, and for all that read. After a signal the whole run
+// ends within a second.
+struct Patience {
+    std::chrono::milliseconds silence;
+    std::chrono::milliseconds all;
+};
+constexpr Patience unhurried{1s, 5s};
+constexpr Patience signalled{500ms, 700ms};
 constexpr auto look_for_readers = 100ms;  // at most so often
 constexpr int poll_ms = 20;               // a signal is noticed after this time
 
@@ -190,20 +194,20 @@ void ClientsOutlet::flush() {
 LossCause ClientsOutlet::finish() {
     flush();
     const auto start = Clock::now();
-    auto deadline = start + max_wait;
-    bool signalled = false;
+    auto deadline = start + unhurried.all;
+    bool hurried = false;
     for (Client& client : clients_) client.progress = start;
     while (true) {
         const auto now = Clock::now();
-        if (!signalled && end_asked()) {
-            signalled = true;
-            deadline = std::min(deadline, now + max_wait_signalled);
+        if (!hurried && end_asked()) {
+            hurried = true;
+            deadline = std::min(deadline, now + signalled.all);
         }
         remove_clients([&](Client& client) {
             const u64 before = client.next;
             if (!send_to(client) || client.next == end_) return true;
             if (client.next != before) client.progress = now;
-            const bool slow = now >= deadline || now - client.progress >= max_silence;
+            const bool slow = now >= deadline || now - client.progress >= (hurried ? signalled : unhurried).silence;
             cut_off_ += slow ? 1 : 0;
             return slow;
         });

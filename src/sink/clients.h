@@ -21,7 +21,7 @@ namespace iolens {
 class ClientsOutlet final : public Outlet {
 public:
     /// A client that is further behind than this is cut off.
-    static constexpr std::size_t max_backlog = 32 << 20;
+    static constexpr std::size_t max_backlog = 64 << 20;
     /// Further clients are refused: their connection is closed at once.
     static constexpr std::size_t max_clients = 256;
 
@@ -33,8 +33,8 @@ public:
     void row(Row row) override;
     void loss(const Loss& loss) override;
     void flush() override;
-    /// Waits for clients that read: 5 seconds, 300 ms once SIGINT or SIGTERM has come. One that takes nothing
-    /// for a second is cut off.
+    /// Waits for clients that read: 5 seconds, 700 ms once SIGINT or SIGTERM has come. One that takes nothing for a
+    /// second, then for 500 ms, is cut off.
     LossCause finish() override;
     [[nodiscard]] LossCause refused() const override;
 

@@ -480,6 +480,7 @@ public:
     /// All until the other side hangs up.
     std::string read() const {
         std::string all;
+        all.reserve(256 << 20);  // to move 64 MiB to a larger place takes longer than iolens waits for a reader
         std::array<char, 65536> room{};
         for (ssize_t n = 0; (n = ::read(fd_, room.data(), room.size())) > 0;)
             all.append(room.data(), static_cast<std::size_t>(n));
@@ -563,6 +564,7 @@ TEST_F(Domains, ClientsOfASocketGetTheRows) {
     u64 writes = 0;
     u64 begins = 0;
     for (const std::string& line : split(rows, '\n')) {  // one at a time: all of them are large
+        SCOPED_TRACE(r.err);
         const Json row = parse_json(line);
         if (row.at("type") == "loss") continue;
         ASSERT_EQ(row.at("type"), "operation") << line;

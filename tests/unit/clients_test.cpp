@@ -128,7 +128,7 @@ TEST_F(ClientsTest, OnlyASlowClientIsDisconnected) {
     outlet_.flush();
     const std::string text(1 << 20, 'x');
     std::size_t got = 0;
-    for (u64 n = 0; n < 40; ++n) {
+    for (u64 n = 0; n < 80; ++n) {
         row(n, text);
         outlet_.flush();
         for (std::string some = received(quick); !some.empty(); some = received(quick)) {
@@ -136,11 +136,11 @@ TEST_F(ClientsTest, OnlyASlowClientIsDisconnected) {
             outlet_.flush();
         }
     }
-    EXPECT_GT(got, 40 * text.size());
+    EXPECT_GT(got, 80 * text.size());
     EXPECT_FALSE(is_closed(quick));
     EXPECT_EQ(outlet_.finish().count, 1U);
     // it still gets what its socket holds
-    EXPECT_LT(received(slow, true).size(), 40 * text.size());
+    EXPECT_LT(received(slow, true).size(), 80 * text.size());
 }
 
 TEST_F(ClientsTest, FinishWaitsForClientsThatRead) {
@@ -216,7 +216,7 @@ TEST_F(ClientsTest, TheBacklogIsLimitedWhileRowsAreAppended) {
     for (int i = 0; i < 50; ++i) silent.push_back(connect_to(path_));
     outlet_.flush();
     const std::string text(1 << 20, 'x');
-    for (u64 n = 0; n < 40; ++n) {  // without a flush between them
+    for (u64 n = 0; n < 80; ++n) {  // without a flush between them
         row(n, text);
         ASSERT_LE(outlet_.backlog(), ClientsOutlet::max_backlog + 2 * text.size());
     }
