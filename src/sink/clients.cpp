@@ -27,7 +27,7 @@ struct Patience {
     std::chrono::milliseconds all;
 };
 constexpr Patience unhurried{1s, 5s};
-constexpr Patience signalled{500ms, 700ms};
+constexpr Patience signalled{400ms, 600ms};
 constexpr auto look_for_readers = 100ms;  // at most so often
 constexpr int poll_ms = 20;               // a signal is noticed after this time
 

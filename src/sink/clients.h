@@ -33,8 +33,8 @@ public:
     void row(Row row) override;
     void loss(const Loss& loss) override;
     void flush() override;
-    /// Waits for clients that read: 5 seconds, 700 ms once SIGINT or SIGTERM has come. One that takes nothing for a
-    /// second, then for 500 ms, is cut off.
+    /// Waits for clients that read: 5 seconds, 600 ms once SIGINT or SIGTERM has come. One that takes nothing for a
+    /// second, then for 400 ms, is cut off.
     LossCause finish() override;
     [[nodiscard]] LossCause refused() const override;
 

@@ -14,7 +14,7 @@ public:
     void loss(const Loss& /*loss*/) override {}
     /// Between batches of rows: takes along what waits. Never waits itself.
     virtual void flush() {}
-    /// Once, after the last row: waits while readers read, after SIGINT or SIGTERM for 700 ms at most. Returns what did
+    /// Once, after the last row: waits while readers read, after SIGINT or SIGTERM for 600 ms at most. Returns what did
     /// not get through.
     virtual LossCause finish() = 0;
     /// After finish(): readers that were turned away.

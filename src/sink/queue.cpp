@@ -29,7 +29,7 @@ constexpr int wake_signal = SIGURG;  // means nothing to who doesn't ask for it
 // A reader that takes nothing for this long is gone: while rows come, and at the end.
 constexpr auto max_silence = 5s;
 constexpr auto max_silence_at_end = 1s;
-constexpr auto max_wait_signalled = 300ms;  // for all records, after a signal
+constexpr auto max_wait_signalled = 250ms;  // for all records, after a signal
 constexpr auto look_again = 20ms;           // a signal is noticed after this time
 
 using Clock = std::chrono::steady_clock;
