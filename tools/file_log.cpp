@@ -54,9 +54,12 @@ void LogSnapshot::load() {
         ++chunk_;
     } while (chunk_ != chunks_.size() && (first_from_[chunk_] <= first || sorted_.size() - left < left));
     const auto middle = sorted_.begin() + static_cast<std::ptrdiff_t>(left);
-    const auto before = [](const LoggedAccess& a, const LoggedAccess& b) { return key_of(a) < key_of(b); };
-    std::stable_sort(middle, sorted_.end(), before);
-    std::inplace_merge(sorted_.begin(), middle, sorted_.end(), before);
+    std::ranges::sort(middle, sorted_.end(), {}, key_of);
+    if (left == 0) return;
+    std::vector<LoggedAccess> merged(sorted_.size());
+    std::ranges::merge(std::span(sorted_.begin(), middle), std::span(middle, sorted_.end()), merged.begin(), {}, key_of,
+                       key_of);
+    sorted_ = std::move(merged);
 }
 
 /// A small part of the log, so that little more than its size is in memory.
