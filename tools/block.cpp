@@ -145,6 +145,7 @@ std::vector<const Column*> BlockLens::prepare(const ViewOptions& view) {
         groups_.emplace(group_by_, static_cast<std::size_t>(top_.value_or(20)));
     }
     replay_filters_ = view;
+    if (view.replayed) disks_.set_recorded();
     if (author_ && no_file_) {
         throw Failure(Exit::usage, "--author needs to know the file", "leave --author or --no-file out");
     }

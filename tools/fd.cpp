@@ -10,13 +10,13 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <unordered_map>
 
 #include "base/failure.h"
 #include "base/privileges.h"
+#include "base/readers.h"
 #include "base/user.h"
 #include "decode/decode.h"
 #include "enrich/calls.h"
@@ -113,6 +113,7 @@ public:
 
 private:
     void add(const iolens_call_event& e, RowText& text);
+    bool of_reader(u32 tgid);
     void fill(const iolens_call_event& e, u64 wall_offset_ns, Columns wanted, RowBuffer& row);
     [[nodiscard]] iolens_loss ledger() const;
     std::vector<std::vector<u64>> open_why(const CallProbe::Options& options);
@@ -124,7 +125,7 @@ private:
     Value of_thread(Role role, u32 host_tid, const Tasks::Task*& task);
     Value time_of(Role role, const Value& time, u64 wall_offset_ns, RowText& text);
     void add_libc(CallProbe::Options& options, const LiveOptions& live);
-    static void leave_out_own(CallProbe::Options& options, const ViewOptions& view);
+    void leave_out_own(CallProbe::Options& options, const ViewOptions& view);
     std::unique_ptr<Source> open_log(const ViewOptions& view, const LiveOptions& live);
     static std::string_view told_texts(const iolens_arguments& told, std::size_t size,
                                        std::array<std::string_view, IOLENS_CALL_ARGUMENTS>& texts);
@@ -152,6 +153,8 @@ private:
     OpenTotals opens_;
     Containers containers_;
     Mappings mappings_;
+    bool leave_out_readers_ = false;  // of rows: see RowReaders
+    u64 left_out_ = 0;
     std::unordered_map<u32, std::vector<u64>> arguments_;  // the last of each thread, by host_tid(), as told
     StraceLog* log_ = nullptr;
     std::string_view line_;  // in the text of the row being made
@@ -270,39 +273,40 @@ std::vector<u32> ancestors() {
     return all;
 }
 
-/// The processes that have the other end of a pipe.
-std::vector<u32> readers_of(ino_t pipe) {
-    namespace fs = std::filesystem;
-    std::vector<u32> all;
-    const std::string want = "pipe:[" + std::to_string(pipe) + "]";
-    std::error_code error;
-    for (const auto& process : fs::directory_iterator("/proc", error)) {
-        const std::string name = process.path().filename();
-        if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-        for (const auto& fd : fs::directory_iterator(process.path() / "fd", error)) {
-            if (fs::read_symlink(fd.path(), error).string() != want) continue;
-            all.push_back(static_cast<u32>(std::stoul(name)));
-            break;
-        }
-    }
-    return all;
+bool writes_to_terminal(u32 pid) {
+    constexpr unsigned first = 136;  // of Unix98 terminals, which have eight numbers
+    constexpr unsigned last = 143;
+    constexpr unsigned console = 4;
+    struct stat info{};
+    if (::stat(fmt::format("/proc/{}/fd/1", pid).c_str(), &info) != 0 || !S_ISCHR(info.st_mode)) return false;
+    const unsigned number = major(info.st_rdev);
+    return number == console || (number >= first && number <= last);
 }
 
 /// Of the whole machine: not what the rows are written to, nor who takes them there. Each row would make another one.
 void FdLens::leave_out_own(CallProbe::Options& options, const ViewOptions& view) {
+    leave_out_readers_ = true;  // of --socket, which come later
     struct stat info{};
     const int status = view.output.empty() ? ::fstat(STDOUT_FILENO, &info) : ::stat(view.output.c_str(), &info);
     if (status != 0) return;
     options.own_ino = info.st_ino;
     options.own_dev = major(info.st_dev) << 20 | minor(info.st_dev);
     std::vector<u32> others;
-    if (S_ISFIFO(info.st_mode)) others = readers_of(info.st_ino);
-    if (S_ISCHR(info.st_mode) && ::isatty(STDOUT_FILENO) == 1)
-        others = ancestors();  // a terminal's program is above us
+    if (S_ISFIFO(info.st_mode)) others = PipeReaders().behind(info.st_ino);
+    // a terminal's program is above us
+    const bool terminal = S_ISCHR(info.st_mode) && ::isatty(STDOUT_FILENO) == 1;
+    if (terminal || std::ranges::any_of(others, writes_to_terminal)) {
+        const std::vector<u32> above = ancestors();
+        others.insert(others.end(), above.begin(), above.end());
+    }
     std::size_t at = 1;
     for (const u32 pid : others) {
-        if (at == IOLENS_KEEP_SELF) break;
-        if (pid != options.keep.self[0]) options.keep.self[at++] = pid;
+        if (pid == options.keep.self[0]) continue;
+        if (at < IOLENS_KEEP_SELF) {
+            options.keep.self[at++] = pid;
+        } else {
+            row_readers().add(pid);  // the kernel's filter has no place for it
+        }
     }
 }
 
@@ -641,6 +645,7 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         if (head.size < sizeof(iolens_operation_event)) return Taken::unknown;
         if (reinterpret_cast<const iolens_operation_event&>(head).op >= IOLENS_OPERATION_COUNT) return Taken::unknown;
         if (!operations_.on()) return Taken::nothing;  // a replay without --domains
+        if (of_reader(reinterpret_cast<const iolens_operation_event&>(head).tgid)) return Taken::nothing;
         const iolens_operation_event* operation = operations_.of_record(head, files_);
         if (operation != nullptr && replay_filters_) {
             iolens_call_event as_call{};  // what the filters look at
@@ -656,6 +661,7 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
     }
     const auto* event = decoder_.as<iolens_call_event>(head, IOLENS_KIND_CALL);
     if (event == nullptr) return Taken::unknown;
+    if (of_reader(event->tgid)) return Taken::nothing;
     if (event->direction == IOLENS_DIR_NONE && !operations_.on()) {
         call_ = *event;
         mappings_.take(call_);
@@ -687,6 +693,13 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
     }
     fill(*event, wall_offset_ns, wanted, row);
     return Taken::row;
+}
+
+/// Is this the I/O of a process that takes our rows? Counts it.
+bool FdLens::of_reader(u32 tgid) {
+    if (!leave_out_readers_ || !row_readers().contains(tgid)) return false;
+    ++left_out_;
+    return true;
 }
 
 bool FdLens::held(u64 now_ns, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
@@ -845,8 +858,9 @@ Summary FdLens::summary() const {
 Loss FdLens::explain(const iolens_loss& ledger) const {
     Loss loss;
     loss.seen = ledger.n.seen;
-    loss.delivered = ledger.n.delivered;
-    loss.filtered = ledger.n.filtered;
+    const u64 left_out = std::min(left_out_, ledger.n.delivered);
+    loss.delivered = ledger.n.delivered - left_out;
+    loss.filtered = ledger.n.filtered + left_out;
     const auto cause = [&](std::string_view key, std::string_view words, u64 count) {
         if (count != 0) loss.causes.push_back({key, words, count});
     };

@@ -29,7 +29,9 @@ namespace iolens {
 class Why {
 public:
     /// `here`: what is shown happens on this machine, whose disks can be asked for.
-    Why(Files& files, bool here) : files_(files), here_(here) {}
+    Why(Files& files, bool here) : files_(files), here_(here) {
+        if (!here) disks_.set_recorded();
+    }
 
     /// Is a record of those that tell why: a request, a wait, or what they are named by?
     static bool is_of(const iolens_header& head);

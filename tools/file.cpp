@@ -119,6 +119,7 @@ std::vector<const Column*> FileLens::prepare(const ViewOptions& view) {
     }
     summing_ = view.summary;
     replay_filters_ = view;
+    if (view.replayed) disks_.set_recorded();
     if (iotracer_) {
         if (!view.columns.empty()) {
             throw Failure(Exit::usage, "--columns is not for iotracer's own format", "take --format csv or table");

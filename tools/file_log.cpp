@@ -12,29 +12,113 @@
 
 namespace iolens {
 
-void AccessLog::add(const LoggedAccess& access) {
-    if (room_ == 0) return;
-    if (accesses_.size() >= room_) accesses_.pop_front();
-    accesses_.push_back(access);
-    ++next_;
+namespace {
+
+LogKey key_of(const LoggedAccess& access) { return {access.start, access.level}; }
+
+}  // namespace
+
+std::span<const LoggedAccess> LogSnapshot::next() {
+    sorted_.erase(sorted_.begin(), sorted_.begin() + static_cast<std::ptrdiff_t>(returned_));
+    returned_ = 0;
+    if (first_from_.empty() && !chunks_.empty()) {
+        first_from_.resize(chunks_.size());
+        LogKey first = chunks_.back()->first;
+        for (std::size_t i = chunks_.size(); i-- > 0;) first_from_[i] = first = std::min(first, chunks_[i]->first);
+    }
+    while (true) {
+        if (chunk_ == chunks_.size()) {
+            returned_ = sorted_.size();
+            break;
+        }
+        // what starts before all that is still to be loaded
+        const auto end = std::ranges::lower_bound(sorted_, first_from_[chunk_], {}, key_of);
+        returned_ = static_cast<std::size_t>(end - sorted_.begin());
+        if (returned_ != 0) break;
+        load();
+    }
+    return {sorted_.data(), returned_};
 }
 
-void AccessLog::clear() {
-    accesses_.clear();
-    accesses_.shrink_to_fit();
+/// Loads the next chunks: as many as may have the next access, and as many accesses as were left, so that each is moved
+/// only a few times.
+void LogSnapshot::load() {
+    const std::size_t left = sorted_.size();
+    LogKey first = left != 0 ? key_of(sorted_.front()) : chunks_[chunk_]->first;
+    do {
+        const LogChunk& chunk = *chunks_[chunk_];
+        const std::size_t skip = chunk_ == 0 ? skip_ : 0;
+        first = std::min(first, chunk.first);
+        sorted_.insert(sorted_.end(), chunk.accesses.begin() + static_cast<std::ptrdiff_t>(skip), chunk.accesses.end());
+        chunks_[chunk_].reset();
+        ++chunk_;
+    } while (chunk_ != chunks_.size() && (first_from_[chunk_] <= first || sorted_.size() - left < left));
+    const auto middle = sorted_.begin() + static_cast<std::ptrdiff_t>(left);
+    std::ranges::sort(middle, sorted_.end(), {}, key_of);
+    if (left == 0) return;
+    std::vector<LoggedAccess> merged(sorted_.size());
+    std::ranges::merge(std::span(sorted_.begin(), middle), std::span(middle, sorted_.end()), merged.begin(), {}, key_of,
+                       key_of);
+    sorted_ = std::move(merged);
 }
+
+/// A small part of the log, so that little more than its size is in memory.
+std::size_t AccessLog::chunk_size() const {
+    constexpr std::size_t min = 16;
+    constexpr std::size_t max = 4096;
+    return std::clamp(room_ / 16, min, max);
+}
+
+void AccessLog::drop_oldest(std::size_t max) {
+    while (size_ > max) {
+        const std::size_t oldest =
+            (full_.empty() ? newest_.accesses.size() : full_.front()->accesses.size()) - skipped_;
+        const std::size_t gone = std::min(size_ - max, oldest);
+        size_ -= gone;
+        skipped_ += gone;
+        if (gone < oldest) return;
+        skipped_ = 0;
+        if (full_.empty()) {
+            newest_ = {};
+        } else {
+            full_.pop_front();
+        }
+    }
+}
+
+void AccessLog::add(const LoggedAccess& access) {
+    if (room_ == 0) return;
+    const LogKey key = key_of(access);
+    newest_.first = newest_.accesses.empty() ? key : std::min(newest_.first, key);
+    newest_.accesses.push_back(access);
+    ++size_;
+    ++next_;
+    drop_oldest(room_);
+    if (newest_.accesses.size() < chunk_size()) return;
+    const auto chunk = std::make_shared<LogChunk>();
+    full_.push_back(chunk);
+    *chunk = std::exchange(newest_, {});
+}
+
+void AccessLog::clear() { drop_oldest(0); }
 
 void AccessLog::resize(std::size_t room) {
     room_ = room;
-    while (accesses_.size() > room_) accesses_.pop_front();
-    accesses_.shrink_to_fit();
+    drop_oldest(room_);
 }
 
-std::vector<LoggedAccess> AccessLog::since(u64 number) const {
-    const u64 first = next_ - accesses_.size();
-    const auto skip = static_cast<std::ptrdiff_t>(number > first ? std::min(number, next_) - first : 0);
-    std::vector<LoggedAccess> some(accesses_.begin() + skip, accesses_.end());
-    std::ranges::sort(some, {}, [](const LoggedAccess& a) { return std::pair(a.start, a.level); });
+LogSnapshot AccessLog::since(u64 number) const {
+    LogSnapshot some;
+    const u64 first = next_ - size_;
+    std::size_t skip = skipped_ + (number > first ? std::min(number, next_) - first : 0);
+    auto at = full_.begin();
+    for (; at != full_.end() && skip >= (*at)->accesses.size(); ++at) skip -= (*at)->accesses.size();
+    some.chunks_.reserve(full_.size() + 1);
+    some.chunks_.assign(at, full_.end());
+    if (!some.chunks_.empty() || skip < newest_.accesses.size()) {
+        some.skip_ = skip;
+        if (!newest_.accesses.empty()) some.chunks_.push_back(std::make_shared<const LogChunk>(newest_));
+    }
     return some;
 }
 

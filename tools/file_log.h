@@ -5,9 +5,12 @@
 #include <cstddef>
 #include <deque>
 #include <filesystem>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "base/text.h"
@@ -25,6 +28,34 @@ struct LoggedAccess {
     u8 comm[IOLENS_COMM_LEN]{};
 };
 
+/// What the lines of a log are sorted by: start and level.
+using LogKey = std::pair<u64, u8>;
+
+/// Accesses in the order of their ends. A full one is not changed any more: logs and snapshots share it.
+struct LogChunk {
+    std::vector<LoggedAccess> accesses;
+    LogKey first{};  ///< the smallest key of them
+};
+
+/// A log's accesses of one moment, in the order of their starts. To take one copies pointers to the log's full chunks;
+/// what it is read for is sorted bit by bit.
+class LogSnapshot {
+public:
+    /// The next accesses; empty at the end. Valid until the next call.
+    std::span<const LoggedAccess> next();
+
+private:
+    friend class AccessLog;
+    void load();
+
+    std::vector<std::shared_ptr<const LogChunk>> chunks_;
+    std::size_t skip_ = 0;              // accesses of the first chunk that don't belong to it
+    std::size_t chunk_ = 0;             // the next one to be loaded
+    std::vector<LogKey> first_from_;    // the smallest key of a chunk and all chunks behind it
+    std::vector<LoggedAccess> sorted_;  // loaded, without what was returned before the last call
+    std::size_t returned_ = 0;          // the first accesses of `sorted_`, by the last call
+};
+
 class AccessLog {
 public:
     /// Most events that a log can have room for.
@@ -39,17 +70,23 @@ public:
     void resize(std::size_t room);
 
     [[nodiscard]] std::size_t room() const { return room_; }
-    [[nodiscard]] std::size_t size() const { return accesses_.size(); }
-    [[nodiscard]] std::size_t bytes() const { return accesses_.size() * sizeof(LoggedAccess); }
+    [[nodiscard]] std::size_t size() const { return size_; }
+    [[nodiscard]] std::size_t bytes() const { return size_ * sizeof(LoggedAccess); }
     /// The number of the next access that is added; they are counted from 0, and cleared ones count.
     [[nodiscard]] u64 next() const { return next_; }
 
-    /// Those with this number or a later one, in the order of their starts.
-    [[nodiscard]] std::vector<LoggedAccess> since(u64 number) const;
+    /// Those with this number or a later one.
+    [[nodiscard]] LogSnapshot since(u64 number) const;
 
 private:
+    [[nodiscard]] std::size_t chunk_size() const;
+    void drop_oldest(std::size_t max);
+
     std::size_t room_;
-    std::deque<LoggedAccess> accesses_;
+    std::deque<std::shared_ptr<const LogChunk>> full_;
+    LogChunk newest_;          // behind `full_`
+    std::size_t skipped_ = 0;  // accesses of the oldest chunk that are no longer in the log
+    std::size_t size_ = 0;
     u64 next_ = 0;
 };
 

@@ -73,34 +73,45 @@ public:
     LogReader(LogTree& tree, Shared file) : tree_(tree), file_(std::move(file)) { take(); }
 
     std::string more() override {
-        if (at_ == some_.size()) {
+        if (!fetch()) {
             if (!at_end_) {
                 at_end_ = true;
                 return {};
             }
             take();
-            at_end_ = some_.empty();
+            at_end_ = !fetch();
         }
         Buffer text;
         constexpr std::size_t piece = 64 << 10;
-        while (at_ < some_.size() && text.size() < piece) append_line(text, some_[at_++], began_);
+        for (; text.size() < piece && fetch(); rest_ = rest_.subspan(1)) append_line(text, rest_.front(), began_);
         return {text.data(), text.size()};
     }
 
 private:
+    /// False: there is no further access in the snapshot.
+    bool fetch() {
+        if (rest_.empty()) rest_ = snapshot_.next();
+        return !rest_.empty();
+    }
+
     void take() {
         tree_.drain();
-        const std::scoped_lock lock(tree_.mutex_);
-        some_ = file_->log.since(next_);
-        next_ = file_->log.next();
-        began_ = file_->began_boot;
-        at_ = 0;
+        LogSnapshot fresh;
+        {
+            const std::scoped_lock lock(tree_.mutex_);
+            fresh = file_->log.since(next_);
+            next_ = file_->log.next();
+            began_ = file_->began_boot;
+        }
+        // without the lock: the old one may be the last owner of much memory
+        snapshot_ = std::move(fresh);
+        rest_ = {};
     }
 
     LogTree& tree_;
     Shared file_;
-    std::vector<LoggedAccess> some_;
-    std::size_t at_ = 0;
+    LogSnapshot snapshot_;
+    std::span<const LoggedAccess> rest_;  // what it returned last, without what was read
     u64 next_ = 0;
     u64 began_ = 0;
     bool at_end_ = false;
@@ -224,7 +235,8 @@ int LogTree::add(const ControlCommand& command, pid_t from) {
     constexpr u32 fuse = 0x65735546;  // FUSE_SUPER_MAGIC
     if (found.what.magic == fuse && Mounts().source(found.what.id.dev) == tree_source) return EINVAL;
 
-    const std::scoped_lock lock(mutex_);
+    const std::scoped_lock changing(changes_);
+    std::unique_lock lock(mutex_);
     if (const auto known = by_id_.find(found.what.id); known != by_id_.end()) {
         Watched& file = *known->second;
         if (command.max_events != 0 && command.max_events != file.log.room()) {
@@ -234,6 +246,8 @@ int LogTree::add(const ControlCommand& command, pid_t from) {
         give_name(known->second, name);
         return 0;
     }
+    // Attaching takes a while: without the lock, so that logs can be read and written meanwhile.
+    lock.unlock();
     try {
         watcher_->watch(found);
     } catch (const Failure& failure) {
@@ -242,6 +256,7 @@ int LogTree::add(const ControlCommand& command, pid_t from) {
         return failure.status() == Exit::usage ? ENOSPC : EOPNOTSUPP;
     }
     auto file = std::make_shared<Watched>();
+    lock.lock();
     file->id = found.what.id;
     file->node = fmt::format(
         "{}_{}", found.disk.empty() ? fmt::format("0:{}", found.what.id.dev & 0xfffff) : found.disk, found.what.id.ino);
@@ -279,7 +294,7 @@ void LogTree::give_name(const Shared& file, const std::string& name) {
 int LogTree::remove(const std::string& path, pid_t from) {
     std::string name;
     if (const int error = name_of(path, from, name); error != 0) return error;
-    const std::scoped_lock lock(mutex_);
+    const std::scoped_lock lock(changes_, mutex_);
     auto named = by_name_.find(name);
     if (named == by_name_.end()) named = by_name_.find(path);  // as the control file lists it
     if (named == by_name_.end()) return ENOENT;
@@ -326,12 +341,19 @@ bool LogTree::record(std::span<const std::byte> bytes) {
 }
 
 std::size_t LogTree::drain() {
-    const std::scoped_lock lock(mutex_);
-    return watcher_->source().read(*this);
+    constexpr int max_reads = 256;  // what comes meanwhile is for the next time
+    std::size_t sum = 0;
+    for (int i = 0; i < max_reads; ++i) {
+        const std::scoped_lock lock(mutex_);
+        const std::size_t count = watcher_->source().read(*this);
+        if (count == 0) break;
+        sum += count;
+    }
+    return sum;
 }
 
 std::string LogTree::status() {
-    const std::scoped_lock lock(mutex_);
+    const std::scoped_lock lock(changes_, mutex_);  // the ledger is of all that is attached
     const iolens_loss ledger = watcher_->source().ledger();
     std::size_t events = 0;
     std::size_t bytes = 0;

@@ -98,6 +98,7 @@ private:
     std::size_t max_events_;
     Tasks tasks_;
     Decoder decoder_;
+    std::mutex changes_;       // one at a time adds and removes files; taken before the other
     std::mutex mutex_;         // of what follows, and of the source
     std::list<Shared> files_;  // as added
     std::unordered_map<iolens_file_id, Shared, FileIdHash> by_id_;

@@ -179,8 +179,9 @@ public:
         Loss loss = lens_.explain(ledger);
         for (const Way& way : ways_) {
             if (loss.any()) way.outlet->loss(loss);
-            const LossCause kept = way.outlet->finish();
-            if (kept.count != 0) loss.causes.push_back(kept);
+            for (const LossCause& kept : {way.outlet->finish(), way.outlet->refused()}) {
+                if (kept.count != 0) loss.causes.push_back(kept);
+            }
         }
         if (unreadable_ != 0) loss.causes.push_back({"unreadable", "records that could not be read", unreadable_});
         if (unknown_ != 0) loss.causes.push_back({"unknown", "records of a kind unknown to this version", unknown_});

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/directory.h"
+
 namespace iolens {
 namespace {
 
@@ -55,7 +57,9 @@ std::optional<Disk> read_disk(fs::path place) {
 
 std::string_view Disks::name(u32 dev) {
     auto [at, fresh] = names_.try_emplace(dev);
-    if (fresh) {
+    if (fresh && !here_) {
+        if (dev != 0) at->second = fmt::format("{}:{}", dev >> 20, dev & 0xfffff);
+    } else if (fresh) {
         std::error_code error;
         const fs::path link = fs::path(root_) / "sys/dev/block" / fmt::format("{}:{}", dev >> 20, dev & 0xfffff);
         at->second = fs::read_symlink(link, error).filename().string();
@@ -64,6 +68,7 @@ std::string_view Disks::name(u32 dev) {
 }
 
 std::optional<Disk> Disks::find(const std::string& wanted) const {
+    if (!here_) return {};
     std::error_code error;
     std::string name = wanted;
     if (name.starts_with("/dev/")) name = name.substr(5);
@@ -74,9 +79,9 @@ std::optional<Disk> Disks::find(const std::string& wanted) const {
     if (name.find('/') == std::string::npos && fs::exists(fs::path(root_) / "sys/class/block" / name, error)) {
         place = fs::path(root_) / "sys/class/block" / name;
     } else {
-        for (const auto& entry : fs::directory_iterator(fs::path(root_) / "sys/class/block", error)) {
+        for_each_entry(fs::path(root_) / "sys/class/block", [&](const fs::directory_entry& entry) {
             if (read_line(entry.path() / "dm/name") == name) place = entry.path();
-        }
+        });
     }
     if (place.empty() && wanted.starts_with('/')) {
         // another name of the node: /dev/disk/by-id/…
@@ -90,6 +95,7 @@ std::optional<Disk> Disks::find(const std::string& wanted) const {
 }
 
 std::optional<Disk> Disks::find(u32 dev) const {
+    if (!here_) return {};
     return read_disk(fs::path(root_) / "sys/dev/block" / fmt::format("{}:{}", dev >> 20, dev & 0xfffff));
 }
 

@@ -28,6 +28,10 @@ public:
     /// A name that the kernel told, from now on.
     void told(u32 dev, std::string_view name) { names_[dev] = name; }
 
+    /// What is shown was recorded, perhaps on another machine: /sys is not asked for its disks. One that the recording
+    /// does not name is "major:minor", and find() finds none.
+    void set_recorded() { here_ = false; }
+
     /// The disk's name: as told, or as /sys/dev/block has it; "" where neither knows.
     std::string_view name(u32 dev);
 
@@ -39,6 +43,7 @@ public:
 
 private:
     std::string root_;
+    bool here_ = true;
     std::unordered_map<u32, std::string> names_;
 };
 

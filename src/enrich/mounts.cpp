@@ -8,6 +8,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/directory.h"
+
 namespace iolens {
 
 namespace fs = std::filesystem;
@@ -35,13 +37,14 @@ std::string Mounts::source(u32 dev) const {
 }
 
 std::size_t Mounts::btrfs_disks(const std::string& disk) const {
-    std::error_code error;
-    for (const auto& each : fs::directory_iterator(fs::path(root_) / "sys/fs/btrfs", error)) {
+    std::size_t count = 0;
+    for_each_entry(fs::path(root_) / "sys/fs/btrfs", [&](const fs::directory_entry& each) {
+        std::error_code error;
         const fs::path disks = each.path() / "devices";
-        if (!fs::exists(disks / disk, error)) continue;
-        return static_cast<std::size_t>(std::distance(fs::directory_iterator(disks, error), fs::directory_iterator()));
-    }
-    return 0;
+        if (count != 0 || !fs::exists(disks / disk, error)) return;
+        for_each_entry(disks, [&](const fs::directory_entry&) { ++count; });
+    });
+    return count;
 }
 
 }  // namespace iolens

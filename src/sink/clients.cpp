@@ -1,22 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sink/clients.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <vector>
+#include <iterator>
+#include <utility>
 
 #include "base/failure.h"
+#include "base/readers.h"
+#include "base/signals.h"
 
 namespace iolens {
 namespace {
 
-constexpr std::size_t most_waiting = 32 << 20;  // bytes
-constexpr int patience_ms = 5000;               // at the end, for a client that reads nothing
+using namespace std::chrono_literals;
+
+// What finish() waits at most: for a client that takes nothing, and for all that read. After a signal the whole run
+// ends within a second.
+struct Patience {
+    std::chrono::milliseconds silence;
+    std::chrono::milliseconds all;
+};
+constexpr Patience unhurried{1s, 5s};
+constexpr Patience signalled{400ms, 600ms};
+constexpr auto look_for_readers = 100ms;  // at most so often
+constexpr int poll_ms = 20;               // a signal is noticed after this time
 
 sockaddr_un address_of(const std::string& path) {
     sockaddr_un address{};
@@ -38,14 +51,7 @@ bool is_left_over(const std::string& path) {
 }  // namespace
 
 ClientsOutlet::ClientsOutlet(const std::string& path)
-    : path_(path),
-      lines_(Output::into([this](std::string_view lines) {
-          for (Client& client : clients_) {
-              client.waiting += lines;
-              send_to(client);
-          }
-      })),
-      json_(lines_) {
+    : path_(path), lines_(Output::into([this](std::string_view lines) { append(lines); })), json_(lines_) {
     if (path.size() >= sizeof(sockaddr_un::sun_path)) {
         throw Failure(Exit::usage, fmt::format("'{}' is too long for a socket", visible(path)),
                       fmt::format("at most {} bytes", sizeof(sockaddr_un::sun_path) - 1));
@@ -69,6 +75,7 @@ ClientsOutlet::ClientsOutlet(const std::string& path)
 }
 
 ClientsOutlet::~ClientsOutlet() {
+    remove_clients([](const Client&) { return true; });
     if (!path_.empty()) ::unlink(path_.c_str());
 }
 
@@ -84,60 +91,137 @@ void ClientsOutlet::loss(const Loss& loss) {
     if (!clients_.empty()) json_.loss(loss);
 }
 
-void ClientsOutlet::take_clients() {
-    while (true) {
-        Fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-        if (!fd) return;
-        clients_.emplace_back().fd = std::move(fd);
+/// Adds rows to the stream. The limit holds here, because flush() may be far away while rows keep coming.
+void ClientsOutlet::append(std::string_view lines) {
+    if (lines.empty() || clients_.empty()) return;
+    backlog_.push_back({end_, std::string(lines)});
+    end_ += lines.size();
+    remove_clients([this](Client& client) {
+        if (!send_to(client)) return true;
+        const bool slow = end_ - client.next > max_backlog;
+        cut_off_ += slow ? 1 : 0;
+        return slow;
+    });
+    free_sent();
+}
+
+/// Sends what its socket takes. False: the client has disconnected.
+bool ClientsOutlet::send_to(Client& client) const {
+    while (client.next < end_) {
+        const auto chunk = std::prev(std::ranges::upper_bound(backlog_, client.next, {}, &Chunk::begin));
+        const std::string_view rest = std::string_view(chunk->bytes).substr(client.next - chunk->begin);
+        const ssize_t n = ::send(client.fd.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return errno == EAGAIN;
+        client.next += static_cast<u64>(n);
+    }
+    return true;
+}
+
+/// Frees the chunks that every client has been sent.
+void ClientsOutlet::free_sent() {
+    u64 first = end_;
+    for (const Client& client : clients_) first = std::min(first, client.next);
+    while (!backlog_.empty() && backlog_.front().begin + backlog_.front().bytes.size() <= first) backlog_.pop_front();
+}
+
+/// Drops the clients that have closed their connection, also while no row is sent to them. (One that has only shut down
+/// its sending side still reads: that is POLLRDHUP without POLLHUP.)
+void ClientsOutlet::drop_disconnected() {
+    polled_.clear();
+    for (const Client& client : clients_) polled_.push_back({client.fd.get(), 0, 0});
+    if (polled_.empty() || ::poll(polled_.data(), polled_.size(), 0) <= 0) return;
+    remove_clients([this](const Client& client) {
+        const auto at = std::ranges::find(polled_, client.fd.get(), &pollfd::fd);
+        return (at->revents & (POLLHUP | POLLERR)) != 0;
+    });
+}
+
+void ClientsOutlet::remove_clients(const std::function<bool(Client&)>& condition) {
+    std::erase_if(clients_, [&](Client& client) {
+        if (!condition(client)) return false;
+        for (const u32 pid : client.processes) row_readers().remove(pid);
+        return true;
+    });
+}
+
+/// Finds the processes behind the clients' own. All processes of the machine are looked at, so not for each client.
+void ClientsOutlet::find_readers() {
+    const auto now = Clock::now();
+    const bool wanted = std::ranges::any_of(clients_, [](const Client& client) { return client.pipe != 0; });
+    if (!wanted || now - found_readers_ < look_for_readers) return;
+    found_readers_ = now;
+    const PipeReaders readers;
+    for (Client& client : clients_) {
+        if (client.pipe == 0) continue;
+        for (const u32 pid : readers.behind(std::exchange(client.pipe, 0))) {
+            row_readers().add(pid);
+            client.processes.push_back(pid);
+        }
     }
 }
 
-/// Sends what its socket has room for.
-void ClientsOutlet::send_to(Client& client) {
-    while (client.left() != 0 && !client.gone) {
-        const ssize_t n = ::send(client.fd.get(), client.waiting.data() + client.sent, client.left(), MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0 && errno == EAGAIN) break;
-        client.gone = n < 0;
-        if (n > 0) client.sent += static_cast<std::size_t>(n);
-    }
-    // what was sent is thrown away when it is most of it, so that each byte is moved about once
-    if (client.sent > client.waiting.size() / 2) {
-        client.waiting.erase(0, client.sent);
-        client.sent = 0;
+void ClientsOutlet::accept_clients() {
+    while (true) {
+        Fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        if (!fd) return;
+        pollfd gone{fd.get(), 0, 0};
+        if (::poll(&gone, 1, 0) == 1) continue;  // it has disconnected meanwhile
+        if (clients_.size() == max_clients) {
+            ++refused_;
+            continue;
+        }
+        Client& client = clients_.emplace_back(Client{.fd = std::move(fd), .next = end_});
+        ucred peer{};
+        socklen_t size = sizeof peer;
+        const bool known = ::getsockopt(client.fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0;
+        if (!known) continue;  // of another pid namespace
+        client.processes.push_back(static_cast<u32>(peer.pid));
+        row_readers().add(static_cast<u32>(peer.pid));
+        client.pipe = stdout_pipe_of(static_cast<u32>(peer.pid));
     }
 }
 
 void ClientsOutlet::flush() {
     lines_.flush();
-    take_clients();
-    for (Client& client : clients_) {
-        send_to(client);
-        if (client.gone || client.left() <= most_waiting) continue;
-        client.gone = true;
-        ++cut_off_;
-    }
-    std::erase_if(clients_, [](const Client& client) { return client.gone; });
+    drop_disconnected();
+    remove_clients([this](Client& client) { return !send_to(client); });
+    free_sent();
+    accept_clients();
+    find_readers();
 }
 
 LossCause ClientsOutlet::finish() {
     flush();
+    const auto start = Clock::now();
+    auto deadline = start + unhurried.all;
+    bool hurried = false;
+    for (Client& client : clients_) client.progress = start;
     while (true) {
-        std::vector<pollfd> waiting;
-        for (const Client& client : clients_) {
-            if (client.left() != 0) waiting.push_back({client.fd.get(), POLLOUT, 0});
+        const auto now = Clock::now();
+        if (!hurried && end_asked()) {
+            hurried = true;
+            deadline = std::min(deadline, now + signalled.all);
         }
-        if (waiting.empty()) break;
-        const int ready = ::poll(waiting.data(), waiting.size(), patience_ms);
-        if (ready < 0 && errno == EINTR) continue;
-        if (ready <= 0) {
-            cut_off_ += waiting.size();
-            break;
-        }
-        flush();
+        remove_clients([&](Client& client) {
+            const u64 before = client.next;
+            if (!send_to(client) || client.next == end_) return true;
+            if (client.next != before) client.progress = now;
+            const bool slow = now >= deadline || now - client.progress >= (hurried ? signalled : unhurried).silence;
+            cut_off_ += slow ? 1 : 0;
+            return slow;
+        });
+        free_sent();
+        if (clients_.empty()) break;
+        polled_.clear();
+        for (const Client& client : clients_) polled_.push_back({client.fd.get(), POLLOUT, 0});
+        ::poll(polled_.data(), polled_.size(), poll_ms);
     }
-    clients_.clear();
     return {"clients_cut_off", "clients of the socket that read too slowly, cut off", cut_off_};
+}
+
+LossCause ClientsOutlet::refused() const {
+    return {"clients_refused", "clients of the socket that were refused (too many were connected)", refused_};
 }
 
 }  // namespace iolens

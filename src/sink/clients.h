@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <list>
+#include <poll.h>
+
+#include <chrono>
+#include <deque>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "base/fd.h"
 #include "sink/json.h"
@@ -10,10 +15,16 @@
 
 namespace iolens {
 
-/// Newline-delimited JSON for every client of a unix stream socket. Each gets the rows from when it came; one that
-/// reads too slowly is cut off, and the others never wait for it.
+/// Newline-delimited JSON for every client of a unix stream socket. A client gets the rows from when it connected on.
+/// One that reads too slowly is cut off; the others never wait for it. All clients share one backlog, so that memory
+/// does not grow with their number.
 class ClientsOutlet final : public Outlet {
 public:
+    /// A client that is further behind than this is cut off.
+    static constexpr std::size_t max_backlog = 64 << 20;
+    /// Further clients are refused: their connection is closed at once.
+    static constexpr std::size_t max_clients = 256;
+
     /// Makes the socket, for this user alone (mode 0600). Throws Failure.
     explicit ClientsOutlet(const std::string& path);
     ~ClientsOutlet() override;
@@ -22,25 +33,48 @@ public:
     void row(Row row) override;
     void loss(const Loss& loss) override;
     void flush() override;
+    /// Waits for clients that read: 5 seconds, 600 ms once SIGINT or SIGTERM has come. One that takes nothing for a
+    /// second, then for 400 ms, is cut off.
     LossCause finish() override;
+    [[nodiscard]] LossCause refused() const override;
+
+    [[nodiscard]] std::size_t clients() const { return clients_.size(); }
+    /// Bytes that wait for the slowest client.
+    [[nodiscard]] std::size_t backlog() const { return backlog_.empty() ? 0 : end_ - backlog_.front().begin; }
 
 private:
+    using Clock = std::chrono::steady_clock;
     struct Client {
         Fd fd;
-        std::string waiting;   ///< what its socket had no room for, behind …
-        std::size_t sent = 0;  ///< … so many bytes that it had
-        bool gone = false;
-        [[nodiscard]] std::size_t left() const { return waiting.size() - sent; }
+        std::vector<u32> processes{};  ///< that take its rows: itself, and those behind it in a pipeline …
+        u64 pipe = 0;                  ///< … which are still to be found; 0: they are, or there are none
+        u64 next = 0;                  ///< offset in the stream of the first byte that was not sent to it
+        Clock::time_point progress{};  ///< of finish(): when it last took something
     };
-    void take_clients();
-    static void send_to(Client& client);
+    /// A part of the stream of all rows.
+    struct Chunk {
+        u64 begin = 0;
+        std::string bytes;
+    };
+    void append(std::string_view lines);
+    void accept_clients();
+    void find_readers();
+    void remove_clients(const std::function<bool(Client&)>& condition);
+    void drop_disconnected();
+    bool send_to(Client& client) const;
+    void free_sent();
 
     std::string path_;
     Fd listener_;
     Output lines_;
     JsonSink json_;
-    std::list<Client> clients_;
+    std::vector<Client> clients_;
+    std::deque<Chunk> backlog_;  // what the slowest client has not been sent yet
+    u64 end_ = 0;                // offset behind the last chunk
+    std::vector<pollfd> polled_;
+    Clock::time_point found_readers_{};
     u64 cut_off_ = 0;
+    u64 refused_ = 0;
 };
 
 }  // namespace iolens

@@ -14,8 +14,11 @@ public:
     void loss(const Loss& /*loss*/) override {}
     /// Between batches of rows: takes along what waits. Never waits itself.
     virtual void flush() {}
-    /// Once, after the last row: waits while readers read. Returns what did not get through.
+    /// Once, after the last row: waits while readers read, after SIGINT or SIGTERM for 600 ms at most. Returns what did
+    /// not get through.
     virtual LossCause finish() = 0;
+    /// After finish(): readers that were turned away.
+    [[nodiscard]] virtual LossCause refused() const { return {}; }
 };
 
 }  // namespace iolens

@@ -3,6 +3,7 @@
 
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +13,7 @@
 #include <type_traits>
 
 #include "base/failure.h"
+#include "base/signals.h"
 #include "base/text.h"
 #include "sink/metrics.h"
 
@@ -22,10 +24,15 @@ using namespace std::chrono_literals;
 
 using namespace metrics_row;
 
-constexpr std::size_t most_bytes = 64 << 20;
+constexpr std::size_t max_bytes = 64 << 20;
 constexpr int wake_signal = SIGURG;  // means nothing to who doesn't ask for it
-// A reader that takes nothing for so long is gone.
-constexpr auto patience = 5s;
+// A reader that takes nothing for this long is gone: while rows come, and at the end.
+constexpr auto max_silence = 5s;
+constexpr auto max_silence_at_end = 1s;
+constexpr auto max_wait_signalled = 250ms;  // for all records, after a signal
+constexpr auto look_again = 20ms;           // a signal is noticed after this time
+
+using Clock = std::chrono::steady_clock;
 
 /// What a listener for io-monitor receives: its struct monitor_record_t, byte by byte.
 struct MonitorRecord {
@@ -49,6 +56,9 @@ struct Message {
     MonitorRecord record;
 };
 
+/// Whoever made a queue keeps an owner's rights on it, also after giving it away.
+bool is_ours(const msqid_ds& queue) { return queue.msg_perm.uid == ::geteuid() && queue.msg_perm.cuid == ::geteuid(); }
+
 template <std::size_t N>
 void put(std::array<char, N>& to, const std::string& from) {
     std::copy_n(from.data(), std::min(from.size(), N - 1), to.data());
@@ -65,6 +75,12 @@ QueueOutlet::QueueOutlet(const std::string& path, std::span<const std::string_vi
                       "name a file that is there; its listener names the same one");
     }
     queue_ = ::msgget(key, 0600 | IPC_CREAT);
+    msqid_ds about{};
+    const bool foreign = queue_ == -1 ? errno == EACCES : ::msgctl(queue_, IPC_STAT, &about) != 0 || !is_ours(about);
+    if (foreign) {
+        throw Failure(Exit::usage, fmt::format("the queue of '{}' belongs to another user", visible(path)),
+                      "run its listener as the user that iolens runs as, or name another file; 'ipcs -q' lists queues");
+    }
     if (queue_ == -1) {
         throw Failure(Exit::failed, fmt::format("can't open the queue of '{}': {}", visible(path), error_text(errno)),
                       "'ipcs -q' lists the queues and their owners");
@@ -138,10 +154,29 @@ void QueueOutlet::deliver() {
         bytes_ -= waiting_.front().size();
         waiting_.pop_front();
         ++delivered_;
-        if (waiting_.empty() || bytes_ < most_bytes) changed_.notify_all();
+        if (waiting_.empty() || bytes_ < max_bytes) changed_.notify_all();
     }
     ended_ = true;
     changed_.notify_all();
+}
+
+/// False: there is none. Somebody has removed the queue, the reader takes nothing, or the end was asked for.
+bool QueueOutlet::wait_for_space(std::unique_lock<std::mutex>& lock, std::size_t size) {
+    u64 before = delivered_;
+    auto progress = Clock::now();
+    while (!over_ && bytes_ + size > max_bytes) {
+        if (end_asked() || silent_at_ == delivered_) return false;
+        const auto now = Clock::now();
+        if (delivered_ != before) {
+            before = delivered_;
+            progress = now;
+        } else if (now - progress >= max_silence) {
+            silent_at_ = delivered_;  // the next rows don't wait, until it takes something
+            return false;
+        }
+        changed_.wait_for(lock, look_again);
+    }
+    return !over_;
 }
 
 void QueueOutlet::row(Row row) {
@@ -166,13 +201,9 @@ void QueueOutlet::row(Row row) {
                    .first = std::string(row[first_text].text()),
                    .second = std::string(row[second_text].text())};
     std::unique_lock lock(mutex_);
-    while (over_ || bytes_ + record.size() > most_bytes) {
-        const u64 before = delivered_;
-        if (!over_) changed_.wait_for(lock, patience);
-        if (delivered_ == before) {
-            ++given_up_;
-            return;
-        }
+    if (!wait_for_space(lock, record.size())) {
+        ++given_up_;
+        return;
     }
     bytes_ += record.size();
     waiting_.push_back(std::move(record));
@@ -182,14 +213,23 @@ void QueueOutlet::row(Row row) {
 LossCause QueueOutlet::finish() {
     {
         std::unique_lock lock(mutex_);
-        while (!waiting_.empty() && !over_) {
-            const u64 before = delivered_;
-            changed_.wait_for(lock, patience);
-            if (delivered_ == before) break;
+        u64 before = delivered_;
+        auto progress = Clock::now();
+        auto deadline = Clock::time_point::max();
+        while (!waiting_.empty() && !over_ && silent_at_ != delivered_) {
+            const auto now = Clock::now();
+            if (end_asked()) deadline = std::min(deadline, now + max_wait_signalled);
+            if (delivered_ != before) {
+                before = delivered_;
+                progress = now;
+            }
+            if (now >= deadline || now - progress >= max_silence_at_end) break;
+            changed_.wait_for(lock, look_again);
         }
     }
     end_thread();
     given_up_ += waiting_.size();
+    waiting_.clear();
     return {"queue_given_up", "records for the message queue (its reader takes none, or it has no number for them)",
             given_up_};
 }

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -13,11 +14,13 @@
 namespace iolens {
 
 /// io-monitor's records on its System V message queue. Takes the rows of MetricsSink. What the reader has no room for
-/// yet waits here, in memory, and when that is full, row() waits.
+/// yet waits here, in memory. When that is full, row() waits, but not for a reader that takes nothing, nor after SIGINT
+/// or SIGTERM.
 class QueueOutlet final : public Outlet {
 public:
     /// `path` names the queue as io-monitor does: ftok(path, 'm'). The queue is made where it isn't there (mode 0600).
-    /// A domain's and an operation's number is its place in these lists. Throws Failure.
+    /// A domain's and an operation's number is its place in these lists. Throws Failure: usage where the queue belongs
+    /// to another user, who could read and forge the records.
     QueueOutlet(const std::string& path, std::span<const std::string_view> domains,
                 std::span<const std::string_view> operations);
     ~QueueOutlet() override;
@@ -44,6 +47,7 @@ private:
     };
     void deliver();
     void end_thread();
+    bool wait_for_space(std::unique_lock<std::mutex>& lock, std::size_t size);
     bool send(const Waiting& record);
 
     std::span<const std::string_view> domains_;
@@ -56,8 +60,9 @@ private:
     std::deque<Waiting> waiting_;
     std::size_t bytes_ = 0;  // of waiting_
     u64 delivered_ = 0;
-    bool over_ = false;   // the thread ends, whatever waits
-    bool ended_ = false;  // it has
+    std::optional<u64> silent_at_;  // delivered_ when the reader was last found to take nothing
+    bool over_ = false;             // the thread ends, whatever waits
+    bool ended_ = false;            // it has
     std::thread thread_;
 };
 

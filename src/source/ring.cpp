@@ -7,6 +7,13 @@
 #include "base/failure.h"
 
 namespace iolens {
+namespace {
+
+/// Of one read(): where events come faster than they are shown, the ring is never empty, and nobody would look for a
+/// signal.
+constexpr std::size_t max_records = 1 << 16;
+
+}  // namespace
 
 RingSource::RingSource(Probes probes) : probes_(std::move(probes)), ring_(nullptr, ring_buffer__free) {
     ring_.reset(ring_buffer__new(probes_.ring_fd, on_record, this, nullptr));
@@ -23,7 +30,8 @@ int RingSource::on_record(void* self, void* data, std::size_t size) {
     auto& source = *static_cast<RingSource*>(self);
     try {
         ++source.count_;
-        return source.receiver_->record({static_cast<const std::byte*>(data), size}) ? 0 : -1;
+        if (!source.receiver_->record({static_cast<const std::byte*>(data), size})) return -1;
+        return source.count_ < max_records ? 0 : -1;
     } catch (...) {
         source.thrown_ = std::current_exception();
         return -1;

@@ -21,6 +21,8 @@
 #include <cstring>
 #include <filesystem>
 #include <mutex>
+#include <new>
+#include <system_error>
 #include <unordered_map>
 
 #include "base/failure.h"
@@ -31,13 +33,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string last_fuse_words;  // what libfuse said last: written before the tree's own threads are there
+std::array<char, 512> last_fuse_message{};  // of libfuse: written before the tree's own threads are there
 
-void on_fuse_message(fuse_log_level /*level*/, const char* format, va_list arguments) {
-    std::array<char, 512> text{};
-    std::vsnprintf(text.data(), text.size(), format, arguments);
-    last_fuse_words = text.data();
-    while (!last_fuse_words.empty() && last_fuse_words.back() == '\n') last_fuse_words.pop_back();
+void on_fuse_message(fuse_log_level /*level*/, const char* format, va_list arguments) noexcept {
+    std::vsnprintf(last_fuse_message.data(), last_fuse_message.size(), format, arguments);
+    for (std::size_t n = std::strlen(last_fuse_message.data()); n != 0 && last_fuse_message.at(n - 1) == '\n'; --n) {
+        last_fuse_message.at(n - 1) = '\0';
+    }
 }
 
 /// An opened file: what was made of its contents, as far as somebody may go back to it.
@@ -143,15 +145,46 @@ int on_write(const char* path, const char* from, std::size_t size, off_t /*offse
 /// "echo > control" empties it first.
 int on_truncate(const char* /*path*/, off_t /*size*/, fuse_file_info* /*info*/) { return 0; }
 
+/// An exception as a negative errno. To be called in a catch block.
+int error_of_exception() noexcept {
+    try {
+        throw;
+    } catch (const std::bad_alloc&) {
+        return -ENOMEM;
+    } catch (const std::system_error& error) {
+        const std::error_category& category = error.code().category();
+        const bool is_errno = category == std::generic_category() || category == std::system_category();
+        return is_errno && error.code().value() > 0 ? -error.code().value() : -EIO;
+    } catch (...) {
+        return -EIO;
+    }
+}
+
+/// A callback as libfuse calls it. libfuse is C: an exception that passed through its frames would end the server, or
+/// leave its locks taken.
+template <auto callback>
+struct Guarded;
+
+template <typename... Arguments, int (*callback)(Arguments...)>
+struct Guarded<callback> {
+    static int call(Arguments... arguments) noexcept {
+        try {
+            return callback(arguments...);
+        } catch (...) {
+            return error_of_exception();
+        }
+    }
+};
+
 fuse_operations operations() {
     fuse_operations all{};
-    all.getattr = on_getattr;
-    all.readdir = on_readdir;
-    all.open = on_open;
-    all.release = on_release;
-    all.read = on_read;
-    all.write = on_write;
-    all.truncate = on_truncate;
+    all.getattr = Guarded<on_getattr>::call;
+    all.readdir = Guarded<on_readdir>::call;
+    all.open = Guarded<on_open>::call;
+    all.release = Guarded<on_release>::call;
+    all.read = Guarded<on_read>::call;
+    all.write = Guarded<on_write>::call;
+    all.truncate = Guarded<on_truncate>::call;
     return all;
 }
 
@@ -189,12 +222,12 @@ bool prepare_folder(const std::string& folder, Fd& lock) {
                       "name one that is empty, or not there yet");
     }
     lock = Fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    const bool fuse_there = fs::exists(folder + "/control");
+    std::error_code error;
+    const bool fuse_there = fs::exists(folder + "/control", error);
     if (fuse_there || (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)) {
         throw Failure(Exit::failed, fmt::format("'{}' is served already", visible(folder)),
                       "name another folder, or end the other server");
     }
-    std::error_code error;
     if (!fs::is_empty(folder, error)) {
         throw Failure(Exit::usage, fmt::format("'{}' is not empty", visible(folder)),
                       "name an empty folder, or one that is not there yet");
@@ -228,7 +261,8 @@ MountedTree::MountedTree(const Options& options, TreeFiles& files) : state_(std:
     if (state.handle == nullptr || fuse_mount(state.handle, state.folder.c_str()) != 0) {
         if (state.handle != nullptr) fuse_destroy(state.handle);
         if (state.made_folder) ::rmdir(state.folder.c_str());
-        throw Failure(Exit::unavailable, fmt::format("can't mount on '{}': {}", visible(state.folder), last_fuse_words),
+        throw Failure(Exit::unavailable,
+                      fmt::format("can't mount on '{}': {}", visible(state.folder), last_fuse_message.data()),
                       "root may; in a container CAP_SYS_ADMIN is needed");
     }
     struct sigaction wake{};

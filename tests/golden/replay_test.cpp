@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <span>
 
 #include "run.h"
 #include "sample.h"
+#include "sink/recorder.h"
 
 namespace iolens {
 namespace {
@@ -117,6 +120,33 @@ TEST(GoldenRecording, IsWhatTheSampleWrites) {
         write(scratch.path("again"));
         EXPECT_EQ(test::slurp(scratch.path("again")), test::slurp(folder + name)) << name;
     }
+}
+
+/// This machine has other disks with the same numbers.
+TEST(GoldenRecording, OnlyTheRecordingNamesItsDisks) {
+    std::string number;  // "7:0"
+    for (const auto& disk : std::filesystem::directory_iterator("/sys/dev/block")) number = disk.path().filename();
+    if (number.empty()) GTEST_SKIP() << "this machine has no disk";
+    const auto major = static_cast<u32>(std::stoul(number));
+    const auto minor = static_cast<u32>(std::stoul(number.substr(number.find(':') + 1)));
+    const test::Scratch scratch;
+    const auto replayed = [&](bool named, const std::string& options) {
+        Recorder recorder(scratch.path("other.iol"), "block", "6.1.0-test", 0);
+        const auto put = [&](const auto& record) { recorder.record(std::as_bytes(std::span(&record, 1))); };
+        if (named) put(test::disk_fact(major, minor, "elsewhere"));
+        iolens_block_event e = test::block_event(1000, "dd", IOLENS_OP_READ, 8, 512);
+        e.dev = major << 20 | minor;
+        e.target.origin = IOLENS_ORIGIN_RAW;
+        e.target.id.dev = e.dev;
+        put(e);
+        recorder.finish();
+        return test::shell("iolens replay --no-header --format csv --columns disk,file " + options + " " +
+                           scratch.path("other.iol"))
+            .out;
+    };
+    EXPECT_EQ(replayed(true, ""), "elsewhere,[raw elsewhere]\r\n");
+    EXPECT_EQ(replayed(false, ""), number + ",[raw " + number + "]\r\n");
+    EXPECT_EQ(replayed(false, "-d " + number), number + ",[raw " + number + "]\r\n");
 }
 
 TEST(GoldenRecording, ACutOneIsShownUpToTheDamageAndFails) {

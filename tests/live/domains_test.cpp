@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <regex>
@@ -479,6 +480,7 @@ public:
     /// All until the other side hangs up.
     std::string read() const {
         std::string all;
+        all.reserve(256 << 20);  // to move 64 MiB to a larger place takes longer than iolens waits for a reader
         std::array<char, 65536> room{};
         for (ssize_t n = 0; (n = ::read(fd_, room.data(), room.size())) > 0;)
             all.append(room.data(), static_cast<std::size_t>(n));
@@ -488,6 +490,43 @@ public:
 private:
     int fd_;
 };
+
+/// Nobody reads: what could not be delivered is counted, and SIGINT ends it all the same.
+TEST_F(Domains, ASignalEndsItThoughNobodyReads) {
+    const std::string queue = scratch_.path("queue");
+    const std::string socket = scratch_.path("socket");
+    spit(queue, "");
+    const QueueReader reader(queue);
+    NEEDS(reader.queue >= 0, "no message queues here");
+    Tracer tracer({"fd", "--domains", "FILE_WRITE", "--comm", "iolens-libc-pro", "--ring-size", "64", "--mq", queue,
+                   "--socket", socket});
+    const Client silent(socket);
+    EXPECT_EQ(run({helper(), "writes", folder_, "20000"}).status, 0);
+    const auto start = std::chrono::steady_clock::now();
+    const Result r = tracer.stop(SIGINT);
+    const auto took = std::chrono::steady_clock::now() - start;
+    EXPECT_EQ(r.status, 0) << r.err;
+    if (!emulated()) {
+        EXPECT_LT(took, std::chrono::milliseconds(1500));  // a second, and what the test needs to see it
+    }
+    EXPECT_GT(number_before(r.err, "records for the message queue"), 0U) << r.err;
+    EXPECT_NE(r.err.find("1 clients of the socket that read too slowly"), std::string::npos) << r.err;
+}
+
+TEST_F(Domains, AQueueOfAnotherUserIsRefused) {
+    const std::string path = scratch_.path("queue");
+    spit(path, "");
+    const QueueReader reader(path);
+    NEEDS(reader.queue >= 0, "no message queues here");
+    msqid_ds about{};
+    ASSERT_EQ(::msgctl(reader.queue, IPC_STAT, &about), 0);
+    about.msg_perm.uid = 65534;
+    ASSERT_EQ(::msgctl(reader.queue, IPC_SET, &about), 0);
+    const Result r = run({iolens_path(), "fd", "--domains", "ALL", "--mq", path, "--", "true"});
+    EXPECT_EQ(r.status, 2);
+    EXPECT_NE(r.err.find("belongs to another user"), std::string::npos) << r.err;
+    EXPECT_NE(r.err.find("hint: "), std::string::npos) << r.err;
+}
 
 TEST_F(Domains, ClientsOfASocketGetTheRows) {
     const u64 count = emulated() ? 40'000 : 200'000;  // 20 MB, 100 MB: more than is kept for a client that doesn't read
@@ -525,6 +564,7 @@ TEST_F(Domains, ClientsOfASocketGetTheRows) {
     u64 writes = 0;
     u64 begins = 0;
     for (const std::string& line : split(rows, '\n')) {  // one at a time: all of them are large
+        SCOPED_TRACE(r.err);
         const Json row = parse_json(line);
         if (row.at("type") == "loss") continue;
         ASSERT_EQ(row.at("type"), "operation") << line;

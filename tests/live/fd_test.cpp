@@ -542,6 +542,47 @@ TRACED_TEST_F(Fd, AMillionOpenFds) {
     expect_same(p);
 }
 
+/// Each row makes I/O in every process that reads it. Were that traced, there would be no end of rows.
+TEST_F(Fd, TheProcessesOfItsPipelineHaveNoRows) {
+    const Scratch scratch;
+    const std::string cat = scratch.path("pipeline-cat");
+    std::filesystem::copy_file("/bin/cat", cat);
+    const Result r = shell("iolens fd --comm pipeline-cat --columns tid,call --format csv 2 | " + cat + " | " + cat +
+                           " | " + cat + " | cat");
+    EXPECT_EQ(r.out, "tid,call\r\n");  // which itself was read three times
+}
+
+TEST_F(Fd, AClientOfItsSocketHasNoRows) {
+    const Scratch scratch;
+    const std::string path = scratch.path("socket");
+    const std::string comm = slurp("/proc/self/comm");
+    const Tracer tracer({"fd", "--comm", comm.substr(0, comm.size() - 1), "--socket", path});
+    const int client = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(static_cast<char*>(address.sun_path), sizeof address.sun_path - 1);
+    ASSERT_EQ(::connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    const pid_t other = ::fork();  // of the same name, but no client
+    if (other == 0) {
+        ::alarm(60);
+        const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+        while (::write(null, "x", 1) == 1) ::usleep(1000);
+        ::_exit(1);
+    }
+    std::string all;
+    std::array<char, 65536> bytes{};
+    while (std::ranges::count(all, '\n') < 500) {  // each read of ours would be a row
+        const ssize_t n = ::read(client, bytes.data(), bytes.size());
+        ASSERT_GT(n, 0);
+        all.append(bytes.data(), static_cast<std::size_t>(n));
+    }
+    ::close(client);
+    ::kill(other, SIGKILL);
+    ::waitpid(other, nullptr, 0);
+    EXPECT_NE(all.find("\"tid\":" + std::to_string(other) + ","), std::string::npos) << all.substr(0, 300);
+    EXPECT_EQ(all.find("\"tid\":" + std::to_string(::getpid()) + ","), std::string::npos) << all.substr(0, 300);
+}
+
 TEST_F(Fd, EachOpenFileIsAddedUp) {
     const Scratch scratch;
     const std::string path = std::filesystem::canonical(scratch.path()) / "added";

@@ -2,16 +2,25 @@
 #include "sink/clients.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <thread>
+#include <vector>
 
 #include "base/failure.h"
+#include "base/readers.h"
+#include "base/signals.h"
 #include "run.h"
 
 namespace iolens {
@@ -44,6 +53,18 @@ std::string received(const Fd& client, bool to_end = false) {
 bool is_closed(const Fd& client) {
     char byte = 0;
     return ::recv(client.get(), &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0;
+}
+
+/// Has the other side closed the connection? What it sent before may still wait to be read.
+bool is_cut_off(const Fd& client) {
+    pollfd one{client.get(), POLLRDHUP, 0};
+    return ::poll(&one, 1, 0) == 1 && (one.revents & (POLLRDHUP | POLLHUP)) != 0;
+}
+
+std::chrono::milliseconds time_of(const std::function<void()>& work) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
 }
 
 class ClientsTest : public testing::Test {
@@ -107,7 +128,7 @@ TEST_F(ClientsTest, OnlyASlowClientIsDisconnected) {
     outlet_.flush();
     const std::string text(1 << 20, 'x');
     std::size_t got = 0;
-    for (u64 n = 0; n < 40; ++n) {
+    for (u64 n = 0; n < 80; ++n) {
         row(n, text);
         outlet_.flush();
         for (std::string some = received(quick); !some.empty(); some = received(quick)) {
@@ -115,11 +136,11 @@ TEST_F(ClientsTest, OnlyASlowClientIsDisconnected) {
             outlet_.flush();
         }
     }
-    EXPECT_GT(got, 40 * text.size());
+    EXPECT_GT(got, 80 * text.size());
     EXPECT_FALSE(is_closed(quick));
     EXPECT_EQ(outlet_.finish().count, 1U);
     // it still gets what its socket holds
-    EXPECT_LT(received(slow, true).size(), 40 * text.size());
+    EXPECT_LT(received(slow, true).size(), 80 * text.size());
 }
 
 TEST_F(ClientsTest, FinishWaitsForClientsThatRead) {
@@ -134,6 +155,131 @@ TEST_F(ClientsTest, FinishWaitsForClientsThatRead) {
     EXPECT_GT(all.size(), 8 * text.size());
     EXPECT_EQ(std::ranges::count(all, '\n'), 8);
     EXPECT_TRUE(all.ends_with("\"}\n"));
+}
+
+TEST_F(ClientsTest, AClientThatDisconnectsIsDroppedThoughNoRowIsWritten) {
+    std::vector<Fd> leavers;
+    for (int i = 0; i < 5; ++i) leavers.push_back(connect_to(path_));
+    const Fd half = connect_to(path_);
+    outlet_.flush();
+    EXPECT_EQ(outlet_.clients(), 6U);
+    leavers.clear();
+    ::shutdown(half.get(), SHUT_WR);  // as a client does that has nothing to send: it reads on
+    outlet_.flush();
+    EXPECT_EQ(outlet_.clients(), 1U);
+    row(1);
+    EXPECT_EQ(outlet_.finish().count, 0U);
+    EXPECT_EQ(received(half, true), line(1));
+}
+
+TEST_F(ClientsTest, TheProcessOfAClientIsARowReaderWhileItIsConnected) {
+    const auto pid = static_cast<u32>(::getpid());
+    EXPECT_FALSE(row_readers().contains(pid));
+    Fd first = connect_to(path_);
+    Fd second = connect_to(path_);
+    outlet_.flush();
+    EXPECT_TRUE(row_readers().contains(pid));
+    first.reset();
+    outlet_.flush();
+    EXPECT_TRUE(row_readers().contains(pid));
+    second.reset();
+    outlet_.flush();
+    EXPECT_FALSE(row_readers().contains(pid));
+}
+
+TEST_F(ClientsTest, ThousandsOfClientsThatComeAndGoLeaveNothingBehind) {
+    const std::string text(1 << 16, 'x');
+    const Fd stays = connect_to(path_);
+    std::size_t got = 0;
+    for (u64 n = 0; n < 30; ++n) {
+        std::vector<Fd> leavers;
+        for (int i = 0; i < 100; ++i) leavers.push_back(connect_to(path_));
+        outlet_.flush();
+        for (int i = 0; i < 8; ++i) row(n, text);
+        outlet_.flush();
+        leavers.clear();
+        got += received(stays).size();
+    }
+    std::thread reader([&] { got += received(stays, true).size(); });
+    outlet_.flush();
+    EXPECT_EQ(outlet_.clients(), 1U);
+    const auto took = time_of([&] { EXPECT_EQ(outlet_.finish().count, 0U); });
+    EXPECT_LT(took, std::chrono::seconds(1));
+    reader.join();
+    EXPECT_GT(got, 240 * text.size());
+    EXPECT_EQ(outlet_.backlog(), 0U);
+    EXPECT_EQ(outlet_.refused().count, 0U);
+}
+
+TEST_F(ClientsTest, TheBacklogIsLimitedWhileRowsAreAppended) {
+    std::vector<Fd> silent;
+    for (int i = 0; i < 50; ++i) silent.push_back(connect_to(path_));
+    outlet_.flush();
+    const std::string text(1 << 20, 'x');
+    for (u64 n = 0; n < 80; ++n) {  // without a flush between them
+        row(n, text);
+        ASSERT_LE(outlet_.backlog(), ClientsOutlet::max_backlog + 2 * text.size());
+    }
+    for (const Fd& client : silent) EXPECT_TRUE(is_cut_off(client));
+    EXPECT_EQ(outlet_.clients(), 0U);
+    EXPECT_EQ(outlet_.backlog(), 0U);
+    EXPECT_EQ(outlet_.finish().count, 50U);
+}
+
+TEST_F(ClientsTest, TooManyClientsAreRefusedAndCounted) {
+    constexpr std::size_t many = ClientsOutlet::max_clients;
+    std::vector<Fd> all;
+    for (std::size_t i = 0; i < many + 10; ++i) all.push_back(connect_to(path_));
+    outlet_.flush();
+    EXPECT_EQ(outlet_.clients(), many);
+    EXPECT_TRUE(is_closed(all.back()));
+    EXPECT_FALSE(is_closed(all.front()));
+    all.front().reset();  // its place is free again
+    outlet_.flush();
+    const Fd late = connect_to(path_);
+    outlet_.flush();
+    row(1);
+    EXPECT_EQ(outlet_.finish().count, 0U);
+    EXPECT_EQ(received(late, true), line(1));
+    EXPECT_EQ(received(all[1], true), line(1));
+    const LossCause loss = outlet_.refused();
+    EXPECT_EQ(loss.name, "clients_refused");
+    EXPECT_EQ(loss.count, 10U);
+}
+
+TEST_F(ClientsTest, FinishDoesNotWaitForASilentClient) {
+    const Fd silent = connect_to(path_);
+    const Fd client = connect_to(path_);
+    outlet_.flush();
+    const std::string text(1 << 20, 'x');
+    for (u64 n = 0; n < 8; ++n) row(n, text);
+    std::string all;
+    std::thread reader([&] { all = received(client, true); });
+    const auto took = time_of([&] { EXPECT_EQ(outlet_.finish().count, 1U); });
+    reader.join();
+    EXPECT_LT(took, std::chrono::seconds(3));
+    EXPECT_EQ(std::ranges::count(all, '\n'), 8);
+    EXPECT_TRUE(is_cut_off(silent));
+}
+
+TEST_F(ClientsTest, AfterASignalFinishTakesLessThanASecond) {
+    // in a process of its own: that a signal came is never forgotten
+    const auto finish = [this] {
+        catch_signals();
+        ::raise(SIGINT);
+        const Fd silent = connect_to(path_);
+        const Fd client = connect_to(path_);
+        outlet_.flush();
+        const std::string text(1 << 20, 'x');
+        for (u64 n = 0; n < 8; ++n) row(n, text);
+        std::string all;
+        std::thread reader([&] { all = received(client, true); });
+        const auto took = time_of([&] { outlet_.finish(); });
+        reader.join();
+        const bool good = took < std::chrono::milliseconds(900) && std::ranges::count(all, '\n') == 8;
+        std::_Exit(good ? 0 : 1);
+    };
+    EXPECT_EXIT(finish(), testing::ExitedWithCode(0), "");
 }
 
 TEST_F(ClientsTest, TheSocketIsPrivate) {

@@ -52,6 +52,18 @@ TEST_F(DisksTest, NamesComeFromTheKernelBeforeSysfs) {
     EXPECT_EQ(disks.name(8U << 20), "sdz");
 }
 
+TEST_F(DisksTest, OfARecordingOnlyTheRecordingNamesDisks) {
+    Disks disks(root_.path());
+    disks.set_recorded();
+    EXPECT_EQ(disks.name(8U << 20), "8:0");  // here it is sda
+    disks.told(8U << 20, "nvme7n1");
+    EXPECT_EQ(disks.name(8U << 20), "nvme7n1");
+    EXPECT_EQ(disks.name(8U << 20 | 99), "8:99");
+    EXPECT_EQ(disks.name(0), "");  // not known which
+    EXPECT_FALSE(disks.find("sda"));
+    EXPECT_FALSE(disks.find(8U << 20));
+}
+
 TEST_F(DisksTest, FindsDisksPartitionsAndMapperNames) {
     const Disks disks(root_.path());
     for (const char* name : {"sda", "/dev/sda"}) {

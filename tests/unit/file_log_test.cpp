@@ -3,7 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <deque>
+#include <numeric>
+#include <random>
+#include <utility>
 
 #include "import/iotracer_log.h"
 #include "sink/iotracer.h"
@@ -18,9 +24,11 @@ LoggedAccess access(u64 start, u64 address = 0) {
     return a;
 }
 
-std::vector<u64> starts(const std::vector<LoggedAccess>& all) {
+std::vector<u64> starts(LogSnapshot snapshot) {
     std::vector<u64> some;
-    for (const LoggedAccess& a : all) some.push_back(a.start);
+    for (auto next = snapshot.next(); !next.empty(); next = snapshot.next()) {
+        for (const LoggedAccess& a : next) some.push_back(a.start);
+    }
     return some;
 }
 
@@ -36,12 +44,12 @@ TEST(AccessLog, AReaderGoesOnBehindWhatItHad) {
     AccessLog log(10);
     log.add(access(1));
     const u64 next = log.next();
-    EXPECT_TRUE(log.since(next).empty());
+    EXPECT_TRUE(starts(log.since(next)).empty());
     log.add(access(2));
     log.clear();
     log.add(access(3));
     EXPECT_EQ(starts(log.since(next)), (std::vector<u64>{3}));
-    EXPECT_TRUE(log.since(log.next() + 5).empty());
+    EXPECT_TRUE(starts(log.since(log.next() + 5)).empty());
 }
 
 TEST(AccessLog, IsInTheOrderOfStarts) {
@@ -61,6 +69,58 @@ TEST(AccessLog, AnotherSizeKeepsTheNewest) {
     log.resize(0);
     log.add(access(6));
     EXPECT_EQ(log.size(), 0U);
+}
+
+TEST(AccessLog, ASnapshotOfManyIsWholeAndSorted) {
+    std::mt19937 random(1);  // NOLINT(cert-msc32-c,cert-msc51-cpp): the same each time
+    for (const std::size_t room : {1U, 15U, 16U, 17U, 1000U, 100'000U}) {
+        AccessLog log(room);
+        std::deque<u64> all;
+        for (u64 end = 1000; end < 31'000; ++end) {
+            // most are short; a few last long, or for all the time
+            const u64 length = random() % 5000 == 0 ? end : random() % 100 == 0 ? random() % 1000 : random() % 4;
+            log.add(access(end - length));
+            all.push_back(end - length);
+            if (all.size() > room) all.pop_front();
+            if (random() % 3000 != 0) continue;
+            const u64 skip = random() % (all.size() + 1);
+            std::vector<u64> want(all.begin() + static_cast<std::ptrdiff_t>(skip), all.end());
+            std::ranges::sort(want);
+            ASSERT_EQ(starts(log.since(log.next() - all.size() + skip)), want) << room << ' ' << end;
+        }
+        EXPECT_EQ(log.size(), all.size());
+    }
+}
+
+TEST(AccessLog, ASnapshotDoesNotChangeWithTheLog) {
+    AccessLog log(100);
+    for (u64 i = 0; i < 100; ++i) log.add(access(i));
+    const LogSnapshot whole = log.since(0);
+    for (u64 i = 100; i < 150; ++i) log.add(access(i));
+    const LogSnapshot later = log.since(0);
+    log.clear();
+    std::vector<u64> want(100);
+    std::iota(want.begin(), want.end(), 0);
+    EXPECT_EQ(starts(whole), want);
+    std::iota(want.begin(), want.end(), 50);
+    EXPECT_EQ(starts(later), want);
+    EXPECT_TRUE(starts(log.since(0)).empty());
+}
+
+/// The ring is not read while a snapshot is taken.
+TEST(AccessLog, ASnapshotIsTakenWithoutACopy) {
+    constexpr u64 many = 2'000'000;
+    AccessLog log(many);
+    const auto time_of = [](const auto& work) {
+        const auto start = std::chrono::steady_clock::now();
+        work();
+        return std::chrono::steady_clock::now() - start;
+    };
+    for (u64 i = 0; i < many; ++i) log.add(access(i));
+    LogSnapshot snapshot;
+    const auto taking = time_of([&] { snapshot = log.since(0); });
+    const auto reading = time_of([&] { EXPECT_EQ(starts(std::move(snapshot)).size(), many); });
+    EXPECT_LT(taking * 10, reading);
 }
 
 struct Given {

@@ -4,6 +4,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <functional>
+#include <future>
+
 namespace iolens {
 namespace {
 
@@ -17,7 +21,10 @@ public:
         found.disk = "sda";
         return found;
     }
-    void watch(const FoundFile& found) override { watched.push_back(found.what.id); }
+    void watch(const FoundFile& found) override {
+        watched.push_back(found.what.id);
+        if (while_watching) while_watching();
+    }
     void unwatch(const iolens_file_id& file) override { std::erase(watched, file); }
     Source& source() override { return *this; }
     int descriptor() const override { return -1; }
@@ -27,6 +34,7 @@ public:
     iolens_loss ledger() const override { return {}; }
     u64 wall_offset_ns() const override { return 0; }
 
+    std::function<void()> while_watching;
     std::map<std::string, u32> generation_of;
     std::vector<iolens_file_id> watched;
 };
@@ -59,6 +67,25 @@ TEST_F(FileServe, AFileWhoseNameIsTakenCanStillBeRemoved) {
     }
     EXPECT_EQ(control(), "");
     EXPECT_TRUE(files_.watched.empty());
+}
+
+TEST_F(FileServe, LogsAreReadWhileAnotherFileIsAttached) {
+    EXPECT_EQ(write("add /nowhere/a"), 0);
+    files_.generation_of["/nowhere/b"] = 2;
+    bool read = false;
+    std::future<std::string> other;
+    files_.while_watching = [&] {
+        other = std::async(std::launch::async, [&] {
+            tree_.drain();
+            return tree_.read("/sda_1/log")->more() + tree_.read("/sda_1/control")->more();
+        });
+        read = other.wait_for(std::chrono::seconds(5)) == std::future_status::ready;
+    };
+    EXPECT_EQ(write("add /nowhere/b"), 0);
+    EXPECT_TRUE(read);
+    EXPECT_TRUE(other.get().ends_with(" 10 0\n"));
+    files_.while_watching = nullptr;
+    EXPECT_EQ(control(), "sda_1 /nowhere/a\nsda_1_2 /nowhere/b\n");
 }
 
 }  // namespace

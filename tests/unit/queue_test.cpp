@@ -4,9 +4,14 @@
 #include <gtest/gtest.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <optional>
@@ -14,6 +19,7 @@
 #include <vector>
 
 #include "base/failure.h"
+#include "base/signals.h"
 #include "run.h"
 
 namespace iolens {
@@ -208,6 +214,81 @@ TEST_F(QueueTest, AFullQueueDoesNotBlockDestruction) {
     u64 n = 0;
     for (auto message = receive(); message; message = receive()) EXPECT_EQ(message->at<u64>(at_bytes), n++);
     EXPECT_LE(n, capacity());
+}
+
+TEST_F(QueueTest, AfterASignalAQueueWithoutAReaderTakesLessThanASecond) {
+    // in a process of its own: that a signal came is never forgotten
+    const auto finish = [this] {
+        QueueOutlet outlet(path_, domains, operations);
+        catch_signals();
+        const std::string text(4000, 'x');
+        ::raise(SIGINT);
+        const auto start = std::chrono::steady_clock::now();
+        constexpr u64 rows = 20'000;  // more than are kept
+        for (u64 n = 0; n < rows; ++n) put(outlet, {.bytes = n, .first = text});
+        const auto filled = std::chrono::steady_clock::now();
+        const u64 lost = outlet.finish().count;
+        const auto took = std::chrono::steady_clock::now() - filled;
+        u64 got = 0;
+        while (receive()) ++got;
+        const bool quick = filled - start < std::chrono::seconds(4) && took < std::chrono::milliseconds(900);
+        std::_Exit(quick && got + lost == rows && got != 0 ? 0 : 1);
+    };
+    EXPECT_EXIT(finish(), testing::ExitedWithCode(0), "");
+}
+
+TEST_F(QueueTest, AReaderThatTakesNothingIsWaitedForOnlyOnce) {
+    QueueOutlet outlet(path_, domains, operations);
+    const std::string text(4000, 'x');
+    const auto start = std::chrono::steady_clock::now();
+    constexpr u64 rows = 20'000;  // thousands more than are kept
+    for (u64 n = 0; n < rows; ++n) put(outlet, {.bytes = n, .first = text});
+    const u64 lost = outlet.finish().count;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(9));
+    u64 got = 0;
+    while (receive()) ++got;
+    EXPECT_EQ(got + lost, rows);
+}
+
+TEST_F(QueueTest, AQueueOfAnotherUserIsRefused) {
+    const auto give_to = [&](uid_t uid) {
+        msqid_ds about{};
+        EXPECT_EQ(::msgctl(queue_, IPC_STAT, &about), 0);
+        about.msg_perm.uid = uid;
+        about.msg_perm.mode = 0666;
+        EXPECT_EQ(::msgctl(queue_, IPC_SET, &about), 0);
+    };
+    give_to(::geteuid() + 1);
+    try {
+        const QueueOutlet outlet(path_, domains, operations);
+        FAIL();
+    } catch (const Failure& failure) {
+        EXPECT_EQ(failure.status(), Exit::usage);
+        EXPECT_NE(std::string(failure.what()).find("another user"), std::string::npos) << failure.what();
+        EXPECT_NE(failure.hint(), "");
+    }
+    give_to(::geteuid());
+    EXPECT_NO_THROW(QueueOutlet(path_, domains, operations));
+    if (::geteuid() != 0) GTEST_SKIP() << "another user's queue given to this one is made by root alone";
+    // made by another user and then given to this one: its maker could still read it
+    remove_queue();
+    const key_t name = key();  // the other user doesn't see the file
+    ASSERT_NE(name, -1);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        if (::setuid(65534) != 0) std::_Exit(1);
+        const int theirs = ::msgget(name, 0600 | IPC_CREAT);
+        msqid_ds about{};
+        if (::msgctl(theirs, IPC_STAT, &about) != 0) std::_Exit(1);
+        about.msg_perm.uid = 0;
+        std::_Exit(::msgctl(theirs, IPC_SET, &about) == 0 ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    if (status != 0) GTEST_SKIP() << "another user can't make a queue here";
+    queue_ = ::msgget(key(), 0);
+    ASSERT_NE(queue_, -1);
+    EXPECT_THROW(QueueOutlet(path_, domains, operations), Failure);
 }
 
 TEST_F(QueueTest, TheQueueIsPrivateAndPersists) {

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <functional>
 #include <stdexcept>
 
 #include "base/failure.h"
@@ -79,10 +80,12 @@ public:
         u64 n = 0;
         std::memcpy(&n, bytes.data(), sizeof n);
         seen.push_back(n);
+        if (on_record) on_record();
         return seen.size() < limit_;
     }
     std::vector<u64> seen;
     bool throws = false;
+    std::function<void()> on_record;
 
 private:
     std::size_t limit_;
@@ -107,6 +110,22 @@ TEST_F(RingTest, RecordsAreReadOnceAndInOrder) {
     put(4);
     EXPECT_EQ(source.read(numbers), 1U);
     EXPECT_EQ(numbers.seen.back(), 4U);
+}
+
+TEST_F(RingTest, ReadReturnsWhileRecordsKeepComing) {
+    RingSource source(probes());
+    Numbers numbers;
+    std::size_t more = 200'000;
+    numbers.on_record = [&] {
+        if (more-- > 0) put(1);
+    };
+    put(1);
+    const std::size_t first = source.read(numbers);
+    EXPECT_GT(more, 0U);
+    EXPECT_EQ(first, numbers.seen.size());
+    numbers.on_record = nullptr;
+    EXPECT_EQ(source.read(numbers), 1U);  // nothing is lost between two of them
+    EXPECT_EQ(source.read(numbers), 0U);
 }
 
 TEST_F(RingTest, PrependedRecordsAreReadFirstAndOnce) {

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <system_error>
+
+namespace iolens {
+
+/// Calls `visit` with each entry of a directory. The entries end where it can't be read any further: processes and
+/// disks vanish while their directories are listed, and a range-for over std::filesystem::directory_iterator throws
+/// then, whatever its constructor was given.
+template <typename Visit>
+void for_each_entry(const std::filesystem::path& directory, Visit visit) {
+    std::error_code error;
+    std::filesystem::directory_iterator at(directory, error);
+    for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) visit(*at);
+}
+
+}  // namespace iolens

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/readers.h"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <string_view>
+
+#include "base/directory.h"
+
+namespace iolens {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The whole text as a number; 0 where it is none.
+u64 number_in(std::string_view text) {
+    u64 number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc() && end == text.data() + text.size() ? number : 0;
+}
+
+/// The inode of a pipe, of a link as /proc/PID/fd has it ("pipe:[1234]"); 0: it is none.
+u64 pipe_of(const fs::path& link) {
+    std::error_code error;
+    const std::string target = fs::read_symlink(link, error).string();
+    constexpr std::string_view start = "pipe:[";
+    if (!target.starts_with(start) || !target.ends_with(']')) return 0;
+    return number_in(std::string_view(target).substr(start.size(), target.size() - start.size() - 1));
+}
+
+/// The link's permissions are those that the file was opened with.
+bool is_read(const fs::path& link) {
+    std::error_code error;
+    return (fs::symlink_status(link, error).permissions() & fs::perms::owner_read) != fs::perms::none;
+}
+
+}  // namespace
+
+u64 stdout_pipe_of(u32 pid, const std::string& root) {
+    return pipe_of(fs::path(root) / "proc" / std::to_string(pid) / "fd/1");
+}
+
+PipeReaders::PipeReaders(const std::string& root) {
+    for_each_entry(fs::path(root) / "proc", [&](const fs::directory_entry& process) {
+        const auto pid = static_cast<u32>(number_in(process.path().filename().native()));
+        if (pid == 0) return;
+        bool reads = false;
+        for_each_entry(process.path() / "fd", [&](const fs::directory_entry& fd) {
+            const u64 pipe = pipe_of(fd.path());
+            if (pipe == 0 || !is_read(fd.path())) return;
+            std::vector<u32>& all = readers_[pipe];
+            if (all.empty() || all.back() != pid) all.push_back(pid);
+            reads = true;
+        });
+        if (reads) stdout_[pid] = stdout_pipe_of(pid, root);
+    });
+}
+
+std::vector<u32> PipeReaders::behind(u64 pipe) const {
+    std::vector<u32> found;
+    std::vector<u64> pipes{pipe};  // each once: pipes may form a ring
+    for (std::size_t i = 0; i < pipes.size(); ++i) {
+        const auto readers = readers_.find(pipes[i]);
+        if (readers == readers_.end()) continue;
+        for (const u32 pid : readers->second) {
+            if (std::ranges::find(found, pid) == found.end()) found.push_back(pid);
+            const u64 next = stdout_.at(pid);
+            if (next != 0 && std::ranges::find(pipes, next) == pipes.end()) pipes.push_back(next);
+        }
+    }
+    return found;
+}
+
+void RowReaders::remove(u32 pid) {
+    const auto at = counts_.find(pid);
+    if (at != counts_.end() && --at->second == 0) counts_.erase(at);
+}
+
+RowReaders& row_readers() {
+    static RowReaders readers;
+    return readers;
+}
+
+}  // namespace iolens
