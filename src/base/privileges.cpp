@@ -21,7 +21,8 @@ Capabilities own_capabilities() { return Capabilities(::cap_get_proc()); }
 
 bool has(const Capabilities& set, unsigned capability, cap_flag_t flag) {
     cap_flag_value_t value = CAP_CLEAR;
-    return set && ::cap_get_flag(set.get(), static_cast<cap_value_t>(capability), flag, &value) == 0 && value == CAP_SET;
+    return set && ::cap_get_flag(set.get(), static_cast<cap_value_t>(capability), flag, &value) == 0 &&
+           value == CAP_SET;
 }
 
 unsigned known_capabilities() { return static_cast<unsigned>(::cap_max_bits()); }

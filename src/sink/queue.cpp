@@ -85,6 +85,11 @@ QueueOutlet::QueueOutlet(const std::string& path, std::span<const std::string_vi
         throw Failure(Exit::failed, fmt::format("can't open the queue of '{}': {}", visible(path), error_text(errno)),
                       "'ipcs -q' lists the queues and their owners");
     }
+}
+
+/// With the first row, when the process has given up what only attaching needed: a thread keeps the capabilities that
+/// it begins with.
+void QueueOutlet::start_thread() {
     struct sigaction wake{};
     wake.sa_handler = [](int) {};
     ::sigaction(wake_signal, &wake, nullptr);
@@ -189,6 +194,7 @@ void QueueOutlet::row(Row row) {
         ++given_up_;  // io-monitor has no number for it
         return;
     }
+    if (!thread_.joinable()) start_thread();
     Waiting record{.time_ns = row[time_ns].number(),
                    .duration_ns = row[duration_ns].number(),
                    .bytes = row[bytes].number(),

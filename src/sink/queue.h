@@ -46,6 +46,7 @@ private:
         }
     };
     void deliver();
+    void start_thread();
     void end_thread();
     bool wait_for_space(std::unique_lock<std::mutex>& lock, std::size_t size);
     bool send(const Waiting& record);

@@ -131,7 +131,8 @@ TEST(GoldenRecording, OnlyTheRecordingNamesItsDisks) {
     const auto minor = static_cast<u32>(std::stoul(number.substr(number.find(':') + 1)));
     const test::Scratch scratch;
     const auto replayed = [&](bool named, const std::string& options) {
-        Recorder recorder(scratch.path("other.iol"), "block", "6.1.0-test", 0);
+        Recorder recorder(scratch.path("other.iol"));
+        recorder.begin("block", "6.1.0-test", 0);
         const auto put = [&](const auto& record) { recorder.record(std::as_bytes(std::span(&record, 1))); };
         if (named) put(test::disk_fact(major, minor, "elsewhere"));
         iolens_block_event e = test::block_event(1000, "dd", IOLENS_OP_READ, 8, 512);
