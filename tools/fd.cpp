@@ -348,7 +348,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     Fd cgroup;
     ViewOptions of_tasks = view;
     of_tasks.pids.clear();  // followed, not filtered
-    of_tasks.min_ms = replay_filters_->min_ms;
+    if (replay_filters_) of_tasks.min_ms = replay_filters_->min_ms;
     options.keep = task_filters(of_tasks, live, cgroup);
     options.cgroup_fd = cgroup.get();
     if (!live.command.empty() && !view.pids.empty()) {

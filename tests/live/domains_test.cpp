@@ -523,7 +523,7 @@ TEST_F(Domains, AQueueOfAnotherUserIsRefused) {
     about.msg_perm.uid = 65534;
     ASSERT_EQ(::msgctl(reader.queue, IPC_SET, &about), 0);
     const Result r = run({iolens_path(), "fd", "--domains", "ALL", "--mq", path, "--", "true"});
-    EXPECT_EQ(r.status, 2);
+    EXPECT_EQ(r.status, 125);
     EXPECT_NE(r.err.find("belongs to another user"), std::string::npos) << r.err;
     EXPECT_NE(r.err.find("hint: "), std::string::npos) << r.err;
 }

@@ -452,7 +452,7 @@ TRACED_TEST_F(Why, ATableAJsonTreeAndAReplaySayTheSame) {
 
 TRACED_TEST_F(Why, NonsenseIsRefused) {
     EXPECT_EQ(shell("iolens fd --why").status, 2);
-    EXPECT_EQ(shell("iolens fd --why --domains ALL -- true").status, 2);
+    EXPECT_EQ(shell("iolens fd --why --domains ALL -- true").status, 125);
     EXPECT_EQ(shell("iolens fd --why -i /dev/null").status, 2);
 }
 
