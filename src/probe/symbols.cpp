@@ -65,10 +65,13 @@ std::string_view KernelSymbols::name(u64 address) const {
     return at == all_.end() ? std::string_view() : name_of(*at);
 }
 
-bool kernel_addresses_hidden() {
-    std::ifstream file("/proc/kallsyms");
-    std::string digits;
-    return !(file >> digits) || digits.find_first_not_of('0') == std::string::npos;
+bool kernel_addresses_hidden(const std::string& path) {
+    std::ifstream file(path);
+    // before 6.15 the first ones are offsets of per-CPU data, which begin at 0
+    for (std::string line; std::getline(file, line);) {
+        if (line.find_first_not_of('0') < line.find(' ')) return false;
+    }
+    return true;
 }
 
 }  // namespace iolens

@@ -44,7 +44,7 @@ private:
 };
 
 /// Are the kernel's addresses hidden from us (kptr_restrict, no CAP_SYSLOG)?
-bool kernel_addresses_hidden();
+bool kernel_addresses_hidden(const std::string& path = "/proc/kallsyms");
 
 /// What that costs.
 inline constexpr std::string_view no_direct_files =

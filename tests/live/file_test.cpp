@@ -470,8 +470,19 @@ struct Job {
     bool direct = false;
 };
 
+/// Is a filesystem's read function seen by a kretprobe? That is so of a module's without BTF, as on 5.10.
+bool has_kretprobes(const std::string& filesystem) {
+    const char* forced = std::getenv("IOLENS_PROBE");
+    if (forced != nullptr) return std::string_view(forced) == "kprobe";
+    return std::filesystem::exists("/sys/module/" + filesystem) &&
+           !std::filesystem::exists("/sys/kernel/btf/" + filesystem) &&
+           std::filesystem::exists("/sys/kernel/debug/kprobes");
+}
+
 /// What fio moves is what both levels say, in the right direction; and how sequential it is. One trace and one fio for
-/// all jobs, which run at the same time, a file for each. The engines are those of iotracer's own tests, and io_uring.
+/// all jobs, a file for each. They run at the same time, but for kretprobes: of a function the kernel follows no more
+/// calls at once than it has processors, and what is beyond is a loss. The engines are those of iotracer's own tests,
+/// and io_uring.
 void profile(const std::string& filesystem, const std::vector<Job>& jobs, u64 block = 4 * kib) {
     const FileSystem fs(filesystem);
     constexpr u64 size = 1024 * kib;
@@ -481,6 +492,7 @@ void profile(const std::string& filesystem, const std::vector<Job>& jobs, u64 bl
     for (const bool read : {false, true}) {
         std::string fio =
             "fio --output-format=terse --size=1m --fallocate=none --end_fsync=1 --bs=" + std::to_string(block);
+        if (has_kretprobes(filesystem)) fio += " --stonewall";
         for (const Job& job : jobs) {
             for (const std::string rw : {"seq", "rand"}) {
                 const std::string file = fs.path(name(job, rw.c_str()));
@@ -591,7 +603,7 @@ TRACED_TEST_F(File, AGuestsWritesAreItsImages) {
                 "qemu-system-x86_64 -accel tcg -nodefaults -display none -m 16 -no-reboot "
                 "-device isa-debug-exit,iobase=0xf4 -drive file=" +
                 image + ",format=raw,if=ide,cache=" + cache);
-            EXPECT_EQ(r.status & 1, 1) << r.err;
+            EXPECT_EQ(r.status, 3) << r.err;  // twice what AL is, the number of sectors written, and one
             ::sync();
         });
         expect_whole(t);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "run.h"
 
 namespace iolens {
@@ -48,6 +50,29 @@ TEST(KernelSymbols, HiddenAddressesAreSkipped) {
     const KernelSymbols symbols = symbols_of("0000000000000000 T _text\n0000000000000000 t start\n");
     EXPECT_EQ(symbols.address("_text"), 0U);
     EXPECT_TRUE(all_functions(symbols).empty());
+}
+
+TEST(KernelSymbols, AddressesAreHiddenWhereAllAreZero) {
+    const test::Scratch scratch;
+    const auto hidden = [&](const std::string& text) {
+        test::spit(scratch.path("kallsyms"), text);
+        return kernel_addresses_hidden(scratch.path("kallsyms"));
+    };
+    EXPECT_TRUE(hidden("0000000000000000 A fixed_percpu_data\n0000000000000000 T _text\n"));
+    EXPECT_TRUE(hidden(""));
+    EXPECT_FALSE(hidden("0000000000000000 A fixed_percpu_data\nffffffff81000000 T _text\n"));
+    EXPECT_FALSE(hidden(std::string(some)));
+    EXPECT_TRUE(kernel_addresses_hidden(scratch.path("none")));
+}
+
+TEST(KernelSymbols, OnlyWhatIsWantedIsKept) {
+    const test::Scratch scratch;
+    test::spit(scratch.path("kallsyms"), std::string(some));
+    const std::array<std::string_view, 2> wanted{"some_data", "twice"};
+    const KernelSymbols symbols(scratch.path("kallsyms"), wanted);
+    EXPECT_EQ(symbols.address("some_data"), 0xffffffff81000030U);
+    EXPECT_EQ(symbols.address("twice"), 0U);
+    EXPECT_EQ(symbols.address("_text"), 0U);
 }
 
 TEST(KernelSymbols, DamagedLinesAreSkipped) {
