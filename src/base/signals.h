@@ -20,10 +20,10 @@ bool end_overdue();
 /// Becomes readable when a signal comes.
 int end_descriptor();
 
-/// SIGHUP asked for the output to be opened again. True once for each time.
+/// True once after a SIGHUP that requests reopening the output.
 bool reopen_asked();
 
-/// Waits until `fd` takes bytes, or until an end is asked for; then a twentieth of a second at most.
+/// Waits until `fd` is writable or the run is to end; in that case for at most 50 ms.
 void wait_until_writable(int fd);
 
 }  // namespace iolens

@@ -61,7 +61,7 @@ BlockProbe::BlockProbe(const Options& options) : object_(opened(block_bpf__open_
     object_->rodata->attribute = options.attribute;
     object_->rodata->authored = options.attribute && options.authored;
     if (!object_->rodata->authored) bpf_map__set_max_entries(object_->maps.authors, 1);
-    std::optional<KernelNames> names;  // 2 MiB: only where it is asked for, and not for long
+    std::optional<KernelNames> names;  // 2 MiB: loaded only if needed, freed before load
     if (object_->rodata->authored) names.emplace();
     for (bpf_program* program : {object_->progs.iolens_dirty_folio, object_->progs.iolens_dirty_page}) {
         bpf_program__set_autoload(program, names && names->has_tracepoint(bpf_program__section_name(program)));

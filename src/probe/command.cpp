@@ -54,7 +54,8 @@ std::string find_program(const std::string& name) {
 
 }  // namespace
 
-HeldCommand::HeldCommand(const std::vector<std::string>& words, const std::optional<User>& user, bool keep_environment)
+HeldCommand::HeldCommand(const std::vector<std::string>& words, const std::optional<User>& user,
+                         bool preserve_environment)
     : program_(find_program(words.at(0))) {
     std::array<int, 2> gate{-1, -1};
     if (::pipe2(gate.data(), O_CLOEXEC) != 0) {
@@ -68,7 +69,7 @@ HeldCommand::HeldCommand(const std::vector<std::string>& words, const std::optio
     argv.push_back(nullptr);
     std::vector<std::string> login;
     std::vector<char*> environment;
-    if (user && !keep_environment) {
+    if (user && !preserve_environment) {
         login = login_environment(*user);
         for (std::string& variable : login) environment.push_back(variable.data());
         environment.push_back(nullptr);

@@ -15,11 +15,10 @@ namespace iolens {
 /// A command that is started, but held before its first system call of its own until it is let go.
 class HeldCommand {
 public:
-    /// Runs as `user` where one is given: with the environment of a login, unless `keep_environment`, and without the
-    /// descriptors above 2. Throws Failure: status 127 where there is no such program, 126 where it can't
-    /// be run.
+    /// Runs as `user` where one is given: with the environment of a login, unless `preserve_environment`, and without
+    /// the descriptors above 2. Throws Failure: status 127 where there is no such program, 126 where it can't be run.
     explicit HeldCommand(const std::vector<std::string>& words, const std::optional<User>& user = {},
-                         bool keep_environment = false);
+                         bool preserve_environment = false);
     /// One that was never let go is ended; one that runs is left alone.
     ~HeldCommand();
     HeldCommand(const HeldCommand&) = delete;

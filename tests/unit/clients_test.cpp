@@ -76,6 +76,28 @@ protected:
     }
     static std::string line(u64 n) { return fmt::format("{{\"type\":\"thing\",\"n\":{},\"who\":\"dd\"}}\n", n); }
 
+    /// How finish() ends with eight large rows for two clients, one of which reads nothing.
+    struct End {
+        std::chrono::milliseconds took{};
+        u64 lost = 0;
+        s64 lines = 0;  ///< that the other one got
+        Fd silent;
+    };
+    End finish_beside_a_silent_client() {
+        End end;
+        end.silent = connect_to(path_);
+        const Fd client = connect_to(path_);
+        outlet_.flush();
+        const std::string text(1 << 20, 'x');
+        for (u64 n = 0; n < 8; ++n) row(n, text);
+        std::string all;
+        std::thread reader([&] { all = received(client, true); });
+        end.took = time_of([&] { end.lost = outlet_.finish().count; });
+        reader.join();
+        end.lines = std::ranges::count(all, '\n');
+        return end;
+    }
+
     test::Scratch scratch_;
     std::string path_ = scratch_.path("socket");
     const std::array<const Column*, 2> pointers_{&columns[0], &columns[1]};
@@ -248,18 +270,11 @@ TEST_F(ClientsTest, TooManyClientsAreRefusedAndCounted) {
 }
 
 TEST_F(ClientsTest, FinishDoesNotWaitForASilentClient) {
-    const Fd silent = connect_to(path_);
-    const Fd client = connect_to(path_);
-    outlet_.flush();
-    const std::string text(1 << 20, 'x');
-    for (u64 n = 0; n < 8; ++n) row(n, text);
-    std::string all;
-    std::thread reader([&] { all = received(client, true); });
-    const auto took = time_of([&] { EXPECT_EQ(outlet_.finish().count, 1U); });
-    reader.join();
-    EXPECT_LT(took, std::chrono::seconds(3));
-    EXPECT_EQ(std::ranges::count(all, '\n'), 8);
-    EXPECT_TRUE(is_cut_off(silent));
+    const End end = finish_beside_a_silent_client();
+    EXPECT_EQ(end.lost, 1U);
+    EXPECT_LT(end.took, std::chrono::seconds(3));
+    EXPECT_EQ(end.lines, 8);
+    EXPECT_TRUE(is_cut_off(end.silent));
 }
 
 TEST_F(ClientsTest, AfterASignalFinishTakesLessThanASecond) {
@@ -267,16 +282,8 @@ TEST_F(ClientsTest, AfterASignalFinishTakesLessThanASecond) {
     const auto finish = [this] {
         catch_signals();
         ::raise(SIGINT);
-        const Fd silent = connect_to(path_);
-        const Fd client = connect_to(path_);
-        outlet_.flush();
-        const std::string text(1 << 20, 'x');
-        for (u64 n = 0; n < 8; ++n) row(n, text);
-        std::string all;
-        std::thread reader([&] { all = received(client, true); });
-        const auto took = time_of([&] { outlet_.finish(); });
-        reader.join();
-        const bool good = took < std::chrono::milliseconds(900) && std::ranges::count(all, '\n') == 8;
+        const End end = finish_beside_a_silent_client();
+        const bool good = end.took < std::chrono::milliseconds(900) && end.lines == 8;
         std::_Exit(good ? 0 : 1);
     };
     EXPECT_EXIT(finish(), testing::ExitedWithCode(0), "");
