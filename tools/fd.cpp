@@ -277,7 +277,7 @@ bool writes_to_terminal(u32 pid) {
     constexpr unsigned first = 136;  // of Unix98 terminals, which have eight numbers
     constexpr unsigned last = 143;
     constexpr unsigned console = 4;
-    struct stat info {};
+    struct stat info{};
     if (::stat(fmt::format("/proc/{}/fd/1", pid).c_str(), &info) != 0 || !S_ISCHR(info.st_mode)) return false;
     const unsigned number = major(info.st_rdev);
     return number == console || (number >= first && number <= last);
@@ -286,7 +286,7 @@ bool writes_to_terminal(u32 pid) {
 /// Of the whole machine: not what the rows are written to, nor who takes them there. Each row would make another one.
 void FdLens::leave_out_own(CallProbe::Options& options, const ViewOptions& view) {
     leave_out_readers_ = true;  // of --socket, which come later
-    struct stat info {};
+    struct stat info{};
     const int status = view.output.empty() ? ::fstat(STDOUT_FILENO, &info) : ::stat(view.output.c_str(), &info);
     if (status != 0) return;
     options.own_ino = info.st_ino;

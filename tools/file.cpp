@@ -144,7 +144,7 @@ std::vector<const Column*> FileLens::prepare(const ViewOptions& view) {
 /// Rows in a watched folder would make more of them.
 void FileLens::leave_out_output(const ViewOptions& view) {
     const std::string path = view.output.empty() ? "/proc/self/fd/1" : view.output;
-    struct stat info {};
+    struct stat info{};
     if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return;
     probe_->watch(watches_->find(path).what.id, {});
 }
@@ -165,7 +165,7 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     options.blk = levels_.blk;
     bool folders = false;
     for (const std::string& word : live.words) {
-        struct stat info {};
+        struct stat info{};
         folders = folders || (::stat(word.c_str(), &info) == 0 && S_ISDIR(info.st_mode));
     }
     if (folders) options.depth = recursive_ ? IOLENS_WATCH_DEPTH : 1;

@@ -90,7 +90,7 @@ iolens_keep task_filters(const ViewOptions& view, const LiveOptions& live, Fd& c
     }
     if (!live.cgroup.empty()) {
         cgroup = Fd(::open(live.cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        struct statfs fs {};
+        struct statfs fs{};
         if (!cgroup) {
             throw Failure(Exit::usage,
                           fmt::format("can't open the cgroup '{}': {}", visible(live.cgroup), error_text(errno)),

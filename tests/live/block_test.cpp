@@ -580,7 +580,6 @@ TEST_F(Block, NothingOutlivesAHundredThousandRequests) {
     t.result = tracer.stop();
     t.rows = parse_csv(t.result.out);
     EXPECT_EQ(t.rows.size(), t.counter("delivered"));
-    EXPECT_EQ(t.counter("seen"), t.accounted());
     // here a loss may be, if it is counted: so many requests meet every accident
     EXPECT_GE(t.rows.size() + t.counter("lost"), count) << t.result.err;
     EXPECT_TRUE(std::ranges::any_of(t.rows, [](const Row& r) { return !r.at("error").empty(); }));
@@ -653,9 +652,10 @@ TEST_F(Block, WhatIsUnderWayAtTheEndIsNoLoss) {
 /// A request whose end the kernel kept from the probes: here an entry that the test puts into the state map.
 TEST_F(Block, AMissedEndIsARow) {
     const LoopDisk disk(8 * mib);
-    Tracer tracer({"block", "--format", "csv", "-d", disk.name()});
-    const Fd map = map_named("inflight");
-    ASSERT_TRUE(map);
+    // not a Tracer: nobody has counted that this request began
+    Background iolens({iolens_path(), "block", "--format", "csv", "-d", disk.name()});
+    Fd map;
+    ASSERT_TRUE(wait_until([&] { return static_cast<bool>(map = map_named("inflight")); }));
     iolens_block_state state{};
     const std::vector<std::string> dev = split(kernel_dev(disk.path()), ',');
     state.e.dev = static_cast<u32>(std::stoul(dev[0]) << 20 | std::stoul(dev[1]));
@@ -667,11 +667,11 @@ TEST_F(Block, AMissedEndIsARow) {
     state.issued = state.created + 1'000'000;
     const u64 key = 4096;
     ASSERT_EQ(::bpf_map_update_elem(map.get(), &key, &state, BPF_ANY), 0);
-    EXPECT_TRUE(tracer.wait_for_line("missed"));
+    EXPECT_TRUE(iolens.wait_for_line("missed"));
     u64 place = 0;
     EXPECT_NE(::bpf_map_get_next_key(map.get(), nullptr, &place), 0) << "an entry is left";
     Traced t;
-    t.result = tracer.stop();
+    t.result = iolens.stop();
     t.rows = parse_csv(t.result.out);
     std::erase_if(t.rows, [](const Row& row) { return row.at("end").empty(); });
     ASSERT_EQ(t.rows.size(), 1U) << t.result.out;
@@ -717,7 +717,6 @@ TEST_F(Block, AFullStateMapIsCounted) {
     Traced t;
     t.result = tracer.stop();
     t.rows = parse_csv(t.result.out);
-    EXPECT_EQ(t.counter("seen"), t.accounted());
     EXPECT_EQ(t.counter("lost") > 0, t.result.err.find("--max-inflight") != std::string::npos) << t.result.err;
     EXPECT_GE(t.counter("seen"), 5000U);
 }

@@ -162,7 +162,6 @@ struct Traced {
     std::vector<Row> rows;
     Result result;
     [[nodiscard]] u64 counter(const std::string& word) const;  ///< "seen" of the verbose remarks
-    [[nodiscard]] u64 accounted() const;                       ///< what has to be as much
 };
 Traced trace(std::vector<std::string> options, const std::function<void()>& work, const std::string& lens = "block");
 

@@ -2,6 +2,7 @@
 #include "run.h"
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <regex>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
@@ -45,6 +47,17 @@ u64 losses = 0;
 
 void count_loss(const Result& result) {
     if (result.err.find("lost: ") != std::string::npos) ++losses;
+}
+
+/// Where iolens says what it has seen: is all of it accounted for?
+void expect_balanced(const Result& result) {
+    static const std::regex sum(
+        "seen ([0-9]+), delivered ([0-9]+), filtered ([0-9]+), lost ([0-9]+), in flight ([0-9]+)");
+    std::smatch m;
+    if (!std::regex_search(result.err, m, sum)) return;
+    u64 accounted = 0;
+    for (std::size_t i = 2; i < m.size(); ++i) accounted += std::stoull(m[i]);
+    EXPECT_EQ(std::stoull(m[1]), accounted) << result.err;
 }
 
 /// The exit status, or -1 (and the process is killed) when it takes too long.
@@ -209,6 +222,7 @@ Result Background::stop(int signal) {
     result.out = out();
     result.err = err();
     count_loss(result);
+    expect_balanced(result);
     return result;
 }
 

@@ -27,9 +27,8 @@ public:
         std::memcpy(words_.data(), bytes.data(), bytes.size());
     }
     template <typename Event>
-    requires std::is_trivially_copyable_v<Event> &&
-        (!std::is_convertible_v<Event, std::span<const std::byte>>)explicit Record(const Event& event)
-        : Record(std::as_bytes(std::span(&event, 1))) {}
+        requires std::is_trivially_copyable_v<Event> && (!std::is_convertible_v<Event, std::span<const std::byte>>)
+    explicit Record(const Event& event) : Record(std::as_bytes(std::span(&event, 1))) {}
 
     [[nodiscard]] const iolens_header& head() const { return *reinterpret_cast<const iolens_header*>(words_.data()); }
     [[nodiscard]] std::size_t size() const { return size_; }
