@@ -254,6 +254,8 @@ struct call_walk {
 	__u64 from;
 	__u64 id;
 	__u64 sum;
+	__u64 process; /* of libaio's requests, as in struct iolens_request */
+	__u64 context;
 };
 typedef long (*call_turn)(__u32, void *);
 
@@ -748,6 +750,7 @@ static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 
 		t->e.flags |= IOLENS_CALL_HAS_ADDRESS;
 		break;
 	case IOLENS_SHAPE_IO_GET: request_aio_got(t->pointer, result, id, direct); break;
+	case IOLENS_SHAPE_IO_DESTROY: request_aio_destroyed(t->values[0]); break;
 	case IOLENS_SHAPE_RECEIVE:
 	case IOLENS_SHAPE_MESSAGE: call_named_peer(&t->e, (void *)t->pointer); break;
 	case IOLENS_SHAPE_MESSAGES:
@@ -860,7 +863,7 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	else if (info.shape == IOLENS_SHAPE_IO_SUBMIT) {
 		t->pointer = t->values[2];
 		call_count(&t->e, t->values[1]); /* requests */
-		request_aio_submit(t->pointer, t->e.requested, id, direct);
+		request_aio_submit(t->values[0], t->pointer, t->e.requested, id, direct);
 	}
 	return 0;
 }
@@ -1007,6 +1010,8 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 	t = call_thread_of(file_task(direct), tid, direct);
 	if (t)
 		t->told = 0;
+	if (requests_followed)
+		request_exec();
 	if (operations && (!follow || call_near(id >> 32)) && call_wanted_task(id, false)) {
 		__u32 tgid = host >> 32;
 
@@ -1041,6 +1046,8 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 		if (!direct) /* a task's storage goes with the task */
 			bpf_map_delete_elem(&threads, &tid);
 	}
+	if (requests_followed && compat_last_thread(task))
+		request_exit();
 	if (operations && compat_last_thread(task)) {
 		__u64 host = (__u64)tgid << 32 | tid, id = own_pidns.level ? task_id() : host;
 

@@ -383,7 +383,8 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     // libaio's requests are seen through the calls that submit them and fetch their results
     if (std::ranges::any_of(options.aio_ops, [](u8 what) { return what != 0; })) {
         for (const KnownCall& call : known_calls()) {
-            const bool fetches = call.info.shape == IOLENS_SHAPE_IO_SUBMIT || call.info.shape == IOLENS_SHAPE_IO_GET;
+            const bool fetches = call.info.shape == IOLENS_SHAPE_IO_SUBMIT || call.info.shape == IOLENS_SHAPE_IO_GET ||
+                                 call.info.shape == IOLENS_SHAPE_IO_DESTROY;
             if (!fetches || call.number >= options.calls.size()) continue;
             options.calls.at(call.number) = call.info;
             if (operations_.on()) options.calls.at(call.number).ways |= IOLENS_CALL_QUIET;
@@ -444,6 +445,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
                 return follows && probe_->alive() <= 0;
             },
         .before = std::move(starts),
+        .tidy = [this] { probe_->drop_ended_requests(); },
     });
 }
 
@@ -529,7 +531,7 @@ bool FdLens::asked_for(const iolens_call_event& e, const ViewOptions& f) const {
         const Tasks::Task* task = tasks_.find(host_tid(e));
         if (task == nullptr || task->comm != f.comm.substr(0, IOLENS_COMM_LEN - 1)) return false;
     }
-    return !f.min_ms || e.h.ts - e.start >= static_cast<u64>(*f.min_ms * 1e6);
+    return !f.min_ms || call_is_unended(e) || call_time_ns(e) >= static_cast<u64>(*f.min_ms * 1e6);
 }
 
 /// An address of a socket as text; "" for a family that has none.
@@ -866,6 +868,10 @@ Loss FdLens::explain(const iolens_loss& ledger) const {
     };
     cause("ring_full", "events (the ring was full: a larger --ring-size, or less output)", ledger.n.ring_full);
     cause("state_full", "calls (more threads than --max-inflight)", ledger.n.state_full);
+    if (probe_) {
+        cause("requests_full", "requests of libaio and io_uring (more in flight than --max-inflight)",
+              probe_->requests_full());
+    }
     if (log_ != nullptr) {
         cause("unreadable_lines", "lines that could not be read", log_->import().unreadable());
         cause("unfinished", "calls whose end is not in the log", log_->import().unfinished());

@@ -264,6 +264,8 @@ Loss FileLens::explain(const iolens_loss& ledger) const {
     cause("stale", "accesses whose end was not seen", n.stale);
     cause("missed", "probe runs that the kernel skipped", ledger.missed);
     if (watches_ && watches_->calls() != nullptr) {
+        cause("requests_full", "requests of libaio and io_uring (more in flight than --max-inflight)",
+              watches_->calls()->requests_full());
         cause("not_decoded", "calls of 32-bit programs (not decoded)", watches_->calls()->not_decoded());
     }
     return loss;

@@ -204,7 +204,8 @@ void choose_calls(CallProbe::Options& options, u32 ops) {
             case IOLENS_SHAPE_COPY:
             case IOLENS_SHAPE_SENDFILE:  // both ways at once
             case IOLENS_SHAPE_IO_SUBMIT:
-            case IOLENS_SHAPE_IO_GET: chosen = moves; break;
+            case IOLENS_SHAPE_IO_GET:
+            case IOLENS_SHAPE_IO_DESTROY: chosen = moves; break;
             case IOLENS_SHAPE_SIGRETURN: chosen = true; break;
             default: break;
         }
@@ -249,6 +250,10 @@ RingSource::Probes Watches::source() {
                 return loss;
             },
         .before = names(),
+        .tidy =
+            [this] {
+                if (calls_) calls_->drop_ended_requests();
+            },
     };
 }
 

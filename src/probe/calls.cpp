@@ -15,6 +15,7 @@
 #include <map>
 #include <ranges>
 #include <string_view>
+#include <unordered_map>
 
 #include "base/failure.h"
 #include "base/fd.h"
@@ -89,6 +90,11 @@ bool wants_perf(const KernelNames& kernel) {
     return there && (preempts(kernel) || forced("perf"));
 }
 
+/// Is a program not attached, but run by user space?
+bool is_run(const bpf_program* program) {
+    return std::string_view(bpf_program__section_name(program)).starts_with("raw_tp/");
+}
+
 bool is_perf(std::string_view section) { return section.starts_with("tp/"); }
 /// Has a program of a BTF tracepoint a twin for perf's?
 bool has_perf_twin(std::string_view section) { return section == "tp_btf/sys_enter" || section == "tp_btf/sys_exit"; }
@@ -146,6 +152,15 @@ int CallProbe::load(const Options& options, bool direct) {
     object_->rodata->own_ino = options.own_ino;
     object_->rodata->own_dev = options.own_dev;
     object_->rodata->decode_all = options.decode_all ? 1 : 0;
+    const auto asked = [](u8 what) { return what != 0; };
+    const bool uring = std::ranges::any_of(options.uring_ops, asked);
+    if (uring || std::ranges::any_of(options.aio_ops, asked)) {
+        constexpr u32 most_contexts = 1024;
+        object_->rodata->requests_followed = 1;
+        bpf_map__set_max_entries(object_->maps.requests, options.max_threads);
+        bpf_map__set_max_entries(object_->maps.request_owners, options.max_threads);
+        bpf_map__set_max_entries(object_->maps.request_contexts, most_contexts);
+    }
     object_->bss->alive = static_cast<s64>(options.follow.size());
     std::ranges::copy(options.aio_ops, static_cast<u8*>(object_->rodata->aio_ops));
     std::ranges::copy(options.uring_ops, static_cast<u8*>(object_->rodata->uring_ops));
@@ -225,7 +240,8 @@ CallProbe::CallProbe(const Options& options) {
     std::vector<bpf_program*> programs;
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object_->obj) {
-        if (bpf_program__autoload(program) && !is_of_user_space(program)) programs.push_back(program);
+        if (!bpf_program__autoload(program) || is_of_user_space(program) || is_run(program)) continue;
+        programs.push_back(program);
     }
     for (bpf_program* one : programs | std::views::reverse) links_.push_back(attach(one));
     attach_libc(options.libc);
@@ -299,6 +315,45 @@ void CallProbe::forget_gone() {
     for (const u32 one : gone) forget(one);
 }
 
+void CallProbe::drop_ended_requests() {
+    constexpr auto pause = std::chrono::milliseconds(100);
+    const auto now = std::chrono::steady_clock::now();
+    if (__atomic_load_n(&object_->bss->request_ends, __ATOMIC_RELAXED) == request_ends_ || now - dropped_at_ < pause) {
+        return;
+    }
+    dropped_at_ = now;
+    drop_requests();
+}
+
+/// A request is in the map after its process was, which stands there until it ends.
+void CallProbe::drop_requests() {
+    const u64 ends = __atomic_load_n(&object_->bss->request_ends, __ATOMIC_RELAXED);
+    if (ends == request_ends_) return;
+    request_ends_ = ends;
+    std::unordered_map<u64, u64> ended;  // when, by process and by context
+    const auto ended_at = [&](const bpf_map* map, u64 key, u64 absent) {
+        const auto [at, fresh] = ended.try_emplace(key, absent);
+        if (fresh) ::bpf_map_lookup_elem(bpf_map__fd(map), &key, &at->second);
+        return at->second;
+    };
+    for_each_entry<std::array<u64, 2>, iolens_request>(
+        object_->maps.requests, [&](const std::array<u64, 2>& key, const iolens_request& request) {
+            const u64 start = request.e.start;
+            if (start >= ended_at(object_->maps.request_owners, request.process, ~u64{0}) &&
+                (request.context == 0 || start >= ended_at(object_->maps.request_contexts, request.context, 0))) {
+                return;
+            }
+            std::array<u64, 3> arguments{key[0], key[1], start};
+            bpf_test_run_opts run{};
+            run.sz = sizeof run;
+            run.ctx_in = arguments.data();
+            run.ctx_size_in = sizeof arguments;
+            ::bpf_prog_test_run_opts(bpf_program__fd(object_->progs.iolens_request_drop), &run);
+        });
+}
+
+u64 CallProbe::requests_full() const { return __atomic_load_n(&object_->bss->requests_full, __ATOMIC_RELAXED); }
+
 std::size_t CallProbe::in_flight() const { return count_entries(object_->maps.requests); }
 
 u64 CallProbe::not_decoded() const { return __atomic_load_n(&object_->bss->not_decoded, __ATOMIC_RELAXED); }
@@ -325,6 +380,10 @@ std::vector<ProbeStatus> CallProbe::examine(bool variants) {
         }
         // io_uring's requests are submitted at a tracepoint of another name before 6.3
         if (status.name.starts_with("io_uring_submit") && !kernel.has_tracepoint(status.name)) continue;
+        if (status.program == "iolens_request_drop") {
+            status.name = "requests without an end";  // in use it is run, and not attached
+            status.how = "raw_tp, run for each request";
+        }
         const bool of_perf = status.name.starts_with("raw_syscalls/");
         const bool other_tracepoint =
             of_perf != perf && (of_perf || status.name == "sys_enter" || status.name == "sys_exit");

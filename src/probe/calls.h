@@ -55,6 +55,7 @@ public:
     void detach() {
         links_.clear();
         many_links_.clear();
+        drop_requests();
     }
     [[nodiscard]] int ring_fd() const;
     /// The map of the processes to follow.
@@ -69,6 +70,12 @@ public:
     void forget_gone();
     /// Takes a process out that was gone before it could be followed.
     void forget(u32 pid);
+    /// Sends and forgets the requests that can't be in flight any more: their process has ended or executed another
+    /// program, or their context was destroyed. Looks only when such a thing has happened, and ten times a second at
+    /// most.
+    void drop_ended_requests();
+    /// Requests that had no room in the map of those in flight.
+    [[nodiscard]] u64 requests_full() const;
     /// Requests of libaio and io_uring whose end was not seen yet.
     [[nodiscard]] std::size_t in_flight() const;
     /// Calls of 32-bit programs that were not decoded.
@@ -84,15 +91,18 @@ private:
     void choose_programs(const Options& options, bool direct);
     int load(const Options& options, bool direct);
     void attach_libc(const std::vector<LibcFunction>& functions);
+    void drop_requests();
 
     std::unique_ptr<syscall_bpf, Close> object_;
     std::vector<Link> links_;
     KernelNames kernel_;
     bool preempts_ = false;
     std::chrono::steady_clock::time_point looked_at_{};
-    bool perf_ = false;           ///< system calls are seen at perf's tracepoints
-    bool many_uprobes_ = false;   ///< libc's functions are attached together …
-    std::vector<Fd> many_links_;  ///< … by these
+    std::chrono::steady_clock::time_point dropped_at_{};  ///< requests
+    u64 request_ends_ = 0;                                ///< so many were looked at
+    bool perf_ = false;                                   ///< system calls are seen at perf's tracepoints
+    bool many_uprobes_ = false;                           ///< libc's functions are attached together …
+    std::vector<Fd> many_links_;                          ///< … by these
 };
 
 }  // namespace iolens

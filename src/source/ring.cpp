@@ -45,6 +45,7 @@ std::size_t RingSource::read(Receiver& receiver) {
         receiver.record(std::as_bytes(std::span(record)));
         ++count_;
     }
+    if (probes_.tidy) probes_.tidy();
     ring_buffer__consume(ring_.get());
     if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
     return count_;

@@ -299,6 +299,7 @@ struct task_struct {
 	pid_t tgid;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	u64 start_boottime;
 	void *worker_private;
 	char comm[16];
 	struct fs_struct *fs;

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is kept for a process, a request or a file goes with it: nothing fills up on a machine that runs for long.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/aio_abi.h>
+#include <linux/io_uring.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <thread>
+#include <vector>
+
+#include "machine.h"
+
+namespace iolens::test {
+namespace {
+
+class State : public testing::Test {
+protected:
+    void SetUp() override { NEEDS(missing_for_tracing().empty(), missing_for_tracing()); }
+};
+
+/// Runs `work` in a child and waits for it.
+void in_child(const std::function<void()>& work) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::alarm(60);
+        work();
+        ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+}
+
+void sleep_ms(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
+
+std::vector<std::string> of_this_process(std::vector<std::string> options) {
+    options.insert(options.begin(), {"-v", "-p", std::to_string(::getpid()), "--columns",
+                                     "call,fd,offset,requested,duration_ns,bytes,result,error,file"});
+    return options;
+}
+
+constexpr int in_flight = 64;
+
+/// Submits reads of a file by libaio; nobody fetches their results. Returns the context.
+aio_context_t submit_reads(int fd, int count = in_flight) {
+    static std::array<std::array<char, 512>, in_flight> room;
+    static std::array<iocb, in_flight> blocks;
+    std::array<iocb*, in_flight> pointers{};
+    aio_context_t context = 0;
+    if (::syscall(SYS_io_setup, 128, &context) != 0) ::_exit(1);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+        blocks.at(i) = {};
+        blocks.at(i).aio_fildes = static_cast<u32>(fd);
+        blocks.at(i).aio_lio_opcode = IOCB_CMD_PREAD;
+        blocks.at(i).aio_buf = reinterpret_cast<u64>(room.at(i).data());
+        blocks.at(i).aio_nbytes = room.at(i).size();
+        blocks.at(i).aio_offset = static_cast<s64>(i * room.at(i).size());
+        pointers.at(i) = &blocks.at(i);
+    }
+    if (::syscall(SYS_io_submit, context, count, pointers.data()) != count) ::_exit(2);
+    return context;
+}
+
+std::size_t without_end(const std::vector<Row>& rows, const std::string& call) {
+    return static_cast<std::size_t>(std::ranges::count_if(rows, [&](const Row& row) {
+        return row.at("call") == call && row.at("duration_ns").empty() && row.at("bytes").empty() &&
+               row.at("result").empty() && row.at("error").empty();
+    }));
+}
+
+/// Programs that exit with requests in flight leave room for those of others.
+TRACED_TEST_F(State, RequestsEndWithTheirProcess) {
+    const Scratch scratch;
+    const std::string path = scratch.path("data");
+    spit(path, std::string(1 << 20, 'x'));
+    constexpr int programs = 12;
+    // room for the requests of four of them
+    const Traced traced = trace(
+        of_this_process({"--op", "aio", "--max-inflight", std::to_string(4 * in_flight)}),
+        [&] {
+            for (int i = 0; i < programs; ++i) {
+                in_child([&] { submit_reads(::open(path.c_str(), O_RDONLY)); });
+                sleep_ms(250);
+            }
+        },
+        "fd");
+    EXPECT_EQ(traced.result.status, 0);
+    EXPECT_FALSE(lost(traced.result)) << traced.result.err;
+    EXPECT_EQ(without_end(traced.rows, "aio:pread"), std::size_t{programs * in_flight}) << traced.result.err;
+    for (const Row& row : traced.rows) {
+        if (row.at("call") != "aio:pread") continue;
+        EXPECT_EQ(row.at("file"), path);
+        EXPECT_EQ(row.at("requested"), "512");
+    }
+}
+
+/// What has no room is a loss of its own, by name.
+TRACED_TEST_F(State, TooManyRequestsAreNamed) {
+    const Scratch scratch;
+    const std::string path = scratch.path("data");
+    spit(path, std::string(1 << 20, 'x'));
+    const Traced traced = trace(
+        of_this_process({"--op", "aio", "--max-inflight", std::to_string(in_flight)}),
+        [&] {
+            in_child([&] {
+                submit_reads(::open(path.c_str(), O_RDONLY));
+                in_child([&] { submit_reads(::open(path.c_str(), O_RDONLY)); });
+            });
+        },
+        "fd");
+    EXPECT_EQ(without_end(traced.rows, "aio:pread"), std::size_t{in_flight}) << traced.result.err;
+    EXPECT_NE(traced.result.err.find("64 requests of libaio and io_uring (more in flight than --max-inflight)"),
+              std::string::npos)
+        << traced.result.err;
+}
+
+/// A context that is destroyed, a program that is replaced, and an iocb that is used again.
+TRACED_TEST_F(State, RequestsEndWithTheirContextProgramAndPlace) {
+    const Scratch scratch;
+    const std::string path = scratch.path("data");
+    spit(path, std::string(1 << 20, 'x'));
+    // the last program is there until the test ends: what is not told of it by then is still in flight
+    const Traced traced = trace(
+        of_this_process({"--op", "aio", "--max-inflight", "64"}),
+        [&] {
+            in_child([&] {
+                const int fd = ::open(path.c_str(), O_RDONLY);
+                const aio_context_t context = submit_reads(fd, 24);
+                submit_reads(fd, 24);  // at the same places
+                if (::syscall(SYS_io_destroy, context) != 0) ::_exit(3);
+                sleep_ms(250);
+            });
+            in_child([&] {
+                const aio_context_t context = submit_reads(::open(path.c_str(), O_RDONLY), 40);
+                if (::syscall(SYS_io_destroy, context) != 0) ::_exit(3);
+                sleep_ms(250);
+                submit_reads(::open(path.c_str(), O_RDONLY), 32);
+                ::execl("/bin/sh", "sh", "-c", "sleep 0.3", nullptr);
+            });
+        },
+        "fd");
+    EXPECT_FALSE(lost(traced.result)) << traced.result.err;
+    EXPECT_EQ(without_end(traced.rows, "aio:pread"), std::size_t{24 + 24 + 40 + 32}) << traced.result.err;
+}
+
+/// io_uring tells no end of what is submitted with IOSQE_CQE_SKIP_SUCCESS.
+TRACED_TEST_F(State, SkippedCompletionsAreRowsWithoutAnEnd) {
+    NEEDS(kernel_at_least(5, 17), "this kernel has no IOSQE_CQE_SKIP_SUCCESS");
+    const Scratch scratch;
+    const std::string path = scratch.path("data");
+    spit(path, std::string(1 << 20, 'x'));
+    constexpr u8 skip_success = 1U << 6;
+    const Traced traced = trace(
+        of_this_process({"--op", "io_uring"}),
+        [&] {
+            in_child([&] {
+                io_uring_params p{};
+                const int ring = static_cast<int>(::syscall(SYS_io_uring_setup, 8, &p));
+                if (ring < 0) ::_exit(3);
+                const auto map = [&](std::size_t bytes, off_t what) {
+                    return static_cast<char*>(
+                        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring, what));
+                };
+                char* sq = map(p.sq_off.array + p.sq_entries * sizeof(u32), IORING_OFF_SQ_RING);
+                auto* entries =
+                    reinterpret_cast<io_uring_sqe*>(map(p.sq_entries * sizeof(io_uring_sqe), IORING_OFF_SQES));
+                const auto number = [&](u32 at) { return reinterpret_cast<u32*>(sq + at); };
+                static std::array<char, 4096> room;
+                const int fd = ::open(path.c_str(), O_RDONLY);
+                for (u32 i = 0; i < 5; ++i) {
+                    const u32 tail = *number(p.sq_off.tail);
+                    const u32 place = tail & *number(p.sq_off.ring_mask);
+                    entries[place] = {};
+                    entries[place].opcode = IORING_OP_READ;
+                    entries[place].fd = fd;
+                    entries[place].addr = reinterpret_cast<u64>(room.data());
+                    entries[place].len = room.size();
+                    if (i < 3) entries[place].flags = skip_success;
+                    number(p.sq_off.array)[place] = place;
+                    __atomic_store_n(number(p.sq_off.tail), tail + 1, __ATOMIC_RELEASE);
+                    ::syscall(SYS_io_uring_enter, ring, 1, i < 3 ? 0 : 1, IORING_ENTER_GETEVENTS, nullptr, 0);
+                }
+            });
+            sleep_ms(250);
+        },
+        "fd");
+    EXPECT_FALSE(lost(traced.result)) << traced.result.err;
+    if (traced.rows.empty()) GTEST_SKIP() << "no io_uring here";
+    EXPECT_EQ(traced.rows.size(), 5U) << traced.result.out;
+    EXPECT_EQ(without_end(traced.rows, "io_uring:read"), 3U) << traced.result.out;
+    EXPECT_NE(traced.result.err.find("whose end was not seen: 0"), std::string::npos) << traced.result.err;
+}
+
+}  // namespace
+}  // namespace iolens::test
