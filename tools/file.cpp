@@ -57,7 +57,8 @@ public:
     }
     void live_flags(Flags& flags) override {
         flags.toggle("-r,--recursive", recursive_, "of a folder also those below it");
-        flags.number("--max-files", max_files_, 1, 1 << 22, "N", "most files watched at once (default 65536)");
+        flags.number("--max-files", max_files_, 1, 1 << 22, "N",
+                     "most files watched at once (default 65536); those of folders make room for others");
     }
 
     std::vector<const Column*> prepare(const ViewOptions& view) override;
@@ -260,7 +261,7 @@ Loss FileLens::explain(const iolens_loss& ledger) const {
     };
     cause("ring_full", "events (the ring was full: a larger --ring-size, or less output)", n.ring_full);
     cause("state_full", "accesses (more in flight than --max-inflight)", no_room);
-    cause("files_full", "files of a watched folder (more than --max-files)", n.state_full - no_room);
+    cause("files_full", "files of a watched folder (no room among those watched)", n.state_full - no_room);
     cause("stale", "accesses whose end was not seen", n.stale);
     cause("missed", "probe runs that the kernel skipped", ledger.missed);
     if (watches_ && watches_->calls() != nullptr) {
@@ -280,6 +281,9 @@ std::vector<std::string> FileLens::remarks() const {
         fmt::format("seen {}, delivered {}, filtered {}, ring full {}, not followed {}", n.seen, n.delivered,
                     n.filtered, n.ring_full, n.orphan),
         fmt::format("still in flight: {}", probe_->in_flight() + (calls != nullptr ? calls->in_flight() : 0))};
+    if (const u64 evicted = probe_->evicted(); evicted != 0) {
+        all.push_back(fmt::format("files of watched folders that made room for others: {}", evicted));
+    }
     if (!probe_->why().empty()) all.push_back(fmt::format("not taken: {}", fmt::join(probe_->why(), "; ")));
     return all;
 }

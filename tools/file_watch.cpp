@@ -89,14 +89,17 @@ FoundFile Watches::find(const std::string& path) {
     return found;
 }
 
-void Watches::add_one(const FoundFile& found, u32 flags) {
+void Watches::add_one(const FoundFile& found, u32 flags, bool below) {
     iolens_watch how = found.how;
     how.flags = flags;
     if (probe_.attach_functions(found.what) == VfsWay::calls) {
         how.flags |= IOLENS_WATCH_CALLS;
         needs_calls_ = true;
     }
-    if (!probe_.watch(found.what.id, how)) {
+    // what is below a folder makes room later, but a folder that is too large now is to be known
+    const bool watched =
+        below ? files_ < most_ && probe_.watch_below(found.what.id, how) : probe_.watch(found.what.id, how);
+    if (!watched) {
         throw Failure(Exit::usage, fmt::format("no room to watch more than {} files and folders", files_),
                       "a larger --max-files makes room");
     }
@@ -132,7 +135,7 @@ void Watches::walk(const std::string& folder, bool tree) {
             const Fd fd(::open(path.c_str(), O_PATH | O_CLOEXEC | O_NOFOLLOW));
             if (!fd) continue;  // removed meanwhile
             if (!mount) {
-                add_one(look(fd, path), IOLENS_WATCH_FILE);
+                add_one(look(fd, path), IOLENS_WATCH_FILE, true);
                 continue;
             }
             struct stat child{};

@@ -170,6 +170,8 @@ int CallProbe::load(const Options& options, bool direct) {
         share_map(object_->maps.ring, options.watch->ring);
         share_map(object_->maps.counters, options.watch->counters);
         share_map(object_->maps.watched, options.watch->watched);
+        share_map(object_->maps.watched_below, options.watch->below);
+        share_map(object_->maps.watch_found, options.watch->found);
         share_map(object_->maps.watch_near, options.watch->near);
     }
     choose_programs(options, direct);

@@ -83,6 +83,12 @@ VfsProbe::Object VfsProbe::make() const {
     bpf_map__set_max_entries(object->maps.frames, options_.max_inflight);
     bpf_map__set_max_entries(object->maps.bios, options_.max_inflight);
     bpf_map__set_max_entries(object->maps.watched, std::max(options_.max_files, 1U));
+    if (options_.depth != 0) {
+        // each processor sets up to 128 free entries aside
+        constexpr u32 of_processor = 256;
+        const auto least = of_processor * static_cast<u32>(std::max(libbpf_num_possible_cpus(), 1));
+        bpf_map__set_max_entries(object->maps.watched_below, std::max(options_.max_files, least));
+    }
     auto& data = *object->rodata;
     data.keep = options_.keep;
     data.own_pidns = own_pidns();
@@ -162,6 +168,8 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
     share_map(object.maps.ring, bpf_map__fd(object_->maps.ring));
     share_map(object.maps.counters, bpf_map__fd(object_->maps.counters));
     share_map(object.maps.watched, bpf_map__fd(object_->maps.watched));
+    share_map(object.maps.watched_below, bpf_map__fd(object_->maps.watched_below));
+    share_map(object.maps.watch_found, bpf_map__fd(object_->maps.watch_found));
     share_map(object.maps.watch_near, bpf_map__fd(object_->maps.watch_near));
     share_map(object.maps.accesses, bpf_map__fd(object_->maps.accesses));
     share_map(object.maps.frames, bpf_map__fd(object_->maps.frames));
@@ -274,13 +282,37 @@ void VfsProbe::attach_seen_faults() {
 }
 
 bool VfsProbe::watch(const iolens_file_id& id, const iolens_watch& how) {
-    if (::bpf_map_update_elem(bpf_map__fd(object_->maps.watched), &id, &how, BPF_ANY) != 0) return false;
-    const u32 place = id.ino & (IOLENS_WATCH_NEAR - 1);
-    const u8 one = 1;
-    return ::bpf_map_update_elem(bpf_map__fd(object_->maps.watch_near), &place, &one, BPF_ANY) == 0;
+    return put_watch(object_->maps.watched, id, how, BPF_ANY) == 0;
 }
 
-void VfsProbe::unwatch(const iolens_file_id& id) { ::bpf_map_delete_elem(bpf_map__fd(object_->maps.watched), &id); }
+bool VfsProbe::watch_below(const iolens_file_id& id, const iolens_watch& how) {
+    const int error = put_watch(object_->maps.watched_below, id, how, BPF_NOEXIST);
+    if (error == 0) ++added_below_;
+    return error == 0 || error == EEXIST;  // a program may have accessed it meanwhile
+}
+
+u64 VfsProbe::evicted() const {
+    const u32 zero = 0;
+    u64 found = 0;
+    if (options_.depth == 0) return 0;
+    ::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watch_found), &zero, &found);
+    found += added_below_;
+    return found - std::min<u64>(found, count_entries(object_->maps.watched_below));
+}
+
+/// Returns 0 or an errno.
+int VfsProbe::put_watch(const bpf_map* map, const iolens_file_id& id, const iolens_watch& how, u64 flags) {
+    if (::bpf_map_update_elem(bpf_map__fd(map), &id, &how, flags) != 0) return errno;
+    const u32 place = id.ino & (IOLENS_WATCH_NEAR - 1);
+    const u8 one = 1;
+    return ::bpf_map_update_elem(bpf_map__fd(object_->maps.watch_near), &place, &one, BPF_ANY) == 0 ? 0 : errno;
+}
+
+void VfsProbe::unwatch(const iolens_file_id& id) {
+    for (const bpf_map* map : {object_->maps.watched, object_->maps.watched_below}) {
+        ::bpf_map_delete_elem(bpf_map__fd(map), &id);  // it is in one of them, or in none
+    }
+}
 
 void VfsProbe::detach() {
     links_.clear();
@@ -299,6 +331,8 @@ WatchMaps VfsProbe::maps() const {
     return {.ring = bpf_map__fd(object_->maps.ring),
             .counters = bpf_map__fd(object_->maps.counters),
             .watched = bpf_map__fd(object_->maps.watched),
+            .below = bpf_map__fd(object_->maps.watched_below),
+            .found = bpf_map__fd(object_->maps.watch_found),
             .near = bpf_map__fd(object_->maps.watch_near),
             .depth = options_.depth};
 }

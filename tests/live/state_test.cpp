@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <filesystem>
+#include <map>
 #include <thread>
 #include <vector>
 
@@ -196,6 +198,44 @@ TRACED_TEST_F(State, SkippedCompletionsAreRowsWithoutAnEnd) {
     EXPECT_EQ(traced.rows.size(), 5U) << traced.result.out;
     EXPECT_EQ(without_end(traced.rows, "io_uring:read"), 3U) << traced.result.out;
     EXPECT_NE(traced.result.err.find("whose end was not seen: 0"), std::string::npos) << traced.result.err;
+}
+
+/// A folder's temporary files make room for later ones, also for what was there before and is accessed again. Named
+/// files stay.
+TRACED_TEST_F(State, FilesOfFoldersMakeRoomForOthers) {
+    const Scratch scratch;
+    const std::string folder = scratch.path("folder");
+    std::filesystem::create_directory(folder);
+    const auto touch = [&](const std::string& path) {
+        const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0 || ::pwrite(fd, "x", 1, 0) != 1) ADD_FAILURE() << path;
+        ::close(fd);
+    };
+    const std::string named = scratch.path("named");
+    touch(named);
+    touch(folder + "/first");
+    // the map has at least this many, and sets some aside for each processor
+    const std::size_t files = 4 * std::max<std::size_t>(1024, std::size_t{256} * std::thread::hardware_concurrency());
+    const Traced traced = trace(
+        {"--columns", "op,level,file", "--level", "vfs", "-v", "--ring-size", "64", "--max-files", "1024", folder,
+         named},
+        [&] {
+            for (std::size_t i = 0; i < files; ++i) {
+                touch(folder + "/temporary");
+                std::filesystem::remove(folder + "/temporary");
+            }
+            touch(folder + "/first");
+            touch(named);
+        },
+        "file");
+    EXPECT_FALSE(lost(traced.result)) << traced.result.err;
+    std::map<std::string, std::size_t> rows;
+    for (const Row& row : traced.rows) ++rows[row.at("file")];
+    EXPECT_EQ(rows[folder + "/temporary"], files) << traced.result.err;
+    EXPECT_EQ(rows[folder + "/first"], 1U);
+    EXPECT_EQ(rows[named], 1U);
+    EXPECT_NE(traced.result.err.find("files of watched folders that made room for others: "), std::string::npos)
+        << traced.result.err;
 }
 
 }  // namespace
