@@ -135,7 +135,8 @@ void OpenTotals::add(const iolens_call_event& e, std::string_view name) {
     if (call != nullptr && call->name.starts_with("dup")) {
         ++find(e, name).fds;
     } else if (makes_fds(e.call)) {
-        open_.erase(e.open_id);  // an id of a file that is gone
+        // an id of a file that is gone
+        if (open_.erase(e.open_id) != 0 && all_.size() >= most_opens) return;
         find(e, name).opened_ns = e.start;
     }
 }

@@ -261,7 +261,7 @@ Loss FileLens::explain(const iolens_loss& ledger) const {
     };
     cause("ring_full", "events (the ring was full: a larger --ring-size, or less output)", n.ring_full);
     cause("state_full", "accesses (more in flight than --max-inflight)", no_room);
-    cause("files_full", "files of a watched folder (no room among those watched)", n.state_full - no_room);
+    cause("files_full", "files of a watched folder (more than --max-files)", n.state_full - no_room);
     cause("stale", "accesses whose end was not seen", n.stale);
     cause("missed", "probe runs that the kernel skipped", ledger.missed);
     if (watches_ && watches_->calls() != nullptr) {
