@@ -131,7 +131,7 @@ static __always_inline struct iolens_request *request_new(__u32 slot, __u64 id, 
 /* Tells the thread once; the kernel's own threads, and one that only submits, make no call that would tell it. */
 __noinline int request_tell_task(__u64 id)
 {
-	__u64 task = file_mix(bpf_get_current_task(), (__u32)id);
+	__u64 task = file_mix(bpf_get_current_task(), (__u64)telling << 32 | (__u32)id);
 	__u8 told = 1;
 
 	if (bpf_map_lookup_elem(&files_told, &task))

@@ -46,7 +46,7 @@ struct call_thread {
 	__u64 values[8]; /* what the call was given: six */
 	__u64 pointer; /* the caller's address of what is known only at the end: a sender's address, messages' lengths */
 	__u32 state;   /* enum call_state_kind */
-	__u8 told;     /* the thread's name and owner */
+	__u32 told;    /* `telling` when the thread's name and owner were told; 0: they weren't */
 	__u8 two;      /* `to` is used */
 	__u8 shape;    /* enum iolens_call_shape */
 	__u8 texts;    /* bit n: argument n is a text that could not be read yet */
@@ -54,7 +54,7 @@ struct call_thread {
 	__u8 vectors;   /* bit n: argument n is an array of texts */
 	__u8 ways;      /* enum iolens_call_way */
 	__u8 started;   /* with --start-on-…: it counts */
-	__u8 reserved[4];
+	__u8 reserved[1];
 	__u64 buffer;        /* what goes through a socket, where it may be HTTP */
 	__u64 buffer_length; /* of its first piece */
 };
@@ -95,6 +95,8 @@ __u32 near[IOLENS_CALL_NEAR] = {};
 
 /* Followed processes that live. User space sets it, and ends when it is 0. */
 __s64 alive = 0;
+/* User space counts it up when it has forgotten names: all are told again then. */
+__u32 telling = 1;
 /* Calls of 32-bit programs, whose numbers mean other calls. */
 __u64 not_decoded = 0;
 
@@ -553,11 +555,11 @@ static __noinline int call_send(struct call_thread *t)
 	}
 	if (operations && (t->ways & IOLENS_CALL_QUIET) && t->e.result >= 0)
 		return 0;
-	if (by_watch && !t->told && ((t->e.flags | t->to.flags) & IOLENS_CALL_WATCHED)) {
+	if (by_watch && t->told != telling && ((t->e.flags | t->to.flags) & IOLENS_CALL_WATCHED)) {
 		__u64 id = (__u64)t->e.tgid << 32 | t->e.tid;
 
 		call_tell_thread(id, task_host_id(id));
-		t->told = 1;
+		t->told = telling;
 	}
 	if (call_asked_for(t, &t->e))
 		call_send_one(&t->e);
@@ -814,9 +816,12 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 		call_send(t);
 	if (info.shape == IOLENS_SHAPE_SIGRETURN)
 		return 0;
-	if (!t->told && !by_watch) {
-		call_tell_thread(id, task_host_id(id));
-		t->told = 1;
+	if (t->told != telling) {
+		t->name_told = 0;
+		if (!by_watch) {
+			call_tell_thread(id, task_host_id(id));
+			t->told = telling;
+		}
 	}
 	t->state = CALL_RUNNING;
 	if (again)

@@ -19,6 +19,7 @@
 #include "base/readers.h"
 #include "base/user.h"
 #include "decode/decode.h"
+#include "enrich/arguments.h"
 #include "enrich/calls.h"
 #include "enrich/containers.h"
 #include "enrich/files.h"
@@ -155,7 +156,7 @@ private:
     Mappings mappings_;
     bool leave_out_readers_ = false;  // of rows: see RowReaders
     u64 left_out_ = 0;
-    std::unordered_map<u32, std::vector<u64>> arguments_;  // the last of each thread, by host_tid(), as told
+    Arguments arguments_;
     StraceLog* log_ = nullptr;
     std::string_view line_;  // in the text of the row being made
     Decoder decoder_;
@@ -445,7 +446,11 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
                 return follows && probe_->alive() <= 0;
             },
         .before = std::move(starts),
-        .tidy = [this] { probe_->drop_ended_requests(); },
+        .tidy =
+            [this] {
+                probe_->drop_ended_requests();
+                probe_->tell_again(files_.evicted() + tasks_.evicted());
+            },
     });
 }
 
@@ -563,15 +568,13 @@ std::string_view FdLens::told_texts(const iolens_arguments& told, std::size_t si
 
 /// What the call was given; "" where that was not told.
 std::string_view FdLens::arguments_of(const iolens_call_event& e, RowText& text) {
-    const auto at = arguments_.find(host_tid(e));
+    const iolens_arguments* told = arguments_.find(host_tid(e));
     const KnownCall* call = find_call(e.call);
-    if (at == arguments_.end() || call == nullptr) return {};
-    const auto& told = *reinterpret_cast<const iolens_arguments*>(at->second.data());
-    if (told.call != e.call) return {};
+    if (told == nullptr || call == nullptr || told->call != e.call) return {};
     std::array<std::string_view, IOLENS_CALL_ARGUMENTS> texts;
-    const std::string_view whole = told_texts(told, told.h.size, texts);
-    if (told.texts == IOLENS_ARGUMENTS_WHOLE) return text.copy(whole);
-    return text.build([&](std::string& out) { append_arguments(out, *call, told.values, texts); });
+    const std::string_view whole = told_texts(*told, told->h.size, texts);
+    if (told->texts == IOLENS_ARGUMENTS_WHOLE) return text.copy(whole);
+    return text.build([&](std::string& out) { append_arguments(out, *call, told->values, texts); });
 }
 
 /// The time columns: of a log only what it tells.
@@ -639,8 +642,7 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
     }
     if (head.kind == IOLENS_KIND_ARGUMENTS) {
         if (head.size < sizeof(iolens_arguments)) return Taken::unknown;
-        const auto* words = reinterpret_cast<const u64*>(&head);
-        arguments_[reinterpret_cast<const iolens_arguments&>(head).tid].assign(words, words + head.size / 8);
+        arguments_.told(reinterpret_cast<const iolens_arguments&>(head));
         return Taken::nothing;
     }
     if (head.kind == IOLENS_KIND_OPERATION) {
@@ -688,6 +690,7 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         line_ = row.text.format(FMT_COMPILE(" {},{},{},{}"), event->tid, result, call_name(event->call),
                                 arguments_of(*event, row.text));
     }
+    if (decode_all_) arguments_.spent(host_tid(*event));
     if (seed_csv_ && event->direction == IOLENS_DIR_NONE) return Taken::nothing;
     if (why_) {
         why_->hold(*event);
@@ -789,14 +792,13 @@ Value FdLens::of_thread(Role role, u32 host_tid, const Tasks::Task*& task) {
 
 /// A call as an operation, with what it was given.
 const iolens_operation_event* FdLens::operation_of(const iolens_call_event& e) {
-    const iolens_arguments* told = nullptr;
     std::array<std::string_view, IOLENS_CALL_ARGUMENTS> texts;
-    if (const auto at = arguments_.find(host_tid(e)); at != arguments_.end()) {
-        told = reinterpret_cast<const iolens_arguments*>(at->second.data());
-        if (told->call != e.call || told->h.ts < e.start) told = nullptr;  // of another call
-        if (told != nullptr) told_texts(*told, told->h.size, texts);
-    }
-    return operations_.of_call(e, told, texts, files_);
+    const iolens_arguments* told = arguments_.find(host_tid(e));
+    if (told != nullptr && (told->call != e.call || told->h.ts < e.start)) told = nullptr;  // of another call
+    if (told != nullptr) told_texts(*told, told->h.size, texts);
+    const iolens_operation_event* operation = operations_.of_call(e, told, texts, files_);
+    arguments_.spent(host_tid(e));
+    return operation;
 }
 
 Taken FdLens::take_operation(const iolens_operation_event* e, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
@@ -889,7 +891,9 @@ std::vector<std::string> FdLens::remarks() const {
                         n.filtered, n.ring_full, n.state_full),
             fmt::format("requests of libaio and io_uring whose end was not seen: {}", probe_->in_flight()),
             fmt::format("names sent again {}, skipped runs {}, 32-bit calls {}", n.fact_lost, ledger.missed,
-                        probe_->not_decoded())};
+                        probe_->not_decoded()),
+            fmt::format("made room for others: {} names, {} threads, {} calls' arguments", files_.evicted(),
+                        tasks_.evicted(), arguments_.evicted())};
 }
 
 }  // namespace

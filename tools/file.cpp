@@ -182,7 +182,12 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     if (levels_.blk && kernel_addresses_hidden()) say(no_direct_files);
     replay_filters_.reset();  // the kernel filters
     began_ns_ = clock_ns(CLOCK_BOOTTIME);
-    return std::make_unique<RingSource>(watches_->source());
+    RingSource::Probes source = watches_->source();
+    source.tidy = [this, tidy = std::move(source.tidy)] {
+        tidy();
+        watches_->tell_again(files_.evicted() + tasks_.evicted());
+    };
+    return std::make_unique<RingSource>(std::move(source));
 }
 
 /// The filters that the kernel applies to a live run, for a replay.
@@ -283,6 +288,9 @@ std::vector<std::string> FileLens::remarks() const {
         fmt::format("still in flight: {}", probe_->in_flight() + (calls != nullptr ? calls->in_flight() : 0))};
     if (const u64 evicted = probe_->evicted(); evicted != 0) {
         all.push_back(fmt::format("files of watched folders that made room for others: {}", evicted));
+    }
+    if (const u64 evicted = files_.evicted() + tasks_.evicted(); evicted != 0) {
+        all.push_back(fmt::format("made room for others: {} names, {} threads", files_.evicted(), tasks_.evicted()));
     }
     if (!probe_->why().empty()) all.push_back(fmt::format("not taken: {}", fmt::join(probe_->why(), "; ")));
     return all;

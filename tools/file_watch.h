@@ -47,6 +47,11 @@ public:
     void complete(const VfsProbe::Options& options);
     [[nodiscard]] const CallProbe* calls() const { return calls_.get(); }
 
+    /// Has names told again, see CallProbe.
+    void tell_again(u64 evicted) {
+        if (calls_) calls_->tell_again(evicted);
+    }
+
     /// Where the records come from: `before` is names().
     [[nodiscard]] RingSource::Probes source();
 

@@ -354,6 +354,14 @@ void CallProbe::drop_requests() {
         });
 }
 
+void CallProbe::tell_again(u64 evicted) {
+    const auto now = std::chrono::steady_clock::now();
+    if (evicted == evicted_ || now - told_again_at_ < std::chrono::seconds(1)) return;
+    told_again_at_ = now;
+    evicted_ = evicted;
+    __atomic_fetch_add(&object_->data->telling, 1, __ATOMIC_RELAXED);
+}
+
 u64 CallProbe::requests_full() const { return __atomic_load_n(&object_->bss->requests_full, __ATOMIC_RELAXED); }
 
 std::size_t CallProbe::in_flight() const { return count_entries(object_->maps.requests); }

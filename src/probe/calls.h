@@ -74,6 +74,9 @@ public:
     /// program, or their context was destroyed. Looks only when such a thing has happened, and ten times a second at
     /// most.
     void drop_ended_requests();
+    /// So many names of threads and files have made room for others: where there are more than before, each thread's
+    /// name and that of its file are sent again, once a second at most.
+    void tell_again(u64 evicted);
     /// Requests that had no room in the map of those in flight.
     [[nodiscard]] u64 requests_full() const;
     /// Requests of libaio and io_uring whose end was not seen yet.
@@ -99,10 +102,12 @@ private:
     bool preempts_ = false;
     std::chrono::steady_clock::time_point looked_at_{};
     std::chrono::steady_clock::time_point dropped_at_{};  ///< requests
-    u64 request_ends_ = 0;                                ///< so many were looked at
-    bool perf_ = false;                                   ///< system calls are seen at perf's tracepoints
-    bool many_uprobes_ = false;                           ///< libc's functions are attached together …
-    std::vector<Fd> many_links_;                          ///< … by these
+    std::chrono::steady_clock::time_point told_again_at_{};
+    u64 evicted_ = 0;
+    u64 request_ends_ = 0;        ///< so many were looked at
+    bool perf_ = false;           ///< system calls are seen at perf's tracepoints
+    bool many_uprobes_ = false;   ///< libc's functions are attached together …
+    std::vector<Fd> many_links_;  ///< … by these
 };
 
 }  // namespace iolens
