@@ -20,8 +20,6 @@ enum request_slot {
 	REQUEST_SLOTS
 };
 
-#define EEXIST 17
-
 #define REQUEST_FIXED_FILE 1 /* REQ_F_FIXED_FILE */
 #define REQUEST_MORE 2       /* IORING_CQE_F_MORE: it has further ends */
 

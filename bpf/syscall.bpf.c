@@ -24,6 +24,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+#define EEXIST 17
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
@@ -97,6 +98,8 @@ __u32 near[IOLENS_CALL_NEAR] = {};
 __s64 alive = 0;
 /* User space counts it up when it has forgotten names: all are told again then. */
 __u32 telling = 1;
+/* Processes that were to be followed or to count, and found no room. */
+__u64 followed_full = 0;
 /* Calls of 32-bit programs, whose numbers mean other calls. */
 __u64 not_decoded = 0;
 
@@ -106,9 +109,9 @@ struct call_argument_room {
 	struct iolens_arguments a;
 	__u8 text[CALL_TEXTS + IOLENS_ARGUMENT_TEXT + 8];
 };
-struct {
+struct { /* made only where arguments are told; FILE_SLOT_ENTER and FILE_SLOT_EXIT */
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, FILE_SLOTS);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, struct call_argument_room);
 } argument_rooms SEC(".maps");
@@ -987,9 +990,15 @@ static __always_inline int call_fork(__u64 *ctx)
 	if (follow && (!call_near(from) || !bpf_map_lookup_elem(&followed, &from)))
 		return 0;
 	to = task_tgid(compat_number(&ctx[1]), host_to);
-	if (follow && bpf_map_update_elem(&followed, &to, &one, BPF_NOEXIST) == 0) {
-		__sync_fetch_and_add(&near[to % IOLENS_CALL_NEAR], 1);
-		__sync_fetch_and_add(&alive, 1);
+	if (follow) {
+		long error = bpf_map_update_elem(&followed, &to, &one, BPF_NOEXIST);
+
+		if (!error) {
+			__sync_fetch_and_add(&near[to % IOLENS_CALL_NEAR], 1);
+			__sync_fetch_and_add(&alive, 1);
+		} else if (error != -EEXIST) { /* one whose end was skipped is followed on */
+			__sync_fetch_and_add(&followed_full, 1);
+		}
 	}
 	if (!operations)
 		return 0;
@@ -1035,6 +1044,8 @@ PROGRAM("sched_process_exec", iolens_call_exec, call_exec(ctx, false))
 
 PROGRAM("sched_process_exec", iolens_call_exec_direct, call_exec(ctx, true))
 
+#include "libc.bpf.h"
+
 static __always_inline int call_end(__u64 *ctx, bool direct)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
@@ -1051,6 +1062,8 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 		if (!direct) /* a task's storage goes with the task */
 			bpf_map_delete_elem(&threads, &tid);
 	}
+	if (libc_followed)
+		bpf_map_delete_elem(&libc_calls, &tid); /* most have none */
 	if (requests_followed && compat_last_thread(task))
 		request_exit();
 	if (operations && compat_last_thread(task)) {
@@ -1074,5 +1087,3 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 PROGRAM("sched_process_exit", iolens_call_end, call_end(ctx, false))
 
 PROGRAM("sched_process_exit", iolens_call_end_direct, call_end(ctx, true))
-
-#include "libc.bpf.h"

@@ -42,7 +42,7 @@ struct {
 /* A kretprobe is not told what the function was given: by thread and stack pointer. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384); /* set before load */
+	__uint(max_entries, 1); /* set before load */
 	__type(key, struct vfs_key);
 	__type(value, struct vfs_key);
 } frames SEC(".maps");
@@ -326,7 +326,12 @@ static __always_inline void vfs_frame_put(struct pt_regs *regs, struct vfs_key *
 {
 	struct vfs_key frame = {.what = compat_stack(regs) + VFS_RETURN_ADDRESS, .thread = bpf_get_current_pid_tgid()};
 
-	bpf_map_update_elem(&frames, &frame, key, BPF_ANY);
+	struct iolens_counters *n;
+
+	/* without it its end will not be found; what isn't asked for has no access */
+	if (bpf_map_update_elem(&frames, &frame, key, BPF_ANY) && !bpf_map_delete_elem(&accesses, key) &&
+	    (n = ring_counters()))
+		vfs_no_room(n);
 }
 static __always_inline bool vfs_frame_take(struct pt_regs *regs, struct vfs_key *key)
 {

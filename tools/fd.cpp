@@ -873,6 +873,11 @@ Loss FdLens::explain(const iolens_loss& ledger) const {
     if (probe_) {
         cause("requests_full", "requests of libaio and io_uring (more in flight than --max-inflight)",
               probe_->requests_full());
+        cause("followed_full", "processes that were not followed (more than 65536 at once)", probe_->followed_full());
+        cause("libc_full", "functions of libc (in more threads than --max-inflight)", probe_->libc_full());
+    }
+    if (waits_) {
+        cause("waits_full", "waits (more threads than --max-inflight)", waits_->ledger().n.state_full);
     }
     if (log_ != nullptr) {
         cause("unreadable_lines", "lines that could not be read", log_->import().unreadable());

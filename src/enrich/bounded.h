@@ -11,8 +11,8 @@
 
 namespace iolens {
 
-/// A map with a limit. When it is full, the oldest entry that was not used since it was last considered makes room, never
-/// the one that is being added.
+/// A map with a limit. When it is full, the oldest entry that was not used since it was last considered makes room,
+/// never the one that is being added.
 template <typename Key, typename Value, typename Hash = std::hash<Key>>
 class Bounded {
 public:

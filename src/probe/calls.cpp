@@ -175,6 +175,20 @@ int CallProbe::load(const Options& options, bool direct) {
         share_map(object_->maps.watch_near, options.watch->near);
     }
     choose_programs(options, direct);
+    if (!options.libc.empty()) {
+        object_->rodata->libc_followed = 1;
+        bpf_map__set_max_entries(object_->maps.libc_calls, options.max_threads);
+    }
+    // per processor, so only what the programs use: enum file_slot of bpf/lib/file.bpf.h, enum request_slot
+    constexpr u32 slots_of_calls = 2;
+    constexpr u32 slots_of_uring = 4;
+    constexpr u32 slots_of_operations = 7;
+    bpf_map__set_max_entries(object_->maps.file_rooms, options.operations ? slots_of_operations
+                                                       : uring            ? slots_of_uring
+                                                                          : slots_of_calls);
+    if (!uring) bpf_map__set_max_entries(object_->maps.request_rooms, 2);
+    bpf_map__set_autocreate(object_->maps.argument_rooms, options.decode_all || options.operations);
+    bpf_map__set_autocreate(object_->maps.operation_rooms, options.operations);
     object_->rodata->operations = options.operations ? 1 : 0;
     object_->rodata->leave_std = options.leave_std ? 1 : 0;
     object_->rodata->tell_start = options.tell_start ? 1 : 0;
@@ -361,6 +375,10 @@ void CallProbe::tell_again(u64 evicted) {
     evicted_ = evicted;
     __atomic_fetch_add(&object_->data->telling, 1, __ATOMIC_RELAXED);
 }
+
+u64 CallProbe::followed_full() const { return __atomic_load_n(&object_->bss->followed_full, __ATOMIC_RELAXED); }
+
+u64 CallProbe::libc_full() const { return __atomic_load_n(&object_->bss->libc_full, __ATOMIC_RELAXED); }
 
 u64 CallProbe::requests_full() const { return __atomic_load_n(&object_->bss->requests_full, __ATOMIC_RELAXED); }
 

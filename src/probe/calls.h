@@ -77,6 +77,10 @@ public:
     /// So many names of threads and files have made room for others: where there are more than before, each thread's
     /// name and that of its file are sent again, once a second at most.
     void tell_again(u64 evicted);
+    /// Processes that had no room among those that are followed or count.
+    [[nodiscard]] u64 followed_full() const;
+    /// Functions of libc that had no room in the map of those that run.
+    [[nodiscard]] u64 libc_full() const;
     /// Requests that had no room in the map of those in flight.
     [[nodiscard]] u64 requests_full() const;
     /// Requests of libaio and io_uring whose end was not seen yet.

@@ -64,6 +64,14 @@ Link attach_function(bpf_program* program, const AtFunction& at, const std::stri
     return Link(bpf_program__attach(program));
 }
 
+/// How many entries of its scratch map (enum file_slot of bpf/lib/file.bpf.h) a program of a place needs.
+u32 scratch_of(std::string_view place) {
+    constexpr std::array<std::string_view, 7> slots{"read_iter", "write_iter", "splice_read", "fsync",
+                                                    "fallocate", "fault",      "store"};
+    const auto at = std::ranges::find(slots, place);
+    return at == slots.end() ? 1 : static_cast<u32>(at - slots.begin()) + 1;
+}
+
 /// Tracepoints that stand for the functions of faults: that they began.
 bool is_seen_fault(const bpf_program* program) {
     return std::string_view(bpf_program__name(program)).ends_with("_seen");
@@ -80,8 +88,8 @@ VfsProbe::Object VfsProbe::make() const {
     Object object(opened(vfs_bpf__open_opts(open_options())));
     bpf_map__set_max_entries(object->maps.ring, static_cast<u32>(options_.ring_bytes));
     bpf_map__set_max_entries(object->maps.accesses, options_.max_inflight);
-    bpf_map__set_max_entries(object->maps.frames, options_.max_inflight);
-    bpf_map__set_max_entries(object->maps.bios, options_.max_inflight);
+    bpf_map__set_max_entries(object->maps.bios, options_.blk ? options_.max_inflight : 1);
+    bpf_map__set_max_entries(object->maps.file_rooms, 1);  // until programs that send names are chosen
     bpf_map__set_max_entries(object->maps.watched, std::max(options_.max_files, 1U));
     if (options_.depth != 0) {
         // each processor sets up to 128 free entries aside
@@ -172,7 +180,7 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
     share_map(object.maps.watch_found, bpf_map__fd(object_->maps.watch_found));
     share_map(object.maps.watch_near, bpf_map__fd(object_->maps.watch_near));
     share_map(object.maps.accesses, bpf_map__fd(object_->maps.accesses));
-    share_map(object.maps.frames, bpf_map__fd(object_->maps.frames));
+    if (way == VfsWay::kprobe) bpf_map__set_max_entries(object.maps.frames, options_.max_inflight);
     share_map(object.maps.bios, bpf_map__fd(object_->maps.bios));
     share_map(object.maps.files_told, bpf_map__fd(object_->maps.files_told));
     share_map(object.maps.keep_cgroup, bpf_map__fd(object_->maps.keep_cgroup));
@@ -199,6 +207,10 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
             return false;
         }
         wanted.push_back({program, *at, target->second});
+        const u32 scratch = scratch_of(at->place);
+        if (bpf_map__max_entries(object.maps.file_rooms) < scratch) {
+            bpf_map__set_max_entries(object.maps.file_rooms, scratch);
+        }
     }
     if (const int error = vfs_bpf__load(&object); error != 0) {
         why_.push_back(fmt::format("{}: {}", vfs_ways.at(static_cast<std::size_t>(way)), probe_error_text(-error)));

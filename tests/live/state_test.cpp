@@ -238,5 +238,41 @@ TRACED_TEST_F(State, FilesOfFoldersMakeRoomForOthers) {
         << traced.result.err;
 }
 
+/// Bytes that the per-CPU maps of a program's BPF objects take for each processor.
+std::size_t per_processor(pid_t pid) {
+    std::map<std::string, std::size_t> maps;  // by id
+    for (const auto& fd : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fdinfo")) {
+        std::map<std::string, std::string> fields;
+        for (const std::string& line : split(slurp(fd.path()), '\n')) {
+            const std::size_t colon = line.find(":\t");
+            if (colon != std::string::npos) fields[line.substr(0, colon)] = line.substr(colon + 2);
+        }
+        constexpr const char* per_cpu_array = "6";
+        if (fields["map_type"] != per_cpu_array) continue;
+        maps[fields["map_id"]] = std::stoul(fields["value_size"]) * std::stoul(fields["max_entries"]);
+    }
+    std::size_t sum = 0;
+    for (const auto& [id, bytes] : maps) sum += bytes;
+    return sum;
+}
+
+/// A machine may have hundreds of processors: each has only the scratch memory that the loaded programs use.
+TRACED_TEST_F(State, ScratchMemoryIsForWhatIsUsed) {
+    const Scratch scratch;
+    spit(scratch.path("file"), "x");
+    const auto expect_at_most = [](std::size_t most, const std::vector<std::string>& arguments) {
+        Tracer tracer(arguments);
+        const std::size_t bytes = per_processor(tracer.pid());
+        EXPECT_GT(bytes, 0U);
+        EXPECT_LE(bytes, most) << arguments.at(0) << " " << arguments.at(1);
+        static_cast<void>(tracer.stop());
+    };
+    const std::string self = std::to_string(::getpid());
+    expect_at_most(20 << 10, {"fd", "--op", "read,aio,io_uring", "-p", self, "--format", "json"});
+    expect_at_most(44 << 10, {"fd", "-v", "-p", self});
+    expect_at_most(76 << 10, {"fd", "--domains", "ALL", "-p", self});
+    expect_at_most(40 << 10, {"file", scratch.path("file")});
+}
+
 }  // namespace
 }  // namespace iolens::test
