@@ -171,28 +171,6 @@ static __always_inline void block_describe(struct iolens_block_state *s, __u32 o
 	s->e.sector = sector;
 }
 
-static __always_inline bool block_wanted(const struct iolens_block_event *e, __u64 device_ns)
-{
-	if (e->flags & IOLENS_BLOCK_FILTERED)
-		return false;
-	if (keep_by_task() && (e->flags & IOLENS_BLOCK_NO_CREATOR))
-		return false;
-	if (keep.by_dev && e->dev != keep.dev)
-		return false;
-	if (keep.sector_end) {
-		/* what has no sector was judged at creation by the partition it was addressed to */
-		if (e->flags & IOLENS_BLOCK_NO_SECTOR) {
-			if (e->flags & IOLENS_BLOCK_NO_CREATOR)
-				return false;
-		} else if (e->sector < keep.sector_first || e->sector >= keep.sector_end) {
-			return false;
-		}
-	}
-	if (keep.ops && !(keep.ops >> (e->op & 31) & 1))
-		return false;
-	return device_ns >= keep.min_ns;
-}
-
 /* Sends what else a merged request is for, if its row is wanted, and forgets it. A global function, which the verifier walks
  * once. */
 __noinline int block_tell_parts(__u64 rq, __u64 now, __u32 wanted)
@@ -226,21 +204,20 @@ static __always_inline void block_finish(struct iolens_block_state *s, __u64 now
 
 	if (!n)
 		return;
-	ring_count(n, seen);
 	if (s->issued)
 		s->e.device_ns = now - s->issued;
 	else
 		s->e.flags |= IOLENS_BLOCK_NO_ISSUE;
 	if (s->created)
 		s->e.queue_ns = (s->issued ? s->issued : now) - s->created;
-	wanted = block_wanted(&s->e, s->e.device_ns);
+	wanted = iolens_block_wanted(&keep, &s->e, s->e.device_ns);
 	if (s->e.target.more)
 		block_tell_parts(s->rq, now, wanted);
 	if (!wanted) {
 		ring_count(n, filtered);
 		return;
 	}
-	s->e.h.ts = now;
+	s->e.h.ts = s->e.flags & IOLENS_BLOCK_NO_END ? s->issued : now;
 	s->e.h.kind = IOLENS_KIND_BLOCK;
 	size = attribute || own_pidns.level ? sizeof(s->e) : offsetof(struct iolens_block_event, target);
 	s->e.h.size = size;
@@ -250,31 +227,61 @@ static __always_inline void block_finish(struct iolens_block_state *s, __u64 now
 		return;
 	}
 	ring_count(n, delivered);
+	if (s->e.flags & IOLENS_BLOCK_NO_END)
+		ring_count(n, no_end);
 	if (s->e.flags & IOLENS_BLOCK_NO_CREATOR)
 		ring_count(n, no_creator);
 }
 
-/* Puts in a new entry. What is found in its place is a leftover: its end was missed. */
-static __always_inline void block_begin(__u64 key, const struct iolens_block_state *s)
+static __always_inline void block_target_forget(__u64 vector)
 {
-	struct iolens_counters *n;
-	struct iolens_block_state *old;
+	if (!bpf_map_delete_elem(&targets, &vector))
+		__sync_fetch_and_add(&targets_open, -1);
+}
 
+/* What is found in the place of a new entry is a leftover: its end was not seen. If it was issued, it has a row all the same.
+ * A global function, which the verifier walks once. */
+__noinline int block_left_behind(__u64 key)
+{
+	struct iolens_block_state *old = bpf_map_lookup_elem(&inflight, &key);
+
+	if (!old)
+		return 0;
+	if (attribute && old->vector)
+		block_target_forget(old->vector);
+	if (old->issued && !(old->e.flags & IOLENS_BLOCK_DONE)) {
+		old->e.flags |= IOLENS_BLOCK_NO_END;
+		old->e.bytes = old->size;
+		block_finish(old, bpf_ktime_get_boot_ns());
+	}
+	return 1;
+}
+
+/* Puts in a new entry. False: there is no room for it. */
+static __always_inline bool block_begin(__u64 key, const struct iolens_block_state *s)
+{
 	if (!bpf_map_update_elem(&inflight, &key, s, BPF_NOEXIST))
-		return;
-	n = ring_counters();
+		return true;
+	return block_left_behind(compat_number(&key)) && !bpf_map_update_elem(&inflight, &key, s, BPF_ANY);
+}
+
+/* An operation begins that there is no room for. */
+static __always_inline void block_no_room(void)
+{
+	struct iolens_counters *n = ring_counters();
+
 	if (!n)
 		return;
-	old = bpf_map_lookup_elem(&inflight, &key);
-	if (!old) {
-		ring_count(n, state_full);
-		return;
-	}
-	/* … and has no row yet. One that the user did not ask for is no loss: another disk's, or another operation's. */
-	if (old->issued && !(old->e.flags & IOLENS_BLOCK_DONE) && block_wanted(&old->e, ~0ULL))
-		ring_count(n, stale);
-	if (bpf_map_update_elem(&inflight, &key, s, BPF_ANY))
-		ring_count(n, state_full);
+	ring_count(n, seen);
+	ring_count(n, state_full);
+}
+
+static __always_inline void block_count_begun(__s64 change)
+{
+	struct iolens_counters *n = ring_counters();
+
+	if (n)
+		__sync_fetch_and_add(&n->seen, change);
 }
 
 /* A clean page of a file becomes dirty. Runs in the context of who writes to it. */
@@ -383,12 +390,6 @@ static __always_inline void block_target_put(__u64 vector, const struct iolens_b
 		bpf_map_update_elem(&targets, &vector, t, BPF_EXIST);
 }
 
-static __always_inline void block_target_forget(__u64 vector)
-{
-	if (!bpf_map_delete_elem(&targets, &vector))
-		__sync_fetch_and_add(&targets_open, -1);
-}
-
 /* A bio enters the block layer. Runs in the context of the task that submits it. */
 static __always_inline int on_bio_queue(__u64 *ctx)
 {
@@ -414,20 +415,29 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 	}
 	if (attribute)
 		block_attribute(&s.e.target, bio, size, FILE_SLOT_ENTER);
+	s.e.dev = block_disk(disk);
+	s.e.bytes = size;
+	s.e.bios = 1;
+	block_describe(&s, bio->bi_opf, bio->bi_iter.bi_sector, !size);
 	/* A disk without requests (dm, md, zram, pmem, an NVMe multipath head): the bio is all there is. */
-	if (!disk->queue->mq_ops) {
-		if (attribute && size && s.e.target.origin != IOLENS_ORIGIN_ANONYMOUS) {
-			s.vector = (__u64)BPF_CORE_READ(bio, bi_io_vec);
-			block_target_put(s.vector, &s.e.target);
-		}
-		s.e.flags |= IOLENS_BLOCK_BIO;
-		s.e.dev = block_disk(disk);
-		s.e.bytes = size;
-		s.e.bios = 1;
-		s.issued = s.created ? s.created : bpf_ktime_get_boot_ns();
-		block_describe(&s, bio->bi_opf, bio->bi_iter.bi_sector, !size);
+	if (disk->queue->mq_ops) {
+		block_begin((__u64)bio, &s); /* without room for it, its request has no creator */
+		return 0;
 	}
-	block_begin((__u64)bio, &s);
+	if (attribute && size && s.e.target.origin != IOLENS_ORIGIN_ANONYMOUS) {
+		s.vector = (__u64)BPF_CORE_READ(bio, bi_io_vec);
+		block_target_put(s.vector, &s.e.target);
+	}
+	s.e.flags |= IOLENS_BLOCK_BIO;
+	s.size = size;
+	s.issued = s.created ? s.created : bpf_ktime_get_boot_ns();
+	if (block_begin((__u64)bio, &s)) {
+		block_count_begun(1);
+	} else {
+		block_no_room();
+		if (attribute && s.vector)
+			block_target_forget(s.vector);
+	}
 	return 0;
 }
 
@@ -520,9 +530,15 @@ __noinline int block_merge(__u64 key, __u64 bio)
 
 	if (!s || !b)
 		return 0;
+	if (b->issued && !b->e.requeues && !(b->e.flags & (IOLENS_BLOCK_BIO | IOLENS_BLOCK_DONE))) {
+		block_left_behind(bio); /* and this bio's submission was not seen */
+		bpf_map_delete_elem(&inflight, &bio);
+		return 0;
+	}
 	if (b->e.requeues) { /* of a request that was given back and merged into this one */
 		s->e.requeues += b->e.requeues;
 		bpf_map_delete_elem(&parts, &b->rq);
+		block_count_begun(-1);
 	}
 	if (attribute && b->e.target.origin != IOLENS_ORIGIN_NONE && !block_same_target(&b->e.target, &s->e.target))
 		s->e.target.more = block_add_part(s, b, BPF_CORE_READ((struct bio *)bio, bi_iter.bi_size));
@@ -586,12 +602,18 @@ static __always_inline int on_rq_issue(__u64 *ctx)
 		key = (__u64)rq;
 		s = bpf_map_lookup_elem(&inflight, &key);
 		if (!s || !(s->e.flags & IOLENS_BLOCK_REQUEUED)) {
-			block_begin(key, &block_nothing);
-			s = bpf_map_lookup_elem(&inflight, &key);
-			if (!s)
+			s = block_begin(key, &block_nothing) ? bpf_map_lookup_elem(&inflight, &key) : 0;
+			if (!s) {
+				block_no_room();
 				return 0;
+			}
 			fresh = true;
 		}
+	}
+	if (!s->issued) { /* of a bio that becomes a request; one that was given back has begun before */
+		block_count_begun(1);
+		s->e.bytes = 0;
+		s->e.flags &= IOLENS_BLOCK_FILTERED | IOLENS_BLOCK_NO_CREATOR | IOLENS_BLOCK_STACKED;
 	}
 	if (fresh && first && (first->e.flags & IOLENS_BLOCK_BIO)) {
 		block_take_creator(s, first);
@@ -619,6 +641,7 @@ static __always_inline int on_rq_issue(__u64 *ctx)
 		s->e.flags |= IOLENS_BLOCK_NO_CREATOR;
 	s->e.flags &= ~IOLENS_BLOCK_REQUEUED;
 	s->issued = now;
+	s->size = s->e.bytes + rq->__data_len;
 	s->e.dev = block_disk(compat_rq_disk(rq));
 	block_describe(s, rq->cmd_flags, rq->__sector - (s->e.bytes >> 9), !rq->__data_len);
 	return 0;
@@ -654,6 +677,8 @@ static __always_inline void block_finish_bio(__u64 key, __u64 now, __u16 error)
 		if (attribute && b->vector)
 			block_target_forget(b->vector);
 		block_finish(b, now);
+	} else if (b->issued) {
+		block_left_behind(compat_number(&key));
 	}
 	bpf_map_delete_elem(&inflight, &key);
 }
@@ -670,16 +695,14 @@ __attribute__((noinline)) int iolens_finish_one_bio(__u64 key, __u64 now, __u32 
 static __always_inline void block_finish_bios(struct request *rq, __u64 now, __u16 error)
 {
 	struct bio *bio = BPF_CORE_READ(rq, bio);
-	struct iolens_counters *n;
 
+	/* what is beyond the limit is left behind, and found when its place is used again, or at the end */
 	for (int i = 0; i < MAX_FINISHED && bio; i++) {
 		__u64 key = (__u64)bio;
 
 		bio = BPF_CORE_READ(bio, bi_next);
 		iolens_finish_one_bio(key, now, error);
 	}
-	if (bio && (n = ring_counters()))
-		ring_count(n, stale);
 }
 
 /* A part of a request is done and more is to come, when its first bio may be gone: its entry moves. */
@@ -687,12 +710,14 @@ static __always_inline void block_move(struct request *rq, __u64 from, struct io
 {
 	__u64 key = (__u64)rq;
 	struct iolens_block_state copy;
+	struct iolens_counters *n;
 
 	if (from == key)
 		return;
 	copy = *s;
-	block_begin(key, &copy);
-	bpf_map_delete_elem(&inflight, &from);
+	bpf_map_delete_elem(&inflight, &from); /* makes room for it */
+	if (!block_begin(key, &copy) && (n = ring_counters()))
+		ring_count(n, state_full);
 }
 
 /* Bytes of a request are done, perhaps all. Runs in an interrupt of any task. */
@@ -725,14 +750,16 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 		if (!last)
 			return 0;
 		if (!s || (s->e.flags & IOLENS_BLOCK_BIO) || !s->created) {
-			if ((n = ring_counters())) {
-				ring_count(n, seen);
+			if ((n = ring_counters()))
 				ring_count(n, orphan);
-			}
 			return 0;
 		}
 		/* failed before it was issued */
 		never = true;
+		if (!s->issued)
+			block_count_begun(1);
+		s->e.bytes = 0;
+		s->e.flags &= IOLENS_BLOCK_FILTERED | IOLENS_BLOCK_NO_CREATOR;
 		s->e.bios = 1;
 		/* its name isn't told here: user space finds the rare disk whose first request fails like this */
 		disk = compat_rq_disk(rq);

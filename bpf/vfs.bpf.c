@@ -142,7 +142,7 @@ static __always_inline int vfs_put(void *map, const void *key, const struct iole
 	if (!n)
 		return 0;
 	if (!bpf_map_update_elem(map, key, e, BPF_EXIST))
-		ring_count(n, stale);
+		ring_count(n, no_end);
 	else
 		vfs_no_room(n);
 	return 0;
@@ -689,7 +689,7 @@ static __always_inline int vfs_bio_ended(__u64 key, __u64 sector, __s32 error, _
 	if (sector != ~0ULL && sector != e->address) { /* another bio in the place of one whose end was not seen */
 		n = ring_counters();
 		if (n)
-			ring_count(n, stale);
+			ring_count(n, no_end);
 		vfs_bio_forget(key);
 		return 0;
 	}

@@ -114,6 +114,7 @@ private:
     std::string group_by_;
     std::optional<u64> top_;
     bool summing_ = false;
+    bool unfinished_ = false;
 };
 
 std::vector<const Column*> BlockLens::prepare(const ViewOptions& view) {
@@ -128,6 +129,7 @@ std::vector<const Column*> BlockLens::prepare(const ViewOptions& view) {
         ops_ |= 1U << static_cast<unsigned>(at - block_ops.begin());
     }
     summing_ = view.summary;
+    unfinished_ = view.unfinished;
     if (!view.summary_by.empty() && view.summary_by != "true") {
         throw Failure(Exit::usage, fmt::format("there is no --summary={} of block requests", visible(view.summary_by)),
                       "--summary adds up per disk and operation");
@@ -159,6 +161,7 @@ std::vector<const Column*> BlockLens::prepare(const ViewOptions& view) {
         if (pattern_) names.emplace_back("pattern");
         if (queue_ || view.verbose) names.emplace_back("queue_ns");
         names.emplace_back("device_ns");
+        if (view.verbose || view.unfinished) names.emplace_back("end");
         if (view.verbose) names.insert(names.end(), {"requeues", "bios", "cgroup_id", "error"});
         if (author_) names.insert(names.end(), {"author", "author_pid"});
         if (view.verbose && !no_file_) names.emplace_back("file_how");
@@ -214,6 +217,7 @@ std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptio
         .ring_fd = probe_->ring_fd(),
         .detach = [this] { probe_->detach(); },
         .ledger = [this] { return probe_->ledger(); },
+        .unfinished = [this] { return probe_->unfinished(); },
     });
 }
 
@@ -226,7 +230,7 @@ bool BlockLens::asked_for(const iolens_block_event& e, const ViewOptions& f) {
         return false;
     }
     if (ops_ != 0 && (e.op >= IOLENS_OP_COUNT || (ops_ >> e.op & 1U) == 0)) return false;
-    if (f.min_ms && e.device_ns < static_cast<u64>(*f.min_ms * 1e6)) return false;
+    if (f.min_ms && !block_has(e, block_no_latency) && e.device_ns < static_cast<u64>(*f.min_ms * 1e6)) return false;
     return disk_.empty() || disks_.name(e.dev) == disk_;
 }
 
@@ -270,11 +274,12 @@ Taken BlockLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wan
     if (head.kind == IOLENS_KIND_PARTS) return waiting_.told(head, files_) ? Taken::nothing : Taken::unknown;
     const auto* event = decoder_.as<iolens_block_event>(head, IOLENS_KIND_BLOCK);
     if (event == nullptr) return Taken::unknown;
+    if (block_has(*event, IOLENS_BLOCK_PENDING) && !unfinished_) return Taken::nothing;
     const iolens_block_target& target = event->target;
     if (target.name_id != 0) files_.named(target.id, target.name_id);
     parts_ = waiting_.of(*event);
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return Taken::nothing;
-    if (summing_) add(*event, row.text);
+    if (summing_ && !block_has(*event, IOLENS_BLOCK_PENDING)) add(*event, row.text);
     ++origins_.at(target.origin < IOLENS_ORIGINS ? target.origin : u8{IOLENS_ORIGIN_NONE});
 
     access_pattern_.reset();
@@ -369,20 +374,18 @@ void BlockLens::add(const iolens_block_event& e, RowText& text) {
 
 Loss BlockLens::explain(const iolens_loss& ledger) const {
     const iolens_counters& n = ledger.n;
-    // An end without a start: first those whose start found no room; the rest were in flight when tracing began, which
-    // is a fact about the start and not a loss.
-    const u64 no_room = std::min(n.orphan, n.state_full);
     Loss loss;
-    loss.seen = n.seen - (n.orphan - no_room);
+    loss.seen = n.seen;
     loss.delivered = n.delivered;
     loss.filtered = n.filtered;
+    loss.in_flight = n.in_flight;
+    loss.no_end = n.no_end;
     const auto cause = [&](std::string_view key, std::string_view words, u64 count) {
         if (count != 0) loss.causes.push_back({key, words, count});
     };
     cause("ring_full", "events (the ring was full: a larger --ring-size, or less output)", n.ring_full);
-    cause("state_full", "requests (more in flight than --max-inflight)", no_room);
-    cause("stale", "requests whose end was not seen", n.stale);
-    cause("missed", "probe runs that the kernel skipped", ledger.missed);
+    cause("state_full", "requests (more in flight than --max-inflight)", n.state_full);
+    loss.note_skipped_runs(ledger.missed);
     return loss;
 }
 
@@ -391,11 +394,9 @@ std::vector<std::string> BlockLens::remarks() const {
     const iolens_loss ledger = probe_->ledger();
     const iolens_counters& n = ledger.n;
     return {
-        fmt::format("seen {}, delivered {}, filtered {}, ring full {}, begun before tracing or not followed {}", n.seen,
-                    n.delivered, n.filtered, n.ring_full, n.orphan),
-        fmt::format("without a known creator {}, state map full {}, stale {}, names sent again {}, skipped runs {}",
-                    n.no_creator, n.state_full, n.stale, n.fact_lost, ledger.missed),
-        fmt::format("still in flight: {}", probe_->in_flight()),
+        ledger_remark(explain(ledger)),
+        fmt::format("begun before tracing {}, without a known creator {}, names sent again {}, skipped runs {}",
+                    n.orphan, n.no_creator, n.fact_lost, ledger.missed),
         fmt::format("what for can't be told: submission not seen {}, no pages {}, pages of no file {}",
                     origins_[IOLENS_ORIGIN_NONE], origins_[IOLENS_ORIGIN_NO_PAGES], origins_[IOLENS_ORIGIN_ANONYMOUS])};
 }

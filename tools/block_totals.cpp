@@ -31,6 +31,10 @@ void add_time_columns(std::vector<Column>& columns) {
                     time("device_max_ns", "max", "the longest")});
 }
 
+/// With a group for the rest, as files come and go: some 100 MiB.
+constexpr std::size_t most_groups = 20'000;
+constexpr std::string_view further_groups = "(others)";
+
 }  // namespace
 
 void DiskTotals::add(const iolens_block_event& e, Disks& disks) {
@@ -41,7 +45,7 @@ void DiskTotals::add(const iolens_block_event& e, Disks& disks) {
     slot->bytes += e.bytes;
     slot->errors += e.error != 0 ? 1 : 0;
     if (!block_has(e, IOLENS_BLOCK_NO_CREATOR)) slot->queue.add(e.queue_ns);
-    if (!block_has(e, IOLENS_BLOCK_NO_ISSUE)) slot->device.add(e.device_ns);
+    if (!block_has(e, block_no_latency)) slot->device.add(e.device_ns);
 }
 
 Summary DiskTotals::summary() const {
@@ -79,7 +83,13 @@ void GroupTotals::Totals::add(const Totals& other) {
 
 GroupTotals::Totals& GroupTotals::of(std::string_view group, const iolens_block_event& e, u64 bytes) {
     auto at = totals_.find(group);
-    if (at == totals_.end()) at = totals_.emplace(group, std::make_unique<Totals>()).first;
+    if (at == totals_.end()) {
+        if (totals_.size() >= most_groups) {
+            group = further_groups;
+            at = totals_.find(group);
+        }
+        if (at == totals_.end()) at = totals_.emplace(group, std::make_unique<Totals>()).first;
+    }
     at->second->bytes.at(e.op == IOLENS_OP_READ ? 0 : 1) += bytes;
     return *at->second;
 }
@@ -92,7 +102,7 @@ void GroupTotals::add(const iolens_block_event& e, std::string_view group, u64 b
         totals.queue_ns += e.queue_ns;
         totals.queue.add(e.queue_ns);
     }
-    if (!block_has(e, IOLENS_BLOCK_NO_ISSUE)) {
+    if (!block_has(e, block_no_latency)) {
         totals.device_ns += e.device_ns;
         totals.device.add(e.device_ns);
     }

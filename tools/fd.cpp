@@ -278,7 +278,7 @@ bool writes_to_terminal(u32 pid) {
     constexpr unsigned first = 136;  // of Unix98 terminals, which have eight numbers
     constexpr unsigned last = 143;
     constexpr unsigned console = 4;
-    struct stat info{};
+    struct stat info {};
     if (::stat(fmt::format("/proc/{}/fd/1", pid).c_str(), &info) != 0 || !S_ISCHR(info.st_mode)) return false;
     const unsigned number = major(info.st_rdev);
     return number == console || (number >= first && number <= last);
@@ -287,7 +287,7 @@ bool writes_to_terminal(u32 pid) {
 /// Of the whole machine: not what the rows are written to, nor who takes them there. Each row would make another one.
 void FdLens::leave_out_own(CallProbe::Options& options, const ViewOptions& view) {
     leave_out_readers_ = true;  // of --socket, which come later
-    struct stat info{};
+    struct stat info {};
     const int status = view.output.empty() ? ::fstat(STDOUT_FILENO, &info) : ::stat(view.output.c_str(), &info);
     if (status != 0) return;
     options.own_ino = info.st_ino;
@@ -880,10 +880,11 @@ Loss FdLens::explain(const iolens_loss& ledger) const {
         cause("waits_full", "waits (more threads than --max-inflight)", waits_->ledger().n.state_full);
     }
     if (log_ != nullptr) {
+        loss.seen += log_->import().unreadable() + log_->import().unfinished();
         cause("unreadable_lines", "lines that could not be read", log_->import().unreadable());
         cause("unfinished", "calls whose end is not in the log", log_->import().unfinished());
     }
-    cause("missed", "probe runs that the kernel skipped", ledger.missed);
+    loss.note_skipped_runs(ledger.missed);
     if (probe_) cause("not_decoded", "calls of 32-bit programs (not decoded)", probe_->not_decoded());
     return loss;
 }
@@ -892,8 +893,7 @@ std::vector<std::string> FdLens::remarks() const {
     if (!probe_) return {};
     const iolens_loss ledger = probe_->ledger();
     const iolens_counters& n = ledger.n;
-    return {fmt::format("seen {}, delivered {}, filtered {}, ring full {}, too many threads {}", n.seen, n.delivered,
-                        n.filtered, n.ring_full, n.state_full),
+    return {ledger_remark(explain(ledger)),
             fmt::format("requests of libaio and io_uring whose end was not seen: {}", probe_->in_flight()),
             fmt::format("names sent again {}, skipped runs {}, 32-bit calls {}", n.fact_lost, ledger.missed,
                         probe_->not_decoded()),

@@ -145,7 +145,7 @@ std::vector<const Column*> FileLens::prepare(const ViewOptions& view) {
 /// Rows in a watched folder would make more of them.
 void FileLens::leave_out_output(const ViewOptions& view) {
     const std::string path = view.output.empty() ? "/proc/self/fd/1" : view.output;
-    struct stat info{};
+    struct stat info {};
     if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return;
     probe_->watch(watches_->find(path).what.id, {});
 }
@@ -166,7 +166,7 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     options.blk = levels_.blk;
     bool folders = false;
     for (const std::string& word : live.words) {
-        struct stat info{};
+        struct stat info {};
         folders = folders || (::stat(word.c_str(), &info) == 0 && S_ISDIR(info.st_mode));
     }
     if (folders) options.depth = recursive_ ? IOLENS_WATCH_DEPTH : 1;
@@ -266,9 +266,12 @@ Loss FileLens::explain(const iolens_loss& ledger) const {
     };
     cause("ring_full", "events (the ring was full: a larger --ring-size, or less output)", n.ring_full);
     cause("state_full", "accesses (more in flight than --max-inflight)", no_room);
-    cause("files_full", "files of a watched folder (more than --max-files)", n.state_full - no_room);
-    cause("stale", "accesses whose end was not seen", n.stale);
-    cause("missed", "probe runs that the kernel skipped", ledger.missed);
+    if (n.state_full > no_room) {
+        loss.causes.push_back(
+            {"files_full", "files of a watched folder (more than --max-files)", n.state_full - no_room, false});
+    }
+    loss.no_end = n.no_end;
+    loss.note_skipped_runs(ledger.missed);
     if (watches_ && watches_->calls() != nullptr) {
         cause("requests_full", "requests of libaio and io_uring (more in flight than --max-inflight)",
               watches_->calls()->requests_full());
@@ -280,11 +283,9 @@ Loss FileLens::explain(const iolens_loss& ledger) const {
 std::vector<std::string> FileLens::remarks() const {
     if (!probe_) return {};
     const iolens_loss ledger = probe_->ledger();
-    const iolens_counters& n = ledger.n;
     const CallProbe* calls = watches_->calls();
     std::vector<std::string> all{
-        fmt::format("seen {}, delivered {}, filtered {}, ring full {}, not followed {}", n.seen, n.delivered,
-                    n.filtered, n.ring_full, n.orphan),
+        ledger_remark(explain(ledger)),
         fmt::format("still in flight: {}", probe_->in_flight() + (calls != nullptr ? calls->in_flight() : 0))};
     if (const u64 evicted = probe_->evicted(); evicted != 0) {
         all.push_back(fmt::format("files of watched folders that made room for others: {}", evicted));

@@ -367,7 +367,7 @@ std::string LogTree::status() {
         "files {}\nevents {}\nmemory_bytes {}\nmost_memory_bytes {}\nseen {}\ndelivered {}\nlost_ring_full {}\n"
         "lost_state_full {}\nlost_stale {}\nlost_missed {}\n",
         files_.size(), events, bytes, rooms, ledger.n.seen, ledger.n.delivered, ledger.n.ring_full, ledger.n.state_full,
-        ledger.n.stale, ledger.missed);
+        ledger.n.no_end, ledger.missed);
 }
 
 }  // namespace iolens

@@ -26,6 +26,8 @@ void add_view_flags(Flags& flags, ViewOptions& o) {
     flags.text("-o,--output", o.output, "FILE", "write rows to FILE instead of standard output");
     flags.list("--columns", o.columns, "NAME,...", "which columns, in this order ('iolens schema' lists them)");
     flags.toggle("--ns", o.ns, "show the pids of the initial pid namespace, too, in column HOSTPID");
+    flags.toggle("--unfinished", o.unfinished,
+                 "rows in table and json for what is not over when tracing ends, too, without a latency");
     flags.toggle("--no-header", o.no_header, "no heading");
     flags.toggle_word(
         "--summary", o.summary_by,
@@ -88,7 +90,7 @@ iolens_keep task_filters(const ViewOptions& view, const LiveOptions& live, Fd& c
     }
     if (!live.cgroup.empty()) {
         cgroup = Fd(::open(live.cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        struct statfs fs{};
+        struct statfs fs {};
         if (!cgroup) {
             throw Failure(Exit::usage,
                           fmt::format("can't open the cgroup '{}': {}", visible(live.cgroup), error_text(errno)),

@@ -45,8 +45,9 @@ struct ViewOptions {
     std::vector<std::string> columns;    ///< empty = the lens's choice
     bool ns = false;                     ///< also the pids of the initial pid namespace
     bool no_header = false;
-    bool wall = false;      ///< wall-clock times in a table
-    bool replayed = false;  ///< of a recording, not traced now
+    bool unfinished = false;  ///< rows of what is not over when tracing ends, too
+    bool wall = false;        ///< wall-clock times in a table
+    bool replayed = false;    ///< of a recording, not traced now
     bool verbose = false;
     std::string summary_by;  ///< "true", or by what; "": none was asked for
     bool summary = false;    ///< asked for, or on by default

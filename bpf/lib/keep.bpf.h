@@ -50,10 +50,4 @@ static __always_inline bool keep_task(__u32 tgid, __u32 tid, const __u8 *comm)
 	return true;
 }
 
-/* Is a filter on tasks set? Then an operation whose creator wasn't seen is not one of theirs. */
-static __always_inline bool keep_by_task(void)
-{
-	return keep.pid_count || keep.by_tid || keep.by_uid || keep.by_comm || keep.by_cgroup;
-}
-
 #endif

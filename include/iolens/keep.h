@@ -39,6 +39,15 @@ struct iolens_keep {
 	u8 reserved[7];
 };
 
+/* For both sides. In the kernel `keep` is constant: it has to be inlined there, for the verifier to know that. */
+#define IOLENS_BOTH_SIDES static inline __attribute__((always_inline))
+
+/* Is a filter on tasks set? Then an operation whose creator wasn't seen is not one of theirs. */
+IOLENS_BOTH_SIDES u8 iolens_keep_by_task(const volatile struct iolens_keep *keep)
+{
+	return keep->pid_count || keep->by_tid || keep->by_uid || keep->by_comm || keep->by_cgroup;
+}
+
 #ifdef __cplusplus
 }  // namespace iolens
 #endif

@@ -51,6 +51,10 @@ public:
             throw Failure(Exit::usage, fmt::format("'{}' has no summaries by interval", lens.name()),
                           "--summary alone adds up to the end");
         }
+        if (view.unfinished && format_ != Format::table && format_ != Format::json) {
+            throw Failure(Exit::usage, "--unfinished is of rows as table or json",
+                          "add --format table, or leave --unfinished out");
+        }
         if (!lens.has_format(format_)) {
             throw Failure(Exit::usage, fmt::format("'{}' has no rows for this format", lens.name()),
                           "table, csv and json are for every lens");
@@ -177,14 +181,21 @@ public:
 
     void finish(const iolens_loss& ledger, bool summary) {
         Loss loss = lens_.explain(ledger);
+        const u64 accounted = loss.delivered + loss.filtered + loss.lost() + loss.in_flight;
+        if (loss.seen > accounted) {
+            loss.causes.push_back({"unaccounted", "operations (no cause is known)", loss.seen - accounted});
+        }
         for (const Way& way : ways_) {
             if (loss.any()) way.outlet->loss(loss);
             for (const LossCause& kept : {way.outlet->finish(), way.outlet->refused()}) {
-                if (kept.count != 0) loss.causes.push_back(kept);
+                if (kept.count != 0) loss.causes.push_back({kept.name, kept.words, kept.count, false});
             }
         }
-        if (unreadable_ != 0) loss.causes.push_back({"unreadable", "records that could not be read", unreadable_});
-        if (unknown_ != 0) loss.causes.push_back({"unknown", "records of a kind unknown to this version", unknown_});
+        if (unreadable_ != 0)
+            loss.causes.push_back({"unreadable", "records that could not be read", unreadable_, false});
+        if (unknown_ != 0) {
+            loss.causes.push_back({"unknown", "records of a kind unknown to this version", unknown_, false});
+        }
         const Summary s = summary && !intervals_ ? lens_.summary() : Summary{};
         summary = !s.columns.empty();
         const std::vector<const Column*> columns = pointers_to(s.columns);

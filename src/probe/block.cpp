@@ -8,13 +8,17 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <compare>
+#include <cstddef>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <map>
 #include <optional>
 #include <thread>
+#include <tuple>
+#include <utility>
 
+#include "base/clock.h"
 #include "base/failure.h"
 #include "base/text.h"
 #include "iolens/block_state.h"
@@ -91,35 +95,31 @@ int BlockProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
 
 iolens_loss BlockProbe::ledger() const {
     iolens_loss loss = read_ledger(object_->maps.counters, object_->obj);
-    loss.n.stale += unseen_;
+    loss.n.seen += settled_.seen;
+    loss.n.delivered += settled_.delivered;
+    loss.n.filtered += settled_.filtered;
+    loss.n.no_end += settled_.no_end;
+    loss.n.in_flight += settled_.in_flight;
     return loss;
 }
 
-std::size_t BlockProbe::in_flight() const {
-    const std::size_t entries = count_entries(object_->maps.inflight);
-    return entries - std::min<std::size_t>(entries, unseen_);
-}
-
-void BlockProbe::detach() {
-    if (!links_.empty()) unseen_ += unseen_ends();
-    links_.clear();
-}
-
-/// A request that was issued and whose end is still to come.
+/// An entry of the state map whose end is still to come.
 struct BlockProbe::Open {
     u64 key;
-    u64 issued;
-    u32 dev;
-    auto operator<=>(const Open&) const = default;
+    iolens_block_state state;
+
+    [[nodiscard]] u64 begun() const { return state.issued != 0 ? state.issued : state.created; }
+    /// In the order of their beginnings; an entry that was used again is another one.
+    [[nodiscard]] auto identity() const { return std::tuple(begun(), key, state.created); }
 };
 
-std::vector<BlockProbe::Open> BlockProbe::open_requests() const {
+std::vector<BlockProbe::Open> BlockProbe::open_requests(u64 least_age_ns) const {
     // by many at once: one by one the kernel begins anew where an entry is deleted meanwhile
     constexpr u32 chunk = 1024;
     std::vector<u64> keys(chunk);
     std::vector<iolens_block_state> states(chunk);
     std::vector<Open> open;
-    const iolens_keep& keep = object_->rodata->keep;
+    const u64 now = clock_ns(CLOCK_BOOTTIME);
     u64 place = 0;
     for (bool first = true, more = true; more; first = false) {
         u32 count = chunk;
@@ -128,41 +128,123 @@ std::vector<BlockProbe::Open> BlockProbe::open_requests() const {
         if (result != 0 && errno != ENOENT) return {};
         more = result == 0;
         for (u32 i = 0; i < count; ++i) {
-            const iolens_block_event& e = states[i].e;
-            constexpr u32 not_out = IOLENS_BLOCK_DONE | IOLENS_BLOCK_REQUEUED | IOLENS_BLOCK_FILTERED;
-            // what the kernel doesn't count among a disk's requests can't be held against its count
-            const bool counted = e.op < IOLENS_OP_COUNT && e.op != IOLENS_OP_FLUSH && e.op != IOLENS_OP_PASSTHROUGH;
-            if (states[i].issued == 0 || (e.flags & not_out) != 0 || !counted) continue;
-            if ((keep.by_dev != 0 && e.dev != keep.dev) || (keep.ops != 0 && (keep.ops >> e.op & 1U) == 0)) continue;
-            open.push_back({keys[i], states[i].issued, e.dev});
+            const Open one{keys[i], states[i]};
+            if ((one.state.e.flags & IOLENS_BLOCK_DONE) == 0 && one.begun() + least_age_ns <= now) open.push_back(one);
         }
     }
-    std::ranges::sort(open);
+    std::ranges::sort(open, {}, &Open::identity);
     return open;
 }
 
 /// Requests that stay open while the kernel is asked how many its disks have, and that these don't have: their ends
 /// were not seen. What a device has answered, and the kernel has not yet ended, is not counted by it either: that is
 /// waited for.
-u64 BlockProbe::unseen_ends() const {
+std::vector<BlockProbe::Open> BlockProbe::without_end(u64 least_age_ns, std::chrono::milliseconds between) const {
     constexpr int looks = 5;
-    std::vector<Open> open = open_requests();
-    u64 unseen = 0;
+    // what the kernel doesn't count among a disk's requests can't be held against its count
+    const auto issued = [&] {
+        std::vector<Open> open = open_requests(least_age_ns);
+        std::erase_if(open, [](const Open& one) {
+            const iolens_block_event& e = one.state.e;
+            const bool counted = e.op < IOLENS_OP_COUNT && e.op != IOLENS_OP_FLUSH && e.op != IOLENS_OP_PASSTHROUGH;
+            return one.state.issued == 0 || (e.flags & IOLENS_BLOCK_REQUEUED) != 0 || !counted;
+        });
+        return open;
+    };
+    std::vector<Open> open = issued();
+    std::vector<Open> unseen;
     for (int look = 0; look < looks && !open.empty(); ++look) {
-        if (look != 0) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        if (look != 0) std::this_thread::sleep_for(between);
         std::map<u32, u64> under_way;
-        for (const Open& one : open) under_way.try_emplace(one.dev, ~u64{0});
+        for (const Open& one : open) under_way.try_emplace(one.state.e.dev, ~u64{0});
         for (auto& [dev, count] : under_way) count = requests_of_disk(dev).value_or(count);
         std::vector<Open> still;
-        std::ranges::set_intersection(open, open_requests(), std::back_inserter(still));
+        std::ranges::set_intersection(open, issued(), std::back_inserter(still), {}, &Open::identity, &Open::identity);
         open.swap(still);
+        // the oldest of a disk are those that it doesn't have any more
         std::map<u32, u64> counts;
-        for (const Open& one : open) ++counts[one.dev];
-        unseen = 0;
-        for (const auto& [dev, count] : counts) unseen += count - std::min(count, under_way[dev]);
-        if (unseen == 0) break;
+        for (const Open& one : open) ++counts[one.state.e.dev];
+        unseen.clear();
+        for (const Open& one : open) {
+            u64& count = counts[one.state.e.dev];
+            if (count <= under_way[one.state.e.dev]) continue;
+            --count;
+            unseen.push_back(one);
+        }
+        if (unseen.empty()) break;
     }
     return unseen;
+}
+
+/// Takes an entry out of the state map; nothing where it has ended meanwhile.
+std::optional<BlockProbe::Open> BlockProbe::take_out(const Open& one) {
+    const int map = bpf_map__fd(object_->maps.inflight);
+    Open found{.key = one.key, .state = {}};
+    // at once from 5.14 on; before, an end that comes in between has no row
+    const bool at_once = ::bpf_map_lookup_and_delete_elem(map, &found.key, &found.state) == 0;
+    if (!at_once && ::bpf_map_lookup_elem(map, &found.key, &found.state) != 0) return {};
+    if (found.identity() != one.identity()) {
+        if (at_once) ::bpf_map_update_elem(map, &found.key, &found.state, BPF_NOEXIST);
+        return {};
+    }
+    if (!at_once && ::bpf_map_delete_elem(map, &found.key) != 0) return {};
+    if (found.state.vector != 0 &&
+        ::bpf_map_delete_elem(bpf_map__fd(object_->maps.targets), &found.state.vector) == 0) {
+        __atomic_fetch_sub(&object_->bss->targets_open, 1, __ATOMIC_RELAXED);
+    }
+    if (found.state.e.target.more != 0) ::bpf_map_delete_elem(bpf_map__fd(object_->maps.parts), &found.state.rq);
+    return found;
+}
+
+/// Counts a request without an end, and makes its record if it is asked for. `flag` says why it has none.
+void BlockProbe::settle(const Open& one, u32 flag) {
+    iolens_block_event e = one.state.e;
+    const u64 now = clock_ns(CLOCK_BOOTTIME);
+    if (one.state.issued == 0) {
+        ++settled_.seen;
+        e.flags |= IOLENS_BLOCK_NO_ISSUE;
+    } else {
+        e.bytes = one.state.size;
+    }
+    if (one.state.created != 0) e.queue_ns = (one.state.issued != 0 ? one.state.issued : now) - one.state.created;
+    if (iolens_block_wanted(&object_->rodata->keep, &e, now - one.begun()) == 0) {
+        ++settled_.filtered;
+        return;
+    }
+    if (flag == IOLENS_BLOCK_NO_END) {
+        ++settled_.delivered;
+        ++settled_.no_end;
+    } else {
+        ++settled_.in_flight;
+    }
+    e.flags = static_cast<u16>((e.flags | flag) & ~(IOLENS_BLOCK_REQUEUED | IOLENS_BLOCK_STACKED));
+    const bool attributed = object_->rodata->attribute || object_->rodata->own_pidns.level != 0;
+    e.h = {.ts = one.begun(),
+           .kind = IOLENS_KIND_BLOCK,
+           .size = static_cast<u16>(attributed ? sizeof e : offsetof(iolens_block_event, target)),
+           .cpu = IOLENS_NO_CPU};
+    std::vector<u64>& record = unfinished_.emplace_back(e.h.size / sizeof(u64));
+    std::memcpy(record.data(), &e, e.h.size);
+}
+
+void BlockProbe::detach() {
+    if (links_.empty()) return;
+    const std::vector<Open> ended = without_end(0, std::chrono::milliseconds(20));
+    links_.clear();
+    for (const Open& one : open_requests(0)) {
+        const bool has_ended = std::ranges::binary_search(ended, one.identity(), {}, &Open::identity);
+        settle(one, has_ended ? IOLENS_BLOCK_NO_END : IOLENS_BLOCK_PENDING);
+    }
+}
+
+std::vector<std::vector<u64>> BlockProbe::unfinished() {
+    if (!links_.empty()) {
+        constexpr u64 least_age_ns = 1'000'000'000;
+        for (const Open& one : without_end(least_age_ns, std::chrono::milliseconds(1))) {
+            if (const auto found = take_out(one)) settle(*found, IOLENS_BLOCK_NO_END);
+        }
+    }
+    return std::exchange(unfinished_, {});
 }
 
 std::vector<ProbeStatus> BlockProbe::examine() {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "iolens/event/loss.h"
 #include "iolens/keep.h"
 #include "probe/bpf.h"
 #include "probe/symbols.h"
@@ -33,12 +35,12 @@ public:
     BlockProbe(const BlockProbe&) = delete;
     BlockProbe& operator=(const BlockProbe&) = delete;
 
-    /// Counts the requests whose end was not seen, too, and will not be.
     void detach();
     [[nodiscard]] int ring_fd() const;
     [[nodiscard]] iolens_loss ledger() const;
-    /// Entries of the state map: what has begun and not ended, but for what detach() counted.
-    [[nodiscard]] std::size_t in_flight() const;
+    /// The records of requests whose end was not seen: their disk has nothing in flight any more. After detach() of
+    /// those that were under way then, too. Each is handed over once.
+    std::vector<std::vector<u64>> unfinished();
 
     /// Loads and attaches each program by itself and says how it went; leaves nothing attached.
     static std::vector<ProbeStatus> examine();
@@ -48,12 +50,15 @@ private:
         void operator()(block_bpf* object) const;
     };
     struct Open;
-    [[nodiscard]] std::vector<Open> open_requests() const;
-    [[nodiscard]] u64 unseen_ends() const;
+    [[nodiscard]] std::vector<Open> open_requests(u64 least_age_ns) const;
+    [[nodiscard]] std::vector<Open> without_end(u64 least_age_ns, std::chrono::milliseconds between) const;
+    std::optional<Open> take_out(const Open& one);
+    void settle(const Open& one, u32 flag);
 
     std::unique_ptr<block_bpf, Close> object_;
     std::vector<Link> links_;
-    u64 unseen_ = 0;
+    iolens_counters settled_{};  // of what was still in the state map
+    std::vector<std::vector<u64>> unfinished_;
 };
 
 }  // namespace iolens

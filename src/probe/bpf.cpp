@@ -291,9 +291,10 @@ iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object) {
             loss.n.ring_full += n.ring_full;
             loss.n.orphan += n.orphan;
             loss.n.state_full += n.state_full;
-            loss.n.stale += n.stale;
+            loss.n.no_end += n.no_end;
             loss.n.no_creator += n.no_creator;
             loss.n.fact_lost += n.fact_lost;
+            loss.n.in_flight += n.in_flight;
         }
     }
     loss.missed = read_missed(object);

@@ -352,7 +352,7 @@ WatchMaps VfsProbe::maps() const {
 iolens_loss VfsProbe::ledger() const {
     iolens_loss loss = read_ledger(object_->maps.counters, object_->obj);
     for (const Attached& one : attached_) loss.missed += read_missed(one.object->obj);
-    loss.n.stale += ends_not_seen_;
+    loss.n.no_end += ends_not_seen_;
     return loss;
 }
 

@@ -44,6 +44,8 @@ void JsonSink::loss(const Loss& loss) {
     Buffer& out = out_.buffer();
     fmt::format_to(std::back_inserter(out), R"({{"type":"loss","seen":{},"delivered":{},"filtered":{})", loss.seen,
                    loss.delivered, loss.filtered);
+    if (loss.in_flight != 0) fmt::format_to(std::back_inserter(out), ",\"in_flight\":{}", loss.in_flight);
+    if (loss.no_end != 0) fmt::format_to(std::back_inserter(out), ",\"no_end\":{}", loss.no_end);
     for (const LossCause& cause : loss.causes) {
         fmt::format_to(std::back_inserter(out), ",\"{}\":{}", cause.name, cause.count);
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -19,16 +20,29 @@ struct LossCause {
     std::string_view name;
     std::string_view words;
     u64 count = 0;
+    bool in_sum = true;  ///< so many operations; else something that isn't an operation of the lens
 };
 
-/// The ledger as sinks print it: seen = delivered + filtered + the causes.
+/// The ledger as sinks print it: seen = delivered + filtered + in_flight + the causes that are in the sum.
 struct Loss {
     u64 seen = 0;
     u64 delivered = 0;
     u64 filtered = 0;
+    u64 in_flight = 0;              ///< not over when tracing ended
+    u64 no_end = 0;                 ///< of those delivered: without an end, which was not seen
     std::vector<LossCause> causes;  ///< only those with a count
 
-    [[nodiscard]] bool any() const { return !causes.empty(); }
+    /// What the kernel skipped belongs to no operation.
+    void note_skipped_runs(u64 count) {
+        if (count != 0) causes.push_back({"missed", "probe runs that the kernel skipped", count, false});
+    }
+    /// Operations that have no row.
+    [[nodiscard]] u64 lost() const {
+        u64 sum = 0;
+        for (const LossCause& cause : causes) sum += cause.in_sum ? cause.count : 0;
+        return sum;
+    }
+    [[nodiscard]] bool any() const { return no_end != 0 || !causes.empty(); }
 };
 
 class Sink {
@@ -68,5 +82,8 @@ void put_loss_remark(Output& out, const Loss& loss);
 
 /// One line of words: what was lost, and why.
 void append_loss_line(Buffer& out, const Loss& loss);
+
+/// The sum, for a verbose run.
+std::string ledger_remark(const Loss& loss);
 
 }  // namespace iolens

@@ -82,6 +82,23 @@ void RecordingSource::damaged(const char* how) const {
                   "what came before it has been shown");
 }
 
+/// The ledger in a record of this or an earlier version.
+iolens_loss RecordingSource::ledger_in(std::span<const std::byte> record) {
+    iolens_loss loss{};
+    constexpr std::size_t around = sizeof loss.h + sizeof loss.missed;
+    if (record.size() < around) return loss;
+    std::memcpy(&loss.h, record.data(), sizeof loss.h);
+    std::memcpy(&loss.missed, record.last(sizeof loss.missed).data(), sizeof loss.missed);
+    const std::size_t counters = std::min(record.size() - around, sizeof loss.n);
+    std::memcpy(&loss.n, record.data() + sizeof loss.h, counters);
+    if (counters <= offsetof(iolens_counters, in_flight)) {
+        const u64 no_room = std::min(loss.n.orphan, loss.n.state_full);
+        loss.n.seen -= std::min(loss.n.seen, loss.n.orphan - no_room);
+        loss.n.state_full = no_room;
+    }
+    return loss;
+}
+
 std::size_t RecordingSource::read(Receiver& receiver) {
     RecordingFrame frame;
     const u64 start = offset_;
@@ -117,7 +134,7 @@ std::size_t RecordingSource::read(Receiver& receiver) {
         }
         ++count;
         if (head.kind == IOLENS_KIND_LOSS) {
-            std::memcpy(&loss_, bytes + at, std::min<std::size_t>(head.size, sizeof loss_));
+            loss_ = ledger_in({bytes + at, head.size});
         } else if (!receiver.record({bytes + at, head.size})) {
             ended_ = true;
             break;

@@ -40,6 +40,8 @@ private:
     RecordingHeader header_;
     std::vector<u64> frame_;  // u64: records are 8-byte aligned
     u64 offset_ = 0;
+    static iolens_loss ledger_in(std::span<const std::byte> record);
+
     iolens_loss loss_{};
     bool ended_ = false;
 };

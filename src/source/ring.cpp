@@ -13,6 +13,9 @@ namespace {
 /// signal.
 constexpr std::size_t max_records = 1 << 16;
 
+/// How often the probes are asked for operations whose end was not seen.
+constexpr std::chrono::seconds look_again{5};
+
 }  // namespace
 
 RingSource::RingSource(Probes probes) : probes_(std::move(probes)), ring_(nullptr, ring_buffer__free) {
@@ -38,21 +41,34 @@ int RingSource::on_record(void* self, void* data, std::size_t size) {
     }
 }
 
+std::size_t RingSource::deliver(const std::vector<std::vector<u64>>& records) {
+    for (const std::vector<u64>& record : records) {
+        if (!receiver_->record(std::as_bytes(std::span(record)))) break;
+    }
+    return records.size();
+}
+
 std::size_t RingSource::read(Receiver& receiver) {
     receiver_ = &receiver;
     count_ = 0;
-    for (const std::vector<u64>& record : std::exchange(probes_.before, {})) {
-        receiver.record(std::as_bytes(std::span(record)));
-        ++count_;
-    }
+    count_ += deliver(std::exchange(probes_.before, {}));
     if (probes_.tidy) probes_.tidy();
     ring_buffer__consume(ring_.get());
     if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
+    if (!probes_.unfinished) return count_;
+    if (stopped_) {
+        // behind what is in the ring: it began before
+        if (count_ == 0 && !std::exchange(last_told_, true)) count_ += deliver(probes_.unfinished());
+    } else if (const auto now = std::chrono::steady_clock::now(); now - looked_ >= look_again) {
+        looked_ = now;
+        count_ += deliver(probes_.unfinished());
+    }
     return count_;
 }
 
 void RingSource::stop() {
     if (probes_.detach) probes_.detach();
+    stopped_ = true;
 }
 
 u64 RingSource::wall_offset_ns() const { return clock_wall_offset_ns(); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -23,6 +24,9 @@ public:
         std::function<bool()> ended{};           ///< what is traced is gone; none: it never is
         std::vector<std::vector<u64>> before{};  ///< records that come before the first of the ring
         std::function<void()> tidy{};            ///< called before each reading, to free what has lost its owner
+        /// Records of operations whose end will not be seen. Asked now and then and once after detach(), when those are
+        /// told that are still under way, too.
+        std::function<std::vector<std::vector<u64>>()> unfinished{};
     };
 
     /// Throws Failure when the ring can't be mapped.
@@ -38,12 +42,16 @@ public:
     [[nodiscard]] u64 capabilities() const override { return probes_.capabilities; }
 
 private:
+    std::size_t deliver(const std::vector<std::vector<u64>>& records);
     static int on_record(void* self, void* data, std::size_t size);
 
     Probes probes_;
     std::unique_ptr<ring_buffer, void (*)(ring_buffer*)> ring_;
     Receiver* receiver_ = nullptr;
     std::size_t count_ = 0;
+    bool last_told_ = false;  // what was under way at the end
+    bool stopped_ = false;
+    std::chrono::steady_clock::time_point looked_ = std::chrono::steady_clock::now();
     std::exception_ptr thrown_;  // libbpf is C: nothing is thrown through it
 };
 

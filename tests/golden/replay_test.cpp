@@ -41,8 +41,9 @@ TEST_P(Replay, IsTheSameToTheByte) {
 INSTANTIATE_TEST_SUITE_P(
     Golden, Replay,
     testing::Values(
-        Case{"table", ""}, Case{"table-verbose", "-v"}, Case{"table-options", "-Q -P -t"},
-        Case{"table-author", "-A --op write"}, Case{"table-no-file", "--no-file --op write"},
+        Case{"table", ""}, Case{"table-unfinished", "--unfinished --op write --comm dd"}, Case{"table-verbose", "-v"},
+        Case{"table-options", "-Q -P -t"}, Case{"table-author", "-A --op write"},
+        Case{"table-no-file", "--no-file --op write"},
         Case{"table-timezone", "-t --no-header --count 2", "TZ=Asia/Kolkata"}, Case{"csv", "--format csv"},
         Case{"csv-columns", "--format csv --columns disk,dev,rwbs,error --no-header"}, Case{"json", "--format json"},
         Case{"json-pattern", "--format json -P --count 3"}, Case{"summary", "--summary -o /dev/null"},

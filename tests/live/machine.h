@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/fd.h"
 #include "iolens/event/header.h"
 #include "run.h"
 
@@ -96,6 +97,9 @@ constexpr int exact_rounds = 3;
 /// Ids of the BPF programs named iolens_… that the kernel has.
 std::vector<u32> loaded_programs();
 
+/// A BPF map of this name that the kernel has; an empty one where there is none.
+Fd map_named(const std::string& name);
+
 /// Is the running kernel this version or a later one?
 bool kernel_at_least(int major, int minor);
 
@@ -158,6 +162,7 @@ struct Traced {
     std::vector<Row> rows;
     Result result;
     [[nodiscard]] u64 counter(const std::string& word) const;  ///< "seen" of the verbose remarks
+    [[nodiscard]] u64 accounted() const;                       ///< what has to be as much
 };
 Traced trace(std::vector<std::string> options, const std::function<void()>& work, const std::string& lens = "block");
 

@@ -170,6 +170,19 @@ std::vector<u32> loaded_programs() {
     return ids;
 }
 
+Fd map_named(const std::string& name) {
+    Fd last;
+    u32 id = 0;
+    while (::bpf_map_get_next_id(id, &id) == 0) {
+        Fd map(::bpf_map_get_fd_by_id(id));
+        bpf_map_info info{};
+        u32 size = sizeof info;
+        if (!map || ::bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0) continue;
+        if (name == static_cast<const char*>(info.name)) last = std::move(map);
+    }
+    return last;
+}
+
 void run_rounds(int rounds, const std::function<void()>& round) {
     const int most_repetitions = emulated() ? 9 : 3;
     int repetitions = 0;

@@ -80,6 +80,12 @@ void write_sample(const std::string& path) {
     e.flags = IOLENS_BLOCK_NO_ISSUE;
     e.error = 28;
     put(r, e);
+    // whose end was not seen, and still to come
+    e = block_event(ts + 32, "dd", IOLENS_OP_WRITE, 36, 512);
+    e.flags = IOLENS_BLOCK_NO_END;
+    put(r, e);
+    e.flags = IOLENS_BLOCK_PENDING | IOLENS_BLOCK_NO_ISSUE;
+    put(r, e);
     // names that want to be more than names
     put(r, block_event(ts + 40, "a\nb\x1b[31m,\"x", IOLENS_OP_READ, 40, 512));
     put(r, block_event(ts + 50, "\xff\xfe n\xc3\xbc\xe2\x80\xae", IOLENS_OP_READ, 41, 512));
@@ -171,9 +177,10 @@ void write_sample(const std::string& path) {
               .ring_full = 4,
               .orphan = 3,
               .state_full = 2,
-              .stale = 0,
+              .no_end = 0,
               .no_creator = 1,
-              .fact_lost = 0};
+              .fact_lost = 0,
+              .in_flight = 1};
     put(r, loss);
     r.finish();
 }
@@ -541,12 +548,13 @@ void write_file_sample(const std::string& path) {
     put(r, call);
     iolens_loss loss{};
     loss.h = {.ts = at, .kind = IOLENS_KIND_LOSS, .size = sizeof loss, .cpu = 0};
-    loss.n.seen = 25;
+    loss.n.seen = 24;
     loss.n.delivered = 15;
     loss.n.filtered = 4;
     loss.n.ring_full = 3;
     loss.n.orphan = 3;
-    loss.n.state_full = 5;
+    loss.n.state_full = 2;
+    loss.n.no_end = 1;
     loss.missed = 2;
     put(r, loss);
     r.finish();

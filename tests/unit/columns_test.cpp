@@ -27,8 +27,9 @@ public:
         std::memcpy(words_.data(), bytes.data(), bytes.size());
     }
     template <typename Event>
-        requires std::is_trivially_copyable_v<Event> && (!std::is_convertible_v<Event, std::span<const std::byte>>)
-    explicit Record(const Event& event) : Record(std::as_bytes(std::span(&event, 1))) {}
+    requires std::is_trivially_copyable_v<Event> &&
+        (!std::is_convertible_v<Event, std::span<const std::byte>>)explicit Record(const Event& event)
+        : Record(std::as_bytes(std::span(&event, 1))) {}
 
     [[nodiscard]] const iolens_header& head() const { return *reinterpret_cast<const iolens_header*>(words_.data()); }
     [[nodiscard]] std::size_t size() const { return size_; }
@@ -736,7 +737,7 @@ TEST(Bytes, OfABlockEventShow) {
          .hidden = {{offsetof(iolens_block_event, flags), 2, IOLENS_BLOCK_BIO,
                      "a request or a bio: the columns mean the same for both"},
                     {offsetof(iolens_block_event, flags), 2, 0x1e00, "inside the kernel only"},
-                    {offsetof(iolens_block_event, flags), 2, 0xe000, "not used"},
+                    {offsetof(iolens_block_event, flags), 2, 0x8000, "not used"},
                     {offsetof(iolens_block_event, host_tid), 4, all_bits, "tells threads apart, but has no column"}},
          .hidden_in_table = {{offsetof(iolens_header, ts), 8, below_us, "a table shows us", true},
                              {offsetof(iolens_block_event, queue_ns), 8, below_us, "a table shows us", true},

@@ -35,6 +35,35 @@ std::pair<std::vector<std::string>, std::string> read_all(const std::string& pat
     return {keep.records, ""};
 }
 
+/// An earlier ledger has fewer counters, and the orphans among what was seen.
+TEST(Recording, AnEarlierLedgerReadsAsItWasMeant) {
+    const test::Scratch scratch;
+    const std::string path = scratch.path("r");
+    {
+        Recorder recorder(path);
+        recorder.begin("block", "1.2.3", 77);
+        std::vector<u64> earlier{0, 0, 40, 23, 10, 4, 3, 2, 1, 6, 7, 9};
+        auto& head = reinterpret_cast<iolens_header&>(earlier[0]);
+        head = {.ts = 5, .kind = IOLENS_KIND_LOSS, .size = static_cast<u16>(earlier.size() * sizeof(u64)), .cpu = 0};
+        recorder.record(std::as_bytes(std::span(earlier)));
+        recorder.finish();
+    }
+    Keep keep;
+    RecordingSource source(path);
+    while (!source.ended()) source.read(keep);
+    const iolens_loss loss = source.ledger();
+    EXPECT_EQ(loss.n.seen, 39U);  // of 3 orphans 2 had found no room
+    EXPECT_EQ(loss.n.delivered, 23U);
+    EXPECT_EQ(loss.n.filtered, 10U);
+    EXPECT_EQ(loss.n.ring_full, 4U);
+    EXPECT_EQ(loss.n.state_full, 2U);
+    EXPECT_EQ(loss.n.no_end, 1U);
+    EXPECT_EQ(loss.n.no_creator, 6U);
+    EXPECT_EQ(loss.n.fact_lost, 7U);
+    EXPECT_EQ(loss.n.in_flight, 0U);
+    EXPECT_EQ(loss.missed, 9U);
+}
+
 TEST(Recording, GivesBackWhatWasRecorded) {
     const test::Scratch scratch;
     const std::string path = scratch.path("r");

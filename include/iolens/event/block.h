@@ -8,6 +8,9 @@
  * created:   the bio's block_bio_queue, in the context of the task that submits it
  * issued:    the last block_rq_issue (a requeued request is issued again)
  * completed: the block_rq_complete that finishes the last byte; block_bio_complete where there are no requests
+ *
+ * One whose end was not seen, or was still to come when tracing ended, has the time of its issue, or of its creation where
+ * it was not issued.
  */
 #ifndef IOLENS_EVENT_BLOCK_H
 #define IOLENS_EVENT_BLOCK_H
@@ -54,6 +57,8 @@ enum iolens_block_flag {
 	IOLENS_BLOCK_REQUEUED = 1 << 10,  /* inside the kernel only: back in the queue, to be issued again */
 	IOLENS_BLOCK_STACKED = 1 << 11,   /* inside the kernel only: has a bio that another disk passed on unchanged */
 	IOLENS_BLOCK_DONE = 1 << 12,      /* inside the kernel only: sent, and kept for the flush that comes after it */
+	IOLENS_BLOCK_NO_END = 1 << 13,    /* its end was not seen: device_ns means nothing, and `ts` is its issue's */
+	IOLENS_BLOCK_PENDING = 1 << 14,   /* not over when tracing ended: the same */
 };
 
 /* What a request is for. */
@@ -175,6 +180,8 @@ inline Value origin_word(u8 origin) {
 }
 
 inline bool block_has(const iolens_block_event& e, unsigned flag) { return (e.flags & flag) != 0; }
+/// Any of these: device_ns means nothing.
+inline constexpr unsigned block_no_latency = IOLENS_BLOCK_NO_ISSUE | IOLENS_BLOCK_NO_END | IOLENS_BLOCK_PENDING;
 
 // clang-format off
 inline constexpr std::array block_columns{
@@ -242,7 +249,7 @@ inline constexpr std::array block_columns{
            .help = "time from the last issue to completion; on a disk without requests from submission to completion",
            .get = [](const iolens_header& h) {
                const auto& e = as_block(h);
-               return block_has(e, IOLENS_BLOCK_NO_ISSUE) ? Value() : Value(e.device_ns);
+               return block_has(e, block_no_latency) ? Value() : Value(e.device_ns);
            }},
     Column{.name = "error", .header = "ERR", .role = Role::error, .width = -9,
            .help = "why the request failed, by errno's name; empty when it did not",
@@ -265,6 +272,14 @@ inline constexpr std::array block_columns{
     Column{.name = "cpu", .header = "CPU", .width = 3,
            .help = "processor on which the completion ran",
            .get = [](const iolens_header& h) { return Value(u64{h.cpu}); }},
+    Column{.name = "end", .header = "END", .width = -7,
+           .help = "missed: the end was not seen; pending: it was still to come when tracing ended; then time_ns is the issue's "
+                   "time, or the creation's; empty for every other request",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_block(h);
+               if (block_has(e, IOLENS_BLOCK_PENDING)) return Value(std::string_view("pending"));
+               return block_has(e, IOLENS_BLOCK_NO_END) ? Value(std::string_view("missed")) : Value();
+           }},
     Column{.name = "host_pid", .header = "HOSTPID", .width = -7,
            .help = "pid of the process in the initial pid namespace; differs from pid where iolens ran in another",
            .get = [](const iolens_header& h) {
