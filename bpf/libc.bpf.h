@@ -13,8 +13,6 @@ struct libc_call {
 };
 
 const volatile __u8 libc_followed = 0;
-/* Functions that found no room in libc_calls. */
-__u64 libc_full = 0;
 
 /* By thread, until it ends. A function that another one of them calls, as scandir does with readdir, is not the program's: while one runs,
  * those deeper in the stack are not looked at. One that longjmp has left without an end gives way to the next that isn't. */
@@ -84,10 +82,8 @@ static __noinline int libc_begin(struct pt_regs *ctx, __u32 function)
 	default: break;
 	}
 	call.start = bpf_ktime_get_boot_ns();
-	if (bpf_map_update_elem(&libc_calls, &key, &call, BPF_ANY)) {
-		call_orphan();
-		__sync_fetch_and_add(&libc_full, 1);
-	}
+	if (bpf_map_update_elem(&libc_calls, &key, &call, BPF_ANY))
+		call_no_room(ring_count(n_, libc_full));
 	return 0;
 }
 

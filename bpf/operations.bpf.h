@@ -67,7 +67,7 @@ static __always_inline void operation_start(__u32 tgid)
 	__u8 one = 1;
 
 	if (bpf_map_update_elem(&started, &tgid, &one, BPF_ANY))
-		__sync_fetch_and_add(&followed_full, 1);
+		call_count_process();
 }
 
 #define OPENS_PIECE 64 /* bytes looked at by one call; a divisor of IOLENS_OPERATION_TEXT */

@@ -60,8 +60,6 @@ struct {
 
 /* Exits, execs and destroyed contexts that may leave requests behind. */
 __u64 request_ends = 0;
-/* Requests without an entry: `requests` or `request_owners` was full. */
-__u64 requests_full = 0;
 
 const volatile __u8 requests_followed = 0; /* any of the operations below is asked for */
 
@@ -103,8 +101,7 @@ static __always_inline __u64 request_context(__u64 process, __u64 context)
 
 static __always_inline void request_no_entry(void)
 {
-	call_orphan();
-	__sync_fetch_and_add(&requests_full, 1);
+	call_no_room(ring_count(n_, requests_full));
 }
 
 static __always_inline struct iolens_request *request_new(__u32 slot, __u64 id, __u32 call, __u8 what)
@@ -143,7 +140,7 @@ __noinline int request_tell_task(__u64 id)
 static __always_inline void request_send_unended(struct iolens_call_event *e)
 {
 	e->h.ts = bpf_ktime_get_boot_ns();
-	e->flags |= IOLENS_CALL_NO_RESULT | IOLENS_CALL_NO_DURATION;
+	e->flags |= CALL_NO_END;
 	call_send_one(e);
 }
 
@@ -183,11 +180,16 @@ static __always_inline void request_keep(struct request_key *key, struct iolens_
 		request_no_entry();
 		return;
 	}
-	if (!bpf_map_update_elem(&requests, key, request, BPF_NOEXIST))
-		return;
-	request_replaced(compat_number(&key->owner), compat_number(&key->which));
-	if (bpf_map_update_elem(&requests, key, request, BPF_EXIST))
-		request_no_entry();
+	request->counted = call_counts(e);
+	if (bpf_map_update_elem(&requests, key, request, BPF_NOEXIST)) {
+		request_replaced(compat_number(&key->owner), compat_number(&key->which));
+		if (bpf_map_update_elem(&requests, key, request, BPF_EXIST)) {
+			request_no_entry();
+			return;
+		}
+	}
+	if (request->counted)
+		call_count_seen(1);
 }
 
 static __always_inline void request_aio_begin(__u64 address, __u64 id, __u64 process, __u64 context, bool direct)
@@ -231,7 +233,10 @@ __noinline int request_aio_begin_plain(__u64 address, __u64 id, __u64 process, _
 __noinline int request_aio_forget(__u64 address, __u64 id)
 {
 	struct request_key key = {.owner = task_host_id(id) >> 32, .which = address};
+	struct iolens_request *request = bpf_map_lookup_elem(&requests, &key);
 
+	if (request && request->counted)
+		call_count_seen(-1);
 	bpf_map_delete_elem(&requests, &key);
 	return 0;
 }
@@ -396,8 +401,8 @@ static __always_inline void request_exit(void)
 }
 
 /* Not attached: user space runs it (BPF_PROG_TEST_RUN, 5.10) for a request that can't be in flight, with the key and the
- * start. It is in the ring then, and counted, as if its end had been seen here. The tracepoint has as many arguments. */
-SEC("raw_tp/sched_switch")
+ * start, and a flag for the record. It is in the ring then, and counted. The tracepoint has as many arguments. */
+SEC("raw_tp/signal_generate")
 int iolens_request_drop(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct request_key key = {.owner = ctx->args[0], .which = ctx->args[1]};
@@ -408,8 +413,12 @@ int iolens_request_drop(struct bpf_raw_tracepoint_args *ctx)
 	if (!request || !copy || request->e.start != ctx->args[2])
 		return 0;
 	*copy = *request;
-	if (!bpf_map_delete_elem(&requests, &key))
-		request_send_unended(&copy->e);
+	if (bpf_map_delete_elem(&requests, &key))
+		return 0;
+	if (!copy->counted && call_counts(&copy->e))
+		call_count_seen(1);
+	copy->e.flags |= (__u16)ctx->args[3];
+	request_send_unended(&copy->e);
 	return 0;
 }
 
@@ -506,11 +515,16 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 		if (file)
 			request_file(e, file, FILE_SLOT_COMPLETE, direct);
 	}
+	if (!request->counted && call_counts(e))
+		call_count_seen(1);
 	call_send_one(e);
-	if (end.flags & REQUEST_MORE)
+	if (end.flags & REQUEST_MORE) {
 		e->start = e->h.ts;
-	else
+		if (request->counted)
+			call_count_seen(1);
+	} else {
 		bpf_map_delete_elem(&requests, &key);
+	}
 	return 0;
 }
 

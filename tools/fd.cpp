@@ -149,6 +149,7 @@ private:
     u64 last_ts_ = 0;  // of all records
     Tasks tasks_;
     bool summing_ = false;
+    bool unfinished_ = false;  // rows of what is not over when tracing ends
     bool by_open_ = false;
     FileTotals totals_;
     OpenTotals opens_;
@@ -226,6 +227,7 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
         if (!replay_filters_->min_ms) replay_filters_->min_ms = why_least_ms;
     }
     summing_ = view.summary;
+    unfinished_ = view.unfinished;
     by_open_ = view.summary_by == "open";
     if (!view.summary_by.empty() && view.summary_by != "true" && !by_open_) {
         throw Failure(Exit::usage, fmt::format("there is no --summary={}", visible(view.summary_by)),
@@ -278,7 +280,7 @@ bool writes_to_terminal(u32 pid) {
     constexpr unsigned first = 136;  // of Unix98 terminals, which have eight numbers
     constexpr unsigned last = 143;
     constexpr unsigned console = 4;
-    struct stat info {};
+    struct stat info{};
     if (::stat(fmt::format("/proc/{}/fd/1", pid).c_str(), &info) != 0 || !S_ISCHR(info.st_mode)) return false;
     const unsigned number = major(info.st_rdev);
     return number == console || (number >= first && number <= last);
@@ -287,7 +289,7 @@ bool writes_to_terminal(u32 pid) {
 /// Of the whole machine: not what the rows are written to, nor who takes them there. Each row would make another one.
 void FdLens::leave_out_own(CallProbe::Options& options, const ViewOptions& view) {
     leave_out_readers_ = true;  // of --socket, which come later
-    struct stat info {};
+    struct stat info{};
     const int status = view.output.empty() ? ::fstat(STDOUT_FILENO, &info) : ::stat(view.output.c_str(), &info);
     if (status != 0) return;
     options.own_ino = info.st_ino;
@@ -665,6 +667,7 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
     }
     const auto* event = decoder_.as<iolens_call_event>(head, IOLENS_KIND_CALL);
     if (event == nullptr) return Taken::unknown;
+    if ((event->flags & IOLENS_CALL_PENDING) != 0 && !unfinished_) return Taken::nothing;
     if (of_reader(event->tgid)) return Taken::nothing;
     if (event->direction == IOLENS_DIR_NONE && !operations_.on()) {
         call_ = *event;
@@ -868,24 +871,26 @@ Loss FdLens::explain(const iolens_loss& ledger) const {
     const auto cause = [&](std::string_view key, std::string_view words, u64 count) {
         if (count != 0) loss.causes.push_back({key, words, count});
     };
-    cause("ring_full", "events (the ring was full: a larger --ring-size, or less output)", ledger.n.ring_full);
-    cause("state_full", "calls (more threads than --max-inflight)", ledger.n.state_full);
-    if (probe_) {
-        cause("requests_full", "requests of libaio and io_uring (more in flight than --max-inflight)",
-              probe_->requests_full());
-        cause("followed_full", "processes that were not followed (more than 65536 at once)", probe_->followed_full());
-        cause("libc_full", "functions of libc (in more threads than --max-inflight)", probe_->libc_full());
-    }
-    if (waits_) {
-        cause("waits_full", "waits (more threads than --max-inflight)", waits_->ledger().n.state_full);
-    }
+    const iolens_counters& n = ledger.n;
+    loss.in_flight = n.in_flight;
+    loss.no_end = n.no_end;
+    cause("ring_full", "events (the ring was full: a larger --ring-size, or less output)", n.ring_full);
+    const u64 named = n.requests_full + n.libc_full + n.not_decoded;
+    cause("state_full", "calls (more threads than --max-inflight)", n.state_full - std::min(named, n.state_full));
+    cause("requests_full", "requests of libaio and io_uring (more in flight than --max-inflight)", n.requests_full);
+    cause("libc_full", "functions of libc (in more threads than --max-inflight)", n.libc_full);
+    cause("not_decoded", "calls of 32-bit programs (not decoded)", n.not_decoded);
+    const auto beside = [&](std::string_view key, std::string_view words, u64 count) {
+        if (count != 0) loss.causes.push_back({key, words, count, false});
+    };
+    beside("not_followed", "processes that were not followed (more than 65536 at once)", n.not_followed);
+    if (waits_) beside("waits_full", "waits (more threads than --max-inflight)", waits_->ledger().n.state_full);
     if (log_ != nullptr) {
         loss.seen += log_->import().unreadable() + log_->import().unfinished();
         cause("unreadable_lines", "lines that could not be read", log_->import().unreadable());
         cause("unfinished", "calls whose end is not in the log", log_->import().unfinished());
     }
     loss.note_skipped_runs(ledger.missed);
-    if (probe_) cause("not_decoded", "calls of 32-bit programs (not decoded)", probe_->not_decoded());
     return loss;
 }
 
@@ -894,9 +899,9 @@ std::vector<std::string> FdLens::remarks() const {
     const iolens_loss ledger = probe_->ledger();
     const iolens_counters& n = ledger.n;
     return {ledger_remark(explain(ledger)),
-            fmt::format("requests of libaio and io_uring whose end was not seen: {}", probe_->in_flight()),
-            fmt::format("names sent again {}, skipped runs {}, 32-bit calls {}", n.fact_lost, ledger.missed,
-                        probe_->not_decoded()),
+            fmt::format("names sent again {}, skipped runs {}, 32-bit calls {}, ends without a start {}", n.fact_lost,
+                        ledger.missed, n.not_decoded, n.orphan),
+            fmt::format("filtered as our own output: {}", n.own),
             fmt::format("made room for others: {} names, {} threads, {} calls' arguments", files_.evicted(),
                         tasks_.evicted(), arguments_.evicted())};
 }

@@ -257,6 +257,7 @@ RingSource::Probes Watches::source() {
             [this] {
                 if (calls_) calls_->drop_ended_requests();
             },
+        .unfinished = [this] { return probe_.unfinished(); },
     };
 }
 
@@ -282,6 +283,11 @@ bool access_of_call(const iolens_call_event& call, iolens_vfs_event& access) {
     if (call.call >= IOLENS_CALL_AIO) access.flags |= IOLENS_VFS_ASYNC;
     if ((call.flags & IOLENS_CALL_HAS_OFFSET) == 0) access.flags |= IOLENS_VFS_NO_ADDRESS;
     if ((call.flags & IOLENS_CALL_NO_RESULT) != 0) access.flags |= IOLENS_VFS_NO_END;
+    if ((call.flags & IOLENS_CALL_PENDING) != 0) {
+        access.flags |= IOLENS_VFS_PENDING;
+    } else if (call_is_unended(call)) {
+        access.flags |= IOLENS_VFS_MISSED;
+    }
     if (call.direction == IOLENS_DIR_READ) {
         access.op = IOLENS_VFS_READ;
     } else if (call.direction == IOLENS_DIR_WRITE) {

@@ -26,10 +26,10 @@ struct {
 	__type(value, struct iolens_watch);
 } watched_below SEC(".maps");
 
-/* Entries that were made in it; those that are not there any more were evicted. */
+/* 0: entries that were made in it; those that are not there any more were evicted. 1: files that found no room. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, __u64);
 } watch_found SEC(".maps");
@@ -61,9 +61,8 @@ static __always_inline int watch_look_up(struct dentry *dentry)
 	struct dentry *parent;
 	struct inode *inode = BPF_CORE_READ(dentry, d_inode), *file = inode;
 	struct iolens_watch *folder;
-	struct iolens_counters *n;
 	struct iolens_file_id id = {};
-	__u32 place = 0;
+	__u32 place;
 	__u64 *found;
 	long error;
 
@@ -87,15 +86,12 @@ static __always_inline int watch_look_up(struct dentry *dentry)
 		if (bpf_map_lookup_elem(&watched, &id)) /* left out on purpose: it has no flags */
 			return 0;
 		error = bpf_map_update_elem(&watched_below, &id, folder, BPF_NOEXIST);
-		if (error && error != -17) { /* EEXIST: another processor was faster */
-			n = ring_counters();
-			if (n)
-				ring_count(n, state_full);
-			return 0;
-		}
+		place = error && error != -17; /* EEXIST: another processor was faster */
 		found = bpf_map_lookup_elem(&watch_found, &place);
-		if (!error && found)
+		if (found && error != -17)
 			__sync_fetch_and_add(found, 1);
+		if (place)
+			return 0;
 		place = id.ino & (IOLENS_WATCH_NEAR - 1);
 		bpf_map_update_elem(&watch_near, &place, &watch_one, BPF_ANY); /* an array: it has the place */
 		return 1;

@@ -295,6 +295,12 @@ iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object) {
             loss.n.no_creator += n.no_creator;
             loss.n.fact_lost += n.fact_lost;
             loss.n.in_flight += n.in_flight;
+            loss.n.requests_full += n.requests_full;
+            loss.n.libc_full += n.libc_full;
+            loss.n.frames_full += n.frames_full;
+            loss.n.not_decoded += n.not_decoded;
+            loss.n.own += n.own;
+            loss.n.not_followed += n.not_followed;
         }
     }
     loss.missed = read_missed(object);

@@ -92,7 +92,8 @@ bool wants_perf(const KernelNames& kernel) {
 
 /// Is a program not attached, but run by user space?
 bool is_run(const bpf_program* program) {
-    return std::string_view(bpf_program__section_name(program)).starts_with("raw_tp/");
+    const std::string_view section = bpf_program__section_name(program);
+    return section.starts_with("raw_tp/") || section.starts_with("iter/");
 }
 
 bool is_perf(std::string_view section) { return section.starts_with("tp/"); }
@@ -261,6 +262,12 @@ CallProbe::CallProbe(const Options& options) {
     }
     for (bpf_program* one : programs | std::views::reverse) links_.push_back(attach(one));
     attach_libc(options.libc);
+    if (direct) {
+        // made while there is the privilege for it
+        iterator_link_ = attach(object_->progs.iolens_pending_direct);
+        iterator_ = Fd(::bpf_iter_create(bpf_link__fd(iterator_link_.get())));
+        if (!iterator_) throw Failure(Exit::unavailable, "can't look at the threads: " + error_text(errno), "");
+    }
     // libbpf has read the kernel's whole BTF and freed it again: give that memory back
     ::malloc_trim(0);
 }
@@ -304,7 +311,14 @@ int CallProbe::followed_fd() const { return bpf_map__fd(object_->maps.followed);
 
 int CallProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
 
-iolens_loss CallProbe::ledger() const { return read_ledger(object_->maps.counters, object_->obj); }
+iolens_loss CallProbe::ledger() const {
+    iolens_loss loss = read_ledger(object_->maps.counters, object_->obj);
+    iolens_counters& n = loss.n;
+    // the iterator has only the threads of our own pid namespace: what is left is in flight in others
+    const u64 accounted = n.delivered + n.filtered + n.ring_full + n.state_full + n.in_flight;
+    if (links_.empty() && iterator_ && own_pidns().level != 0 && n.seen > accounted) n.in_flight += n.seen - accounted;
+    return loss;
+}
 
 u64 CallProbe::missed() const { return read_missed(object_->obj); }
 
@@ -341,6 +355,42 @@ void CallProbe::drop_ended_requests() {
     drop_requests();
 }
 
+/// Runs a program that isn't attached.
+void CallProbe::run(const bpf_program* program, std::span<u64> arguments) {
+    bpf_test_run_opts run{};
+    run.sz = sizeof run;
+    run.ctx_in = arguments.data();
+    run.ctx_size_in = static_cast<u32>(arguments.size_bytes());
+    ::bpf_prog_test_run_opts(bpf_program__fd(program), &run);
+}
+
+void CallProbe::drop_request(const std::array<u64, 2>& key, u64 start, u16 flag) {
+    std::array<u64, 4> arguments{key[0], key[1], start, flag};
+    run(object_->progs.iolens_request_drop, arguments);
+}
+
+/// What begins is no longer seen first, so that what has begun is seen to end. Then what is not over is sent.
+void CallProbe::detach() {
+    if (links_.empty()) return;
+    while (!links_.empty()) links_.pop_back();
+    while (!many_links_.empty()) many_links_.pop_back();
+    drop_requests();
+    for_each_entry<std::array<u64, 2>, iolens_request>(
+        object_->maps.requests, [&](const std::array<u64, 2>& key, const iolens_request& request) {
+            drop_request(key, request.e.start, IOLENS_CALL_PENDING);
+        });
+    if (iterator_) {
+        std::array<char, 64> nothing{};
+        while (::read(iterator_.get(), nothing.data(), nothing.size()) > 0) {
+        }
+        return;
+    }
+    for_each_key(object_->maps.threads, [&](const void* key) {
+        std::array<u64, 1> arguments{*static_cast<const u32*>(key)};
+        run(object_->progs.iolens_pending, arguments);
+    });
+}
+
 /// A request is in the map after its process was, which stands there until it ends.
 void CallProbe::drop_requests() {
     const u64 ends = __atomic_load_n(&object_->bss->request_ends, __ATOMIC_RELAXED);
@@ -359,12 +409,7 @@ void CallProbe::drop_requests() {
                 (request.context == 0 || start >= ended_at(object_->maps.request_contexts, request.context, 0))) {
                 return;
             }
-            std::array<u64, 3> arguments{key[0], key[1], start};
-            bpf_test_run_opts run{};
-            run.sz = sizeof run;
-            run.ctx_in = arguments.data();
-            run.ctx_size_in = sizeof arguments;
-            ::bpf_prog_test_run_opts(bpf_program__fd(object_->progs.iolens_request_drop), &run);
+            drop_request(key, start, 0);
         });
 }
 
@@ -376,15 +421,7 @@ void CallProbe::tell_again(u64 evicted) {
     __atomic_fetch_add(&object_->data->telling, 1, __ATOMIC_RELAXED);
 }
 
-u64 CallProbe::followed_full() const { return __atomic_load_n(&object_->bss->followed_full, __ATOMIC_RELAXED); }
-
-u64 CallProbe::libc_full() const { return __atomic_load_n(&object_->bss->libc_full, __ATOMIC_RELAXED); }
-
-u64 CallProbe::requests_full() const { return __atomic_load_n(&object_->bss->requests_full, __ATOMIC_RELAXED); }
-
 std::size_t CallProbe::in_flight() const { return count_entries(object_->maps.requests); }
-
-u64 CallProbe::not_decoded() const { return __atomic_load_n(&object_->bss->not_decoded, __ATOMIC_RELAXED); }
 
 std::vector<ProbeStatus> CallProbe::examine(bool variants) {
     std::size_t size = 0;
@@ -408,9 +445,13 @@ std::vector<ProbeStatus> CallProbe::examine(bool variants) {
         }
         // io_uring's requests are submitted at a tracepoint of another name before 6.3
         if (status.name.starts_with("io_uring_submit") && !kernel.has_tracepoint(status.name)) continue;
+        // in use these are run, and not attached
         if (status.program == "iolens_request_drop") {
-            status.name = "requests without an end";  // in use it is run, and not attached
+            status.name = "requests without an end";
             status.how = "raw_tp, run for each request";
+        } else if (status.program.starts_with("iolens_pending")) {
+            status.name = "calls at the end";
+            status.how = status.program == "iolens_pending" ? "raw_tp, run for each thread" : "iterator of tasks";
         }
         const bool of_perf = status.name.starts_with("raw_syscalls/");
         const bool other_tracepoint =

@@ -14,6 +14,7 @@
 #include "probe/libc.h"
 #include "probe/vfs.h"
 
+struct bpf_program;
 struct syscall_bpf;
 
 namespace iolens {
@@ -52,11 +53,8 @@ public:
     CallProbe(const CallProbe&) = delete;
     CallProbe& operator=(const CallProbe&) = delete;
 
-    void detach() {
-        links_.clear();
-        many_links_.clear();
-        drop_requests();
-    }
+    /// Sends what is not over as records without an end (IOLENS_CALL_PENDING).
+    void detach();
     [[nodiscard]] int ring_fd() const;
     /// The map of the processes to follow.
     [[nodiscard]] int followed_fd() const;
@@ -77,17 +75,8 @@ public:
     /// So many names of threads and files have made room for others: where there are more than before, each thread's
     /// name and that of its file are sent again, once a second at most.
     void tell_again(u64 evicted);
-    /// Processes that had no room among those that are followed or count.
-    [[nodiscard]] u64 followed_full() const;
-    /// Functions of libc that had no room in the map of those that run.
-    [[nodiscard]] u64 libc_full() const;
-    /// Requests that had no room in the map of those in flight.
-    [[nodiscard]] u64 requests_full() const;
     /// Requests of libaio and io_uring whose end was not seen yet.
     [[nodiscard]] std::size_t in_flight() const;
-    /// Calls of 32-bit programs that were not decoded.
-    [[nodiscard]] u64 not_decoded() const;
-
     /// Loads and attaches each program by itself and says how it went; leaves nothing attached.
     static std::vector<ProbeStatus> examine(bool variants);
 
@@ -99,9 +88,13 @@ private:
     int load(const Options& options, bool direct);
     void attach_libc(const std::vector<LibcFunction>& functions);
     void drop_requests();
+    void drop_request(const std::array<u64, 2>& key, u64 start, u16 flag);
+    static void run(const bpf_program* program, std::span<u64> arguments);
 
     std::unique_ptr<syscall_bpf, Close> object_;
     std::vector<Link> links_;
+    Link iterator_link_;  ///< of the direct programs: runs one for each thread …
+    Fd iterator_;         ///< … when it is read
     KernelNames kernel_;
     bool preempts_ = false;
     std::chrono::steady_clock::time_point looked_at_{};

@@ -11,9 +11,11 @@
 #include <bit>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <ranges>
 #include <span>
 
+#include "base/clock.h"
 #include "base/failure.h"
 #include "base/fd.h"
 #include "base/text.h"
@@ -326,15 +328,44 @@ void VfsProbe::unwatch(const iolens_file_id& id) {
     }
 }
 
+/// Starts first, so that what has begun is seen to end.
 void VfsProbe::detach() {
-    links_.clear();
-    for (Attached& one : attached_) one.links.clear();
-    ends_not_seen_ = 0;
-    for_each_key(object_->maps.accesses, [&](const void* key) {
-        iolens_vfs_event access{};
-        const int fd = bpf_map__fd(object_->maps.accesses);
-        if (::bpf_map_lookup_elem(fd, key, &access) == 0 && vfs_has(access, IOLENS_VFS_ENDED)) ++ends_not_seen_;
-    });
+    if (detached_) return;
+    detached_ = true;
+    while (!links_.empty()) links_.pop_back();
+    for (Attached& one : attached_) {
+        while (!one.links.empty()) one.links.pop_back();
+    }
+    for (const bpf_map* map : {object_->maps.accesses, object_->maps.bios}) {
+        for_each_bytes(
+            map, [&](const void* /*key*/, const void* value) { settle(*static_cast<const iolens_vfs_event*>(value)); });
+    }
+}
+
+/// Counts an access or bio that was left behind, and makes its record. One whose last bio has ended is whole.
+void VfsProbe::settle(iolens_vfs_event e) {
+    const bool ended = vfs_has(e, IOLENS_VFS_ENDED);
+    if (!ended) e.h.ts = clock_ns(CLOCK_BOOTTIME);
+    if (e.h.ts - e.start < options_.keep.min_ns) {
+        ++settled_.filtered;
+        return;
+    }
+    u32 flags = e.flags & u32{IOLENS_VFS_TOLD};
+    if (!ended) flags |= u32{IOLENS_VFS_NO_END} | u32{IOLENS_VFS_PENDING};
+    e.flags = static_cast<u16>(flags);
+    ++(ended ? settled_.delivered : settled_.in_flight);
+    e.h.kind = IOLENS_KIND_VFS;
+    e.h.size = sizeof e;
+    e.h.cpu = IOLENS_NO_CPU;
+    std::vector<u64>& record = unfinished_.emplace_back(sizeof e / sizeof(u64));
+    std::memcpy(record.data(), &e, sizeof e);
+}
+
+u64 VfsProbe::without_room() const {
+    const u32 one = 1;
+    u64 files = 0;
+    ::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watch_found), &one, &files);
+    return files;
 }
 
 int VfsProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
@@ -352,12 +383,10 @@ WatchMaps VfsProbe::maps() const {
 iolens_loss VfsProbe::ledger() const {
     iolens_loss loss = read_ledger(object_->maps.counters, object_->obj);
     for (const Attached& one : attached_) loss.missed += read_missed(one.object->obj);
-    loss.n.no_end += ends_not_seen_;
+    loss.n.delivered += settled_.delivered;
+    loss.n.filtered += settled_.filtered;
+    loss.n.in_flight += settled_.in_flight;
     return loss;
-}
-
-std::size_t VfsProbe::in_flight() const {
-    return count_entries(object_->maps.accesses) - ends_not_seen_ + count_entries(object_->maps.bios);
 }
 
 /// The functions of the filesystem that this program is on stand for the others'. The first row says how they are

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "iolens/event/vfs.h"
@@ -72,8 +73,10 @@ public:
     [[nodiscard]] int ring_fd() const;
     [[nodiscard]] WatchMaps maps() const;
     [[nodiscard]] iolens_loss ledger() const;
-    /// Accesses and bios whose end was not seen yet.
-    [[nodiscard]] std::size_t in_flight() const;
+    /// After detach(): records of what was not over.
+    [[nodiscard]] std::vector<std::vector<u64>> unfinished() { return std::exchange(unfinished_, {}); }
+    /// Files of watched folders that found no room among those watched.
+    [[nodiscard]] u64 without_room() const;
     [[nodiscard]] u32 max_files() const { return options_.max_files; }
     /// Files of watched folders that made room for others; they are found again when they are accessed.
     [[nodiscard]] u64 evicted() const;
@@ -104,6 +107,7 @@ private:
     Targets kernel_targets() const;
     static std::vector<ProbeStatus> examine_functions(std::optional<VfsWay> only);
     void attach_seen_faults();
+    void settle(iolens_vfs_event e);
     int put_watch(const bpf_map* map, const iolens_file_id& id, const iolens_watch& how, u64 flags);
 
     Options options_;
@@ -117,8 +121,10 @@ private:
     bool kernel_attached_ = false;
     u64 added_below_ = 0;  // files of watched folders, by us
     bool sees_faults_ = false;
-    bool seen_faults_ = false;       // the tracepoints that stand for faults are attached, as far as there are any
-    std::size_t ends_not_seen_ = 0;  // of direct I/O, when all was detached: its bios have ended
+    bool seen_faults_ = false;  // the tracepoints that stand for faults are attached, as far as there are any
+    bool detached_ = false;
+    iolens_counters settled_{};                 // what was left behind when all was detached …
+    std::vector<std::vector<u64>> unfinished_;  // … as records
     std::vector<std::string> why_;
     std::mutex resolving_;
 };

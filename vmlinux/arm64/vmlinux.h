@@ -304,6 +304,10 @@ struct task_struct {
 	struct files_struct *files;
 };
 
+struct bpf_iter__task {
+	struct task_struct *task;
+};
+
 struct kthread {
 	void *data;
 };

@@ -105,6 +105,7 @@ enum iolens_call_flag {
 	IOLENS_CALL_NO_DURATION = 1 << 11, /* likewise; with NO_RESULT: its end was not seen */
 	IOLENS_CALL_NO_RESULT = 1 << 12, /* it never returned: exit, or a process that was killed */
 	IOLENS_CALL_WATCHED = 1 << 13,   /* of a watched file, where only those are asked for */
+	IOLENS_CALL_PENDING = 1 << 14,   /* not over when tracing ended; NO_RESULT and NO_DURATION are set, too */
 };
 
 struct iolens_call_event {
@@ -141,6 +142,7 @@ struct iolens_request {
 	struct iolens_call_event e;
 	u64 process; /* tells its process from a later one with the same id */
 	u64 context; /* of libaio: likewise; 0 = none */
+	u64 counted; /* it is among those seen */
 };
 
 /* What a call was given, at its start: sent before its end's record when every call is decoded. */
@@ -382,6 +384,13 @@ inline constexpr std::array call_columns{
            .get = [](const iolens_header&) { return Value(); }},
     Column{.name = "cpu", .header = "CPU", .width = 3, .help = "processor on which the call ended",
            .get = [](const iolens_header& h) { return h.cpu != IOLENS_NO_CPU ? Value(u64{h.cpu}) : Value(); }},
+    Column{.name = "end", .header = "END", .width = -7,
+           .help = "missed: the end was not seen; pending: it was still to come when tracing ended; empty for every other call",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_call(h);
+               if ((e.flags & IOLENS_CALL_PENDING) != 0) return Value(std::string_view("pending"));
+               return call_is_unended(e) && e.h.cpu != IOLENS_NO_CPU ? Value(std::string_view("missed")) : Value();
+           }},
     Column{.name = "host_pid", .header = "HOSTPID", .width = -7,
            .help = "pid of the process in the initial pid namespace; differs from pid where iolens ran in another",
            .get = [](const iolens_header& h) {
