@@ -288,7 +288,7 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
 StraceLog::StraceLog(const std::string& path, StraceImport::Unreadable unreadable)
     : path_(path), import_(std::move(unreadable)) {
     file_.reset(std::fopen(path.c_str(), "re"));
-    struct stat info {};
+    struct stat info{};
     if (!file_ || ::fstat(::fileno(file_.get()), &info) != 0) {
         throw Failure(Exit::usage, fmt::format("can't read '{}': {}", visible(path), error_text(errno)),
                       "name a log that 'strace -f -T -tt -o FILE' has made");

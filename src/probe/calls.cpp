@@ -421,8 +421,6 @@ void CallProbe::tell_again(u64 evicted) {
     __atomic_fetch_add(&object_->data->telling, 1, __ATOMIC_RELAXED);
 }
 
-std::size_t CallProbe::in_flight() const { return count_entries(object_->maps.requests); }
-
 std::vector<ProbeStatus> CallProbe::examine(bool variants) {
     std::size_t size = 0;
     const void* image = syscall_bpf__elf_bytes(&size);

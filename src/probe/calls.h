@@ -75,8 +75,6 @@ public:
     /// So many names of threads and files have made room for others: where there are more than before, each thread's
     /// name and that of its file are sent again, once a second at most.
     void tell_again(u64 evicted);
-    /// Requests of libaio and io_uring whose end was not seen yet.
-    [[nodiscard]] std::size_t in_flight() const;
     /// Loads and attaches each program by itself and says how it went; leaves nothing attached.
     static std::vector<ProbeStatus> examine(bool variants);
 
