@@ -32,6 +32,10 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* what they are given is gone when they succeed; x86-64's numbers, see src/enrich/call_table.h */
 #define CALL_EXECVE 59
 #define CALL_EXECVEAT 322
+/* these return in the child, too */
+#define CALL_CLONE 56
+#define CALL_VFORK 58 /* 57: fork */
+#define CALL_CLONE3 435
 #define CALL_TEXTS 8192 /* bytes of an argument record's texts; a power of two */
 
 enum call_state_kind {
@@ -978,14 +982,18 @@ int iolens_perf_enter_direct(struct compat_sys_enter *ctx)
 
 /* A call returns whose start was not seen: it began before tracing, the kernel skipped a program, or seccomp denied it, whose
  * calls pass no sys_enter. What was left out at its start looks the same: mmap without a file, and files not watched. */
-static __always_inline void call_unseen(__u64 nr, bool known)
+static __always_inline void call_unseen(__u64 nr, __s64 result, bool known)
 {
 	struct iolens_counters *n;
+	__u16 call;
 	__u8 shape;
 
 	if (by_watch || nr >= IOLENS_CALLS)
 		return;
 	shape = calls[nr].shape;
+	call = calls[nr].id;
+	if (!result && ((call >= CALL_CLONE && call <= CALL_VFORK) || call == CALL_CLONE3)) /* the child's first return */
+		return;
 	if (!shape || shape == IOLENS_SHAPE_SIGRETURN || shape == IOLENS_SHAPE_MAP || !call_wanted_task(task_id(), known))
 		return;
 	n = ring_counters();
@@ -1002,7 +1010,7 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 		return 0;
 	t = call_thread_of(file_task(direct), (__u32)id, direct);
 	if (!t || t->state == CALL_NONE)
-		call_unseen(regs ? compat_call_number(regs) : nr, t);
+		call_unseen(regs ? compat_call_number(regs) : nr, result, t);
 	if (!t || t->state != CALL_RUNNING)
 		return 0;
 	if (own_pidns.level) /* known since the call's start */

@@ -297,6 +297,7 @@ const iolens_operation_event* Operations::of_call(const iolens_call_event& e, co
     iolens_operation_event its{};
     its.h = e.h;
     its.start = e.start;
+    if (call_is_unended(e)) its.h.ts = e.start;  // how long it took isn't known
     its.name_id = e.file == IOLENS_FILE_NONE ? 0 : e.name_id;
     its.tgid = e.tgid;
     its.tid = e.tid;
