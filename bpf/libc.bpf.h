@@ -12,11 +12,13 @@ struct libc_call {
 	__u32 function;
 };
 
-/* By thread. A function that another one of them calls, as scandir does with readdir, is not the program's: while one runs,
+const volatile __u8 libc_followed = 0;
+
+/* By thread, until it ends. A function that another one of them calls, as scandir does with readdir, is not the program's: while one runs,
  * those deeper in the stack are not looked at. One that longjmp has left without an end gives way to the next that isn't. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1); /* set before load */
 	__type(key, __u32);
 	__type(value, struct libc_call);
 } libc_calls SEC(".maps");
@@ -81,7 +83,7 @@ static __noinline int libc_begin(struct pt_regs *ctx, __u32 function)
 	}
 	call.start = bpf_ktime_get_boot_ns();
 	if (bpf_map_update_elem(&libc_calls, &key, &call, BPF_ANY))
-		call_orphan();
+		call_no_room(ring_count(n_, libc_full));
 	return 0;
 }
 

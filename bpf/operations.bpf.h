@@ -35,15 +35,22 @@ struct {
 
 struct operation_room {
 	struct iolens_operation_event e;
-	__u8 text[2 * IOLENS_OPERATION_TEXT + 8];
+	__u8 text[IOLENS_OPERATION_TEXT + 8];
 	__u64 counter; /* in memory, where it makes no ways for the verifier */
 };
-struct {
+struct { /* made only for operations; by operation_slot() */
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, FILE_SLOTS);
+	__uint(max_entries, 4);
 	__type(key, __u32);
 	__type(value, struct operation_room);
 } operation_rooms SEC(".maps");
+
+/* FILE_SLOT_EXIT, FILE_SLOT_FORK, FILE_SLOT_EXEC and FILE_SLOT_END have one. */
+static __always_inline struct operation_room *operation_room(__u32 slot)
+{
+	slot = slot < FILE_SLOT_FORK ? 0 : slot - FILE_SLOT_FORK + 1;
+	return bpf_map_lookup_elem(&operation_rooms, &slot);
+}
 
 static __always_inline bool operation_paused(void)
 {
@@ -57,11 +64,10 @@ static __always_inline bool operation_started(__u32 tgid)
 
 static __always_inline void operation_start(__u32 tgid)
 {
-	struct iolens_counters *n;
 	__u8 one = 1;
 
-	if (bpf_map_update_elem(&started, &tgid, &one, BPF_ANY) && (n = ring_counters()))
-		ring_count(n, state_full);
+	if (bpf_map_update_elem(&started, &tgid, &one, BPF_ANY))
+		call_count_process();
 }
 
 #define OPENS_PIECE 64 /* bytes looked at by one call; a divisor of IOLENS_OPERATION_TEXT */
@@ -70,9 +76,12 @@ static __always_inline void operation_start(__u32 tgid)
  * functions: the verifier walks their loops once, and loops of thousands of turns are too long for it. */
 __noinline int operation_opens_piece(__u32 slot, __u32 from)
 {
-	struct operation_room *room = bpf_map_lookup_elem(&operation_rooms, &slot);
+	struct operation_room *room;
 	__u32 at;
 
+	if (!operations) /* verified all the same, and the map isn't there */
+		return 2;
+	room = operation_room(slot);
 	if (!room || from > IOLENS_OPERATION_TEXT - OPENS_PIECE)
 		return 2;
 	at = room->counter;
@@ -93,8 +102,11 @@ __noinline int operation_opens_piece(__u32 slot, __u32 from)
 /* Does a text of the caller's hold the words? */
 __noinline int operation_opens(__u64 address, __u32 slot)
 {
-	struct operation_room *room = bpf_map_lookup_elem(&operation_rooms, &slot);
+	struct operation_room *room;
 
+	if (!operations)
+		return 0;
+	room = operation_room(slot);
 	if (!room || bpf_probe_read_user_str(room->text, IOLENS_OPERATION_TEXT, (void *)address) <= 0)
 		return 0;
 	room->counter = 0;
@@ -134,7 +146,7 @@ static __always_inline void operation_left_out(void)
 /* A fresh record of a thread, with its task_id() and the kernel's own; NULL never happens. */
 static __always_inline struct operation_room *operation_new(__u32 slot, __u64 id, __u64 host, __u8 op)
 {
-	struct operation_room *room = bpf_map_lookup_elem(&operation_rooms, &slot);
+	struct operation_room *room = operation_room(slot);
 
 	if (!room)
 		return 0;
@@ -151,18 +163,18 @@ static __always_inline struct operation_room *operation_new(__u32 slot, __u64 id
 	return room;
 }
 
-/* Sends it with its texts, which are `length1` and `length2` bytes. */
+/* Sends it with its text, which is `length1` bytes. */
 static __always_inline void operation_send(struct operation_room *room)
 {
 	struct iolens_counters *n = ring_counters();
-	__u32 offset = (__u32)room->e.length1 + room->e.length2, size;
+	__u32 offset = room->e.length1, size;
 
 	if (!n)
 		return;
 	ring_count(n, seen);
-	offset &= 4 * IOLENS_OPERATION_TEXT - 1;
+	offset &= 2 * IOLENS_OPERATION_TEXT - 1;
 	barrier_var(offset);
-	if (offset > 2 * IOLENS_OPERATION_TEXT)
+	if (offset > IOLENS_OPERATION_TEXT)
 		return;
 	*(__u64 *)&room->text[offset] = 0;
 	size = (sizeof(room->e) + offset + 7) & ~7U;
@@ -235,8 +247,11 @@ static __always_inline void operation_stop(__u64 id, __u64 host)
 /* Where the second line ends, of the first bytes in a room's text; 0: it is no text. A global function, see above. */
 __noinline int operation_two_lines(__u32 slot, __u32 length)
 {
-	struct operation_room *room = bpf_map_lookup_elem(&operation_rooms, &slot);
+	struct operation_room *room;
 
+	if (!operations)
+		return 0;
+	room = operation_room(slot);
 	if (!room)
 		return 0;
 	room->counter = 0;

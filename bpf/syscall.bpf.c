@@ -24,6 +24,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+#define EEXIST 17
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
@@ -31,6 +32,10 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* what they are given is gone when they succeed; x86-64's numbers, see src/enrich/call_table.h */
 #define CALL_EXECVE 59
 #define CALL_EXECVEAT 322
+/* these return in the child, too */
+#define CALL_CLONE 56
+#define CALL_VFORK 58 /* 57: fork */
+#define CALL_CLONE3 435
 #define CALL_TEXTS 8192 /* bytes of an argument record's texts; a power of two */
 
 enum call_state_kind {
@@ -46,7 +51,7 @@ struct call_thread {
 	__u64 values[8]; /* what the call was given: six */
 	__u64 pointer; /* the caller's address of what is known only at the end: a sender's address, messages' lengths */
 	__u32 state;   /* enum call_state_kind */
-	__u8 told;     /* the thread's name and owner */
+	__u32 told;    /* `telling` when the thread's name and owner were told; 0: they weren't */
 	__u8 two;      /* `to` is used */
 	__u8 shape;    /* enum iolens_call_shape */
 	__u8 texts;    /* bit n: argument n is a text that could not be read yet */
@@ -54,7 +59,7 @@ struct call_thread {
 	__u8 vectors;   /* bit n: argument n is an array of texts */
 	__u8 ways;      /* enum iolens_call_way */
 	__u8 started;   /* with --start-on-…: it counts */
-	__u8 reserved[4];
+	__u8 counted;   /* sides of it that are among those seen */
 	__u64 buffer;        /* what goes through a socket, where it may be HTTP */
 	__u64 buffer_length; /* of its first piece */
 };
@@ -95,8 +100,8 @@ __u32 near[IOLENS_CALL_NEAR] = {};
 
 /* Followed processes that live. User space sets it, and ends when it is 0. */
 __s64 alive = 0;
-/* Calls of 32-bit programs, whose numbers mean other calls. */
-__u64 not_decoded = 0;
+/* User space counts it up when it has forgotten names: all are told again then. */
+__u32 telling = 1;
 
 static const struct call_thread call_nothing = {};
 
@@ -104,9 +109,9 @@ struct call_argument_room {
 	struct iolens_arguments a;
 	__u8 text[CALL_TEXTS + IOLENS_ARGUMENT_TEXT + 8];
 };
-struct {
+struct { /* made only where arguments are told; FILE_SLOT_ENTER and FILE_SLOT_EXIT */
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, FILE_SLOTS);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, struct call_argument_room);
 } argument_rooms SEC(".maps");
@@ -254,6 +259,8 @@ struct call_walk {
 	__u64 from;
 	__u64 id;
 	__u64 sum;
+	__u64 process; /* of libaio's requests, as in struct iolens_request */
+	__u64 context;
 };
 typedef long (*call_turn)(__u32, void *);
 
@@ -444,6 +451,14 @@ static __always_inline void call_tell_thread(__u64 id, __u64 host)
 		ring_count(n, fact_lost);
 }
 
+static __always_inline void call_count_process(void)
+{
+	struct iolens_counters *n = ring_counters();
+
+	if (n)
+		ring_count(n, not_followed);
+}
+
 #include "operations.bpf.h"
 
 /* What the call is given: sent at once, since a call may overwrite it, as execve does, or never return. A text on a page
@@ -505,31 +520,66 @@ static __noinline int call_tell_arguments(struct call_thread *t, __u32 texts, __
 	return 0;
 }
 
+#define CALL_NO_END (IOLENS_CALL_NO_RESULT | IOLENS_CALL_NO_DURATION)
+
+/* Is it one of those that rows are asked for? With watched files only theirs are. */
+static __always_inline bool call_counts(const struct iolens_call_event *e)
+{
+	return !by_watch || (e->flags & IOLENS_CALL_WATCHED);
+}
+
+/* It was counted as seen. Its end, if it has one, was at h.ts. */
 static __always_inline void call_send_one(struct iolens_call_event *e)
 {
 	struct iolens_counters *n = ring_counters();
 
-	if (!n || (by_watch && !(e->flags & IOLENS_CALL_WATCHED)))
+	if (!n || !call_counts(e))
 		return;
-	if (e->ino == own_ino && e->dev == own_dev && own_ino)
-		return; /* the rows on their way: to tell of them would make more of them */
-	ring_count(n, seen);
-	if (e->h.ts - e->start < keep.min_ns) {
+	if (e->ino == own_ino && e->dev == own_dev && own_ino) {
+		ring_count(n, filtered); /* the rows on their way: to tell of them would make more of them */
+		ring_count(n, own);
+		return;
+	}
+	if (e->h.ts - e->start < keep.min_ns && (e->flags & CALL_NO_END) != CALL_NO_END) {
 		ring_count(n, filtered);
 		return;
 	}
+	if (e->flags & IOLENS_CALL_PENDING) {
+		if (e->h.ts - e->start < keep.min_ns) {
+			ring_count(n, filtered);
+			return;
+		}
+		/* no operation that was delivered: where the ring is full it has no row */
+		ring_count(n, in_flight);
+		e->h.kind = IOLENS_KIND_CALL;
+		e->h.size = sizeof(*e);
+		e->h.cpu = bpf_get_smp_processor_id();
+		ring_put(e, sizeof(*e));
+		return;
+	}
+	if ((e->flags & CALL_NO_END) == CALL_NO_END)
+		ring_count(n, no_end);
 	ring_send_often(n, &e->h, IOLENS_KIND_CALL, sizeof(*e));
 }
 
-/* A call that there will be no row of. */
-static __always_inline void call_orphan(void)
+/* Counts a call that begins and that there will be no row of; also under `what`. */
+#define call_no_room(what)                                    \
+	do {                                                  \
+		struct iolens_counters *n_ = ring_counters(); \
+                                                              \
+		if (n_) {                                     \
+			ring_count(n_, seen);                 \
+			ring_count(n_, state_full);           \
+			what;                                 \
+		}                                             \
+	} while (0)
+
+static __always_inline void call_count_seen(__s64 change)
 {
 	struct iolens_counters *n = ring_counters();
 
-	if (!n)
-		return;
-	ring_count(n, seen);
-	ring_count(n, orphan);
+	if (n)
+		__sync_fetch_and_add(&n->seen, change);
 }
 
 /* io-monitor looks at nothing that a process does with its standard input, output and error. */
@@ -544,6 +594,8 @@ static __always_inline bool call_asked_for(struct call_thread *t, struct iolens_
 /* The end of a call: one record for each of its sides. */
 static __noinline int call_send(struct call_thread *t)
 {
+	__s64 sides = 0;
+
 	t->state = CALL_NONE;
 	if (operations && !t->started) {
 		operation_left_out();
@@ -551,21 +603,47 @@ static __noinline int call_send(struct call_thread *t)
 	}
 	if (operations && (t->ways & IOLENS_CALL_QUIET) && t->e.result >= 0)
 		return 0;
-	if (by_watch && !t->told && ((t->e.flags | t->to.flags) & IOLENS_CALL_WATCHED)) {
+	if (by_watch && t->told != telling && ((t->e.flags | t->to.flags) & IOLENS_CALL_WATCHED)) {
 		__u64 id = (__u64)t->e.tgid << 32 | t->e.tid;
 
 		call_tell_thread(id, task_host_id(id));
-		t->told = 1;
+		t->told = telling;
 	}
-	if (call_asked_for(t, &t->e))
+	if (call_asked_for(t, &t->e)) {
+		sides += call_counts(&t->e);
 		call_send_one(&t->e);
+	}
 	if (t->two) {
 		t->to.h.ts = t->e.h.ts;
 		t->to.result = t->e.result;
-		if (call_asked_for(t, &t->to))
+		t->to.flags |= t->e.flags & (CALL_NO_END | IOLENS_CALL_PENDING);
+		if (call_asked_for(t, &t->to)) {
+			sides += call_counts(&t->to);
 			call_send_one(&t->to);
+		}
 	}
+	if (sides != t->counted) /* what is known at the end only: pipe's two ends, and with operations what it was */
+		call_count_seen(sides - (__s64)t->counted);
 	return 0;
+}
+
+/* Sends a call whose end was not seen. */
+static __always_inline void call_send_unended(struct call_thread *t, __u16 flag)
+{
+	t->e.h.ts = bpf_ktime_get_boot_ns();
+	t->e.flags |= CALL_NO_END | flag;
+	t->e.result = 0;
+	call_send(t);
+}
+
+/* A call has begun; what of it has rows is among those seen from now on. Operations are known as such at their ends. */
+static __always_inline void call_begun(struct call_thread *t)
+{
+	if (operations)
+		return;
+	t->counted = call_counts(&t->e) + (t->two && call_counts(&t->to));
+	if (t->counted)
+		call_count_seen(t->counted);
 }
 
 /* Is the running thread asked for? One that has its state already is followed for good. */
@@ -748,6 +826,7 @@ static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 
 		t->e.flags |= IOLENS_CALL_HAS_ADDRESS;
 		break;
 	case IOLENS_SHAPE_IO_GET: request_aio_got(t->pointer, result, id, direct); break;
+	case IOLENS_SHAPE_IO_DESTROY: request_aio_destroyed(t->values[0]); break;
 	case IOLENS_SHAPE_RECEIVE:
 	case IOLENS_SHAPE_MESSAGE: call_named_peer(&t->e, (void *)t->pointer); break;
 	case IOLENS_SHAPE_MESSAGES:
@@ -765,8 +844,11 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	struct task_struct *task;
 	struct call_thread *t;
 	__u32 tid;
-	bool again;
+	bool again, other_abi;
 
+	other_abi = compat_is_x32(nr);
+	if (other_abi)
+		nr = compat_x32_number(nr);
 	if (nr >= IOLENS_CALLS)
 		return 0;
 	info.shape = calls[nr].shape;
@@ -786,34 +868,33 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	t = call_thread_of(task, tid, direct);
 	if (!call_wanted_task(id, t != 0))
 		return 0;
-	if (compat_is_32bit(task, direct)) {
-		if (info.shape != IOLENS_SHAPE_SIGRETURN) {
-			__sync_fetch_and_add(&not_decoded, 1);
-			call_orphan();
-		}
+	if (other_abi || compat_is_32bit(task, direct)) {
+		if (info.shape != IOLENS_SHAPE_SIGRETURN)
+			call_no_room(ring_count(n_, not_decoded));
 		return 0;
 	}
 	if (!t) {
-		struct iolens_counters *n;
-
 		if (info.shape == IOLENS_SHAPE_SIGRETURN)
 			return 0;
 		t = call_thread_new(task, tid, direct);
 		if (!t) {
-			call_orphan();
-			if ((n = ring_counters()))
-				ring_count(n, state_full);
+			call_no_room();
 			return 0;
 		}
 	}
 	again = t->state == CALL_INTERRUPTED && t->e.call == info.id;
 	if (t->state == CALL_INTERRUPTED && !again)
 		call_send(t);
+	else if (t->state == CALL_RUNNING) /* it returned all the same: the kernel skipped the program */
+		call_send_unended(t, 0);
 	if (info.shape == IOLENS_SHAPE_SIGRETURN)
 		return 0;
-	if (!t->told && !by_watch) {
-		call_tell_thread(id, task_host_id(id));
-		t->told = 1;
+	if (t->told != telling) {
+		t->name_told = 0;
+		if (!by_watch) {
+			call_tell_thread(id, task_host_id(id));
+			t->told = telling;
+		}
 	}
 	t->state = CALL_RUNNING;
 	if (again)
@@ -824,6 +905,7 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 		t->values[i] = given ? given[i] : compat_call_argument(regs, i);
 	__builtin_memset(&t->e, 0, sizeof(t->e));
 	t->two = 0;
+	t->counted = 0;
 	t->shape = info.shape;
 	t->pointer = 0;
 	t->e.start = bpf_ktime_get_boot_ns();
@@ -860,8 +942,10 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	else if (info.shape == IOLENS_SHAPE_IO_SUBMIT) {
 		t->pointer = t->values[2];
 		call_count(&t->e, t->values[1]); /* requests */
-		request_aio_submit(t->pointer, t->e.requested, id, direct);
+		request_aio_submit(t->values[0], t->pointer, t->e.requested, id, direct);
 	}
+	if (t->state == CALL_RUNNING)
+		call_begun(t);
 	return 0;
 }
 
@@ -896,7 +980,28 @@ int iolens_perf_enter_direct(struct compat_sys_enter *ctx)
 	return call_enter_perf(ctx, true);
 }
 
-static __always_inline int call_exit(__s64 result, bool direct)
+/* A call returns whose start was not seen: it began before tracing, the kernel skipped a program, or seccomp denied it, whose
+ * calls pass no sys_enter. What was left out at its start looks the same: mmap without a file, and files not watched. */
+static __always_inline void call_unseen(__u64 nr, __s64 result, bool known)
+{
+	struct iolens_counters *n;
+	__u16 call;
+	__u8 shape;
+
+	if (by_watch || nr >= IOLENS_CALLS)
+		return;
+	shape = calls[nr].shape;
+	call = calls[nr].id;
+	if (!result && ((call >= CALL_CLONE && call <= CALL_VFORK) || call == CALL_CLONE3)) /* the child's first return */
+		return;
+	if (!shape || shape == IOLENS_SHAPE_SIGRETURN || shape == IOLENS_SHAPE_MAP || !call_wanted_task(task_id(), known))
+		return;
+	n = ring_counters();
+	if (n)
+		ring_count(n, orphan);
+}
+
+static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 result, bool direct)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	struct call_thread *t;
@@ -904,6 +1009,8 @@ static __always_inline int call_exit(__s64 result, bool direct)
 	if (!own_pidns.level && follow && !call_near(id >> 32))
 		return 0;
 	t = call_thread_of(file_task(direct), (__u32)id, direct);
+	if (!t || t->state == CALL_NONE)
+		call_unseen(regs ? compat_call_number(regs) : nr, result, t);
 	if (!t || t->state != CALL_RUNNING)
 		return 0;
 	if (own_pidns.level) /* known since the call's start */
@@ -937,20 +1044,20 @@ static __always_inline int call_exit(__s64 result, bool direct)
 	return 0;
 }
 
-PROGRAM("sys_exit", iolens_call_exit, call_exit(ctx[1], false))
+PROGRAM("sys_exit", iolens_call_exit, call_exit((struct pt_regs *)ctx[0], 0, ctx[1], false))
 
-PROGRAM("sys_exit", iolens_call_exit_direct, call_exit(ctx[1], true))
+PROGRAM("sys_exit", iolens_call_exit_direct, call_exit((struct pt_regs *)ctx[0], 0, ctx[1], true))
 
 SEC("tp/raw_syscalls/sys_exit")
 int iolens_perf_exit(struct compat_sys_exit *ctx)
 {
-	return call_exit(ctx->result, false);
+	return call_exit(0, ctx->id, ctx->result, false);
 }
 
 SEC("tp/raw_syscalls/sys_exit")
 int iolens_perf_exit_direct(struct compat_sys_exit *ctx)
 {
-	return call_exit(ctx->result, true);
+	return call_exit(0, ctx->id, ctx->result, true);
 }
 
 static __always_inline int call_rename(__u64 *ctx, bool direct)
@@ -979,9 +1086,15 @@ static __always_inline int call_fork(__u64 *ctx)
 	if (follow && (!call_near(from) || !bpf_map_lookup_elem(&followed, &from)))
 		return 0;
 	to = task_tgid(compat_number(&ctx[1]), host_to);
-	if (follow && bpf_map_update_elem(&followed, &to, &one, BPF_NOEXIST) == 0) {
-		__sync_fetch_and_add(&near[to % IOLENS_CALL_NEAR], 1);
-		__sync_fetch_and_add(&alive, 1);
+	if (follow) {
+		long error = bpf_map_update_elem(&followed, &to, &one, BPF_NOEXIST);
+
+		if (!error) {
+			__sync_fetch_and_add(&near[to % IOLENS_CALL_NEAR], 1);
+			__sync_fetch_and_add(&alive, 1);
+		} else if (error != -EEXIST) { /* one whose end was skipped is followed on */
+			call_count_process();
+		}
 	}
 	if (!operations)
 		return 0;
@@ -1007,6 +1120,8 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 	t = call_thread_of(file_task(direct), tid, direct);
 	if (t)
 		t->told = 0;
+	if (requests_followed)
+		request_exec();
 	if (operations && (!follow || call_near(id >> 32)) && call_wanted_task(id, false)) {
 		__u32 tgid = host >> 32;
 
@@ -1025,6 +1140,40 @@ PROGRAM("sched_process_exec", iolens_call_exec, call_exec(ctx, false))
 
 PROGRAM("sched_process_exec", iolens_call_exec_direct, call_exec(ctx, true))
 
+#include "libc.bpf.h"
+
+/* Tracing has ended: is the thread's call not over? */
+static __always_inline void call_pending(struct call_thread *t)
+{
+	if (t->state == CALL_NONE || (operations && (!t->started || (t->ways & IOLENS_CALL_QUIET))))
+		return;
+	call_send_unended(t, IOLENS_CALL_PENDING);
+}
+
+/* Not attached to anything that happens: user space reads it, and so runs it for each thread. */
+SEC("iter/task")
+int iolens_pending_direct(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct call_thread *t = task ? bpf_task_storage_get(&thread_storage, task, 0, 0) : 0;
+
+	if (t)
+		call_pending(t);
+	return 0;
+}
+
+/* The same for the plain programs, run (BPF_PROG_TEST_RUN) for each entry. */
+SEC("raw_tp/sys_enter")
+int iolens_pending(struct bpf_raw_tracepoint_args *ctx)
+{
+	__u32 tid = ctx->args[0];
+	struct call_thread *t = bpf_map_lookup_elem(&threads, &tid);
+
+	if (t)
+		call_pending(t);
+	return 0;
+}
+
 static __always_inline int call_end(__u64 *ctx, bool direct)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
@@ -1041,6 +1190,10 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 		if (!direct) /* a task's storage goes with the task */
 			bpf_map_delete_elem(&threads, &tid);
 	}
+	if (libc_followed)
+		bpf_map_delete_elem(&libc_calls, &tid); /* most have none */
+	if (requests_followed && compat_last_thread(task))
+		request_exit();
 	if (operations && compat_last_thread(task)) {
 		__u64 host = (__u64)tgid << 32 | tid, id = own_pidns.level ? task_id() : host;
 
@@ -1062,5 +1215,3 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 PROGRAM("sched_process_exit", iolens_call_end, call_end(ctx, false))
 
 PROGRAM("sched_process_exit", iolens_call_end_direct, call_end(ctx, true))
-
-#include "libc.bpf.h"

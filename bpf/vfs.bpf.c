@@ -42,7 +42,7 @@ struct {
 /* A kretprobe is not told what the function was given: by thread and stack pointer. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384); /* set before load */
+	__uint(max_entries, 1); /* set before load */
 	__type(key, struct vfs_key);
 	__type(value, struct vfs_key);
 } frames SEC(".maps");
@@ -73,12 +73,12 @@ static __always_inline bool vfs_asked_for(__u8 op)
 	return !keep.ops || (keep.ops >> op & 1);
 }
 
-/* One that there will be no row of. */
-static __always_inline void vfs_no_room(struct iolens_counters *n)
+static __always_inline void vfs_count_seen(__s64 change)
 {
-	ring_count(n, seen);
-	ring_count(n, orphan);
-	ring_count(n, state_full);
+	struct iolens_counters *n = ring_counters();
+
+	if (n)
+		__sync_fetch_and_add(&n->seen, change);
 }
 
 static __always_inline void vfs_count_filtered(void)
@@ -91,19 +91,20 @@ static __always_inline void vfs_count_filtered(void)
 	ring_count(n, filtered);
 }
 
-/* The end of an access or bio: one record, or a count of why there is none. */
+/* The end of an access or bio that was counted as seen: one record, or a count of why there is none. */
 static __always_inline void vfs_send(struct iolens_vfs_event *e)
 {
 	struct iolens_counters *n = ring_counters();
 
 	if (!n)
 		return;
-	ring_count(n, seen);
 	e->flags &= IOLENS_VFS_TOLD;
 	if (!(e->flags & IOLENS_VFS_NO_END) && e->h.ts - e->start < keep.min_ns) {
 		ring_count(n, filtered);
 		return;
 	}
+	if (e->flags & IOLENS_VFS_MISSED)
+		ring_count(n, no_end);
 	ring_send_often(n, &e->h, IOLENS_KIND_VFS, sizeof(*e));
 }
 
@@ -131,20 +132,30 @@ static __always_inline __u64 vfs_name(__u64 file, __u32 slot)
 	return f.name_id;
 }
 
+/* Sends one whose end was not seen and never will be. */
+static __always_inline void vfs_send_unended(struct iolens_vfs_event *e)
+{
+	if (!(e->flags & IOLENS_VFS_ENDED)) {
+		e->h.ts = bpf_ktime_get_boot_ns();
+		e->flags |= IOLENS_VFS_NO_END | IOLENS_VFS_MISSED;
+	}
+	vfs_send(e);
+}
+
 /* Puts in what has begun, in the place of one whose end was not seen, if there is such a one. Returns 1 for a new entry. */
 static __always_inline int vfs_put(void *map, const void *key, const struct iolens_vfs_event *e)
 {
+	struct iolens_vfs_event *old;
 	struct iolens_counters *n;
 
+	vfs_count_seen(1);
 	if (!bpf_map_update_elem(map, key, e, BPF_NOEXIST))
 		return 1;
-	n = ring_counters();
-	if (!n)
-		return 0;
-	if (!bpf_map_update_elem(map, key, e, BPF_EXIST))
-		ring_count(n, no_end);
-	else
-		vfs_no_room(n);
+	old = bpf_map_lookup_elem(map, key);
+	if (old)
+		vfs_send_unended(old);
+	if (bpf_map_update_elem(map, key, e, BPF_EXIST) && (n = ring_counters()))
+		ring_count(n, state_full);
 	return 0;
 }
 
@@ -217,6 +228,7 @@ static __always_inline bool vfs_move_begin(struct kiocb *iocb, struct iov_iter *
 			return true;
 		} else if (again && again->flags & IOLENS_VFS_TRIED) { /* a try that was given up moved nothing */
 			bpf_map_delete_elem(&accesses, key);
+			vfs_count_seen(-1);
 		}
 	}
 	vfs_begin(key, compat_number((void *)iocb + bpf_core_field_offset(struct kiocb, ki_filp)), &asked, &id, slot);
@@ -326,7 +338,14 @@ static __always_inline void vfs_frame_put(struct pt_regs *regs, struct vfs_key *
 {
 	struct vfs_key frame = {.what = compat_stack(regs) + VFS_RETURN_ADDRESS, .thread = bpf_get_current_pid_tgid()};
 
-	bpf_map_update_elem(&frames, &frame, key, BPF_ANY);
+	struct iolens_counters *n;
+
+	/* without it its end will not be found; what isn't asked for has no access */
+	if (bpf_map_update_elem(&frames, &frame, key, BPF_ANY) && !bpf_map_delete_elem(&accesses, key) &&
+	    (n = ring_counters())) {
+		ring_count(n, state_full);
+		ring_count(n, frames_full);
+	}
 }
 static __always_inline bool vfs_frame_take(struct pt_regs *regs, struct vfs_key *key)
 {
@@ -548,6 +567,7 @@ static __always_inline void vfs_fault_seen(struct address_space *mapping, __u64 
 	e.flags = flags | IOLENS_VFS_NO_END;
 	e.op = IOLENS_VFS_FAULT;
 	e.level = IOLENS_LEVEL_VFS;
+	vfs_count_seen(1);
 	vfs_send(&e);
 }
 
@@ -677,14 +697,11 @@ static __always_inline void vfs_direct_ended(struct bio *bio, __s32 error, __u64
 static __always_inline int vfs_bio_ended(__u64 key, __u64 sector, __s32 error, __u64 now)
 {
 	struct iolens_vfs_event *e = bpf_map_lookup_elem(&bios, &key);
-	struct iolens_counters *n;
 
 	if (!e)
 		return 0;
 	if (sector != ~0ULL && sector != e->address) { /* another bio in the place of one whose end was not seen */
-		n = ring_counters();
-		if (n)
-			ring_count(n, no_end);
+		vfs_send_unended(e);
 		vfs_bio_forget(key);
 		return 0;
 	}

@@ -19,6 +19,7 @@
 #include "base/readers.h"
 #include "base/user.h"
 #include "decode/decode.h"
+#include "enrich/arguments.h"
 #include "enrich/calls.h"
 #include "enrich/containers.h"
 #include "enrich/files.h"
@@ -148,6 +149,7 @@ private:
     u64 last_ts_ = 0;  // of all records
     Tasks tasks_;
     bool summing_ = false;
+    bool unfinished_ = false;  // rows of what is not over when tracing ends
     bool by_open_ = false;
     FileTotals totals_;
     OpenTotals opens_;
@@ -155,7 +157,7 @@ private:
     Mappings mappings_;
     bool leave_out_readers_ = false;  // of rows: see RowReaders
     u64 left_out_ = 0;
-    std::unordered_map<u32, std::vector<u64>> arguments_;  // the last of each thread, by host_tid(), as told
+    Arguments arguments_;
     StraceLog* log_ = nullptr;
     std::string_view line_;  // in the text of the row being made
     Decoder decoder_;
@@ -225,6 +227,7 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
         if (!replay_filters_->min_ms) replay_filters_->min_ms = why_least_ms;
     }
     summing_ = view.summary;
+    unfinished_ = view.unfinished;
     by_open_ = view.summary_by == "open";
     if (!view.summary_by.empty() && view.summary_by != "true" && !by_open_) {
         throw Failure(Exit::usage, fmt::format("there is no --summary={}", visible(view.summary_by)),
@@ -383,7 +386,8 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     // libaio's requests are seen through the calls that submit them and fetch their results
     if (std::ranges::any_of(options.aio_ops, [](u8 what) { return what != 0; })) {
         for (const KnownCall& call : known_calls()) {
-            const bool fetches = call.info.shape == IOLENS_SHAPE_IO_SUBMIT || call.info.shape == IOLENS_SHAPE_IO_GET;
+            const bool fetches = call.info.shape == IOLENS_SHAPE_IO_SUBMIT || call.info.shape == IOLENS_SHAPE_IO_GET ||
+                                 call.info.shape == IOLENS_SHAPE_IO_DESTROY;
             if (!fetches || call.number >= options.calls.size()) continue;
             options.calls.at(call.number) = call.info;
             if (operations_.on()) options.calls.at(call.number).ways |= IOLENS_CALL_QUIET;
@@ -444,6 +448,11 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
                 return follows && probe_->alive() <= 0;
             },
         .before = std::move(starts),
+        .tidy =
+            [this] {
+                probe_->drop_ended_requests();
+                probe_->tell_again(files_.evicted() + tasks_.evicted());
+            },
     });
 }
 
@@ -529,7 +538,7 @@ bool FdLens::asked_for(const iolens_call_event& e, const ViewOptions& f) const {
         const Tasks::Task* task = tasks_.find(host_tid(e));
         if (task == nullptr || task->comm != f.comm.substr(0, IOLENS_COMM_LEN - 1)) return false;
     }
-    return !f.min_ms || e.h.ts - e.start >= static_cast<u64>(*f.min_ms * 1e6);
+    return !f.min_ms || call_is_unended(e) || call_time_ns(e) >= static_cast<u64>(*f.min_ms * 1e6);
 }
 
 /// An address of a socket as text; "" for a family that has none.
@@ -561,15 +570,13 @@ std::string_view FdLens::told_texts(const iolens_arguments& told, std::size_t si
 
 /// What the call was given; "" where that was not told.
 std::string_view FdLens::arguments_of(const iolens_call_event& e, RowText& text) {
-    const auto at = arguments_.find(host_tid(e));
+    const iolens_arguments* told = arguments_.find(host_tid(e));
     const KnownCall* call = find_call(e.call);
-    if (at == arguments_.end() || call == nullptr) return {};
-    const auto& told = *reinterpret_cast<const iolens_arguments*>(at->second.data());
-    if (told.call != e.call) return {};
+    if (told == nullptr || call == nullptr || told->call != e.call) return {};
     std::array<std::string_view, IOLENS_CALL_ARGUMENTS> texts;
-    const std::string_view whole = told_texts(told, told.h.size, texts);
-    if (told.texts == IOLENS_ARGUMENTS_WHOLE) return text.copy(whole);
-    return text.build([&](std::string& out) { append_arguments(out, *call, told.values, texts); });
+    const std::string_view whole = told_texts(*told, told->h.size, texts);
+    if (told->texts == IOLENS_ARGUMENTS_WHOLE) return text.copy(whole);
+    return text.build([&](std::string& out) { append_arguments(out, *call, told->values, texts); });
 }
 
 /// The time columns: of a log only what it tells.
@@ -637,8 +644,7 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
     }
     if (head.kind == IOLENS_KIND_ARGUMENTS) {
         if (head.size < sizeof(iolens_arguments)) return Taken::unknown;
-        const auto* words = reinterpret_cast<const u64*>(&head);
-        arguments_[reinterpret_cast<const iolens_arguments&>(head).tid].assign(words, words + head.size / 8);
+        arguments_.told(reinterpret_cast<const iolens_arguments&>(head));
         return Taken::nothing;
     }
     if (head.kind == IOLENS_KIND_OPERATION) {
@@ -661,6 +667,7 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
     }
     const auto* event = decoder_.as<iolens_call_event>(head, IOLENS_KIND_CALL);
     if (event == nullptr) return Taken::unknown;
+    if ((event->flags & IOLENS_CALL_PENDING) != 0 && !unfinished_) return Taken::nothing;
     if (of_reader(event->tgid)) return Taken::nothing;
     if (event->direction == IOLENS_DIR_NONE && !operations_.on()) {
         call_ = *event;
@@ -686,6 +693,7 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         line_ = row.text.format(FMT_COMPILE(" {},{},{},{}"), event->tid, result, call_name(event->call),
                                 arguments_of(*event, row.text));
     }
+    if (decode_all_) arguments_.spent(host_tid(*event));
     if (seed_csv_ && event->direction == IOLENS_DIR_NONE) return Taken::nothing;
     if (why_) {
         why_->hold(*event);
@@ -787,14 +795,13 @@ Value FdLens::of_thread(Role role, u32 host_tid, const Tasks::Task*& task) {
 
 /// A call as an operation, with what it was given.
 const iolens_operation_event* FdLens::operation_of(const iolens_call_event& e) {
-    const iolens_arguments* told = nullptr;
     std::array<std::string_view, IOLENS_CALL_ARGUMENTS> texts;
-    if (const auto at = arguments_.find(host_tid(e)); at != arguments_.end()) {
-        told = reinterpret_cast<const iolens_arguments*>(at->second.data());
-        if (told->call != e.call || told->h.ts < e.start) told = nullptr;  // of another call
-        if (told != nullptr) told_texts(*told, told->h.size, texts);
-    }
-    return operations_.of_call(e, told, texts, files_);
+    const iolens_arguments* told = arguments_.find(host_tid(e));
+    if (told != nullptr && (told->call != e.call || told->h.ts < e.start)) told = nullptr;  // of another call
+    if (told != nullptr) told_texts(*told, told->h.size, texts);
+    const iolens_operation_event* operation = operations_.of_call(e, told, texts, files_);
+    arguments_.spent(host_tid(e));
+    return operation;
 }
 
 Taken FdLens::take_operation(const iolens_operation_event* e, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
@@ -864,15 +871,26 @@ Loss FdLens::explain(const iolens_loss& ledger) const {
     const auto cause = [&](std::string_view key, std::string_view words, u64 count) {
         if (count != 0) loss.causes.push_back({key, words, count});
     };
-    cause("ring_full", "events (the ring was full: a larger --ring-size, or less output)", ledger.n.ring_full);
-    cause("state_full", "calls (more threads than --max-inflight)", ledger.n.state_full);
+    const iolens_counters& n = ledger.n;
+    loss.in_flight = n.in_flight;
+    loss.no_end = n.no_end;
+    cause("ring_full", "events (the ring was full: a larger --ring-size, or less output)", n.ring_full);
+    const u64 named = n.requests_full + n.libc_full + n.not_decoded;
+    cause("state_full", "calls (more threads than --max-inflight)", n.state_full - std::min(named, n.state_full));
+    cause("requests_full", "requests of libaio and io_uring (more in flight than --max-inflight)", n.requests_full);
+    cause("libc_full", "functions of libc (in more threads than --max-inflight)", n.libc_full);
+    cause("not_decoded", "calls of 32-bit programs (not decoded)", n.not_decoded);
+    const auto beside = [&](std::string_view key, std::string_view words, u64 count) {
+        if (count != 0) loss.causes.push_back({key, words, count, false});
+    };
+    beside("not_followed", "processes that were not followed (more than 65536 at once)", n.not_followed);
+    if (waits_) beside("waits_full", "waits (more threads than --max-inflight)", waits_->ledger().n.state_full);
     if (log_ != nullptr) {
         loss.seen += log_->import().unreadable() + log_->import().unfinished();
         cause("unreadable_lines", "lines that could not be read", log_->import().unreadable());
         cause("unfinished", "calls whose end is not in the log", log_->import().unfinished());
     }
     loss.note_skipped_runs(ledger.missed);
-    if (probe_) cause("not_decoded", "calls of 32-bit programs (not decoded)", probe_->not_decoded());
     return loss;
 }
 
@@ -881,9 +899,11 @@ std::vector<std::string> FdLens::remarks() const {
     const iolens_loss ledger = probe_->ledger();
     const iolens_counters& n = ledger.n;
     return {ledger_remark(explain(ledger)),
-            fmt::format("requests of libaio and io_uring whose end was not seen: {}", probe_->in_flight()),
-            fmt::format("names sent again {}, skipped runs {}, 32-bit calls {}", n.fact_lost, ledger.missed,
-                        probe_->not_decoded())};
+            fmt::format("names sent again {}, skipped runs {}, 32-bit calls {}, ends without a start {}", n.fact_lost,
+                        ledger.missed, n.not_decoded, n.orphan),
+            fmt::format("filtered as our own output: {}", n.own),
+            fmt::format("made room for others: {} names, {} threads, {} calls' arguments", files_.evicted(),
+                        tasks_.evicted(), arguments_.evicted())};
 }
 
 }  // namespace

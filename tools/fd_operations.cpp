@@ -281,7 +281,7 @@ const iolens_operation_event* Operations::made(const iolens_operation_event& e, 
 const iolens_operation_event* Operations::of_call(const iolens_call_event& e, const iolens_arguments* told,
                                                   std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts,
                                                   Files& files) {
-    if (e.result < 0) failed_[host_tid(e)] = {e.h.ts, static_cast<s32>(e.result)};
+    if (e.result < 0) failed_.put(host_tid(e), {e.h.ts, static_cast<s32>(e.result)});
     const KnownCall* call = find_call(e.call);
     const KnownRequest* request = find_request(e.call);
     u8 op = call != nullptr ? call->operation : request != nullptr ? request->operation : u8{IOLENS_OPERATION_NONE};
@@ -297,6 +297,7 @@ const iolens_operation_event* Operations::of_call(const iolens_call_event& e, co
     iolens_operation_event its{};
     its.h = e.h;
     its.start = e.start;
+    if (call_is_unended(e)) its.h.ts = e.start;  // how long it took isn't known
     its.name_id = e.file == IOLENS_FILE_NONE ? 0 : e.name_id;
     its.tgid = e.tgid;
     its.tid = e.tid;
@@ -372,13 +373,13 @@ const iolens_operation_event* Operations::of_record(const iolens_header& head, F
             while (!first.empty() && first.back() == '\0') first.pop_back();
             std::ranges::replace(first, '\0', ' ');
             second = std::to_string(its.ppid);
-            processes_[process_key(its)] = {first, its.ppid};
+            processes_.put(process_key(its), {first, its.ppid});
             break;
         case IOLENS_OPERATION_STOP:
-            if (const auto at = processes_.find(process_key(its)); at != processes_.end()) {
-                first = at->second.command;
-                second = std::to_string(at->second.parent);
-                processes_.erase(at);
+            if (const Process* process = processes_.find(process_key(its))) {
+                first = process->command;
+                second = std::to_string(process->parent);
+                processes_.erase(process_key(its));
             }
             break;
         case IOLENS_OPERATION_CHDIR:
@@ -400,10 +401,8 @@ const iolens_operation_event* Operations::of_record(const iolens_header& head, F
     }
     if (its.layer == IOLENS_LAYER_LIBC && its.error == IOLENS_ERROR_UNKNOWN) {
         // what its system call was told
-        const auto at = failed_.find(host_tid(its));
-        if (at != failed_.end() && at->second.end >= its.start && at->second.end <= its.h.ts) {
-            its.error = at->second.error;
-        }
+        const Failed* failed = failed_.find(host_tid(its));
+        if (failed != nullptr && failed->end >= its.start && failed->end <= its.h.ts) its.error = failed->error;
     }
     if (!wants(its.op)) return nullptr;
     if (its.op == IOLENS_OPERATION_OPEN && (first == "." || first == "..")) return nullptr;

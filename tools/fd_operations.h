@@ -77,12 +77,12 @@ private:
     u64 wanted_ = 0;    // bit (1 << op)
     u64 narrowed_ = 0;  // likewise, of --op
     std::vector<u64> room_;
-    std::unordered_map<u64, Process> processes_;  // by process_key()
+    Bounded<u64, Process> processes_{1 << 16};  // by process_key()
     struct Failed {
         u64 end = 0;
         s32 error = 0;
     };
-    std::unordered_map<u32, Failed> failed_;  // each thread's last call that failed
+    Bounded<u32, Failed> failed_{1 << 16};  // each thread's last call that failed
     std::map<u8, Totals> totals_;
 };
 

@@ -45,7 +45,7 @@ std::size_t side_of(const iolens_call_event& e) { return e.direction == IOLENS_D
 void MovedTotals::add(const iolens_call_event& e) {
     ++calls;
     bytes += e.result < 0 ? 0 : static_cast<u64>(e.result);
-    time_ns += e.h.ts - e.start;
+    time_ns += call_time_ns(e);
 }
 
 void FileTotals::add(const iolens_call_event& e, std::string_view file) {
@@ -62,7 +62,7 @@ void FileTotals::add(const iolens_call_event& e, std::string_view file) {
         return;
     }
     slot->moved.at(side_of(e)).add(e);
-    slot->times.add(e.h.ts - e.start);
+    if ((e.flags & IOLENS_CALL_NO_DURATION) == 0) slot->times.add(call_time_ns(e));
 }
 
 Summary FileTotals::summary() const {
@@ -135,7 +135,8 @@ void OpenTotals::add(const iolens_call_event& e, std::string_view name) {
     if (call != nullptr && call->name.starts_with("dup")) {
         ++find(e, name).fds;
     } else if (makes_fds(e.call)) {
-        open_.erase(e.open_id);  // an id of a file that is gone
+        // an id of a file that is gone
+        if (open_.erase(e.open_id) != 0 && all_.size() >= most_opens) return;
         find(e, name).opened_ns = e.start;
     }
 }

@@ -23,7 +23,6 @@ constexpr u64 hold_ns = 200'000'000;
 constexpr u64 kept_ns = 60'000'000'000;
 constexpr std::size_t most_requests = 1 << 18;
 constexpr std::size_t most_waits = 4096;  // of a thread
-constexpr std::size_t most_threads = 1 << 16;
 constexpr std::size_t most_calls = 1 << 16;
 /// Without -v so many requests of a call have lines; and so many of those beside one are named.
 constexpr std::size_t most_lines = 10;
@@ -83,8 +82,7 @@ void Why::take(const iolens_header& head) {
         case IOLENS_KIND_WAIT: {
             const auto* wait = decoder_.as<iolens_wait_event>(head, IOLENS_KIND_WAIT);
             if (wait == nullptr) return;
-            if (waits_.size() >= most_threads && !waits_.contains(wait->tid)) waits_.clear();
-            auto& all = waits_[wait->tid];
+            auto& all = waits_.get(wait->tid);
             if (all.size() >= most_waits) all.pop_front();
             all.push_back(*wait);
             return;
@@ -119,8 +117,8 @@ const iolens_call_event* Why::due(u64 now_ns) {
 
 std::map<WaitFor, Why::Waited> Why::waits_of(const iolens_call_event& call) {
     std::map<WaitFor, Waited> sums;
-    const auto at = waits_.find(host_tid(call));
-    if (at == waits_.end()) return sums;
+    std::deque<iolens_wait_event>* waits = waits_.find(host_tid(call));
+    if (waits == nullptr) return sums;
     const auto add = [&](WaitFor what, std::string_view function, u64 from, u64 to) {
         from = std::max(from, call.start);
         to = std::min(to, call.h.ts);
@@ -133,7 +131,7 @@ std::map<WaitFor, Why::Waited> Why::waits_of(const iolens_call_event& call) {
             sum.function = function;
         }
     };
-    auto& all = at->second;
+    std::deque<iolens_wait_event>& all = *waits;
     while (!all.empty() && all.front().h.ts <= call.start) all.pop_front();  // a thread's calls come one by one
     for (const iolens_wait_event& wait : all) {
         if (wait.start >= call.h.ts) break;

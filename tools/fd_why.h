@@ -93,9 +93,9 @@ private:
     WaitReasons reasons_;
     std::deque<iolens_call_event> held_;
     Story told_;
-    std::deque<Request> requests_;                                  // by their ends
-    std::unordered_map<u32, std::deque<iolens_wait_event>> waits_;  // by thread
-    std::unordered_map<u32, u32> disks_of_;                         // filesystems without a device of their own
+    std::deque<Request> requests_;                                // by their ends
+    Bounded<u32, std::deque<iolens_wait_event>> waits_{1 << 16};  // by thread
+    std::unordered_map<u32, u32> disks_of_;                       // filesystems without a device of their own
     WaitingParts parts_;
     bool all_ = false;
     std::vector<std::string> lines_;

@@ -57,7 +57,8 @@ public:
     }
     void live_flags(Flags& flags) override {
         flags.toggle("-r,--recursive", recursive_, "of a folder also those below it");
-        flags.number("--max-files", max_files_, 1, 1 << 22, "N", "most files watched at once (default 65536)");
+        flags.number("--max-files", max_files_, 1, 1 << 22, "N",
+                     "most files watched at once (default 65536); those of folders make room for others");
     }
 
     std::vector<const Column*> prepare(const ViewOptions& view) override;
@@ -83,7 +84,8 @@ private:
     Levels levels_;
     bool iotracer_ = false;
     bool summing_ = false;
-    u64 began_ns_ = 0;  // of iotracer's lines
+    bool unfinished_ = false;  // rows of what is not over when tracing ends
+    u64 began_ns_ = 0;         // of iotracer's lines
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<VfsProbe> probe_;
     std::unique_ptr<Watches> watches_;
@@ -118,6 +120,7 @@ std::vector<const Column*> FileLens::prepare(const ViewOptions& view) {
                       "--summary adds up per file and level");
     }
     summing_ = view.summary;
+    unfinished_ = view.unfinished;
     replay_filters_ = view;
     if (view.replayed) disks_.set_recorded();
     if (iotracer_) {
@@ -181,7 +184,12 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     if (levels_.blk && kernel_addresses_hidden()) say(no_direct_files);
     replay_filters_.reset();  // the kernel filters
     began_ns_ = clock_ns(CLOCK_BOOTTIME);
-    return std::make_unique<RingSource>(watches_->source());
+    RingSource::Probes source = watches_->source();
+    source.tidy = [this, tidy = std::move(source.tidy)] {
+        tidy();
+        watches_->tell_again(files_.evicted() + tasks_.evicted());
+    };
+    return std::make_unique<RingSource>(std::move(source));
 }
 
 /// The filters that the kernel applies to a live run, for a replay.
@@ -221,6 +229,7 @@ Taken FileLens::take(const iolens_header& head, u64 wall_offset_ns, Columns want
     const bool level = event->level == IOLENS_LEVEL_BLK ? levels_.blk : levels_.vfs;
     if (!level || (ops_ != 0 && (event->op >= IOLENS_VFS_OPS || (ops_ >> event->op & 1U) == 0))) return Taken::nothing;
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return Taken::nothing;
+    if (vfs_has(*event, IOLENS_VFS_PENDING) && !unfinished_) return Taken::nothing;
     if (began_ns_ == 0) began_ns_ = event->start;
     const std::string_view name = name_of(*event);
     if (summing_) totals_.add(*event, name);
@@ -250,7 +259,6 @@ Taken FileLens::take(const iolens_header& head, u64 wall_offset_ns, Columns want
 
 Loss FileLens::explain(const iolens_loss& ledger) const {
     const iolens_counters& n = ledger.n;
-    const u64 no_room = std::min(n.orphan, n.state_full);
     Loss loss;
     loss.seen = n.seen;
     loss.delivered = n.delivered;
@@ -259,26 +267,31 @@ Loss FileLens::explain(const iolens_loss& ledger) const {
         if (count != 0) loss.causes.push_back({key, words, count});
     };
     cause("ring_full", "events (the ring was full: a larger --ring-size, or less output)", n.ring_full);
-    cause("state_full", "accesses (more in flight than --max-inflight)", no_room);
-    if (n.state_full > no_room) {
-        loss.causes.push_back(
-            {"files_full", "files of a watched folder (more than --max-files)", n.state_full - no_room, false});
-    }
+    loss.in_flight = n.in_flight;
     loss.no_end = n.no_end;
-    loss.note_skipped_runs(ledger.missed);
-    if (watches_ && watches_->calls() != nullptr) {
-        cause("not_decoded", "calls of 32-bit programs (not decoded)", watches_->calls()->not_decoded());
+    const u64 named = n.requests_full + n.frames_full + n.not_decoded;
+    cause("state_full", "accesses (more in flight than --max-inflight)", n.state_full - std::min(named, n.state_full));
+    cause("requests_full", "requests of libaio and io_uring (more in flight than --max-inflight)", n.requests_full);
+    cause("frames_full", "accesses at kretprobes (more in flight than --max-inflight)", n.frames_full);
+    cause("not_decoded", "calls of 32-bit programs (not decoded)", n.not_decoded);
+    const u64 files = probe_ ? probe_->without_room() : 0;
+    if (files != 0) {
+        loss.causes.push_back({"files_full", "files of a watched folder (more than --max-files)", files, false});
     }
+    loss.note_skipped_runs(ledger.missed);
     return loss;
 }
 
 std::vector<std::string> FileLens::remarks() const {
     if (!probe_) return {};
     const iolens_loss ledger = probe_->ledger();
-    const CallProbe* calls = watches_->calls();
-    std::vector<std::string> all{
-        ledger_remark(explain(ledger)),
-        fmt::format("still in flight: {}", probe_->in_flight() + (calls != nullptr ? calls->in_flight() : 0))};
+    std::vector<std::string> all{ledger_remark(explain(ledger))};
+    if (const u64 evicted = probe_->evicted(); evicted != 0) {
+        all.push_back(fmt::format("files of watched folders that made room for others: {}", evicted));
+    }
+    if (const u64 evicted = files_.evicted() + tasks_.evicted(); evicted != 0) {
+        all.push_back(fmt::format("made room for others: {} names, {} threads", files_.evicted(), tasks_.evicted()));
+    }
     if (!probe_->why().empty()) all.push_back(fmt::format("not taken: {}", fmt::join(probe_->why(), "; ")));
     return all;
 }

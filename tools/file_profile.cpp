@@ -24,6 +24,10 @@ Access plain_access(const iolens_vfs_event& e) {
 
 std::string profile_text(std::string_view level, AccessProfile& profile) {
     profile.finish();
+    return profile_text(level, profile.sums());
+}
+
+std::string profile_text(std::string_view level, const AccessSums& profile) {
     if (profile.events() == 0) return {};
     const double seconds = static_cast<double>(profile.time_ns()) / 1e9;
     const auto rate = [&](double amount) { return seconds > 0 ? amount / seconds : 0; };
@@ -35,7 +39,7 @@ std::string profile_text(std::string_view level, AccessProfile& profile) {
         const double sequential = t->sequential_share();
         text += fmt::format("{}: io={} seq={:.4f} rand={:.4f}\n", word, t->bytes, sequential,
                             t->has_pattern() ? 1 - sequential : 0);
-        for (const auto& [size, count] : t->sizes) sizes[size] += count;
+        for (const auto& [size, count] : t->sizes.counts()) sizes[size] += count;
     }
     text += "size distribution:\n";
     for (const auto& [size, count] : sizes) {
@@ -47,13 +51,25 @@ std::string profile_text(std::string_view level, AccessProfile& profile) {
 
 void FileProfiles::add(const iolens_vfs_event& e, std::string_view name) {
     if (!vfs_moves(e)) return;
-    const Access access = plain_access(e);
     const std::size_t level = e.level == IOLENS_LEVEL_BLK ? IOLENS_LEVEL_BLK : IOLENS_LEVEL_VFS;
-    auto& file = files_[e.id];
+    order_.add({plain_access(e), &find(e.id, name), level}, [this](const Item& item) { take(item); });
+}
+
+void FileProfiles::take(const Item& item) {
+    item.file->levels.at(item.level).add(item.access);
+    levels_.at(item.level).add(item.access);
+}
+
+void FileProfiles::finish() {
+    order_.finish([this](const Item& item) { take(item); });
+}
+
+FileProfiles::OfFile& FileProfiles::find(const iolens_file_id& id, std::string_view name) {
+    if (files_.size() >= most_ && !files_.contains(id)) return rest_;
+    auto& file = files_[id];
     if (!file) file = std::make_unique<OfFile>();
-    if (!name.empty()) file->name = name;
-    file->levels.at(level).add(access);
-    levels_.at(level).add(access);
+    if (!name.empty() && file->name != name) file->name = name;
+    return *file;
 }
 
 Summary FileProfiles::summary() const {
@@ -78,47 +94,51 @@ Summary FileProfiles::summary() const {
         number("p99_ns", "p99", 9, "99 in 100", Unit::nanoseconds, Role::duration),
         number("max_ns", "max", 9, "the longest", Unit::nanoseconds, Role::duration),
     };
-    std::vector<OfFile*> files;
+    const_cast<FileProfiles&>(*this).finish();  // puts the last ones in order
+    std::vector<const OfFile*> files;
     files.reserve(files_.size());
     for (const auto& [id, file] : files_) files.push_back(file.get());
     std::ranges::sort(files, {}, [](const OfFile* file) { return file->name; });
-    for (OfFile* file : files) {
-        for (std::size_t level = 0; level < IOLENS_LEVELS; ++level) {
-            AccessProfile& profile = file->levels.at(level);
-            profile.finish();
-            for (const auto& [word, t] : {std::pair{"read", &profile.reads()}, std::pair{"write", &profile.writes()}}) {
-                if (t->events == 0) continue;
-                const auto percent = static_cast<u64>(std::lround(t->sequential_share() * 100));
-                u64 median = 0;
-                u64 below = 0;
-                for (const auto& [size, count] : t->sizes) {
-                    median = size;
-                    below += count;
-                    if (below * 2 >= t->events) break;
-                }
-                std::vector<Value> row{file->name.empty() ? Value() : Value(std::string_view(file->name)),
-                                       Value(vfs_levels.at(level)),
-                                       Value(std::string_view(word)),
-                                       Value(t->events),
-                                       Value(t->bytes),
-                                       Value(t->errors),
-                                       t->has_pattern() ? Value(percent) : Value(),
-                                       t->has_pattern() ? Value(100 - percent) : Value(),
-                                       Value(median),
-                                       Value(t->sizes.rbegin()->first)};
-                add_percentiles(row, t->duration, {50, 90, 99});
-                s.rows.push_back(std::move(row));
-            }
-        }
-    }
+    for (const OfFile* file : files) add_rows(s, *file, true);
+    add_rows(s, rest_, false);  // of many files: which one follows which says nothing
     return s;
 }
 
-std::string FileProfiles::report() const {
-    std::string text;
-    auto& levels = const_cast<std::array<AccessProfile, IOLENS_LEVELS>&>(levels_);  // puts the last ones in order
+void FileProfiles::add_rows(Summary& s, const OfFile& file, bool patterns) {
     for (std::size_t level = 0; level < IOLENS_LEVELS; ++level) {
-        text += profile_text(vfs_levels.at(level), levels.at(level));
+        const AccessSums& profile = file.levels.at(level);
+        for (const auto& [word, t] : {std::pair{"read", &profile.reads()}, std::pair{"write", &profile.writes()}}) {
+            if (t->events == 0) continue;
+            const auto percent = static_cast<u64>(std::lround(t->sequential_share() * 100));
+            const bool pattern = patterns && t->has_pattern();
+            u64 median = 0;
+            u64 below = 0;
+            for (const auto& [size, count] : t->sizes.counts()) {
+                median = std::min(size, t->largest);
+                below += count;
+                if (below * 2 >= t->events) break;
+            }
+            std::vector<Value> row{file.name.empty() ? Value() : Value(std::string_view(file.name)),
+                                   Value(vfs_levels.at(level)),
+                                   Value(std::string_view(word)),
+                                   Value(t->events),
+                                   Value(t->bytes),
+                                   Value(t->errors),
+                                   pattern ? Value(percent) : Value(),
+                                   pattern ? Value(100 - percent) : Value(),
+                                   Value(median),
+                                   Value(t->largest)};
+            add_percentiles(row, t->duration, {50, 90, 99});
+            s.rows.push_back(std::move(row));
+        }
+    }
+}
+
+std::string FileProfiles::report() const {
+    const_cast<FileProfiles&>(*this).finish();
+    std::string text;
+    for (std::size_t level = 0; level < IOLENS_LEVELS; ++level) {
+        text += profile_text(vfs_levels.at(level), levels_.at(level));
     }
     return text;
 }

@@ -89,14 +89,17 @@ FoundFile Watches::find(const std::string& path) {
     return found;
 }
 
-void Watches::add_one(const FoundFile& found, u32 flags) {
+void Watches::add_one(const FoundFile& found, u32 flags, bool below) {
     iolens_watch how = found.how;
     how.flags = flags;
     if (probe_.attach_functions(found.what) == VfsWay::calls) {
         how.flags |= IOLENS_WATCH_CALLS;
         needs_calls_ = true;
     }
-    if (!probe_.watch(found.what.id, how)) {
+    // what is below a folder makes room later, but a folder that is too large now is to be known
+    const bool watched =
+        below ? files_ < most_ && probe_.watch_below(found.what.id, how) : probe_.watch(found.what.id, how);
+    if (!watched) {
         throw Failure(Exit::usage, fmt::format("no room to watch more than {} files and folders", files_),
                       "a larger --max-files makes room");
     }
@@ -132,7 +135,7 @@ void Watches::walk(const std::string& folder, bool tree) {
             const Fd fd(::open(path.c_str(), O_PATH | O_CLOEXEC | O_NOFOLLOW));
             if (!fd) continue;  // removed meanwhile
             if (!mount) {
-                add_one(look(fd, path), IOLENS_WATCH_FILE);
+                add_one(look(fd, path), IOLENS_WATCH_FILE, true);
                 continue;
             }
             struct stat child{};
@@ -204,7 +207,8 @@ void choose_calls(CallProbe::Options& options, u32 ops) {
             case IOLENS_SHAPE_COPY:
             case IOLENS_SHAPE_SENDFILE:  // both ways at once
             case IOLENS_SHAPE_IO_SUBMIT:
-            case IOLENS_SHAPE_IO_GET: chosen = moves; break;
+            case IOLENS_SHAPE_IO_GET:
+            case IOLENS_SHAPE_IO_DESTROY: chosen = moves; break;
             case IOLENS_SHAPE_SIGRETURN: chosen = true; break;
             default: break;
         }
@@ -249,6 +253,11 @@ RingSource::Probes Watches::source() {
                 return loss;
             },
         .before = names(),
+        .tidy =
+            [this] {
+                if (calls_) calls_->drop_ended_requests();
+            },
+        .unfinished = [this] { return probe_.unfinished(); },
     };
 }
 
@@ -274,6 +283,11 @@ bool access_of_call(const iolens_call_event& call, iolens_vfs_event& access) {
     if (call.call >= IOLENS_CALL_AIO) access.flags |= IOLENS_VFS_ASYNC;
     if ((call.flags & IOLENS_CALL_HAS_OFFSET) == 0) access.flags |= IOLENS_VFS_NO_ADDRESS;
     if ((call.flags & IOLENS_CALL_NO_RESULT) != 0) access.flags |= IOLENS_VFS_NO_END;
+    if ((call.flags & IOLENS_CALL_PENDING) != 0) {
+        access.flags |= IOLENS_VFS_PENDING;
+    } else if (call_is_unended(call)) {
+        access.flags |= IOLENS_VFS_MISSED;
+    }
     if (call.direction == IOLENS_DIR_READ) {
         access.op = IOLENS_VFS_READ;
     } else if (call.direction == IOLENS_DIR_WRITE) {

@@ -30,7 +30,7 @@ struct FoundFile {
 
 class Watches {
 public:
-    explicit Watches(VfsProbe& probe) : probe_(probe) {}
+    explicit Watches(VfsProbe& probe) : probe_(probe), most_(probe.max_files()) {}
 
     /// Looks a path up. Throws Failure (usage) where there is no such file or it is neither a file nor a folder. errno
     /// says which.
@@ -47,11 +47,16 @@ public:
     void complete(const VfsProbe::Options& options);
     [[nodiscard]] const CallProbe* calls() const { return calls_.get(); }
 
+    /// Has names told again, see CallProbe.
+    void tell_again(u64 evicted) {
+        if (calls_) calls_->tell_again(evicted);
+    }
+
     /// Where the records come from: `before` is names().
     [[nodiscard]] RingSource::Probes source();
 
 private:
-    void add_one(const FoundFile& found, u32 flags);
+    void add_one(const FoundFile& found, u32 flags, bool below = false);
     void walk(const std::string& folder, bool tree);
     [[nodiscard]] FoundFile look(const Fd& fd, const std::string& path);
 
@@ -61,6 +66,7 @@ private:
     Mounts mounts_;
     std::vector<FoundFile> told_;  // their names are to be told
     std::size_t files_ = 0;
+    std::size_t most_;
     bool needs_calls_ = false;
 };
 

@@ -512,6 +512,16 @@ static __always_inline __u64 compat_call_argument(struct pt_regs *regs, int n)
 }
 #endif
 
+/* Which call a thread is in, or returns from. */
+static __always_inline __u64 compat_call_number(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->orig_ax;
+#elif defined(__TARGET_ARCH_arm64)
+	return (__u32)regs->syscallno;
+#endif
+}
+
 /* Did the thread come into the kernel by an exception, and not by a system call? */
 #if defined(__TARGET_ARCH_x86)
 static __always_inline bool compat_in_exception(struct pt_regs *regs)
@@ -556,6 +566,41 @@ static __always_inline bool compat_is_32bit(struct task_struct *task, bool direc
 #elif defined(__TARGET_ARCH_arm64)
 	return (direct ? task->thread_info.flags : BPF_CORE_READ(task, thread_info.flags)) >> 22 & 1;
 #endif
+}
+
+/* Calls of the x32 ABI: 64-bit ones with a bit in their numbers, and from 512 on some of their own. */
+static __always_inline bool compat_is_x32(__u64 nr)
+{
+#if defined(__TARGET_ARCH_x86)
+	return nr & 0x40000000 && (__s32)nr > 0;
+#else
+	return false;
+#endif
+}
+/* The number of the call that it stands for: asm/unistd_x32.h. */
+static __always_inline __u64 compat_x32_number(__u64 nr)
+{
+	nr &= ~0x40000000ULL;
+	switch (nr) {
+	case 514: return 16; /* ioctl */
+	case 515: return 19; /* readv */
+	case 516: return 20; /* writev */
+	case 517: return 45; /* recvfrom */
+	case 518: return 46; /* sendmsg */
+	case 519: return 47; /* recvmsg */
+	case 520: return 59; /* execve */
+	case 532: return 278; /* vmsplice */
+	case 534: return 295; /* preadv */
+	case 535: return 296; /* pwritev */
+	case 537: return 299; /* recvmmsg */
+	case 538: return 307; /* sendmmsg */
+	case 543: return 206; /* io_setup */
+	case 544: return 209; /* io_submit */
+	case 545: return 322; /* execveat */
+	case 546: return 327; /* preadv2 */
+	case 547: return 328; /* pwritev2 */
+	default: return nr;
+	}
 }
 
 /* io_uring_submit_sqe's request. Since 6.0 (6aeb82fa8b4c) it is the first argument. */

@@ -26,16 +26,19 @@ struct file_room {
 };
 
 /* Where a fact is put together: too large for the stack. A program can be preempted (6.13), and on the same processor
- * another one run, but not the same one: each has a slot of its own. */
+ * another one run, but not the same one: each has a slot of its own. Slots of programs that are never in the same object
+ * have the same numbers. The map has as many as the loaded programs need; a program without one sends no names. */
 enum file_slot {
 	FILE_SLOT_ENTER,
 	FILE_SLOT_EXIT,
-	FILE_SLOT_SUBMIT,
+	/* bpf/syscall.bpf.c */
+	FILE_SLOT_SUBMIT, /* io_uring */
 	FILE_SLOT_COMPLETE,
-	FILE_SLOT_FORK,
+	FILE_SLOT_FORK, /* operations */
 	FILE_SLOT_EXEC,
 	FILE_SLOT_END,
-	FILE_SLOT_SPLICE,
+	/* bpf/vfs.bpf.c */
+	FILE_SLOT_SPLICE = FILE_SLOT_SUBMIT,
 	FILE_SLOT_SYNC,
 	FILE_SLOT_DISCARD,
 	FILE_SLOT_FAULT,
@@ -44,7 +47,7 @@ enum file_slot {
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, FILE_SLOTS);
+	__uint(max_entries, FILE_SLOTS); /* set before load */
 	__type(key, __u32);
 	__type(value, struct file_room);
 } file_rooms SEC(".maps");

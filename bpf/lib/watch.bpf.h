@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The files that are watched. The test is made for every access on the machine: an unwatched file costs a look at a
- * table of bytes, hardly ever one at the map. */
+ * table of bytes, hardly ever one at the map.
+ *
+ * What the user names stays in `watched`. A file that is found below a watched folder is in `watched_below`, from where
+ * the one that was not used for longest goes: if it is accessed again, it is found again. */
 #ifndef IOLENS_LIB_WATCH_BPF_H
 #define IOLENS_LIB_WATCH_BPF_H
 
@@ -15,6 +18,21 @@ struct {
 	__type(key, struct iolens_file_id);
 	__type(value, struct iolens_watch);
 } watched SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* set before load */
+	__type(key, struct iolens_file_id);
+	__type(value, struct iolens_watch);
+} watched_below SEC(".maps");
+
+/* 0: entries that were made in it; those that are not there any more were evicted. 1: files that found no room. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, __u64);
+} watch_found SEC(".maps");
 
 /* By the last bits of an inode number: 1 where one is, or was, watched. */
 struct {
@@ -43,9 +61,10 @@ static __always_inline int watch_look_up(struct dentry *dentry)
 	struct dentry *parent;
 	struct inode *inode = BPF_CORE_READ(dentry, d_inode), *file = inode;
 	struct iolens_watch *folder;
-	struct iolens_counters *n;
 	struct iolens_file_id id = {};
 	__u32 place;
+	__u64 *found;
+	long error;
 
 	if (!inode || (BPF_CORE_READ(inode, i_mode) & 0170000) != 0100000)
 		return 0;
@@ -64,15 +83,17 @@ static __always_inline int watch_look_up(struct dentry *dentry)
 		if (!folder || !(folder->flags & IOLENS_WATCH_FOLDER) || (i && !(folder->flags & IOLENS_WATCH_TREE)))
 			continue;
 		file_id_of(file, &id, false);
-		if (bpf_map_update_elem(&watched, &id, folder, BPF_NOEXIST)) {
-			n = ring_counters();
-			/* what is there already is left out on purpose: it has no flags */
-			if (n && !bpf_map_lookup_elem(&watched, &id))
-				ring_count(n, state_full);
+		if (bpf_map_lookup_elem(&watched, &id)) /* left out on purpose: it has no flags */
 			return 0;
-		}
+		error = bpf_map_update_elem(&watched_below, &id, folder, BPF_NOEXIST);
+		place = error && error != -17; /* EEXIST: another processor was faster */
+		found = bpf_map_lookup_elem(&watch_found, &place);
+		if (found && error != -17)
+			__sync_fetch_and_add(found, 1);
+		if (place)
+			return 0;
 		place = id.ino & (IOLENS_WATCH_NEAR - 1);
-		bpf_map_update_elem(&watch_near, &place, &watch_one, BPF_ANY);
+		bpf_map_update_elem(&watch_near, &place, &watch_one, BPF_ANY); /* an array: it has the place */
 		return 1;
 	}
 	return 0;
@@ -90,6 +111,8 @@ static __always_inline struct iolens_watch *watch_inode(struct inode *inode, str
 		return 0;
 	file_id_of(inode, id, direct);
 	watch = bpf_map_lookup_elem(&watched, id);
+	if (!watch && watch_depth)
+		watch = bpf_map_lookup_elem(&watched_below, id);
 	return watch && watch->flags ? watch : 0;
 }
 

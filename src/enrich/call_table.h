@@ -219,7 +219,7 @@ IOLENS_CALL(203, 122, sched_setaffinity, OTHER, NONE, "pid:d size:u mask:*", NON
 IOLENS_CALL(204, 123, sched_getaffinity, OTHER, NONE, "pid:d size:u mask:*", NONE)
 IOLENS_CALL(205, NONE, set_thread_area, OTHER, NONE, "descriptor:*", NONE)
 IOLENS_CALL(206, 0, io_setup, PLAIN, NONE, "count:u context:*", NONE)
-IOLENS_CALL(207, 1, io_destroy, PLAIN, NONE, "context:*", NONE)
+IOLENS_CALL(207, 1, io_destroy, IO_DESTROY, NONE, "context:*", NONE)
 IOLENS_CALL(208, 4, io_getevents, IO_GET, NONE, "context:* least:l most:l events:* timeout:*", NONE)
 IOLENS_CALL(209, 2, io_submit, IO_SUBMIT, NONE, "context:* count:l blocks:*", NONE)
 IOLENS_CALL(210, 3, io_cancel, PLAIN, NONE, "context:* block:* result:*", NONE)

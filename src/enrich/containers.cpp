@@ -66,12 +66,10 @@ std::string Containers::read_path(u64 cgroup_id) {
 }
 
 const Containers::Cgroup& Containers::look(u64 cgroup_id) {
-    if (const auto at = found_.find(cgroup_id); at != found_.end()) return at->second;
-    constexpr std::size_t most = 1 << 16;  // ids are never used again: what is gone needn't stay
-    if (found_.size() >= most) found_.clear();
+    if (const Cgroup* known = found_.find(cgroup_id)) return *known;
     Cgroup fresh{.path = read_path(cgroup_id), .container = {}};
     fresh.container = container_in(fresh.path);
-    return found_.emplace(cgroup_id, std::move(fresh)).first->second;
+    return found_.put(cgroup_id, std::move(fresh));
 }
 
 std::string_view Containers::find(u64 cgroup_id) { return look(cgroup_id).container; }

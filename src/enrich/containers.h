@@ -3,9 +3,9 @@
 
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "base/fd.h"
+#include "enrich/bounded.h"
 #include "iolens/event/header.h"
 
 namespace iolens {
@@ -32,7 +32,7 @@ private:
 
     Fd mount_;  // of cgroup v2
     bool looked_ = false;
-    std::unordered_map<u64, Cgroup> found_;
+    Bounded<u64, Cgroup> found_{1 << 16};
 };
 
 }  // namespace iolens

@@ -54,31 +54,15 @@ bool Files::told(const iolens_file_fact& fact, std::span<const std::byte> record
         name.csv = name.text;
     }
 
-    const auto [at, fresh] = names_.insert_or_assign(fact.name_id, Entry{std::move(name), false});
-    if (last_id_ == fact.name_id) last_ = nullptr;
-    if (fresh) order_.push_back(fact.name_id);
-    // the kernel side doesn't tell again what a thread goes on using: that stays
-    while (order_.size() > most_) {
-        const auto oldest = names_.find(order_.front());
-        order_.pop_front();
-        if (last_ == &oldest->second.name) last_ = nullptr;  // so that its next use is seen
-        if (oldest->second.used && &oldest->second != &at->second) {
-            oldest->second.used = false;
-            order_.push_back(oldest->first);
-            continue;
-        }
-        names_.erase(oldest);
-    }
+    names_.put(fact.name_id, std::move(name));
+    last_ = nullptr;  // its next use is to be seen
     return true;
 }
 
 const Files::Name* Files::find(u64 name_id) {
     if (last_ != nullptr && last_id_ == name_id) return last_;
-    const auto at = names_.find(name_id);
-    if (at == names_.end()) return nullptr;
-    at->second.used = true;
+    last_ = names_.find(name_id);
     last_id_ = name_id;
-    last_ = &at->second.name;
     return last_;
 }
 

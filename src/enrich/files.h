@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <deque>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 
+#include "enrich/bounded.h"
 #include "iolens/event/file.h"
 
 namespace iolens {
@@ -19,7 +19,7 @@ public:
         std::string csv;   ///< the same as a csv field: a path in double quotes, quotes inside doubled
     };
 
-    explicit Files(std::size_t most = 1 << 18) : most_(most) {}
+    explicit Files(std::size_t most = 1 << 18) : most_(most), names_(most) {}
 
     /// A fact and its path. Returns false where the record is damaged.
     bool told(const iolens_file_fact& fact, std::span<const std::byte> record);
@@ -31,16 +31,13 @@ public:
     [[nodiscard]] const Name* find(u64 name_id);
     /// The same; where the id is 0, the file's last name.
     [[nodiscard]] const Name* find(const iolens_file_id& file, u64 name_id);
+    /// Names that made room for others.
+    [[nodiscard]] u64 evicted() const { return names_.evicted(); }
 
 private:
-    struct Entry {
-        Name name;
-        bool used = false;  // since it was last looked at for removal
-    };
     std::size_t most_;
-    std::unordered_map<u64, Entry> names_;
-    std::deque<u64> order_;  // as told; the oldest that wasn't used goes first
-    u64 last_id_ = 0;        // most calls in a row are on one file
+    Bounded<u64, Name> names_;  // the kernel side doesn't tell again what a thread goes on using: that stays
+    u64 last_id_ = 0;           // most calls in a row are on one file
     const Name* last_ = nullptr;
     using NameIds = std::unordered_map<iolens_file_id, u64, FileIdHash>;
     NameIds of_file_;  // each file's last name_id

@@ -46,14 +46,12 @@ void remove_range(ByAddress& mapped, u64 first, u64 end) {
 void Mappings::take(iolens_call_event& event) {
     const KnownCall* call = find_call(event.call);
     if (call == nullptr || event.result < 0) return;
-    if (call->name.starts_with("execve")) {
+    if (call->name.starts_with("execve") || call->name == "exit_group") {
         forget(host_tgid(event));
         return;
     }
     if (call->info.shape != IOLENS_SHAPE_MAP && call->info.shape != IOLENS_SHAPE_RANGE) return;
-    constexpr std::size_t most = 1 << 16;  // processes: one that ends is not told of
-    if (processes_.size() > most) processes_.clear();
-    ByAddress& mapped = processes_[host_tgid(event)];
+    ByAddress& mapped = processes_.get(host_tgid(event));
     const u64 end = page_end(event);
     if (call->info.shape == IOLENS_SHAPE_MAP) {
         remove_range(mapped, event.address, end);  // MAP_FIXED replaces what was there

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <map>
-#include <unordered_map>
 
+#include "enrich/bounded.h"
 #include "iolens/event/call.h"
 
 namespace iolens {
@@ -30,7 +30,7 @@ public:
     void forget(u32 host_tgid) { processes_.erase(host_tgid); }
 
 private:
-    std::unordered_map<u32, std::map<u64, Mapped>> processes_;  // by address
+    Bounded<u32, std::map<u64, Mapped>> processes_{1 << 16};  // by address; one that ends is not told of
 };
 
 }  // namespace iolens

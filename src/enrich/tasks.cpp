@@ -8,13 +8,10 @@
 namespace iolens {
 
 void Tasks::told(const iolens_task_fact& fact) {
-    tasks_[host_tid(fact)] = {std::string(text_of(fact.comm)), fact.tgid, fact.uid, fact.cgroup_id, host_tgid(fact)};
+    tasks_.put(host_tid(fact), {std::string(text_of(fact.comm)), fact.tgid, fact.uid, fact.cgroup_id, host_tgid(fact)});
 }
 
-const Tasks::Task* Tasks::find(u32 host_tid) const {
-    const auto at = tasks_.find(host_tid);
-    return at == tasks_.end() ? nullptr : &at->second;
-}
+const Tasks::Task* Tasks::find(u32 host_tid) const { return tasks_.find(host_tid); }
 
 std::string process_status(u64 pid, std::string_view key) {
     std::ifstream file("/proc/" + std::to_string(pid) + "/status");

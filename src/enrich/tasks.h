@@ -3,13 +3,13 @@
 
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
+#include "enrich/bounded.h"
 #include "iolens/event/task.h"
 
 namespace iolens {
 
-/// Who threads are, as the kernel side told it. There are at most as many as the machine has process ids.
+/// Who threads are, as the kernel side told it. Of those that have ended the oldest make room.
 class Tasks {
 public:
     struct Task {
@@ -20,13 +20,18 @@ public:
         u32 host_tgid = 0;  ///< in the initial pid namespace
     };
 
+    explicit Tasks(std::size_t most = 1 << 16) : tasks_(most) {}
+
     void told(const iolens_task_fact& fact);
 
     /// By the thread's id in the initial pid namespace; null where nothing was told.
     [[nodiscard]] const Task* find(u32 host_tid) const;
 
+    /// Threads that made room for others.
+    [[nodiscard]] u64 evicted() const { return tasks_.evicted(); }
+
 private:
-    std::unordered_map<u32, Task> tasks_;
+    Bounded<u32, Task> tasks_;
 };
 
 /// What /proc/PID/status has behind "KEY:", without the blanks; "" where it has no such line or there is no process.

@@ -112,7 +112,9 @@ std::string path_of(std::string_view given) {
 }  // namespace
 
 std::shared_ptr<FdTables::Table>& FdTables::table(u32 tid) {
-    std::shared_ptr<Table>& its = tables_[tid];
+    Thread& thread = tables_[tid];
+    std::shared_ptr<Table>& its = thread.table;
+    thread.used = ++looks_;
     if (!its) {
         its = std::make_shared<Table>();
         (*its)[0] = named(IOLENS_FILE_OTHER, "stdin");
@@ -128,12 +130,26 @@ void FdTables::name_main(u32 tid) {
     if (const auto unnamed = cloning_.extract(0); !unnamed.empty()) cloning_[tid] = unnamed.mapped();
 }
 
+/// The half that was not used for longest goes: a log need not say that a thread has ended.
+void FdTables::make_room() {
+    constexpr std::size_t most = 1 << 16;
+    if (tables_.size() <= most) return;
+    std::vector<u64> used;
+    used.reserve(tables_.size());
+    for (const auto& [tid, thread] : tables_) used.push_back(thread.used);
+    const auto middle = used.begin() + static_cast<std::ptrdiff_t>(used.size() / 2);
+    std::ranges::nth_element(used, middle);
+    std::erase_if(tables_, [oldest_left = *middle](const auto& one) { return one.second.used < oldest_left; });
+    if (cloning_.size() > most) cloning_.clear();
+}
+
 void FdTables::meet(const LoggedCall& call, bool begun) {
+    make_room();
     if (!tables_.contains(call.tid) && !cloning_.empty()) {
         // a child's first call can come before the end of its parent's clone
         const auto parent = cloning_.begin();
         const std::shared_ptr<Table>& from = table(parent->first);
-        tables_[call.tid] = parent->second ? from : std::make_shared<Table>(*from);
+        tables_[call.tid] = {parent->second ? from : std::make_shared<Table>(*from), ++looks_};
         cloning_.erase(parent);
     }
     if (begun && is_clone(call.name)) {
@@ -162,7 +178,7 @@ void FdTables::apply(const LoggedCall& call) {
         const auto child = static_cast<u32>(call.result);
         if (tables_.contains(child)) return;  // met already
         const std::shared_ptr<Table>& from = table(tid);
-        tables_[child] = has(call.all_arguments, "CLONE_FILES") ? from : std::make_shared<Table>(*from);
+        tables_[child] = {has(call.all_arguments, "CLONE_FILES") ? from : std::make_shared<Table>(*from), ++looks_};
         return;
     }
     if (name == "connect") {  // in progress is connected, too

@@ -44,7 +44,12 @@ public:
     void apply(const LoggedCall& call);
     /// The id of the process that had none (0) is known now.
     void name_main(u32 tid);
-    void forget(u32 tid) { tables_.erase(tid); }
+    /// A thread has ended.
+    void forget(u32 tid) {
+        tables_.erase(tid);
+        cloning_.erase(tid);
+    }
+    [[nodiscard]] std::size_t size() const { return tables_.size(); }
 
     /// The file of an argument: "3" or, with -y, "3</etc/hosts>"; nothing is known of `fd=N`.
     [[nodiscard]] LoggedFile file_of(u32 tid, std::string_view argument);
@@ -60,7 +65,14 @@ private:
     std::shared_ptr<Table>& table(u32 tid);
     void add(u32 tid, const LoggedCall& call, LoggedFile file, std::string_view flags);
 
-    std::unordered_map<u32, std::shared_ptr<Table>> tables_;
+    void make_room();
+
+    struct Thread {
+        std::shared_ptr<Table> table;
+        u64 used = 0;  // the number of the look at it
+    };
+    std::unordered_map<u32, Thread> tables_;
+    u64 looks_ = 0;
     u64 opened_ = 0;
     std::unordered_map<u32, bool> cloning_;  // threads within clone; do they share their files?
 };

@@ -124,11 +124,16 @@ void StraceImport::call(LoggedCall logged, Receiver& receiver) {
     if (!closes) tables_.apply(logged);
     send(logged, receiver);
     if (closes) tables_.apply(logged);
+    // strace -qq doesn't say that a thread has ended
+    if (logged.name == "exit" || logged.name == "exit_group") tables_.forget(logged.tid);
 }
 
 u64 StraceImport::tell(const LoggedFile& file, Receiver& receiver) {
-    const auto [at, fresh] = names_.try_emplace((file.is_path ? '"' : '=') + file.name, names_.size() + 1);
+    constexpr std::size_t most = 1 << 17;  // half as many as Files has: what is here is there
+    if (names_.size() >= most) names_.clear();
+    const auto [at, fresh] = names_.try_emplace((file.is_path ? '"' : '=') + file.name, told_ + 1);
     if (!fresh) return at->second;
+    ++told_;
     const std::string_view name = std::string_view(file.name).substr(0, IOLENS_PATH_LEN);
     iolens_file_fact fact{};
     fact.name_id = at->second;

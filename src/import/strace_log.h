@@ -43,6 +43,7 @@ private:
     StraceLines lines_;
     FdTables tables_;
     std::unordered_map<std::string, u64> names_;  // told names, by their text behind a letter for their kind
+    u64 told_ = 0;
     std::unordered_map<u32, LoggedCall> restarted_;
     LogClock clock_ = LogClock::none;
     u64 line_ = 0;

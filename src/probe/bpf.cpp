@@ -295,6 +295,12 @@ iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object) {
             loss.n.no_creator += n.no_creator;
             loss.n.fact_lost += n.fact_lost;
             loss.n.in_flight += n.in_flight;
+            loss.n.requests_full += n.requests_full;
+            loss.n.libc_full += n.libc_full;
+            loss.n.frames_full += n.frames_full;
+            loss.n.not_decoded += n.not_decoded;
+            loss.n.own += n.own;
+            loss.n.not_followed += n.not_followed;
         }
     }
     loss.missed = read_missed(object);
@@ -339,6 +345,36 @@ void for_each_key(const bpf_map* map, const std::function<void(const void*)>& ea
         key.swap(next);
         from = key.data();
         each(from);
+    }
+}
+
+void for_each_bytes(const bpf_map* map, const std::function<void(const void* key, const void* value)>& each) {
+    const std::size_t key_size = bpf_map__key_size(map);
+    const std::size_t value_size = bpf_map__value_size(map);
+    u32 most = 1024;
+    std::vector<u64> keys;  // words, so that both are aligned
+    std::vector<u64> values;
+    u32 position = 0;
+    const void* from = nullptr;
+    for (bool more = true; more;) {
+        keys.resize((most * key_size + 7) / 8);
+        values.resize((most * value_size + 7) / 8);
+        u32 count = most;
+        u32 next = 0;
+        const int error = ::bpf_map_lookup_batch(bpf_map__fd(map), const_cast<void*>(from), &next, keys.data(),
+                                                 values.data(), &count, nullptr);
+        if (error != 0 && errno == ENOSPC) {  // one bucket has more entries
+            most *= 2;
+            continue;
+        }
+        if (error != 0 && errno != ENOENT) return;
+        for (std::size_t i = 0; i < count; ++i) {
+            each(reinterpret_cast<const std::byte*>(keys.data()) + i * key_size,
+                 reinterpret_cast<const std::byte*>(values.data()) + i * value_size);
+        }
+        position = next;
+        from = &position;
+        more = error == 0;  // ENOENT: that was the last of it
     }
 }
 

@@ -128,6 +128,15 @@ private:
 /// Calls `each` with every key of a map.
 void for_each_key(const bpf_map* map, const std::function<void(const void*)>& each);
 
+/// Calls `each` with every key and value of a hash map, both copies: many are read by one system call.
+void for_each_bytes(const bpf_map* map, const std::function<void(const void* key, const void* value)>& each);
+template <typename Key, typename Value, typename Each>
+void for_each_entry(const bpf_map* map, Each&& each) {
+    for_each_bytes(map, [&](const void* key, const void* value) {
+        each(*static_cast<const Key*>(key), *static_cast<const Value*>(value));
+    });
+}
+
 /// The number of entries of a hash map.
 std::size_t count_entries(const bpf_map* map);
 

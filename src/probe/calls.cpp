@@ -15,6 +15,7 @@
 #include <map>
 #include <ranges>
 #include <string_view>
+#include <unordered_map>
 
 #include "base/failure.h"
 #include "base/fd.h"
@@ -89,6 +90,12 @@ bool wants_perf(const KernelNames& kernel) {
     return there && (preempts(kernel) || forced("perf"));
 }
 
+/// Is a program not attached, but run by user space?
+bool is_run(const bpf_program* program) {
+    const std::string_view section = bpf_program__section_name(program);
+    return section.starts_with("raw_tp/") || section.starts_with("iter/");
+}
+
 bool is_perf(std::string_view section) { return section.starts_with("tp/"); }
 /// Has a program of a BTF tracepoint a twin for perf's?
 bool has_perf_twin(std::string_view section) { return section == "tp_btf/sys_enter" || section == "tp_btf/sys_exit"; }
@@ -146,6 +153,15 @@ int CallProbe::load(const Options& options, bool direct) {
     object_->rodata->own_ino = options.own_ino;
     object_->rodata->own_dev = options.own_dev;
     object_->rodata->decode_all = options.decode_all ? 1 : 0;
+    const auto asked = [](u8 what) { return what != 0; };
+    const bool uring = std::ranges::any_of(options.uring_ops, asked);
+    if (uring || std::ranges::any_of(options.aio_ops, asked)) {
+        constexpr u32 most_contexts = 1024;
+        object_->rodata->requests_followed = 1;
+        bpf_map__set_max_entries(object_->maps.requests, options.max_threads);
+        bpf_map__set_max_entries(object_->maps.request_owners, options.max_threads);
+        bpf_map__set_max_entries(object_->maps.request_contexts, most_contexts);
+    }
     object_->bss->alive = static_cast<s64>(options.follow.size());
     std::ranges::copy(options.aio_ops, static_cast<u8*>(object_->rodata->aio_ops));
     std::ranges::copy(options.uring_ops, static_cast<u8*>(object_->rodata->uring_ops));
@@ -155,9 +171,25 @@ int CallProbe::load(const Options& options, bool direct) {
         share_map(object_->maps.ring, options.watch->ring);
         share_map(object_->maps.counters, options.watch->counters);
         share_map(object_->maps.watched, options.watch->watched);
+        share_map(object_->maps.watched_below, options.watch->below);
+        share_map(object_->maps.watch_found, options.watch->found);
         share_map(object_->maps.watch_near, options.watch->near);
     }
     choose_programs(options, direct);
+    if (!options.libc.empty()) {
+        object_->rodata->libc_followed = 1;
+        bpf_map__set_max_entries(object_->maps.libc_calls, options.max_threads);
+    }
+    // per processor, so only what the programs use: enum file_slot of bpf/lib/file.bpf.h, enum request_slot
+    constexpr u32 slots_of_calls = 2;
+    constexpr u32 slots_of_uring = 4;
+    constexpr u32 slots_of_operations = 7;
+    bpf_map__set_max_entries(object_->maps.file_rooms, options.operations ? slots_of_operations
+                                                       : uring            ? slots_of_uring
+                                                                          : slots_of_calls);
+    if (!uring) bpf_map__set_max_entries(object_->maps.request_rooms, 2);
+    bpf_map__set_autocreate(object_->maps.argument_rooms, options.decode_all || options.operations);
+    bpf_map__set_autocreate(object_->maps.operation_rooms, options.operations);
     object_->rodata->operations = options.operations ? 1 : 0;
     object_->rodata->leave_std = options.leave_std ? 1 : 0;
     object_->rodata->tell_start = options.tell_start ? 1 : 0;
@@ -225,10 +257,17 @@ CallProbe::CallProbe(const Options& options) {
     std::vector<bpf_program*> programs;
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object_->obj) {
-        if (bpf_program__autoload(program) && !is_of_user_space(program)) programs.push_back(program);
+        if (!bpf_program__autoload(program) || is_of_user_space(program) || is_run(program)) continue;
+        programs.push_back(program);
     }
     for (bpf_program* one : programs | std::views::reverse) links_.push_back(attach(one));
     attach_libc(options.libc);
+    if (direct) {
+        // made while there is the privilege for it
+        iterator_link_ = attach(object_->progs.iolens_pending_direct);
+        iterator_ = Fd(::bpf_iter_create(bpf_link__fd(iterator_link_.get())));
+        if (!iterator_) throw Failure(Exit::unavailable, "can't look at the threads: " + error_text(errno), "");
+    }
     // libbpf has read the kernel's whole BTF and freed it again: give that memory back
     ::malloc_trim(0);
 }
@@ -272,7 +311,14 @@ int CallProbe::followed_fd() const { return bpf_map__fd(object_->maps.followed);
 
 int CallProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
 
-iolens_loss CallProbe::ledger() const { return read_ledger(object_->maps.counters, object_->obj); }
+iolens_loss CallProbe::ledger() const {
+    iolens_loss loss = read_ledger(object_->maps.counters, object_->obj);
+    iolens_counters& n = loss.n;
+    // the iterator has only the threads of our own pid namespace: what is left is in flight in others
+    const u64 accounted = n.delivered + n.filtered + n.ring_full + n.state_full + n.in_flight;
+    if (links_.empty() && iterator_ && own_pidns().level != 0 && n.seen > accounted) n.in_flight += n.seen - accounted;
+    return loss;
+}
 
 u64 CallProbe::missed() const { return read_missed(object_->obj); }
 
@@ -299,9 +345,81 @@ void CallProbe::forget_gone() {
     for (const u32 one : gone) forget(one);
 }
 
-std::size_t CallProbe::in_flight() const { return count_entries(object_->maps.requests); }
+void CallProbe::drop_ended_requests() {
+    constexpr auto pause = std::chrono::milliseconds(100);
+    const auto now = std::chrono::steady_clock::now();
+    if (__atomic_load_n(&object_->bss->request_ends, __ATOMIC_RELAXED) == request_ends_ || now - dropped_at_ < pause) {
+        return;
+    }
+    dropped_at_ = now;
+    drop_requests();
+}
 
-u64 CallProbe::not_decoded() const { return __atomic_load_n(&object_->bss->not_decoded, __ATOMIC_RELAXED); }
+/// Runs a program that isn't attached.
+void CallProbe::run(const bpf_program* program, std::span<u64> arguments) {
+    bpf_test_run_opts run{};
+    run.sz = sizeof run;
+    run.ctx_in = arguments.data();
+    run.ctx_size_in = static_cast<u32>(arguments.size_bytes());
+    ::bpf_prog_test_run_opts(bpf_program__fd(program), &run);
+}
+
+void CallProbe::drop_request(const std::array<u64, 2>& key, u64 start, u16 flag) {
+    std::array<u64, 4> arguments{key[0], key[1], start, flag};
+    run(object_->progs.iolens_request_drop, arguments);
+}
+
+/// What begins is no longer seen first, so that what has begun is seen to end. Then what is not over is sent.
+void CallProbe::detach() {
+    if (links_.empty()) return;
+    while (!links_.empty()) links_.pop_back();
+    while (!many_links_.empty()) many_links_.pop_back();
+    drop_requests();
+    for_each_entry<std::array<u64, 2>, iolens_request>(
+        object_->maps.requests, [&](const std::array<u64, 2>& key, const iolens_request& request) {
+            drop_request(key, request.e.start, IOLENS_CALL_PENDING);
+        });
+    if (iterator_) {
+        std::array<char, 64> nothing{};
+        while (::read(iterator_.get(), nothing.data(), nothing.size()) > 0) {
+        }
+        return;
+    }
+    for_each_key(object_->maps.threads, [&](const void* key) {
+        std::array<u64, 1> arguments{*static_cast<const u32*>(key)};
+        run(object_->progs.iolens_pending, arguments);
+    });
+}
+
+/// A request is in the map after its process was, which stands there until it ends.
+void CallProbe::drop_requests() {
+    const u64 ends = __atomic_load_n(&object_->bss->request_ends, __ATOMIC_RELAXED);
+    if (ends == request_ends_) return;
+    request_ends_ = ends;
+    std::unordered_map<u64, u64> ended;  // when, by process and by context
+    const auto ended_at = [&](const bpf_map* map, u64 key, u64 absent) {
+        const auto [at, fresh] = ended.try_emplace(key, absent);
+        if (fresh) ::bpf_map_lookup_elem(bpf_map__fd(map), &key, &at->second);
+        return at->second;
+    };
+    for_each_entry<std::array<u64, 2>, iolens_request>(
+        object_->maps.requests, [&](const std::array<u64, 2>& key, const iolens_request& request) {
+            const u64 start = request.e.start;
+            if (start >= ended_at(object_->maps.request_owners, request.process, ~u64{0}) &&
+                (request.context == 0 || start >= ended_at(object_->maps.request_contexts, request.context, 0))) {
+                return;
+            }
+            drop_request(key, start, 0);
+        });
+}
+
+void CallProbe::tell_again(u64 evicted) {
+    const auto now = std::chrono::steady_clock::now();
+    if (evicted == evicted_ || now - told_again_at_ < std::chrono::seconds(1)) return;
+    told_again_at_ = now;
+    evicted_ = evicted;
+    __atomic_fetch_add(&object_->data->telling, 1, __ATOMIC_RELAXED);
+}
 
 std::vector<ProbeStatus> CallProbe::examine(bool variants) {
     std::size_t size = 0;
@@ -325,6 +443,14 @@ std::vector<ProbeStatus> CallProbe::examine(bool variants) {
         }
         // io_uring's requests are submitted at a tracepoint of another name before 6.3
         if (status.name.starts_with("io_uring_submit") && !kernel.has_tracepoint(status.name)) continue;
+        // in use these are run, and not attached
+        if (status.program == "iolens_request_drop") {
+            status.name = "requests without an end";
+            status.how = "raw_tp, run for each request";
+        } else if (status.program.starts_with("iolens_pending")) {
+            status.name = "calls at the end";
+            status.how = status.program == "iolens_pending" ? "raw_tp, run for each thread" : "iterator of tasks";
+        }
         const bool of_perf = status.name.starts_with("raw_syscalls/");
         const bool other_tracepoint =
             of_perf != perf && (of_perf || status.name == "sys_enter" || status.name == "sys_exit");

@@ -14,6 +14,7 @@
 #include "probe/libc.h"
 #include "probe/vfs.h"
 
+struct bpf_program;
 struct syscall_bpf;
 
 namespace iolens {
@@ -52,10 +53,8 @@ public:
     CallProbe(const CallProbe&) = delete;
     CallProbe& operator=(const CallProbe&) = delete;
 
-    void detach() {
-        links_.clear();
-        many_links_.clear();
-    }
+    /// Sends what is not over as records without an end (IOLENS_CALL_PENDING).
+    void detach();
     [[nodiscard]] int ring_fd() const;
     /// The map of the processes to follow.
     [[nodiscard]] int followed_fd() const;
@@ -69,11 +68,13 @@ public:
     void forget_gone();
     /// Takes a process out that was gone before it could be followed.
     void forget(u32 pid);
-    /// Requests of libaio and io_uring whose end was not seen yet.
-    [[nodiscard]] std::size_t in_flight() const;
-    /// Calls of 32-bit programs that were not decoded.
-    [[nodiscard]] u64 not_decoded() const;
-
+    /// Sends and forgets the requests that can't be in flight any more: their process has ended or executed another
+    /// program, or their context was destroyed. Looks only when such a thing has happened, and ten times a second at
+    /// most.
+    void drop_ended_requests();
+    /// So many names of threads and files have made room for others: where there are more than before, each thread's
+    /// name and that of its file are sent again, once a second at most.
+    void tell_again(u64 evicted);
     /// Loads and attaches each program by itself and says how it went; leaves nothing attached.
     static std::vector<ProbeStatus> examine(bool variants);
 
@@ -84,12 +85,21 @@ private:
     void choose_programs(const Options& options, bool direct);
     int load(const Options& options, bool direct);
     void attach_libc(const std::vector<LibcFunction>& functions);
+    void drop_requests();
+    void drop_request(const std::array<u64, 2>& key, u64 start, u16 flag);
+    static void run(const bpf_program* program, std::span<u64> arguments);
 
     std::unique_ptr<syscall_bpf, Close> object_;
     std::vector<Link> links_;
+    Link iterator_link_;  ///< of the direct programs: runs one for each thread …
+    Fd iterator_;         ///< … when it is read
     KernelNames kernel_;
     bool preempts_ = false;
     std::chrono::steady_clock::time_point looked_at_{};
+    std::chrono::steady_clock::time_point dropped_at_{};  ///< requests
+    std::chrono::steady_clock::time_point told_again_at_{};
+    u64 evicted_ = 0;
+    u64 request_ends_ = 0;        ///< so many were looked at
     bool perf_ = false;           ///< system calls are seen at perf's tracepoints
     bool many_uprobes_ = false;   ///< libc's functions are attached together …
     std::vector<Fd> many_links_;  ///< … by these

@@ -11,9 +11,11 @@
 #include <bit>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <ranges>
 #include <span>
 
+#include "base/clock.h"
 #include "base/failure.h"
 #include "base/fd.h"
 #include "base/text.h"
@@ -64,6 +66,14 @@ Link attach_function(bpf_program* program, const AtFunction& at, const std::stri
     return Link(bpf_program__attach(program));
 }
 
+/// How many entries of its scratch map (enum file_slot of bpf/lib/file.bpf.h) a program of a place needs.
+u32 scratch_of(std::string_view place) {
+    constexpr std::array<std::string_view, 7> slots{"read_iter", "write_iter", "splice_read", "fsync",
+                                                    "fallocate", "fault",      "store"};
+    const auto at = std::ranges::find(slots, place);
+    return at == slots.end() ? 1 : static_cast<u32>(at - slots.begin()) + 1;
+}
+
 /// Tracepoints that stand for the functions of faults: that they began.
 bool is_seen_fault(const bpf_program* program) {
     return std::string_view(bpf_program__name(program)).ends_with("_seen");
@@ -80,9 +90,15 @@ VfsProbe::Object VfsProbe::make() const {
     Object object(opened(vfs_bpf__open_opts(open_options())));
     bpf_map__set_max_entries(object->maps.ring, static_cast<u32>(options_.ring_bytes));
     bpf_map__set_max_entries(object->maps.accesses, options_.max_inflight);
-    bpf_map__set_max_entries(object->maps.frames, options_.max_inflight);
-    bpf_map__set_max_entries(object->maps.bios, options_.max_inflight);
+    bpf_map__set_max_entries(object->maps.bios, options_.blk ? options_.max_inflight : 1);
+    bpf_map__set_max_entries(object->maps.file_rooms, 1);  // until programs that send names are chosen
     bpf_map__set_max_entries(object->maps.watched, std::max(options_.max_files, 1U));
+    if (options_.depth != 0) {
+        // each processor sets up to 128 free entries aside
+        constexpr u32 of_processor = 256;
+        const auto least = of_processor * static_cast<u32>(std::max(libbpf_num_possible_cpus(), 1));
+        bpf_map__set_max_entries(object->maps.watched_below, std::max(options_.max_files, least));
+    }
     auto& data = *object->rodata;
     data.keep = options_.keep;
     data.own_pidns = own_pidns();
@@ -162,9 +178,11 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
     share_map(object.maps.ring, bpf_map__fd(object_->maps.ring));
     share_map(object.maps.counters, bpf_map__fd(object_->maps.counters));
     share_map(object.maps.watched, bpf_map__fd(object_->maps.watched));
+    share_map(object.maps.watched_below, bpf_map__fd(object_->maps.watched_below));
+    share_map(object.maps.watch_found, bpf_map__fd(object_->maps.watch_found));
     share_map(object.maps.watch_near, bpf_map__fd(object_->maps.watch_near));
     share_map(object.maps.accesses, bpf_map__fd(object_->maps.accesses));
-    share_map(object.maps.frames, bpf_map__fd(object_->maps.frames));
+    if (way == VfsWay::kprobe) bpf_map__set_max_entries(object.maps.frames, options_.max_inflight);
     share_map(object.maps.bios, bpf_map__fd(object_->maps.bios));
     share_map(object.maps.files_told, bpf_map__fd(object_->maps.files_told));
     share_map(object.maps.keep_cgroup, bpf_map__fd(object_->maps.keep_cgroup));
@@ -191,6 +209,10 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
             return false;
         }
         wanted.push_back({program, *at, target->second});
+        const u32 scratch = scratch_of(at->place);
+        if (bpf_map__max_entries(object.maps.file_rooms) < scratch) {
+            bpf_map__set_max_entries(object.maps.file_rooms, scratch);
+        }
     }
     if (const int error = vfs_bpf__load(&object); error != 0) {
         why_.push_back(fmt::format("{}: {}", vfs_ways.at(static_cast<std::size_t>(way)), probe_error_text(-error)));
@@ -274,23 +296,76 @@ void VfsProbe::attach_seen_faults() {
 }
 
 bool VfsProbe::watch(const iolens_file_id& id, const iolens_watch& how) {
-    if (::bpf_map_update_elem(bpf_map__fd(object_->maps.watched), &id, &how, BPF_ANY) != 0) return false;
-    const u32 place = id.ino & (IOLENS_WATCH_NEAR - 1);
-    const u8 one = 1;
-    return ::bpf_map_update_elem(bpf_map__fd(object_->maps.watch_near), &place, &one, BPF_ANY) == 0;
+    return put_watch(object_->maps.watched, id, how, BPF_ANY) == 0;
 }
 
-void VfsProbe::unwatch(const iolens_file_id& id) { ::bpf_map_delete_elem(bpf_map__fd(object_->maps.watched), &id); }
+bool VfsProbe::watch_below(const iolens_file_id& id, const iolens_watch& how) {
+    const int error = put_watch(object_->maps.watched_below, id, how, BPF_NOEXIST);
+    if (error == 0) ++added_below_;
+    return error == 0 || error == EEXIST;  // a program may have accessed it meanwhile
+}
 
+u64 VfsProbe::evicted() const {
+    const u32 zero = 0;
+    u64 found = 0;
+    if (options_.depth == 0) return 0;
+    ::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watch_found), &zero, &found);
+    found += added_below_;
+    return found - std::min<u64>(found, count_entries(object_->maps.watched_below));
+}
+
+/// Returns 0 or an errno.
+int VfsProbe::put_watch(const bpf_map* map, const iolens_file_id& id, const iolens_watch& how, u64 flags) {
+    if (::bpf_map_update_elem(bpf_map__fd(map), &id, &how, flags) != 0) return errno;
+    const u32 place = id.ino & (IOLENS_WATCH_NEAR - 1);
+    const u8 one = 1;
+    return ::bpf_map_update_elem(bpf_map__fd(object_->maps.watch_near), &place, &one, BPF_ANY) == 0 ? 0 : errno;
+}
+
+void VfsProbe::unwatch(const iolens_file_id& id) {
+    for (const bpf_map* map : {object_->maps.watched, object_->maps.watched_below}) {
+        ::bpf_map_delete_elem(bpf_map__fd(map), &id);  // it is in one of them, or in none
+    }
+}
+
+/// Starts first, so that what has begun is seen to end.
 void VfsProbe::detach() {
-    links_.clear();
-    for (Attached& one : attached_) one.links.clear();
-    ends_not_seen_ = 0;
-    for_each_key(object_->maps.accesses, [&](const void* key) {
-        iolens_vfs_event access{};
-        const int fd = bpf_map__fd(object_->maps.accesses);
-        if (::bpf_map_lookup_elem(fd, key, &access) == 0 && vfs_has(access, IOLENS_VFS_ENDED)) ++ends_not_seen_;
-    });
+    if (detached_) return;
+    detached_ = true;
+    while (!links_.empty()) links_.pop_back();
+    for (Attached& one : attached_) {
+        while (!one.links.empty()) one.links.pop_back();
+    }
+    for (const bpf_map* map : {object_->maps.accesses, object_->maps.bios}) {
+        for_each_bytes(
+            map, [&](const void* /*key*/, const void* value) { settle(*static_cast<const iolens_vfs_event*>(value)); });
+    }
+}
+
+/// Counts an access or bio that was left behind, and makes its record. One whose last bio has ended is whole.
+void VfsProbe::settle(iolens_vfs_event e) {
+    const bool ended = vfs_has(e, IOLENS_VFS_ENDED);
+    if (!ended) e.h.ts = clock_ns(CLOCK_BOOTTIME);
+    if (e.h.ts - e.start < options_.keep.min_ns) {
+        ++settled_.filtered;
+        return;
+    }
+    u32 flags = e.flags & u32{IOLENS_VFS_TOLD};
+    if (!ended) flags |= u32{IOLENS_VFS_NO_END} | u32{IOLENS_VFS_PENDING};
+    e.flags = static_cast<u16>(flags);
+    ++(ended ? settled_.delivered : settled_.in_flight);
+    e.h.kind = IOLENS_KIND_VFS;
+    e.h.size = sizeof e;
+    e.h.cpu = IOLENS_NO_CPU;
+    std::vector<u64>& record = unfinished_.emplace_back(sizeof e / sizeof(u64));
+    std::memcpy(record.data(), &e, sizeof e);
+}
+
+u64 VfsProbe::without_room() const {
+    const u32 one = 1;
+    u64 files = 0;
+    ::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watch_found), &one, &files);
+    return files;
 }
 
 int VfsProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
@@ -299,6 +374,8 @@ WatchMaps VfsProbe::maps() const {
     return {.ring = bpf_map__fd(object_->maps.ring),
             .counters = bpf_map__fd(object_->maps.counters),
             .watched = bpf_map__fd(object_->maps.watched),
+            .below = bpf_map__fd(object_->maps.watched_below),
+            .found = bpf_map__fd(object_->maps.watch_found),
             .near = bpf_map__fd(object_->maps.watch_near),
             .depth = options_.depth};
 }
@@ -306,12 +383,10 @@ WatchMaps VfsProbe::maps() const {
 iolens_loss VfsProbe::ledger() const {
     iolens_loss loss = read_ledger(object_->maps.counters, object_->obj);
     for (const Attached& one : attached_) loss.missed += read_missed(one.object->obj);
-    loss.n.no_end += ends_not_seen_;
+    loss.n.delivered += settled_.delivered;
+    loss.n.filtered += settled_.filtered;
+    loss.n.in_flight += settled_.in_flight;
     return loss;
-}
-
-std::size_t VfsProbe::in_flight() const {
-    return count_entries(object_->maps.accesses) - ends_not_seen_ + count_entries(object_->maps.bios);
 }
 
 /// The functions of the filesystem that this program is on stand for the others'. The first row says how they are

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "iolens/event/vfs.h"
@@ -24,6 +25,8 @@ struct WatchMaps {
     int ring = -1;
     int counters = -1;
     int watched = -1;
+    int below = -1;
+    int found = -1;
     int near = -1;
     u32 depth = 0;  ///< see bpf/lib/watch.bpf.h
 };
@@ -40,8 +43,8 @@ public:
         int cgroup_fd = -1;  ///< of keep.by_cgroup
         u64 ring_bytes = 8 << 20;
         u32 max_inflight = 32768;  ///< accesses, and bios
-        u32 max_files = 1;
-        bool vfs = true;  ///< levels
+        u32 max_files = 1;         ///< named ones and folders; of folders' files so many again
+        bool vfs = true;           ///< levels
         bool blk = true;
         std::optional<VfsWay> only;  ///< no other way is tried
         u32 depth = 0;               ///< folders up from a file's own that may be watched ones; 0: no folder is
@@ -62,14 +65,21 @@ public:
 
     /// Watches a file or folder from now on; returns false where there are too many.
     bool watch(const iolens_file_id& id, const iolens_watch& how);
+    /// The same for a file in a watched folder, which makes room for others of them when it is not used.
+    bool watch_below(const iolens_file_id& id, const iolens_watch& how);
     void unwatch(const iolens_file_id& id);
 
     void detach();
     [[nodiscard]] int ring_fd() const;
     [[nodiscard]] WatchMaps maps() const;
     [[nodiscard]] iolens_loss ledger() const;
-    /// Accesses and bios whose end was not seen yet.
-    [[nodiscard]] std::size_t in_flight() const;
+    /// After detach(): records of what was not over.
+    [[nodiscard]] std::vector<std::vector<u64>> unfinished() { return std::exchange(unfinished_, {}); }
+    /// Files of watched folders that found no room among those watched.
+    [[nodiscard]] u64 without_room() const;
+    [[nodiscard]] u32 max_files() const { return options_.max_files; }
+    /// Files of watched folders that made room for others; they are found again when they are accessed.
+    [[nodiscard]] u64 evicted() const;
     /// Why the better ways are not to be had, for -v.
     [[nodiscard]] const std::vector<std::string>& why() const { return why_; }
     /// Can faults be seen on the way that was taken?
@@ -97,6 +107,8 @@ private:
     Targets kernel_targets() const;
     static std::vector<ProbeStatus> examine_functions(std::optional<VfsWay> only);
     void attach_seen_faults();
+    void settle(iolens_vfs_event e);
+    int put_watch(const bpf_map* map, const iolens_file_id& id, const iolens_watch& how, u64 flags);
 
     Options options_;
     KernelSymbols symbols_;
@@ -107,9 +119,12 @@ private:
     std::map<std::array<u64, 4>, VfsWay> known_;  // by a filesystem's functions
     std::set<std::string> functions_;             // attached ones
     bool kernel_attached_ = false;
+    u64 added_below_ = 0;  // files of watched folders, by us
     bool sees_faults_ = false;
-    bool seen_faults_ = false;       // the tracepoints that stand for faults are attached, as far as there are any
-    std::size_t ends_not_seen_ = 0;  // of direct I/O, when all was detached: its bios have ended
+    bool seen_faults_ = false;  // the tracepoints that stand for faults are attached, as far as there are any
+    bool detached_ = false;
+    iolens_counters settled_{};                 // what was left behind when all was detached …
+    std::vector<std::vector<u64>> unfinished_;  // … as records
     std::vector<std::string> why_;
     std::mutex resolving_;
 };

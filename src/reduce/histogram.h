@@ -6,16 +6,42 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace iolens {
 
-/// Counts of 64-bit values in buckets whose width is 1/2^sub_bits of their value or less: a percentile is at most that
-/// much too large, never too small. No allocation.
+/// Buckets for 64-bit values, whose width is 1/2^sub_bits of their value or less.
+template <unsigned sub_bits>
+struct Buckets {
+    static constexpr std::size_t sub = std::size_t{1} << sub_bits;
+    static constexpr std::size_t count = (64 - sub_bits + 1) * sub;
+
+    static std::size_t index(std::uint64_t value) {
+        if (value < 2 * sub) return static_cast<std::size_t>(value);
+        const auto shift = static_cast<unsigned>(std::bit_width(value)) - sub_bits - 1;
+        return (static_cast<std::size_t>(shift) << sub_bits) + static_cast<std::size_t>(value >> shift);
+    }
+    static std::uint64_t last_value(std::size_t i) {
+        if (i < 2 * sub) return i;
+        const auto shift = static_cast<unsigned>(i >> sub_bits) - 1;
+        const std::uint64_t top = i - (static_cast<std::size_t>(shift) << sub_bits);
+        return ((top + 1) << shift) - 1;
+    }
+    /// How many of `count` values a percentile does not exceed, 1 at least.
+    static std::uint64_t rank(std::uint64_t count, double percent) {
+        const auto exact = static_cast<double>(count) * percent / 100;
+        auto rank = static_cast<std::uint64_t>(exact);
+        if (static_cast<double>(rank) < exact || rank == 0) ++rank;
+        return rank;
+    }
+};
+
+/// Counts of 64-bit values in buckets: a percentile is at most 1/2^sub_bits too large, never too small. No allocation.
 template <unsigned sub_bits>
 class HistogramOf {
 public:
     void add(std::uint64_t value) {
-        ++buckets_[index(value)];
+        ++buckets_[B::index(value)];
         ++count_;
         max_ = std::max(max_, value);
     }
@@ -31,38 +57,72 @@ public:
     /// The smallest bucket end that at least `percent` (0 to 100) of the values don't exceed; 0 without values.
     [[nodiscard]] std::uint64_t percentile(double percent) const {
         if (count_ == 0) return 0;
-        const auto exact = static_cast<double>(count_) * percent / 100;
-        auto rank = static_cast<std::uint64_t>(exact);
-        if (static_cast<double>(rank) < exact || rank == 0) ++rank;
+        const std::uint64_t rank = B::rank(count_, percent);
         std::uint64_t below = 0;
         for (std::size_t i = 0; i < buckets_.size(); ++i) {
             below += buckets_[i];
-            if (below >= rank) return std::min(last_value(i), max_);
+            if (below >= rank) return std::min(B::last_value(i), max_);
         }
         return max_;
     }
 
 private:
-    static constexpr std::size_t sub = std::size_t{1} << sub_bits;
-
-    static std::size_t index(std::uint64_t value) {
-        if (value < 2 * sub) return static_cast<std::size_t>(value);
-        const auto shift = static_cast<unsigned>(std::bit_width(value)) - sub_bits - 1;
-        return (static_cast<std::size_t>(shift) << sub_bits) + static_cast<std::size_t>(value >> shift);
-    }
-    static std::uint64_t last_value(std::size_t i) {
-        if (i < 2 * sub) return i;
-        const auto shift = static_cast<unsigned>(i >> sub_bits) - 1;
-        const std::uint64_t top = i - (static_cast<std::size_t>(shift) << sub_bits);
-        return ((top + 1) << shift) - 1;
-    }
-
-    std::array<std::uint64_t, (64 - sub_bits + 1) * sub> buckets_{};
+    using B = Buckets<sub_bits>;
+    std::array<std::uint64_t, B::count> buckets_{};
     std::uint64_t count_ = 0;
     std::uint64_t max_ = 0;
 };
 
-using Histogram = HistogramOf<5>;       ///< 3.2%, 15 KiB
-using SmallHistogram = HistogramOf<3>;  ///< 12.5%, 4 KiB: where there are many
+using Histogram = HistogramOf<5>;  ///< 3.2%, 15 KiB
+
+/// The same for where there are many: 12.5%, and eight bytes for each bucket that has a value.
+class SmallHistogram {
+public:
+    void add(std::uint64_t value) {
+        add_to(B::index(value), 1);
+        ++count_;
+        max_ = std::max(max_, value);
+    }
+
+    void add(const SmallHistogram& other) {
+        for (const std::uint64_t word : other.words_) add_to(word >> count_bits, word & count_mask);
+        count_ += other.count_;
+        max_ = std::max(max_, other.max_);
+    }
+    [[nodiscard]] std::uint64_t count() const { return count_; }
+    [[nodiscard]] std::uint64_t max() const { return max_; }
+
+    /// As HistogramOf::percentile().
+    [[nodiscard]] std::uint64_t percentile(double percent) const {
+        if (count_ == 0) return 0;
+        const std::uint64_t rank = B::rank(count_, percent);
+        std::uint64_t below = 0;
+        for (const std::uint64_t word : words_) {
+            below += word & count_mask;
+            if (below >= rank) return std::min(B::last_value(word >> count_bits), max_);
+        }
+        return max_;
+    }
+
+private:
+    using B = Buckets<3>;
+    static constexpr unsigned count_bits = 54;
+    static constexpr std::uint64_t count_mask = (std::uint64_t{1} << count_bits) - 1;
+    static_assert(B::count <= std::size_t{1} << (64 - count_bits));
+
+    void add_to(std::uint64_t bucket, std::uint64_t count) {
+        const std::uint64_t first = bucket << count_bits;
+        const auto at = std::ranges::lower_bound(words_, first);
+        if (at != words_.end() && *at >> count_bits == bucket) {
+            *at += count;
+        } else {
+            words_.insert(at, first | count);
+        }
+    }
+
+    std::vector<std::uint64_t> words_;  // bucket and count, by bucket
+    std::uint64_t count_ = 0;
+    std::uint64_t max_ = 0;
+};
 
 }  // namespace iolens

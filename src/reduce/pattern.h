@@ -6,23 +6,36 @@
 
 namespace iolens {
 
-/// Tells sequential from random access, per key (a disk, a file).
-class Pattern {
-public:
-    enum class Kind { first, sequential, random };
+enum class PatternKind { first, sequential, random };
 
-    /// An access at `start` up to (not including) `end`, in any unit: sequential when it starts where the one before it
-    /// ended, whichever direction the data went.
-    Kind next(std::uint64_t key, std::uint64_t start, std::uint64_t end) {
-        const auto [at, fresh] = ends_.try_emplace(key, end);
-        const bool follows = at->second == start;
-        at->second = end;
-        if (fresh) return Kind::first;
-        return follows ? Kind::sequential : Kind::random;
+/// Tells sequential from random access of one disk or file.
+class SinglePattern {
+public:
+    /// As Pattern::next().
+    PatternKind next(std::uint64_t start, std::uint64_t end) {
+        const bool fresh = fresh_;
+        const bool follows = end_ == start;
+        fresh_ = false;
+        end_ = end;
+        return fresh ? PatternKind::first : follows ? PatternKind::sequential : PatternKind::random;
     }
 
 private:
-    std::unordered_map<std::uint64_t, std::uint64_t> ends_;
+    std::uint64_t end_ = 0;
+    bool fresh_ = true;
+};
+
+/// Tells sequential from random access, per key (a disk, a file).
+class Pattern {
+public:
+    using Kind = PatternKind;
+
+    /// An access at `start` up to (not including) `end`, in any unit: sequential when it starts where the one before it
+    /// ended, whichever direction the data went.
+    Kind next(std::uint64_t key, std::uint64_t start, std::uint64_t end) { return of_key_[key].next(start, end); }
+
+private:
+    std::unordered_map<std::uint64_t, SinglePattern> of_key_;
 };
 
 }  // namespace iolens

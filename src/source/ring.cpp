@@ -52,6 +52,7 @@ std::size_t RingSource::read(Receiver& receiver) {
     receiver_ = &receiver;
     count_ = 0;
     count_ += deliver(std::exchange(probes_.before, {}));
+    if (probes_.tidy) probes_.tidy();
     ring_buffer__consume(ring_.get());
     if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
     if (!probes_.unfinished) return count_;

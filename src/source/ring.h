@@ -23,6 +23,7 @@ public:
         u64 capabilities = 0;                    ///< what is needed as long as it runs, a bit each
         std::function<bool()> ended{};           ///< what is traced is gone; none: it never is
         std::vector<std::vector<u64>> before{};  ///< records that come before the first of the ring
+        std::function<void()> tidy{};            ///< called before each reading, to free what has lost its owner
         /// Records of operations whose end will not be seen. Asked now and then and once after detach(), when those are
         /// told that are still under way, too.
         std::function<std::vector<std::vector<u64>>()> unfinished{};

@@ -180,7 +180,13 @@ void write_sample(const std::string& path) {
               .no_end = 0,
               .no_creator = 1,
               .fact_lost = 0,
-              .in_flight = 1};
+              .in_flight = 1,
+              .requests_full = 0,
+              .libc_full = 0,
+              .frames_full = 0,
+              .not_decoded = 0,
+              .own = 0,
+              .not_followed = 0};
     put(r, loss);
     r.finish();
 }

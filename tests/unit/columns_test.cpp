@@ -765,7 +765,7 @@ EventCheck call_check(const View& view, u64 took_ns = 250'000) {
                    {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_STREAM,
                     "shown as tcp: unless IOLENS_CALL_DATAGRAM is set"},
                    {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_WATCHED, "used by a filter only"},
-                   {offsetof(iolens_call_event, flags), 2, 0xc000, "not used"}},
+                   {offsetof(iolens_call_event, flags), 2, 0x8000, "not used"}},
         .hidden_in_table = {{offsetof(iolens_header, ts), 8, below_us, "a table shows us", true},
                             {offsetof(iolens_call_event, start), 8, below_us, "a table shows us", true}}};
 }
@@ -792,7 +792,7 @@ EventCheck vfs_check(const View& view) {
                       Record(full_vfs_event(IOLENS_LEVEL_VFS, IOLENS_VFS_WRITE)), Record(fault)},
             .hidden = {{offsetof(iolens_vfs_event, flags), 2, IOLENS_VFS_BIO | IOLENS_VFS_TRIED | IOLENS_VFS_ENDED,
                         "inside the kernel only"},
-                       {offsetof(iolens_vfs_event, flags), 2, 0xff80, "not used"},
+                       {offsetof(iolens_vfs_event, flags), 2, 0xfe00, "not used"},
                        {offsetof(iolens_vfs_event, host_tid), 4, all_bits, "tells threads apart, but has no column"}},
             .hidden_in_table = {{offsetof(iolens_header, ts), 8, below_us, "a table shows us", true},
                                 {offsetof(iolens_vfs_event, start), 8, below_us, "a table shows us", true},

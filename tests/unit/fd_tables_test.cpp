@@ -306,5 +306,15 @@ TEST(LoggedAddress, ParsesEachFamily) {
     }
 }
 
+TEST_F(FdTablesTest, ThreadsWhoseEndIsNotLoggedMakeRoom) {
+    for (u32 tid = 2; tid < 200'000; ++tid) {
+        line(std::to_string(tid) + " openat(AT_FDCWD, \"/f\", O_RDONLY) = 3");
+        if (tid % 1000 == 0) line("1 read(0, \"\", 1) = 0");
+    }
+    EXPECT_LE(tables_.size(), (1U << 16) + 1);
+    EXPECT_EQ(name(3, 199'999), "/f");
+    EXPECT_EQ(name(3, 2), "fd=3");
+}
+
 }  // namespace
 }  // namespace iolens

@@ -70,6 +70,19 @@ TEST(Files, ANameInUseIsKept) {
     EXPECT_EQ(files.find(50), nullptr);
 }
 
+TEST(Files, TheNewestNameIsNeverTheOneThatGoes) {
+    Files files(3);
+    for (u64 id = 1; id <= 20; ++id) {
+        const std::vector<std::byte> record = test::file_fact(id, IOLENS_FILE_REGULAR, 0, {"f"});
+        files.told(*reinterpret_cast<const iolens_file_fact*>(record.data()), record);
+        // all others are in use
+        for (u64 before = 1; before <= id; ++before) static_cast<void>(files.find(before));
+        EXPECT_NE(files.find(id), nullptr) << id;
+    }
+    EXPECT_EQ(files.find(1), nullptr);
+    EXPECT_EQ(files.evicted(), 17U);
+}
+
 TEST(Files, AFileHasTheNameThatItWasLastToldBy) {
     Files files(4);
     const auto file = [](u64 ino) { return iolens_file_id{.ino = ino, .dev = 1, .generation = 2}; };

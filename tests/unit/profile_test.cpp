@@ -14,22 +14,22 @@ TEST(AccessProfile, IsInTheOrderOfStartsAndNotOfEnds) {
     AccessProfile profile;
     for (const u64 n : std::initializer_list<u64>{1, 0, 3, 2, 5, 4}) profile.add(at(n * 100, n * 4096, 4096));
     profile.finish();
-    EXPECT_EQ(profile.reads().events, 6U);
-    EXPECT_EQ(profile.reads().sequential, 5U);
-    EXPECT_EQ(profile.reads().random, 0U);
-    EXPECT_EQ(profile.time_ns(), 510U);
+    EXPECT_EQ(profile.sums().reads().events, 6U);
+    EXPECT_EQ(profile.sums().reads().sequential, 5U);
+    EXPECT_EQ(profile.sums().reads().random, 0U);
+    EXPECT_EQ(profile.sums().time_ns(), 510U);
 }
 
 TEST(AccessProfile, TheFirstIsNeitherSequentialNorRandom) {
     AccessProfile profile;
     profile.add(at(0, 7, 1));
     profile.finish();
-    EXPECT_FALSE(profile.reads().has_pattern());
+    EXPECT_FALSE(profile.sums().reads().has_pattern());
     profile.add(at(1, 100, 1));
     profile.add(at(2, 101, 1, true));
     profile.finish();
-    EXPECT_EQ(profile.reads().sequential_share(), 0);
-    EXPECT_EQ(profile.writes().sequential_share(), 1);
+    EXPECT_EQ(profile.sums().reads().sequential_share(), 0);
+    EXPECT_EQ(profile.sums().writes().sequential_share(), 1);
 }
 
 TEST(AccessProfile, AsTextIsIoProfiles) {
@@ -47,6 +47,43 @@ TEST(AccessProfile, AsTextIsIoProfiles) {
               "size distribution:\n4096\t0.9961\n");
     AccessProfile none;
     EXPECT_EQ(profile_text("BLK", none), "");
+}
+
+TEST(Sizes, ManyDifferentOnesAreRounded) {
+    Sizes sizes;
+    for (u64 size = 1; size <= 100'000; ++size) sizes.add(size);
+    sizes.add(7);
+    EXPECT_LT(sizes.counts().size(), 800U);
+    EXPECT_EQ(sizes.counts().at(7), 2U);
+    u64 sum = 0;
+    for (const auto& [size, count] : sizes.counts()) sum += count;
+    EXPECT_EQ(sum, 100'001U);
+}
+
+TEST(FileProfiles, TooManyFilesHaveOneRow) {
+    FileProfiles profiles(2);
+    for (u64 n = 0; n < 10; ++n) {
+        iolens_vfs_event e{};
+        e.h.ts = n * 1000 + 500;
+        e.start = n * 1000;
+        e.id.ino = n % 5;
+        e.address = n * 4096;
+        e.requested = 4096;
+        e.result = 4096;
+        profiles.add(e, "file" + std::to_string(n % 5));
+    }
+    const Summary s = profiles.summary();
+    ASSERT_EQ(s.rows.size(), 3U);
+    const auto row_has = [&](std::size_t row, std::string_view name, u64 calls) {
+        EXPECT_EQ(s.rows.at(row).at(0).text(), name);
+        EXPECT_EQ(s.rows.at(row).at(3).number(), calls);
+        EXPECT_EQ(s.rows.at(row).at(4).number(), calls * 4096);
+        EXPECT_EQ(s.rows.at(row).at(10).number(), 500U);
+    };
+    row_has(0, "file0", 2);
+    row_has(1, "file1", 2);
+    row_has(2, "(other files)", 6);
+    EXPECT_TRUE(s.rows.at(2).at(6).is_null());
 }
 
 }  // namespace

@@ -45,6 +45,25 @@ TEST(Histogram, NeverTooSmallAndAtMostThreePercentTooLarge) {
     EXPECT_EQ(h.max(), values.back());
 }
 
+TEST(Histogram, TheSmallOneHasTheSamePercentiles) {
+    std::mt19937_64 random(7);
+    HistogramOf<3> whole;
+    SmallHistogram small;
+    SmallHistogram half;
+    for (int i = 0; i < 20'000; ++i) {
+        const std::uint64_t v = random() >> (random() % 64);
+        whole.add(v);
+        (i % 2 == 0 ? small : half).add(v);
+    }
+    small.add(half);
+    EXPECT_EQ(small.count(), whole.count());
+    EXPECT_EQ(small.max(), whole.max());
+    for (const double p : {0.0, 1.0, 10.0, 50.0, 90.0, 99.0, 99.9, 100.0}) {
+        EXPECT_EQ(small.percentile(p), whole.percentile(p)) << p;
+    }
+    EXPECT_EQ(SmallHistogram().percentile(50), 0U);
+}
+
 TEST(Histogram, TheLargestValueFits) {
     Histogram h;
     h.add(~std::uint64_t{0});

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "enrich/arguments.h"
 #include "sample.h"
 
 namespace iolens {
@@ -19,6 +20,46 @@ TEST(Tasks, TheLastFactHolds) {
     EXPECT_EQ(task->tgid, 1000U);
     EXPECT_EQ(task->uid, 33U);
     EXPECT_EQ(task->cgroup_id, 4242U);
+}
+
+TEST(Tasks, TheOldestUnusedMakeRoom) {
+    Tasks tasks(3);
+    for (u32 tid = 1; tid <= 100; ++tid) {
+        tasks.told(test::task_fact(tid, "t"));
+        EXPECT_NE(tasks.find(1), nullptr) << tid;
+    }
+    EXPECT_NE(tasks.find(100), nullptr);
+    EXPECT_EQ(tasks.find(50), nullptr);
+    EXPECT_EQ(tasks.evicted(), 97U);
+}
+
+TEST(Arguments, AreFreedWhenTheirRowsWereMade) {
+    Arguments arguments;
+    const auto tell = [&](u32 tid, u64 ts) {
+        iolens_arguments record{};
+        record.h = {.ts = ts, .kind = IOLENS_KIND_ARGUMENTS, .size = sizeof record, .cpu = 0};
+        record.tid = tid;
+        arguments.told(record);
+    };
+    tell(7, 1);  // a call that doesn't end
+    for (u32 tid = 100; tid < 10'100; ++tid) {
+        tell(tid, tid);
+        ASSERT_NE(arguments.find(tid), nullptr);
+        arguments.spent(tid);
+        EXPECT_NE(arguments.find(tid), nullptr);  // a second row may come
+    }
+    EXPECT_LT(arguments.size(), 1100U);
+    ASSERT_NE(arguments.find(7), nullptr);
+    EXPECT_EQ(arguments.find(7)->h.ts, 1U);
+    // a thread whose next call has begun keeps that one's
+    arguments.spent(7);
+    tell(7, 2);
+    for (u32 tid = 100; tid < 10'100; ++tid) {
+        tell(tid, tid);
+        arguments.spent(tid);
+    }
+    EXPECT_NE(arguments.find(7), nullptr);
+    EXPECT_EQ(arguments.evicted(), 0U);
 }
 
 }  // namespace

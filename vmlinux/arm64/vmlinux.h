@@ -297,10 +297,15 @@ struct task_struct {
 	pid_t tgid;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	u64 start_boottime;
 	void *worker_private;
 	char comm[16];
 	struct fs_struct *fs;
 	struct files_struct *files;
+};
+
+struct bpf_iter__task {
+	struct task_struct *task;
 };
 
 struct kthread {

@@ -42,6 +42,7 @@ enum iolens_call_shape {
 	IOLENS_SHAPE_SIGRETURN, /* a signal's handler is over: what it interrupted has ended */
 	IOLENS_SHAPE_IO_SUBMIT, /* io_submit: context, count, array of struct iocb * */
 	IOLENS_SHAPE_IO_GET,  /* io_getevents: context, least, most, array of struct io_event */
+	IOLENS_SHAPE_IO_DESTROY, /* io_destroy: context */
 	IOLENS_SHAPE_OTHER,   /* as PLAIN; followed only with all calls */
 };
 
@@ -100,11 +101,11 @@ enum iolens_call_flag {
 	IOLENS_CALL_HAS_LOCAL = 1 << 7,
 	IOLENS_CALL_HAS_ADDRESS = 1 << 8,
 	IOLENS_CALL_HAS_ASKED = 1 << 9,
-	/* of an imported log, which may lack them */
-	IOLENS_CALL_NO_TIME = 1 << 10,
-	IOLENS_CALL_NO_DURATION = 1 << 11,
+	IOLENS_CALL_NO_TIME = 1 << 10, /* of an imported log, which may lack it */
+	IOLENS_CALL_NO_DURATION = 1 << 11, /* likewise; with NO_RESULT: its end was not seen */
 	IOLENS_CALL_NO_RESULT = 1 << 12, /* it never returned: exit, or a process that was killed */
 	IOLENS_CALL_WATCHED = 1 << 13,   /* of a watched file, where only those are asked for */
+	IOLENS_CALL_PENDING = 1 << 14,   /* not over when tracing ended; NO_RESULT and NO_DURATION are set, too */
 };
 
 struct iolens_call_event {
@@ -134,6 +135,14 @@ struct iolens_call_event {
 	u64 open_id;  /* tells one open file (struct file) from others while it is open: dup and fork share it; 0 = none */
 	u32 host_tgid; /* tgid and tid in the initial pid namespace; 0: the same */
 	u32 host_tid;
+};
+
+/* A request of libaio or io_uring in flight: an entry of the kernel side's map. */
+struct iolens_request {
+	struct iolens_call_event e;
+	u64 process; /* tells its process from a later one with the same id */
+	u64 context; /* of libaio: likewise; 0 = none */
+	u64 counted; /* it is among those seen */
 };
 
 /* What a call was given, at its start: sent before its end's record when every call is decoded. */
@@ -186,8 +195,18 @@ inline Value call_duration(const iolens_call_event& e) {
 inline bool call_has_file(const iolens_call_event& e) {
     return e.file != IOLENS_FILE_NONE && (e.ino != 0 || e.dev != 0);
 }
+/// Has a call no end that was seen? It has neither a result nor a duration then.
+inline bool call_is_unended(const iolens_call_event& e) {
+    constexpr u32 both = u32{IOLENS_CALL_NO_RESULT} | u32{IOLENS_CALL_NO_DURATION};
+    return (e.flags & both) == both;
+}
+/// How long it took; 0 where that isn't known.
+inline u64 call_time_ns(const iolens_call_event& e) {
+    return (e.flags & IOLENS_CALL_NO_DURATION) != 0 ? 0 : e.h.ts - e.start;
+}
 inline Value call_bytes(const iolens_call_event& e) {
-    return e.direction == IOLENS_DIR_NONE || e.result < 0 ? Value() : Value(static_cast<u64>(e.result));
+    const bool none = e.direction == IOLENS_DIR_NONE || e.result < 0 || (e.flags & IOLENS_CALL_NO_RESULT) != 0;
+    return none ? Value() : Value(static_cast<u64>(e.result));
 }
 inline Value call_direction(const iolens_call_event& e) {
     return e.direction == IOLENS_DIR_NONE ? Value()
@@ -214,6 +233,7 @@ inline constexpr std::array call_csv_columns{
     Column{.name = "bytes", .header = "BYTES", .help = "bytes moved, -1 on an error",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
+               if ((e.flags & IOLENS_CALL_NO_RESULT) != 0) return Value();
                return Value::signed_number(e.result < 0 ? -1 : e.result);
            }},
     Column{.name = "file", .header = "FILE", .role = Role::file_csv,
@@ -364,6 +384,13 @@ inline constexpr std::array call_columns{
            .get = [](const iolens_header&) { return Value(); }},
     Column{.name = "cpu", .header = "CPU", .width = 3, .help = "processor on which the call ended",
            .get = [](const iolens_header& h) { return h.cpu != IOLENS_NO_CPU ? Value(u64{h.cpu}) : Value(); }},
+    Column{.name = "end", .header = "END", .width = -7,
+           .help = "missed: the end was not seen; pending: it was still to come when tracing ended; empty for every other call",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_call(h);
+               if ((e.flags & IOLENS_CALL_PENDING) != 0) return Value(std::string_view("pending"));
+               return call_is_unended(e) && e.h.cpu != IOLENS_NO_CPU ? Value(std::string_view("missed")) : Value();
+           }},
     Column{.name = "host_pid", .header = "HOSTPID", .width = -7,
            .help = "pid of the process in the initial pid namespace; differs from pid where iolens ran in another",
            .get = [](const iolens_header& h) {

@@ -29,6 +29,13 @@ struct iolens_counters {
 	u64 no_creator; /* delivered without the task that created the operation */
 	u64 fact_lost;  /* a name record found no room in the ring; it is sent again with the next event */
 	u64 in_flight;  /* not over when tracing ended */
+	/* of state_full, by what there was no room for */
+	u64 requests_full; /* requests of libaio and io_uring */
+	u64 libc_full;     /* functions of libc */
+	u64 frames_full;   /* what a kretprobe has to know of its call */
+	u64 not_decoded;   /* nothing was full: calls of another ABI, whose numbers mean other calls */
+	u64 own;        /* of filtered: on what rows are written to */
+	u64 not_followed; /* no operations: processes that found no room */
 };
 
 /* The same as a record: the last one of a recording. `missed` is its last 8 bytes, however many counters there are; it is

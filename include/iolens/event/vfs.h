@@ -36,7 +36,10 @@ enum iolens_vfs_flag {
 	IOLENS_VFS_BIO = 1 << 4,       /* inside the kernel only: of a disk without requests, ends at block_bio_complete */
 	IOLENS_VFS_TRIED = 1 << 5,     /* inside the kernel only: io_uring tried it without waiting, and will try again */
 	IOLENS_VFS_ENDED = 1 << 6,     /* inside the kernel only: its last bio has, or one before it */
-	IOLENS_VFS_TOLD = IOLENS_VFS_NO_END | IOLENS_VFS_STORE | IOLENS_VFS_ASYNC | IOLENS_VFS_NO_ADDRESS,
+	IOLENS_VFS_PENDING = 1 << 7,   /* with NO_END: not over when tracing ended */
+	IOLENS_VFS_MISSED = 1 << 8,    /* with NO_END: its end was not seen; without either, nobody looks for ends of its kind */
+	IOLENS_VFS_TOLD = IOLENS_VFS_NO_END | IOLENS_VFS_STORE | IOLENS_VFS_ASYNC | IOLENS_VFS_NO_ADDRESS |
+			  IOLENS_VFS_PENDING | IOLENS_VFS_MISSED,
 };
 
 struct iolens_vfs_event {
@@ -214,6 +217,13 @@ inline constexpr std::array vfs_columns{
     Column{.name = "file", .header = "FILE", .role = Role::file, .width = -10,
            .help = "the file's path",
            .get = [](const iolens_header& h) { return Value(as_vfs(h).name_id); }},
+    Column{.name = "end", .header = "END", .width = -7,
+           .help = "missed: the end was not seen; pending: it was still to come when tracing ended; empty for every other row",
+           .get = [](const iolens_header& h) {
+               const auto& e = as_vfs(h);
+               if (vfs_has(e, IOLENS_VFS_PENDING)) return Value(std::string_view("pending"));
+               return vfs_has(e, IOLENS_VFS_MISSED) ? Value(std::string_view("missed")) : Value();
+           }},
     Column{.name = "host_pid", .header = "HOSTPID", .width = -7,
            .help = "pid of the process in the initial pid namespace; differs from pid where iolens ran in another",
            .get = [](const iolens_header& h) { return Value(u64{host_tgid(as_vfs(h))}); }},

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <list>
+#include <unordered_map>
+#include <utility>
+
+#include "iolens/event/header.h"
+
+namespace iolens {
+
+/// A map with a limit. When it is full, the oldest entry that was not used since it was last considered makes room,
+/// never the one that is being added.
+template <typename Key, typename Value, typename Hash = std::hash<Key>>
+class Bounded {
+public:
+    explicit Bounded(std::size_t most) : most_(most) {}
+
+    /// Adds an entry or gives it another value. Valid until the next put().
+    Value& put(const Key& key, Value value) {
+        const auto [at, fresh] = entries_.try_emplace(key);
+        at->second.value = std::move(value);
+        if (!fresh) return at->second.value;
+        order_.push_back(key);
+        at->second.place = std::prev(order_.end());
+        while (entries_.size() > most_ && entries_.size() > 1) make_room(at->second);
+        return at->second.value;
+    }
+
+    /// The entry of a key, which is made where there is none.
+    Value& get(const Key& key) {
+        if (const auto at = entries_.find(key); at != entries_.end()) {
+            at->second.used = true;
+            return at->second.value;
+        }
+        return put(key, Value{});
+    }
+
+    /// Null where there is none.
+    [[nodiscard]] const Value* find(const Key& key) const {
+        const auto at = entries_.find(key);
+        if (at == entries_.end()) return nullptr;
+        at->second.used = true;
+        return &at->second.value;
+    }
+
+    [[nodiscard]] Value* find(const Key& key) { return const_cast<Value*>(std::as_const(*this).find(key)); }
+
+    void erase(const Key& key) {
+        const auto at = entries_.find(key);
+        if (at == entries_.end()) return;
+        order_.erase(at->second.place);
+        entries_.erase(at);
+    }
+
+    [[nodiscard]] std::size_t size() const { return entries_.size(); }
+    /// Entries that made room for others.
+    [[nodiscard]] u64 evicted() const { return evicted_; }
+
+private:
+    struct Entry {
+        Value value{};
+        mutable bool used = false;
+        typename std::list<Key>::iterator place;
+    };
+
+    void make_room(const Entry& added) {
+        const auto oldest = entries_.find(order_.front());
+        if (oldest->second.used || &oldest->second == &added) {
+            oldest->second.used = false;
+            order_.splice(order_.end(), order_, oldest->second.place);
+            return;
+        }
+        order_.pop_front();
+        entries_.erase(oldest);
+        ++evicted_;
+    }
+
+    std::size_t most_;
+    std::unordered_map<Key, Entry, Hash> entries_;
+    std::list<Key> order_;  // the next one to be considered first
+    u64 evicted_ = 0;
+};
+
+}  // namespace iolens

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is kept for a process, a request or a file goes with it: nothing fills up on a machine that runs for long.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/aio_abi.h>
+#include <linux/filter.h>
+#include <linux/io_uring.h>
+#include <linux/seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "json.h"
+#include "machine.h"
+
+namespace iolens::test {
+namespace {
+
+class State : public testing::Test {
+protected:
+    void SetUp() override { NEEDS(missing_for_tracing().empty(), missing_for_tracing()); }
+};
+
+/// Runs `work` in a child and waits for it.
+void in_child(const std::function<void()>& work) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::alarm(60);
+        work();
+        ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+}
+
+void sleep_ms(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
+
+std::vector<std::string> of_this_process(std::vector<std::string> options) {
+    options.insert(options.begin(), {"-v", "-p", std::to_string(::getpid()), "--columns",
+                                     "call,fd,offset,requested,duration_ns,bytes,result,error,file"});
+    return options;
+}
+
+constexpr int in_flight = 64;
+
+/// Submits reads of a file by libaio; nobody fetches their results. Returns the context.
+aio_context_t submit_reads(int fd, int count = in_flight) {
+    static std::array<std::array<char, 512>, in_flight> room;
+    static std::array<iocb, in_flight> blocks;
+    std::array<iocb*, in_flight> pointers{};
+    aio_context_t context = 0;
+    if (::syscall(SYS_io_setup, 128, &context) != 0) ::_exit(1);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+        blocks.at(i) = {};
+        blocks.at(i).aio_fildes = static_cast<u32>(fd);
+        blocks.at(i).aio_lio_opcode = IOCB_CMD_PREAD;
+        blocks.at(i).aio_buf = reinterpret_cast<u64>(room.at(i).data());
+        blocks.at(i).aio_nbytes = room.at(i).size();
+        blocks.at(i).aio_offset = static_cast<s64>(i * room.at(i).size());
+        pointers.at(i) = &blocks.at(i);
+    }
+    if (::syscall(SYS_io_submit, context, count, pointers.data()) != count) ::_exit(2);
+    return context;
+}
+
+std::size_t without_end(const std::vector<Row>& rows, const std::string& call) {
+    return static_cast<std::size_t>(std::ranges::count_if(rows, [&](const Row& row) {
+        return row.at("call") == call && row.at("duration_ns").empty() && row.at("bytes").empty() &&
+               row.at("result").empty() && row.at("error").empty();
+    }));
+}
+
+/// Programs that exit with requests in flight leave room for those of others.
+TRACED_TEST_F(State, RequestsEndWithTheirProcess) {
+    const Scratch scratch;
+    const std::string path = scratch.path("data");
+    spit(path, std::string(1 << 20, 'x'));
+    constexpr int programs = 12;
+    // room for the requests of four of them
+    const Traced traced = trace(
+        of_this_process({"--op", "aio", "--max-inflight", std::to_string(4 * in_flight)}),
+        [&] {
+            for (int i = 0; i < programs; ++i) {
+                in_child([&] { submit_reads(::open(path.c_str(), O_RDONLY)); });
+                sleep_ms(250);
+            }
+        },
+        "fd");
+    EXPECT_EQ(traced.result.status, 0);
+    EXPECT_EQ(traced.counter("lost"), 0U) << traced.result.err;
+    EXPECT_EQ(traced.counter("seen"), traced.accounted()) << traced.result.err;
+    EXPECT_EQ(without_end(traced.rows, "aio:pread"), std::size_t{programs * in_flight}) << traced.result.err;
+    for (const Row& row : traced.rows) {
+        if (row.at("call") != "aio:pread") continue;
+        EXPECT_EQ(row.at("file"), path);
+        EXPECT_EQ(row.at("requested"), "512");
+    }
+}
+
+/// What has no room is a loss of its own, by name.
+TRACED_TEST_F(State, TooManyRequestsAreNamed) {
+    const Scratch scratch;
+    const std::string path = scratch.path("data");
+    spit(path, std::string(1 << 20, 'x'));
+    const Traced traced = trace(
+        of_this_process({"--op", "aio", "--max-inflight", std::to_string(in_flight)}),
+        [&] {
+            in_child([&] {
+                submit_reads(::open(path.c_str(), O_RDONLY));
+                in_child([&] { submit_reads(::open(path.c_str(), O_RDONLY)); });
+            });
+        },
+        "fd");
+    EXPECT_EQ(without_end(traced.rows, "aio:pread"), std::size_t{in_flight}) << traced.result.err;
+    EXPECT_NE(traced.result.err.find("64 requests of libaio and io_uring (more in flight than --max-inflight)"),
+              std::string::npos)
+        << traced.result.err;
+}
+
+/// A context that is destroyed, a program that is replaced, and an iocb that is used again.
+TRACED_TEST_F(State, RequestsEndWithTheirContextProgramAndPlace) {
+    const Scratch scratch;
+    const std::string path = scratch.path("data");
+    spit(path, std::string(1 << 20, 'x'));
+    // the last program is there until the test ends: what is not told of it by then is still in flight
+    const Traced traced = trace(
+        of_this_process({"--op", "aio", "--max-inflight", "64"}),
+        [&] {
+            in_child([&] {
+                const int fd = ::open(path.c_str(), O_RDONLY);
+                const aio_context_t context = submit_reads(fd, 24);
+                submit_reads(fd, 24);  // at the same places
+                if (::syscall(SYS_io_destroy, context) != 0) ::_exit(3);
+                sleep_ms(250);
+            });
+            in_child([&] {
+                const aio_context_t context = submit_reads(::open(path.c_str(), O_RDONLY), 40);
+                if (::syscall(SYS_io_destroy, context) != 0) ::_exit(3);
+                sleep_ms(250);
+                submit_reads(::open(path.c_str(), O_RDONLY), 32);
+                ::execl("/bin/sh", "sh", "-c", "sleep 0.3", nullptr);
+            });
+        },
+        "fd");
+    EXPECT_EQ(traced.counter("lost"), 0U) << traced.result.err;
+    EXPECT_EQ(traced.counter("seen"), traced.accounted()) << traced.result.err;
+    EXPECT_EQ(without_end(traced.rows, "aio:pread"), std::size_t{24 + 24 + 40 + 32}) << traced.result.err;
+}
+
+/// io_uring tells no end of what is submitted with IOSQE_CQE_SKIP_SUCCESS.
+TRACED_TEST_F(State, SkippedCompletionsAreRowsWithoutAnEnd) {
+    NEEDS(kernel_at_least(5, 17), "this kernel has no IOSQE_CQE_SKIP_SUCCESS");
+    const Scratch scratch;
+    const std::string path = scratch.path("data");
+    spit(path, std::string(1 << 20, 'x'));
+    constexpr u8 skip_success = 1U << 6;
+    const Traced traced = trace(
+        of_this_process({"--op", "io_uring"}),
+        [&] {
+            in_child([&] {
+                io_uring_params p{};
+                const int ring = static_cast<int>(::syscall(SYS_io_uring_setup, 8, &p));
+                if (ring < 0) ::_exit(3);
+                const auto map = [&](std::size_t bytes, off_t what) {
+                    return static_cast<char*>(
+                        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring, what));
+                };
+                char* sq = map(p.sq_off.array + p.sq_entries * sizeof(u32), IORING_OFF_SQ_RING);
+                auto* entries =
+                    reinterpret_cast<io_uring_sqe*>(map(p.sq_entries * sizeof(io_uring_sqe), IORING_OFF_SQES));
+                const auto number = [&](u32 at) { return reinterpret_cast<u32*>(sq + at); };
+                static std::array<char, 4096> room;
+                const int fd = ::open(path.c_str(), O_RDONLY);
+                for (u32 i = 0; i < 5; ++i) {
+                    const u32 tail = *number(p.sq_off.tail);
+                    const u32 place = tail & *number(p.sq_off.ring_mask);
+                    entries[place] = {};
+                    entries[place].opcode = IORING_OP_READ;
+                    entries[place].fd = fd;
+                    entries[place].addr = reinterpret_cast<u64>(room.data());
+                    entries[place].len = room.size();
+                    if (i < 3) entries[place].flags = skip_success;
+                    number(p.sq_off.array)[place] = place;
+                    __atomic_store_n(number(p.sq_off.tail), tail + 1, __ATOMIC_RELEASE);
+                    ::syscall(SYS_io_uring_enter, ring, 1, i < 3 ? 0 : 1, IORING_ENTER_GETEVENTS, nullptr, 0);
+                }
+            });
+            sleep_ms(250);
+        },
+        "fd");
+    EXPECT_EQ(traced.counter("lost"), 0U) << traced.result.err;
+    EXPECT_EQ(traced.counter("seen"), traced.accounted()) << traced.result.err;
+    if (traced.rows.empty()) GTEST_SKIP() << "no io_uring here";
+    EXPECT_EQ(traced.rows.size(), 5U) << traced.result.out;
+    EXPECT_EQ(without_end(traced.rows, "io_uring:read"), 3U) << traced.result.out;
+    EXPECT_EQ(traced.counter("in flight"), 0U) << traced.result.err;
+}
+
+/// A folder's temporary files make room for later ones, also for what was there before and is accessed again. Named
+/// files stay.
+TRACED_TEST_F(State, FilesOfFoldersMakeRoomForOthers) {
+    const Scratch scratch;
+    const std::string folder = scratch.path("folder");
+    std::filesystem::create_directory(folder);
+    const auto touch = [&](const std::string& path) {
+        const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0 || ::pwrite(fd, "x", 1, 0) != 1) ADD_FAILURE() << path;
+        ::close(fd);
+    };
+    const std::string named = scratch.path("named");
+    touch(named);
+    touch(folder + "/first");
+    // the map has at least this many, and sets some aside for each processor
+    const std::size_t files = 4 * std::max<std::size_t>(1024, std::size_t{256} * std::thread::hardware_concurrency());
+    const Traced traced = trace(
+        {"--columns", "op,level,file", "--level", "vfs", "-v", "--ring-size", "64", "--max-files", "1024", folder,
+         named},
+        [&] {
+            for (std::size_t i = 0; i < files; ++i) {
+                touch(folder + "/temporary");
+                std::filesystem::remove(folder + "/temporary");
+            }
+            touch(folder + "/first");
+            touch(named);
+        },
+        "file");
+    EXPECT_EQ(traced.counter("lost"), 0U) << traced.result.err;
+    EXPECT_EQ(traced.counter("seen"), traced.accounted()) << traced.result.err;
+    std::map<std::string, std::size_t> rows;
+    for (const Row& row : traced.rows) ++rows[row.at("file")];
+    EXPECT_EQ(rows[folder + "/temporary"], files) << traced.result.err;
+    EXPECT_EQ(rows[folder + "/first"], 1U);
+    EXPECT_EQ(rows[named], 1U);
+    EXPECT_NE(traced.result.err.find("files of watched folders that made room for others: "), std::string::npos)
+        << traced.result.err;
+}
+
+/// Bytes that the per-CPU maps of a program's BPF objects take for each processor.
+std::size_t per_processor(pid_t pid) {
+    std::map<std::string, std::size_t> maps;  // by id
+    for (const auto& fd : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fdinfo")) {
+        std::map<std::string, std::string> fields;
+        for (const std::string& line : split(slurp(fd.path()), '\n')) {
+            const std::size_t colon = line.find(":\t");
+            if (colon != std::string::npos) fields[line.substr(0, colon)] = line.substr(colon + 2);
+        }
+        constexpr const char* per_cpu_array = "6";
+        if (fields["map_type"] != per_cpu_array) continue;
+        maps[fields["map_id"]] = std::stoul(fields["value_size"]) * std::stoul(fields["max_entries"]);
+    }
+    std::size_t sum = 0;
+    for (const auto& [id, bytes] : maps) sum += bytes;
+    return sum;
+}
+
+/// A machine may have hundreds of processors: each has only the scratch memory that the loaded programs use.
+TRACED_TEST_F(State, ScratchMemoryIsForWhatIsUsed) {
+    const Scratch scratch;
+    spit(scratch.path("file"), "x");
+    const auto expect_at_most = [](std::size_t most, const std::vector<std::string>& arguments) {
+        Tracer tracer(arguments);
+        const std::size_t bytes = per_processor(tracer.pid());
+        EXPECT_GT(bytes, 0U);
+        EXPECT_LE(bytes, most) << arguments.at(0) << " " << arguments.at(1);
+        static_cast<void>(tracer.stop());
+    };
+    const std::string self = std::to_string(::getpid());
+    expect_at_most(44 << 10, {"fd", "-v", "-p", self});
+    expect_at_most(76 << 10, {"fd", "--domains", "ALL", "-p", self});
+    expect_at_most(40 << 10, {"file", scratch.path("file")});
+}
+
+/// A program that waits in calls and requests until tracing has ended.
+class Waiting {
+public:
+    explicit Waiting(const std::function<void(int)>& wait) {
+        if (::pipe(pipe_.data()) != 0) throw std::runtime_error("pipe");
+        child_ = ::fork();
+        if (child_ != 0) return;
+        ::close(pipe_[1]);
+        ::alarm(60);
+        wait(pipe_[0]);
+        ::_exit(0);
+    }
+    ~Waiting() {
+        ::close(pipe_[1]);
+        ::waitpid(child_, nullptr, 0);
+        ::close(pipe_[0]);
+    }
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+
+private:
+    std::array<int, 2> pipe_{};
+    pid_t child_ = -1;
+};
+
+/// What is not over at the end is no loss. It has a row only where one is asked for.
+TRACED_TEST_F(State, WhatIsInFlightAtTheEndIsNoLoss) {
+    for (const char* probe : {"direct", "plain"}) {
+        ::setenv("IOLENS_PROBE", probe, 1);
+        const std::string self = std::to_string(::getpid());
+        Traced json;
+        Result csv;
+        {
+            Tracer first({"fd", "-v", "-p", self, "--format", "json", "--unfinished", "--op", "read"});
+            Tracer second({"fd", "-v", "-p", self, "--format", "csv", "--op", "read"});
+            const Waiting waiting([](int fd) {
+                std::array<char, 16> room{};
+                if (::read(fd, room.data(), room.size()) != 0) ::_exit(1);
+            });
+            sleep_ms(200);
+            json.result = first.stop();
+            csv = second.stop();
+        }
+        ::unsetenv("IOLENS_PROBE");
+        EXPECT_EQ(json.counter("in flight"), 1U) << json.result.err;
+        expect_whole(json);
+        EXPECT_NE(csv.err.find("in flight 1\n"), std::string::npos) << csv.err;
+        EXPECT_EQ(csv.out.find("pipe:"), std::string::npos) << csv.out;
+        std::vector<Json> rows = parse_json_lines(json.result.out);
+        std::erase_if(rows, [](const Json& row) { return row["call"] != "read" || row["end"].is_null(); });
+        ASSERT_EQ(rows.size(), 1U) << json.result.out;
+        EXPECT_EQ(rows[0]["end"], "pending");
+        EXPECT_EQ(rows[0]["requested"], 16);
+        EXPECT_EQ(rows[0]["kind"], "pipe");
+        EXPECT_TRUE(rows[0]["duration_ns"].is_null());
+        EXPECT_TRUE(rows[0]["bytes"].is_null());
+        EXPECT_TRUE(rows[0]["result"].is_null());
+    }
+}
+
+#if defined(__x86_64__)
+/// Calls of other ABIs are counted as what they are, and those that seccomp denies are ends without a start.
+TRACED_TEST_F(State, OtherAbisAndDeniedCallsAreCounted) {
+    const Traced traced = trace(
+        of_this_process({"--op", "read,fsync"}),
+        [&] {
+            in_child([] {
+                constexpr long x32 = 0x40000000;
+                for (int i = 0; i < 3; ++i) ::syscall(x32 | SYS_read, -1, nullptr, 0);
+            });
+            in_child([] {
+                std::array<sock_filter, 4> code{
+                    sock_filter{BPF_LD | BPF_W | BPF_ABS, 0, 0, 0},
+                    sock_filter{BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_fsync},
+                    sock_filter{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EPERM},
+                    sock_filter{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+                };
+                const sock_fprog filter{code.size(), code.data()};
+                ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+                if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) ::_exit(1);
+                for (int i = 0; i < 5; ++i) {
+                    if (::fsync(0) == 0 || errno != EPERM) ::_exit(2);
+                }
+            });
+        },
+        "fd");
+    EXPECT_NE(traced.result.err.find("lost: 3 calls of 32-bit programs (not decoded)"), std::string::npos)
+        << traced.result.err;
+    EXPECT_EQ(traced.counter("lost"), 3U);
+    EXPECT_EQ(traced.counter("seen"), traced.accounted()) << traced.result.err;
+    EXPECT_EQ(traced.counter("ends without a start"), 5U) << traced.result.err;
+}
+#endif
+
+/// The same for files: at the functions of filesystems or as system calls.
+TRACED_TEST_F(State, TheLedgerOfFilesBalances) {
+    const Scratch scratch;
+    const std::string path = scratch.path("data");
+    spit(path, std::string(1 << 20, 'x'));
+    const Traced traced = trace(
+        {"-v", "--min-ms", "0", path},
+        [&] {
+            in_child([&] {
+                submit_reads(::open(path.c_str(), O_RDONLY));
+                const int fd = ::open(path.c_str(), O_RDWR);
+                std::array<char, 4096> room{};
+                for (int i = 0; i < 100; ++i) {
+                    if (::pwrite(fd, room.data(), room.size(), i * 4096) < 0) ::_exit(1);
+                }
+                ::fsync(fd);
+            });
+            sleep_ms(250);
+        },
+        "file");
+    EXPECT_EQ(traced.counter("lost"), 0U) << traced.result.err;
+    EXPECT_EQ(traced.counter("seen"), traced.accounted()) << traced.result.err;
+    EXPECT_GE(traced.rows.size(), std::size_t{100 + in_flight}) << traced.result.err;
+}
+
+}  // namespace
+}  // namespace iolens::test
