@@ -389,6 +389,7 @@ public:
         if (!log) read_tree(path, folder());  // says why
         catch_signals();
         Output out = Output::stream(STDOUT_FILENO, "standard output");
+        watch_readers({out.pipe()});
         try {
             copy(log, out);
         } catch (const ReaderGone&) {
@@ -408,8 +409,7 @@ private:
             if (n == 0) {
                 out.flush();
                 if (!follow_) return;
-                pollfd end{end_descriptor(), POLLIN, 0};
-                ::poll(&end, 1, 200);
+                wait_for_input(-1, 200);
                 continue;
             }
             rest.append(piece.data(), static_cast<std::size_t>(n));

@@ -3,12 +3,10 @@
 #include "app/run.h"
 
 #include <linux/capability.h>
-#include <poll.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 
 #include "base/clock.h"
@@ -92,6 +90,8 @@ public:
 
     /// Where rows go, as far as it is a regular file.
     [[nodiscard]] std::optional<FileIdentity> output_file() const { return out_.identity(); }
+    /// Ends the run when the rows' reader or the recording's has gone.
+    void watch_readers() const { iolens::watch_readers({out_.pipe(), recorder_ != nullptr ? recorder_->pipe() : -1}); }
 
     void begin() {
         out_.start();
@@ -111,6 +111,7 @@ public:
         if (!out_.is_file()) return;
         try {
             if (out_.reopen() && !intervals_) sink_->begin(lens_.row_type(), columns_, trailing_error_);
+            watch_readers();
         } catch (const Failure& failure) {
             say(fmt::format("{}; rows go on to the file that was open", failure.what()));
         }
@@ -327,12 +328,6 @@ void keep_only_needed(const Source& source, const ViewOptions& view, const LiveO
     give_up_capabilities(keep);
 }
 
-/// Sleeps until there may be something to do.
-void nap(int descriptor, int ms) {
-    std::array<pollfd, 2> fds{pollfd{end_descriptor(), POLLIN, 0}, pollfd{descriptor, POLLIN, 0}};
-    ::poll(fds.data(), fds.size(), ms);
-}
-
 }  // namespace
 
 int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
@@ -362,6 +357,7 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
 
     try {
         pipeline.begin();
+        pipeline.watch_readers();
         int idle_ms = nap_busy_ms;
         u64 wall_at = 0;
         u64 next = attached + interval;
@@ -382,7 +378,8 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
             idle_ms = busy ? nap_busy_ms : std::min(idle_ms * 2, nap_idle_ms);
             if (pipeline.full()) break;
             const u64 left_ms = (std::min(deadline, std::max(next, now)) - now) / 1'000'000 + 1;
-            nap(source->descriptor(), static_cast<int>(std::min<u64>(static_cast<u64>(idle_ms), left_ms)));
+            if (!tracing) continue;  // read() itself waits for what comes
+            wait_for_input(source->descriptor(), static_cast<int>(std::min<u64>(static_cast<u64>(idle_ms), left_ms)));
         }
         source->stop();
         while (!pipeline.full() && source->read(pipeline) != 0) {
@@ -427,10 +424,12 @@ void run_replay(std::vector<std::unique_ptr<Lens>>& lenses, ViewOptions view, co
     pipeline.set_wall_offset(source.wall_offset_ns());
     try {
         pipeline.begin();
+        pipeline.watch_readers();
         try {
             while (!source.ended() && !pipeline.full() && !end_asked()) {
                 source.read(pipeline);
                 pipeline.release(0);
+                pipeline.flush();  // the next frame may be long in coming
             }
             pipeline.release(~u64{0});
         } catch (const Failure&) {
