@@ -2,7 +2,6 @@
 // The one loop: source → lens → sink.
 #include "app/run.h"
 
-#include <linux/capability.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -314,20 +313,6 @@ void save_recording(Recorder& recorder, Source& source, Pipeline& pipeline) {
     }
 }
 
-/// What only attaching needed is given up.
-void keep_only_needed(const Source& source, const ViewOptions& view, const LiveOptions& live) {
-    u64 keep = source.capabilities();
-    if (source.descriptor() >= 0 && reading_maps_is_privileged()) {
-        const bool has_bpf = (effective_capabilities() & capability_bit(CAP_BPF)) != 0;
-        keep |= capability_bit(has_bpf ? CAP_BPF : CAP_SYS_ADMIN);
-    }
-    // an output is opened again, a socket is removed
-    for (const std::string& path : {view.output, live.socket}) {
-        if (!path.empty() && needs_override(folder_of(path))) keep |= capability_bit(CAP_DAC_OVERRIDE);
-    }
-    give_up_capabilities(keep);
-}
-
 }  // namespace
 
 int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
@@ -346,9 +331,12 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
         recorder->begin(lens.name(), static_cast<const char*>(kernel.release), source->wall_offset_ns());
         pipeline.set_recorder(recorder.get());
     }
-    keep_only_needed(*source, view, live);
-    const u64 attached = clock_ns(CLOCK_BOOTTIME);
     const bool tracing = source->descriptor() >= 0;
+    // an output is opened again, a socket is removed
+    std::vector<std::string> paths{view.output, live.socket};
+    std::erase(paths, "");
+    keep_only_needed(source->capabilities() | (tracing ? capabilities_to_read_maps() : 0), paths);
+    const u64 attached = clock_ns(CLOCK_BOOTTIME);
     if (remarks_wanted(view) && tracing)
         say(fmt::format("attached in {:.1f} ms", static_cast<double>(attached - started) / 1e6));
     const u64 deadline = live.duration_s ? attached + static_cast<u64>(*live.duration_s * 1e9) : ~u64{0};

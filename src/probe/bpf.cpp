@@ -157,6 +157,8 @@ const bpf_object_open_opts* open_options() {
     return &options;
 }
 
+namespace {
+
 bool reading_maps_is_privileged() {
     const Fd map(::bpf_map_create(BPF_MAP_TYPE_ARRAY, "iolens_may_read", sizeof(u32), sizeof(u32), 1, nullptr));
     if (!map) return true;
@@ -164,6 +166,19 @@ bool reading_maps_is_privileged() {
     const u32 key = 0;
     u32 value = 0;
     return ::bpf_map_lookup_elem(map.get(), &key, &value) != 0;
+}
+
+}  // namespace
+
+u64 capabilities_to_read_maps() {
+    if (!reading_maps_is_privileged()) return 0;
+    const bool has_bpf = (effective_capabilities() & capability_bit(CAP_BPF)) != 0;
+    return capability_bit(has_bpf ? CAP_BPF : CAP_SYS_ADMIN);
+}
+
+u64 capabilities_to_attach() {
+    return capability_bit(CAP_BPF) | capability_bit(CAP_PERFMON) | capability_bit(CAP_SYS_ADMIN) |
+           capability_bit(CAP_SYS_RESOURCE);
 }
 
 void require_tracing() {

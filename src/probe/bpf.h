@@ -40,9 +40,13 @@ void require_tracing();
 /// The process's effective capabilities allow BPF tracing: CAP_SYS_ADMIN, or CAP_BPF and CAP_PERFMON.
 bool may_trace();
 
-/// Does it take CAP_BPF to read a map of ours that is open? Before 5.19 (c8644cd0efe7), with unprivileged BPF switched
-/// off.
-bool reading_maps_is_privileged();
+/// What it takes to read a map of ours that is open, a bit each: before 5.19 (c8644cd0efe7), with unprivileged BPF
+/// switched off, CAP_BPF.
+u64 capabilities_to_read_maps();
+
+/// What it takes to attach further probes: CAP_SYS_ADMIN for the types of modules, CAP_SYS_RESOURCE before 5.11 for
+/// locked memory.
+u64 capabilities_to_attach();
 
 /// An errno of load or attach, in words for a person.
 std::string probe_error_text(int error);
