@@ -17,6 +17,7 @@
 #include "base/failure.h"
 #include "base/privileges.h"
 #include "base/readers.h"
+#include "base/signals.h"
 #include "base/user.h"
 #include "decode/decode.h"
 #include "enrich/calls.h"
@@ -327,8 +328,16 @@ void FdLens::add_libc(CallProbe::Options& options, const LiveOptions& live) {
     } else {
         for (const u32 pid : options.follow) add(libc_of_process(pid), fmt::format("process {}", pid));
     }
+    std::vector<FileIdentity> known;  // containers may have one file under several paths
     for (const std::string& path : paths) {
         const auto functions = find_functions(path, options.libc_operations);
+        if (functions.empty()) {
+            if (!end_asked()) say(fmt::format("--libc: '{}' has none of the functions", visible(path)));
+            continue;
+        }
+        const auto file = identity_of(functions.front().file->get());
+        if (!file || std::ranges::find(known, *file) != known.end()) continue;
+        known.push_back(*file);
         options.libc.insert(options.libc.end(), functions.begin(), functions.end());
     }
 }

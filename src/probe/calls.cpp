@@ -245,8 +245,8 @@ void CallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
     if (many_uprobes_) {
         std::map<std::string, std::pair<std::vector<u64>, std::vector<u64>>> files;  // offsets and cookies
         for (const LibcFunction& function : functions) {
-            files[function.path].first.push_back(function.offset);
-            files[function.path].second.push_back(function.number);
+            files[function.attach_path()].first.push_back(function.offset);
+            files[function.attach_path()].second.push_back(function.number);
         }
         for (const bool end : {true, false}) {
             const bpf_program* program = end ? object_->progs.iolens_libc_end_all : object_->progs.iolens_libc_all;
@@ -261,7 +261,7 @@ void CallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
         for (const LibcFunction& function : functions) {
             const std::string name = (end ? "iolens_libc_end_" : "iolens_libc_") + std::string(function.name);
             bpf_program* program = bpf_object__find_program_by_name(object_->obj, name.c_str());
-            Link link = attach_at(program, {function.path, function.offset, function.name});
+            Link link = attach_at(program, {function.attach_path(), function.offset, function.name});
             if (!link) refuse(function.name, function.path, errno);
             links_.push_back(std::move(link));
         }
