@@ -47,6 +47,11 @@ namespace {
 
 class FdLens final : public Lens {
 public:
+    FdLens() = default;
+    FdLens(const FdLens&) = delete;
+    FdLens& operator=(const FdLens&) = delete;
+    ~FdLens() override { row_readers().watch({}); }
+
     std::string_view name() const override { return "fd"; }
     std::string_view about() const override {
         return "what a process reads and writes, to and from where: files, pipes, sockets";
@@ -292,21 +297,17 @@ void FdLens::leave_out_own(CallProbe::Options& options, const ViewOptions& view)
     if (status != 0) return;
     options.own_ino = info.st_ino;
     options.own_dev = major(info.st_dev) << 20 | minor(info.st_dev);
-    std::vector<u32> others;
-    if (S_ISFIFO(info.st_mode)) others = PipeReaders().behind(info.st_ino);
+    std::vector<PipeReader> readers;
+    if (S_ISFIFO(info.st_mode)) readers = PipeReaders().behind(info.st_ino);
+    for (const PipeReader& reader : readers) {
+        if (reader.pid != options.keep.self[0]) row_readers().add(reader.pid, reader.pipe);
+    }
     // a terminal's program is above us
     const bool terminal = S_ISCHR(info.st_mode) && ::isatty(STDOUT_FILENO) == 1;
-    if (terminal || std::ranges::any_of(others, writes_to_terminal)) {
-        const std::vector<u32> above = ancestors();
-        others.insert(others.end(), above.begin(), above.end());
-    }
-    std::size_t at = 1;
-    for (const u32 pid : others) {
-        if (pid == options.keep.self[0]) continue;
-        if (at < IOLENS_KEEP_SELF) {
-            options.keep.self[at++] = pid;
-        } else {
-            row_readers().add(pid);  // the kernel's filter has no place for it
+    if (terminal || std::ranges::any_of(readers, writes_to_terminal, &PipeReader::pid)) {
+        std::size_t at = 1;
+        for (const u32 pid : ancestors()) {
+            if (at < IOLENS_KEEP_SELF) options.keep.self[at++] = pid;
         }
     }
 }
@@ -427,6 +428,11 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     }
     if (options.libc_operations != 0) add_libc(options, live);
     probe_ = std::make_unique<CallProbe>(options);
+    if (leave_out_readers_) {
+        row_readers().watch([this](const PipeReader& reader, bool reads) {
+            reads ? probe_->leave_out(reader.pid, reader.pipe) : probe_->take_in(reader.pid);
+        });
+    }
     std::vector<std::vector<u64>> starts;
     if (why_) starts = open_why(options);
     if (operations_.on()) starts = operations_.starts(command_ ? std::vector<u32>() : options.follow);

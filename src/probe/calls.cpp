@@ -286,6 +286,21 @@ void CallProbe::forget(u32 pid) {
     }
 }
 
+void CallProbe::leave_out(u32 pid, u64 pipe) {
+    const int map = bpf_map__fd(object_->maps.row_readers);
+    if (::bpf_map_update_elem(map, &pid, &pipe, BPF_NOEXIST) == 0) {
+        __atomic_fetch_add(&object_->bss->row_readers_alive, 1, __ATOMIC_RELAXED);
+    } else if (errno == EEXIST) {
+        ::bpf_map_update_elem(map, &pid, &pipe, BPF_EXIST);
+    }
+}
+
+void CallProbe::take_in(u32 pid) {
+    if (::bpf_map_delete_elem(bpf_map__fd(object_->maps.row_readers), &pid) == 0) {
+        __atomic_fetch_sub(&object_->bss->row_readers_alive, 1, __ATOMIC_RELAXED);
+    }
+}
+
 void CallProbe::forget_gone() {
     const auto now = std::chrono::steady_clock::now();
     if (!preempts_ || now - looked_at_ < std::chrono::seconds(1)) return;

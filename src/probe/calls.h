@@ -69,6 +69,11 @@ public:
     void forget_gone();
     /// Takes a process out that was gone before it could be followed.
     void forget(u32 pid);
+
+    /// Leaves out a process that reads our rows from a pipe (its inode; 0: from another place), and its children that
+    /// have the pipe.
+    void leave_out(u32 pid, u64 pipe);
+    void take_in(u32 pid);
     /// Requests of libaio and io_uring whose end was not seen yet.
     [[nodiscard]] std::size_t in_flight() const;
     /// Calls of 32-bit programs that were not decoded.
