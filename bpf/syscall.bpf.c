@@ -217,7 +217,7 @@ static __always_inline void call_socket(struct iolens_call_event *e, struct file
 
 		if (!address)
 			return;
-		f->name_id = file_mix((__u64)address, f->id.ino);
+		f->name_id = file_hide(file_mix((__u64)address, f->id.ino));
 		e->name_id = f->name_id;
 		if (!bpf_map_lookup_elem(&files_told, &f->name_id))
 			file_tell_unix((__u64)address, f->name_id, slot);
@@ -372,7 +372,7 @@ static __always_inline void call_open_file(struct iolens_call_event *e, struct f
 		return;
 	}
 	file_look(file, &f, direct);
-	e->open_id = file_mix(address, f.id.ino); /* no kernel address leaves the kernel */
+	e->open_id = file_hide(file_mix(address, f.id.ino));
 	e->file = f.kind;
 	e->ino = f.id.ino;
 	e->dev = f.id.dev;

@@ -122,6 +122,7 @@ private:
     bool of_reader(u32 tgid);
     void fill(const iolens_call_event& e, u64 wall_offset_ns, Columns wanted, RowBuffer& row);
     [[nodiscard]] iolens_loss ledger() const;
+    void hide_frames(std::span<std::byte> record) const;
     std::vector<std::vector<u64>> open_why(const CallProbe::Options& options);
     bool asked_for(const iolens_call_event& e, const ViewOptions& f) const;
     Value file_of(const iolens_call_event& e, bool csv, RowText& text);
@@ -148,6 +149,7 @@ private:
     std::unique_ptr<CallProbe> probe_;
     std::unique_ptr<BlockProbe> requests_;  // of --why, into the same ring
     std::unique_ptr<WaitProbe> waits_;      // likewise
+    std::optional<HiddenFunctions> wait_functions_;
     Files files_;
     bool wants_why_ = false;
     std::optional<Why> why_;
@@ -459,6 +461,9 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
                 return follows && probe_->alive() <= 0;
             },
         .before = std::move(starts),
+        .changed = IOLENS_KIND_WAIT,
+        .change = why_ ? [this](std::span<std::byte> record) { hide_frames(record); }
+                       : std::function<void(std::span<std::byte>)>(),
     });
 }
 
@@ -475,7 +480,8 @@ std::vector<std::vector<u64>> FdLens::open_why(const CallProbe::Options& options
                                                             .ring_bytes = options.ring_bytes,
                                                             .max_threads = options.max_threads});
     std::vector<std::vector<u64>> facts;
-    for (const KernelSymbols::Function& function : symbols.functions(tells_wait)) {
+    wait_functions_.emplace(symbols.functions(tells_wait));
+    for (const KernelSymbols::Function& function : wait_functions_->functions()) {
         iolens_symbol_fact fact{};
         fact.h = {.ts = 0, .kind = IOLENS_KIND_SYMBOL, .size = sizeof fact, .cpu = IOLENS_NO_CPU};
         fact.start = function.start;
@@ -486,6 +492,15 @@ std::vector<std::vector<u64>> FdLens::open_why(const CallProbe::Options& options
     }
     if (facts.empty()) say("what calls wait for can't be named: /proc/kallsyms hides the kernel's addresses");
     return facts;
+}
+
+/// No address of the kernel's leaves this machine with a recording.
+void FdLens::hide_frames(std::span<std::byte> record) const {
+    iolens_wait_event wait{};
+    if (record.size() != sizeof wait) return;
+    std::memcpy(&wait, record.data(), sizeof wait);
+    for (u64& frame : wait.frames) frame = wait_functions_->hide(frame);
+    std::memcpy(record.data(), &wait, sizeof wait);
 }
 
 /// Of all probes: what calls are counted as, and what was lost of anything.

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <linux/btf.h>
 #include <linux/capability.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <array>
@@ -179,6 +180,17 @@ u64 capabilities_to_read_maps() {
 u64 capabilities_to_attach() {
     return capability_bit(CAP_BPF) | capability_bit(CAP_PERFMON) | capability_bit(CAP_SYS_ADMIN) |
            capability_bit(CAP_SYS_RESOURCE);
+}
+
+const std::array<u64, 2>& id_key() {
+    static const std::array<u64, 2> key = [] {
+        std::array<u64, 2> random{};
+        if (::getrandom(random.data(), sizeof random, 0) != sizeof random) {
+            throw Failure(Exit::failed, "can't get random bytes: " + error_text(errno));
+        }
+        return random;
+    }();
+    return key;
 }
 
 void require_tracing() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -47,6 +48,9 @@ u64 capabilities_to_read_maps();
 /// What it takes to attach further probes: CAP_SYS_ADMIN for the types of modules, CAP_SYS_RESOURCE before 5.11 for
 /// locked memory.
 u64 capabilities_to_attach();
+
+/// A key for ids that kernel addresses are part of: random, the same for all objects of a run.
+const std::array<u64, 2>& id_key();
 
 /// An errno of load or attach, in words for a person.
 std::string probe_error_text(int error);

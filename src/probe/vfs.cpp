@@ -86,6 +86,7 @@ VfsProbe::Object VfsProbe::make() const {
     auto& data = *object->rodata;
     data.keep = options_.keep;
     data.own_pidns = own_pidns();
+    std::ranges::copy(id_key(), std::begin(data.id_key));
     data.ring_wake_bytes = wake_bytes(options_.ring_bytes);
     data.levels = (options_.vfs ? 1U << IOLENS_LEVEL_VFS : 0U) | (options_.blk ? 1U << IOLENS_LEVEL_BLK : 0U);
     data.watch_depth = options_.depth;

@@ -4,6 +4,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "source/source.h"
@@ -22,6 +23,8 @@ public:
         u64 capabilities = 0;                    ///< what is needed as long as it runs, a bit each
         std::function<bool()> ended{};           ///< what is traced is gone; none: it never is
         std::vector<std::vector<u64>> before{};  ///< records that come before the first of the ring
+        u16 changed = 0;                         ///< kind of records that are changed before anybody has them …
+        std::function<void(std::span<std::byte>)> change{};  ///< … by this
     };
 
     /// Throws Failure when the ring can't be mapped.
@@ -37,11 +40,13 @@ public:
     [[nodiscard]] u64 capabilities() const override { return probes_.capabilities; }
 
 private:
+    std::span<const std::byte> changed(std::span<const std::byte> record);
     static int on_record(void* self, void* data, std::size_t size);
 
     Probes probes_;
     std::unique_ptr<ring_buffer, void (*)(ring_buffer*)> ring_;
     Receiver* receiver_ = nullptr;
+    std::vector<u64> copy_;  // of a record that is changed
     std::size_t count_ = 0;
     std::exception_ptr thrown_;  // libbpf is C: nothing is thrown through it
 };
