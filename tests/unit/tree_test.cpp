@@ -104,6 +104,15 @@ TEST(Tree, OnlyCompatKnowsAKernelDifference) {
     }
 }
 
+TEST(Tree, TheReleaseIsStrippedAndNamesItsSymbols) {
+    const std::string program(IOLENS_BINARY);
+    if (!fs::exists(program + ".debug")) GTEST_SKIP() << "a build with symbols";
+    const std::string text = test::slurp(program);
+    EXPECT_NE(text.find(".gnu_debuglink"), std::string::npos);
+    EXPECT_EQ(text.find(".symtab"), std::string::npos);
+    EXPECT_NE(test::slurp(program + ".debug").find(".symtab"), std::string::npos);
+}
+
 TEST(Tree, EveryFileSaysItsLicence) {
     const std::set<std::string> shared_with_the_kernel{"keep.h", "pidns.h", "watch.h", "bio_end.h", "block_state.h"};
     for (const char* folder : {"src", "tools", "include", "bpf", "tests", "vmlinux"}) {
