@@ -909,11 +909,14 @@ std::vector<std::string> FdLens::remarks() const {
     if (!probe_) return {};
     const iolens_loss ledger = probe_->ledger();
     const iolens_counters& n = ledger.n;
-    return {fmt::format("seen {}, delivered {}, filtered {}, ring full {}, too many threads {}", n.seen, n.delivered,
-                        n.filtered, n.ring_full, n.state_full),
-            fmt::format("requests of libaio and io_uring whose end was not seen: {}", probe_->in_flight()),
-            fmt::format("names sent again {}, skipped runs {}, 32-bit calls {}", n.fact_lost, ledger.missed,
-                        probe_->not_decoded())};
+    std::vector<std::string> all{
+        fmt::format("seen {}, delivered {}, filtered {}, ring full {}, too many threads {}", n.seen, n.delivered,
+                    n.filtered, n.ring_full, n.state_full),
+        fmt::format("requests of libaio and io_uring whose end was not seen: {}", probe_->in_flight()),
+        fmt::format("names sent again {}, skipped runs {}, 32-bit calls {}", n.fact_lost, ledger.missed,
+                    probe_->not_decoded())};
+    if (!probe_->why().empty()) all.push_back(fmt::format("not taken: {}", fmt::join(probe_->why(), "; ")));
+    return all;
 }
 
 }  // namespace

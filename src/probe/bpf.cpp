@@ -220,14 +220,15 @@ std::string probe_error_text(int error) {
 
 void LinkDeleter::operator()(bpf_link* link) const { bpf_link__destroy(link); }
 
+void fail_to_attach(const bpf_program* program, int error) {
+    throw Failure(Exit::unavailable,
+                  fmt::format("can't attach {}: {}", bpf_program__section_name(program), probe_error_text(error)),
+                  "'iolens doctor' tells what works on this kernel");
+}
+
 Link attach(bpf_program* program) {
     Link link(bpf_program__attach(program));
-    if (!link) {
-        const int error = errno;
-        throw Failure(Exit::unavailable,
-                      fmt::format("can't attach {}: {}", bpf_program__section_name(program), probe_error_text(error)),
-                      "'iolens doctor' tells what works on this kernel");
-    }
+    if (!link) fail_to_attach(program, errno);
     return link;
 }
 

@@ -60,6 +60,9 @@ struct LinkDeleter {
 };
 using Link = std::unique_ptr<bpf_link, LinkDeleter>;
 
+/// Throws Failure (unavailable) for a program that could not be attached (errno).
+[[noreturn]] void fail_to_attach(const bpf_program* program, int error);
+
 /// Attaches a program. Throws Failure (unavailable): a probe that fails to attach ends the run.
 Link attach(bpf_program* program);
 

@@ -208,11 +208,33 @@ CallProbe::CallProbe(const Options& options) {
     preempts_ = preempts(kernel_);
     perf_ = wants_perf(kernel_);
     bool direct = !forced("plain");
-    if (direct && !forced("direct") && !storage_works()) direct = false;
-    int error = direct ? load(options, true) : 0;
-    if (error != 0 && !forced("direct")) direct = false;
-    if (!direct) error = load(options, false);
-    if (error != 0) fail_to_load("the system call", error);
+    if (direct && !forced("direct") && !storage_works()) {
+        direct = false;
+        why_.emplace_back("direct: this kernel keeps nothing with a task");
+    }
+    while (!start(options, direct)) {
+    }
+    // libbpf has read the kernel's whole BTF and freed it again: give that memory back
+    ::malloc_trim(0);
+}
+
+CallProbe::~CallProbe() = default;
+
+/// Gives up a variant that the kernel refused, unless it was asked for by IOLENS_PROBE.
+bool CallProbe::give_up(bool& variant, std::string_view name, int error) {
+    if (!variant || forced(name)) return false;
+    variant = false;
+    why_.push_back(fmt::format("{}: {}", name, probe_error_text(error)));
+    return true;
+}
+
+/// Loads and attaches. False: the kernel refused a variant, and another one is to be tried.
+bool CallProbe::start(const Options& options, bool& direct) {
+    detach();
+    if (const int error = load(options, direct); error != 0) {
+        if (give_up(direct, "direct", -error) || give_up(many_uprobes_, "uprobe.multi", -error)) return false;
+        fail_to_load("the system call", error);
+    }
     for (const u32 pid : options.follow) {
         const u8 one = 1;
         if (::bpf_map_update_elem(bpf_map__fd(object_->maps.followed), &pid, &one, BPF_ANY) != 0) {
@@ -228,16 +250,20 @@ CallProbe::CallProbe(const Options& options) {
     bpf_object__for_each_program(program, object_->obj) {
         if (bpf_program__autoload(program) && !is_of_user_space(program)) programs.push_back(program);
     }
-    for (bpf_program* one : programs | std::views::reverse) links_.push_back(attach(one));
-    attach_libc(options.libc);
-    // libbpf has read the kernel's whole BTF and freed it again: give that memory back
-    ::malloc_trim(0);
+    for (bpf_program* one : programs | std::views::reverse) {
+        Link link(bpf_program__attach(one));
+        if (!link) {
+            const int error = errno;
+            if (is_perf(bpf_program__section_name(one)) && give_up(perf_, "perf", error)) return false;
+            fail_to_attach(one, error);
+        }
+        links_.push_back(std::move(link));
+    }
+    return attach_libc(options.libc);
 }
 
-CallProbe::~CallProbe() = default;
-
-/// Ends first, as above.
-void CallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
+/// Ends first, as above. False: as start().
+bool CallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
     const auto refuse = [](std::string_view what, const std::string& path, int error) {
         throw Failure(Exit::unavailable,
                       fmt::format("can't watch {} in '{}': {}", what, visible(path), probe_error_text(error)),
@@ -253,10 +279,13 @@ void CallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
             const bpf_program* program = end ? object_->progs.iolens_libc_end_all : object_->progs.iolens_libc_all;
             for (const auto& [path, places] : files) {
                 many_links_.push_back(attach_many(program, path, places.first, places.second, end));
-                if (!many_links_.back()) refuse("its functions", path, errno);
+                if (many_links_.back()) continue;
+                const int error = errno;
+                if (give_up(many_uprobes_, "uprobe.multi", error)) return false;
+                refuse("its functions", path, error);
             }
         }
-        return;
+        return true;
     }
     for (const bool end : {true, false}) {
         for (const LibcFunction& function : functions) {
@@ -267,6 +296,7 @@ void CallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
             links_.push_back(std::move(link));
         }
     }
+    return true;
 }
 
 int CallProbe::followed_fd() const { return bpf_map__fd(object_->maps.followed); }
@@ -326,13 +356,16 @@ std::vector<ProbeStatus> CallProbe::examine(bool variants) {
     std::vector<ProbeStatus> chosen;
     std::vector<ProbeStatus> others;
     const KernelNames kernel;
-    const bool perf = wants_perf(kernel);
     // a function of this machine's C library stands for all of them
     std::optional<UserPlace> place;
     for (const LibcFunction& f : find_functions(libc_of_program("/bin/sh").path, u64{1} << IOLENS_OPERATION_TELLDIR)) {
         place = UserPlace{f.path, f.offset, f.name};
     }
-    for (ProbeStatus& status : examine_object({static_cast<const std::byte*>(image), size}, place)) {
+    std::vector<ProbeStatus> statuses = examine_object({static_cast<const std::byte*>(image), size}, place);
+    const bool perf = wants_perf(kernel) && std::ranges::any_of(statuses, [](const ProbeStatus& status) {
+                          return status.name.starts_with("raw_syscalls/") && status.works;
+                      });
+    for (ProbeStatus& status : statuses) {
         if (status.name.ends_with("probe")) {
             status.how = status.name;
             status.name = status.name == "uprobe" ? "libc" : "libc, ends";

@@ -70,6 +70,9 @@ public:
     /// Takes a process out that was gone before it could be followed.
     void forget(u32 pid);
 
+    /// The variants that the kernel refused, and why.
+    [[nodiscard]] const std::vector<std::string>& why() const { return why_; }
+
     /// Leaves out a process that reads our rows from a pipe (its inode; 0: from another place), and its children that
     /// have the pipe.
     void leave_out(u32 pid, u64 pipe);
@@ -88,10 +91,13 @@ private:
     };
     void choose_programs(const Options& options, bool direct);
     int load(const Options& options, bool direct);
-    void attach_libc(const std::vector<LibcFunction>& functions);
+    bool start(const Options& options, bool& direct);
+    bool give_up(bool& variant, std::string_view name, int error);
+    bool attach_libc(const std::vector<LibcFunction>& functions);
 
     std::unique_ptr<syscall_bpf, Close> object_;
     std::vector<Link> links_;
+    std::vector<std::string> why_;
     KernelNames kernel_;
     bool preempts_ = false;
     std::chrono::steady_clock::time_point looked_at_{};

@@ -182,13 +182,16 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
         const auto target = targets.find(at->place);
         if (target == targets.end()) continue;
         bpf_program__set_autoload(program, true);
-        if (!at->kprobe && bpf_program__set_attach_target(program, 0, target->second.c_str()) != 0) {
+        const int error = at->kprobe ? 0 : bpf_program__set_attach_target(program, 0, target->second.c_str());
+        if (error != 0) {
             if (optional.contains(at->place)) {
                 bpf_program__set_autoload(program, false);
                 missing[at->place] = target->second;
                 continue;
             }
-            why_.push_back(fmt::format("fentry: {} is not in the kernel's BTF", target->second));
+            why_.push_back(error == -EPERM || error == -EACCES
+                               ? fmt::format("fentry: {}: {}", target->second, probe_error_text(-error))
+                               : fmt::format("fentry: {} is not in the kernel's BTF", target->second));
             return false;
         }
         wanted.push_back({program, *at, target->second});
