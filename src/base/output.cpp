@@ -48,6 +48,7 @@ void wait_for_input(int fd, int ms) {
     const std::size_t first_output = all.size();
     for (const int output : watched_outputs) all.push_back({output, 0, 0});
     if (::poll(all.data(), all.size(), ms) <= 0) return;
+    if (all[first_output - 1].revents != 0) return;  // what has come is still recorded
     for (const pollfd& output : std::span(all).subspan(first_output)) {
         if (output.revents != 0) throw ReaderGone();
     }

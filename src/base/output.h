@@ -36,7 +36,8 @@ int pipe_or_socket(int fd);
 void watch_readers(std::vector<int> outputs);
 
 /// Waits until `fd` is readable (-1: no descriptor), a signal ends the run, or `ms` milliseconds have passed (-1: no
-/// limit). Throws ReaderGone once nobody reads a watched output any more: a row that shows it may never come.
+/// limit). Throws ReaderGone once nothing is to be read and nobody reads a watched output any more: a row that shows it
+/// may never come.
 void wait_for_input(int fd, int ms);
 
 /// A file for results. Opening it changes nothing in it, so that what fails before the first result destroys nothing.
