@@ -94,6 +94,18 @@ struct libc_record {
 	__u8 text[IOLENS_OPERATION_TEXT + 24];
 };
 
+#define LIBC_TEXT_WORDS ((IOLENS_OPERATION_TEXT + 24) / 8)
+_Static_assert(sizeof(struct libc_record) == sizeof(struct iolens_operation_event) + 8 * LIBC_TEXT_WORDS, "no rest");
+
+/* The ring hands out what earlier records left there, of other processes. Volatile: clang would call memset(). */
+static __always_inline void libc_clear_text(struct libc_record *record)
+{
+	volatile __u64 *words = (volatile __u64 *)record->text;
+
+	for (int i = 0; i < LIBC_TEXT_WORDS; i++)
+		words[i] = 0;
+}
+
 /* What the function has done. False: it failed. */
 static __always_inline bool libc_result(struct iolens_operation_event *e, struct libc_call *call, __u64 result,
 					const struct libc_info *info)
@@ -142,6 +154,7 @@ static __always_inline void libc_send(struct iolens_operation_event *e, struct l
 	}
 	e->h.size = sizeof(*record);
 	record->e = *e;
+	libc_clear_text(record);
 	length = bpf_probe_read_user_str(record->text, IOLENS_OPERATION_TEXT, (void *)call->a0);
 	if (length > 0 && length <= IOLENS_OPERATION_TEXT)
 		record->e.length1 = length - 1;

@@ -217,7 +217,7 @@ static __noinline int operation_process(struct task_struct *task, __u64 id, __u3
 	}
 	if (tell_cwd) {
 		__u64 path = (__u64)BPF_CORE_READ(task, fs) + bpf_core_field_offset(struct fs_struct, pwd);
-		__u64 name_id = file_mix(file_mix(path, bpf_ktime_get_boot_ns()), id);
+		__u64 name_id = file_hide(file_mix(file_mix(path, bpf_ktime_get_boot_ns()), id));
 
 		/* never told before: the folder's name may have changed since */
 		file_tell(path, name_id, IOLENS_FILE_DIRECTORY, slot);

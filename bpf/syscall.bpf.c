@@ -86,6 +86,17 @@ struct {
 	__type(value, __u8);
 } followed SEC(".maps");
 
+/* Processes that read our rows, by their ids in own_pidns: what they do for a row would make further rows. The value is the
+ * inode of the pipe that they read, 0: none is known. A child counts, too, until it executes a program without that pipe:
+ * in "iolens fd | while read row; do …" each command has it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u32);
+	__type(value, __u64);
+} row_readers SEC(".maps");
+__s64 row_readers_alive = 0; /* entries in it; 0: no lookup */
+
 const volatile struct iolens_call_info calls[IOLENS_CALLS] = {};
 const volatile __u8 follow = 0;
 /* What iolens writes its rows to. */
@@ -211,7 +222,7 @@ static __always_inline void call_socket(struct iolens_call_event *e, struct file
 
 		if (!address)
 			return;
-		f->name_id = file_mix((__u64)address, f->id.ino);
+		f->name_id = file_hide(file_mix((__u64)address, f->id.ino));
 		e->name_id = f->name_id;
 		if (!bpf_map_lookup_elem(&files_told, &f->name_id))
 			file_tell_unix((__u64)address, f->name_id, slot);
@@ -368,7 +379,7 @@ static __always_inline void call_open_file(struct iolens_call_event *e, struct f
 		return;
 	}
 	file_look(file, &f, direct);
-	e->open_id = file_mix(address, f.id.ino); /* no kernel address leaves the kernel */
+	e->open_id = file_hide(file_mix(address, f.id.ino));
 	e->file = f.kind;
 	e->ino = f.id.ino;
 	e->dev = f.id.dev;
@@ -653,6 +664,8 @@ static __always_inline bool call_wanted_task(__u64 id, bool known)
 	__u8 comm[IOLENS_COMM_LEN] = {};
 
 	if (follow && !known && !bpf_map_lookup_elem(&followed, &tgid))
+		return false;
+	if (row_readers_alive > 0 && bpf_map_lookup_elem(&row_readers, &tgid))
 		return false;
 	if (keep.by_comm)
 		bpf_get_current_comm(comm, sizeof(comm));
@@ -1078,6 +1091,7 @@ static __always_inline int call_fork(__u64 *ctx)
 {
 	struct task_struct *parent = (struct task_struct *)ctx[0], *child = (struct task_struct *)ctx[1];
 	__u32 host_from = BPF_CORE_READ(parent, tgid), host_to = BPF_CORE_READ(child, tgid), from, to;
+	__u64 *reads, pipe;
 	__u8 one = 1;
 
 	if (host_from == host_to)
@@ -1086,6 +1100,12 @@ static __always_inline int call_fork(__u64 *ctx)
 	if (follow && (!call_near(from) || !bpf_map_lookup_elem(&followed, &from)))
 		return 0;
 	to = task_tgid(compat_number(&ctx[1]), host_to);
+	if (row_readers_alive > 0 && (reads = bpf_map_lookup_elem(&row_readers, &from))) {
+		pipe = *reads;
+		if (bpf_map_update_elem(&row_readers, &to, &pipe, BPF_NOEXIST) == 0)
+			__sync_fetch_and_add(&row_readers_alive, 1);
+		return 0;
+	}
 	if (follow) {
 		long error = bpf_map_update_elem(&followed, &to, &one, BPF_NOEXIST);
 
@@ -1107,6 +1127,37 @@ static __always_inline int call_fork(__u64 *ctx)
 
 PROGRAM("sched_process_fork", iolens_call_fork, call_fork(ctx))
 
+#define CALL_LOW_FDS 64
+
+/* Is a pipe among the first fds of the running process? A global function, which the verifier walks once. */
+__noinline int call_holds_pipe(__u64 ino)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	__u64 address;
+
+	for (__u32 fd = 0; fd < CALL_LOW_FDS; fd++) {
+		struct file *file;
+
+		asm volatile("" ::: "memory"); /* see file_tell_by() */
+		file = file_of_fd(task, fd, false, &address);
+		if (file && BPF_CORE_READ(file, f_inode, i_ino) == ino &&
+		    BPF_CORE_READ(file, f_inode, i_sb, s_magic) == FILE_MAGIC_PIPE)
+			return 1;
+	}
+	return 0;
+}
+
+/* A process whose parent read our rows executes a program: does that one read them? */
+static __always_inline void call_exec_reader(__u32 tgid)
+{
+	__u64 *reads = bpf_map_lookup_elem(&row_readers, &tgid);
+
+	if (!reads || (*reads && call_holds_pipe(*reads)))
+		return;
+	if (bpf_map_delete_elem(&row_readers, &tgid) == 0)
+		__sync_fetch_and_add(&row_readers_alive, -1);
+}
+
 static __always_inline int call_exec(__u64 *ctx, bool direct)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
@@ -1114,6 +1165,8 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 	__u32 tid = (__u32)host, old = (__u32)ctx[1];
 	struct call_thread *t;
 
+	if (row_readers_alive > 0)
+		call_exec_reader(id >> 32);
 	/* a thread that isn't its process's first takes over the first one's id */
 	if (!direct && old != tid)
 		bpf_map_delete_elem(&threads, &old);
@@ -1201,6 +1254,12 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 			operation_stop(id, host);
 		if (operation_paused())
 			bpf_map_delete_elem(&started, &tgid);
+	}
+	if (row_readers_alive > 0 && compat_last_thread(task)) {
+		__u32 own = task_tgid(bpf_get_current_task(), tgid);
+
+		if (bpf_map_delete_elem(&row_readers, &own) == 0)
+			__sync_fetch_and_add(&row_readers_alive, -1);
 	}
 	if (follow && compat_last_thread(task)) {
 		tgid = task_tgid(bpf_get_current_task(), tgid);

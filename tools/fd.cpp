@@ -17,6 +17,7 @@
 #include "base/failure.h"
 #include "base/privileges.h"
 #include "base/readers.h"
+#include "base/signals.h"
 #include "base/user.h"
 #include "decode/decode.h"
 #include "enrich/arguments.h"
@@ -47,6 +48,11 @@ namespace {
 
 class FdLens final : public Lens {
 public:
+    FdLens() = default;
+    FdLens(const FdLens&) = delete;
+    FdLens& operator=(const FdLens&) = delete;
+    ~FdLens() override { row_readers().watch({}); }
+
     std::string_view name() const override { return "fd"; }
     std::string_view about() const override {
         return "what a process reads and writes, to and from where: files, pipes, sockets";
@@ -117,6 +123,7 @@ private:
     bool of_reader(u32 tgid);
     void fill(const iolens_call_event& e, u64 wall_offset_ns, Columns wanted, RowBuffer& row);
     [[nodiscard]] iolens_loss ledger() const;
+    void hide_frames(std::span<std::byte> record) const;
     std::vector<std::vector<u64>> open_why(const CallProbe::Options& options);
     bool asked_for(const iolens_call_event& e, const ViewOptions& f) const;
     Value file_of(const iolens_call_event& e, bool csv, RowText& text);
@@ -143,6 +150,7 @@ private:
     std::unique_ptr<CallProbe> probe_;
     std::unique_ptr<BlockProbe> requests_;  // of --why, into the same ring
     std::unique_ptr<WaitProbe> waits_;      // likewise
+    std::optional<HiddenFunctions> wait_functions_;
     Files files_;
     bool wants_why_ = false;
     std::optional<Why> why_;
@@ -294,21 +302,17 @@ void FdLens::leave_out_own(CallProbe::Options& options, const ViewOptions& view)
     if (status != 0) return;
     options.own_ino = info.st_ino;
     options.own_dev = major(info.st_dev) << 20 | minor(info.st_dev);
-    std::vector<u32> others;
-    if (S_ISFIFO(info.st_mode)) others = PipeReaders().behind(info.st_ino);
+    std::vector<PipeReader> readers;
+    if (S_ISFIFO(info.st_mode)) readers = PipeReaders().behind(info.st_ino);
+    for (const PipeReader& reader : readers) {
+        if (reader.pid != options.keep.self[0]) row_readers().add(reader.pid, reader.pipe);
+    }
     // a terminal's program is above us
     const bool terminal = S_ISCHR(info.st_mode) && ::isatty(STDOUT_FILENO) == 1;
-    if (terminal || std::ranges::any_of(others, writes_to_terminal)) {
-        const std::vector<u32> above = ancestors();
-        others.insert(others.end(), above.begin(), above.end());
-    }
-    std::size_t at = 1;
-    for (const u32 pid : others) {
-        if (pid == options.keep.self[0]) continue;
-        if (at < IOLENS_KEEP_SELF) {
-            options.keep.self[at++] = pid;
-        } else {
-            row_readers().add(pid);  // the kernel's filter has no place for it
+    if (terminal || std::ranges::any_of(readers, writes_to_terminal, &PipeReader::pid)) {
+        std::size_t at = 1;
+        for (const u32 pid : ancestors()) {
+            if (at < IOLENS_KEEP_SELF) options.keep.self[at++] = pid;
         }
     }
 }
@@ -330,8 +334,16 @@ void FdLens::add_libc(CallProbe::Options& options, const LiveOptions& live) {
     } else {
         for (const u32 pid : options.follow) add(libc_of_process(pid), fmt::format("process {}", pid));
     }
+    std::vector<FileIdentity> known;  // containers may have one file under several paths
     for (const std::string& path : paths) {
         const auto functions = find_functions(path, options.libc_operations);
+        if (functions.empty()) {
+            if (!end_asked()) say(fmt::format("--libc: '{}' has none of the functions", visible(path)));
+            continue;
+        }
+        const auto file = identity_of(functions.front().file->get());
+        if (!file || std::ranges::find(known, *file) != known.end()) continue;
+        known.push_back(*file);
         options.libc.insert(options.libc.end(), functions.begin(), functions.end());
     }
 }
@@ -422,6 +434,11 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     }
     if (options.libc_operations != 0) add_libc(options, live);
     probe_ = std::make_unique<CallProbe>(options);
+    if (leave_out_readers_) {
+        row_readers().watch([this](const PipeReader& reader, bool reads) {
+            reads ? probe_->leave_out(reader.pid, reader.pipe) : probe_->take_in(reader.pid);
+        });
+    }
     std::vector<std::vector<u64>> starts;
     if (why_) starts = open_why(options);
     if (operations_.on()) starts = operations_.starts(command_ ? std::vector<u32>() : options.follow);
@@ -453,6 +470,9 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
                 probe_->drop_ended_requests();
                 probe_->tell_again(files_.evicted() + tasks_.evicted());
             },
+        .changed = IOLENS_KIND_WAIT,
+        .change = why_ ? [this](std::span<std::byte> record) { hide_frames(record); }
+                       : std::function<void(std::span<std::byte>)>(),
     });
 }
 
@@ -469,7 +489,8 @@ std::vector<std::vector<u64>> FdLens::open_why(const CallProbe::Options& options
                                                             .ring_bytes = options.ring_bytes,
                                                             .max_threads = options.max_threads});
     std::vector<std::vector<u64>> facts;
-    for (const KernelSymbols::Function& function : symbols.functions(tells_wait)) {
+    wait_functions_.emplace(symbols.functions(tells_wait));
+    for (const KernelSymbols::Function& function : wait_functions_->functions()) {
         iolens_symbol_fact fact{};
         fact.h = {.ts = 0, .kind = IOLENS_KIND_SYMBOL, .size = sizeof fact, .cpu = IOLENS_NO_CPU};
         fact.start = function.start;
@@ -480,6 +501,15 @@ std::vector<std::vector<u64>> FdLens::open_why(const CallProbe::Options& options
     }
     if (facts.empty()) say("what calls wait for can't be named: /proc/kallsyms hides the kernel's addresses");
     return facts;
+}
+
+/// No address of the kernel's leaves this machine with a recording.
+void FdLens::hide_frames(std::span<std::byte> record) const {
+    iolens_wait_event wait{};
+    if (record.size() != sizeof wait) return;
+    std::memcpy(&wait, record.data(), sizeof wait);
+    for (u64& frame : wait.frames) frame = wait_functions_->hide(frame);
+    std::memcpy(record.data(), &wait, sizeof wait);
 }
 
 /// Of all probes: what calls are counted as, and what was lost of anything.
@@ -898,12 +928,15 @@ std::vector<std::string> FdLens::remarks() const {
     if (!probe_) return {};
     const iolens_loss ledger = probe_->ledger();
     const iolens_counters& n = ledger.n;
-    return {ledger_remark(explain(ledger)),
-            fmt::format("names sent again {}, skipped runs {}, 32-bit calls {}, ends without a start {}", n.fact_lost,
-                        ledger.missed, n.not_decoded, n.orphan),
-            fmt::format("filtered as our own output: {}", n.own),
-            fmt::format("made room for others: {} names, {} threads, {} calls' arguments", files_.evicted(),
-                        tasks_.evicted(), arguments_.evicted())};
+    std::vector<std::string> all{
+        ledger_remark(explain(ledger)),
+        fmt::format("names sent again {}, skipped runs {}, 32-bit calls {}, ends without a start {}", n.fact_lost,
+                    ledger.missed, n.not_decoded, n.orphan),
+        fmt::format("filtered as our own output: {}", n.own),
+        fmt::format("made room for others: {} names, {} threads, {} calls' arguments", files_.evicted(),
+                    tasks_.evicted(), arguments_.evicted())};
+    if (!probe_->why().empty()) all.push_back(fmt::format("not taken: {}", fmt::join(probe_->why(), "; ")));
+    return all;
 }
 
 }  // namespace

@@ -115,6 +115,7 @@ LogSnapshot AccessLog::since(u64 number) const {
     for (; at != full_.end() && skip >= (*at)->accesses.size(); ++at) skip -= (*at)->accesses.size();
     some.chunks_.reserve(full_.size() + 1);
     some.chunks_.assign(at, full_.end());
+    some.count_ = next_ - std::clamp(number, first, next_);
     if (!some.chunks_.empty() || skip < newest_.accesses.size()) {
         some.skip_ = skip;
         if (!newest_.accesses.empty()) some.chunks_.push_back(std::make_shared<const LogChunk>(newest_));

@@ -44,11 +44,15 @@ public:
     /// The next accesses; empty at the end. Valid until the next call.
     std::span<const LoggedAccess> next();
 
+    /// Of all its accesses.
+    [[nodiscard]] u64 bytes() const { return count_ * sizeof(LoggedAccess); }
+
 private:
     friend class AccessLog;
     void load();
 
     std::vector<std::shared_ptr<const LogChunk>> chunks_;
+    std::size_t count_ = 0;             // accesses in it
     std::size_t skip_ = 0;              // accesses of the first chunk that don't belong to it
     std::size_t chunk_ = 0;             // the next one to be loaded
     std::vector<LogKey> first_from_;    // the smallest key of a chunk and all chunks behind it

@@ -36,7 +36,7 @@ public:
     explicit ProbeWatcher(const VfsProbe::Options& options)
         : options_(options), probe_(options), watches_(probe_), source_(watches_.source()) {}
 
-    FoundFile find(const std::string& path) override { return watches_.find(path); }
+    FoundFile find(const std::string& path, const Credentials& as) override { return watches_.find(path, as); }
     void watch(const FoundFile& found) override {
         watches_.add(found, false);
         watches_.complete(options_);
@@ -52,12 +52,13 @@ private:
     RingSource source_;
 };
 
-/// What the tree calls the path that a process means. Returns 0 or an errno.
-int name_of(const std::string& given, pid_t from, std::string& name) {
+/// What the tree calls the path that a client means, as far as it may look it up. Returns 0 or an errno.
+int name_of(const std::string& given, const TreeClient& client, std::string& name) {
+    const AccessAs rights(client.opener);
     std::error_code error;
     fs::path path = given;
     if (path.is_relative()) {
-        const fs::path here = fs::read_symlink(fmt::format("/proc/{}/cwd", from), error);
+        const fs::path here = fs::read_symlink(fmt::format("/proc/{}/cwd", client.pid), error);
         if (error) return ESRCH;
         path = here / path;
     }
@@ -71,6 +72,9 @@ int name_of(const std::string& given, pid_t from, std::string& name) {
 class LogTree::LogReader final : public TreeReader {
 public:
     LogReader(LogTree& tree, Shared file) : tree_(tree), file_(std::move(file)) { take(); }
+    ~LogReader() override { tree_.read_bytes_ -= charged_; }
+    LogReader(const LogReader&) = delete;
+    LogReader& operator=(const LogReader&) = delete;
 
     std::string more() override {
         if (!fetch()) {
@@ -106,6 +110,15 @@ private:
         // without the lock: the old one may be the last owner of much memory
         snapshot_ = std::move(fresh);
         rest_ = {};
+        // the accesses stay in memory until they are read, also when the log has gone on without them
+        tree_.read_bytes_ -= std::exchange(charged_, 0);
+        const u64 bytes = snapshot_.bytes();
+        if ((tree_.read_bytes_ += bytes) > tree_.max_memory_) {
+            tree_.read_bytes_ -= bytes;
+            snapshot_ = {};
+            throw std::bad_alloc();
+        }
+        charged_ = bytes;
     }
 
     LogTree& tree_;
@@ -114,13 +127,15 @@ private:
     std::span<const LoggedAccess> rest_;  // what it returned last, without what was read
     u64 next_ = 0;
     u64 began_ = 0;
+    u64 charged_ = 0;  // of tree_.read_bytes_
     bool at_end_ = false;
 };
 
-LogTree::LogTree(const Options& options) : LogTree(std::make_unique<ProbeWatcher>(options.probe), options.max_events) {}
+LogTree::LogTree(const Options& options)
+    : LogTree(std::make_unique<ProbeWatcher>(options.probe), options.max_events, options.max_memory) {}
 
-LogTree::LogTree(std::unique_ptr<FileWatcher> watcher, std::size_t max_events)
-    : watcher_(std::move(watcher)), max_events_(max_events) {}
+LogTree::LogTree(std::unique_ptr<FileWatcher> watcher, std::size_t max_events, u64 max_memory)
+    : watcher_(std::move(watcher)), max_events_(max_events), max_memory_(max_memory) {}
 
 LogTree::Shared LogTree::of_node(std::string_view path, std::string_view& rest) {
     path.remove_prefix(1);
@@ -177,12 +192,12 @@ std::unique_ptr<TreeReader> LogTree::read(std::string_view path) {
     return std::make_unique<LogReader>(*this, file);
 }
 
-int LogTree::write(std::string_view path, std::string_view text, pid_t from) {
+int LogTree::write(std::string_view path, std::string_view text, const TreeClient& client) {
     if (path == "/control") {
         ControlCommand command;
         if (const int error = parse_control(text, command); error != 0) return error;
         try {
-            return command.what == ControlCommand::What::add ? add(command, from) : remove(command.path, from);
+            return command.what == ControlCommand::What::add ? add(command, client) : remove(command.path, client);
         } catch (const std::bad_alloc&) {
             return ENOMEM;
         }
@@ -219,14 +234,24 @@ int LogTree::command_log(Watched& file, std::string_view word) {
     return 0;
 }
 
-int LogTree::add(const ControlCommand& command, pid_t from) {
+/// Is there memory for a log of so many events instead of one that there is? Says so where there is none.
+bool LogTree::has_memory(const std::string& name, u64 events, u64 instead_of) const {
+    const u64 rest =
+        max_memory_ / sizeof(LoggedAccess) - std::min(max_memory_ / sizeof(LoggedAccess), events_ - instead_of);
+    if (events <= rest) return true;
+    say(fmt::format("{}: a log of {} events would exceed --max-memory; there is room for {}", visible(name), events,
+                    rest));
+    return false;
+}
+
+int LogTree::add(const ControlCommand& command, const TreeClient& client) {
     std::string name;
-    if (const int error = name_of(command.path, from, name); error != 0) return error;
+    if (const int error = name_of(command.path, client, name); error != 0) return error;
     FoundFile found;
     try {
         // without the lock: the path may lead into this tree, and another thread has to answer for it
         errno = 0;
-        found = watcher_->find(name);
+        found = watcher_->find(name, client.opener);
     } catch (const Failure& failure) {
         return errno != 0 ? errno : EINVAL;
     }
@@ -240,12 +265,16 @@ int LogTree::add(const ControlCommand& command, pid_t from) {
     if (const auto known = by_id_.find(found.what.id); known != by_id_.end()) {
         Watched& file = *known->second;
         if (command.max_events != 0 && command.max_events != file.log.room()) {
+            if (!has_memory(name, command.max_events, file.log.room())) return ENOMEM;
+            events_ += command.max_events - file.log.room();
             say(fmt::format("{}: room for {} events, after {}", visible(name), command.max_events, file.log.room()));
             file.log.resize(command.max_events);
         }
         give_name(known->second, name);
         return 0;
     }
+    const u64 events = command.max_events != 0 ? command.max_events : max_events_;
+    if (!has_memory(name, events, 0)) return ENOMEM;
     // Attaching takes a while: without the lock, so that logs can be read and written meanwhile.
     lock.unlock();
     try {
@@ -262,7 +291,8 @@ int LogTree::add(const ControlCommand& command, pid_t from) {
         "{}_{}", found.disk.empty() ? fmt::format("0:{}", found.what.id.dev & 0xfffff) : found.disk, found.what.id.ino);
     // of an earlier file with this inode number, which is still listed
     if (by_node_.contains(file->node)) file->node += fmt::format("_{}", found.what.id.generation);
-    file->log.resize(command.max_events != 0 ? command.max_events : max_events_);
+    file->log.resize(events);
+    events_ += events;
     file->began_boot = file->from = clock_ns(CLOCK_BOOTTIME);
     file->began_monotonic = clock_ns(CLOCK_MONOTONIC);
     file->place = files_.insert(files_.end(), file);
@@ -291,18 +321,19 @@ void LogTree::give_name(const Shared& file, const std::string& name) {
     file->names.insert(file->names.begin(), name);
 }
 
-int LogTree::remove(const std::string& path, pid_t from) {
+int LogTree::remove(const std::string& path, const TreeClient& client) {
     std::string name;
-    if (const int error = name_of(path, from, name); error != 0) return error;
+    const int error = name_of(path, client, name);
     const std::scoped_lock lock(changes_, mutex_);
-    auto named = by_name_.find(name);
+    auto named = error == 0 ? by_name_.find(name) : by_name_.end();
     if (named == by_name_.end()) named = by_name_.find(path);  // as the control file lists it
-    if (named == by_name_.end()) return ENOENT;
+    if (named == by_name_.end()) return error != 0 ? error : ENOENT;
     const Shared file = named->second;
     std::erase(file->names, named->first);
     by_name_.erase(named);
     if (!file->names.empty()) return 0;
     watcher_->unwatch(file->id);
+    events_ -= file->log.room();
     by_id_.erase(file->id);
     by_node_.erase(file->node);
     files_.erase(file->place);
@@ -357,17 +388,15 @@ std::string LogTree::status() {
     const iolens_loss ledger = watcher_->source().ledger();
     std::size_t events = 0;
     std::size_t bytes = 0;
-    u64 rooms = 0;
     for (const Shared& file : files_) {
         events += file->log.size();
         bytes += file->log.bytes();
-        rooms += file->log.room() * sizeof(LoggedAccess);
     }
     return fmt::format(
         "files {}\nevents {}\nmemory_bytes {}\nmost_memory_bytes {}\nseen {}\ndelivered {}\nlost_ring_full {}\n"
         "lost_state_full {}\nlost_stale {}\nlost_missed {}\n",
-        files_.size(), events, bytes, rooms, ledger.n.seen, ledger.n.delivered, ledger.n.ring_full, ledger.n.state_full,
-        ledger.n.no_end, ledger.missed);
+        files_.size(), events, bytes, events_ * sizeof(LoggedAccess), ledger.n.seen, ledger.n.delivered,
+        ledger.n.ring_full, ledger.n.state_full, ledger.n.no_end, ledger.missed);
 }
 
 }  // namespace iolens

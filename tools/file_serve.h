@@ -2,6 +2,7 @@
 // iolens file serve: watched files and their logs as a tree of files, as iotracer had them in /proc.
 #pragma once
 
+#include <atomic>
 #include <list>
 #include <map>
 #include <memory>
@@ -23,6 +24,9 @@ namespace iolens {
 
 inline constexpr std::string_view default_tree = "/run/iolens";
 
+/// Bytes that the logs of a tree may take, unless another limit is set.
+inline constexpr u64 default_log_memory = u64{1} << 30;
+
 /// What a log tree watches files with.
 class FileWatcher {
 public:
@@ -31,8 +35,8 @@ public:
     FileWatcher& operator=(const FileWatcher&) = delete;
     virtual ~FileWatcher() = default;
 
-    /// Looks a path up. Throws Failure where it leads to nothing that can be watched; errno says why.
-    virtual FoundFile find(const std::string& path) = 0;
+    /// Looks a path up, as a user may. Throws Failure where it leads to nothing that can be watched; errno says why.
+    virtual FoundFile find(const std::string& path, const Credentials& as) = 0;
     /// Watches a file from now on. Throws Failure: usage where there are too many files.
     virtual void watch(const FoundFile& found) = 0;
     virtual void unwatch(const iolens_file_id& file) = 0;
@@ -50,17 +54,18 @@ class LogTree final : public TreeFiles, public Receiver {
 public:
     struct Options {
         VfsProbe::Options probe;
-        std::size_t max_events = 10;  ///< where none is given
+        std::size_t max_events = 10;          ///< where none is given
+        u64 max_memory = default_log_memory;  ///< bytes of all logs; as much again while they are read
     };
     /// Loads and attaches. Throws Failure.
     explicit LogTree(const Options& options);
     /// With a watcher of one's own: for tests.
-    LogTree(std::unique_ptr<FileWatcher> watcher, std::size_t max_events);
+    LogTree(std::unique_ptr<FileWatcher> watcher, std::size_t max_events, u64 max_memory = default_log_memory);
 
     std::optional<About> about(std::string_view path) override;
     std::vector<std::string> entries(std::string_view folder) override;
     std::unique_ptr<TreeReader> read(std::string_view path) override;
-    int write(std::string_view path, std::string_view text, pid_t from) override;
+    int write(std::string_view path, std::string_view text, const TreeClient& client) override;
 
     /// Takes what is in the ring. Returns how many records that were.
     std::size_t drain();
@@ -86,8 +91,9 @@ private:
     };
     using Shared = std::shared_ptr<Watched>;
 
-    int add(const ControlCommand& command, pid_t from);
-    int remove(const std::string& path, pid_t from);
+    int add(const ControlCommand& command, const TreeClient& client);
+    int remove(const std::string& path, const TreeClient& client);
+    [[nodiscard]] bool has_memory(const std::string& name, u64 events, u64 instead_of) const;
     void give_name(const Shared& file, const std::string& name);
     int command_log(Watched& file, std::string_view word);
     void log(const iolens_vfs_event& e);
@@ -96,6 +102,9 @@ private:
 
     std::unique_ptr<FileWatcher> watcher_;
     std::size_t max_events_;
+    u64 max_memory_;
+    std::atomic<u64> read_bytes_ = 0;  // of logs as they were when they were opened
+    u64 events_ = 0;                   // that all logs have room for
     Tasks tasks_;
     Decoder decoder_;
     std::mutex changes_;       // one at a time adds and removes files; taken before the other

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -19,6 +20,7 @@
 
 #include "base/failure.h"
 #include "base/output.h"
+#include "base/privileges.h"
 #include "base/signals.h"
 #include "base/user.h"
 #include "file_log.h"
@@ -64,7 +66,10 @@ public:
         flags.number("--max-events", max_events_, 1, AccessLog::most_events, "N",
                      "room of a log where 'add' names none (default 10)");
         flags.number("--max-files", max_files_, 1, 1 << 22, "N", "most files watched at once (default 131072)");
-        flags.text("--group", group_, "NAME", "let the members of this group read and write, too");
+        flags.text("--max-memory", max_memory_, "SIZE",
+                   "memory for all logs together, as 64MiB (default 1GiB); as much again while they are read");
+        flags.text("--group", group_, "NAME",
+                   "let the members of this group read and write, too, and add files that they may read");
         flags.number("--ring-size", ring_mib_, 1, 1024, "MIB",
                      "room for events on their way, a power of two (default 8)");
         add_level_flag(flags, level_);
@@ -75,6 +80,7 @@ private:
     std::optional<u64> max_events_;
     std::optional<u64> max_files_;
     std::optional<u64> ring_mib_;
+    std::string max_memory_;
     std::string group_;
     std::string level_;
 };
@@ -93,6 +99,14 @@ int ServeVerb::run(const std::vector<std::string>& words) {
     const Levels levels = levels_of(level_);
     LogTree::Options options;
     options.max_events = static_cast<std::size_t>(max_events_.value_or(10));
+    if (!max_memory_.empty()) {
+        const auto bytes = parse_size(max_memory_);
+        if (!bytes || *bytes < 4096) {
+            throw Failure(Exit::usage, fmt::format("'{}' is not a size of 4096 bytes or more", visible(max_memory_)),
+                          "name one as in --max-memory 64MiB");
+        }
+        options.max_memory = *bytes;
+    }
     LiveOptions live;
     live.ring_mib = ring_mib_;
     Fd none;
@@ -105,7 +119,13 @@ int ServeVerb::run(const std::vector<std::string>& words) {
     require_tracing();
     catch_signals();
     LogTree files(options);
-    const MountedTree tree(mount, files);
+    MountedTree tree(mount, files);
+    // 'add' attaches further probes and looks up what its caller names; the tree is unmounted at the end
+    // (CAP_SYS_ADMIN)
+    u64 keep = capabilities_to_attach() | capability_bit(CAP_DAC_READ_SEARCH) | capability_bit(CAP_SYS_PTRACE);
+    if (mount.group) keep |= capability_bit(CAP_SETUID) | capability_bit(CAP_SETGID);
+    keep_only_needed(keep, {tree.folder()});
+    tree.start();
     say(fmt::format("serving {}", visible(mount.folder)));
     notify_ready();
     constexpr int busy_ms = 5;
@@ -267,6 +287,12 @@ public:
             case EINVAL:
                 throw Failure(Exit::usage, fmt::format("'{}' can't be watched", visible(words[0])),
                               "name a regular file, by a path of less than 4096 bytes");
+            case EACCES:
+                throw Failure(Exit::failed, fmt::format("you may not read '{}'", visible(words[0])),
+                              "the server logs only files that whoever adds them may read");
+            case ENOMEM:
+                throw Failure(Exit::failed, "the logs would take more memory than the server's --max-memory",
+                              "log fewer events or remove a log ('iolens file status' shows them), or raise the limit");
             case ENOSPC:
                 throw Failure(Exit::failed, "the server watches as many files as it can",
                               "'iolens file serve --max-files' makes room for more");
@@ -389,6 +415,7 @@ public:
         if (!log) read_tree(path, folder());  // says why
         catch_signals();
         Output out = Output::stream(STDOUT_FILENO, "standard output");
+        watch_readers({out.pipe()});
         try {
             copy(log, out);
         } catch (const ReaderGone&) {
@@ -408,8 +435,7 @@ private:
             if (n == 0) {
                 out.flush();
                 if (!follow_) return;
-                pollfd end{end_descriptor(), POLLIN, 0};
-                ::poll(&end, 1, 200);
+                wait_for_input(-1, 200);
                 continue;
             }
             rest.append(piece.data(), static_cast<std::size_t>(n));

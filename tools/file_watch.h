@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/privileges.h"
 #include "decode/decode.h"
 #include "enrich/disks.h"
 #include "enrich/mounts.h"
@@ -33,8 +34,9 @@ public:
     explicit Watches(VfsProbe& probe) : probe_(probe), most_(probe.max_files()) {}
 
     /// Looks a path up. Throws Failure (usage) where there is no such file or it is neither a file nor a folder. errno
-    /// says which.
-    FoundFile find(const std::string& path);
+    /// says which. With `as`, also where this user may not read the file; its path is then not followed through /proc's
+    /// links to open files.
+    FoundFile find(const std::string& path, const Credentials& as = {});
 
     /// Watches it from now on, a folder with every file in it, with `tree` also in those below. Throws Failure
     /// (usage) where there are too many files.

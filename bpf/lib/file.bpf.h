@@ -149,6 +149,21 @@ static __always_inline __u64 file_mix(__u64 hash, __u64 more)
 	return hash ^ hash >> 29;
 }
 
+/* Random, set before load. */
+const volatile __u64 id_key[2] = {};
+
+/* An id that a kernel address is part of, as it leaves the kernel. file_mix() alone can be computed backwards. */
+static __always_inline __u64 file_hide(__u64 id)
+{
+	id ^= id_key[0];
+	id ^= id >> 33;
+	id *= 0xFF51AFD7ED558CCDULL;
+	id ^= id >> 33;
+	id ^= id_key[1];
+	id *= 0xC4CEB9FE1A85EC53ULL;
+	return id ^ id >> 33;
+}
+
 /* Identity and kind. The name_id stands for the directory entry where it is now: another name, folder or mount is
  * another id, and so is the name after its deletion. Made of numbers: the verifier computes with no typed pointer. */
 static __always_inline void file_look(struct file *file, struct file_facts *f, bool direct)
@@ -172,6 +187,7 @@ static __always_inline void file_look(struct file *file, struct file_facts *f, b
 	if (f->kind == IOLENS_FILE_ANON)
 		f->name_id = file_mix(f->name_id,
 				      file_word((void *)file + bpf_core_field_offset(struct file, f_op), direct));
+	f->name_id = file_hide(f->name_id);
 }
 
 /* One step of the walk from a file up to the root: one name or one mount. Returns 1 when the walk is over. A global function,

@@ -88,6 +88,7 @@ static __always_inline void task_process_comm(__u8 *comm)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 
+	__builtin_memset(comm, 0, IOLENS_COMM_LEN); /* behind a shorter name would stand what was there before */
 	if (BPF_CORE_READ(task, flags) & TASK_IO_WORKER)
 		BPF_CORE_READ_STR_INTO((char (*)[IOLENS_COMM_LEN])comm, task, group_leader, comm);
 	else

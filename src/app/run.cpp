@@ -2,13 +2,10 @@
 // The one loop: source → lens → sink.
 #include "app/run.h"
 
-#include <linux/capability.h>
-#include <poll.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 
 #include "base/clock.h"
@@ -96,6 +93,8 @@ public:
 
     /// Where rows go, as far as it is a regular file.
     [[nodiscard]] std::optional<FileIdentity> output_file() const { return out_.identity(); }
+    /// Ends the run when the rows' reader or the recording's has gone.
+    void watch_readers() const { iolens::watch_readers({out_.pipe(), recorder_ != nullptr ? recorder_->pipe() : -1}); }
 
     void begin() {
         out_.start();
@@ -115,6 +114,7 @@ public:
         if (!out_.is_file()) return;
         try {
             if (out_.reopen() && !intervals_) sink_->begin(lens_.row_type(), columns_, trailing_error_);
+            watch_readers();
         } catch (const Failure& failure) {
             say(fmt::format("{}; rows go on to the file that was open", failure.what()));
         }
@@ -324,26 +324,6 @@ void save_recording(Recorder& recorder, Source& source, Pipeline& pipeline) {
     }
 }
 
-/// What only attaching needed is given up.
-void keep_only_needed(const Source& source, const ViewOptions& view, const LiveOptions& live) {
-    u64 keep = source.capabilities();
-    if (source.descriptor() >= 0 && reading_maps_is_privileged()) {
-        const bool has_bpf = (effective_capabilities() & capability_bit(CAP_BPF)) != 0;
-        keep |= capability_bit(has_bpf ? CAP_BPF : CAP_SYS_ADMIN);
-    }
-    // an output is opened again, a socket is removed
-    for (const std::string& path : {view.output, live.socket}) {
-        if (!path.empty() && needs_override(folder_of(path))) keep |= capability_bit(CAP_DAC_OVERRIDE);
-    }
-    give_up_capabilities(keep);
-}
-
-/// Sleeps until there may be something to do.
-void nap(int descriptor, int ms) {
-    std::array<pollfd, 2> fds{pollfd{end_descriptor(), POLLIN, 0}, pollfd{descriptor, POLLIN, 0}};
-    ::poll(fds.data(), fds.size(), ms);
-}
-
 }  // namespace
 
 int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
@@ -362,9 +342,12 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
         recorder->begin(lens.name(), static_cast<const char*>(kernel.release), source->wall_offset_ns());
         pipeline.set_recorder(recorder.get());
     }
-    keep_only_needed(*source, view, live);
-    const u64 attached = clock_ns(CLOCK_BOOTTIME);
     const bool tracing = source->descriptor() >= 0;
+    // an output is opened again, a socket is removed
+    std::vector<std::string> paths{view.output, live.socket};
+    std::erase(paths, "");
+    keep_only_needed(source->capabilities() | (tracing ? capabilities_to_read_maps() : 0), paths);
+    const u64 attached = clock_ns(CLOCK_BOOTTIME);
     if (remarks_wanted(view) && tracing)
         say(fmt::format("attached in {:.1f} ms", static_cast<double>(attached - started) / 1e6));
     const u64 deadline = live.duration_s ? attached + static_cast<u64>(*live.duration_s * 1e9) : ~u64{0};
@@ -373,6 +356,7 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
 
     try {
         pipeline.begin();
+        pipeline.watch_readers();
         int idle_ms = nap_busy_ms;
         u64 wall_at = 0;
         u64 next = attached + interval;
@@ -393,7 +377,8 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
             idle_ms = busy ? nap_busy_ms : std::min(idle_ms * 2, nap_idle_ms);
             if (pipeline.full()) break;
             const u64 left_ms = (std::min(deadline, std::max(next, now)) - now) / 1'000'000 + 1;
-            nap(source->descriptor(), static_cast<int>(std::min<u64>(static_cast<u64>(idle_ms), left_ms)));
+            if (!tracing) continue;  // read() itself waits for what comes
+            wait_for_input(source->descriptor(), static_cast<int>(std::min<u64>(static_cast<u64>(idle_ms), left_ms)));
         }
         source->stop();
         while (!pipeline.full() && source->read(pipeline) != 0) {
@@ -438,10 +423,12 @@ void run_replay(std::vector<std::unique_ptr<Lens>>& lenses, ViewOptions view, co
     pipeline.set_wall_offset(source.wall_offset_ns());
     try {
         pipeline.begin();
+        pipeline.watch_readers();
         try {
             while (!source.ended() && !pipeline.full() && !end_asked()) {
                 source.read(pipeline);
                 pipeline.release(0);
+                pipeline.flush();  // the next frame may be long in coming
             }
             pipeline.release(~u64{0});
         } catch (const Failure&) {

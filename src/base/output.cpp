@@ -2,12 +2,14 @@
 #include "base/output.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <span>
 #include <utility>
 
 #include "base/failure.h"
@@ -25,6 +27,31 @@ std::optional<FileIdentity> identity_of(int fd) {
     struct stat info{};
     if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) return {};
     return FileIdentity{.dev = info.st_dev, .ino = info.st_ino};
+}
+
+int pipe_or_socket(int fd) {
+    struct stat info{};
+    return ::fstat(fd, &info) == 0 && (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode)) ? fd : -1;
+}
+
+namespace {
+std::vector<int> watched_outputs;
+}  // namespace
+
+void watch_readers(std::vector<int> outputs) {
+    std::erase(outputs, -1);
+    watched_outputs = std::move(outputs);
+}
+
+void wait_for_input(int fd, int ms) {
+    std::vector<pollfd> all{pollfd{end_descriptor(), POLLIN, 0}, pollfd{fd, POLLIN, 0}};
+    const std::size_t first_output = all.size();
+    for (const int output : watched_outputs) all.push_back({output, 0, 0});
+    if (::poll(all.data(), all.size(), ms) <= 0) return;
+    if (all[first_output - 1].revents != 0) return;  // what has come is still recorded
+    for (const pollfd& output : std::span(all).subspan(first_output)) {
+        if (output.revents != 0) throw ReaderGone();
+    }
 }
 
 void refuse_same_file(const std::vector<FileIdentity>& inputs, const std::optional<FileIdentity>& output,

@@ -29,6 +29,17 @@ std::optional<FileIdentity> identity_of(int fd);
 void refuse_same_file(const std::vector<FileIdentity>& inputs, const std::optional<FileIdentity>& output,
                       std::string_view name);
 
+/// `fd` if it is a pipe or a socket, which poll(2) reports an error on once nobody reads it any more; else -1.
+int pipe_or_socket(int fd);
+
+/// Sets the pipes and sockets for results whose readers wait_for_input() watches; -1 is none.
+void watch_readers(std::vector<int> outputs);
+
+/// Waits until `fd` is readable (-1: no descriptor), a signal ends the run, or `ms` milliseconds have passed (-1: no
+/// limit). Throws ReaderGone once nothing is to be read and nobody reads a watched output any more: a row that shows it
+/// may never come.
+void wait_for_input(int fd, int ms);
+
 /// A file for results. Opening it changes nothing in it, so that what fails before the first result destroys nothing.
 class ResultFile {
 public:
@@ -92,6 +103,8 @@ public:
     /// Of a regular file.
     [[nodiscard]] std::optional<FileIdentity> identity() const { return identity_of(fd_); }
     [[nodiscard]] bool is_file() const { return file_ != nullptr; }
+    /// For watch_readers().
+    [[nodiscard]] int pipe() const { return pipe_or_socket(fd_); }
 
     [[nodiscard]] bool is_terminal() const { return terminal_; }
     /// /dev/null: nobody reads what is written.

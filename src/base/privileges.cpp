@@ -3,11 +3,19 @@
 
 #include <fcntl.h>
 #include <sys/capability.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <exception>
 #include <memory>
+#include <system_error>
 #include <type_traits>
+
+#include "base/output.h"
 
 namespace iolens {
 namespace {
@@ -55,6 +63,12 @@ void give_up_capabilities(u64 keep) {
     ::cap_set_proc(after.get());
 }
 
+void keep_only_needed(u64 keep, const std::vector<std::string>& paths) {
+    const bool override_needed =
+        std::ranges::any_of(paths, [](const std::string& path) { return needs_override(folder_of(path)); });
+    give_up_capabilities(keep | (override_needed ? capability_bit(CAP_DAC_OVERRIDE) : 0));
+}
+
 WithoutCapabilities::WithoutCapabilities(u64 which) : which_(which & effective_capabilities()) { set(false); }
 WithoutCapabilities::~WithoutCapabilities() { set(true); }
 
@@ -68,6 +82,48 @@ void WithoutCapabilities::set(bool effective) const {
         }
     }
     ::cap_set_proc(own.get());
+}
+
+namespace {
+
+/// Of this thread alone: setgroups(3) sets those of all threads.
+bool set_thread_groups(const std::vector<gid_t>& groups) {
+    return ::syscall(SYS_setgroups, groups.size(), groups.data()) == 0;
+}
+
+/// The fsuid can only be read by an attempt to set it.
+uid_t thread_fsuid() { return static_cast<uid_t>(::setfsuid(static_cast<uid_t>(-1))); }
+gid_t thread_fsgid() { return static_cast<gid_t>(::setfsgid(static_cast<gid_t>(-1))); }
+
+}  // namespace
+
+AccessAs::AccessAs(const Credentials& who) : uid_(thread_fsuid()), gid_(thread_fsgid()) {
+    if (who.uid == 0) return;
+    if (who.uid != uid_) {
+        groups_.resize(static_cast<std::size_t>(std::max(::getgroups(0, nullptr), 0)));
+        const int count = ::getgroups(static_cast<int>(groups_.size()), groups_.data());
+        if (count < 0 || !set_thread_groups(who.groups)) throw std::system_error(errno, std::generic_category());
+        changed_ = true;
+        ::setfsgid(who.gid);
+        ::setfsuid(who.uid);
+        if (thread_fsuid() != who.uid || thread_fsgid() != who.gid) {
+            restore();
+            throw std::system_error(EPERM, std::generic_category());
+        }
+    }
+    without_.emplace(~u64{0});
+}
+
+AccessAs::~AccessAs() {
+    without_.reset();
+    if (changed_) restore();
+}
+
+void AccessAs::restore() const {
+    ::setfsuid(uid_);
+    ::setfsgid(gid_);
+    // a thread that can't go back to its own rights must not go on with another's
+    if (!set_thread_groups(groups_) || thread_fsuid() != uid_ || thread_fsgid() != gid_) std::terminate();
 }
 
 bool needs_override(const std::string& directory) {

@@ -57,14 +57,14 @@ PipeReaders::PipeReaders(const std::string& root) {
     });
 }
 
-std::vector<u32> PipeReaders::behind(u64 pipe) const {
-    std::vector<u32> found;
+std::vector<PipeReader> PipeReaders::behind(u64 pipe) const {
+    std::vector<PipeReader> found;
     std::vector<u64> pipes{pipe};  // each once: pipes may form a ring
     for (std::size_t i = 0; i < pipes.size(); ++i) {
         const auto readers = readers_.find(pipes[i]);
         if (readers == readers_.end()) continue;
         for (const u32 pid : readers->second) {
-            if (std::ranges::find(found, pid) == found.end()) found.push_back(pid);
+            if (std::ranges::find(found, pid, &PipeReader::pid) == found.end()) found.push_back({pid, pipes[i]});
             const u64 next = stdout_.at(pid);
             if (next != 0 && std::ranges::find(pipes, next) == pipes.end()) pipes.push_back(next);
         }
@@ -72,9 +72,26 @@ std::vector<u32> PipeReaders::behind(u64 pipe) const {
     return found;
 }
 
+void RowReaders::add(u32 pid, u64 pipe) {
+    Known& known = known_[pid];
+    if (known.count++ == 0 || (known.pipe == 0 && pipe != 0)) {
+        known.pipe = pipe;
+        if (watcher_) watcher_({pid, pipe}, true);
+    }
+}
+
 void RowReaders::remove(u32 pid) {
-    const auto at = counts_.find(pid);
-    if (at != counts_.end() && --at->second == 0) counts_.erase(at);
+    const auto at = known_.find(pid);
+    if (at == known_.end() || --at->second.count != 0) return;
+    const PipeReader gone{pid, at->second.pipe};
+    known_.erase(at);
+    if (watcher_) watcher_(gone, false);
+}
+
+void RowReaders::watch(std::function<void(const PipeReader& reader, bool reads)> watcher) {
+    watcher_ = std::move(watcher);
+    if (!watcher_) return;
+    for (const auto& [pid, known] : known_) watcher_({pid, known.pipe}, true);
 }
 
 RowReaders& row_readers() {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "import/strace_log.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -287,9 +289,9 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
 
 StraceLog::StraceLog(const std::string& path, StraceImport::Unreadable unreadable)
     : path_(path), import_(std::move(unreadable)) {
-    file_.reset(std::fopen(path.c_str(), "re"));
+    file_ = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
     struct stat info{};
-    if (!file_ || ::fstat(::fileno(file_.get()), &info) != 0) {
+    if (!file_ || ::fstat(file_.get(), &info) != 0) {
         throw Failure(Exit::usage, fmt::format("can't read '{}': {}", visible(path), error_text(errno)),
                       "name a log that 'strace -f -T -tt -o FILE' has made");
     }
@@ -300,37 +302,48 @@ StraceLog::StraceLog(const std::string& path, StraceImport::Unreadable unreadabl
 }
 
 std::vector<FileIdentity> StraceLog::inputs() const {
-    const auto file = identity_of(::fileno(file_.get()));
+    const auto file = identity_of(file_.get());
     return file ? std::vector{*file} : std::vector<FileIdentity>();
+}
+
+/// Reads what comes next. False: the file or the run ends.
+bool StraceLog::fill() {
+    buffer_.resize(64 << 10);
+    at_ = end_ = 0;
+    while (!end_asked()) {
+        wait_for_input(file_.get(), -1);
+        const ssize_t n = ::read(file_.get(), buffer_.data(), buffer_.size());
+        if (n >= 0) {
+            end_ = static_cast<std::size_t>(n);
+            return n != 0;
+        }
+        if (errno == EINTR || errno == EAGAIN) continue;
+        throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(path_), error_text(errno)),
+                      "what came before has been shown");
+    }
+    return false;
 }
 
 bool StraceLog::next_line() {
     line_.clear();
     // a file of another kind may have no lines at all
     constexpr std::size_t longest = 1 << 20;
-    int c = 0;
-    while ((c = ::getc_unlocked(file_.get())) != '\n') {  // NOLINT(concurrency-mt-unsafe): one thread
-        if (c == EOF) {
-            const bool interrupted = std::ferror(file_.get()) != 0 && errno == EINTR;
-            if (!interrupted || end_asked()) break;
-            std::clearerr(file_.get());
-        } else if (line_.size() < longest) {
-            line_.push_back(static_cast<char>(c));
-        } else if (end_asked()) {
-            break;
-        }
+    while (at_ != end_ || fill()) {
+        const std::string_view rest(buffer_.data() + at_, end_ - at_);
+        const std::size_t length = std::min(rest.find('\n'), rest.size());
+        line_.append(rest.substr(0, std::min(length, longest - line_.size())));
+        at_ += length;
+        if (length == rest.size()) continue;
+        ++at_;
+        return true;
     }
-    if (end_asked()) return false;
-    if (c == EOF && std::ferror(file_.get()) != 0) {
-        throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(path_), error_text(errno)),
-                      "what came before has been shown");
-    }
-    return c != EOF || !line_.empty();
+    return !end_asked() && !line_.empty();
 }
 
 std::size_t StraceLog::read(Receiver& receiver) {
     std::size_t lines = 0;
     for (; !ended_ && lines < lines_at_once; ++lines) {
+        if (lines != 0 && at_ == end_) break;  // the next line may be long in coming
         if (next_line()) {
             import_.line(line_, receiver);
         } else {

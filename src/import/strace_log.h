@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdio>
 #include <functional>
 #include <memory>
 #include <string>
@@ -9,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/fd.h"
 #include "import/fd_tables.h"
 #include "import/strace_line.h"
 #include "iolens/event/call.h"
@@ -69,12 +69,13 @@ public:
 
 private:
     bool next_line();
+    bool fill();
 
-    struct Close {
-        void operator()(std::FILE* file) const { std::fclose(file); }
-    };
     std::string path_;
-    std::unique_ptr<std::FILE, Close> file_;
+    Fd file_;
+    std::vector<char> buffer_;
+    std::size_t at_ = 0;   // in `buffer_`: what was read and not yet taken
+    std::size_t end_ = 0;  // behind it
     StraceImport import_;
     std::string line_;
     bool ended_ = false;

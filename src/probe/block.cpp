@@ -61,6 +61,7 @@ BlockProbe::BlockProbe(const Options& options) : object_(opened(block_bpf__open_
     bpf_map__set_max_entries(object_->maps.inflight, options.max_inflight);
     object_->rodata->keep = options.keep;
     object_->rodata->own_pidns = own_pidns();
+    std::ranges::copy(id_key(), std::begin(object_->rodata->id_key));
     object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
     object_->rodata->attribute = options.attribute;
     object_->rodata->authored = options.attribute && options.authored;

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <linux/btf.h>
 #include <linux/capability.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <array>
@@ -157,6 +158,8 @@ const bpf_object_open_opts* open_options() {
     return &options;
 }
 
+namespace {
+
 bool reading_maps_is_privileged() {
     const Fd map(::bpf_map_create(BPF_MAP_TYPE_ARRAY, "iolens_may_read", sizeof(u32), sizeof(u32), 1, nullptr));
     if (!map) return true;
@@ -164,6 +167,30 @@ bool reading_maps_is_privileged() {
     const u32 key = 0;
     u32 value = 0;
     return ::bpf_map_lookup_elem(map.get(), &key, &value) != 0;
+}
+
+}  // namespace
+
+u64 capabilities_to_read_maps() {
+    if (!reading_maps_is_privileged()) return 0;
+    const bool has_bpf = (effective_capabilities() & capability_bit(CAP_BPF)) != 0;
+    return capability_bit(has_bpf ? CAP_BPF : CAP_SYS_ADMIN);
+}
+
+u64 capabilities_to_attach() {
+    return capability_bit(CAP_BPF) | capability_bit(CAP_PERFMON) | capability_bit(CAP_SYS_ADMIN) |
+           capability_bit(CAP_SYS_RESOURCE);
+}
+
+const std::array<u64, 2>& id_key() {
+    static const std::array<u64, 2> key = [] {
+        std::array<u64, 2> random{};
+        if (::getrandom(random.data(), sizeof random, 0) != sizeof random) {
+            throw Failure(Exit::failed, "can't get random bytes: " + error_text(errno));
+        }
+        return random;
+    }();
+    return key;
 }
 
 void require_tracing() {
@@ -193,14 +220,15 @@ std::string probe_error_text(int error) {
 
 void LinkDeleter::operator()(bpf_link* link) const { bpf_link__destroy(link); }
 
+void fail_to_attach(const bpf_program* program, int error) {
+    throw Failure(Exit::unavailable,
+                  fmt::format("can't attach {}: {}", bpf_program__section_name(program), probe_error_text(error)),
+                  "'iolens doctor' tells what works on this kernel");
+}
+
 Link attach(bpf_program* program) {
     Link link(bpf_program__attach(program));
-    if (!link) {
-        const int error = errno;
-        throw Failure(Exit::unavailable,
-                      fmt::format("can't attach {}: {}", bpf_program__section_name(program), probe_error_text(error)),
-                      "'iolens doctor' tells what works on this kernel");
-    }
+    if (!link) fail_to_attach(program, errno);
     return link;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -40,9 +41,16 @@ void require_tracing();
 /// The process's effective capabilities allow BPF tracing: CAP_SYS_ADMIN, or CAP_BPF and CAP_PERFMON.
 bool may_trace();
 
-/// Does it take CAP_BPF to read a map of ours that is open? Before 5.19 (c8644cd0efe7), with unprivileged BPF switched
-/// off.
-bool reading_maps_is_privileged();
+/// What it takes to read a map of ours that is open, a bit each: before 5.19 (c8644cd0efe7), with unprivileged BPF
+/// switched off, CAP_BPF.
+u64 capabilities_to_read_maps();
+
+/// What it takes to attach further probes: CAP_SYS_ADMIN for the types of modules, CAP_SYS_RESOURCE before 5.11 for
+/// locked memory.
+u64 capabilities_to_attach();
+
+/// A key for ids that kernel addresses are part of: random, the same for all objects of a run.
+const std::array<u64, 2>& id_key();
 
 /// An errno of load or attach, in words for a person.
 std::string probe_error_text(int error);
@@ -51,6 +59,9 @@ struct LinkDeleter {
     void operator()(bpf_link* link) const;
 };
 using Link = std::unique_ptr<bpf_link, LinkDeleter>;
+
+/// Throws Failure (unavailable) for a program that could not be attached (errno).
+[[noreturn]] void fail_to_attach(const bpf_program* program, int error);
 
 /// Attaches a program. Throws Failure (unavailable): a probe that fails to attach ends the run.
 Link attach(bpf_program* program);

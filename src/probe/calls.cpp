@@ -147,6 +147,7 @@ int CallProbe::load(const Options& options, bool direct) {
     bpf_map__set_max_entries(object_->maps.threads, options.max_threads);
     object_->rodata->keep = options.keep;
     object_->rodata->own_pidns = own_pidns();
+    std::ranges::copy(id_key(), std::begin(object_->rodata->id_key));
     object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
     object_->rodata->follow = options.follow.empty() ? 0 : 1;
     std::ranges::copy(options.calls, static_cast<iolens_call_info*>(object_->rodata->calls));
@@ -239,11 +240,33 @@ CallProbe::CallProbe(const Options& options) {
     preempts_ = preempts(kernel_);
     perf_ = wants_perf(kernel_);
     bool direct = !forced("plain");
-    if (direct && !forced("direct") && !storage_works()) direct = false;
-    int error = direct ? load(options, true) : 0;
-    if (error != 0 && !forced("direct")) direct = false;
-    if (!direct) error = load(options, false);
-    if (error != 0) fail_to_load("the system call", error);
+    if (direct && !forced("direct") && !storage_works()) {
+        direct = false;
+        why_.emplace_back("direct: this kernel keeps nothing with a task");
+    }
+    while (!start(options, direct)) {
+    }
+    // libbpf has read the kernel's whole BTF and freed it again: give that memory back
+    ::malloc_trim(0);
+}
+
+CallProbe::~CallProbe() = default;
+
+/// Gives up a variant that the kernel refused, unless it was asked for by IOLENS_PROBE.
+bool CallProbe::give_up(bool& variant, std::string_view name, int error) {
+    if (!variant || forced(name)) return false;
+    variant = false;
+    why_.push_back(fmt::format("{}: {}", name, probe_error_text(error)));
+    return true;
+}
+
+/// Loads and attaches. False: the kernel refused a variant, and another one is to be tried.
+bool CallProbe::start(const Options& options, bool& direct) {
+    detach();
+    if (const int error = load(options, direct); error != 0) {
+        if (give_up(direct, "direct", -error) || give_up(many_uprobes_, "uprobe.multi", -error)) return false;
+        fail_to_load("the system call", error);
+    }
     for (const u32 pid : options.follow) {
         const u8 one = 1;
         if (::bpf_map_update_elem(bpf_map__fd(object_->maps.followed), &pid, &one, BPF_ANY) != 0) {
@@ -260,22 +283,27 @@ CallProbe::CallProbe(const Options& options) {
         if (!bpf_program__autoload(program) || is_of_user_space(program) || is_run(program)) continue;
         programs.push_back(program);
     }
-    for (bpf_program* one : programs | std::views::reverse) links_.push_back(attach(one));
-    attach_libc(options.libc);
+    for (bpf_program* one : programs | std::views::reverse) {
+        Link link(bpf_program__attach(one));
+        if (!link) {
+            const int error = errno;
+            if (is_perf(bpf_program__section_name(one)) && give_up(perf_, "perf", error)) return false;
+            fail_to_attach(one, error);
+        }
+        links_.push_back(std::move(link));
+    }
+    if (!attach_libc(options.libc)) return false;
     if (direct) {
         // made while there is the privilege for it
         iterator_link_ = attach(object_->progs.iolens_pending_direct);
         iterator_ = Fd(::bpf_iter_create(bpf_link__fd(iterator_link_.get())));
         if (!iterator_) throw Failure(Exit::unavailable, "can't look at the threads: " + error_text(errno), "");
     }
-    // libbpf has read the kernel's whole BTF and freed it again: give that memory back
-    ::malloc_trim(0);
+    return true;
 }
 
-CallProbe::~CallProbe() = default;
-
-/// Ends first, as above.
-void CallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
+/// Ends first, as above. False: as start().
+bool CallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
     const auto refuse = [](std::string_view what, const std::string& path, int error) {
         throw Failure(Exit::unavailable,
                       fmt::format("can't watch {} in '{}': {}", what, visible(path), probe_error_text(error)),
@@ -284,27 +312,31 @@ void CallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
     if (many_uprobes_) {
         std::map<std::string, std::pair<std::vector<u64>, std::vector<u64>>> files;  // offsets and cookies
         for (const LibcFunction& function : functions) {
-            files[function.path].first.push_back(function.offset);
-            files[function.path].second.push_back(function.number);
+            files[function.attach_path()].first.push_back(function.offset);
+            files[function.attach_path()].second.push_back(function.number);
         }
         for (const bool end : {true, false}) {
             const bpf_program* program = end ? object_->progs.iolens_libc_end_all : object_->progs.iolens_libc_all;
             for (const auto& [path, places] : files) {
                 many_links_.push_back(attach_many(program, path, places.first, places.second, end));
-                if (!many_links_.back()) refuse("its functions", path, errno);
+                if (many_links_.back()) continue;
+                const int error = errno;
+                if (give_up(many_uprobes_, "uprobe.multi", error)) return false;
+                refuse("its functions", path, error);
             }
         }
-        return;
+        return true;
     }
     for (const bool end : {true, false}) {
         for (const LibcFunction& function : functions) {
             const std::string name = (end ? "iolens_libc_end_" : "iolens_libc_") + std::string(function.name);
             bpf_program* program = bpf_object__find_program_by_name(object_->obj, name.c_str());
-            Link link = attach_at(program, {function.path, function.offset, function.name});
+            Link link = attach_at(program, {function.attach_path(), function.offset, function.name});
             if (!link) refuse(function.name, function.path, errno);
             links_.push_back(std::move(link));
         }
     }
+    return true;
 }
 
 int CallProbe::followed_fd() const { return bpf_map__fd(object_->maps.followed); }
@@ -329,6 +361,21 @@ void CallProbe::forget(u32 pid) {
     if (::bpf_map_delete_elem(bpf_map__fd(object_->maps.followed), &pid) == 0) {
         __atomic_fetch_sub(&object_->bss->near[pid % IOLENS_CALL_NEAR], 1, __ATOMIC_RELAXED);
         __atomic_fetch_sub(&object_->bss->alive, 1, __ATOMIC_RELAXED);
+    }
+}
+
+void CallProbe::leave_out(u32 pid, u64 pipe) {
+    const int map = bpf_map__fd(object_->maps.row_readers);
+    if (::bpf_map_update_elem(map, &pid, &pipe, BPF_NOEXIST) == 0) {
+        __atomic_fetch_add(&object_->bss->row_readers_alive, 1, __ATOMIC_RELAXED);
+    } else if (errno == EEXIST) {
+        ::bpf_map_update_elem(map, &pid, &pipe, BPF_EXIST);
+    }
+}
+
+void CallProbe::take_in(u32 pid) {
+    if (::bpf_map_delete_elem(bpf_map__fd(object_->maps.row_readers), &pid) == 0) {
+        __atomic_fetch_sub(&object_->bss->row_readers_alive, 1, __ATOMIC_RELAXED);
     }
 }
 
@@ -428,13 +475,16 @@ std::vector<ProbeStatus> CallProbe::examine(bool variants) {
     std::vector<ProbeStatus> chosen;
     std::vector<ProbeStatus> others;
     const KernelNames kernel;
-    const bool perf = wants_perf(kernel);
     // a function of this machine's C library stands for all of them
     std::optional<UserPlace> place;
     for (const LibcFunction& f : find_functions(libc_of_program("/bin/sh").path, u64{1} << IOLENS_OPERATION_TELLDIR)) {
         place = UserPlace{f.path, f.offset, f.name};
     }
-    for (ProbeStatus& status : examine_object({static_cast<const std::byte*>(image), size}, place)) {
+    std::vector<ProbeStatus> statuses = examine_object({static_cast<const std::byte*>(image), size}, place);
+    const bool perf = wants_perf(kernel) && std::ranges::any_of(statuses, [](const ProbeStatus& status) {
+                          return status.name.starts_with("raw_syscalls/") && status.works;
+                      });
+    for (ProbeStatus& status : statuses) {
         if (status.name.ends_with("probe")) {
             status.how = status.name;
             status.name = status.name == "uprobe" ? "libc" : "libc, ends";

@@ -75,6 +75,14 @@ public:
     /// So many names of threads and files have made room for others: where there are more than before, each thread's
     /// name and that of its file are sent again, once a second at most.
     void tell_again(u64 evicted);
+
+    /// The variants that the kernel refused, and why.
+    [[nodiscard]] const std::vector<std::string>& why() const { return why_; }
+
+    /// Leaves out a process that reads our rows from a pipe (its inode; 0: from another place), and its children that
+    /// have the pipe.
+    void leave_out(u32 pid, u64 pipe);
+    void take_in(u32 pid);
     /// Loads and attaches each program by itself and says how it went; leaves nothing attached.
     static std::vector<ProbeStatus> examine(bool variants);
 
@@ -84,7 +92,9 @@ private:
     };
     void choose_programs(const Options& options, bool direct);
     int load(const Options& options, bool direct);
-    void attach_libc(const std::vector<LibcFunction>& functions);
+    bool start(const Options& options, bool& direct);
+    bool give_up(bool& variant, std::string_view name, int error);
+    bool attach_libc(const std::vector<LibcFunction>& functions);
     void drop_requests();
     void drop_request(const std::array<u64, 2>& key, u64 start, u16 flag);
     static void run(const bpf_program* program, std::span<u64> arguments);
@@ -93,6 +103,7 @@ private:
     std::vector<Link> links_;
     Link iterator_link_;  ///< of the direct programs: runs one for each thread …
     Fd iterator_;         ///< … when it is read
+    std::vector<std::string> why_;
     KernelNames kernel_;
     bool preempts_ = false;
     std::chrono::steady_clock::time_point looked_at_{};

@@ -2,9 +2,12 @@
 #include "probe/libc.h"
 
 #include <elf.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +15,7 @@
 #include <optional>
 #include <span>
 
+#include "base/signals.h"
 #include "iolens/event/operation.h"
 
 namespace iolens {
@@ -46,16 +50,39 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 13> other_na
     {"scandir64", "scandir"},
 }};
 
-/// The beginning of a regular file; "" of anything else.
-std::string read_file(const std::string& path, std::size_t most) {
-    std::error_code error;
-    if (!fs::is_regular_file(path, error)) return {};
-    std::ifstream file(path, std::ios::binary);
-    std::string text(std::min<std::size_t>(fs::file_size(path, error), most), '\0');
-    file.read(text.data(), static_cast<std::streamsize>(text.size()));
-    text.resize(static_cast<std::size_t>(std::max<std::streamsize>(file.gcount(), 0)));
+/// A regular file, open for reading; empty of anything else, which is not opened: that could wait, or act on a device.
+Fd open_regular(const std::string& path) {
+    const Fd place(::open(path.c_str(), O_PATH | O_CLOEXEC));
+    struct stat info{};
+    if (!place || ::fstat(place.get(), &info) != 0 || !S_ISREG(info.st_mode)) return {};
+    const std::string same = "/proc/self/fd/" + std::to_string(place.get());
+    return Fd(::open(same.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+}
+
+/// The beginning of a file; "" when the run is to end.
+std::string read_file(const Fd& file, std::size_t max) {
+    struct stat info{};
+    if (!file || ::fstat(file.get(), &info) != 0) return {};
+    std::string text(std::min(static_cast<std::size_t>(info.st_size), max), '\0');
+    std::size_t done = 0;
+    while (done < text.size()) {
+        constexpr std::size_t piece = 1 << 20;
+        const ssize_t n = ::read(file.get(), text.data() + done, std::min(piece, text.size() - done));
+        if (end_asked()) return {};
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) break;
+        done += static_cast<std::size_t>(n);
+    }
+    text.resize(done);
     return text;
 }
+
+// What a file that anybody may have made can cost. glibc has some 3000 symbols, 15 segments and 70 sections.
+constexpr std::size_t max_text = 4096;
+constexpr u64 max_segments = 64;
+constexpr u64 max_sections = 1024;
+constexpr u64 max_symbols = 1 << 16;
+constexpr std::size_t max_places = 4 * watched.size();
 
 /// A struct of a file, wherever it stands; nothing where the file ends before.
 template <typename Struct>
@@ -68,7 +95,7 @@ std::optional<Struct> at(std::string_view file, u64 offset) {
 
 std::string_view text_at(std::string_view file, u64 offset) {
     if (offset >= file.size()) return {};
-    const std::string_view rest = file.substr(offset);
+    const std::string_view rest = file.substr(offset, max_text);
     const std::size_t end = rest.find('\0');
     return end == std::string_view::npos ? std::string_view() : rest.substr(0, end);
 }
@@ -81,7 +108,7 @@ std::optional<Elf64_Ehdr> elf_header(std::string_view file) {
 
 /// PT_INTERP's text; "" where there is none.
 std::string_view interpreter_of(std::string_view file, const Elf64_Ehdr& head) {
-    for (u64 i = 0; i < head.e_phnum; ++i) {
+    for (u64 i = 0; i < std::min<u64>(head.e_phnum, max_segments); ++i) {
         const auto segment = at<Elf64_Phdr>(file, head.e_phoff + i * head.e_phentsize);
         if (segment && segment->p_type == PT_INTERP) return text_at(file, segment->p_offset);
     }
@@ -90,7 +117,7 @@ std::string_view interpreter_of(std::string_view file, const Elf64_Ehdr& head) {
 
 /// Where the byte at an address is in the file.
 std::optional<u64> offset_of(std::string_view file, const Elf64_Ehdr& head, u64 address) {
-    for (u64 i = 0; i < head.e_phnum; ++i) {
+    for (u64 i = 0; i < std::min<u64>(head.e_phnum, max_segments); ++i) {
         const auto segment = at<Elf64_Phdr>(file, head.e_phoff + i * head.e_phentsize);
         if (!segment || segment->p_type != PT_LOAD || address < segment->p_vaddr) continue;
         if (address - segment->p_vaddr < segment->p_filesz) return address - segment->p_vaddr + segment->p_offset;
@@ -104,9 +131,10 @@ constexpr std::string_view multiarch = "/lib/aarch64-linux-gnu";
 constexpr std::string_view multiarch = "/lib/x86_64-linux-gnu";
 #endif
 constexpr std::size_t headers = 1 << 20;  // bytes: what the kernel needs of a program is in the first page
-constexpr std::size_t most_of_a_library = 256 << 20;
+constexpr std::size_t max_library = 64 << 20;
 constexpr std::string_view is_static = "is linked statically: it has no C library to watch";
 constexpr std::string_view is_musl = "has musl's C library, whose functions are not known here";
+constexpr std::string_view is_unreadable = "has a C library that can't be read, or that is no regular file";
 constexpr std::string_view is_none = "has no C library that is known here";
 
 }  // namespace
@@ -115,7 +143,7 @@ Libc libc_of_process(u32 pid) {
     const std::string place = "/proc/" + std::to_string(pid);
     std::ifstream maps(place + "/maps");
     bool loaded = false;
-    for (std::string line; std::getline(maps, line);) {
+    for (std::string line; !end_asked() && std::getline(maps, line);) {
         const std::size_t slash = line.find('/');
         if (slash == std::string::npos) continue;
         const std::string path = line.substr(slash);
@@ -125,11 +153,12 @@ Libc libc_of_process(u32 pid) {
         const bool glibc = name == "libc.so.6" || (name.starts_with("libc-2.") && name.ends_with(".so"));
         if (!glibc) continue;
         // its own root, so that a container's file is found; or, where it was replaced since, the mapping itself
-        std::error_code error;
-        std::string inside = place;
-        (inside += "/root") += path;
-        if (fs::exists(inside, error)) return {inside, {}};
-        return {place + "/map_files/" + line.substr(0, line.find(' ')), {}};
+        const std::string inside = place + "/root" + path;
+        const std::string mapping = place + "/map_files/" + line.substr(0, line.find(' '));
+        for (const std::string& file : {inside, mapping}) {
+            if (open_regular(file)) return {file, {}};
+        }
+        return {{}, std::string(is_unreadable)};
     }
     return {{}, std::string(loaded ? is_none : is_static)};
 }
@@ -137,7 +166,7 @@ Libc libc_of_process(u32 pid) {
 Libc libc_of_program(const std::string& path) {
     std::string name = path;
     for (int depth = 0; depth < 5; ++depth) {  // a script's interpreter may be a script, to a depth: BINPRM's
-        const std::string file = read_file(name, headers);
+        const std::string file = read_file(open_regular(name), headers);
         if (file.starts_with("#!")) {
             const std::size_t from = file.find_first_not_of(" \t", 2);
             const std::size_t to = file.find_first_of(" \t\n", from);
@@ -164,15 +193,18 @@ Libc libc_of_program(const std::string& path) {
 }
 
 std::vector<LibcFunction> find_functions(const std::string& path, u64 operations) {
-    const std::string file = read_file(path, most_of_a_library);
+    const auto opened = std::make_shared<const Fd>(open_regular(path));
+    const std::string file = read_file(*opened, max_library);
     const auto head = elf_header(file);
     std::map<u64, std::string_view> places;
-    for (u64 i = 0; head && i < head->e_shnum; ++i) {
+    const u64 sections = head ? std::min<u64>(head->e_shnum, max_sections) : 0;
+    for (u64 i = 0; i < sections; ++i) {
         const auto section = at<Elf64_Shdr>(file, head->e_shoff + i * head->e_shentsize);
         if (!section || section->sh_type != SHT_DYNSYM) continue;
         const auto strings = at<Elf64_Shdr>(file, head->e_shoff + u64{section->sh_link} * head->e_shentsize);
         if (!strings) continue;
-        for (u64 n = 0; (n + 1) * sizeof(Elf64_Sym) <= section->sh_size; ++n) {
+        const u64 symbols = std::min<u64>(section->sh_size / sizeof(Elf64_Sym), max_symbols);
+        for (u64 n = 0; n < symbols && places.size() < max_places && !end_asked(); ++n) {
             const auto symbol = at<Elf64_Sym>(file, section->sh_offset + n * sizeof(Elf64_Sym));
             if (!symbol) break;
             if (symbol->st_shndx == SHN_UNDEF || ELF64_ST_TYPE(symbol->st_info) != STT_FUNC) continue;
@@ -184,11 +216,12 @@ std::vector<LibcFunction> find_functions(const std::string& path, u64 operations
             if (known == watched.end() || (operations >> known->operation & 1) == 0) continue;
             if (const auto offset = offset_of(file, *head, symbol->st_value)) places.emplace(*offset, known->name);
         }
+        break;  // an object has one
     }
     std::vector<LibcFunction> all;
     for (const auto& [offset, name] : places) {
         const auto* known = std::ranges::find(watched, name, &Watched::name);
-        all.push_back({path, offset, name, static_cast<u64>(known - watched.begin())});
+        all.push_back({path, offset, name, static_cast<u64>(known - watched.begin()), opened});
     }
     return all;
 }

@@ -2,10 +2,12 @@
 // Where the functions of the C library are that programs call.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/fd.h"
 #include "iolens/event/header.h"
 
 namespace iolens {
@@ -16,6 +18,10 @@ struct LibcFunction {
     u64 offset = 0;         ///< of its first instruction in the file, bytes
     std::string_view name;  ///< of IOLENS_LIBC_FUNCTIONS
     u64 number = 0;         ///< its place there, from 0
+    std::shared_ptr<const Fd> file{};
+
+    /// The file that was read, whatever has its path by now: offsets of another file would break its programs.
+    [[nodiscard]] std::string attach_path() const { return "/proc/self/fd/" + std::to_string(file->get()); }
 };
 
 /// What a process or a program calls its C library.
@@ -32,7 +38,7 @@ Libc libc_of_process(u32 pid);
 Libc libc_of_program(const std::string& path);
 
 /// The functions of IOLENS_LIBC_FUNCTIONS whose operation is wanted (bit 1 << op), each place once: several names may
-/// stand for one. Empty where the file is not what it should be.
+/// stand for one. Empty where the file is not what it should be: anybody may have made it.
 std::vector<LibcFunction> find_functions(const std::string& path, u64 operations);
 
 }  // namespace iolens

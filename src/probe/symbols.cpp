@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <fstream>
+#include <iterator>
 #include <unordered_set>
 
 namespace iolens {
@@ -63,6 +64,40 @@ std::vector<KernelSymbols::Function> KernelSymbols::functions(
 std::string_view KernelSymbols::name(u64 address) const {
     const auto at = std::ranges::find(all_, address, &Symbol::address);
     return at == all_.end() ? std::string_view() : name_of(*at);
+}
+
+namespace {
+
+/// Larger than any function.
+constexpr u64 hidden_step = u64{1} << 32;
+
+u64 hidden_start(std::size_t index) { return (index + 1) * hidden_step; }
+
+}  // namespace
+
+HiddenFunctions::HiddenFunctions(std::vector<KernelSymbols::Function> functions) : functions_(std::move(functions)) {
+    std::ranges::stable_sort(functions_, {}, &KernelSymbols::Function::start);
+}
+
+std::vector<KernelSymbols::Function> HiddenFunctions::functions() const {
+    std::vector<KernelSymbols::Function> all = functions_;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        const u64 size = std::min(all[i].end - all[i].start, hidden_step - 1);
+        all[i].start = hidden_start(i);
+        all[i].end = all[i].start + size;
+    }
+    return all;
+}
+
+u64 HiddenFunctions::hide(u64 address) const {
+    if (address == 0) return 0;
+    // a return address is behind the call, perhaps already the next function's first
+    const auto next = std::ranges::lower_bound(functions_, address, {}, &KernelSymbols::Function::start);
+    if (next == functions_.begin()) return 1;
+    const KernelSymbols::Function& function = *std::prev(next);
+    const u64 offset = address - function.start;
+    if (address > function.end || offset >= hidden_step) return 1;
+    return hidden_start(static_cast<std::size_t>(std::prev(next) - functions_.begin())) + offset;
 }
 
 bool kernel_addresses_hidden(const std::string& path) {

@@ -43,6 +43,20 @@ private:
     std::vector<Symbol> all_;
 };
 
+/// Functions at made-up addresses, which keep the offsets in them: what may leave this machine of addresses.
+class HiddenFunctions {
+public:
+    explicit HiddenFunctions(std::vector<KernelSymbols::Function> functions);
+
+    /// By their made-up addresses. The names are those of the symbols, and valid as long.
+    [[nodiscard]] std::vector<KernelSymbols::Function> functions() const;
+    /// The made-up address of a return address in one of the functions; of another one 1, and 0 of 0.
+    [[nodiscard]] u64 hide(u64 address) const;
+
+private:
+    std::vector<KernelSymbols::Function> functions_;  // by their addresses
+};
+
 /// Are the kernel's addresses hidden from us (kptr_restrict, no CAP_SYSLOG)?
 bool kernel_addresses_hidden(const std::string& path = "/proc/kallsyms");
 

@@ -102,6 +102,7 @@ VfsProbe::Object VfsProbe::make() const {
     auto& data = *object->rodata;
     data.keep = options_.keep;
     data.own_pidns = own_pidns();
+    std::ranges::copy(id_key(), std::begin(data.id_key));
     data.ring_wake_bytes = wake_bytes(options_.ring_bytes);
     data.levels = (options_.vfs ? 1U << IOLENS_LEVEL_VFS : 0U) | (options_.blk ? 1U << IOLENS_LEVEL_BLK : 0U);
     data.watch_depth = options_.depth;
@@ -199,13 +200,16 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
         const auto target = targets.find(at->place);
         if (target == targets.end()) continue;
         bpf_program__set_autoload(program, true);
-        if (!at->kprobe && bpf_program__set_attach_target(program, 0, target->second.c_str()) != 0) {
+        const int error = at->kprobe ? 0 : bpf_program__set_attach_target(program, 0, target->second.c_str());
+        if (error != 0) {
             if (optional.contains(at->place)) {
                 bpf_program__set_autoload(program, false);
                 missing[at->place] = target->second;
                 continue;
             }
-            why_.push_back(fmt::format("fentry: {} is not in the kernel's BTF", target->second));
+            why_.push_back(error == -EPERM || error == -EACCES
+                               ? fmt::format("fentry: {}: {}", target->second, probe_error_text(-error))
+                               : fmt::format("fentry: {} is not in the kernel's BTF", target->second));
             return false;
         }
         wanted.push_back({program, *at, target->second});

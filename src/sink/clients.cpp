@@ -154,9 +154,9 @@ void ClientsOutlet::find_readers() {
     const PipeReaders readers;
     for (Client& client : clients_) {
         if (client.pipe == 0) continue;
-        for (const u32 pid : readers.behind(std::exchange(client.pipe, 0))) {
-            row_readers().add(pid);
-            client.processes.push_back(pid);
+        for (const PipeReader& reader : readers.behind(std::exchange(client.pipe, 0))) {
+            row_readers().add(reader.pid, reader.pipe);
+            client.processes.push_back(reader.pid);
         }
     }
 }

@@ -92,6 +92,7 @@ void Recorder::write(std::span<const std::byte> bytes) {
             begun_ = false;  // nothing that follows could be read
         }
         frame_.resize(sizeof(RecordingFrame));
+        if (error == EPIPE) throw ReaderGone();
         throw Failure(Exit::failed, fmt::format("can't write to {}: {}", visible(path_), error_text(error)),
                       "make room, or record elsewhere; the recording can be replayed up to here");
     }

@@ -23,7 +23,8 @@ public:
     /// Empties it and writes its header. Throws Failure.
     void begin(std::string_view lens, std::string_view kernel, u64 wall_offset_ns);
 
-    /// Throws Failure when the file can't take it: it then ends with its last whole frame.
+    /// Throws Failure when the file can't take it: it then ends with its last whole frame. Throws ReaderGone when it is
+    /// a pipe that nobody reads any more.
     void record(std::span<const std::byte> bytes);
 
     /// Writes what is buffered and the mark that says that the recording is whole. After a failure, too, as far as
@@ -31,6 +32,8 @@ public:
     void finish();
 
     [[nodiscard]] std::optional<FileIdentity> identity() const { return identity_of(fd_); }
+    /// For watch_readers().
+    [[nodiscard]] int pipe() const { return pipe_or_socket(fd_); }
 
 private:
     void flush();

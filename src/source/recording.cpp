@@ -58,8 +58,9 @@ std::vector<FileIdentity> RecordingSource::inputs() const {
 bool RecordingSource::fill(void* to, std::size_t size) {
     auto* at = static_cast<char*>(to);
     while (size > 0) {
+        wait_for_input(fd_.get(), -1);
         const ssize_t n = ::read(fd_.get(), at, size);
-        if (n < 0 && errno == EINTR) {
+        if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
             if (!end_asked()) continue;
             ended_ = true;
             return false;

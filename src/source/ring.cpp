@@ -3,6 +3,8 @@
 
 #include <bpf/libbpf.h>
 
+#include <cstring>
+
 #include "base/clock.h"
 #include "base/failure.h"
 
@@ -33,7 +35,7 @@ int RingSource::on_record(void* self, void* data, std::size_t size) {
     auto& source = *static_cast<RingSource*>(self);
     try {
         ++source.count_;
-        if (!source.receiver_->record({static_cast<const std::byte*>(data), size})) return -1;
+        if (!source.receiver_->record(source.changed({static_cast<const std::byte*>(data), size}))) return -1;
         return source.count_ < max_records ? 0 : -1;
     } catch (...) {
         source.thrown_ = std::current_exception();
@@ -46,6 +48,18 @@ std::size_t RingSource::deliver(const std::vector<std::vector<u64>>& records) {
         if (!receiver_->record(std::as_bytes(std::span(record)))) break;
     }
     return records.size();
+}
+
+std::span<const std::byte> RingSource::changed(std::span<const std::byte> record) {
+    iolens_header head{};
+    if (!probes_.change || record.size() < sizeof head) return record;
+    std::memcpy(&head, record.data(), sizeof head);
+    if (head.kind != probes_.changed) return record;
+    copy_.resize((record.size() + sizeof(u64) - 1) / sizeof(u64));
+    std::memcpy(copy_.data(), record.data(), record.size());
+    const std::span bytes = std::as_writable_bytes(std::span(copy_)).first(record.size());
+    probes_.change(bytes);
+    return bytes;
 }
 
 std::size_t RingSource::read(Receiver& receiver) {

@@ -5,6 +5,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "source/source.h"
@@ -27,6 +28,8 @@ public:
         /// Records of operations whose end will not be seen. Asked now and then and once after detach(), when those are
         /// told that are still under way, too.
         std::function<std::vector<std::vector<u64>>()> unfinished{};
+        u16 changed = 0;  ///< kind of records that are changed before anybody has them …
+        std::function<void(std::span<std::byte>)> change{};  ///< … by this
     };
 
     /// Throws Failure when the ring can't be mapped.
@@ -43,11 +46,13 @@ public:
 
 private:
     std::size_t deliver(const std::vector<std::vector<u64>>& records);
+    std::span<const std::byte> changed(std::span<const std::byte> record);
     static int on_record(void* self, void* data, std::size_t size);
 
     Probes probes_;
     std::unique_ptr<ring_buffer, void (*)(ring_buffer*)> ring_;
     Receiver* receiver_ = nullptr;
+    std::vector<u64> copy_;  // of a record that is changed
     std::size_t count_ = 0;
     bool last_told_ = false;  // what was under way at the end
     bool stopped_ = false;

@@ -45,7 +45,10 @@ void on_fuse_message(fuse_log_level /*level*/, const char* format, va_list argum
 /// An opened file: what was made of its contents, as far as somebody may go back to it.
 class Opened {
 public:
-    explicit Opened(std::unique_ptr<TreeReader> reader) : reader_(std::move(reader)) {}
+    Opened(std::unique_ptr<TreeReader> reader, Credentials opener)
+        : reader_(std::move(reader)), opener_(std::move(opener)) {}
+
+    [[nodiscard]] const Credentials& opener() const { return opener_; }
 
     /// Returns bytes, or a negative errno where they are gone.
     int read(char* to, std::size_t size, off_t offset) {
@@ -73,6 +76,7 @@ public:
 private:
     std::mutex mutex_;
     std::unique_ptr<TreeReader> reader_;
+    Credentials opener_;
     std::string text_;
     off_t base_ = 0;  // where text_ begins
 };
@@ -87,6 +91,16 @@ struct Context {
 Context& context() { return *static_cast<Context*>(fuse_get_context()->private_data); }
 Opened* opened(const fuse_file_info* info) {
     return reinterpret_cast<Opened*>(info->fh);  // NOLINT(performance-no-int-to-ptr): FUSE keeps a number for us
+}
+
+/// Of the call's process. Its groups are none where /proc hides them.
+Credentials caller() {
+    const fuse_context& call = *fuse_get_context();
+    Credentials who{.uid = call.uid, .gid = call.gid, .groups = {}};
+    who.groups.resize(64 << 10);  // NGROUPS_MAX
+    const int count = fuse_getgroups(static_cast<int>(who.groups.size()), who.groups.data());
+    who.groups.resize(std::min(static_cast<std::size_t>(std::max(count, 0)), who.groups.size()));
+    return who;
 }
 
 int on_getattr(const char* path, struct stat* info, fuse_file_info* /*file*/) {
@@ -119,7 +133,7 @@ int on_open(const char* path, fuse_file_info* info) {
         reader = context().files->read(path);
         if (!reader) return -ENOENT;
     }
-    auto file = std::make_unique<Opened>(std::move(reader));
+    auto file = std::make_unique<Opened>(std::move(reader), about->writable ? caller() : Credentials());
     info->fh = reinterpret_cast<std::uint64_t>(file.get());
     const std::scoped_lock lock(context().mutex);
     context().open[file.get()] = std::move(file);
@@ -137,8 +151,9 @@ int on_read(const char* /*path*/, char* to, std::size_t size, off_t offset, fuse
     return opened(info)->read(to, size, offset);
 }
 
-int on_write(const char* path, const char* from, std::size_t size, off_t /*offset*/, fuse_file_info* /*info*/) {
-    const int error = context().files->write(path, {from, size}, fuse_get_context()->pid);
+int on_write(const char* path, const char* from, std::size_t size, off_t /*offset*/, fuse_file_info* info) {
+    const TreeClient client{.pid = fuse_get_context()->pid, .opener = opened(info)->opener()};
+    const int error = context().files->write(path, {from, size}, client);
     return error == 0 ? static_cast<int>(size) : -error;
 }
 
@@ -265,6 +280,10 @@ MountedTree::MountedTree(const Options& options, TreeFiles& files) : state_(std:
                       fmt::format("can't mount on '{}': {}", visible(state.folder), last_fuse_message.data()),
                       "root may; in a container CAP_SYS_ADMIN is needed");
     }
+}
+
+void MountedTree::start() {
+    State& state = *state_;
     struct sigaction wake{};
     wake.sa_handler = [](int) {};
     ::sigaction(SIGUSR1, &wake, nullptr);
@@ -274,16 +293,18 @@ MountedTree::MountedTree(const Options& options, TreeFiles& files) : state_(std:
     });
 }
 
+const std::string& MountedTree::folder() const { return state_->folder; }
+
 MountedTree::~MountedTree() {
     State& state = *state_;
     fuse_session_exit(fuse_get_session(state.handle));
     // libfuse's loop looks whether it is to end when a signal interrupts it; unmounting wakes it only when no file of
     // the tree is open any more
-    while (!state.ended) {
+    while (state.thread.joinable() && !state.ended) {
         ::pthread_kill(state.thread.native_handle(), SIGUSR1);
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
-    state.thread.join();
+    if (state.thread.joinable()) state.thread.join();
     fuse_unmount(state.handle);
     fuse_destroy(state.handle);
     if (state.made_folder) ::rmdir(state.folder.c_str());

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/privileges.h"
 
 namespace iolens {
 
@@ -28,6 +29,12 @@ public:
     virtual ~TreeReader() = default;
     /// The next piece; "" at the end. What comes after the end is for one who goes on reading there.
     virtual std::string more() = 0;
+};
+
+/// Who writes to a file of the tree.
+struct TreeClient {
+    pid_t pid = 0;         ///< that writes: paths are relative to its working directory
+    Credentials opener{};  ///< that opened the file: a program may write what another user gave it to an open file
 };
 
 /// What the tree has. Called by several threads at once.
@@ -49,7 +56,7 @@ public:
     virtual std::vector<std::string> entries(std::string_view folder) = 0;
     virtual std::unique_ptr<TreeReader> read(std::string_view path) = 0;
     /// What one write(2) of a process brings. Returns 0 or an errno.
-    virtual int write(std::string_view path, std::string_view text, pid_t from) = 0;
+    virtual int write(std::string_view path, std::string_view text, const TreeClient& client) = 0;
 };
 
 /// A tree that is mounted, from construction to destruction.
@@ -60,11 +67,18 @@ public:
         std::optional<gid_t> group;  ///< whose members may read and write, too; else root alone
     };
 
-    /// Mounts it; a stale mount of a server that was killed is cleaned up first. Throws Failure.
+    /// Mounts it; a stale mount of a server that was killed is cleaned up first. Throws Failure. Whoever opens a file
+    /// of it waits until start().
     MountedTree(const Options& options, TreeFiles& files);
     ~MountedTree();
     MountedTree(const MountedTree&) = delete;
     MountedTree& operator=(const MountedTree&) = delete;
+
+    /// Answers from now on, by threads with the capabilities that the calling one has.
+    void start();
+
+    /// Its folder without links.
+    [[nodiscard]] const std::string& folder() const;
 
     /// Was it unmounted by somebody else?
     [[nodiscard]] bool ended() const;

@@ -40,7 +40,7 @@ std::string path_of_line(std::string_view line) {
 /// are several names of a file; other bytes make it a directory, a missing one, one that can't be watched.
 class Files final : public FileWatcher, public Source {
 public:
-    FoundFile find(const std::string& path) override {
+    FoundFile find(const std::string& path, const Credentials& /*as*/) override {
         errno = ENOENT;
         if (path.find('!') != std::string::npos) throw Failure(Exit::usage, "no such file");
         if (path.ends_with(' ') || path.ends_with('/')) throw Failure(Exit::usage, "a directory, as in 'add /x /.'");
@@ -125,7 +125,7 @@ void remove_first(LogTree& tree) {
         for (std::size_t end = begin; end != std::string_view::npos;) {
             end = line.find(" /", end + 1);
             const std::string path = path_of_line(line.substr(begin + 1, end - begin - 1));
-            if (tree.write("/control", "remove " + path, ::getpid()) == 0) return;
+            if (tree.write("/control", "remove " + path, {.pid = ::getpid()}) == 0) return;
         }
     }
     std::abort();
@@ -150,9 +150,9 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
         const std::string node = "/" + names[what / 16 % names.size()];
         const std::string given = "/" + std::string(text);
         switch (what % 8) {
-            case 0: tree.write("/control", text, ::getpid()); break;
-            case 1: tree.write(node == "/status" ? node : node + "/control", text, ::getpid()); break;
-            case 2: tree.write(given, "stop", ::getpid()); break;
+            case 0: tree.write("/control", text, {.pid = ::getpid()}); break;
+            case 1: tree.write(node == "/status" ? node : node + "/control", text, {.pid = ::getpid()}); break;
+            case 2: tree.write(given, "stop", {.pid = ::getpid()}); break;
             case 3:
                 static_cast<void>(text_of_file(tree, given));
                 static_cast<void>(tree.about(given));

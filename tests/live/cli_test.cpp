@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The command line, as a person or a script meets it.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
 
+#include "base/fd.h"
 #include "json.h"
 #include "machine.h"
 
@@ -149,6 +152,38 @@ TEST(Cli, AClosedPipeIsAQuietEnd) {
     EXPECT_EQ(split(r.out, '\n').size(), 1U) << r.out;
     EXPECT_NE(r.err.find("status 0"), std::string::npos) << r.err;
     EXPECT_EQ(r.err.find("iolens:"), std::string::npos) << r.err;
+}
+
+/// `head` takes the heading, and no row follows that could tell that it has gone.
+TEST(Cli, AReaderThatGoesEndsAQuietRun) {
+    NEEDS(missing_for_tracing().empty(), missing_for_tracing());
+    constexpr std::chrono::seconds soon(20);
+    const Scratch scratch;
+    const LoopDisk disk(16 << 20);
+    const std::string recording = scratch.path("recording");
+    for (const std::string& options :
+         {std::string(" --format csv"), " --format csv --record " + recording, std::string(" --record -")}) {
+        const Result r =
+            shell("{ iolens block -d " + disk.name() + options + "; echo status $? >&2; } | head -c 9", soon);
+        EXPECT_EQ(r.status, 0) << options;
+        EXPECT_NE(r.err.find("status 0"), std::string::npos) << options << r.err;
+        EXPECT_EQ(r.err.find("iolens:"), std::string::npos) << options << r.err;
+    }
+    EXPECT_EQ(run({iolens_path(), "replay", recording}).status, 0);
+
+    // inputs that stay open and say nothing more
+    const std::string input = scratch.path("input");
+    ASSERT_EQ(::mkfifo(input.c_str(), 0600), 0);
+    const std::string log = "100 10:00:00.000000 write(1, \"a\", 1) = 1 <0.000010>\n";
+    constexpr std::size_t header = 112;
+    for (const auto& [command, text] :
+         {std::pair("replay --format csv ", slurp(recording).substr(0, header)), std::pair("fd -i ", log)}) {
+        const Fd writer(::open(input.c_str(), O_RDWR | O_CLOEXEC));
+        ASSERT_EQ(::write(writer.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+        const Result r = shell("{ iolens " + (command + input) + "; echo status $? >&2; } | head -c 9", soon);
+        EXPECT_EQ(r.status, 0) << command;
+        EXPECT_NE(r.err.find("status 0"), std::string::npos) << command << r.err;
+    }
 }
 
 TEST(Cli, AFullDiskIsAnErrorAndLeavesWholeRows) {

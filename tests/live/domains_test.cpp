@@ -23,6 +23,7 @@
 #include "enrich/calls.h"
 #include "json.h"
 #include "machine.h"
+#include "probe/bpf.h"
 
 namespace iolens::test {
 namespace {
@@ -187,6 +188,34 @@ TRACED_TEST_F(Domains, TheLibcOfAnotherRootIsFound) {
     const Result r = tracer.stop(0);
     EXPECT_NE(r.out.find("libc,OPEN,/inside/stream"), std::string::npos) << r.out << r.err;
     EXPECT_NE(r.out.find("libc,OPENDIR,/inside"), std::string::npos);
+}
+
+/// A security module may refuse what the kernel has: the next variant is taken, and -v says so.
+TEST_F(Domains, ARefusedVariantIsNotTheEnd) {
+    NEEDS(have("strace"), "strace is not installed");
+    NEEDS(KernelNames().has("BPF_TRACE_UPROBE_MULTI"), "this kernel has one variant of uprobes");
+    const std::string rows = scratch_.path("rows");
+    const std::string iolens = iolens_path() + " fd -v --libc --domains ALL --format csv --columns layer,op -o " +
+                               rows + " -- " + helper() + " libc " + folder_;
+    const std::string log = scratch_.path("log");
+    shell("strace -e trace=bpf -o " + log + " " + iolens);
+    // which of the calls is the one to refuse
+    std::size_t calls = 0;
+    bool found = false;
+    for (const std::string& line : split(slurp(log), '\n')) {
+        if (!line.starts_with("bpf(")) continue;
+        ++calls;
+        found = line.starts_with("bpf(BPF_LINK_CREATE") &&
+                (line.find("UPROBE_MULTI") != std::string::npos || line.find("attach_type=0x30") != std::string::npos);
+        if (found) break;
+    }
+    ASSERT_TRUE(found) << slurp(log);
+    spit(rows, "");
+    const Result r = shell("strace -e trace=bpf -e inject=bpf:error=EPERM:when=" + std::to_string(calls) + " -o " +
+                           log + " " + iolens);
+    EXPECT_EQ(r.status, 0) << r.err;
+    EXPECT_NE(slurp(rows).find("libc,"), std::string::npos);
+    EXPECT_NE(r.err.find("not taken: uprobe.multi: the kernel refused it"), std::string::npos) << r.err;
 }
 
 TRACED_TEST_F(Domains, AProgramWithoutALibcSaysSo) {

@@ -21,6 +21,8 @@
 #include <set>
 #include <thread>
 
+#include "base/fd.h"
+#include "base/privileges.h"
 #include "machine.h"
 
 namespace iolens::test {
@@ -966,6 +968,79 @@ TEST_F(Serve, AGroupMayUseIt) {
     };
     EXPECT_EQ(as("65533"), 0);
     EXPECT_NE(as("65532"), 0);
+}
+
+TEST_F(Serve, AGroupsMemberAddsOnlyWhatItMayRead) {
+    NEEDS(have("setpriv"), "setpriv is not installed");
+    const Scratch place;
+    ::chmod(place.path().c_str(), 0755);
+    const auto make = [&](const std::string& name, mode_t mode, gid_t group = 0) {
+        spit(place.path(name), "text");
+        ::chown(place.path(name).c_str(), 0, group);
+        ::chmod(place.path(name).c_str(), mode);
+    };
+    make("public", 0644);
+    make("secret", 0600);
+    make("shared", 0640, 65531);
+    std::filesystem::create_directory(place.path("closed"));
+    make("closed/public", 0644);
+    ::chmod(place.path("closed").c_str(), 0700);
+    std::filesystem::create_symlink("secret", place.path("link"));
+    const Served served(place.path("tree"), {"--group", "65533"});
+    const auto added = [&](const std::string& path) {
+        const Result r = shell("cd " + place.path() +
+                               "; exec setpriv --reuid 65532 --regid 65532 --groups 65531,65533 sh -c 'echo add " +
+                               path + " >tree/control'");
+        return r.status == 0;
+    };
+    EXPECT_TRUE(added(place.path("public")));
+    EXPECT_TRUE(added("public"));  // of its own working directory
+    EXPECT_TRUE(added(place.path("shared"))) << "by a group of its own";
+    EXPECT_EQ(lines_of(slurp(served.path("control"))).size(), 2U);
+    for (const std::string& path :
+         {place.path("secret"), place.path("closed/public"), place.path("link"), std::string("secret"),
+          std::string("/proc/self/fd/2"), "/proc/" + std::to_string(served.pid()) + "/root" + place.path("secret")}) {
+        EXPECT_FALSE(added(path)) << path;
+    }
+    EXPECT_EQ(lines_of(slurp(served.path("control"))).size(), 2U);
+    // who opened the control file counts: root may have been given it
+    const std::string command = "add " + place.path("secret");
+    Fd given;
+    {
+        const AccessAs member({.uid = 65532, .gid = 65532, .groups = {65533}});
+        given = Fd(::open(served.path("control").c_str(), O_WRONLY | O_CLOEXEC));
+    }
+    ASSERT_TRUE(given);
+    EXPECT_LT(::write(given.get(), command.data(), command.size()), 0);
+    EXPECT_EQ(errno, EACCES);
+    ASSERT_EQ(served.write("control", "add " + place.path("secret")), 0) << "root adds anything";
+    EXPECT_EQ(lines_of(slurp(served.path("control"))).size(), 3U);
+}
+
+TEST_F(Serve, KeepsOnlyWhatAddNeeds) {
+    NEEDS(::geteuid() == 0, "needs root");
+    const Scratch place;
+    spit(place.path("file"), "text");
+    const auto check = [&](const std::vector<std::string>& options, u64 may_stay) {
+        const Served served(place.path("tree"), options);
+        ASSERT_EQ(served.write("control", "add " + place.path("file")), 0);
+        // capabilities are a thread's
+        for (const auto& thread :
+             std::filesystem::directory_iterator("/proc/" + std::to_string(served.pid()) + "/task")) {
+            const std::string status = slurp(thread.path() / "status");
+            for (const std::string set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
+                const std::size_t at = status.find(set + ":");
+                ASSERT_NE(at, std::string::npos);
+                EXPECT_EQ(std::stoull(status.substr(at + set.size() + 1), nullptr, 16) & ~may_stay, 0U) << status;
+            }
+            EXPECT_NE(status.find("NoNewPrivs:\t1"), std::string::npos) << status;
+        }
+    };
+    // DAC_READ_SEARCH, SYS_PTRACE, SYS_ADMIN, SYS_RESOURCE, PERFMON, BPF
+    constexpr u64 may_stay = 1ULL << 2 | 1ULL << 19 | 1ULL << 21 | 1ULL << 24 | 1ULL << 38 | 1ULL << 39;
+    check({}, may_stay);
+    constexpr u64 to_be_a_member = 1ULL << 6 | 1ULL << 7;  // SETGID, SETUID
+    check({"--group", "65533"}, may_stay | to_be_a_member);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "file_serve.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -14,7 +15,7 @@ namespace {
 /// A watcher for which every path exists. The test sets which file a path leads to.
 class FakeFiles final : public FileWatcher, public Source {
 public:
-    FoundFile find(const std::string& path) override {
+    FoundFile find(const std::string& path, const Credentials& /*as*/) override {
         FoundFile found;
         found.what.id = {.ino = 1, .dev = 8U << 20, .generation = generation_of[path]};
         found.what.mode = 0100644;
@@ -41,7 +42,7 @@ public:
 
 class FileServe : public testing::Test {
 protected:
-    int write(const std::string& text) { return tree_.write("/control", text, ::getpid()); }
+    int write(const std::string& text) { return tree_.write("/control", text, {.pid = ::getpid()}); }
     std::string control() { return tree_.read("/control")->more(); }
 
     std::unique_ptr<FakeFiles> made_ = std::make_unique<FakeFiles>();
@@ -67,6 +68,47 @@ TEST_F(FileServe, AFileWhoseNameIsTakenCanStillBeRemoved) {
     }
     EXPECT_EQ(control(), "");
     EXPECT_TRUE(files_.watched.empty());
+}
+
+TEST(FileServeMemory, AllLogsTogetherHaveALimit) {
+    auto made = std::make_unique<FakeFiles>();
+    FakeFiles& files = *made;
+    for (const char* name : {"a", "b", "c"}) files.generation_of[std::string("/nowhere/") + name] = name[0];
+    LogTree tree(std::move(made), 10, 100 * sizeof(LoggedAccess));
+    const auto write = [&](const std::string& text) { return tree.write("/control", text, {.pid = ::getpid()}); };
+    EXPECT_EQ(write("add /nowhere/a 101"), ENOMEM);
+    EXPECT_TRUE(files.watched.empty());
+    EXPECT_EQ(write("add /nowhere/a 60"), 0);
+    EXPECT_EQ(write("add /nowhere/b 41"), ENOMEM);
+    EXPECT_EQ(write("add /nowhere/b 40"), 0);
+    EXPECT_EQ(write("add /nowhere/c"), ENOMEM) << "the default counts, too";
+    EXPECT_EQ(write("add /nowhere/a 61"), ENOMEM);
+    EXPECT_EQ(write("add /nowhere/a 50"), 0);
+    EXPECT_EQ(write("add /nowhere/c"), 0);
+    EXPECT_EQ(write("remove /nowhere/b"), 0);
+    EXPECT_EQ(write("add /nowhere/c 50"), 0);
+    EXPECT_NE(tree.read("/status")->more().find(fmt::format("most_memory_bytes {}\n", 100 * sizeof(LoggedAccess))),
+              std::string::npos);
+}
+
+/// What a reader still has to read stays in memory when the log has gone on: that is limited, too.
+TEST(FileServeMemory, ReadersHaveALimit) {
+    auto made = std::make_unique<FakeFiles>();
+    FakeFiles& files = *made;
+    LogTree tree(std::move(made), 10, 10 * sizeof(LoggedAccess));
+    ASSERT_EQ(tree.write("/control", "add /nowhere/a", {.pid = ::getpid()}), 0);
+    iolens_vfs_event e{};
+    e.h = {.ts = ~u64{0}, .kind = IOLENS_KIND_VFS, .size = sizeof e, .cpu = 0};
+    e.start = ~u64{0};
+    e.op = IOLENS_VFS_READ;
+    e.id = files.watched.at(0);
+    for (int i = 0; i < 6; ++i) tree.record(std::as_bytes(std::span(&e, 1)));
+    const std::unique_ptr<TreeReader> first = tree.read("/sda_1/log");
+    EXPECT_THROW(tree.read("/sda_1/log"), std::bad_alloc);
+    while (!first->more().empty()) {
+    }
+    EXPECT_EQ(first->more(), "");  // it has come to the end, and keeps nothing
+    EXPECT_NE(tree.read("/sda_1/log"), nullptr);
 }
 
 TEST_F(FileServe, LogsAreReadWhileAnotherFileIsAttached) {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probe/libc.h"
 
+#include <elf.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <set>
 
@@ -78,6 +81,68 @@ TEST(Libc, DamagedFilesHaveFewerFunctions) {
         test::spit(place, damaged);
         for (const LibcFunction& f : find_functions(place, ~u64{0})) EXPECT_LT(f.offset, whole.size());
     }
+}
+
+/// An ELF header with many sections, and each of them a table of symbols that never ends.
+TEST(Libc, AHostileFileCostsLittle) {
+    const test::Scratch scratch;
+    const std::string place = scratch.path("libc.so.6");
+    constexpr u32 sections = 60000;
+    std::string text(sizeof(Elf64_Ehdr), '\0');
+    Elf64_Ehdr head{};
+    std::memcpy(head.e_ident, ELFMAG, SELFMAG);
+    head.e_ident[EI_CLASS] = ELFCLASS64;
+    head.e_shoff = sizeof head;
+    head.e_shentsize = sizeof(Elf64_Shdr);
+    head.e_shnum = sections;
+    head.e_phoff = sizeof head;
+    head.e_phentsize = sizeof(Elf64_Phdr);
+    head.e_phnum = 0xffff;
+    std::memcpy(text.data(), &head, sizeof head);
+    Elf64_Shdr section{};
+    section.sh_type = SHT_DYNSYM;
+    section.sh_offset = 4 << 20;
+    section.sh_size = u64{1} << 60;
+    for (u32 i = 0; i < sections; ++i) text.append(reinterpret_cast<const char*>(&section), sizeof section);
+    // functions of names that never end
+    text.resize(4 << 20);
+    Elf64_Sym symbol{};
+    symbol.st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC);
+    symbol.st_shndx = 1;
+    symbol.st_name = 5 << 20;
+    for (int i = 0; i < 1 << 17; ++i) text.append(reinterpret_cast<const char*>(&symbol), sizeof symbol);
+    text.resize(12 << 20, 'x');
+    test::spit(place, text);
+    fs::resize_file(place, u64{200} << 20);
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_TRUE(find_functions(place, ~u64{0}).empty());
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+}
+
+/// To open a FIFO is to wait for its writer; a device is not asked either.
+TEST(Libc, OnlyRegularFilesAreOpened) {
+    const test::Scratch scratch;
+    const std::string fifo = scratch.path("libc.so.6");
+    ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+    for (const std::string& path : {fifo, std::string("/dev/zero"), scratch.path(), std::string("/dev/stdin")}) {
+        EXPECT_TRUE(find_functions(path, ~u64{0}).empty()) << path;
+    }
+}
+
+/// The file may be replaced before it is attached to.
+TEST(Libc, TheFileThatWasReadIsAttachedTo) {
+    const test::Scratch scratch;
+    const std::string place = scratch.path("libc.so.6");
+    fs::copy_file(libc_of_program(helper("iolens-libc-program")).path, place);
+    const auto functions = find_functions(place, ~u64{0});
+    ASSERT_FALSE(functions.empty());
+    struct stat before{};
+    struct stat now{};
+    ASSERT_EQ(::stat(place.c_str(), &before), 0);
+    test::spit(scratch.path("other"), "x");
+    fs::rename(scratch.path("other"), place);
+    ASSERT_EQ(::stat(functions.front().attach_path().c_str(), &now), 0);
+    EXPECT_EQ(now.st_ino, before.st_ino);
 }
 
 TEST(Libc, OfThisProcess) {

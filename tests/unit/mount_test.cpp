@@ -40,7 +40,7 @@ public:
         if (path == "/bad-open") throw std::system_error(std::make_error_code(std::errc::permission_denied));
         return std::make_unique<Reader>(path == "/bad-read");
     }
-    int write(std::string_view path, std::string_view /*text*/, pid_t /*from*/) override {
+    int write(std::string_view path, std::string_view /*text*/, const TreeClient& /*client*/) override {
         if (path == "/bad-write") throw 5;  // NOLINT(hicpp-exception-baseclass): anything may be thrown
         return 0;
     }
@@ -93,7 +93,8 @@ private:
     [[noreturn]] void serve(int ready, int end) const {
         try {
             Throwing files;
-            const MountedTree tree({.folder = path_, .group = {}}, files);
+            MountedTree tree({.folder = path_, .group = {}}, files);
+            tree.start();
             char byte = 0;
             if (::write(ready, "!", 1) == 1) static_cast<void>(::read(end, &byte, 1) == 0);
         } catch (const Failure&) {

@@ -18,6 +18,12 @@
 namespace iolens {
 namespace {
 
+std::vector<u32> pids_behind(const PipeReaders& readers, u64 pipe) {
+    std::vector<u32> pids;
+    for (const PipeReader& reader : readers.behind(pipe)) pids.push_back(reader.pid);
+    return pids;
+}
+
 struct Pipe {
     Fd read;
     Fd write;
@@ -73,9 +79,9 @@ TEST(Readers, AreAllProcessesOfThePipelineBehindUs) {
     const ino_t pipe = first.ino();
     first.read.reset();
     second.read.reset();
-    EXPECT_EQ(PipeReaders().behind(pipe), (std::vector<u32>{tee.pid(), grep.pid()}));
+    EXPECT_EQ(pids_behind(PipeReaders(), pipe), (std::vector<u32>{tee.pid(), grep.pid()}));
     EXPECT_EQ(stdout_pipe_of(writer.pid()), pipe);
-    EXPECT_EQ(PipeReaders().behind(stdout_pipe_of(tee.pid())), std::vector<u32>{grep.pid()});
+    EXPECT_EQ(pids_behind(PipeReaders(), stdout_pipe_of(tee.pid())), std::vector<u32>{grep.pid()});
     EXPECT_EQ(stdout_pipe_of(grep.pid()), 0U);
 }
 
@@ -88,12 +94,12 @@ TEST(Readers, PipesInARingEnd) {
     const ino_t pipe = first.ino();
     first.read.reset();
     second.read.reset();
-    EXPECT_EQ(PipeReaders().behind(pipe), (std::vector<u32>{one.pid(), other.pid()}));
+    EXPECT_EQ(pids_behind(PipeReaders(), pipe), (std::vector<u32>{one.pid(), other.pid()}));
 }
 
 TEST(Readers, OfWhatIsNotThereAreNone) {
-    EXPECT_EQ(PipeReaders().behind(~u64{0}), std::vector<u32>());
-    EXPECT_EQ(PipeReaders("/nowhere/").behind(1), std::vector<u32>());
+    EXPECT_EQ(pids_behind(PipeReaders(), ~u64{0}), std::vector<u32>());
+    EXPECT_EQ(pids_behind(PipeReaders("/nowhere/"), 1), std::vector<u32>());
     EXPECT_EQ(stdout_pipe_of(~0U), 0U);
 }
 
@@ -107,6 +113,21 @@ TEST(RowReaders, AProcessIsOneAsLongAsItTakesRows) {
     EXPECT_TRUE(readers.contains(7));
     readers.remove(7);
     EXPECT_FALSE(readers.contains(7));
+}
+
+TEST(RowReaders, AWatcherHearsOfEachOnce) {
+    RowReaders readers;
+    readers.add(7, 99);
+    std::vector<std::pair<PipeReader, bool>> heard;
+    readers.watch([&](const PipeReader& reader, bool reads) { heard.emplace_back(reader, reads); });
+    readers.add(7, 99);
+    readers.add(8);
+    readers.add(8, 98);  // its pipe is known later
+    readers.remove(7);
+    readers.remove(7);
+    const std::vector<std::pair<PipeReader, bool>> expected{
+        {{7, 99}, true}, {{8, 0}, true}, {{8, 98}, true}, {{7, 99}, false}};
+    EXPECT_EQ(heard, expected);
 }
 
 }  // namespace

@@ -120,5 +120,21 @@ TEST(KernelSymbols, FunctionNamesLackTheCompilerSuffix) {
     EXPECT_EQ(symbols.address("wanted.isra.0"), 0x20U);
 }
 
+TEST(HiddenFunctions, OffsetsStayAndAddressesGo) {
+    const u64 base = 0xffffffff81000000;
+    const HiddenFunctions hidden({{base + 0x200, base + 0x280, "b"}, {base + 0x100, base + 0x180, "a"}});
+    const auto functions = hidden.functions();
+    ASSERT_EQ(functions.size(), 2U);
+    EXPECT_EQ(functions[0].name, "a");
+    EXPECT_EQ(functions[1].name, "b");
+    EXPECT_EQ(hidden.hide(base + 0x110), functions[0].start + 0x10);
+    EXPECT_EQ(hidden.hide(base + 0x180), functions[0].end);  // behind a call at its end
+    EXPECT_EQ(hidden.hide(base + 0x27f), functions[1].start + 0x7f);
+    EXPECT_EQ(hidden.hide(0), 0U);
+    for (const u64 other : {base, base + 0x100, base + 0x181, base + 0x281, ~u64{0}}) EXPECT_EQ(hidden.hide(other), 1U);
+    for (const auto& function : functions) EXPECT_LT(function.end >> 63, 1U);
+    EXPECT_EQ(HiddenFunctions({}).hide(base), 1U);
+}
+
 }  // namespace
 }  // namespace iolens

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The source tree keeps its own rules: who may include whom, and who may know what.
+#include <elf.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <regex>
@@ -102,6 +104,25 @@ TEST(Tree, OnlyCompatKnowsAKernelDifference) {
         EXPECT_EQ(text.find("bpf_core_type_matches"), std::string::npos) << entry.path();
         EXPECT_EQ(text.find("KERNEL_VERSION"), std::string::npos) << entry.path();
     }
+}
+
+TEST(Tree, TheReleaseIsStrippedAndNamesItsSymbols) {
+    const std::string program(IOLENS_BINARY);
+    if (!fs::exists(program + ".debug")) GTEST_SKIP() << "a build with symbols";
+    EXPECT_NE(test::slurp(program).find(".gnu_debuglink"), std::string::npos);
+    const auto has_symbols = [](const std::string& path) {
+        const std::string text = test::slurp(path);
+        Elf64_Ehdr head{};
+        std::memcpy(&head, text.data(), std::min(text.size(), sizeof head));
+        for (std::size_t i = 0; i < head.e_shnum; ++i) {
+            Elf64_Shdr section{};
+            std::memcpy(&section, text.data() + head.e_shoff + i * sizeof section, sizeof section);
+            if (section.sh_type == SHT_SYMTAB) return true;
+        }
+        return false;
+    };
+    EXPECT_FALSE(has_symbols(program));
+    EXPECT_TRUE(has_symbols(program + ".debug"));
 }
 
 TEST(Tree, EveryFileSaysItsLicence) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Where a function of the kernel's lies, for who sees its addresses. */
+/* Kernel function, so that recorded stacks can be resolved elsewhere. */
 #ifndef IOLENS_EVENT_SYMBOL_H
 #define IOLENS_EVENT_SYMBOL_H
 
@@ -14,7 +14,7 @@ namespace iolens {
 /* Told before the first record that has an address in it. */
 struct iolens_symbol_fact {
 	struct iolens_header h;
-	u64 start; /* address */
+	u64 start; /* made-up address (older recordings: the kernel's) */
 	u64 end;   /* of the next function */
 	u8 name[IOLENS_SYMBOL_LEN];
 };

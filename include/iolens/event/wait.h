@@ -22,7 +22,9 @@ struct iolens_wait_event {
 	u64 woken; /* sched_waking; `start`: it was ready all the time, and others had the processor; 0: not seen */
 	u32 tid; /* in the initial pid namespace */
 	u32 tgid;
-	u64 frames[IOLENS_WAIT_FRAMES]; /* where in the kernel it was, innermost first; 0 = no more */
+	/* Where in the kernel it was, innermost first; 0 = no more. In a recording these are offsets in the functions of
+	 * iolens_symbol_fact, 1 = another one. */
+	u64 frames[IOLENS_WAIT_FRAMES];
 };
 
 #ifdef __cplusplus

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a recording may hold: what was asked for, and nothing that lay about in the kernel.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+
+#include "iolens/event/block.h"
+#include "iolens/event/call.h"
+#include "iolens/event/file.h"
+#include "iolens/event/operation.h"
+#include "machine.h"
+#include "source/recording.h"
+
+namespace iolens::test {
+namespace {
+
+/// Every record of a recording, as words.
+class Records final : public Receiver {
+public:
+    explicit Records(const std::string& path) {
+        RecordingSource source(path);
+        while (!source.ended()) source.read(*this);
+    }
+    bool record(std::span<const std::byte> bytes) override {
+        std::vector<u64>& words = all.emplace_back(bytes.size() / sizeof(u64));
+        std::memcpy(words.data(), bytes.data(), bytes.size());
+        return true;
+    }
+    std::vector<std::vector<u64>> all;
+};
+
+const iolens_header& head_of(const std::vector<u64>& record) {
+    return *reinterpret_cast<const iolens_header*>(record.data());
+}
+
+template <typename Event>
+std::vector<const Event*> of_kind(const Records& records, iolens_kind kind) {
+    std::vector<const Event*> found;
+    for (const auto& record : records.all) {
+        if (head_of(record).kind == kind) found.push_back(reinterpret_cast<const Event*>(record.data()));
+    }
+    return found;
+}
+
+/// Is it in the upper half of the address space, and no small negative number?
+bool is_kernel_address(u64 word) { return word >> 47 == 0x1ffff && word < ~u64{0} - (1 << 24); }
+
+/// What went into the first step of file_mix().
+u64 before_mix(u64 mixed, u64 more) {
+    constexpr u64 factor = 0x9E3779B97F4A7C15;
+    u64 inverse = factor;
+    for (int i = 0; i < 6; ++i) inverse *= 2 - factor * inverse;
+    return ((mixed ^ mixed >> 29 ^ mixed >> 58) * inverse) ^ more;
+}
+
+class Recorded : public testing::Test {
+protected:
+    void SetUp() override { NEEDS(missing_for_tracing().empty(), missing_for_tracing()); }
+
+    /// Of a run of iolens with these words.
+    Records records(const std::string& words) {
+        const std::string path = scratch_.path("recording");
+        const Result r = shell("iolens " + words.substr(0, words.find(' ')) + " -o /dev/null --record " + path +
+                               words.substr(words.find(' ')));
+        EXPECT_EQ(r.status, 0) << words << r.err;
+        return Records(path);
+    }
+
+    const Scratch scratch_;
+};
+
+TEST_F(Recorded, NoKernelAddressLeavesTheMachine) {
+    const std::string file = scratch_.path("file");
+    const std::string work = " -- sh -c 'dd if=/dev/zero of=" + file +
+                             " bs=64k count=16 conv=fsync 2>&1; sleep 0.05; cat " + file + " >/dev/null'";
+    for (const std::string& words : {"fd --why --min-ms 0.001" + work, "fd -v" + work, "fd --domains ALL" + work,
+                                     "block -D 1" + std::string(), "file -D 1 " + scratch_.path()}) {
+        const Records all = records(words);
+        u64 addresses = 0;
+        for (const auto& record : all.all) {
+            if (head_of(record).kind == IOLENS_KIND_FILE || head_of(record).kind == IOLENS_KIND_ARGUMENTS) continue;
+            for (const u64 word : std::span(record).subspan(sizeof(iolens_header) / sizeof(u64))) {
+                addresses += is_kernel_address(word) ? 1 : 0;
+            }
+        }
+        // hashes are any number: one in 131,072 looks like an address
+        EXPECT_LE(addresses, all.all.size() / 1000 + 1) << words;
+        u64 computed = 0;
+        const auto calls = of_kind<iolens_call_event>(all, IOLENS_KIND_CALL);
+        for (const iolens_call_event* call : calls) {
+            computed += call->open_id != 0 && is_kernel_address(before_mix(call->open_id, call->ino)) ? 1 : 0;
+        }
+        EXPECT_LE(computed, calls.size() / 1000 + 1) << words;
+    }
+}
+
+TEST_F(Recorded, NothingStandsBehindATextsEnd) {
+    NEEDS(std::filesystem::exists(helper()), "the program to look at was not built");
+    // the ring has been used up before
+    const Records all = records(
+        "fd --libc --domains ALL --ring-size 1 -- sh -c 'i=0; while [ $i -lt 5000 ]; do : </etc/hostname; "
+        "i=$((i + 1)); done; " +
+        helper() + " libc " + scratch_.path() + "; true'");
+    std::size_t texts = 0;
+    for (const iolens_operation_event* e : of_kind<iolens_operation_event>(all, IOLENS_KIND_OPERATION)) {
+        const std::string_view record(reinterpret_cast<const char*>(e), e->h.size);
+        const std::size_t end = sizeof *e + e->length1 + e->length2;
+        ASSERT_LE(end, record.size());
+        texts += e->layer == IOLENS_LAYER_LIBC && e->length1 != 0 ? 1 : 0;
+        EXPECT_EQ(record.find_first_not_of('\0', end), std::string_view::npos) << int{e->op} << " " << end;
+    }
+    EXPECT_GT(texts, 3U);
+    for (const iolens_file_fact* fact : of_kind<iolens_file_fact>(all, IOLENS_KIND_FILE)) {
+        const std::string_view record(reinterpret_cast<const char*>(fact), fact->h.size);
+        EXPECT_EQ(record.find_first_not_of('\0', sizeof *fact + fact->length), std::string_view::npos);
+    }
+}
+
+/// Two processes make one file dirty; the later one's name is the shorter, and a worker of io_uring's reads it.
+TEST_F(Recorded, AnAuthorsNameHasNoRestOfAnothers) {
+    const LoopDisk disk(64 << 20);
+    const std::string mount = scratch_.path("mount");
+    NEEDS(
+        shell("mkdir " + mount + " && mkfs.ext4 -q " + disk.path() + " && mount " + disk.path() + " " + mount).status ==
+            0,
+        "can't make an ext4");
+    const std::string path = scratch_.path("recording");
+    NEEDS(have("fio"), "fio is not installed");
+    shell("cp /bin/dd " + scratch_.path("a-very-long-nam"));
+    Tracer tracer({"block", "-A", "-d", disk.name(), "-o", "/dev/null", "--record", path});
+    shell(scratch_.path("a-very-long-nam") + " if=/dev/zero of=" + mount + "/file bs=4k count=4 conv=fsync");
+    shell("fio --name=x --filename=" + mount +
+          "/file --size=16k --bs=4k --rw=write --ioengine=io_uring --force_async=1 " + "--overwrite=1 --end_fsync=1");
+    EXPECT_EQ(tracer.stop().status, 0);
+    shell("umount " + mount);
+    const Records all(path);
+    std::size_t authors = 0;
+    for (const iolens_block_event* e : of_kind<iolens_block_event>(all, IOLENS_KIND_BLOCK)) {
+        if (e->h.size < sizeof *e || e->target.authors == 0) continue;
+        ++authors;
+        const std::string_view name(reinterpret_cast<const char*>(static_cast<const u8*>(e->target.author_comm)),
+                                    IOLENS_COMM_LEN);
+        EXPECT_EQ(name.find_first_not_of('\0', name.find('\0')), std::string_view::npos) << name;
+    }
+    EXPECT_GT(authors, 1U);
+}
+
+/// Each command of the loop has the pipe as its standard input.
+TEST_F(Recorded, ALoopOverRowsMakesNoRows) {
+    const std::string rows = scratch_.path("rows");
+    const Result r = shell("iolens fd --comm row-command -D 3 --format csv | while read row; do cp /bin/true " +
+                           scratch_.path("row-command") + " 2>/dev/null; " + scratch_.path("row-command") +
+                           "; echo \"$row\" >>" + rows + "; done & sleep 1.5; cp /bin/true " +
+                           scratch_.path("row-command") + "; " + scratch_.path("row-command") + "; wait");
+    // what the command of ours did, and nothing that the loop's did
+    const std::size_t count = split(slurp(rows), '\n').size();
+    EXPECT_GE(count, 2U) << r.err;
+    EXPECT_LE(count, 40U) << slurp(rows).substr(0, 3000);
+}
+
+}  // namespace
+}  // namespace iolens::test
