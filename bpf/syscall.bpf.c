@@ -1100,7 +1100,8 @@ static __always_inline int call_fork(__u64 *ctx)
 	if (follow && (!call_near(from) || !bpf_map_lookup_elem(&followed, &from)))
 		return 0;
 	to = task_tgid(compat_number(&ctx[1]), host_to);
-	if (row_readers_alive > 0 && (reads = bpf_map_lookup_elem(&row_readers, &from))) {
+	/* one that reads from no pipe is a socket's client: what it starts is none by that */
+	if (row_readers_alive > 0 && (reads = bpf_map_lookup_elem(&row_readers, &from)) && *reads) {
 		pipe = *reads;
 		if (bpf_map_update_elem(&row_readers, &to, &pipe, BPF_NOEXIST) == 0)
 			__sync_fetch_and_add(&row_readers_alive, 1);

@@ -218,7 +218,8 @@ void BlockProbe::settle(const Open& one, u32 flag) {
     } else {
         ++settled_.in_flight;
     }
-    e.flags = static_cast<u16>((e.flags | flag) & ~(IOLENS_BLOCK_REQUEUED | IOLENS_BLOCK_STACKED));
+    constexpr u32 inside = IOLENS_BLOCK_REQUEUED | IOLENS_BLOCK_STACKED;  // flags of the kernel side alone
+    e.flags = static_cast<u16>((e.flags | flag) & ~inside);
     const bool attributed = object_->rodata->attribute || object_->rodata->own_pidns.level != 0;
     e.h = {.ts = one.begun(),
            .kind = IOLENS_KIND_BLOCK,

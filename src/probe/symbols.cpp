@@ -76,7 +76,7 @@ u64 hidden_start(std::size_t index) { return (index + 1) * hidden_step; }
 }  // namespace
 
 HiddenFunctions::HiddenFunctions(std::vector<KernelSymbols::Function> functions) : functions_(std::move(functions)) {
-    std::ranges::stable_sort(functions_, {}, &KernelSymbols::Function::start);
+    std::ranges::sort(functions_, {}, [](const auto& one) { return std::tie(one.start, one.end, one.name); });
 }
 
 std::vector<KernelSymbols::Function> HiddenFunctions::functions() const {

@@ -27,9 +27,9 @@ struct Buckets {
         const std::uint64_t top = i - (static_cast<std::size_t>(shift) << sub_bits);
         return ((top + 1) << shift) - 1;
     }
-    /// How many of `count` values a percentile does not exceed, 1 at least.
-    static std::uint64_t rank(std::uint64_t count, double percent) {
-        const auto exact = static_cast<double>(count) * percent / 100;
+    /// How many of so many values a percentile does not exceed, 1 at least.
+    static std::uint64_t rank(std::uint64_t values, double percent) {
+        const auto exact = static_cast<double>(values) * percent / 100;
         auto rank = static_cast<std::uint64_t>(exact);
         if (static_cast<double>(rank) < exact || rank == 0) ++rank;
         return rank;

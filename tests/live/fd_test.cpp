@@ -561,6 +561,8 @@ TEST_F(Fd, AClientOfItsSocketHasNoRows) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     path.copy(static_cast<char*>(address.sun_path), sizeof address.sun_path - 1);
+    const timeval patience{.tv_sec = 30, .tv_usec = 0};
+    ::setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     ASSERT_EQ(::connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
     const pid_t other = ::fork();  // of the same name, but no client
     if (other == 0) {
