@@ -506,7 +506,7 @@ std::vector<std::vector<u64>> FdLens::open_why(const CallProbe::Options& options
 /// No address of the kernel's leaves this machine with a recording.
 void FdLens::hide_frames(std::span<std::byte> record) const {
     iolens_wait_event wait{};
-    if (record.size() != sizeof wait) return;
+    if (record.size() != sizeof wait || !wait_functions_) return;
     std::memcpy(&wait, record.data(), sizeof wait);
     for (u64& frame : wait.frames) frame = wait_functions_->hide(frame);
     std::memcpy(record.data(), &wait, sizeof wait);

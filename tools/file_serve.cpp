@@ -113,7 +113,7 @@ private:
         // the accesses stay in memory until they are read, also when the log has gone on without them
         tree_.read_bytes_ -= std::exchange(charged_, 0);
         const u64 bytes = snapshot_.bytes();
-        if ((tree_.read_bytes_ += bytes) > tree_.max_memory_) {
+        if (tree_.read_bytes_.fetch_add(bytes) + bytes > tree_.max_memory_) {
             tree_.read_bytes_ -= bytes;
             snapshot_ = {};
             throw std::bad_alloc();

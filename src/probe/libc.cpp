@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -153,8 +155,8 @@ Libc libc_of_process(u32 pid) {
         const bool glibc = name == "libc.so.6" || (name.starts_with("libc-2.") && name.ends_with(".so"));
         if (!glibc) continue;
         // its own root, so that a container's file is found; or, where it was replaced since, the mapping itself
-        const std::string inside = place + "/root" + path;
-        const std::string mapping = place + "/map_files/" + line.substr(0, line.find(' '));
+        const std::string inside = fmt::format("{}/root{}", place, path);
+        const std::string mapping = fmt::format("{}/map_files/{}", place, line.substr(0, line.find(' ')));
         for (const std::string& file : {inside, mapping}) {
             if (open_regular(file)) return {file, {}};
         }
@@ -196,8 +198,9 @@ std::vector<LibcFunction> find_functions(const std::string& path, u64 operations
     const auto opened = std::make_shared<const Fd>(open_regular(path));
     const std::string file = read_file(*opened, max_library);
     const auto head = elf_header(file);
+    if (!head) return {};
     std::map<u64, std::string_view> places;
-    const u64 sections = head ? std::min<u64>(head->e_shnum, max_sections) : 0;
+    const u64 sections = std::min<u64>(head->e_shnum, max_sections);
     for (u64 i = 0; i < sections; ++i) {
         const auto section = at<Elf64_Shdr>(file, head->e_shoff + i * head->e_shentsize);
         if (!section || section->sh_type != SHT_DYNSYM) continue;

@@ -369,7 +369,8 @@ TRACED_TEST_F(State, OtherAbisAndDeniedCallsAreCounted) {
     EXPECT_NE(traced.result.err.find("lost: 3 calls of 32-bit programs (not decoded)"), std::string::npos)
         << traced.result.err;
     EXPECT_EQ(traced.counter("lost"), 3U);
-    EXPECT_EQ(traced.counter("ends without a start"), 5U) << traced.result.err;
+    // and what was under way when tracing began
+    EXPECT_GE(traced.counter("ends without a start"), 5U) << traced.result.err;
 }
 #endif
 

@@ -73,7 +73,8 @@ TEST_F(FileServe, AFileWhoseNameIsTakenCanStillBeRemoved) {
 TEST(FileServeMemory, AllLogsTogetherHaveALimit) {
     auto made = std::make_unique<FakeFiles>();
     FakeFiles& files = *made;
-    for (const char* name : {"a", "b", "c"}) files.generation_of[std::string("/nowhere/") + name] = static_cast<u32>(name[0]);
+    for (const char* name : {"a", "b", "c"})
+        files.generation_of[std::string("/nowhere/") + name] = static_cast<u32>(name[0]);
     LogTree tree(std::move(made), 10, 100 * sizeof(LoggedAccess));
     const auto write = [&](const std::string& text) { return tree.write("/control", text, {.pid = ::getpid()}); };
     EXPECT_EQ(write("add /nowhere/a 101"), ENOMEM);
