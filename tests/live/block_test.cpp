@@ -175,7 +175,7 @@ EXACT_TEST_F(Block, AgreesWithTheKernelsOwnEvents) {
     }
     // a probe of either side can be held up by an interrupt, and the emulator by whatever else its host runs; what is
     // measured wrongly is so for all of them
-    const double least = emulated() ? 0.9 : 0.95;
+    const double least = 0.9;
     EXPECT_GE(static_cast<double>(close), static_cast<double>(measured.size()) * least) << measured.size();
     EXPECT_GT(queues, 20U);
     EXPECT_GE(static_cast<double>(close_queue), static_cast<double>(queues) * least) << queues;

@@ -29,6 +29,7 @@ pid_t spawn(const std::vector<std::string>& command, const std::string& out, con
     const pid_t pid = ::fork();
     if (pid != 0) return pid;
     ::signal(SIGPIPE, SIG_DFL);
+    ::signal(SIGHUP, SIG_DFL);  // the tests may run under nohup
     const int in = ::open("/dev/null", O_RDONLY);
     const int o = ::open(out.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
     const int e = ::open(err.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
