@@ -265,25 +265,6 @@ static __always_inline bool block_begin(__u64 key, const struct iolens_block_sta
 	return block_left_behind(compat_number(&key)) && !bpf_map_update_elem(&inflight, &key, s, BPF_ANY);
 }
 
-/* An operation begins that there is no room for. */
-static __always_inline void block_no_room(void)
-{
-	struct iolens_counters *n = ring_counters();
-
-	if (!n)
-		return;
-	ring_count(n, seen);
-	ring_count(n, state_full);
-}
-
-static __always_inline void block_count_begun(__s64 change)
-{
-	struct iolens_counters *n = ring_counters();
-
-	if (n)
-		__sync_fetch_and_add(&n->seen, change);
-}
-
 /* A clean page of a file becomes dirty. Runs in the context of who writes to it. */
 static __always_inline int on_dirty(__u64 *ctx)
 {
@@ -432,9 +413,9 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 	s.size = size;
 	s.issued = s.created ? s.created : bpf_ktime_get_boot_ns();
 	if (block_begin((__u64)bio, &s)) {
-		block_count_begun(1);
+		ring_count_seen(1);
 	} else {
-		block_no_room();
+		ring_count_unstored();
 		if (attribute && s.vector)
 			block_target_forget(s.vector);
 	}
@@ -538,7 +519,7 @@ __noinline int block_merge(__u64 key, __u64 bio)
 	if (b->e.requeues) { /* of a request that was given back and merged into this one */
 		s->e.requeues += b->e.requeues;
 		bpf_map_delete_elem(&parts, &b->rq);
-		block_count_begun(-1);
+		ring_count_seen(-1);
 	}
 	if (attribute && b->e.target.origin != IOLENS_ORIGIN_NONE && !block_same_target(&b->e.target, &s->e.target))
 		s->e.target.more = block_add_part(s, b, BPF_CORE_READ((struct bio *)bio, bi_iter.bi_size));
@@ -604,14 +585,14 @@ static __always_inline int on_rq_issue(__u64 *ctx)
 		if (!s || !(s->e.flags & IOLENS_BLOCK_REQUEUED)) {
 			s = block_begin(key, &block_nothing) ? bpf_map_lookup_elem(&inflight, &key) : 0;
 			if (!s) {
-				block_no_room();
+				ring_count_unstored();
 				return 0;
 			}
 			fresh = true;
 		}
 	}
 	if (!s->issued) { /* of a bio that becomes a request; one that was given back has begun before */
-		block_count_begun(1);
+		ring_count_seen(1);
 		s->e.bytes = 0;
 		s->e.flags &= IOLENS_BLOCK_FILTERED | IOLENS_BLOCK_NO_CREATOR | IOLENS_BLOCK_STACKED;
 	}
@@ -757,7 +738,7 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 		/* failed before it was issued */
 		never = true;
 		if (!s->issued)
-			block_count_begun(1);
+			ring_count_seen(1);
 		s->e.bytes = 0;
 		s->e.flags &= IOLENS_BLOCK_FILTERED | IOLENS_BLOCK_NO_CREATOR;
 		s->e.bios = 1;

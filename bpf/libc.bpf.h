@@ -12,7 +12,7 @@ struct libc_call {
 	__u32 function;
 };
 
-const volatile __u8 libc_followed = 0;
+const volatile __u8 libc_wanted = 0;
 
 /* By thread, until it ends. A function that another one of them calls, as scandir does with readdir, is not the program's: while one runs,
  * those deeper in the stack are not looked at. One that longjmp has left without an end gives way to the next that isn't. */
@@ -60,6 +60,7 @@ static __noinline int libc_begin(struct pt_regs *ctx, __u32 function)
 {
 	__u64 id = task_id();
 	struct libc_call call = {}, *outer;
+	struct iolens_counters *n;
 	__u32 key = (__u32)task_host_id(id);
 
 	if (function >= LIBC_FUNCTION_COUNT || (follow && !call_near(id >> 32)) || !call_wanted_task(id, false))
@@ -82,8 +83,8 @@ static __noinline int libc_begin(struct pt_regs *ctx, __u32 function)
 	default: break;
 	}
 	call.start = bpf_ktime_get_boot_ns();
-	if (bpf_map_update_elem(&libc_calls, &key, &call, BPF_ANY))
-		call_no_room(ring_count(n_, libc_full));
+	if (bpf_map_update_elem(&libc_calls, &key, &call, BPF_ANY) && (n = ring_count_unstored()))
+		ring_count(n, libc_full);
 	return 0;
 }
 

@@ -33,7 +33,7 @@ struct {
 	__type(value, __u8);
 } started SEC(".maps");
 
-struct operation_room {
+struct operation_scratch {
 	struct iolens_operation_event e;
 	__u8 text[IOLENS_OPERATION_TEXT + 8];
 	__u64 counter; /* in memory, where it makes no ways for the verifier */
@@ -42,14 +42,14 @@ struct { /* made only for operations; by operation_slot() */
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 4);
 	__type(key, __u32);
-	__type(value, struct operation_room);
-} operation_rooms SEC(".maps");
+	__type(value, struct operation_scratch);
+} operation_scratches SEC(".maps");
 
 /* FILE_SLOT_EXIT, FILE_SLOT_FORK, FILE_SLOT_EXEC and FILE_SLOT_END have one. */
-static __always_inline struct operation_room *operation_room(__u32 slot)
+static __always_inline struct operation_scratch *operation_scratch_at(__u32 slot)
 {
 	slot = slot < FILE_SLOT_FORK ? 0 : slot - FILE_SLOT_FORK + 1;
-	return bpf_map_lookup_elem(&operation_rooms, &slot);
+	return bpf_map_lookup_elem(&operation_scratches, &slot);
 }
 
 static __always_inline bool operation_paused(void)
@@ -76,17 +76,17 @@ static __always_inline void operation_start(__u32 tgid)
  * functions: the verifier walks their loops once, and loops of thousands of turns are too long for it. */
 __noinline int operation_opens_piece(__u32 slot, __u32 from)
 {
-	struct operation_room *room;
+	struct operation_scratch *scratch;
 	__u32 at;
 
 	if (!operations) /* verified all the same, and the map isn't there */
 		return 2;
-	room = operation_room(slot);
-	if (!room || from > IOLENS_OPERATION_TEXT - OPENS_PIECE)
+	scratch = operation_scratch_at(slot);
+	if (!scratch || from > IOLENS_OPERATION_TEXT - OPENS_PIECE)
 		return 2;
-	at = room->counter;
+	at = scratch->counter;
 	for (int i = 0; i < OPENS_PIECE; i++) {
-		__u8 byte = room->text[from + i];
+		__u8 byte = scratch->text[from + i];
 		struct start_row *row = bpf_map_lookup_elem(&start_words, &at);
 
 		if (!row || !byte)
@@ -95,21 +95,21 @@ __noinline int operation_opens_piece(__u32 slot, __u32 from)
 		if (at == start_found)
 			return 1;
 	}
-	room->counter = at;
+	scratch->counter = at;
 	return 0;
 }
 
 /* Does a text of the caller's hold the words? */
 __noinline int operation_opens(__u64 address, __u32 slot)
 {
-	struct operation_room *room;
+	struct operation_scratch *scratch;
 
 	if (!operations)
 		return 0;
-	room = operation_room(slot);
-	if (!room || bpf_probe_read_user_str(room->text, IOLENS_OPERATION_TEXT, (void *)address) <= 0)
+	scratch = operation_scratch_at(slot);
+	if (!scratch || bpf_probe_read_user_str(scratch->text, IOLENS_OPERATION_TEXT, (void *)address) <= 0)
 		return 0;
-	room->counter = 0;
+	scratch->counter = 0;
 	for (int i = 0; i < IOLENS_OPERATION_TEXT / OPENS_PIECE; i++) {
 		int found = operation_opens_piece(slot, i * OPENS_PIECE);
 
@@ -144,30 +144,30 @@ static __always_inline void operation_left_out(void)
 }
 
 /* A fresh record of a thread, with its task_id() and the kernel's own; NULL never happens. */
-static __always_inline struct operation_room *operation_new(__u32 slot, __u64 id, __u64 host, __u8 op)
+static __always_inline struct operation_scratch *operation_new(__u32 slot, __u64 id, __u64 host, __u8 op)
 {
-	struct operation_room *room = operation_room(slot);
+	struct operation_scratch *scratch = operation_scratch_at(slot);
 
-	if (!room)
+	if (!scratch)
 		return 0;
-	__builtin_memset(&room->e, 0, sizeof(room->e));
-	room->e.h.ts = bpf_ktime_get_boot_ns();
-	room->e.start = room->e.h.ts;
-	room->e.tgid = id >> 32;
-	room->e.tid = (__u32)id;
+	__builtin_memset(&scratch->e, 0, sizeof(scratch->e));
+	scratch->e.h.ts = bpf_ktime_get_boot_ns();
+	scratch->e.start = scratch->e.h.ts;
+	scratch->e.tgid = id >> 32;
+	scratch->e.tid = (__u32)id;
 	if (own_pidns.level)
-		room->e.host_tid = (__u32)host;
-	room->e.op = op;
-	room->e.fd = -1;
-	room->e.call = 0xffff;
-	return room;
+		scratch->e.host_tid = (__u32)host;
+	scratch->e.op = op;
+	scratch->e.fd = -1;
+	scratch->e.call = 0xffff;
+	return scratch;
 }
 
 /* Sends it with its text, which is `length1` bytes. */
-static __always_inline void operation_send(struct operation_room *room)
+static __always_inline void operation_send(struct operation_scratch *scratch)
 {
 	struct iolens_counters *n = ring_counters();
-	__u32 offset = room->e.length1, size;
+	__u32 offset = scratch->e.length1, size;
 
 	if (!n)
 		return;
@@ -176,15 +176,15 @@ static __always_inline void operation_send(struct operation_room *room)
 	barrier_var(offset);
 	if (offset > IOLENS_OPERATION_TEXT)
 		return;
-	*(__u64 *)&room->text[offset] = 0;
-	size = (sizeof(room->e) + offset + 7) & ~7U;
-	room->e.h.kind = IOLENS_KIND_OPERATION;
-	room->e.h.size = size;
-	room->e.h.cpu = bpf_get_smp_processor_id();
+	*(__u64 *)&scratch->text[offset] = 0;
+	size = (sizeof(scratch->e) + offset + 7) & ~7U;
+	scratch->e.h.kind = IOLENS_KIND_OPERATION;
+	scratch->e.h.size = size;
+	scratch->e.h.cpu = bpf_get_smp_processor_id();
 	barrier_var(size);
-	if (size > sizeof(*room))
+	if (size > sizeof(*scratch))
 		return;
-	if (ring_put(room, size))
+	if (ring_put(scratch, size))
 		ring_count(n, delivered);
 	else
 		ring_count(n, ring_full);
@@ -194,26 +194,26 @@ static __always_inline void operation_send(struct operation_room *room)
 static __noinline int operation_process(struct task_struct *task, __u64 id, __u32 ppid, __u32 slot)
 {
 	struct task_struct *running = (struct task_struct *)bpf_get_current_task();
-	struct operation_room *room;
+	struct operation_scratch *scratch;
 	__u64 from, to, length, host = id;
 
 	if (own_pidns.level)
 		host = (__u64)BPF_CORE_READ(task, tgid) << 32 | (__u32)BPF_CORE_READ(task, pid);
 	call_tell_thread(id, host);
 	if (tell_start) {
-		room = operation_new(slot, id, host, IOLENS_OPERATION_START);
-		if (!room)
+		scratch = operation_new(slot, id, host, IOLENS_OPERATION_START);
+		if (!scratch)
 			return 0;
-		room->e.ppid = ppid;
-		room->e.fd = 0;
+		scratch->e.ppid = ppid;
+		scratch->e.fd = 0;
 		from = BPF_CORE_READ(running, mm, arg_start);
 		to = BPF_CORE_READ(running, mm, arg_end);
 		length = to > from ? to - from : 0;
 		if (length > IOLENS_OPERATION_TEXT - 1)
 			length = IOLENS_OPERATION_TEXT - 1;
-		if (length && bpf_probe_read_user(room->text, length & (IOLENS_OPERATION_TEXT - 1), (void *)from) == 0)
-			room->e.length1 = length;
-		operation_send(room);
+		if (length && bpf_probe_read_user(scratch->text, length & (IOLENS_OPERATION_TEXT - 1), (void *)from) == 0)
+			scratch->e.length1 = length;
+		operation_send(scratch);
 	}
 	if (tell_cwd) {
 		__u64 path = (__u64)BPF_CORE_READ(task, fs) + bpf_core_field_offset(struct fs_struct, pwd);
@@ -221,48 +221,48 @@ static __noinline int operation_process(struct task_struct *task, __u64 id, __u3
 
 		/* never told before: the folder's name may have changed since */
 		file_tell(path, name_id, IOLENS_FILE_DIRECTORY, slot);
-		room = operation_new(slot, id, host, IOLENS_OPERATION_CHDIR);
-		if (!room)
+		scratch = operation_new(slot, id, host, IOLENS_OPERATION_CHDIR);
+		if (!scratch)
 			return 0;
-		room->e.name_id = name_id;
-		operation_send(room);
+		scratch->e.name_id = name_id;
+		operation_send(scratch);
 	}
 	return 0;
 }
 
 static __always_inline void operation_stop(__u64 id, __u64 host)
 {
-	struct operation_room *room = operation_new(FILE_SLOT_END, id, host, IOLENS_OPERATION_STOP);
+	struct operation_scratch *scratch = operation_new(FILE_SLOT_END, id, host, IOLENS_OPERATION_STOP);
 
-	if (!room)
+	if (!scratch)
 		return;
-	room->e.fd = 0;
+	scratch->e.fd = 0;
 	if (own_pidns.level)
-		room->e.ppid = host >> 32;
-	operation_send(room);
+		scratch->e.ppid = host >> 32;
+	operation_send(scratch);
 }
 
 #define HTTP_LOOK 1024 /* bytes; a power of two */
 
-/* Where the second line ends, of the first bytes in a room's text; 0: it is no text. A global function, see above. */
+/* Where the second line ends, of the first bytes in a scratch's text; 0: it is no text. A global function, see above. */
 __noinline int operation_two_lines(__u32 slot, __u32 length)
 {
-	struct operation_room *room;
+	struct operation_scratch *scratch;
 
 	if (!operations)
 		return 0;
-	room = operation_room(slot);
-	if (!room)
+	scratch = operation_scratch_at(slot);
+	if (!scratch)
 		return 0;
-	room->counter = 0;
+	scratch->counter = 0;
 	for (int i = 0; i < HTTP_LOOK; i++) {
 		if ((__u32)i >= length)
 			return i;
-		if (!room->text[i])
+		if (!scratch->text[i])
 			return 0;
 		/* 1 for a line's end, without a branch: each would be two ways for older verifiers */
-		*(volatile __u64 *)&room->counter += ((__u64)(room->text[i] ^ '\n') - 1) >> 63;
-		if (*(volatile __u64 *)&room->counter == 2)
+		*(volatile __u64 *)&scratch->counter += ((__u64)(scratch->text[i] ^ '\n') - 1) >> 63;
+		if (*(volatile __u64 *)&scratch->counter == 2)
 			return i;
 	}
 	return HTTP_LOOK - 1;
@@ -278,7 +278,7 @@ __noinline int operation_two_lines(__u32 slot, __u32 length)
 static __noinline int operation_http(struct call_thread *t, __u64 id, __u64 length)
 {
 	bool sends = t->e.direction == IOLENS_DIR_WRITE, request, response;
-	struct operation_room *room;
+	struct operation_scratch *scratch;
 	__u32 slot = FILE_SLOT_EXIT;
 	__u64 word = 0;
 	int end;
@@ -295,24 +295,24 @@ static __noinline int operation_http(struct call_thread *t, __u64 id, __u64 leng
 		  HTTP_BEGINS(word, HTTP_WORD('O', 'P', 'T', 'I', 'O', 'N', 'S', ' '), 8);
 	if (!request && !response)
 		return 0;
-	room = operation_new(slot, id, task_host_id(id),
+	scratch = operation_new(slot, id, task_host_id(id),
 			     request ? (sends ? IOLENS_OPERATION_HTTP_REQ_SEND : IOLENS_OPERATION_HTTP_REQ_RECV) :
 				       (sends ? IOLENS_OPERATION_HTTP_RESP_SEND : IOLENS_OPERATION_HTTP_RESP_RECV));
-	if (!room)
+	if (!scratch)
 		return 0;
 	if (length > HTTP_LOOK - 1)
 		length = HTTP_LOOK - 1;
-	if (bpf_probe_read_user(room->text, length & (HTTP_LOOK - 1), (void *)t->buffer))
+	if (bpf_probe_read_user(scratch->text, length & (HTTP_LOOK - 1), (void *)t->buffer))
 		return 0;
 	end = operation_two_lines(slot, length);
 	if (end <= 0 || end >= HTTP_LOOK)
 		return 0;
-	room->e.h.ts = t->e.h.ts;
-	room->e.start = t->e.start;
-	room->e.fd = t->e.fd;
-	room->e.name_id = t->e.name_id;
-	room->e.call = t->e.call;
-	room->e.length1 = end;
-	operation_send(room);
+	scratch->e.h.ts = t->e.h.ts;
+	scratch->e.start = t->e.start;
+	scratch->e.fd = t->e.fd;
+	scratch->e.name_id = t->e.name_id;
+	scratch->e.call = t->e.call;
+	scratch->e.length1 = end;
+	operation_send(scratch);
 	return 0;
 }

@@ -61,7 +61,7 @@ struct {
 /* Exits, execs and destroyed contexts that may leave requests behind. */
 __u64 request_ends = 0;
 
-const volatile __u8 requests_followed = 0; /* any of the operations below is asked for */
+const volatile __u8 requests_wanted = 0; /* any of the operations below is asked for */
 
 /* What each operation is: enum iolens_request_flag, 0 = not asked for. */
 const volatile __u8 aio_ops[IOLENS_AIO_OPS] = {};
@@ -101,7 +101,10 @@ static __always_inline __u64 request_context(__u64 process, __u64 context)
 
 static __always_inline void request_no_entry(void)
 {
-	call_no_room(ring_count(n_, requests_full));
+	struct iolens_counters *n = ring_count_unstored();
+
+	if (n)
+		ring_count(n, requests_full);
 }
 
 static __always_inline struct iolens_request *request_new(__u32 slot, __u64 id, __u32 call, __u8 what)
@@ -136,7 +139,7 @@ __noinline int request_tell_task(__u64 id)
 	return 1;
 }
 
-/* Sends a request whose end was not seen and never will be. */
+/* Sends a request whose end was missed. */
 static __always_inline void request_send_unended(struct iolens_call_event *e)
 {
 	e->h.ts = bpf_ktime_get_boot_ns();
@@ -189,7 +192,7 @@ static __always_inline void request_keep(struct request_key *key, struct iolens_
 		}
 	}
 	if (request->counted)
-		call_count_seen(1);
+		ring_count_seen(1);
 }
 
 static __always_inline void request_aio_begin(__u64 address, __u64 id, __u64 process, __u64 context, bool direct)
@@ -236,7 +239,7 @@ __noinline int request_aio_forget(__u64 address, __u64 id)
 	struct iolens_request *request = bpf_map_lookup_elem(&requests, &key);
 
 	if (request && request->counted)
-		call_count_seen(-1);
+		ring_count_seen(-1);
 	bpf_map_delete_elem(&requests, &key);
 	return 0;
 }
@@ -416,7 +419,7 @@ int iolens_request_drop(struct bpf_raw_tracepoint_args *ctx)
 	if (bpf_map_delete_elem(&requests, &key))
 		return 0;
 	if (!copy->counted && call_counts(&copy->e))
-		call_count_seen(1);
+		ring_count_seen(1);
 	copy->e.flags |= (__u16)ctx->args[3];
 	request_send_unended(&copy->e);
 	return 0;
@@ -516,12 +519,12 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 			request_file(e, file, FILE_SLOT_COMPLETE, direct);
 	}
 	if (!request->counted && call_counts(e))
-		call_count_seen(1);
+		ring_count_seen(1);
 	call_send_one(e);
 	if (end.flags & REQUEST_MORE) {
 		e->start = e->h.ts;
 		if (request->counted)
-			call_count_seen(1);
+			ring_count_seen(1);
 	} else {
 		bpf_map_delete_elem(&requests, &key);
 	}

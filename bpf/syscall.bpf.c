@@ -24,7 +24,6 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define EEXIST 17
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
@@ -543,6 +542,7 @@ static __always_inline bool call_counts(const struct iolens_call_event *e)
 static __always_inline void call_send_one(struct iolens_call_event *e)
 {
 	struct iolens_counters *n = ring_counters();
+	bool missed;
 
 	if (!n || !call_counts(e))
 		return;
@@ -551,15 +551,12 @@ static __always_inline void call_send_one(struct iolens_call_event *e)
 		ring_count(n, own);
 		return;
 	}
-	if (e->h.ts - e->start < keep.min_ns && (e->flags & CALL_NO_END) != CALL_NO_END) {
+	missed = (e->flags & CALL_NO_END) == CALL_NO_END && !(e->flags & IOLENS_CALL_PENDING);
+	if (e->h.ts - e->start < keep.min_ns && !missed) {
 		ring_count(n, filtered);
 		return;
 	}
 	if (e->flags & IOLENS_CALL_PENDING) {
-		if (e->h.ts - e->start < keep.min_ns) {
-			ring_count(n, filtered);
-			return;
-		}
 		/* no operation that was delivered: where the ring is full it has no row */
 		ring_count(n, in_flight);
 		e->h.kind = IOLENS_KIND_CALL;
@@ -568,29 +565,9 @@ static __always_inline void call_send_one(struct iolens_call_event *e)
 		ring_put(e, sizeof(*e));
 		return;
 	}
-	if ((e->flags & CALL_NO_END) == CALL_NO_END)
+	if (missed)
 		ring_count(n, no_end);
 	ring_send_often(n, &e->h, IOLENS_KIND_CALL, sizeof(*e));
-}
-
-/* Counts a call that begins and that there will be no row of; also under `what`. */
-#define call_no_room(what)                                    \
-	do {                                                  \
-		struct iolens_counters *n_ = ring_counters(); \
-                                                              \
-		if (n_) {                                     \
-			ring_count(n_, seen);                 \
-			ring_count(n_, state_full);           \
-			what;                                 \
-		}                                             \
-	} while (0)
-
-static __always_inline void call_count_seen(__s64 change)
-{
-	struct iolens_counters *n = ring_counters();
-
-	if (n)
-		__sync_fetch_and_add(&n->seen, change);
 }
 
 /* io-monitor looks at nothing that a process does with its standard input, output and error. */
@@ -634,7 +611,7 @@ static __noinline int call_send(struct call_thread *t)
 		}
 	}
 	if (sides != t->counted) /* what is known at the end only: pipe's two ends, and with operations what it was */
-		call_count_seen(sides - (__s64)t->counted);
+		ring_count_seen(sides - (__s64)t->counted);
 	return 0;
 }
 
@@ -654,7 +631,7 @@ static __always_inline void call_begun(struct call_thread *t)
 		return;
 	t->counted = call_counts(&t->e) + (t->two && call_counts(&t->to));
 	if (t->counted)
-		call_count_seen(t->counted);
+		ring_count_seen(t->counted);
 }
 
 /* Is the running thread asked for? One that has its state already is followed for good. */
@@ -857,6 +834,7 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	struct task_struct *task;
 	struct call_thread *t;
 	__u32 tid;
+	struct iolens_counters *n;
 	bool again, other_abi;
 
 	other_abi = compat_is_x32(nr);
@@ -882,8 +860,8 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	if (!call_wanted_task(id, t != 0))
 		return 0;
 	if (other_abi || compat_is_32bit(task, direct)) {
-		if (info.shape != IOLENS_SHAPE_SIGRETURN)
-			call_no_room(ring_count(n_, not_decoded));
+		if (info.shape != IOLENS_SHAPE_SIGRETURN && (n = ring_count_unstored()))
+			ring_count(n, not_decoded);
 		return 0;
 	}
 	if (!t) {
@@ -891,7 +869,7 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 			return 0;
 		t = call_thread_new(task, tid, direct);
 		if (!t) {
-			call_no_room();
+			ring_count_unstored();
 			return 0;
 		}
 	}
@@ -1174,7 +1152,7 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 	t = call_thread_of(file_task(direct), tid, direct);
 	if (t)
 		t->told = 0;
-	if (requests_followed)
+	if (requests_wanted)
 		request_exec();
 	if (operations && (!follow || call_near(id >> 32)) && call_wanted_task(id, false)) {
 		__u32 tgid = host >> 32;
@@ -1244,9 +1222,9 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 		if (!direct) /* a task's storage goes with the task */
 			bpf_map_delete_elem(&threads, &tid);
 	}
-	if (libc_followed)
+	if (libc_wanted)
 		bpf_map_delete_elem(&libc_calls, &tid); /* most have none */
-	if (requests_followed && compat_last_thread(task))
+	if (requests_wanted && compat_last_thread(task))
 		request_exit();
 	if (operations && compat_last_thread(task)) {
 		__u64 host = (__u64)tgid << 32 | tid, id = own_pidns.level ? task_id() : host;

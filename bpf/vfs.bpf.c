@@ -73,14 +73,6 @@ static __always_inline bool vfs_asked_for(__u8 op)
 	return !keep.ops || (keep.ops >> op & 1);
 }
 
-static __always_inline void vfs_count_seen(__s64 change)
-{
-	struct iolens_counters *n = ring_counters();
-
-	if (n)
-		__sync_fetch_and_add(&n->seen, change);
-}
-
 static __always_inline void vfs_count_filtered(void)
 {
 	struct iolens_counters *n = ring_counters();
@@ -132,7 +124,7 @@ static __always_inline __u64 vfs_name(__u64 file, __u32 slot)
 	return f.name_id;
 }
 
-/* Sends one whose end was not seen and never will be. */
+/* Sends an access whose end was missed. */
 static __always_inline void vfs_send_unended(struct iolens_vfs_event *e)
 {
 	if (!(e->flags & IOLENS_VFS_ENDED)) {
@@ -148,7 +140,7 @@ static __always_inline int vfs_put(void *map, const void *key, const struct iole
 	struct iolens_vfs_event *old;
 	struct iolens_counters *n;
 
-	vfs_count_seen(1);
+	ring_count_seen(1);
 	if (!bpf_map_update_elem(map, key, e, BPF_NOEXIST))
 		return 1;
 	old = bpf_map_lookup_elem(map, key);
@@ -228,7 +220,7 @@ static __always_inline bool vfs_move_begin(struct kiocb *iocb, struct iov_iter *
 			return true;
 		} else if (again && again->flags & IOLENS_VFS_TRIED) { /* a try that was given up moved nothing */
 			bpf_map_delete_elem(&accesses, key);
-			vfs_count_seen(-1);
+			ring_count_seen(-1);
 		}
 	}
 	vfs_begin(key, compat_number((void *)iocb + bpf_core_field_offset(struct kiocb, ki_filp)), &asked, &id, slot);
@@ -567,7 +559,7 @@ static __always_inline void vfs_fault_seen(struct address_space *mapping, __u64 
 	e.flags = flags | IOLENS_VFS_NO_END;
 	e.op = IOLENS_VFS_FAULT;
 	e.level = IOLENS_LEVEL_VFS;
-	vfs_count_seen(1);
+	ring_count_seen(1);
 	vfs_send(&e);
 }
 

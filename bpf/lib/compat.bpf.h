@@ -217,6 +217,9 @@ static __always_inline __u64 compat_number(const void *where)
 	return number;
 }
 
+/* of errno.h, which these programs can't include */
+#define EEXIST 17
+
 /* A program of a BTF tracepoint; `body` is an expression of `ctx`. */
 #define PROGRAM(tracepoint, name, body)                                                                                  \
 	SEC("tp_btf/" tracepoint)                                                                                        \

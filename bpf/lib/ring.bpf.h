@@ -32,6 +32,27 @@ static __always_inline struct iolens_counters *ring_counters(void)
 /* Atomic, because an interrupt on the same processor counts too. */
 #define ring_count(counters_, what) ((void)__sync_fetch_and_add(&(counters_)->what, 1))
 
+/* So many more operations have begun; or fewer, where one turned out to be none. */
+static __always_inline void ring_count_seen(__s64 change)
+{
+	struct iolens_counters *n = ring_counters();
+
+	if (n)
+		__sync_fetch_and_add(&n->seen, change);
+}
+
+/* An operation has begun and the state map is full: it is lost. Returns the counters, for a counter of its own. */
+static __always_inline struct iolens_counters *ring_count_unstored(void)
+{
+	struct iolens_counters *n = ring_counters();
+
+	if (n) {
+		ring_count(n, seen);
+		ring_count(n, state_full);
+	}
+	return n;
+}
+
 /* Is the reader to be woken for the next record? */
 static __always_inline __u64 ring_flags(void)
 {

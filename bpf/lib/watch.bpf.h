@@ -86,9 +86,9 @@ static __always_inline int watch_look_up(struct dentry *dentry)
 		if (bpf_map_lookup_elem(&watched, &id)) /* left out on purpose: it has no flags */
 			return 0;
 		error = bpf_map_update_elem(&watched_below, &id, folder, BPF_NOEXIST);
-		place = error && error != -17; /* EEXIST: another processor was faster */
+		place = error && error != -EEXIST; /* that: another processor was faster */
 		found = bpf_map_lookup_elem(&watch_found, &place);
-		if (found && error != -17)
+		if (found && error != -EEXIST)
 			__sync_fetch_and_add(found, 1);
 		if (place)
 			return 0;

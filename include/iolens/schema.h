@@ -106,6 +106,12 @@ private:
 };
 static_assert(sizeof(Value) == 16);
 
+/// Column `end`: why an operation has none.
+inline Value end_word(bool pending, bool missed) {
+    if (pending) return Value(std::string_view("pending"));
+    return missed ? Value(std::string_view("missed")) : Value();
+}
+
 /// One column of one kind of event: the only place that says its name, unit, width and meaning.
 struct Column {
     std::string_view name;    ///< csv and json key, and the word for --columns; ends in the unit

@@ -115,24 +115,12 @@ struct BlockProbe::Open {
 };
 
 std::vector<BlockProbe::Open> BlockProbe::open_requests(u64 least_age_ns) const {
-    // by many at once: one by one the kernel begins anew where an entry is deleted meanwhile
-    constexpr u32 chunk = 1024;
-    std::vector<u64> keys(chunk);
-    std::vector<iolens_block_state> states(chunk);
     std::vector<Open> open;
     const u64 now = clock_ns(CLOCK_BOOTTIME);
-    u64 place = 0;
-    for (bool first = true, more = true; more; first = false) {
-        u32 count = chunk;
-        const int result = ::bpf_map_lookup_batch(bpf_map__fd(object_->maps.inflight), first ? nullptr : &place, &place,
-                                                  keys.data(), states.data(), &count, nullptr);
-        if (result != 0 && errno != ENOENT) return {};
-        more = result == 0;
-        for (u32 i = 0; i < count; ++i) {
-            const Open one{keys[i], states[i]};
-            if ((one.state.e.flags & IOLENS_BLOCK_DONE) == 0 && one.begun() + least_age_ns <= now) open.push_back(one);
-        }
-    }
+    for_each_entry<u64, iolens_block_state>(object_->maps.inflight, [&](u64 key, const iolens_block_state& state) {
+        const Open one{key, state};
+        if ((state.e.flags & IOLENS_BLOCK_DONE) == 0 && one.begun() + least_age_ns <= now) open.push_back(one);
+    });
     std::ranges::sort(open, {}, &Open::identity);
     return open;
 }

@@ -8,13 +8,16 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <charconv>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <sstream>
 
 #include "base/failure.h"
@@ -312,24 +315,11 @@ iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object) {
     std::vector<iolens_counters> each(static_cast<std::size_t>(cpus > 0 ? cpus : 1));
     const u32 zero = 0;
     if (::bpf_map_lookup_elem(bpf_map__fd(counters), &zero, each.data()) == 0) {
-        for (const iolens_counters& n : each) {
-            loss.n.seen += n.seen;
-            loss.n.delivered += n.delivered;
-            loss.n.filtered += n.filtered;
-            loss.n.ring_full += n.ring_full;
-            loss.n.orphan += n.orphan;
-            loss.n.state_full += n.state_full;
-            loss.n.no_end += n.no_end;
-            loss.n.no_creator += n.no_creator;
-            loss.n.fact_lost += n.fact_lost;
-            loss.n.in_flight += n.in_flight;
-            loss.n.requests_full += n.requests_full;
-            loss.n.libc_full += n.libc_full;
-            loss.n.frames_full += n.frames_full;
-            loss.n.not_decoded += n.not_decoded;
-            loss.n.own += n.own;
-            loss.n.not_followed += n.not_followed;
-        }
+        using Words = std::array<u64, sizeof(iolens_counters) / sizeof(u64)>;
+        Words sum{};
+        for (const iolens_counters& n : each)
+            std::ranges::transform(sum, std::bit_cast<Words>(n), sum.begin(), std::plus());
+        loss.n = std::bit_cast<iolens_counters>(sum);
     }
     loss.missed = read_missed(object);
     return loss;

@@ -158,7 +158,7 @@ int CallProbe::load(const Options& options, bool direct) {
     const bool uring = std::ranges::any_of(options.uring_ops, asked);
     if (uring || std::ranges::any_of(options.aio_ops, asked)) {
         constexpr u32 most_contexts = 1024;
-        object_->rodata->requests_followed = 1;
+        object_->rodata->requests_wanted = 1;
         bpf_map__set_max_entries(object_->maps.requests, options.max_threads);
         bpf_map__set_max_entries(object_->maps.request_owners, options.max_threads);
         bpf_map__set_max_entries(object_->maps.request_contexts, most_contexts);
@@ -178,7 +178,7 @@ int CallProbe::load(const Options& options, bool direct) {
     }
     choose_programs(options, direct);
     if (!options.libc.empty()) {
-        object_->rodata->libc_followed = 1;
+        object_->rodata->libc_wanted = 1;
         bpf_map__set_max_entries(object_->maps.libc_calls, options.max_threads);
     }
     // per processor, so only what the programs use: enum file_slot of bpf/lib/file.bpf.h, enum request_slot
@@ -190,7 +190,7 @@ int CallProbe::load(const Options& options, bool direct) {
                                                                           : slots_of_calls);
     if (!uring) bpf_map__set_max_entries(object_->maps.request_rooms, 2);
     bpf_map__set_autocreate(object_->maps.argument_rooms, options.decode_all || options.operations);
-    bpf_map__set_autocreate(object_->maps.operation_rooms, options.operations);
+    bpf_map__set_autocreate(object_->maps.operation_scratches, options.operations);
     object_->rodata->operations = options.operations ? 1 : 0;
     object_->rodata->leave_std = options.leave_std ? 1 : 0;
     object_->rodata->tell_start = options.tell_start ? 1 : 0;

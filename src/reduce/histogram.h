@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace iolens {
@@ -27,12 +28,19 @@ struct Buckets {
         const std::uint64_t top = i - (static_cast<std::size_t>(shift) << sub_bits);
         return ((top + 1) << shift) - 1;
     }
-    /// How many of so many values a percentile does not exceed, 1 at least.
-    static std::uint64_t rank(std::uint64_t values, double percent) {
+    /// The smallest bucket end that at least `percent` (0 to 100) of so many values don't exceed, of which none is
+    /// above `max`; 0 without values. `next` gives the bucket and the count of one entry after the other, by bucket.
+    template <typename Next>
+    static std::uint64_t percentile(double percent, std::uint64_t values, std::uint64_t max, Next&& next) {
+        if (values == 0) return 0;
         const auto exact = static_cast<double>(values) * percent / 100;
         auto rank = static_cast<std::uint64_t>(exact);
         if (static_cast<double>(rank) < exact || rank == 0) ++rank;
-        return rank;
+        for (std::uint64_t below = 0;;) {
+            const auto [bucket, counted] = next();
+            below += counted;
+            if (below >= rank) return std::min(last_value(bucket), max);
+        }
     }
 };
 
@@ -56,14 +64,10 @@ public:
 
     /// The smallest bucket end that at least `percent` (0 to 100) of the values don't exceed; 0 without values.
     [[nodiscard]] std::uint64_t percentile(double percent) const {
-        if (count_ == 0) return 0;
-        const std::uint64_t rank = B::rank(count_, percent);
-        std::uint64_t below = 0;
-        for (std::size_t i = 0; i < buckets_.size(); ++i) {
-            below += buckets_[i];
-            if (below >= rank) return std::min(B::last_value(i), max_);
-        }
-        return max_;
+        return B::percentile(percent, count_, max_, [this, next = std::size_t{0}]() mutable {
+            const std::size_t bucket = next++;
+            return std::pair(bucket, buckets_[bucket]);
+        });
     }
 
 private:
@@ -94,14 +98,10 @@ public:
 
     /// As HistogramOf::percentile().
     [[nodiscard]] std::uint64_t percentile(double percent) const {
-        if (count_ == 0) return 0;
-        const std::uint64_t rank = B::rank(count_, percent);
-        std::uint64_t below = 0;
-        for (const std::uint64_t word : words_) {
-            below += word & count_mask;
-            if (below >= rank) return std::min(B::last_value(word >> count_bits), max_);
-        }
-        return max_;
+        return B::percentile(percent, count_, max_, [at = words_.begin()]() mutable {
+            const std::uint64_t word = *at++;
+            return std::pair(static_cast<std::size_t>(word >> count_bits), word & count_mask);
+        });
     }
 
 private:

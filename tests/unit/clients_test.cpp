@@ -81,20 +81,26 @@ protected:
         std::chrono::milliseconds took{};
         u64 lost = 0;
         s64 lines = 0;  ///< that the other one got
+        std::string text;
         Fd silent;
     };
-    End finish_beside_a_silent_client() {
+    /// Eight rows of a MiB for a client that reads them during finish().
+    End finish_while_read() {
         End end;
-        end.silent = connect_to(path_);
         const Fd client = connect_to(path_);
         outlet_.flush();
         const std::string text(1 << 20, 'x');
         for (u64 n = 0; n < 8; ++n) row(n, text);
-        std::string all;
-        std::thread reader([&] { all = received(client, true); });
+        std::thread reader([&] { end.text = received(client, true); });
         end.took = time_of([&] { end.lost = outlet_.finish().count; });
         reader.join();
-        end.lines = std::ranges::count(all, '\n');
+        end.lines = std::ranges::count(end.text, '\n');
+        return end;
+    }
+    End finish_beside_a_silent_client() {
+        Fd silent = connect_to(path_);
+        End end = finish_while_read();
+        end.silent = std::move(silent);
         return end;
     }
 
@@ -166,17 +172,11 @@ TEST_F(ClientsTest, OnlyASlowClientIsDisconnected) {
 }
 
 TEST_F(ClientsTest, FinishWaitsForClientsThatRead) {
-    const Fd client = connect_to(path_);
-    outlet_.flush();
-    const std::string text(1 << 20, 'x');
-    for (u64 n = 0; n < 8; ++n) row(n, text);
-    std::string all;
-    std::thread reader([&] { all = received(client, true); });
-    EXPECT_EQ(outlet_.finish().count, 0U);
-    reader.join();
-    EXPECT_GT(all.size(), 8 * text.size());
-    EXPECT_EQ(std::ranges::count(all, '\n'), 8);
-    EXPECT_TRUE(all.ends_with("\"}\n"));
+    const End end = finish_while_read();
+    EXPECT_EQ(end.lost, 0U);
+    EXPECT_GT(end.text.size(), 8U << 20);
+    EXPECT_EQ(end.lines, 8);
+    EXPECT_TRUE(end.text.ends_with("\"}\n"));
 }
 
 TEST_F(ClientsTest, AClientThatDisconnectsIsDroppedThoughNoRowIsWritten) {

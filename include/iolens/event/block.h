@@ -277,8 +277,7 @@ inline constexpr std::array block_columns{
                    "time, or the creation's; empty for every other request",
            .get = [](const iolens_header& h) {
                const auto& e = as_block(h);
-               if (block_has(e, IOLENS_BLOCK_PENDING)) return Value(std::string_view("pending"));
-               return block_has(e, IOLENS_BLOCK_NO_END) ? Value(std::string_view("missed")) : Value();
+               return end_word(block_has(e, IOLENS_BLOCK_PENDING), block_has(e, IOLENS_BLOCK_NO_END));
            }},
     Column{.name = "host_pid", .header = "HOSTPID", .width = -7,
            .help = "pid of the process in the initial pid namespace; differs from pid where iolens ran in another",

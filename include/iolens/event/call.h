@@ -388,8 +388,7 @@ inline constexpr std::array call_columns{
            .help = "missed: the end was not seen; pending: it was still to come when tracing ended; empty for every other call",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
-               if ((e.flags & IOLENS_CALL_PENDING) != 0) return Value(std::string_view("pending"));
-               return call_is_unended(e) && e.h.cpu != IOLENS_NO_CPU ? Value(std::string_view("missed")) : Value();
+               return end_word((e.flags & IOLENS_CALL_PENDING) != 0, call_is_unended(e) && e.h.cpu != IOLENS_NO_CPU);
            }},
     Column{.name = "host_pid", .header = "HOSTPID", .width = -7,
            .help = "pid of the process in the initial pid namespace; differs from pid where iolens ran in another",

@@ -221,8 +221,7 @@ inline constexpr std::array vfs_columns{
            .help = "missed: the end was not seen; pending: it was still to come when tracing ended; empty for every other row",
            .get = [](const iolens_header& h) {
                const auto& e = as_vfs(h);
-               if (vfs_has(e, IOLENS_VFS_PENDING)) return Value(std::string_view("pending"));
-               return vfs_has(e, IOLENS_VFS_MISSED) ? Value(std::string_view("missed")) : Value();
+               return end_word(vfs_has(e, IOLENS_VFS_PENDING), vfs_has(e, IOLENS_VFS_MISSED));
            }},
     Column{.name = "host_pid", .header = "HOSTPID", .width = -7,
            .help = "pid of the process in the initial pid namespace; differs from pid where iolens ran in another",
