@@ -162,7 +162,7 @@ __noinline int request_replaced(__u64 owner, __u64 which)
 static __always_inline bool request_own(__u64 process)
 {
 	__u64 never = 0;
-	long error;
+	int error;
 
 	if (bpf_map_lookup_elem(&request_owners, &process))
 		return true;

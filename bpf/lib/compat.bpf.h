@@ -217,7 +217,8 @@ static __always_inline __u64 compat_number(const void *where)
 	return number;
 }
 
-/* of errno.h, which these programs can't include */
+/* Of errno.h, which these programs can't include. What a map's operation returns goes into an int first: before 6.4
+ * (d7ba4cc900bf) it is one, and the upper half of the register is not its sign. */
 #define EEXIST 17
 
 /* A program of a BTF tracepoint; `body` is an expression of `ctx`. */

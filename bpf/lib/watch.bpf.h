@@ -64,7 +64,7 @@ static __always_inline int watch_look_up(struct dentry *dentry)
 	struct iolens_file_id id = {};
 	__u32 place;
 	__u64 *found;
-	long error;
+	int error;
 
 	if (!inode || (BPF_CORE_READ(inode, i_mode) & 0170000) != 0100000)
 		return 0;
