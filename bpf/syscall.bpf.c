@@ -1086,7 +1086,7 @@ static __always_inline int call_fork(__u64 *ctx)
 		return 0;
 	}
 	if (follow) {
-		long error = bpf_map_update_elem(&followed, &to, &one, BPF_NOEXIST);
+		int error = bpf_map_update_elem(&followed, &to, &one, BPF_NOEXIST);
 
 		if (!error) {
 			__sync_fetch_and_add(&near[to % IOLENS_CALL_NEAR], 1);
@@ -1146,9 +1146,13 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 
 	if (row_readers_alive > 0)
 		call_exec_reader(id >> 32);
-	/* a thread that isn't its process's first takes over the first one's id */
-	if (!direct && old != tid)
+	/* a thread that isn't its process's first takes over the first one's id, and its execve goes on under that */
+	if (!direct && old != tid) {
+		t = bpf_map_lookup_elem(&threads, &old);
+		if (t && bpf_map_update_elem(&threads, &tid, t, BPF_ANY) != 0)
+			call_send_unended(t, 0);
 		bpf_map_delete_elem(&threads, &old);
+	}
 	t = call_thread_of(file_task(direct), tid, direct);
 	if (t)
 		t->told = 0;
