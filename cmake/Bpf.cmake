@@ -27,14 +27,21 @@ file(MAKE_DIRECTORY ${BPF_SKELETON_DIR})
 
 add_custom_target(bpf_skeletons)
 
+# add_bpf_skeleton(NAME [SOURCE DEFINITION...]): of another source than NAME.bpf.c, with macros.
 function(add_bpf_skeleton name)
   set(source ${CMAKE_SOURCE_DIR}/bpf/${name}.bpf.c)
+  set(definitions)
+  if(ARGC GREATER 1)
+    list(POP_FRONT ARGN from)
+    set(source ${CMAKE_SOURCE_DIR}/bpf/${from}.bpf.c)
+    list(TRANSFORM ARGN PREPEND -D OUTPUT_VARIABLE definitions)
+  endif()
   set(object ${BPF_SKELETON_DIR}/${name}.bpf.o)
   set(skeleton ${BPF_SKELETON_DIR}/${name}.skel.h)
   add_custom_command(
     OUTPUT ${skeleton}
     # -g makes the BTF that CO-RE needs; the DWARF beside it is stripped, it would be most of the binary
-    COMMAND ${BPF_CLANG} -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_${BPF_ARCH} -Wall -Wextra -Werror
+    COMMAND ${BPF_CLANG} -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_${BPF_ARCH} ${definitions} -Wall -Wextra -Werror
             -I${CMAKE_SOURCE_DIR}/vmlinux/${BPF_ARCH} -I${CMAKE_SOURCE_DIR}/include -I${CMAKE_SOURCE_DIR}/bpf
             -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -MD -MF ${object}.d -MT ${skeleton} -c ${source} -o ${object}
     COMMAND ${BPF_STRIP} -g ${object}

@@ -27,6 +27,7 @@ using iolens::iolens_call_info;
 using iolens::iolens_keep;
 using iolens::iolens_pidns;
 #include "syscall.skel.h"
+#include "syscall_without_casts.skel.h"
 
 namespace iolens {
 namespace {
@@ -77,6 +78,33 @@ Fd attach_many(const bpf_program* program, const std::string& path, const std::v
 bool forced(std::string_view twin) {
     const char* word = std::getenv("IOLENS_PROBE");  // NOLINT(concurrency-mt-unsafe): one thread
     return word != nullptr && word == twin;
+}
+
+/// Has the kernel what the direct programs read its memory with (6.2)?
+bool has_casts(const KernelNames& kernel) { return kernel.has("bpf_rdonly_cast"); }
+
+/// The object for this kernel, as bpf/lib/file.bpf.h explains: both have the same programs, maps and variables.
+std::span<const std::byte> image_for(const KernelNames& kernel) {
+    std::size_t size = 0;
+    const void* bytes = has_casts(kernel) ? syscall_bpf__elf_bytes(&size) : syscall_without_casts_bpf__elf_bytes(&size);
+    return {static_cast<const std::byte*>(bytes), size};
+}
+
+/// Opens it, or returns null (errno).
+syscall_bpf* open_object(const KernelNames& kernel) {
+    auto* object = static_cast<syscall_bpf*>(std::calloc(1, sizeof(syscall_bpf)));
+    if (object == nullptr) return nullptr;
+    int error = syscall_bpf__create_skeleton(object);
+    if (error == 0) {
+        const std::span<const std::byte> image = image_for(kernel);
+        object->skeleton->data = const_cast<std::byte*>(image.data());
+        object->skeleton->data_sz = image.size();
+        error = bpf_object__open_skeleton(object->skeleton, open_options());
+    }
+    if (error == 0) return object;
+    syscall_bpf__destroy(object);
+    errno = -error;
+    return nullptr;
 }
 
 /// Does the kernel preempt a BTF tracepoint's program, and skip it meanwhile (7.0)?
@@ -142,7 +170,7 @@ void CallProbe::Close::operator()(syscall_bpf* object) const { syscall_bpf__dest
 
 /// Loads with one of the twins. Returns 0 or a negative errno.
 int CallProbe::load(const Options& options, bool direct) {
-    object_.reset(opened(syscall_bpf__open_opts(open_options())));
+    object_.reset(opened(open_object(kernel_)));
     bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
     bpf_map__set_max_entries(object_->maps.threads, options.max_threads);
     object_->rodata->keep = options.keep;
@@ -243,6 +271,10 @@ CallProbe::CallProbe(const Options& options) {
     if (direct && !forced("direct") && !storage_works()) {
         direct = false;
         why_.emplace_back("direct: this kernel keeps nothing with a task");
+    }
+    if (direct && !forced("direct") && !has_casts(kernel_)) {
+        direct = false;
+        why_.emplace_back("direct: this kernel has no bpf_rdonly_cast");
     }
     while (!start(options, direct)) {
     }
@@ -469,8 +501,6 @@ void CallProbe::tell_again(u64 evicted) {
 }
 
 std::vector<ProbeStatus> CallProbe::examine(bool variants) {
-    std::size_t size = 0;
-    const void* image = syscall_bpf__elf_bytes(&size);
     // of variants the one that will be used: the direct one where it works
     std::vector<ProbeStatus> chosen;
     std::vector<ProbeStatus> others;
@@ -480,7 +510,7 @@ std::vector<ProbeStatus> CallProbe::examine(bool variants) {
     for (const LibcFunction& f : find_functions(libc_of_program("/bin/sh").path, u64{1} << IOLENS_OPERATION_TELLDIR)) {
         place = UserPlace{f.path, f.offset, f.name};
     }
-    std::vector<ProbeStatus> statuses = examine_object({static_cast<const std::byte*>(image), size}, place);
+    std::vector<ProbeStatus> statuses = examine_object(image_for(kernel), place);
     const bool perf = wants_perf(kernel) && std::ranges::any_of(statuses, [](const ProbeStatus& status) {
                           return status.name.starts_with("raw_syscalls/") && status.works;
                       });
