@@ -262,19 +262,23 @@ bool storage_works() {
     return map && ::bpf_map_update_elem(map.get(), &key, &number, BPF_NOEXIST) == 0;
 }
 
+/// What this kernel lacks for the direct programs, or nothing.
+std::string_view lack_for_direct(const KernelNames& kernel) {
+    if (!storage_works()) return "this kernel keeps nothing with a task";
+    if (!has_casts(kernel)) return "this kernel has no bpf_rdonly_cast";
+    return {};
+}
+
 CallProbe::CallProbe(const Options& options) {
     // one link for all of libc's functions, where the kernel has that and the direct programs are not ruled out
     many_uprobes_ = !options.libc.empty() && !forced("plain") && kernel_.has("BPF_TRACE_UPROBE_MULTI");
     preempts_ = preempts(kernel_);
     perf_ = wants_perf(kernel_);
     bool direct = !forced("plain");
-    if (direct && !forced("direct") && !storage_works()) {
-        direct = false;
-        why_.emplace_back("direct: this kernel keeps nothing with a task");
-    }
-    if (direct && !forced("direct") && !has_casts(kernel_)) {
-        direct = false;
-        why_.emplace_back("direct: this kernel has no bpf_rdonly_cast");
+    if (direct && !forced("direct")) {
+        const std::string_view lack = lack_for_direct(kernel_);
+        direct = lack.empty();
+        if (!direct) why_.push_back(fmt::format("direct: {}", lack));
     }
     while (!start(options, direct)) {
     }
