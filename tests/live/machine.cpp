@@ -134,6 +134,8 @@ KernelTrace::~KernelTrace() {
     fs::remove(place_, error);
 }
 
+void KernelTrace::clear() { spit(place_ + "/trace", ""); }
+
 std::vector<KernelTrace::Event> KernelTrace::events(const std::string& dev) {
     // "… 12.345678: block_rq_complete: 7,0 WS () 2048 + 8 [0]"; newer kernels put more before the bracket; a bio has
     // no parentheses

@@ -127,6 +127,8 @@ public:
     ~KernelTrace();
     KernelTrace(const KernelTrace&) = delete;
     KernelTrace& operator=(const KernelTrace&) = delete;
+    /// Forgets what was so far.
+    void clear();
     /// Everything so far of the disk "major,minor".
     std::vector<Event> events(const std::string& dev);
 
