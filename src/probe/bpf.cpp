@@ -196,10 +196,42 @@ const std::array<u64, 2>& id_key() {
     return key;
 }
 
+namespace {
+
+bool loads(std::span<const bpf_insn> instructions) {
+    bpf_prog_load_opts options{};
+    options.sz = sizeof options;
+    const Fd program(::bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "iolens_may_look", "Dual BSD/GPL",
+                                     instructions.data(), instructions.size(), &options));
+    return static_cast<bool>(program);
+}
+
+}  // namespace
+
+bool kernel_memory_is_closed() {
+    // u64 value = 0; bpf_probe_read_kernel(&value, 8, 0); return 0;
+    static constexpr std::array looks = std::to_array<bpf_insn>({
+        {.code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = BPF_REG_10, .src_reg = 0, .off = -8, .imm = 0},
+        {.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_1, .src_reg = BPF_REG_10, .off = 0, .imm = 0},
+        {.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_1, .src_reg = 0, .off = 0, .imm = -8},
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .src_reg = 0, .off = 0, .imm = 8},
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_3, .src_reg = 0, .off = 0, .imm = 0},
+        {.code = BPF_JMP | BPF_CALL, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = BPF_FUNC_probe_read_kernel},
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
+        {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+    });
+    // where nothing loads at all, something else is amiss
+    return !loads(looks) && loads(std::span(looks).last(2));
+}
+
 void require_tracing() {
     if (!may_trace()) {
         throw Failure(Exit::unavailable, "tracing needs root, or the capabilities CAP_BPF and CAP_PERFMON",
                       "run it with sudo; 'iolens replay FILE' needs no privilege");
+    }
+    if (kernel_memory_is_closed()) {
+        throw Failure(Exit::unavailable, "this kernel lets no program read its memory: lockdown=confidentiality",
+                      "boot it with lockdown=integrity, or without lockdown; 'iolens replay FILE' works here, too");
     }
     if (::access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
         throw Failure(Exit::unavailable, "this kernel has no readable BTF (/sys/kernel/btf/vmlinux)",

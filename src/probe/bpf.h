@@ -41,6 +41,11 @@ void require_tracing();
 /// The process's effective capabilities allow BPF tracing: CAP_SYS_ADMIN, or CAP_BPF and CAP_PERFMON.
 bool may_trace();
 
+/// No program may read the kernel's memory: lockdown=confidentiality (LOCKDOWN_BPF_READ_KERNEL in
+/// kernel/trace/bpf_trace.c). Found out by loading one, which takes may_trace(): securityfs, which would tell, is often
+/// not mounted.
+bool kernel_memory_is_closed();
+
 /// What it takes to read a map of ours that is open, a bit each: before 5.19 (c8644cd0efe7), with unprivileged BPF
 /// switched off, CAP_BPF.
 u64 capabilities_to_read_maps();
