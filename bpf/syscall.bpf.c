@@ -1137,6 +1137,8 @@ static __always_inline void call_exec_reader(__u32 tgid)
 		__sync_fetch_and_add(&row_readers_alive, -1);
 }
 
+#include "libc.bpf.h"
+
 static __always_inline int call_exec(__u64 *ctx, bool direct)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
@@ -1156,6 +1158,8 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 	t = call_thread_of(file_task(direct), tid, direct);
 	if (t)
 		t->told = 0;
+	if (libc_wanted) /* of a signal's handler: what it interrupted never ends, and the new program's stack is another one */
+		bpf_map_delete_elem(&libc_calls, &old);
 	if (requests_wanted)
 		request_exec();
 	if (operations && (!follow || call_near(id >> 32)) && call_wanted_task(id, false)) {
@@ -1175,8 +1179,6 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 PROGRAM("sched_process_exec", iolens_call_exec, call_exec(ctx, false))
 
 PROGRAM("sched_process_exec", iolens_call_exec_direct, call_exec(ctx, true))
-
-#include "libc.bpf.h"
 
 /* Tracing has ended: is the thread's call not over? */
 static __always_inline void call_pending(struct call_thread *t)

@@ -274,12 +274,13 @@ Taken BlockLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wan
     if (head.kind == IOLENS_KIND_PARTS) return waiting_.told(head, files_) ? Taken::nothing : Taken::unknown;
     const auto* event = decoder_.as<iolens_block_event>(head, IOLENS_KIND_BLOCK);
     if (event == nullptr) return Taken::unknown;
-    if (block_has(*event, IOLENS_BLOCK_PENDING) && !unfinished_) return Taken::nothing;
+    const bool pending = block_has(*event, IOLENS_BLOCK_PENDING);
+    if (pending && !unfinished_) return Taken::nothing;
     const iolens_block_target& target = event->target;
     if (target.name_id != 0) files_.named(target.id, target.name_id);
     parts_ = waiting_.of(*event);
-    if (replay_filters_ && !asked_for(*event, *replay_filters_)) return Taken::nothing;
-    if (summing_ && !block_has(*event, IOLENS_BLOCK_PENDING)) add(*event, row.text);
+    if (replay_filters_ && !asked_for(*event, *replay_filters_)) return without_row(pending);
+    if (summing_ && !pending) add(*event, row.text);
     ++origins_.at(target.origin < IOLENS_ORIGINS ? target.origin : u8{IOLENS_ORIGIN_NONE});
 
     access_pattern_.reset();
@@ -374,17 +375,8 @@ void BlockLens::add(const iolens_block_event& e, RowText& text) {
 
 Loss BlockLens::explain(const iolens_loss& ledger) const {
     const iolens_counters& n = ledger.n;
-    Loss loss;
-    loss.seen = n.seen;
-    loss.delivered = n.delivered;
-    loss.filtered = n.filtered;
-    loss.in_flight = n.in_flight;
-    loss.no_end = n.no_end;
-    const auto cause = [&](std::string_view key, std::string_view words, u64 count) {
-        if (count != 0) loss.causes.push_back({key, words, count});
-    };
-    cause("ring_full", "events (the ring was full: a larger --ring-size, or less output)", n.ring_full);
-    cause("state_full", "requests (more in flight than --max-inflight)", n.state_full);
+    Loss loss = sums(n);
+    loss.note("state_full", "requests (more in flight than --max-inflight)", n.state_full);
     loss.note_skipped_runs(ledger.missed);
     return loss;
 }

@@ -120,7 +120,7 @@ public:
 
 private:
     void add(const iolens_call_event& e, RowText& text);
-    bool of_reader(u32 tgid);
+    [[nodiscard]] bool of_reader(u32 tgid) const;
     void fill(const iolens_call_event& e, u64 wall_offset_ns, Columns wanted, RowBuffer& row);
     [[nodiscard]] iolens_loss ledger() const;
     void hide_frames(std::span<std::byte> record) const;
@@ -164,7 +164,6 @@ private:
     Containers containers_;
     Mappings mappings_;
     bool leave_out_readers_ = false;  // of rows: see RowReaders
-    u64 left_out_ = 0;
     Arguments arguments_;
     StraceLog* log_ = nullptr;
     std::string_view line_;  // in the text of the row being made
@@ -681,7 +680,7 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         if (head.size < sizeof(iolens_operation_event)) return Taken::unknown;
         if (reinterpret_cast<const iolens_operation_event&>(head).op >= IOLENS_OPERATION_COUNT) return Taken::unknown;
         if (!operations_.on()) return Taken::nothing;  // a replay without --domains
-        if (of_reader(reinterpret_cast<const iolens_operation_event&>(head).tgid)) return Taken::nothing;
+        if (of_reader(reinterpret_cast<const iolens_operation_event&>(head).tgid)) return without_row();
         const iolens_operation_event* operation = operations_.of_record(head, files_);
         if (operation != nullptr && replay_filters_) {
             iolens_call_event as_call{};  // what the filters look at
@@ -691,14 +690,15 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
             as_call.tid = operation->tid;
             as_call.host_tid = operation->host_tid;
             as_call.call = operation->call;
-            if (!asked_for(as_call, *replay_filters_)) return Taken::nothing;
+            if (!asked_for(as_call, *replay_filters_)) return without_row();
         }
         return take_operation(operation, wall_offset_ns, wanted, row);
     }
     const auto* event = decoder_.as<iolens_call_event>(head, IOLENS_KIND_CALL);
     if (event == nullptr) return Taken::unknown;
-    if ((event->flags & IOLENS_CALL_PENDING) != 0 && !unfinished_) return Taken::nothing;
-    if (of_reader(event->tgid)) return Taken::nothing;
+    const bool pending = (event->flags & IOLENS_CALL_PENDING) != 0;
+    if (pending && !unfinished_) return Taken::nothing;
+    if (of_reader(event->tgid)) return without_row(pending);
     if (event->direction == IOLENS_DIR_NONE && !operations_.on()) {
         call_ = *event;
         mappings_.take(call_);
@@ -707,11 +707,11 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         const bool of_memory =
             call != nullptr && call->info.shape == IOLENS_SHAPE_RANGE && event->file == IOLENS_FILE_NONE;
         const bool io = call == nullptr || (call->is_io() && !of_memory);
-        if (!decode_all_ && calls_.empty() && !io) return Taken::nothing;
+        if (!decode_all_ && calls_.empty() && !io) return without_row(pending);
         // asked of the kernel for its requests, perhaps
-        if (!calls_.empty() && std::ranges::find(calls_, event->call) == calls_.end()) return Taken::nothing;
+        if (!calls_.empty() && std::ranges::find(calls_, event->call) == calls_.end()) return without_row(pending);
     }
-    if (replay_filters_ && !asked_for(*event, *replay_filters_)) return Taken::nothing;
+    if (replay_filters_ && !asked_for(*event, *replay_filters_)) return without_row(pending);
     if (operations_.on()) return take_operation(operation_of(*event), wall_offset_ns, wanted, row);
     if (summing_) add(*event, row.text);
     const std::pair<u32, u64> which{host_tid(*event), event->start};
@@ -724,7 +724,10 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
                                 arguments_of(*event, row.text));
     }
     if (decode_all_) arguments_.spent(host_tid(*event));
-    if (seed_csv_ && event->direction == IOLENS_DIR_NONE) return Taken::nothing;
+    if (seed_csv_ && event->direction == IOLENS_DIR_NONE) {
+        return summing_ || decode_all_ ? Taken::nothing
+                                       : without_row(pending);  // it is in the summary, or has its line
+    }
     if (why_) {
         why_->hold(*event);
         return Taken::nothing;
@@ -733,12 +736,8 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
     return Taken::row;
 }
 
-/// Is this the I/O of a process that takes our rows? Counts it.
-bool FdLens::of_reader(u32 tgid) {
-    if (!leave_out_readers_ || !row_readers().contains(tgid)) return false;
-    ++left_out_;
-    return true;
-}
+/// Is this the I/O of a process that takes our rows?
+bool FdLens::of_reader(u32 tgid) const { return leave_out_readers_ && row_readers().contains(tgid); }
 
 bool FdLens::held(u64 now_ns, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
     const iolens_call_event* event = why_ ? why_->due(std::max(now_ns, last_ts_)) : nullptr;
@@ -893,32 +892,20 @@ Summary FdLens::summary() const {
 }
 
 Loss FdLens::explain(const iolens_loss& ledger) const {
-    Loss loss;
-    loss.seen = ledger.n.seen;
-    const u64 left_out = std::min(left_out_, ledger.n.delivered);
-    loss.delivered = ledger.n.delivered - left_out;
-    loss.filtered = ledger.n.filtered + left_out;
-    const auto cause = [&](std::string_view key, std::string_view words, u64 count) {
-        if (count != 0) loss.causes.push_back({key, words, count});
-    };
     const iolens_counters& n = ledger.n;
-    loss.in_flight = n.in_flight;
-    loss.no_end = n.no_end;
-    cause("ring_full", "events (the ring was full: a larger --ring-size, or less output)", n.ring_full);
+    Loss loss = sums(n);
     const u64 named = n.requests_full + n.libc_full + n.not_decoded;
-    cause("state_full", "calls (more threads than --max-inflight)", n.state_full - std::min(named, n.state_full));
-    cause("requests_full", "requests of libaio and io_uring (more in flight than --max-inflight)", n.requests_full);
-    cause("libc_full", "functions of libc (in more threads than --max-inflight)", n.libc_full);
-    cause("not_decoded", "calls of 32-bit programs (not decoded)", n.not_decoded);
-    const auto beside = [&](std::string_view key, std::string_view words, u64 count) {
-        if (count != 0) loss.causes.push_back({key, words, count, false});
-    };
-    beside("not_followed", "processes that were not followed (more than 65536 at once)", n.not_followed);
-    if (waits_) beside("waits_full", "waits (more threads than --max-inflight)", waits_->ledger().n.state_full);
+    loss.note("state_full", "calls (more threads than --max-inflight)", n.state_full - std::min(named, n.state_full));
+    loss.note("requests_full", "requests of libaio and io_uring (more in flight than --max-inflight)", n.requests_full);
+    loss.note("libc_full", "functions of libc (in more threads than --max-inflight)", n.libc_full);
+    loss.note("not_decoded", "calls of 32-bit programs (not decoded)", n.not_decoded);
+    loss.note_beside("not_followed", "processes that were not followed (more than 65536 at once)", n.not_followed);
+    if (waits_)
+        loss.note_beside("waits_full", "waits (more threads than --max-inflight)", waits_->ledger().n.state_full);
     if (log_ != nullptr) {
         loss.seen += log_->import().unreadable() + log_->import().unfinished();
-        cause("unreadable_lines", "lines that could not be read", log_->import().unreadable());
-        cause("unfinished", "calls whose end is not in the log", log_->import().unfinished());
+        loss.note("unreadable_lines", "lines that could not be read", log_->import().unreadable());
+        loss.note("unfinished", "calls whose end is not in the log", log_->import().unfinished());
     }
     loss.note_skipped_runs(ledger.missed);
     return loss;

@@ -224,12 +224,16 @@ Taken FileLens::take(const iolens_header& head, u64 wall_offset_ns, Columns want
         return Taken::nothing;
     }
     const iolens_vfs_event* event = access_of(head, tasks_, decoder_, access_);
-    if (event == nullptr) return head.kind == IOLENS_KIND_CALL ? Taken::nothing : Taken::unknown;
+    if (event == nullptr) {
+        const auto* call = decoder_.as<iolens_call_event>(head, IOLENS_KIND_CALL);  // no access to a file's contents
+        return call != nullptr ? without_row((call->flags & IOLENS_CALL_PENDING) != 0) : Taken::unknown;
+    }
     if (event->name_id != 0) files_.named(event->id, event->name_id);
     const bool level = event->level == IOLENS_LEVEL_BLK ? levels_.blk : levels_.vfs;
-    if (!level || (ops_ != 0 && (event->op >= IOLENS_VFS_OPS || (ops_ >> event->op & 1U) == 0))) return Taken::nothing;
-    if (replay_filters_ && !asked_for(*event, *replay_filters_)) return Taken::nothing;
-    if (vfs_has(*event, IOLENS_VFS_PENDING) && !unfinished_) return Taken::nothing;
+    const bool op = ops_ == 0 || (event->op < IOLENS_VFS_OPS && (ops_ >> event->op & 1U) != 0);
+    const bool pending = vfs_has(*event, IOLENS_VFS_PENDING);
+    if (pending && !unfinished_) return Taken::nothing;
+    if (!level || !op || (replay_filters_ && !asked_for(*event, *replay_filters_))) return without_row(pending);
     if (began_ns_ == 0) began_ns_ = event->start;
     const std::string_view name = name_of(*event);
     if (summing_) totals_.add(*event, name);
@@ -259,25 +263,15 @@ Taken FileLens::take(const iolens_header& head, u64 wall_offset_ns, Columns want
 
 Loss FileLens::explain(const iolens_loss& ledger) const {
     const iolens_counters& n = ledger.n;
-    Loss loss;
-    loss.seen = n.seen;
-    loss.delivered = n.delivered;
-    loss.filtered = n.filtered;
-    const auto cause = [&](std::string_view key, std::string_view words, u64 count) {
-        if (count != 0) loss.causes.push_back({key, words, count});
-    };
-    cause("ring_full", "events (the ring was full: a larger --ring-size, or less output)", n.ring_full);
-    loss.in_flight = n.in_flight;
-    loss.no_end = n.no_end;
+    Loss loss = sums(n);
     const u64 named = n.requests_full + n.frames_full + n.not_decoded;
-    cause("state_full", "accesses (more in flight than --max-inflight)", n.state_full - std::min(named, n.state_full));
-    cause("requests_full", "requests of libaio and io_uring (more in flight than --max-inflight)", n.requests_full);
-    cause("frames_full", "accesses at kretprobes (more in flight than --max-inflight)", n.frames_full);
-    cause("not_decoded", "calls of 32-bit programs (not decoded)", n.not_decoded);
-    const u64 files = probe_ ? probe_->without_room() : 0;
-    if (files != 0) {
-        loss.causes.push_back({"files_full", "files of a watched folder (more than --max-files)", files, false});
-    }
+    loss.note("state_full", "accesses (more in flight than --max-inflight)",
+              n.state_full - std::min(named, n.state_full));
+    loss.note("requests_full", "requests of libaio and io_uring (more in flight than --max-inflight)", n.requests_full);
+    loss.note("frames_full", "accesses at kretprobes (more in flight than --max-inflight)", n.frames_full);
+    loss.note("not_decoded", "calls of 32-bit programs (not decoded)", n.not_decoded);
+    if (probe_)
+        loss.note_beside("files_full", "files of a watched folder (more than --max-files)", probe_->without_room());
     loss.note_skipped_runs(ledger.missed);
     return loss;
 }

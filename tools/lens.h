@@ -2,6 +2,7 @@
 // What the application asks of a lens: which probes, which columns, its own flags.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <initializer_list>
 #include <memory>
@@ -145,6 +146,29 @@ public:
 
     /// How each probe fares on this kernel.
     [[nodiscard]] virtual std::vector<ProbeStatus> examine(bool variants) const = 0;
+
+protected:
+    /// For take(), of an operation that was not asked for. The kernel side has counted it as delivered, unless it is
+    /// pending.
+    Taken without_row(bool pending = false) {
+        without_row_ += pending ? 0U : 1U;
+        return Taken::nothing;
+    }
+    /// The ledger's sums. Delivered is what was asked for: in rows, in a summary, or in both.
+    [[nodiscard]] Loss sums(const iolens_counters& n) const {
+        const u64 without_row = std::min(without_row_, n.delivered);
+        Loss loss;
+        loss.seen = n.seen;
+        loss.delivered = n.delivered - without_row;
+        loss.filtered = n.filtered + without_row;
+        loss.in_flight = n.in_flight;
+        loss.no_end = n.no_end;
+        loss.note("ring_full", "events (the ring was full: a larger --ring-size, or less output)", n.ring_full);
+        return loss;
+    }
+
+private:
+    u64 without_row_ = 0;
 };
 
 /// Every lens there is, in the order of the help text.

@@ -326,6 +326,20 @@ void save_recording(Recorder& recorder, Source& source, Pipeline& pipeline) {
 
 }  // namespace
 
+namespace {
+
+std::unique_ptr<Source> open_source(Lens& lens, ViewOptions& view, const LiveOptions& live) {
+    try {
+        return lens.open(view, live);
+    } catch (const Failure&) {
+        // the kernel's verifier gives up when a signal comes: what failed is of no interest
+        if (!end_asked()) throw;
+        throw Failure(Exit::failed, "interrupted before tracing began");
+    }
+}
+
+}  // namespace
+
 int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
     view.summary = summary_wanted(view) || live.interval_s;
     catch_signals(!view.output.empty());
@@ -333,7 +347,7 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
     Pipeline pipeline(lens, view, live, live.interval_s.has_value());
     // before the probes, and before a command that is traced: what can't be written to must not cost a run
     const std::unique_ptr<Recorder> recorder = open_recorder(live, pipeline);
-    const std::unique_ptr<Source> source = lens.open(view, live);
+    const std::unique_ptr<Source> source = open_source(lens, view, live);
     refuse_same_file(source->inputs(), pipeline.output_file(), "the output");
     if (recorder) {
         refuse_same_file(source->inputs(), recorder->identity(), "the recording");

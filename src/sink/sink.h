@@ -32,10 +32,16 @@ struct Loss {
     u64 no_end = 0;                 ///< of those delivered: without an end, which was not seen
     std::vector<LossCause> causes;  ///< only those with a count
 
-    /// What the kernel skipped belongs to no operation.
-    void note_skipped_runs(u64 count) {
-        if (count != 0) causes.push_back({"missed", "probe runs that the kernel skipped", count, false});
+    /// A cause, where it has a count.
+    void note(std::string_view name, std::string_view words, u64 count) {
+        if (count != 0) causes.push_back({name, words, count});
     }
+    /// The same of what are no operations of the lens: they are not in the sum.
+    void note_beside(std::string_view name, std::string_view words, u64 count) {
+        if (count != 0) causes.push_back({name, words, count, false});
+    }
+    /// What the kernel skipped belongs to no operation.
+    void note_skipped_runs(u64 count) { note_beside("missed", "probe runs that the kernel skipped", count); }
     /// Operations that have no row.
     [[nodiscard]] u64 lost() const {
         u64 sum = 0;

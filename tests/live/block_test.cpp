@@ -768,6 +768,24 @@ TEST_F(Block, EndsByCountDurationAndSignal) {
     }
 }
 
+/// While it loads its programs, too: the kernel's verifier gives up when a signal comes.
+TEST_F(Block, EndsByASignalAtEachMoment) {
+    const Scratch scratch;
+    int early = 0;
+    for (int i = 0; i < 12; ++i) {
+        const char* lens = i % 2 == 0 ? "block" : "fd";
+        const int ms = (emulated() ? 120 : 25) * i;
+        const Result r = shell(std::string("timeout -s INT --preserve-status ") + std::to_string(ms / 1000.0 + 0.01) +
+                               " " + iolens_path() + " " + lens + " -o " + scratch.path("rows"));
+        const bool before = r.err.find("interrupted before tracing began") != std::string::npos;
+        early += before ? 1 : 0;
+        EXPECT_TRUE(r.status == 0 || r.status == 128 + SIGINT || (r.status == 1 && before))
+            << ms << ": " << r.status << r.err;
+        EXPECT_EQ(r.err.find("did not load"), std::string::npos) << r.err;
+    }
+    RecordProperty("early", early);
+}
+
 TEST_F(Block, AKilledOneLeavesNothingAttached) {
     const std::vector<u32> before = loaded_programs();  // somebody else's iolens
     Tracer tracer({"block"});

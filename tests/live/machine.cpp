@@ -12,6 +12,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -186,6 +187,12 @@ Traced trace(std::vector<std::string> options, const std::function<void()>& work
     Traced traced;
     traced.result = tracer.stop();
     traced.rows = parse_csv(traced.result.out);
+    const bool elsewhere = std::ranges::any_of(
+        options, [](const std::string& word) { return word == "-o" || word == "--interval" || word == "--why"; });
+    const u64 delivered = traced.counter("delivered");
+    if (!elsewhere && delivered != ~u64{0}) {
+        EXPECT_EQ(traced.rows.size(), delivered) << traced.result.err;
+    }
     return traced;
 }
 

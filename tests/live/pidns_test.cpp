@@ -36,13 +36,14 @@ protected:
     /// Runs a script in a pid namespace, in the test's folder. It can call iolens, which is killed after a while, and
     /// `attached FILE`, which waits until the iolens that writes to FILE with -v is.
     [[nodiscard]] Result inside(const std::string& script) const {
-        return run(unshare({"/bin/sh", "-c",
-                            "cd " + scratch.path() + "\niolens() { timeout --foreground -s KILL 40 " + iolens_path() +
-                                " \"$@\"; }\n"
-                                "attached() { n=0; until grep -q 'attached in' $1; do sleep 0.05; n=$((n + 1)); "
-                                "[ $n -lt 600 ] || exit 99; done; }\n" +
-                                script}),
-                   std::chrono::seconds(120));
+        return run(
+            unshare({"/bin/sh", "-c",
+                     "cd " + scratch.path() + "\n: >err\niolens() { timeout --foreground -s KILL 40 " + iolens_path() +
+                         " \"$@\"; }\n"
+                         "attached() { n=0; until grep -q 'attached in' $1; do sleep 0.05; n=$((n + 1)); "
+                         "[ $n -lt 600 ] || exit 99; done; }\n" +
+                         script}),
+            std::chrono::seconds(120));
     }
     [[nodiscard]] std::vector<Row> rows(const std::string& name = "rows") const {
         return parse_csv(slurp(scratch.path(name)));
