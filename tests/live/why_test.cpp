@@ -330,10 +330,11 @@ TRACED_TEST_F(Why, WritersOfOneFileWaitForItsLock) {
     EXPECT_GT(waits, 10'000'000U);
 }
 
-/// Two programs on one processor: what isn't blocked waits for the other.
+/// Two programs on one processor: what isn't blocked waits for the other. Together the reads take several of a
+/// scheduler's turns.
 TRACED_TEST_F(Why, ABusyProcessorIsWaitedFor) {
     const auto reads = of_call(why("taskset -p 1 $$ > /dev/null; (while :; do :; done) & busy=$!; dd if=/dev/zero "
-                                   "of=/dev/null bs=16M count=30 "
+                                   "of=/dev/null bs=64M count=30 "
                                    "2>/dev/null; kill $busy"),
                                "read", "/dev/zero");
     ASSERT_EQ(reads.size(), 30U);
@@ -414,7 +415,7 @@ TRACED_TEST_F(Why, RunningIsTheProcessorTimeOfACallThatRuns) {
 
 TRACED_TEST_F(Why, RunningIsTheProcessorTimeOfACallThatIsPreempted) {
     NEEDS(fs::exists(helper()), "the program to look at was not built");
-    const Timed zeroes = timed("read", "/dev/zero", 16 * mib, 32,
+    const Timed zeroes = timed("read", "/dev/zero", 64 * mib, 32,
                                "taskset -p 1 $$ > /dev/null; (while :; do :; done) & busy=$!; ", "; kill $busy");
     expect_agreement(zeroes);
     EXPECT_LT(zeroes.running, zeroes.duration * 3 / 4) << zeroes.text;
