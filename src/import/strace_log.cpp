@@ -167,6 +167,7 @@ void StraceImport::send_side(const LoggedCall& logged, iolens_call_event event, 
         }
     }
     event.name_id = tell(file, receiver);
+    ++delivered_;
     receiver.record(std::as_bytes(std::span(&event, 1)));
 }
 
@@ -176,7 +177,6 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
         // a call that is newer than we are, or of another architecture, has no row; it is no mistake of the log
         return;
     }
-    ++calls_;
     iolens_call_event event{};
     event.start = logged.start_ns;
     event.h = {.ts = logged.start_ns + logged.duration_ns.value_or(0),
@@ -192,7 +192,10 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
     if (logged.clock == LogClock::none) event.flags |= IOLENS_CALL_NO_TIME;
     if (!logged.duration_ns) event.flags |= IOLENS_CALL_NO_DURATION;
     if (!logged.has_result) event.flags |= IOLENS_CALL_NO_RESULT;
-    if (!logged.has_result && event.direction != IOLENS_DIR_NONE) return;  // killed in it: nothing was moved
+    if (!logged.has_result && event.direction != IOLENS_DIR_NONE) {  // killed in it: nothing was moved
+        ++filtered_;
+        return;
+    }
 
     if (logged.all_arguments.size() < IOLENS_PATH_LEN) {
         iolens_arguments arguments{};
@@ -284,6 +287,7 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
         side(logged.argument(0), event.direction);
         return;
     }
+    ++delivered_;
     receiver.record(std::as_bytes(std::span(&event, 1)));
 }
 
@@ -356,8 +360,9 @@ std::size_t StraceLog::read(Receiver& receiver) {
 
 iolens_loss StraceLog::ledger() const {
     iolens_loss loss{};
-    loss.n.seen = import_.calls();
-    loss.n.delivered = import_.calls();
+    loss.n.seen = import_.delivered() + import_.filtered();
+    loss.n.delivered = import_.delivered();
+    loss.n.filtered = import_.filtered();
     return loss;
 }
 

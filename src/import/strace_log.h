@@ -29,7 +29,8 @@ public:
     void end(Receiver& receiver);
 
     [[nodiscard]] LogClock clock() const { return clock_; }
-    [[nodiscard]] u64 calls() const { return calls_; }
+    [[nodiscard]] u64 delivered() const { return delivered_; }  ///< calls; one on two fds is two, as in rows
+    [[nodiscard]] u64 filtered() const { return filtered_; }
     [[nodiscard]] u64 unreadable() const { return unreadable_lines_; }
     [[nodiscard]] u64 unfinished() const { return lines_.unfinished(); }
 
@@ -47,7 +48,8 @@ private:
     std::unordered_map<u32, LoggedCall> restarted_;
     LogClock clock_ = LogClock::none;
     u64 line_ = 0;
-    u64 calls_ = 0;
+    u64 delivered_ = 0;
+    u64 filtered_ = 0;
     u64 unreadable_lines_ = 0;
 };
 

@@ -24,8 +24,10 @@ TEST_F(Lockdown, IsWhatEveryLensNames) {
     const Scratch scratch;
     const std::string rows = scratch.path("rows");
     spit(rows, "of yesterday\n");
-    for (const std::vector<std::string>& words :
-         {std::vector<std::string>{"block", "1"}, {"fd", "1"}, {"fd", "--domains", "LINKS", "1"}, {"file", scratch.path(), "1"}}) {
+    for (const std::vector<std::string>& words : {std::vector<std::string>{"block", "1"},
+                                                  {"fd", "1"},
+                                                  {"fd", "--domains", "LINKS", "1"},
+                                                  {"file", scratch.path(), "1"}}) {
         std::vector<std::string> command{iolens_path()};
         command.insert(command.end(), words.begin(), words.end());
         command.insert(command.end(), {"-o", rows});
