@@ -54,9 +54,9 @@ std::vector<Finding> checks() {
           others ? "CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE"
                  : "without CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE: no --libc and no open files of their processes");
     const std::string lockdown = first_line("/sys/kernel/security/lockdown");
-    const bool locked = may ? kernel_memory_is_closed() : lockdown.find("[confidentiality]") != std::string::npos;
+    const bool locked = may ? lockdown_forbids_reads() : lockdown.find("[confidentiality]") != std::string::npos;
     check("lockdown", !locked,
-          locked ? "lockdown=confidentiality lets no program read the kernel's memory: boot with lockdown=integrity"
+          locked             ? "confidentiality mode forbids reading kernel memory: boot with lockdown=integrity"
           : lockdown.empty() ? "not in this kernel, or securityfs is not mounted"
                              : lockdown);
     const std::string jit = first_line("/proc/sys/net/core/bpf_jit_enable");

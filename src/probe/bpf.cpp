@@ -201,16 +201,16 @@ namespace {
 bool loads(std::span<const bpf_insn> instructions) {
     bpf_prog_load_opts options{};
     options.sz = sizeof options;
-    const Fd program(::bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "iolens_may_look", "Dual BSD/GPL",
+    const Fd program(::bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "iolens_lockdown", "Dual BSD/GPL",
                                      instructions.data(), instructions.size(), &options));
     return static_cast<bool>(program);
 }
 
 }  // namespace
 
-bool kernel_memory_is_closed() {
+bool lockdown_forbids_reads() {
     // u64 value = 0; bpf_probe_read_kernel(&value, 8, 0); return 0;
-    static constexpr std::array looks = std::to_array<bpf_insn>({
+    static constexpr std::array reads = std::to_array<bpf_insn>({
         {.code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = BPF_REG_10, .src_reg = 0, .off = -8, .imm = 0},
         {.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_1, .src_reg = BPF_REG_10, .off = 0, .imm = 0},
         {.code = BPF_ALU64 | BPF_ADD, .dst_reg = BPF_REG_1, .src_reg = 0, .off = 0, .imm = -8},
@@ -220,18 +220,14 @@ bool kernel_memory_is_closed() {
         {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
         {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
     });
-    // where nothing loads at all, something else is amiss
-    return !loads(looks) && loads(std::span(looks).last(2));
+    // if not even an empty program loads, the reason is another one
+    return !loads(reads) && loads(std::span(reads).last(2));
 }
 
 void require_tracing() {
     if (!may_trace()) {
         throw Failure(Exit::unavailable, "tracing needs root, or the capabilities CAP_BPF and CAP_PERFMON",
                       "run it with sudo; 'iolens replay FILE' needs no privilege");
-    }
-    if (kernel_memory_is_closed()) {
-        throw Failure(Exit::unavailable, "this kernel lets no program read its memory: lockdown=confidentiality",
-                      "boot it with lockdown=integrity, or without lockdown; 'iolens replay FILE' works here, too");
     }
     if (::access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
         throw Failure(Exit::unavailable, "this kernel has no readable BTF (/sys/kernel/btf/vmlinux)",
@@ -324,6 +320,10 @@ void share_map(bpf_map* map, int fd) {
 }
 
 void fail_to_load(std::string_view what, int error) {
+    if (lockdown_forbids_reads()) {
+        throw Failure(Exit::unavailable, "lockdown=confidentiality forbids BPF programs to read kernel memory",
+                      "boot with lockdown=integrity, or without lockdown; 'iolens replay FILE' works here, too");
+    }
     throw Failure(Exit::unavailable,
                   fmt::format("the kernel did not load {} probes: {}", what, probe_error_text(-error)),
                   "'iolens doctor' tells what works on this kernel; libbpf says: " + last_libbpf_warning());

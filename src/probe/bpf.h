@@ -41,10 +41,9 @@ void require_tracing();
 /// The process's effective capabilities allow BPF tracing: CAP_SYS_ADMIN, or CAP_BPF and CAP_PERFMON.
 bool may_trace();
 
-/// No program may read the kernel's memory: lockdown=confidentiality (LOCKDOWN_BPF_READ_KERNEL in
-/// kernel/trace/bpf_trace.c). Found out by loading one, which takes may_trace(): securityfs, which would tell, is often
-/// not mounted.
-bool kernel_memory_is_closed();
+/// lockdown=confidentiality forbids BPF programs to read kernel memory (LOCKDOWN_BPF_READ_KERNEL in
+/// kernel/trace/bpf_trace.c). Tries to load such a program, since securityfs is often not mounted; needs may_trace().
+bool lockdown_forbids_reads();
 
 /// What it takes to read a map of ours that is open, a bit each: before 5.19 (c8644cd0efe7), with unprivileged BPF
 /// switched off, CAP_BPF.

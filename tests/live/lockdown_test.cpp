@@ -47,9 +47,7 @@ TEST_F(Lockdown, IsWhatDoctorNames) {
     const Result result = run({iolens_path(), "doctor", "--format", "json"});
     EXPECT_EQ(result.status, 3);
     bool named = false;
-    for (const std::string& line : split(result.out, '\n')) {
-        if (line.empty()) continue;
-        const Json row = parse_json(line);
+    for (const Json& row : parse_json_lines(result.out)) {
         if (row["name"] != "lockdown") continue;
         named = true;
         EXPECT_EQ(row["works"], "no");
