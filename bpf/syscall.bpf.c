@@ -1158,7 +1158,7 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 	t = call_thread_of(file_task(direct), tid, direct);
 	if (t)
 		t->told = 0;
-	if (libc_wanted) /* of a signal's handler: what it interrupted never ends, and the new program's stack is another one */
+	if (libc_wanted) /* A signal handler executed a program: the interrupted function never ends, and the stack is new. */
 		bpf_map_delete_elem(&libc_calls, &old);
 	if (requests_wanted)
 		request_exec();

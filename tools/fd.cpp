@@ -725,8 +725,8 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
     }
     if (decode_all_) arguments_.spent(host_tid(*event));
     if (seed_csv_ && event->direction == IOLENS_DIR_NONE) {
-        return summing_ || decode_all_ ? Taken::nothing
-                                       : without_row(pending);  // it is in the summary, or has its line
+        const bool shown = summing_ || decode_all_;  // in the summary, or in the line before
+        return shown ? Taken::nothing : without_row(pending);
     }
     if (why_) {
         why_->hold(*event);
@@ -904,8 +904,8 @@ Loss FdLens::explain(const iolens_loss& ledger) const {
         loss.note_beside("waits_full", "waits (more threads than --max-inflight)", waits_->ledger().n.state_full);
     if (log_ != nullptr) {
         loss.seen += log_->import().unreadable() + log_->import().unfinished();
-        loss.note("unreadable_lines", "lines that could not be read", log_->import().unreadable());
-        loss.note("unfinished", "calls whose end is not in the log", log_->import().unfinished());
+        loss.note("unreadable_lines", "unreadable lines", log_->import().unreadable());
+        loss.note("unfinished", "unfinished calls", log_->import().unfinished());
     }
     loss.note_skipped_runs(ledger.missed);
     return loss;

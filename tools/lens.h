@@ -148,13 +148,13 @@ public:
     [[nodiscard]] virtual std::vector<ProbeStatus> examine(bool variants) const = 0;
 
 protected:
-    /// For take(), of an operation that was not asked for. The kernel side has counted it as delivered, unless it is
-    /// pending.
+    /// Counts an operation that the user did not select, and returns what take() returns for it. Pending operations
+    /// were never counted as delivered.
     Taken without_row(bool pending = false) {
         without_row_ += pending ? 0U : 1U;
         return Taken::nothing;
     }
-    /// The ledger's sums. Delivered is what was asked for: in rows, in a summary, or in both.
+    /// Totals for the loss report. `delivered` counts the operations in rows or in a summary; the others are filtered.
     [[nodiscard]] Loss sums(const iolens_counters& n) const {
         const u64 without_row = std::min(without_row_, n.delivered);
         Loss loss;

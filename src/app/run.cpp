@@ -324,15 +324,11 @@ void save_recording(Recorder& recorder, Source& source, Pipeline& pipeline) {
     }
 }
 
-}  // namespace
-
-namespace {
-
 std::unique_ptr<Source> open_source(Lens& lens, ViewOptions& view, const LiveOptions& live) {
     try {
         return lens.open(view, live);
     } catch (const Failure&) {
-        // the kernel's verifier gives up when a signal comes: what failed is of no interest
+        // bpf_check() returns EAGAIN when a signal is pending: the failure is not the kernel's
         if (!end_asked()) throw;
         throw Failure(Exit::failed, "interrupted before tracing began");
     }

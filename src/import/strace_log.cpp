@@ -167,6 +167,10 @@ void StraceImport::send_side(const LoggedCall& logged, iolens_call_event event, 
         }
     }
     event.name_id = tell(file, receiver);
+    deliver(event, receiver);
+}
+
+void StraceImport::deliver(const iolens_call_event& event, Receiver& receiver) {
     ++delivered_;
     receiver.record(std::as_bytes(std::span(&event, 1)));
 }
@@ -287,8 +291,7 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
         side(logged.argument(0), event.direction);
         return;
     }
-    ++delivered_;
-    receiver.record(std::as_bytes(std::span(&event, 1)));
+    deliver(event, receiver);
 }
 
 StraceLog::StraceLog(const std::string& path, StraceImport::Unreadable unreadable)

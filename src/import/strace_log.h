@@ -29,8 +29,8 @@ public:
     void end(Receiver& receiver);
 
     [[nodiscard]] LogClock clock() const { return clock_; }
-    [[nodiscard]] u64 delivered() const { return delivered_; }  ///< calls; one on two fds is two, as in rows
-    [[nodiscard]] u64 filtered() const { return filtered_; }
+    [[nodiscard]] u64 delivered() const { return delivered_; }  ///< a call on two fds counts twice
+    [[nodiscard]] u64 filtered() const { return filtered_; }    ///< calls that moved nothing: the process was killed
     [[nodiscard]] u64 unreadable() const { return unreadable_lines_; }
     [[nodiscard]] u64 unfinished() const { return lines_.unfinished(); }
 
@@ -38,6 +38,7 @@ private:
     void call(LoggedCall call, Receiver& receiver);
     void send(const LoggedCall& call, Receiver& receiver);
     void send_side(const LoggedCall& call, iolens_call_event event, const LoggedFile& file, Receiver& receiver);
+    void deliver(const iolens_call_event& event, Receiver& receiver);
     u64 tell(const LoggedFile& file, Receiver& receiver);
 
     Unreadable unreadable_;

@@ -198,8 +198,8 @@ TRACED_TEST_F(Block, AgreesWithBlktrace) {
     // Before iolens: what asked first is called first, and looks at its clock right before the other. When the kernel
     // starts to trace it writes the time, which a blktrace with a pipe passes on at once.
     const std::string there = "cd " + scratch.path() + "; ";
-    shell(there + "timeout -s INT 300 blktrace -d " + disk.path() + " -o - > t 2>/dev/null & echo $! > " +
-          scratch.path() + "/pid; for i in $(seq 1000); do [ -s " + scratch.path() + "/t ] && break; sleep 0.01; done");
+    shell(there + "timeout -s INT 300 blktrace -d " + disk.path() +
+          " -o - > t 2>/dev/null & echo $! > pid; for i in $(seq 1000); do [ -s t ] && break; sleep 0.01; done");
     const Traced t = trace({"-d", disk.name()}, [&] {
         shell("dd if=/dev/zero of=" + disk.path() + " bs=16k count=101 oflag=direct 2>/dev/null");
     });
