@@ -992,6 +992,14 @@ static __always_inline void call_unseen(__u64 nr, __s64 result, bool known)
 		ring_count(n, orphan);
 }
 
+/* Is this the number of the thread's call? arm64 forgets it in an execve that succeeds (forget_syscall()). */
+static __always_inline bool call_is(const struct call_thread *t, __u64 nr)
+{
+	if (t->e.call == CALL_EXECVE || t->e.call == CALL_EXECVEAT)
+		return true;
+	return nr < IOLENS_CALLS && calls[nr].shape && calls[nr].id == t->e.call;
+}
+
 static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 result, bool direct)
 {
 	__u64 id = bpf_get_current_pid_tgid();
@@ -1000,8 +1008,12 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 	if (!own_pidns.level && follow && !call_near(id >> 32))
 		return 0;
 	t = call_thread_of(file_task(direct), (__u32)id, direct);
+	if (regs)
+		nr = compat_call_number(regs);
+	if (t && t->state == CALL_RUNNING && !call_is(t, nr)) /* the kernel skipped the program at that call's end */
+		call_send_unended(t, 0);
 	if (!t || t->state == CALL_NONE)
-		call_unseen(regs ? compat_call_number(regs) : nr, result, t);
+		call_unseen(nr, result, t);
 	if (!t || t->state != CALL_RUNNING)
 		return 0;
 	if (own_pidns.level) /* known since the call's start */

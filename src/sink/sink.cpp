@@ -38,12 +38,14 @@ void put_loss_remark(Output& out, const Loss& loss) {
 
 void append_loss_line(Buffer& out, const Loss& loss) {
     std::string_view separator = "lost: ";
-    const auto add = [&](u64 count, std::string_view words) {
-        fmt::format_to(std::back_inserter(out), "{}{} {}", separator, count, words);
+    for (const LossCause& cause : loss.causes) {
+        fmt::format_to(std::back_inserter(out), "{}{} {}", separator, cause.count, cause.words);
         separator = ", ";
-    };
-    for (const LossCause& cause : loss.causes) add(cause.count, cause.words);
-    if (loss.no_end != 0) add(loss.no_end, "ends that were not seen (rows without a latency)");
+    }
+    if (loss.no_end != 0) {
+        fmt::format_to(std::back_inserter(out), "{}{} without a latency (completion not seen)",
+                       loss.causes.empty() ? "" : "; ", loss.no_end == 1 ? "1 row" : fmt::format("{} rows", loss.no_end));
+    }
     fmt::format_to(std::back_inserter(out), " (seen {}, delivered {}, filtered {}", loss.seen, loss.delivered,
                    loss.filtered);
     if (loss.in_flight != 0) fmt::format_to(std::back_inserter(out), ", in flight {}", loss.in_flight);

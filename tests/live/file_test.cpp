@@ -951,6 +951,12 @@ TEST_F(Serve, TheCommandsAreThinOverTheTree) {
     const Result followed = follower.stop(SIGINT);
     EXPECT_EQ(followed.status, 0) << followed.err;
     EXPECT_EQ(lines_of(followed.out), lines_of(file({"log", path}).out));
+    // and ends with its reader, though nothing more comes
+    const Result gone =
+        shell("{ iolens file log --follow --dir " + tree + " '" + path + "'; echo status $? >&2; } | head -1",
+              std::chrono::seconds(20));
+    EXPECT_EQ(split(gone.out, '\n').size(), 1U) << gone.out;
+    EXPECT_NE(gone.err.find("status 0"), std::string::npos) << gone.err;
     EXPECT_EQ(file({"remove", path}).status, 0);
     EXPECT_EQ(file({"remove", path}).status, 1);
 }

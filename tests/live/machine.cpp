@@ -121,7 +121,9 @@ std::string tracefs() {
     return {};
 }
 
-KernelTrace::KernelTrace() : place_(tracefs() + "/instances/iolens-test-" + std::to_string(::getpid())) {
+KernelTrace::KernelTrace() {
+    static int number = 0;
+    place_ = tracefs() + "/instances/iolens-test-" + std::to_string(::getpid()) + "-" + std::to_string(++number);
     if (!fs::create_directory(place_)) throw std::runtime_error("can't make " + place_);
     spit(place_ + "/trace_clock", "boot");
     spit(place_ + "/buffer_size_kb", "16384");

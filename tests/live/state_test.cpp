@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is kept for a process, a request or a file goes with it: nothing fills up on a machine that runs for long.
+#include <bpf/bpf.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/aio_abi.h>
@@ -9,11 +10,13 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -346,6 +349,126 @@ TRACED_TEST_F(State, WhatIsInFlightAtTheEndIsNoLoss) {
         EXPECT_TRUE(rows[0]["duration_ns"].is_null());
         EXPECT_TRUE(rows[0]["bytes"].is_null());
         EXPECT_TRUE(rows[0]["result"].is_null());
+    }
+}
+
+/// What iolens keeps for the call that a thread is in.
+class CallState {
+public:
+    CallState(const std::string& map, pid_t thread)
+        : map_(map_named(map)),
+          // a task's own storage is found by its pidfd
+          task_(map == "threads" ? -1 : static_cast<int>(::syscall(SYS_pidfd_open, thread, 0))),
+          key_(map == "threads" ? thread : task_.get()) {
+        bpf_map_info info{};
+        u32 size = sizeof info;
+        if (::bpf_obj_get_info_by_fd(map_.get(), &info, &size) == 0) value_.resize(info.value_size);
+    }
+    bool save() { return ::bpf_map_lookup_elem(map_.get(), &key_, value_.data()) == 0; }
+    void remove() const { EXPECT_EQ(::bpf_map_delete_elem(map_.get(), &key_), 0); }
+    void restore() const { EXPECT_EQ(::bpf_map_update_elem(map_.get(), &key_, value_.data(), BPF_ANY), 0); }
+
+private:
+    Fd map_, task_;
+    int key_;
+    std::vector<std::byte> value_;
+};
+
+/// Takes turns with a child: it waits for its own in readv() or, where that must be no system call, in a loop.
+class Turns {
+public:
+    explicit Turns(bool calls) : calls_(calls) {
+        if (::pipe(pipe_.data()) != 0) throw std::runtime_error("pipe");
+        turn_ = new (::mmap(nullptr, sizeof *turn_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))
+            std::array<std::atomic<int>, 2>{};
+    }
+    ~Turns() {
+        ::munmap(turn_, sizeof *turn_);
+        for (const int fd : pipe_) ::close(fd);
+    }
+    Turns(const Turns&) = delete;
+    Turns& operator=(const Turns&) = delete;
+
+    /// The child's: waits for its n-th turn.
+    void wait(int n) {
+        (*turn_)[1] = n;
+        char byte = 0;
+        const iovec one{&byte, 1};
+        if (calls_) {
+            if (::readv(pipe_[0], &one, 1) != 1) ::_exit(9);
+        } else {
+            while ((*turn_)[0] < n) continue;
+        }
+    }
+    /// The parent's: waits until the child waits for its n-th turn, or lets it go on.
+    [[nodiscard]] bool is_waiting(pid_t child, int n) const {
+        return wait_until([&] { return (*turn_)[1] == n && (!calls_ || is_in_call(child, SYS_readv)); });
+    }
+    void give(int n) {
+        (*turn_)[0] = n;
+        EXPECT_EQ(::write(pipe_[1], "x", 1), 1);
+    }
+    static bool is_in_call(pid_t child, long call) {
+        return slurp("/proc/" + std::to_string(child) + "/syscall").starts_with(std::to_string(call) + " ");
+    }
+
+private:
+    bool calls_;
+    std::array<int, 2> pipe_{};
+    std::array<std::atomic<int>, 2>* turn_ = nullptr;  // given, and reached
+};
+
+/// A call whose end iolens did not see has a row at the end of another call, or when its thread makes the next one.
+TRACED_TEST_F(State, AMissedEndOfACallIsARow) {
+    // a map of the plain programs is not taken for the second's: it is older
+    for (const auto& [variant, calls] : {std::pair("plain", true), std::pair("", true), std::pair("", false)}) {
+        const Forced forced(variant);
+        Turns turns(calls);
+        std::array<int, 2> pipe{};
+        ASSERT_EQ(::pipe(pipe.data()), 0);
+        const pid_t child = ::fork();
+        if (child == 0) {
+            ::alarm(60);
+            std::array<char, 16> room{};
+            turns.wait(1);
+            if (::read(pipe[0], room.data(), 16) <= 0) ::_exit(1);
+            turns.wait(2);
+            if (::read(pipe[0], room.data(), 8) <= 0) ::_exit(2);
+            ::_exit(0);
+        }
+        Traced traced;
+        {
+            Tracer tracer({"fd", "-v", "-p", std::to_string(child), "--format", "json", "--op", "read"});
+            turns.give(1);
+            EXPECT_TRUE(wait_until([&] { return Turns::is_in_call(child, SYS_read); }));
+            CallState state(map_named("thread_storage") ? "thread_storage" : "threads", child);
+            EXPECT_TRUE(state.save());
+            state.remove();
+            EXPECT_EQ(::write(pipe[1], "x", 1), 1);
+            EXPECT_TRUE(turns.is_waiting(child, 2));
+            state.restore();
+            EXPECT_EQ(::write(pipe[1], "x", 1), 1);
+            turns.give(2);
+            int status = 0;
+            ::waitpid(child, &status, 0);
+            EXPECT_EQ(status, 0);
+            traced.result = tracer.stop(0);
+        }
+        for (const int fd : pipe) ::close(fd);
+        EXPECT_EQ(traced.result.status, 0);
+        EXPECT_EQ(traced.counter("lost"), 0U) << traced.result.err;
+        EXPECT_EQ(traced.counter("ends without a start"), 1U) << traced.result.err;
+        EXPECT_NE(traced.result.err.find("1 row without a latency"), std::string::npos) << traced.result.err;
+        std::vector<Json> rows = parse_json_lines(traced.result.out);
+        std::erase_if(rows, [](const Json& row) { return row["type"] != "fd"; });
+        ASSERT_EQ(rows.size(), 2U) << traced.result.out;
+        EXPECT_EQ(rows[0]["end"], "missed");
+        EXPECT_EQ(rows[0]["requested"], 16);
+        EXPECT_TRUE(rows[0]["duration_ns"].is_null());
+        EXPECT_TRUE(rows[0]["bytes"].is_null());
+        EXPECT_TRUE(rows[1]["end"].is_null());
+        EXPECT_EQ(rows[1]["requested"], 8);
+        EXPECT_EQ(rows[1]["bytes"], 1);
     }
 }
 
