@@ -433,7 +433,7 @@ static __always_inline void request_file(struct iolens_call_event *e, struct fil
 	if (by_watch && watch_depth)
 		watch_by_folder((__u64)BPF_CORE_READ(file, f_path.dentry));
 	if (direct)
-		file = bpf_rdonly_cast(file, bpf_core_type_id_kernel(struct file));
+		file = bpf_rdonly_cast(file, kernel_type_file);
 	call_open_file(e, file, address, &name_told, slot, direct);
 }
 

@@ -27,6 +27,7 @@
 #include "file_profile.h"
 #include "file_serve.h"
 #include "probe/bpf.h"
+#include "tree/mount.h"
 
 namespace iolens {
 namespace {
@@ -147,7 +148,7 @@ int ServeVerb::run(const std::vector<std::string>& words) {
 std::string read_tree(const std::string& path, const std::string& folder) {
     const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) {
-        if (errno == ENOENT || errno == ENOTDIR || errno == ENOTCONN) {
+        if (errno == ENOENT || errno == ENOTDIR || is_of_killed_server(errno)) {
             throw Failure(Exit::failed, fmt::format("nobody serves '{}'", visible(folder)),
                           "'iolens file serve' does; --dir names another folder");
         }

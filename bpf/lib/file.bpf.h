@@ -79,6 +79,8 @@ struct file_facts {
 #define bpf_rdonly_cast(address, type) ((void *)(address))
 #else
 extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
+/* The kernel's BTF ids of these structs, which user space looks up: libbpf relocates against a BTF of our own. */
+const volatile __u32 kernel_type_file, kernel_type_task_struct, kernel_type_timespec64;
 #endif
 
 #define file_read(direct, from, field) ((direct) ? (from)->field : BPF_CORE_READ(from, field))
@@ -89,7 +91,7 @@ static __always_inline __u64 file_word(const void *address, bool direct)
 	__u64 word = 0;
 
 	if (direct)
-		return ((struct timespec64 *)bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct timespec64)))->tv_sec;
+		return ((struct timespec64 *)bpf_rdonly_cast(address, kernel_type_timespec64))->tv_sec;
 	bpf_probe_read_kernel(&word, sizeof(word), address);
 	return word;
 }
@@ -109,7 +111,7 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 f
 
 	/* not trusted any more: for each load of a pointer through a trusted one, the verifier searches the kernel's whole BTF */
 	if (direct)
-		task = bpf_rdonly_cast(task, bpf_core_type_id_kernel(struct task_struct));
+		task = bpf_rdonly_cast(task, kernel_type_task_struct);
 	files = file_read(direct, task, files);
 	if (!files)
 		return 0;
@@ -120,7 +122,7 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 f
 	*address = file_word(array + fd, direct);
 	file = (struct file *)*address;
 	if (direct && file)
-		file = bpf_rdonly_cast(file, bpf_core_type_id_kernel(struct file));
+		file = bpf_rdonly_cast(file, kernel_type_file);
 	return file;
 }
 

@@ -24,6 +24,7 @@
 #include "base/fd.h"
 #include "base/privileges.h"
 #include "base/text.h"
+#include "probe/kernel_types.h"
 
 namespace iolens {
 namespace {
@@ -56,6 +57,7 @@ std::string refusal_of(const char* format, va_list args) {
 }
 
 int on_libbpf_message(libbpf_print_level level, const char* format, va_list args) {
+    if (level == LIBBPF_DEBUG) return 0;
     std::array<char, 512> line{};
     va_list again;
     va_copy(again, args);
@@ -67,7 +69,7 @@ int on_libbpf_message(libbpf_print_level level, const char* format, va_list args
     }
     if (std::strstr(format, "BEGIN PROG LOAD LOG") != nullptr) last_refusal = refusal_of(format, again);
     va_end(again);
-    if (print_log && level != LIBBPF_DEBUG) std::fputs(line.data(), stderr);
+    if (print_log) std::fputs(line.data(), stderr);
     return length;
 }
 
@@ -84,6 +86,7 @@ using Object = std::unique_ptr<bpf_object, decltype(&bpf_object__close)>;
 Object open_one(std::span<const std::byte> image, std::size_t index, bpf_program*& program) {
     Object object(bpf_object__open_mem(image.data(), image.size(), open_options()), bpf_object__close);
     if (!object) fail_to_open();
+    provide_kernel_types(object.get());
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object.get()) {
         if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF) bpf_map__set_max_entries(map, 64 << 10);
@@ -154,7 +157,8 @@ const bpf_object_open_opts* open_options() {
     static const bpf_object_open_opts options = [] {
         bpf_object_open_opts o{};
         o.sz = sizeof o;
-        if ((effective_capabilities() & capability_bit(CAP_SYS_ADMIN)) == 0)
+        o.btf_custom_path = kernel_types_path();
+        if (o.btf_custom_path == nullptr && (effective_capabilities() & capability_bit(CAP_SYS_ADMIN)) == 0)
             o.btf_custom_path = "/sys/kernel/btf/vmlinux";
         return o;
     }();

@@ -14,6 +14,7 @@
 
 #include "iolens/event/loss.h"
 #include "iolens/keep.h"
+#include "probe/kernel_types.h"
 
 struct bpf_link;
 struct bpf_map;
@@ -96,14 +97,15 @@ std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const 
 /// Throws Failure (failed) for an object that libbpf did not open; errno says why.
 [[noreturn]] void fail_to_open();
 
-/// How objects are opened. libbpf looks for types that the kernel itself doesn't have in its modules, too, which needs
-/// CAP_SYS_ADMIN: without it only the kernel's own are looked at, and what depends on a module's types is done without.
+/// How objects are opened: to be relocated against kernel_types_path(). Where there is no such file and no
+/// CAP_SYS_ADMIN, against the kernel's own types, and what depends on a module's types is done without.
 const bpf_object_open_opts* open_options();
 
-/// What a skeleton's open_opts() made, for a smart pointer to hold.
+/// What a skeleton's open_opts() made, ready to be loaded, for a smart pointer to hold.
 template <typename Skeleton>
 Skeleton* opened(Skeleton* object) {
     if (object == nullptr) fail_to_open();
+    provide_kernel_types(object->obj);
     return object;
 }
 

@@ -220,8 +220,7 @@ namespace {
 /// Makes the folder ready: there, empty, nobody's. Returns whether it was made.
 bool prepare_folder(const std::string& folder, Fd& lock) {
     struct stat info{};
-    if (::stat(folder.c_str(), &info) != 0 && errno == ENOTCONN) {
-        // the mount of a server that was killed
+    if (::stat(folder.c_str(), &info) != 0 && is_of_killed_server(errno)) {
         ::umount2(folder.c_str(), MNT_DETACH);
     }
     bool made = false;

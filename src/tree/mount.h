@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <cerrno>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,12 @@ namespace iolens {
 
 /// What /proc/mounts says that a tree is mounted from.
 inline constexpr std::string_view tree_source = "iolens";
+
+/// Is this the errno of a path below a mount whose server was killed? ENOTCONN; ECONNABORTED while the kernel takes
+/// leave of it; ECONNREFUSED if it was killed before it answered FUSE_INIT (fs/fuse/inode.c: process_init_reply()).
+inline bool is_of_killed_server(int error) {
+    return error == ENOTCONN || error == ECONNABORTED || error == ECONNREFUSED;
+}
 
 /// One opened file's contents, piece by piece.
 class TreeReader {

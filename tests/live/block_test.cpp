@@ -683,8 +683,9 @@ TEST_F(Block, AMissedEndIsARow) {
     const LoopDisk disk(8 * mib);
     // not a Tracer: nobody has counted that this request began
     Background iolens({iolens_path(), "block", "--format", "csv", "-d", disk.name()});
-    Fd map;
-    ASSERT_TRUE(wait_until([&] { return static_cast<bool>(map = map_named("inflight")); }));
+    ASSERT_TRUE(iolens.wait_for_rows(1)) << iolens.err();  // the heading: it is attached
+    const Fd map = map_named("inflight");
+    ASSERT_TRUE(map);
     iolens_block_state state{};
     const std::vector<std::string> dev = split(kernel_dev(disk.path()), ',');
     state.e.dev = static_cast<u32>(std::stoul(dev[0]) << 20 | std::stoul(dev[1]));
@@ -697,8 +698,7 @@ TEST_F(Block, AMissedEndIsARow) {
     const u64 key = 4096;
     ASSERT_EQ(::bpf_map_update_elem(map.get(), &key, &state, BPF_ANY), 0);
     EXPECT_TRUE(iolens.wait_for_line("missed"));
-    u64 place = 0;
-    EXPECT_NE(::bpf_map_get_next_key(map.get(), nullptr, &place), 0) << "an entry is left";
+    EXPECT_NE(::bpf_map_lookup_elem(map.get(), &key, &state), 0) << "the entry is left";
     Traced t;
     t.result = iolens.stop();
     t.rows = parse_csv(t.result.out);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -875,6 +876,22 @@ TEST_F(Serve, OneServerAFolderAndNothingIsLeft) {
         Served again(tree);
         EXPECT_EQ(slurp(again.path("control")), "");
         EXPECT_EQ(again.stop(SIGINT).status, 0);
+    }
+    {
+        // one that was killed before the kernel knew it
+        std::filesystem::create_directory(tree);
+        const int fuse = ::open("/dev/fuse", O_RDWR);
+        const std::string data = "rootmode=40000,user_id=0,group_id=0,fd=" + std::to_string(fuse);
+        ASSERT_EQ(::mount("killed", tree.c_str(), "fuse", 0, data.c_str()), 0);
+        std::vector<char> request(1 << 17);
+        EXPECT_GT(::read(fuse, request.data(), request.size()), 0);
+        ::close(fuse);
+        struct stat info{};
+        EXPECT_NE(::stat(tree.c_str(), &info), 0);  // ENOTCONN or, on 7.x, ECONNREFUSED
+        EXPECT_NE(run({iolens_path(), "file", "list", "--dir", tree}).err.find("nobody serves"), std::string::npos);
+        Served again(tree);
+        EXPECT_EQ(again.stop(SIGINT).status, 0);
+        std::filesystem::remove(tree);
     }
     EXPECT_NE(slurp("/proc/mounts").find("proc"), std::string::npos);
     EXPECT_EQ(slurp("/proc/mounts").find(tree), std::string::npos);

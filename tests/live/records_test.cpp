@@ -150,10 +150,13 @@ TEST_F(Recorded, AnAuthorsNameHasNoRestOfAnothers) {
 /// Each command of the loop has the pipe as its standard input.
 TEST_F(Recorded, ALoopOverRowsMakesNoRows) {
     const std::string rows = scratch_.path("rows");
-    const Result r = shell("iolens fd --comm row-command -D 3 --format csv | while read row; do cp /bin/true " +
-                           scratch_.path("row-command") + " 2>/dev/null; " + scratch_.path("row-command") +
-                           "; echo \"$row\" >>" + rows + "; done & sleep 1.5; cp /bin/true " +
-                           scratch_.path("row-command") + "; " + scratch_.path("row-command") + "; wait");
+    const std::string command = scratch_.path("row-command");
+    spit(scratch_.path("loop"), "while read row; do " + command + " if=/dev/zero of=/dev/null count=1 2>/dev/null; " +
+                                    "echo \"$row\" >>" + rows + "; done");
+    // the heading is a row, too: iolens is attached
+    const Result r = shell("cp $(command -v dd) " + command + "; iolens fd --comm row-command -D 3 --format csv | sh " +
+                           scratch_.path("loop") + " & until [ -s " + rows + " ]; do sleep 0.05; done; " + command +
+                           " if=/dev/zero of=/dev/null count=1 2>/dev/null; wait");
     // what the command of ours did, and nothing that the loop's did
     const std::size_t count = split(slurp(rows), '\n').size();
     EXPECT_GE(count, 2U) << r.err;

@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe/kernel_types.h"
+
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <linux/btf.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/failure.h"
+#include "base/fd.h"
+#include "base/text.h"
+#include "iolens/event/header.h"
+
+namespace iolens {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* vmlinux = "/sys/kernel/btf/vmlinux";
+
+using Names = std::unordered_set<std::string>;
+
+/// Of "task_struct___new", a flavor of it: "task_struct". As bpf_core_essential_name_len() of libbpf.
+std::string_view without_flavor(std::string_view name) {
+    const std::size_t at = name.rfind("___");
+    const bool is_flavor = at != std::string_view::npos && at > 0 && name[at - 1] != '_' && at + 3 < name.size();
+    return is_flavor ? name.substr(0, at) : name;
+}
+
+/// May a type of this kind be what an object names?
+bool can_be_named(u32 kind) {
+    return kind == BTF_KIND_STRUCT || kind == BTF_KIND_UNION || kind == BTF_KIND_ENUM || kind == BTF_KIND_ENUM64 ||
+           kind == BTF_KIND_TYPEDEF;
+}
+
+/// BTF as sysfs has it, of the kernel or of a module, whose ids and strings go on where the kernel's end. libbpf would
+/// copy the 5 MB, and index them, which costs more than all that is done here.
+class Types {
+public:
+    explicit Types(const std::string& path, const Types* kernel = nullptr) : kernel_(kernel) {
+        const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+        struct stat info{};
+        if (!file || ::fstat(file.get(), &info) != 0) return;
+        const auto size = static_cast<std::size_t>(info.st_size);
+        bytes_ = std::make_unique_for_overwrite<std::byte[]>(size);
+        std::size_t length = 0;
+        for (ssize_t n = 1; n > 0 && length < size; length += static_cast<std::size_t>(std::max<ssize_t>(n, 0))) {
+            n = ::read(file.get(), bytes_.get() + length, size - length);
+        }
+        btf_header head{};
+        if (length < sizeof head) return;
+        std::memcpy(&head, bytes_.get(), sizeof head);
+        const u64 types = u64{head.hdr_len} + head.type_off;
+        const u64 strings = u64{head.hdr_len} + head.str_off;
+        if (head.magic != BTF_MAGIC || types + head.type_len > length || strings + head.str_len > length) return;
+        strings_ = {reinterpret_cast<const char*>(bytes_.get()) + strings, head.str_len};
+        first_type_ = bytes_.get() + types;
+        types_length_ = head.type_len;
+        first_id_ = kernel == nullptr ? 1 : kernel->end();
+        first_string_ = kernel == nullptr ? 0 : kernel->strings_.size();
+    }
+
+    /// Finds each type. Returns false where the BTF is damaged, or has a kind of type that isn't known.
+    bool index() {
+        if (kernel_ == nullptr) places_.reserve(types_length_ / 24);
+        for (std::size_t at = 0; at + sizeof(btf_type) <= types_length_; at += size_of(at)) {
+            if (size_of(at) == 0) return false;
+            places_.push_back(static_cast<u32>(at));
+        }
+        return !places_.empty();
+    }
+
+    [[nodiscard]] u32 begin() const { return first_id_; }
+    [[nodiscard]] u32 end() const { return first_id_ + static_cast<u32>(places_.size()); }
+    /// Of 1 to end(), in a module also the kernel's.
+    [[nodiscard]] const btf_type* type(u32 id) const {
+        if (id < first_id_) return kernel_->type(id);
+        return reinterpret_cast<const btf_type*>(first_type_ + places_.at(id - first_id_));
+    }
+    [[nodiscard]] bool has(u32 id) const { return id < end(); }
+    /// Bytes of the type, with its members.
+    [[nodiscard]] std::size_t size(u32 id) const {
+        return id < first_id_ ? kernel_->size(id) : size_of(places_.at(id - first_id_));
+    }
+    [[nodiscard]] std::string_view name(u32 offset) const {
+        if (offset < first_string_) return kernel_->name(offset);
+        const std::size_t at = offset - first_string_;
+        return at < strings_.size() ? strings_.substr(at, strings_.find('\0', at) - at) : std::string_view();
+    }
+    [[nodiscard]] std::string_view name(const btf_type* type) const { return name(type->name_off); }
+    /// Is one of the names among its strings?
+    [[nodiscard]] bool mentions(const Names& names) const {
+        for (std::string_view rest = strings_; !rest.empty();) {
+            const std::size_t length = std::min(rest.find('\0'), rest.size() - 1);
+            if (length != 0 && names.contains(std::string(rest.substr(0, length)))) return true;
+            rest.remove_prefix(length + 1);
+        }
+        return false;
+    }
+    /// The first struct of a name; 0 where there is none.
+    [[nodiscard]] u32 find_struct(std::string_view wanted) const {
+        for (u32 id = first_id_; id < end(); ++id) {
+            if (btf_is_struct(type(id)) && name(type(id)) == wanted) return id;
+        }
+        return 0;
+    }
+
+private:
+    /// 0: it has no known kind, or is not all there.
+    [[nodiscard]] std::size_t size_of(std::size_t at) const {
+        const auto* type = reinterpret_cast<const btf_type*>(first_type_ + at);
+        std::size_t size = sizeof *type;
+        switch (btf_kind(type)) {
+            case BTF_KIND_INT:
+            case BTF_KIND_VAR:
+            case BTF_KIND_DECL_TAG: size += sizeof(u32); break;
+            case BTF_KIND_ARRAY: size += sizeof(struct btf_array); break;
+            case BTF_KIND_STRUCT:
+            case BTF_KIND_UNION: size += btf_vlen(type) * sizeof(btf_member); break;
+            case BTF_KIND_ENUM: size += btf_vlen(type) * sizeof(struct btf_enum); break;
+            case BTF_KIND_ENUM64: size += btf_vlen(type) * sizeof(struct btf_enum64); break;
+            case BTF_KIND_FUNC_PROTO: size += btf_vlen(type) * sizeof(btf_param); break;
+            case BTF_KIND_DATASEC: size += btf_vlen(type) * sizeof(btf_var_secinfo); break;
+            case BTF_KIND_PTR:
+            case BTF_KIND_FWD:
+            case BTF_KIND_TYPEDEF:
+            case BTF_KIND_VOLATILE:
+            case BTF_KIND_CONST:
+            case BTF_KIND_RESTRICT:
+            case BTF_KIND_FUNC:
+            case BTF_KIND_FLOAT:
+            case BTF_KIND_TYPE_TAG: break;
+            default: return 0;
+        }
+        return at + size <= types_length_ ? size : 0;
+    }
+
+    const Types* kernel_;
+    std::unique_ptr<std::byte[]> bytes_;
+    const std::byte* first_type_ = nullptr;
+    std::size_t types_length_ = 0;
+    std::string_view strings_;
+    std::vector<u32> places_;  ///< by id
+    u32 first_id_ = 1;
+    std::size_t first_string_ = 0;
+};
+
+/// What stands behind a type: its members, values or parameters, or the one description of an array.
+template <typename Item, typename Type>
+auto items(Type* type) {
+    using Place = std::conditional_t<std::is_const_v<Type>, const Item*, Item*>;
+    return std::span(reinterpret_cast<Place>(type + 1), btf_is_array(type) ? 1U : btf_vlen(type));
+}
+
+/// Calls `reference` with each type id in a type, and `name` with each offset of a name.
+template <typename Type, typename Reference, typename Name>
+void visit(Type* type, Reference&& reference, Name&& name) {
+    name(type->name_off);
+    switch (btf_kind(type)) {
+        case BTF_KIND_PTR:
+        case BTF_KIND_TYPEDEF:
+        case BTF_KIND_CONST:
+        case BTF_KIND_VOLATILE:
+        case BTF_KIND_RESTRICT:
+        case BTF_KIND_TYPE_TAG: reference(type->type); break;
+        case BTF_KIND_ARRAY:
+            reference(items<struct btf_array>(type)[0].type);
+            reference(items<struct btf_array>(type)[0].index_type);
+            break;
+        case BTF_KIND_STRUCT:
+        case BTF_KIND_UNION:
+            for (auto& member : items<struct btf_member>(type)) {
+                name(member.name_off);
+                reference(member.type);
+            }
+            break;
+        case BTF_KIND_ENUM:
+            for (auto& value : items<struct btf_enum>(type)) name(value.name_off);
+            break;
+        case BTF_KIND_ENUM64:
+            for (auto& value : items<struct btf_enum64>(type)) name(value.name_off);
+            break;
+        case BTF_KIND_FUNC_PROTO:
+            reference(type->type);
+            for (auto& parameter : items<struct btf_param>(type)) {
+                name(parameter.name_off);
+                reference(parameter.type);
+            }
+            break;
+        default: break;
+    }
+}
+
+/// The named types and all that they consist of, as BTF. Of what they only point to, and is not named itself, there is
+/// a forward declaration.
+class Selection {
+public:
+    explicit Selection(const Names& names) : names_(names) {}
+
+    /// Takes the types of the kernel or a module that have these names; returns the names that it has.
+    Names take(const Types& from, const Names& names) {
+        Names found;
+        for (u32 id = from.begin(); id < from.end(); ++id) {
+            const btf_type* type = from.type(id);
+            if (!can_be_named(btf_kind(type)) || type->name_off == 0) continue;
+            const std::string name(without_flavor(from.name(type)));
+            if (!names.contains(name)) continue;
+            found.insert(name);
+            add(from, id, false);
+        }
+        return found;
+    }
+
+    [[nodiscard]] std::string bytes() {
+        std::string types;
+        for (const Selected& one : selected_) {
+            const btf_type* original = one.from->type(one.id);
+            const std::size_t at = types.size();
+            types.append(reinterpret_cast<const char*>(original),
+                         one.forward ? sizeof *original : one.from->size(one.id));
+            auto* type = reinterpret_cast<btf_type*>(types.data() + at);
+            if (one.forward) {  // its flag: a union
+                type->info = u32{BTF_KIND_FWD} << 24 | u32{btf_is_union(original)} << 31;
+                type->type = 0;
+            }
+            auto next = one.references.begin();
+            visit(
+                type, [&](u32& reference) { reference = *next++; },
+                [&](u32& name) { name = string(one.from->name(name)); });
+        }
+        btf_header head{};
+        head.magic = BTF_MAGIC;
+        head.version = 1;
+        head.hdr_len = sizeof head;
+        head.type_len = static_cast<u32>(types.size());
+        head.str_off = head.type_len;
+        head.str_len = static_cast<u32>(strings_.size());
+        return std::string(reinterpret_cast<const char*>(&head), sizeof head) + types + strings_;
+    }
+
+private:
+    struct Selected {
+        const Types* from;
+        u32 id;
+        bool forward;
+        std::vector<u32> references;  ///< as ids of the selection, in the order of visit()
+    };
+
+    /// Returns its id in the selection.
+    u32 add(const Types& from, u32 id, bool forward) {
+        if (id == 0 || !from.has(id)) return 0;  // void
+        const Types* owner = id < from.begin() ? nullptr : &from;
+        const auto [place, fresh] = ids_.try_emplace({owner, id, forward}, static_cast<u32>(selected_.size()) + 1);
+        if (!fresh) return place->second;
+        const u32 own = place->second;
+        selected_.push_back({&from, id, forward, {}});
+        if (forward) return own;
+        std::vector<u32> references;
+        const btf_type* type = from.type(id);
+        visit(
+            type,
+            [&](u32 reference) {
+                references.push_back(btf_is_ptr(type) ? add_pointed(from, reference) : add(from, reference, false));
+            },
+            [](u32 /*name*/) {});
+        selected_[own - 1].references = std::move(references);
+        return own;
+    }
+
+    u32 add_pointed(const Types& from, u32 id) {
+        while (id != 0 && from.has(id) && btf_is_mod(from.type(id))) id = from.type(id)->type;
+        if (id == 0 || !from.has(id)) return 0;
+        const std::string_view name = from.name(from.type(id));
+        const bool forward =
+            btf_is_composite(from.type(id)) && !name.empty() && !names_.contains(std::string(without_flavor(name)));
+        return add(from, id, forward);
+    }
+
+    u32 string(std::string_view text) {
+        if (text.empty()) return 0;
+        const auto [place, fresh] = offsets_.try_emplace(std::string(text), static_cast<u32>(strings_.size()));
+        if (fresh) strings_.append(text).push_back('\0');
+        return place->second;
+    }
+
+    const Names& names_;
+    std::vector<Selected> selected_;
+    std::map<std::tuple<const Types*, u32, bool>, u32> ids_;
+    std::string strings_ = std::string(1, '\0');
+    std::unordered_map<std::string, u32> offsets_;
+};
+
+/// The kernel's modules whose BTF has one of the names.
+std::vector<Types> modules_with(const Names& names, const Types& kernel) {
+    std::vector<Types> modules;
+    std::error_code error;
+    for (fs::directory_iterator at("/sys/kernel/btf", error), end; !error && at != end; at.increment(error)) {
+        if (at->path() == vmlinux) continue;
+        Types module(at->path(), &kernel);
+        if (module.mentions(names) && module.index()) modules.push_back(std::move(module));
+    }
+    return modules;
+}
+
+/// A kernel_type_NAME in read-only data.
+struct TypeId {
+    std::string name;
+    std::byte* place;
+};
+
+std::vector<TypeId> type_ids_in(bpf_object* object) {
+    constexpr std::string_view prefix = "kernel_type_";
+    std::vector<TypeId> all;
+    const btf* types = bpf_object__btf(object);
+    const auto name_of = [&](u32 id) {
+        return std::string_view(btf__name_by_offset(types, btf__type_by_id(types, id)->name_off));
+    };
+    const s32 section = btf__find_by_name_kind(types, ".rodata", BTF_KIND_DATASEC);
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object) {
+        if (std::string_view(bpf_map__name(map)).ends_with(".rodata")) break;
+    }
+    if (section < 0 || map == nullptr) return all;
+    std::size_t size = 0;
+    auto* data = static_cast<std::byte*>(const_cast<void*>(bpf_map__initial_value(map, &size)));
+    const btf_type* type = btf__type_by_id(types, static_cast<u32>(section));
+    for (u32 i = 0; i < btf_vlen(type); ++i) {
+        const btf_var_secinfo& variable = btf_var_secinfos(type)[i];
+        const std::string_view name = name_of(variable.type);
+        if (!name.starts_with(prefix) || variable.offset + sizeof(u32) > size) continue;
+        all.push_back({std::string(name.substr(prefix.size())), data + variable.offset});
+    }
+    return all;
+}
+
+class File {
+public:
+    File()
+        : fd_(::memfd_create("iolens-kernel-types", MFD_CLOEXEC)),
+          path_("/proc/self/fd/" + std::to_string(fd_.get())) {}
+    [[nodiscard]] const char* path() const {
+        return fd_ && ::access(path_.c_str(), R_OK) == 0 ? path_.c_str() : nullptr;
+    }
+    /// Returns false (errno) where it can't be written.
+    [[nodiscard]] bool write(std::string_view bytes) const {
+        return ::ftruncate(fd_.get(), 0) == 0 &&
+               ::pwrite(fd_.get(), bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size());
+    }
+    Names names;  ///< what objects have named so far
+
+private:
+    Fd fd_;
+    std::string path_;
+};
+
+File& file() {
+    static File one;
+    return one;
+}
+
+}  // namespace
+
+const char* kernel_types_path() { return file().path(); }
+
+void provide_kernel_types(bpf_object* object) {
+    const btf* own = bpf_object__btf(object);
+    Names& names = file().names;
+    const std::size_t before = names.size();
+    for (u32 id = 1; id < btf__type_cnt(own); ++id) {
+        const btf_type* type = btf__type_by_id(own, id);
+        if (can_be_named(btf_kind(type)) && type->name_off != 0)
+            names.emplace(without_flavor(btf__name_by_offset(own, type->name_off)));
+    }
+    const bool all_there = names.size() == before || kernel_types_path() == nullptr;
+    const std::vector<TypeId> ids = type_ids_in(object);
+    if (all_there && ids.empty()) return;
+    Types kernel(vmlinux);
+    if (!kernel.index()) {
+        throw Failure(Exit::unavailable, fmt::format("can't read the kernel's BTF ({})", vmlinux),
+                      "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, as the distributions' are");
+    }
+    for (const TypeId& one : ids) {
+        const u32 id = kernel.find_struct(one.name);
+        std::memcpy(one.place, &id, sizeof id);
+    }
+    if (all_there) return;
+    Selection selection(names);
+    Names missing = names;
+    for (const std::string& found : selection.take(kernel, names)) missing.erase(found);
+    const std::vector<Types> modules = modules_with(missing, kernel);
+    for (const Types& module : modules) selection.take(module, missing);
+    if (!file().write(selection.bytes())) {
+        throw Failure(Exit::failed, "can't write the kernel's types for libbpf: " + error_text(errno));
+    }
+}
+
+}  // namespace iolens
