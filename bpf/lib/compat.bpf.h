@@ -578,6 +578,7 @@ static __always_inline bool compat_is_x32(__u64 nr)
 #if defined(__TARGET_ARCH_x86)
 	return nr & 0x40000000 && (__s32)nr > 0;
 #else
+	(void)nr;
 	return false;
 #endif
 }
