@@ -44,7 +44,8 @@ void append_loss_line(Buffer& out, const Loss& loss) {
     }
     if (loss.no_end != 0) {
         fmt::format_to(std::back_inserter(out), "{}{} without a latency (completion not seen)",
-                       loss.causes.empty() ? "" : "; ", loss.no_end == 1 ? "1 row" : fmt::format("{} rows", loss.no_end));
+                       loss.causes.empty() ? "" : "; ",
+                       loss.no_end == 1 ? "1 row" : fmt::format("{} rows", loss.no_end));
     }
     fmt::format_to(std::back_inserter(out), " (seen {}, delivered {}, filtered {}", loss.seen, loss.delivered,
                    loss.filtered);
