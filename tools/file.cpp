@@ -271,7 +271,8 @@ Loss FileLens::explain(const iolens_loss& ledger) const {
     loss.note("frames_full", "accesses at kretprobes (more in flight than --max-inflight)", n.frames_full);
     loss.note("not_decoded", "calls of 32-bit programs (not decoded)", n.not_decoded);
     if (probe_)
-        loss.note_beside("files_full", "files in watched directories (more than --max-files)", probe_->without_room());
+        loss.note_beside("files_full", "files in watched directories (more than --max-files)",
+                         probe_->unwatched_files());
     loss.note_skipped_runs(ledger.missed);
     return loss;
 }

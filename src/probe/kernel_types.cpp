@@ -365,7 +365,8 @@ public:
         return ::ftruncate(fd_.get(), 0) == 0 &&
                ::pwrite(fd_.get(), bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size());
     }
-    Names names;  ///< what objects have named so far
+    Names names;                     ///< what objects have named so far
+    std::map<std::string, u32> ids;  ///< the kernel's, of the structs that were looked up so far
 
 private:
     Fd fd_;
@@ -391,17 +392,22 @@ void provide_kernel_types(bpf_object* object) {
             names.emplace(without_flavor(btf__name_by_offset(own, type->name_off)));
     }
     const bool all_there = names.size() == before || kernel_types_path() == nullptr;
+    std::map<std::string, u32>& known = file().ids;
     const std::vector<TypeId> ids = type_ids_in(object);
-    if (all_there && ids.empty()) return;
+    const auto set_ids = [&] {
+        for (const TypeId& one : ids) std::memcpy(one.place, &known.at(one.name), sizeof(u32));
+    };
+    if (all_there && std::ranges::all_of(ids, [&](const TypeId& one) { return known.contains(one.name); })) {
+        set_ids();
+        return;
+    }
     Types kernel(vmlinux);
     if (!kernel.index()) {
         throw Failure(Exit::unavailable, fmt::format("can't read the kernel's BTF ({})", vmlinux),
                       "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, as the distributions' are");
     }
-    for (const TypeId& one : ids) {
-        const u32 id = kernel.find_struct(one.name);
-        std::memcpy(one.place, &id, sizeof id);
-    }
+    for (const TypeId& one : ids) known.try_emplace(one.name, kernel.find_struct(one.name));
+    set_ids();
     if (all_there) return;
     Selection selection(names);
     Names missing = names;

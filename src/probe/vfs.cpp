@@ -365,7 +365,7 @@ void VfsProbe::settle(iolens_vfs_event e) {
     std::memcpy(record.data(), &e, sizeof e);
 }
 
-u64 VfsProbe::without_room() const {
+u64 VfsProbe::unwatched_files() const {
     const u32 one = 1;
     u64 files = 0;
     ::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watch_found), &one, &files);

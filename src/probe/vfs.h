@@ -75,8 +75,8 @@ public:
     [[nodiscard]] iolens_loss ledger() const;
     /// After detach(): records of what was not over.
     [[nodiscard]] std::vector<std::vector<u64>> unfinished() { return std::exchange(unfinished_, {}); }
-    /// Files of watched folders that found no room among those watched.
-    [[nodiscard]] u64 without_room() const;
+    /// Files in watched directories that are not watched themselves: --max-files was reached.
+    [[nodiscard]] u64 unwatched_files() const;
     [[nodiscard]] u32 max_files() const { return options_.max_files; }
     /// Files of watched folders that made room for others; they are found again when they are accessed.
     [[nodiscard]] u64 evicted() const;

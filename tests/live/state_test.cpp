@@ -418,7 +418,7 @@ private:
     std::array<std::atomic<int>, 2>* turn_ = nullptr;  // given, and reached
 };
 
-/// A call whose end iolens did not see has a row at the end of another call, or when its thread makes the next one.
+/// A call whose return was missed gets a row when its thread returns from another call or makes the next one.
 TRACED_TEST_F(State, AMissedEndOfACallIsARow) {
     // a map of the plain programs is not taken for the second's: it is older
     for (const auto& [variant, calls] : {std::pair("plain", true), std::pair("", true), std::pair("", false)}) {

@@ -32,8 +32,8 @@ protected:
         ASSERT_NE(types_, nullptr);
     }
 
-    /// The type's name and size; of a type that has no name, its kind.
-    static std::string told(const btf* from, u32 id) {
+    /// Name and size of a type.
+    static std::string describe(const btf* from, u32 id) {
         const btf_type* type = btf__type_by_id(from, id);
         const s64 size = btf_is_ptr(type) ? 8 : btf__resolve_size(from, id);
         return std::string(btf__name_by_offset(from, type->name_off)) + "/" + std::to_string(size);
@@ -65,7 +65,7 @@ TEST_F(KernelTypes, AreTheKernelsOwn) {
                 found = ours.offset == theirs.offset &&
                         std::strcmp(btf__name_by_offset(types_.get(), ours.name_off),
                                     btf__name_by_offset(kernel_.get(), theirs.name_off)) == 0 &&
-                        told(types_.get(), ours.type) == told(kernel_.get(), theirs.type);
+                        describe(types_.get(), ours.type) == describe(kernel_.get(), theirs.type);
             }
         }
         EXPECT_TRUE(found) << name;
