@@ -751,6 +751,7 @@ PROGRAM("block_bio_complete", iolens_file_bio_complete, on_bio_complete(ctx))
 /* Not attached: user space runs it with an fd of its own (BPF_PROG_TEST_RUN, 5.10), to learn what the kernel says of the
  * file: what stat says of device and inode isn't always that, and of its functions it says nothing. */
 struct iolens_resolved resolved = {};
+static const char symbol_format[] = "%ps";
 
 SEC("raw_tp/sys_enter")
 int iolens_resolve(struct bpf_raw_tracepoint_args *ctx)
@@ -770,10 +771,18 @@ int iolens_resolve(struct bpf_raw_tracepoint_args *ctx)
 	resolved.name_id = f.name_id;
 	resolved.magic = f.magic;
 	resolved.mode = BPF_CORE_READ(inode, i_mode);
-	resolved.read_iter = (__u64)BPF_CORE_READ(inode, i_fop, read_iter);
-	resolved.write_iter = (__u64)BPF_CORE_READ(inode, i_fop, write_iter);
-	resolved.splice_read = (__u64)BPF_CORE_READ(inode, i_fop, splice_read);
-	resolved.fsync = (__u64)BPF_CORE_READ(inode, i_fop, fsync);
+	resolved.functions[IOLENS_READ_ITER] = (__u64)BPF_CORE_READ(inode, i_fop, read_iter);
+	resolved.functions[IOLENS_WRITE_ITER] = (__u64)BPF_CORE_READ(inode, i_fop, write_iter);
+	resolved.functions[IOLENS_SPLICE_READ] = (__u64)BPF_CORE_READ(inode, i_fop, splice_read);
+	resolved.functions[IOLENS_FSYNC] = (__u64)BPF_CORE_READ(inode, i_fop, fsync);
+	if (compat_has_snprintf()) {
+		for (int i = 0; i < IOLENS_FUNCTIONS; i++) {
+			__u64 function = resolved.functions[i];
+
+			if (function)
+				bpf_snprintf(resolved.names[i], sizeof(resolved.names[i]), symbol_format, &function, sizeof(function));
+		}
+	}
 	disk = BPF_CORE_READ(inode, i_sb, s_bdev);
 	if (disk)
 		resolved.disk = BPF_CORE_READ(disk, bd_dev);

@@ -21,6 +21,7 @@
 #include "iolens/event/disk.h"
 #include "lens.h"
 #include "probe/block.h"
+#include "probe/symbols.h"
 #include "reduce/pattern.h"
 #include "source/ring.h"
 

@@ -35,6 +35,7 @@
 #include "probe/block.h"
 #include "probe/calls.h"
 #include "probe/command.h"
+#include "probe/kernel_btf.h"
 #include "probe/libc.h"
 #include "probe/pid_namespace.h"
 #include "probe/symbols.h"
@@ -432,6 +433,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
         options.follow.push_back(static_cast<u32>(command_->pid()));
     }
     if (options.libc_operations != 0) add_libc(options, live);
+    const auto types = kernel_btf();  // of all probes
     probe_ = std::make_unique<CallProbe>(options);
     if (leave_out_readers_) {
         row_readers().watch([this](const PipeReader& reader, bool reads) {
@@ -480,14 +482,13 @@ std::vector<std::vector<u64>> FdLens::open_why(const CallProbe::Options& options
     BlockProbe::Options of_requests;
     of_requests.ring_bytes = options.ring_bytes;
     of_requests.ring_fd = probe_->ring_fd();
-    const KernelSymbols symbols;
-    of_requests.symbols = &symbols;
     requests_ = std::make_unique<BlockProbe>(of_requests);
     waits_ = std::make_unique<WaitProbe>(WaitProbe::Options{.ring_fd = probe_->ring_fd(),
                                                             .followed_fd = probe_->followed_fd(),
                                                             .ring_bytes = options.ring_bytes,
                                                             .max_threads = options.max_threads});
     std::vector<std::vector<u64>> facts;
+    const KernelSymbols symbols;
     wait_functions_.emplace(symbols.functions(tells_wait));
     for (const KernelSymbols::Function& function : wait_functions_->functions()) {
         iolens_symbol_fact fact{};

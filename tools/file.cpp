@@ -21,6 +21,8 @@
 #include "iolens/event/vfs.h"
 #include "lens.h"
 #include "probe/calls.h"
+#include "probe/kernel_btf.h"
+#include "probe/symbols.h"
 #include "probe/vfs.h"
 
 namespace iolens {
@@ -173,6 +175,7 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     }
     if (folders) options.depth = recursive_ ? IOLENS_WATCH_DEPTH : 1;
     require_tracing();
+    const auto types = kernel_btf();  // of both probes
     probe_ = std::make_unique<VfsProbe>(options);
     watches_ = std::make_unique<Watches>(*probe_);
     leave_out_output(view);

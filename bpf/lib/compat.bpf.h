@@ -262,6 +262,15 @@ static __always_inline struct bio *compat_bio_split(__u64 *ctx)
 	return compat_arg(ctx, bpf_core_type_matches(btf_trace_block_split___q), 0);
 }
 
+/* bpf_snprintf: 5.13 (7b15523a989b). */
+enum bpf_func_id___snprintf {
+	BPF_FUNC_snprintf___here = 1,
+};
+static __always_inline bool compat_has_snprintf(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id___snprintf, BPF_FUNC_snprintf___here);
+}
+
 /* The whole disk of a request; NULL for a queue without one (an NVMe admin queue). 5.14 gave request_queue a disk
  * (d152c682f03c), 5.17 took rq_disk away (f3fa33acca9f). */
 static __always_inline struct gendisk *compat_rq_disk(struct request *rq)

@@ -4,6 +4,7 @@
 #define IOLENS_WATCH_H
 
 #include "iolens/event/file.h"
+#include "iolens/symbol_query.h"
 
 #ifdef __cplusplus
 namespace iolens {
@@ -27,14 +28,21 @@ struct iolens_watch {
 /* So many folders up a file's own is looked for in a watched tree. */
 #define IOLENS_WATCH_DEPTH 48
 
+/* A filesystem's functions (struct file_operations). */
+enum iolens_function {
+	IOLENS_READ_ITER,
+	IOLENS_WRITE_ITER,
+	IOLENS_SPLICE_READ,
+	IOLENS_FSYNC,
+	IOLENS_FUNCTIONS
+};
+
 /* What an open file is: the answer to bpf/vfs.bpf.c's iolens_resolve. */
 struct iolens_resolved {
 	struct iolens_file_id id;
 	u64 name_id;     /* see iolens_file_fact */
-	u64 read_iter;   /* addresses of the filesystem's functions; 0 = it has none */
-	u64 write_iter;
-	u64 splice_read;
-	u64 fsync;
+	u64 functions[IOLENS_FUNCTIONS];                  /* the filesystem's, their addresses; 0 = it has none */
+	char names[IOLENS_FUNCTIONS][IOLENS_QUERY_NAME_LEN]; /* and their names; "" = unknown (before 5.13) */
 	u32 disk;        /* the filesystem's block device or partition, the kernel's dev_t; 0 = none */
 	u32 mode;        /* inode.i_mode */
 	u32 magic;       /* super_block.s_magic */

@@ -55,7 +55,9 @@ std::optional<u64> requests_of_disk(u32 dev) {
 
 void BlockProbe::Close::operator()(block_bpf* object) const { block_bpf__destroy(object); }
 
-BlockProbe::BlockProbe(const Options& options) : object_(opened(block_bpf__open_opts(open_options()))) {
+BlockProbe::BlockProbe(const Options& options) {
+    std::optional<KernelNames> names(std::in_place);  // several MB: freed before load
+    object_.reset(opened(block_bpf__open_opts(open_options())));
     bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
     if (options.ring_fd) share_map(object_->maps.ring, *options.ring_fd);
     bpf_map__set_max_entries(object_->maps.inflight, options.max_inflight);
@@ -66,27 +68,24 @@ BlockProbe::BlockProbe(const Options& options) : object_(opened(block_bpf__open_
     object_->rodata->attribute = options.attribute;
     object_->rodata->authored = options.attribute && options.authored;
     if (!object_->rodata->authored) bpf_map__set_max_entries(object_->maps.authors, 1);
-    std::optional<KernelNames> names;  // 2 MiB: loaded only if needed, freed before load
-    if (object_->rodata->authored) names.emplace();
     for (bpf_program* program : {object_->progs.iolens_dirty_folio, object_->progs.iolens_dirty_page}) {
-        bpf_program__set_autoload(program, names && names->has_tracepoint(bpf_program__section_name(program)));
+        bpf_program__set_autoload(
+            program, object_->rodata->authored && names->has_tracepoint(bpf_program__section_name(program)));
+    }
+    std::optional<KernelAddresses> addresses;
+    if (options.attribute) {
+        addresses.emplace(origin_symbols());
+        set_origin_addresses(*object_->rodata, *addresses);
     }
     names.reset();
-    std::optional<KernelSymbols> symbols;  // some 50 ms: the same
-    const KernelSymbols* known = options.symbols;
-    if (options.attribute) {
-        if (known == nullptr) known = &symbols.emplace("/proc/kallsyms", origin_symbols());
-        set_origin_addresses(*object_->rodata, *known);
-    }
     bpf_map__set_max_entries(object_->maps.targets, options.attribute ? options.max_inflight : 1);
     if (const int error = block_bpf__load(object_.get()); error != 0) fail_to_load("the block", error);
-    if (options.attribute) tell_bio_ends(object_->maps.bio_ends, *known);
-    symbols.reset();
+    if (addresses) tell_bio_ends(object_->maps.bio_ends, *addresses);
     allow_cgroup(object_->maps.keep_cgroup, options.keep, options.cgroup_fd);
     for (bpf_program* program : in_attach_order(*object_)) {
         if (bpf_program__autoload(program)) links_.push_back(attach(program));
     }
-    // libbpf has read the kernel's whole BTF and freed it again: give that memory back
+    // gives back the memory of the kernel's BTF
     ::malloc_trim(0);
 }
 

@@ -9,7 +9,6 @@
 #include "iolens/event/loss.h"
 #include "iolens/keep.h"
 #include "probe/bpf.h"
-#include "probe/symbols.h"
 
 struct block_bpf;
 
@@ -22,11 +21,10 @@ public:
         iolens_keep keep{};
         int cgroup_fd = -1;  ///< of keep.by_cgroup
         u64 ring_bytes = 8 << 20;
-        std::optional<int> ring_fd;              ///< another probe's ring, for its records, too
-        const KernelSymbols* symbols = nullptr;  ///< where they were read before
-        u32 max_inflight = 32768;                ///< entries of the state map
-        bool attribute = true;                   ///< what each request is for
-        bool authored = true;                    ///< and who made the pages dirty that are written back
+        std::optional<int> ring_fd;  ///< another probe's ring, for its records, too
+        u32 max_inflight = 32768;    ///< entries of the state map
+        bool attribute = true;       ///< what each request is for
+        bool authored = true;        ///< and who made the pages dirty that are written back
     };
 
     /// Loads and attaches. Throws Failure (unavailable) where the kernel refuses.

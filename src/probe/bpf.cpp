@@ -159,7 +159,7 @@ const bpf_object_open_opts* open_options() {
         o.sz = sizeof o;
         o.btf_custom_path = kernel_types_path();
         if (o.btf_custom_path == nullptr && (effective_capabilities() & capability_bit(CAP_SYS_ADMIN)) == 0)
-            o.btf_custom_path = "/sys/kernel/btf/vmlinux";
+            o.btf_custom_path = kernel_btf_path;
         return o;
     }();
     return &options;
@@ -368,28 +368,6 @@ u64 read_missed(const bpf_object* object) {
         if (bpf_program__fd(program) >= 0) missed += info_of(program).recursion_misses;
     }
     return missed;
-}
-
-KernelNames::KernelNames() {
-    std::ifstream file("/sys/kernel/btf/vmlinux", std::ios::binary);
-    btf_header head{};
-    file.read(reinterpret_cast<char*>(&head), sizeof head);
-    if (!file || head.magic != BTF_MAGIC) return;
-    strings_.resize(head.str_len);
-    file.seekg(static_cast<std::streamoff>(head.hdr_len) + head.str_off);
-    file.read(strings_.data(), static_cast<std::streamsize>(strings_.size()));
-    strings_.resize(static_cast<std::size_t>(file.gcount()));
-}
-
-bool KernelNames::has_tracepoint(std::string_view section) const {
-    return has("btf_trace_" + std::string(section.substr(section.find('/') + 1)));
-}
-
-bool KernelNames::has(std::string_view name) const {
-    // Its strings stand one behind the other, a NUL between them; the first one is empty. memmem, since find() would
-    // try each of them: a needle that begins with NUL begins like every string.
-    const std::string needle = '\0' + std::string(name) + '\0';
-    return ::memmem(strings_.data(), strings_.size(), needle.data(), needle.size()) != nullptr;
 }
 
 void for_each_key(const bpf_map* map, const std::function<void(const void*)>& each) {

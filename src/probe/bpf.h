@@ -14,6 +14,7 @@
 
 #include "iolens/event/loss.h"
 #include "iolens/keep.h"
+#include "probe/kernel_btf.h"
 #include "probe/kernel_types.h"
 
 struct bpf_link;
@@ -129,18 +130,6 @@ iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object);
 
 /// The programs' missed runs.
 u64 read_missed(const bpf_object* object);
-
-/// The names in the running kernel's BTF.
-class KernelNames {
-public:
-    KernelNames();
-    /// Of a program's section: "tp_btf/block_rq_issue".
-    [[nodiscard]] bool has_tracepoint(std::string_view section) const;
-    [[nodiscard]] bool has(std::string_view name) const;
-
-private:
-    std::string strings_;
-};
 
 /// Calls `each` with every key of a map.
 void for_each_key(const bpf_map* map, const std::function<void(const void*)>& each);

@@ -136,6 +136,7 @@ void CallProbe::choose_programs(const Options& options, bool direct) {
     const syscall_bpf& object = *object_;
     const std::vector<LibcFunction>& libc = options.libc;
     const bool uring = std::ranges::any_of(options.uring_ops, [](u8 what) { return what != 0; });
+    const KernelNames kernel;
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object.obj) {
         const std::string name = bpf_program__name(program);
@@ -159,7 +160,7 @@ void CallProbe::choose_programs(const Options& options, bool direct) {
             }
         }
         if (section.find("io_uring") != std::string_view::npos && bpf_program__autoload(program)) {
-            bpf_program__set_autoload(program, uring && kernel_.has_tracepoint(section));
+            bpf_program__set_autoload(program, uring && kernel.has_tracepoint(section));
         }
     }
     bpf_map__set_autocreate(object.maps.threads, !direct);
@@ -170,7 +171,7 @@ void CallProbe::Close::operator()(syscall_bpf* object) const { syscall_bpf__dest
 
 /// Loads with one of the twins. Returns 0 or a negative errno.
 int CallProbe::load(const Options& options, bool direct) {
-    object_.reset(opened(open_object(kernel_)));
+    object_.reset(opened(open_object(KernelNames())));
     bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
     bpf_map__set_max_entries(object_->maps.threads, options.max_threads);
     object_->rodata->keep = options.keep;
@@ -270,19 +271,20 @@ std::string_view lack_for_direct(const KernelNames& kernel) {
 }
 
 CallProbe::CallProbe(const Options& options) {
+    const KernelNames kernel;
     // one link for all of libc's functions, where the kernel has that and the direct programs are not ruled out
-    many_uprobes_ = !options.libc.empty() && !forced("plain") && kernel_.has("BPF_TRACE_UPROBE_MULTI");
-    preempts_ = preempts(kernel_);
-    perf_ = wants_perf(kernel_);
+    many_uprobes_ = !options.libc.empty() && !forced("plain") && kernel.has("BPF_TRACE_UPROBE_MULTI");
+    preempts_ = preempts(kernel);
+    perf_ = wants_perf(kernel);
     bool direct = !forced("plain");
     if (direct && !forced("direct")) {
-        const std::string_view lack = lack_for_direct(kernel_);
+        const std::string_view lack = lack_for_direct(kernel);
         direct = lack.empty();
         if (!direct) why_.push_back(fmt::format("direct: {}", lack));
     }
     while (!start(options, direct)) {
     }
-    // libbpf has read the kernel's whole BTF and freed it again: give that memory back
+    // gives back the memory of the kernel's BTF
     ::malloc_trim(0);
 }
 

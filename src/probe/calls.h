@@ -104,7 +104,6 @@ private:
     Link iterator_link_;  ///< of the direct programs: runs one for each thread …
     Fd iterator_;         ///< … when it is read
     std::vector<std::string> why_;
-    KernelNames kernel_;
     bool preempts_ = false;
     std::chrono::steady_clock::time_point looked_at_{};
     std::chrono::steady_clock::time_point dropped_at_{};  ///< requests

@@ -3,10 +3,8 @@
 
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
-#include <fcntl.h>
 #include <linux/btf.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,19 +21,19 @@
 #include <type_traits>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "base/failure.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "iolens/event/header.h"
+#include "probe/kernel_btf.h"
 
 namespace iolens {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* vmlinux = "/sys/kernel/btf/vmlinux";
 
 using Names = std::unordered_set<std::string>;
 
@@ -56,33 +54,16 @@ bool can_be_named(u32 kind) {
 /// copy the 5 MB, and index them, which costs more than all that is done here.
 class Types {
 public:
-    explicit Types(const std::string& path, const Types* kernel = nullptr) : kernel_(kernel) {
-        const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-        struct stat info{};
-        if (!file || ::fstat(file.get(), &info) != 0) return;
-        const auto size = static_cast<std::size_t>(info.st_size);
-        bytes_ = std::make_unique_for_overwrite<std::byte[]>(size);
-        std::size_t length = 0;
-        for (ssize_t n = 1; n > 0 && length < size; length += static_cast<std::size_t>(std::max<ssize_t>(n, 0))) {
-            n = ::read(file.get(), bytes_.get() + length, size - length);
-        }
-        btf_header head{};
-        if (length < sizeof head) return;
-        std::memcpy(&head, bytes_.get(), sizeof head);
-        const u64 types = u64{head.hdr_len} + head.type_off;
-        const u64 strings = u64{head.hdr_len} + head.str_off;
-        if (head.magic != BTF_MAGIC || types + head.type_len > length || strings + head.str_len > length) return;
-        strings_ = {reinterpret_cast<const char*>(bytes_.get()) + strings, head.str_len};
-        first_type_ = bytes_.get() + types;
-        types_length_ = head.type_len;
-        first_id_ = kernel == nullptr ? 1 : kernel->end();
-        first_string_ = kernel == nullptr ? 0 : kernel->strings_.size();
-    }
+    explicit Types(std::shared_ptr<const BtfFile> file, const Types* kernel = nullptr)
+        : kernel_(kernel),
+          file_(std::move(file)),
+          first_id_(kernel == nullptr ? 1 : kernel->end()),
+          first_string_(kernel == nullptr ? 0 : kernel->strings().size()) {}
 
     /// Finds each type. Returns false where the BTF is damaged, or has a kind of type that isn't known.
     bool index() {
-        if (kernel_ == nullptr) places_.reserve(types_length_ / 24);
-        for (std::size_t at = 0; at + sizeof(btf_type) <= types_length_; at += size_of(at)) {
+        if (kernel_ == nullptr) places_.reserve(file_->types().size() / 24);
+        for (std::size_t at = 0; at + sizeof(btf_type) <= file_->types().size(); at += size_of(at)) {
             if (size_of(at) == 0) return false;
             places_.push_back(static_cast<u32>(at));
         }
@@ -94,7 +75,7 @@ public:
     /// Of 1 to end(), in a module also the kernel's.
     [[nodiscard]] const btf_type* type(u32 id) const {
         if (id < first_id_) return kernel_->type(id);
-        return reinterpret_cast<const btf_type*>(first_type_ + places_.at(id - first_id_));
+        return at(places_.at(id - first_id_));
     }
     [[nodiscard]] bool has(u32 id) const { return id < end(); }
     /// Bytes of the type, with its members.
@@ -104,12 +85,12 @@ public:
     [[nodiscard]] std::string_view name(u32 offset) const {
         if (offset < first_string_) return kernel_->name(offset);
         const std::size_t at = offset - first_string_;
-        return at < strings_.size() ? strings_.substr(at, strings_.find('\0', at) - at) : std::string_view();
+        return at < strings().size() ? strings().substr(at, strings().find('\0', at) - at) : std::string_view();
     }
     [[nodiscard]] std::string_view name(const btf_type* type) const { return name(type->name_off); }
     /// Is one of the names among its strings?
     [[nodiscard]] bool mentions(const Names& names) const {
-        for (std::string_view rest = strings_; !rest.empty();) {
+        for (std::string_view rest = strings(); !rest.empty();) {
             const std::size_t length = std::min(rest.find('\0'), rest.size() - 1);
             if (length != 0 && names.contains(std::string(rest.substr(0, length)))) return true;
             rest.remove_prefix(length + 1);
@@ -125,9 +106,13 @@ public:
     }
 
 private:
+    [[nodiscard]] std::string_view strings() const { return file_->strings(); }
+    [[nodiscard]] const btf_type* at(std::size_t place) const {
+        return reinterpret_cast<const btf_type*>(file_->types().data() + place);
+    }
     /// 0: it has no known kind, or is not all there.
-    [[nodiscard]] std::size_t size_of(std::size_t at) const {
-        const auto* type = reinterpret_cast<const btf_type*>(first_type_ + at);
+    [[nodiscard]] std::size_t size_of(std::size_t place) const {
+        const btf_type* type = at(place);
         std::size_t size = sizeof *type;
         switch (btf_kind(type)) {
             case BTF_KIND_INT:
@@ -151,17 +136,14 @@ private:
             case BTF_KIND_TYPE_TAG: break;
             default: return 0;
         }
-        return at + size <= types_length_ ? size : 0;
+        return place + size <= file_->types().size() ? size : 0;
     }
 
     const Types* kernel_;
-    std::unique_ptr<std::byte[]> bytes_;
-    const std::byte* first_type_ = nullptr;
-    std::size_t types_length_ = 0;
-    std::string_view strings_;
+    std::shared_ptr<const BtfFile> file_;
     std::vector<u32> places_;  ///< by id
-    u32 first_id_ = 1;
-    std::size_t first_string_ = 0;
+    u32 first_id_;
+    std::size_t first_string_;
 };
 
 /// What stands behind a type: its members, values or parameters, or the one description of an array.
@@ -314,8 +296,8 @@ std::vector<Types> modules_with(const Names& names, const Types& kernel) {
     std::vector<Types> modules;
     std::error_code error;
     for (fs::directory_iterator at("/sys/kernel/btf", error), end; !error && at != end; at.increment(error)) {
-        if (at->path() == vmlinux) continue;
-        Types module(at->path(), &kernel);
+        if (at->path() == kernel_btf_path) continue;
+        Types module(std::make_shared<const BtfFile>(at->path()), &kernel);
         if (module.mentions(names) && module.index()) modules.push_back(std::move(module));
     }
     return modules;
@@ -401,9 +383,9 @@ void provide_kernel_types(bpf_object* object) {
         set_ids();
         return;
     }
-    Types kernel(vmlinux);
+    Types kernel(kernel_btf());
     if (!kernel.index()) {
-        throw Failure(Exit::unavailable, fmt::format("can't read the kernel's BTF ({})", vmlinux),
+        throw Failure(Exit::unavailable, fmt::format("can't read the kernel's BTF ({})", kernel_btf_path),
                       "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, as the distributions' are");
     }
     for (const TypeId& one : ids) known.try_emplace(one.name, kernel.find_struct(one.name));

@@ -58,9 +58,9 @@ std::vector<std::string_view> origin_symbols() {
     return all;
 }
 
-void tell_bio_ends(const bpf_map* map, const KernelSymbols& symbols) {
+void tell_bio_ends(const bpf_map* map, const KernelAddresses& addresses) {
     for (const KnownEnd& known : known_ends) {
-        const u64 address = symbols.address(known.function);
+        const u64 address = addresses.of(known.function);
         const u32 end = known.end;
         if (address != 0 && ::bpf_map_update_elem(bpf_map__fd(map), &address, &end, BPF_ANY) != 0) {
             throw Failure(Exit::failed, "can't fill a BPF map: " + error_text(errno));

@@ -6,13 +6,13 @@
 #include <string_view>
 #include <vector>
 
-#include "probe/symbols.h"
+#include "probe/addresses.h"
 
 struct bpf_map;
 
 namespace iolens {
 
-/// What is looked for in the kernel's symbols, to be read alone.
+/// What is looked up of the kernel's symbols.
 std::vector<std::string_view> origin_symbols();
 
 /// Those of them that set_origin_addresses() needs, in its order.
@@ -22,14 +22,14 @@ inline constexpr std::array<std::string_view, 6> origin_functions{"bio_chain_end
 
 /// Sets the addresses in the read-only data of an object that isn't loaded yet.
 template <typename ReadOnlyData>
-void set_origin_addresses(ReadOnlyData& data, const KernelSymbols& symbols) {
+void set_origin_addresses(ReadOnlyData& data, const KernelAddresses& addresses) {
     const std::array places{&data.end_of_chain,       &data.end_of_crypt,   &data.end_of_iomap_dio,
                             &data.pool_of_simple_dio, &data.complete_uring, &data.complete_aio};
     static_assert(places.size() == origin_functions.size());
-    for (std::size_t i = 0; i < places.size(); ++i) *places[i] = symbols.address(origin_functions[i]);
+    for (std::size_t i = 0; i < places.size(); ++i) *places[i] = addresses.of(origin_functions[i]);
 }
 
 /// Fills the map `bio_ends` of a loaded object. Throws Failure.
-void tell_bio_ends(const bpf_map* map, const KernelSymbols& symbols);
+void tell_bio_ends(const bpf_map* map, const KernelAddresses& addresses);
 
 }  // namespace iolens

@@ -11,6 +11,10 @@ namespace iolens {
 
 KernelSymbols::KernelSymbols(const std::string& path, std::span<const std::string_view> wanted) {
     const std::unordered_set<std::string_view> chosen(wanted.begin(), wanted.end());
+    if (chosen.empty()) {  // pages that aren't written to cost nothing
+        all_.reserve(std::size_t{1} << 18);
+        names_.reserve(std::size_t{1} << 23);
+    }
     std::ifstream file(path, std::ios::binary);
     // "ffffffff81000000 T name", and "\t[module]" behind it
     for (std::string line; std::getline(file, line);) {
@@ -24,6 +28,8 @@ KernelSymbols::KernelSymbols(const std::string& path, std::span<const std::strin
         symbol.at = static_cast<u32>(names_.size());
         symbol.length = static_cast<u32>(name.size());
         names_ += name;
+        if (by_length_.size() <= name.size()) by_length_.resize(name.size() + 1);
+        by_length_[name.size()].push_back(static_cast<u32>(all_.size()));
         all_.push_back(symbol);
     }
 }
@@ -34,7 +40,9 @@ std::string_view KernelSymbols::name_of(const Symbol& symbol) const {
 
 u64 KernelSymbols::address(std::string_view name) const {
     u64 found = 0;
-    for (const Symbol& symbol : all_) {
+    if (name.size() >= by_length_.size()) return 0;
+    for (const u32 index : by_length_[name.size()]) {
+        const Symbol& symbol = all_[index];
         if (name_of(symbol) != name) continue;
         if (found != 0 && found != symbol.address) return 0;
         found = symbol.address;

@@ -21,6 +21,7 @@
 #include "base/text.h"
 #include "probe/origin.h"
 #include "probe/pid_namespace.h"
+#include "probe/symbols.h"
 // made by bpftool from bpf/vfs.bpf.c; it is C, and looks for the types of read-only data in the global namespace
 using iolens::iolens_keep;
 using iolens::iolens_pidns;
@@ -74,6 +75,30 @@ u32 scratch_of(std::string_view place) {
     return at == slots.end() ? 1 : static_cast<u32>(at - slots.begin()) + 1;
 }
 
+/// A function of the kernel's own that is attached to, the place of its programs, and the operations that pass it.
+struct KernelTarget {
+    std::string_view place;
+    std::string_view function;
+    std::array<iolens_vfs_op, 2> ops;
+};
+constexpr std::array every_kernel_target{
+    KernelTarget{"fault", "filemap_fault", {IOLENS_VFS_FAULT, IOLENS_VFS_FAULT}},
+    KernelTarget{"store", "do_page_mkwrite", {IOLENS_VFS_FAULT, IOLENS_VFS_FAULT}},
+    KernelTarget{"fallocate", "vfs_fallocate", {IOLENS_VFS_DISCARD, IOLENS_VFS_DISCARD}},
+    KernelTarget{"complete_aio", "aio_complete_rw", {IOLENS_VFS_READ, IOLENS_VFS_WRITE}},
+    KernelTarget{"complete_uring", "io_complete_rw", {IOLENS_VFS_READ, IOLENS_VFS_WRITE}},
+    KernelTarget{"complete_uring_poll", "io_complete_rw_iopoll", {IOLENS_VFS_READ, IOLENS_VFS_WRITE}},
+    KernelTarget{"complete_loop", "lo_rw_aio_complete", {IOLENS_VFS_READ, IOLENS_VFS_WRITE}},
+};
+
+std::vector<std::string_view> symbols() {
+    std::vector<std::string_view> all = origin_symbols();
+    for (const KernelTarget& target : every_kernel_target) {
+        if (std::ranges::find(all, target.function) == all.end()) all.push_back(target.function);
+    }
+    return all;
+}
+
 /// Tracepoints that stand for the functions of faults: that they began.
 bool is_seen_fault(const bpf_program* program) {
     return std::string_view(bpf_program__name(program)).ends_with("_seen");
@@ -107,20 +132,23 @@ VfsProbe::Object VfsProbe::make() const {
     data.levels = (options_.vfs ? 1U << IOLENS_LEVEL_VFS : 0U) | (options_.blk ? 1U << IOLENS_LEVEL_BLK : 0U);
     data.watch_depth = options_.depth;
     data.page_shift = static_cast<u32>(std::countr_zero(static_cast<u64>(::sysconf(_SC_PAGESIZE))));
-    set_origin_addresses(data, symbols_);
+    set_origin_addresses(data, addresses_);
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object->obj) bpf_program__set_autoload(program, false);
     return object;
 }
 
-VfsProbe::VfsProbe(const Options& options) : options_(options), object_(make()) {
+VfsProbe::VfsProbe(const Options& options) : options_(options) {
+    const KernelNames kernel;
+    addresses_ = KernelAddresses(symbols());
+    object_ = make();
     bpf_program* program = nullptr;
     std::vector<bpf_program*> wanted;
     bpf_object__for_each_program(program, object_->obj) {
         const std::string_view section = bpf_program__section_name(program);
         const bool block = section.starts_with("tp_btf/block_");
         const bool fault =
-            is_seen_fault(program) && options_.vfs && wants(IOLENS_VFS_FAULT) && kernel_.has_tracepoint(section);
+            is_seen_fault(program) && options_.vfs && wants(IOLENS_VFS_FAULT) && kernel.has_tracepoint(section);
         if ((block && options_.blk) || fault) {
             bpf_program__set_autoload(program, true);
             if (block) wanted.push_back(program);
@@ -129,7 +157,7 @@ VfsProbe::VfsProbe(const Options& options) : options_(options), object_(make()) 
     bpf_program__set_autoload(object_->progs.iolens_resolve, true);
     if (const int error = vfs_bpf__load(object_.get()); error != 0) fail_to_load("the file", error);
     allow_cgroup(object_->maps.keep_cgroup, options_.keep, options_.cgroup_fd);
-    tell_bio_ends(object_->maps.bio_ends, symbols_);
+    tell_bio_ends(object_->maps.bio_ends, addresses_);
     // in the object they stand with the start first: the ends are attached first
     for (bpf_program* one : wanted | std::views::reverse) links_.push_back(attach(one));
     ::malloc_trim(0);
@@ -152,18 +180,10 @@ std::optional<iolens_resolved> VfsProbe::resolve(int fd) {
 /// The kernel's own functions that every filesystem's accesses pass.
 VfsProbe::Targets VfsProbe::kernel_targets() const {
     Targets targets;
-    if (wants(IOLENS_VFS_FAULT)) {
-        targets["fault"] = "filemap_fault";
-        targets["store"] = "do_page_mkwrite";
+    for (const KernelTarget& target : every_kernel_target) {
+        const bool wanted = std::ranges::any_of(target.ops, [&](iolens_vfs_op op) { return wants(op); });
+        if (wanted && addresses_.of(target.function) != 0) targets.emplace(target.place, target.function);
     }
-    if (wants(IOLENS_VFS_DISCARD)) targets["fallocate"] = "vfs_fallocate";
-    if (wants(IOLENS_VFS_READ) || wants(IOLENS_VFS_WRITE)) {
-        targets["complete_aio"] = "aio_complete_rw";
-        targets["complete_uring"] = "io_complete_rw";
-        targets["complete_uring_poll"] = "io_complete_rw_iopoll";
-        targets["complete_loop"] = "lo_rw_aio_complete";
-    }
-    std::erase_if(targets, [&](const auto& target) { return symbols_.address(target.second) == 0; });
     return targets;
 }
 
@@ -252,17 +272,25 @@ VfsWay VfsProbe::attach_best(const Targets& targets, const Targets& optional) {
 
 VfsWay VfsProbe::attach_functions(const iolens_resolved& file) {
     if (!options_.vfs) return VfsWay::fentry;
-    const std::array<u64, 4> functions{file.read_iter, file.write_iter, file.splice_read, file.fsync};
+    std::array<u64, IOLENS_FUNCTIONS> functions{};
+    std::ranges::copy(file.functions, functions.begin());
     if (const auto known = known_.find(functions); known != known_.end()) return known->second;
-    const auto name = [&](u64 address) { return std::string(address == 0 ? "" : symbols_.name(address)); };
+    std::optional<KernelSymbols> symbols;
+    const auto name = [&](iolens_function function) -> std::string {
+        const u64 address = functions.at(function);
+        if (address == 0 || addresses_.hidden()) return "";
+        std::string_view known = std::span(file.names)[function];
+        if (known.empty()) known = (symbols ? *symbols : symbols.emplace()).name(address);
+        return std::string(known.substr(0, known.find(' ')));  // "ext4_file_read_iter [ext4]"
+    };
     VfsWay& way = known_[functions];
     way = VfsWay::calls;
     Targets targets;
-    if (wants(IOLENS_VFS_READ)) targets["read_iter"] = name(file.read_iter);
-    if (wants(IOLENS_VFS_WRITE)) targets["write_iter"] = name(file.write_iter);
-    if (wants(IOLENS_VFS_FSYNC)) targets["fsync"] = name(file.fsync);
+    if (wants(IOLENS_VFS_READ)) targets["read_iter"] = name(IOLENS_READ_ITER);
+    if (wants(IOLENS_VFS_WRITE)) targets["write_iter"] = name(IOLENS_WRITE_ITER);
+    if (wants(IOLENS_VFS_FSYNC)) targets["fsync"] = name(IOLENS_FSYNC);
     // these read by read_iter, where it is seen
-    const std::string splice = name(file.splice_read);
+    const std::string splice = name(IOLENS_SPLICE_READ);
     const bool by_read_iter = splice == "generic_file_splice_read" || splice == "copy_splice_read";
     if (wants(IOLENS_VFS_READ) && !splice.empty() && !by_read_iter) targets["splice_read"] = splice;
     const auto unknown = [](const auto& target) { return target.second.empty(); };

@@ -13,8 +13,8 @@
 
 #include "iolens/event/vfs.h"
 #include "iolens/keep.h"
+#include "probe/addresses.h"
 #include "probe/bpf.h"
-#include "probe/symbols.h"
 
 struct vfs_bpf;
 
@@ -111,13 +111,12 @@ private:
     int put_watch(const bpf_map* map, const iolens_file_id& id, const iolens_watch& how, u64 flags);
 
     Options options_;
-    KernelSymbols symbols_;
-    KernelNames kernel_;
+    KernelAddresses addresses_;
     Object object_;
     std::vector<Link> links_;
     std::vector<Attached> attached_;
-    std::map<std::array<u64, 4>, VfsWay> known_;  // by a filesystem's functions
-    std::set<std::string> functions_;             // attached ones
+    std::map<std::array<u64, IOLENS_FUNCTIONS>, VfsWay> known_;  // by a filesystem's functions
+    std::set<std::string> functions_;                            // attached ones
     bool kernel_attached_ = false;
     u64 added_below_ = 0;  // files of watched folders, by us
     bool sees_faults_ = false;

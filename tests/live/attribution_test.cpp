@@ -21,8 +21,11 @@
 #include <set>
 #include <thread>
 
+#include "iolens/symbol_query.h"
 #include "json.h"
 #include "machine.h"
+#include "probe/origin.h"
+#include "probe/symbols.h"
 
 namespace iolens::test {
 namespace {
@@ -406,6 +409,27 @@ TRACED_TEST_F(Attribution, ABufferThatIsAnotherFilesIsNotTheFile) {
     const auto sums = by_file(t, "write");
     EXPECT_EQ(bytes_of(sums, to), 256 * kib);
     EXPECT_EQ(bytes_of(sums, from), 0U);
+}
+
+TEST_F(Attribution, AddressesAreThoseOfKallsyms) {
+    const std::vector<std::string_view> names = origin_symbols();
+    const KernelAddresses addresses(names);
+    const KernelSymbols listed("/proc/kallsyms", names);
+    std::size_t found = 0;
+    for (const std::string_view name : names) {
+        EXPECT_LT(name.size(), std::size_t{IOLENS_QUERY_NAME_LEN}) << name;
+        EXPECT_EQ(addresses.of(name), listed.address(name)) << name;
+        found += addresses.of(name) != 0 ? 1 : 0;
+    }
+    EXPECT_GT(found, 10U);
+    EXPECT_FALSE(addresses.hidden());
+    EXPECT_EQ(addresses.of("no_such_symbol"), 0U);
+    // more than the kernel is asked for at once are read
+    std::vector<std::string> many;
+    for (int i = 0; i <= IOLENS_SYMBOL_QUERIES; ++i) many.push_back("no_such_symbol_" + std::to_string(i));
+    many.emplace_back(origin_functions[0]);
+    const std::vector<std::string_view> views(many.begin(), many.end());
+    EXPECT_EQ(KernelAddresses(views).of(origin_functions[0]), listed.address(origin_functions[0]));
 }
 
 /// Without the kernel's addresses direct I/O isn't known as such. Then its file is unknown, and never another one; what

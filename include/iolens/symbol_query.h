@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What bpf/symbols.bpf.c is asked: the name of a kernel symbol, and its answer. */
+#ifndef IOLENS_SYMBOL_QUERY_H
+#define IOLENS_SYMBOL_QUERY_H
+
+#include "iolens/event/header.h"
+
+#ifdef __cplusplus
+namespace iolens {
+#endif
+
+#define IOLENS_QUERY_NAME_LEN 64
+#define IOLENS_SYMBOL_QUERIES 64
+
+struct iolens_symbol_query {
+	char name[IOLENS_QUERY_NAME_LEN];
+	u64 address; /* 0: there is none of that name */
+};
+
+#ifdef __cplusplus
+}  // namespace iolens
+#endif
+
+#endif
