@@ -38,8 +38,9 @@ constinit std::weak_ptr<const BtfFile> held;
 }  // namespace
 
 std::shared_ptr<const BtfFile> kernel_btf() {
-    std::shared_ptr<const BtfFile> btf = held.lock();
-    if (!btf) held = btf = std::make_shared<const BtfFile>(kernel_btf_path);
+    if (!held.expired()) return std::shared_ptr(held);  // lock() looks like a mutex's to clang's analyzer
+    auto btf = std::make_shared<const BtfFile>(kernel_btf_path);
+    held = btf;
     return btf;
 }
 
