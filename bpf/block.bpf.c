@@ -599,13 +599,13 @@ static __always_inline int on_rq_issue(__u64 *ctx)
 	if (fresh && first && (first->e.flags & IOLENS_BLOCK_BIO)) {
 		block_take_creator(s, first);
 		s->e.target = first->e.target;
+		s->e.target.more = 0;
 		s->e.flags |= IOLENS_BLOCK_STACKED;
 	}
 	/* its submission was not seen, which newer kernels bring about: they skip a program that is preempted elsewhere */
 	if (attribute && fresh && bio && s->e.target.origin == IOLENS_ORIGIN_NONE)
 		block_attribute(&s->e.target, bio, bio->bi_iter.bi_size, FILE_SLOT_SUBMIT);
 	s->rq = (__u64)rq;
-	s->e.target.more = 0;
 	s->e.bios = 1;
 	if (!bio) {
 		s->e.bios = 0;

@@ -200,6 +200,7 @@ std::vector<const Column*> prepare_operations(const ViewOptions& view, Format fo
                  "arg1",
                  "arg2"};
         if (view.verbose) names.insert(names.end(), {"layer", "call", "file"});
+        if (view.verbose || view.unfinished) names.emplace_back("end");
     } else if (names.empty()) {
         for (const Column& column : operation_columns) names.emplace_back(column.name);
     }
@@ -236,6 +237,10 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
     }
     summing_ = view.summary;
     unfinished_ = view.unfinished;
+    if (unfinished_ && !operations_.queue().empty()) {
+        throw Failure(Exit::usage, "io-monitor's messages have no place for what is not over",
+                      "leave --unfinished out");
+    }
     by_open_ = view.summary_by == "open";
     if (!view.summary_by.empty() && view.summary_by != "true" && !by_open_) {
         throw Failure(Exit::usage, fmt::format("there is no --summary={}", visible(view.summary_by)),

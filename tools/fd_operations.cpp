@@ -297,12 +297,16 @@ const iolens_operation_event* Operations::of_call(const iolens_call_event& e, co
     iolens_operation_event its{};
     its.h = e.h;
     its.start = e.start;
-    if (call_is_unended(e)) its.h.ts = e.start;  // how long it took isn't known
     its.name_id = e.file == IOLENS_FILE_NONE ? 0 : e.name_id;
     its.tgid = e.tgid;
     its.tid = e.tid;
     its.host_tid = e.host_tid;
     its.error = e.result < 0 ? static_cast<s32>(e.result) : 0;
+    if (call_is_unended(e)) {
+        its.h.ts = e.start;
+        const bool pending = (e.flags & IOLENS_CALL_PENDING) != 0;
+        if (pending || e.h.cpu != IOLENS_NO_CPU) its.error = pending ? IOLENS_ERROR_PENDING : IOLENS_ERROR_NO_END;
+    }
     its.fd = e.fd < 0 ? -1 : e.fd;
     its.call = e.call;
     its.op = op;
@@ -412,7 +416,7 @@ const iolens_operation_event* Operations::of_record(const iolens_header& head, F
 void Operations::add(const iolens_operation_event& e) {
     Totals& its = totals_[e.op];
     ++its.calls;
-    its.errors += e.error != 0 ? 1U : 0U;
+    its.errors += e.error != 0 && !is_unended(e) ? 1U : 0U;
     its.bytes += e.bytes;
     its.time_ns += e.h.ts - e.start;
     its.times.add(e.h.ts - e.start);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What iolens block says of each request: which file it is for, and who made its pages dirty.
+#include <bpf/bpf.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/fs.h>
@@ -409,6 +410,42 @@ TRACED_TEST_F(Attribution, ABufferThatIsAnotherFilesIsNotTheFile) {
     const auto sums = by_file(t, "write");
     EXPECT_EQ(bytes_of(sums, to), 256 * kib);
     EXPECT_EQ(bytes_of(sums, from), 0U);
+}
+
+std::size_t entries_of(const Fd& map) {
+    std::size_t count = 0;
+    u64 key = 0;
+    for (const u64* from = nullptr; ::bpf_map_get_next_key(map.get(), from, &key) == 0; from = &key) ++count;
+    return count;
+}
+
+/// A driver whose queue is full gives requests back, and gets them again: what a merged one is for is kept meanwhile,
+/// and goes with its end. Which requests come back depends on the machine's own disk; the test says how many.
+TRACED_TEST_F(Attribution, NothingOfARequestThatWasGivenBackIsLeft) {
+    const Scratch scratch;
+    const u64 files = emulated() ? 300 : 3000;
+    const auto path = [&](u64 n) { return scratch.path("small" + std::to_string(n)); };
+    Tracer tracer({"block", "--format", "json", "--op", "write"});
+    const Fd parts = map_named("parts");
+    ASSERT_TRUE(parts);
+    for (int turn = 0; turn < 2; ++turn) {
+        for (u64 n = 0; n < files; ++n) fill(path(n), (1 + n % 5) * 4 * kib);
+        ::sync();
+        for (u64 n = static_cast<u64>(turn) % 2; n < files; n += 2) std::filesystem::remove(path(n));
+    }
+    EXPECT_TRUE(wait_until([&] { return entries_of(parts) == 0; })) << entries_of(parts) << " entries";
+    const Result r = tracer.stop();
+    int given_back = 0;
+    int merged = 0;
+    for (const Json& row : parse_json_lines(r.out)) {
+        if (row["type"] != "block") continue;
+        given_back += number(row["requeues"]) != 0 ? 1 : 0;
+        if (number(row["bios"]) < 2 || !text_or_null(row["file"]).starts_with(scratch.path())) continue;
+        ++merged;  // each file is one bio
+        EXPECT_FALSE(row["files"].is_null()) << row;
+    }
+    EXPECT_GT(merged, 0) << "no request of several files";
+    RecordProperty("given_back", given_back);
 }
 
 TEST_F(Attribution, AddressesAreThoseOfKallsyms) {

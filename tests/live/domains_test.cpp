@@ -467,6 +467,49 @@ TRACED_TEST_F(Domains, TheMessageQueueGetsAllOfIt) {
     EXPECT_EQ(write.number(288), 1);
 }
 
+/// What is not over at the end has a row only where it is asked for, and none in io-monitor's own formats.
+TRACED_TEST_F(Domains, WhatIsNotOverHasARowWithoutATime) {
+    const std::string path = scratch_.path("fifo");
+    ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    const int both = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    const std::vector<std::string> command{"--", "cat", path};
+    const std::string rows_path = scratch_.path("rows");
+    const auto traced = [&](const std::vector<std::string>& options) {
+        std::vector<std::string> words{"fd", "-v", "--domains", "FILE_READ", "-o", rows_path};
+        words.insert(words.end(), options.begin(), options.end());
+        words.insert(words.end(), command.begin(), command.end());
+        Tracer tracer(words);
+        const auto blocked = [&] {
+            const std::string child =
+                slurp("/proc/" + std::to_string(tracer.pid()) + "/task/" + std::to_string(tracer.pid()) + "/children");
+            const std::string pid = child.substr(0, child.find(' '));
+            return !pid.empty() && slurp("/proc/" + pid + "/comm") == "cat\n" &&
+                   slurp("/proc/" + pid + "/wchan").find("pipe") != std::string::npos;
+        };
+        EXPECT_TRUE(wait_until(blocked));
+        const Result r = tracer.stop();
+        EXPECT_NE(r.err.find("in flight 1\n"), std::string::npos) << r.err;
+        return slurp(rows_path);
+    };
+    const std::string json = traced({"--format", "json", "--unfinished"});
+    const std::string table = traced({"--unfinished", "--format", "table"});
+    const std::string metrics = traced({});
+    ::close(both);
+    std::vector<Json> rows = parse_json_lines(json);
+    std::erase_if(rows, [&](const Json& row) { return row["file"] != path; });
+    ASSERT_EQ(rows.size(), 1U) << json;
+    EXPECT_EQ(rows[0]["op"], "READ");
+    EXPECT_EQ(rows[0]["end"], "pending");
+    EXPECT_TRUE(rows[0]["duration_ns"].is_null());
+    EXPECT_TRUE(rows[0]["error_code"].is_null());
+    EXPECT_TRUE(rows[0]["bytes"].is_null());
+    EXPECT_NE(table.find("pending"), std::string::npos) << table;
+    EXPECT_EQ(metrics.find(path), std::string::npos) << metrics;
+    const Result refused =
+        run({iolens_path(), "fd", "--domains", "ALL", "--unfinished", "--format", "table", "--mq", path, "-p", "1"});
+    EXPECT_EQ(refused.status, 2) << refused.err;
+}
+
 /// A reader that goes away: what it left is counted, and iolens ends.
 TEST_F(Domains, AReaderThatGoesIsCounted) {
     const std::string path = scratch_.path("queue");

@@ -156,6 +156,8 @@ enum iolens_libc_result {
 	X(scandir, SCANDIR, PATH, NUMBER)
 
 #define IOLENS_ERROR_UNKNOWN (-4095) /* it failed; why is not known */
+#define IOLENS_ERROR_NO_END (-4094)  /* its end was not seen: `ts` is its start */
+#define IOLENS_ERROR_PENDING (-4093) /* not over when tracing ended: likewise */
 #define IOLENS_OPERATION_TEXT 4096   /* longest text that is kept, its NUL included */
 
 struct iolens_operation_event {
@@ -166,7 +168,7 @@ struct iolens_operation_event {
 	u32 tgid;
 	u32 tid;
 	u32 ppid;  /* of START: the parent process; of STOP: tgid in the initial pid namespace, 0: the same */
-	s32 error; /* 0, a negative errno, or IOLENS_ERROR_UNKNOWN */
+	s32 error; /* 0, a negative errno, or an IOLENS_ERROR_… */
 	s32 fd;    /* -1: none */
 	u16 call;  /* the system call, as in iolens_call_event; 0xffff: none */
 	u8 op;     /* enum iolens_operation */
@@ -220,6 +222,9 @@ inline u64 process_key(const iolens_operation_event& e) {
     if (e.tgid != 0) return e.tgid;
     return u64{1} << 32 | (e.op == IOLENS_OPERATION_STOP ? e.ppid : e.host_tid);
 }
+inline bool is_unended(const iolens_operation_event& e) {
+    return e.error == IOLENS_ERROR_NO_END || e.error == IOLENS_ERROR_PENDING;
+}
 inline const char* operation_text(const iolens_operation_event& e) {
     return reinterpret_cast<const char*>(&e) + sizeof e;
 }
@@ -234,7 +239,9 @@ inline constexpr std::array operation_columns{
            .get = [](const iolens_header& h) { return Value(h.ts); }},
     Column{.name = "duration_ns", .header = "DUR(ms)", .unit = Unit::nanoseconds, .role = Role::duration, .width = 9,
            .help = "how long it took",
-           .get = [](const iolens_header& h) { return Value(h.ts - as_operation(h).start); }},
+           .get = [](const iolens_header& h) {
+               return is_unended(as_operation(h)) ? Value() : Value(h.ts - as_operation(h).start);
+           }},
     Column{.name = "pid", .header = "PID", .width = -7,
            .help = "process; 0: it is outside of the pid namespace that iolens ran in",
            .get = [](const iolens_header& h) { return Value(u64{as_operation(h).tgid}); }},
@@ -247,12 +254,15 @@ inline constexpr std::array operation_columns{
     Column{.name = "error_code", .header = "CODE", .width = 4, .help = "errno; 0: it succeeded; -1: failed, why is not known",
            .get = [](const iolens_header& h) {
                const s32 error = as_operation(h).error;
+               if (is_unended(as_operation(h))) return Value();
                return error == IOLENS_ERROR_UNKNOWN ? Value::signed_number(-1) : Value(negated(error));
            }},
     Column{.name = "fd", .header = "FD", .width = 4, .help = "file descriptor, of OPEN the new one; -1: none",
            .get = [](const iolens_header& h) { return Value::signed_number(as_operation(h).fd); }},
     Column{.name = "bytes", .header = "BYTES", .unit = Unit::bytes, .width = 8, .help = "bytes moved",
-           .get = [](const iolens_header& h) { return Value(as_operation(h).bytes); }},
+           .get = [](const iolens_header& h) {
+               return is_unended(as_operation(h)) ? Value() : Value(as_operation(h).bytes);
+           }},
     Column{.name = "arg1", .header = "ARG1", .role = Role::name, .width = -20,
            .help = "path, command line, address …, as the operation has it",
            .get = [](const iolens_header& h) {
@@ -288,11 +298,18 @@ inline constexpr std::array operation_columns{
     Column{.name = "error", .header = "ERR", .role = Role::error, .width = -9, .help = "why it failed, by errno's name",
            .get = [](const iolens_header& h) {
                const s32 error = as_operation(h).error;
-               return error == 0 || error == IOLENS_ERROR_UNKNOWN ? Value() : Value(negated(error));
+               const bool known = error != 0 && error != IOLENS_ERROR_UNKNOWN && !is_unended(as_operation(h));
+               return known ? Value(negated(error)) : Value();
            }},
     Column{.name = "file", .header = "FILE", .role = Role::file, .width = -20, .missing = '-',
            .help = "what the fd is: path, pipe, peer",
            .get = [](const iolens_header& h) { return Value(as_operation(h).name_id); }},
+    Column{.name = "end", .header = "END", .width = -7,
+           .help = "missed: the end was not seen; pending: it was still to come when tracing ended; empty for every other row",
+           .get = [](const iolens_header& h) {
+               const s32 error = as_operation(h).error;
+               return end_word(error == IOLENS_ERROR_PENDING, error == IOLENS_ERROR_NO_END);
+           }},
     Column{.name = "host_pid", .header = "HOSTPID", .role = Role::host_pid, .width = -7,
            .help = "pid of the process in the initial pid namespace; differs from pid where iolens ran in another"},
 };
