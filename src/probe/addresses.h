@@ -10,12 +10,12 @@
 
 namespace iolens {
 
-/// The addresses of some of the kernel's symbols, at most IOLENS_SYMBOL_QUERIES of them.
+/// The addresses of some of the kernel's symbols.
 class KernelAddresses {
 public:
+    KernelAddresses() = default;
     /// Asks the kernel through a BPF program, where it has a sorted list of names (6.2) and they are at most
     /// IOLENS_SYMBOL_QUERIES; else reads /proc/kallsyms, which takes some 50 ms. All are 0 where addresses are hidden.
-    KernelAddresses() = default;
     explicit KernelAddresses(std::span<const std::string_view> names);
 
     /// 0 where there is none, or it was not among the names.
