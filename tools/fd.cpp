@@ -238,8 +238,7 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
     summing_ = view.summary;
     unfinished_ = view.unfinished;
     if (unfinished_ && !operations_.queue().empty()) {
-        throw Failure(Exit::usage, "io-monitor's messages have no place for what is not over",
-                      "leave --unfinished out");
+        throw Failure(Exit::usage, "--mq has no messages for pending operations", "leave --unfinished out");
     }
     by_open_ = view.summary_by == "open";
     if (!view.summary_by.empty() && view.summary_by != "true" && !by_open_) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What bpf/symbols.bpf.c is asked: the name of a kernel symbol, and its answer. */
+/* The name of a kernel symbol, and the address that bpf/symbols.bpf.c finds for it. */
 #ifndef IOLENS_SYMBOL_QUERY_H
 #define IOLENS_SYMBOL_QUERY_H
 

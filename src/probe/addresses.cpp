@@ -20,8 +20,8 @@ namespace {
 
 using Addresses = std::map<std::string, u64, std::less<>>;
 
-/// False: this kernel can't be asked.
-bool ask(std::span<const std::string_view> names, Addresses& addresses) {
+/// Returns false if the kernel has no sorted list of symbols, or refuses the program.
+bool query(std::span<const std::string_view> names, Addresses& addresses) {
     if (names.size() > IOLENS_SYMBOL_QUERIES || !KernelNames().has("kallsyms_lookup_names")) return false;
     const std::unique_ptr<symbols_bpf, decltype(&symbols_bpf__destroy)> object(
         opened(symbols_bpf__open_opts(open_options())), symbols_bpf__destroy);
@@ -38,7 +38,7 @@ bool ask(std::span<const std::string_view> names, Addresses& addresses) {
 }  // namespace
 
 KernelAddresses::KernelAddresses(std::span<const std::string_view> names) {
-    if (ask(names, addresses_)) return;
+    if (query(names, addresses_)) return;
     const KernelSymbols symbols("/proc/kallsyms", names);
     for (const std::string_view name : names) addresses_.emplace(name, symbols.address(name));
 }

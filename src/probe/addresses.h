@@ -14,7 +14,7 @@ namespace iolens {
 class KernelAddresses {
 public:
     KernelAddresses() = default;
-    /// Asks the kernel through a BPF program, where it has a sorted list of names (6.2) and they are at most
+    /// Queries the kernel with a BPF program, where it has a sorted list of names (6.2) and they are at most
     /// IOLENS_SYMBOL_QUERIES; else reads /proc/kallsyms, which takes some 50 ms. All are 0 where addresses are hidden.
     explicit KernelAddresses(std::span<const std::string_view> names);
 

@@ -28,8 +28,6 @@ KernelSymbols::KernelSymbols(const std::string& path, std::span<const std::strin
         symbol.at = static_cast<u32>(names_.size());
         symbol.length = static_cast<u32>(name.size());
         names_ += name;
-        if (by_length_.size() <= name.size()) by_length_.resize(name.size() + 1);
-        by_length_[name.size()].push_back(static_cast<u32>(all_.size()));
         all_.push_back(symbol);
     }
 }
@@ -40,9 +38,7 @@ std::string_view KernelSymbols::name_of(const Symbol& symbol) const {
 
 u64 KernelSymbols::address(std::string_view name) const {
     u64 found = 0;
-    if (name.size() >= by_length_.size()) return 0;
-    for (const u32 index : by_length_[name.size()]) {
-        const Symbol& symbol = all_[index];
+    for (const Symbol& symbol : all_) {
         if (name_of(symbol) != name) continue;
         if (found != 0 && found != symbol.address) return 0;
         found = symbol.address;

@@ -41,7 +41,6 @@ private:
 
     std::string names_;
     std::vector<Symbol> all_;
-    std::vector<std::vector<u32>> by_length_;  ///< of the name: indexes of `all_`
 };
 
 /// Functions at made-up addresses, which keep the offsets in them: what may leave this machine of addresses.

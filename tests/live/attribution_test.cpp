@@ -461,7 +461,7 @@ TEST_F(Attribution, AddressesAreThoseOfKallsyms) {
     EXPECT_GT(found, 10U);
     EXPECT_FALSE(addresses.hidden());
     EXPECT_EQ(addresses.of("no_such_symbol"), 0U);
-    // more than the kernel is asked for at once are read
+    // more names than fit in one query come from /proc/kallsyms
     std::vector<std::string> many;
     for (int i = 0; i <= IOLENS_SYMBOL_QUERIES; ++i) many.push_back("no_such_symbol_" + std::to_string(i));
     many.emplace_back(origin_functions[0]);

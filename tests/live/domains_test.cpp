@@ -467,7 +467,7 @@ TRACED_TEST_F(Domains, TheMessageQueueGetsAllOfIt) {
     EXPECT_EQ(write.number(288), 1);
 }
 
-/// What is not over at the end has a row only where it is asked for, and none in io-monitor's own formats.
+/// A pending operation has a row only with --unfinished, and never one in io-monitor's own formats.
 TRACED_TEST_F(Domains, WhatIsNotOverHasARowWithoutATime) {
     const std::string path = scratch_.path("fifo");
     ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
