@@ -199,7 +199,7 @@ static __noinline int operation_process(struct task_struct *task, __u64 id, __u3
 
 	if (own_pidns.level)
 		host = (__u64)BPF_CORE_READ(task, tgid) << 32 | (__u32)BPF_CORE_READ(task, pid);
-	call_tell_thread(id, host);
+	call_tell_thread(id, host, 0);
 	if (tell_start) {
 		scratch = operation_new(slot, id, host, IOLENS_OPERATION_START);
 		if (!scratch)

@@ -126,16 +126,23 @@ static __always_inline struct iolens_request *request_new(__u32 slot, __u64 id, 
 	return request;
 }
 
+/* Does user space know the thread by request_tell_task()? */
+static __always_inline bool request_task_known(__u64 id)
+{
+	__u64 task = file_mix(bpf_get_current_task(), (__u32)id);
+
+	return file_known(&task);
+}
+
 /* Tells the thread once; the kernel's own threads, and one that only submits, make no call that would tell it. */
 __noinline int request_tell_task(__u64 id)
 {
-	__u64 task = file_mix(bpf_get_current_task(), (__u64)telling << 32 | (__u32)id);
-	__u8 told = 1;
+	__u64 task = file_mix(bpf_get_current_task(), (__u32)id);
 
-	if (bpf_map_lookup_elem(&files_told, &task))
+	if (file_known(&task))
 		return 0;
-	call_tell_thread(id, task_host_id(id));
-	bpf_map_update_elem(&files_told, &task, &told, BPF_ANY);
+	call_tell_thread(id, task_host_id(id), 0);
+	file_sent(&task);
 	return 1;
 }
 

@@ -50,7 +50,7 @@ struct call_thread {
 	__u64 values[8]; /* what the call was given: six */
 	__u64 pointer; /* the caller's address of what is known only at the end: a sender's address, messages' lengths */
 	__u32 state;   /* enum call_state_kind */
-	__u32 told;    /* `telling` when the thread's name and owner were told; 0: they weren't */
+	__u32 told;    /* the `period` in which the thread's name and owner were sent; 0: they weren't */
 	__u8 two;      /* `to` is used */
 	__u8 shape;    /* enum iolens_call_shape */
 	__u8 texts;    /* bit n: argument n is a text that could not be read yet */
@@ -110,8 +110,6 @@ __u32 near[IOLENS_CALL_NEAR] = {};
 
 /* Followed processes that live. User space sets it, and ends when it is 0. */
 __s64 alive = 0;
-/* User space counts it up when it has forgotten names: all are told again then. */
-__u32 telling = 1;
 
 static const struct call_thread call_nothing = {};
 
@@ -223,7 +221,7 @@ static __always_inline void call_socket(struct iolens_call_event *e, struct file
 			return;
 		f->name_id = file_hide(file_mix((__u64)address, f->id.ino));
 		e->name_id = f->name_id;
-		if (!bpf_map_lookup_elem(&files_told, &f->name_id))
+		if (!file_known(&f->name_id))
 			file_tell_unix((__u64)address, f->name_id, slot);
 	}
 }
@@ -400,7 +398,7 @@ static __always_inline void call_open_file(struct iolens_call_event *e, struct f
 	}
 	if (*name_told == f.name_id)
 		return;
-	if (bpf_map_lookup_elem(&files_told, &f.name_id) ||
+	if (file_known(&f.name_id) ||
 	    file_tell(path, f.name_id, f.kind, slot) == 1)
 		*name_told = f.name_id;
 }
@@ -438,8 +436,43 @@ static __always_inline void call_file(struct iolens_call_event *e, __u64 *name_t
 		call_file_plain(e, name_told, slot);
 }
 
-/* Sends the name and owner of a thread, of which `id` is the task_id() and `host` the kernel's own. */
-static __always_inline void call_tell_thread(__u64 id, __u64 host)
+/* A file that a call of an earlier period is on: user space may have forgotten its name. Another file has the fd, perhaps. */
+static __noinline int call_name_again(const struct iolens_call_event *e, __u64 address, __u32 slot)
+{
+	struct file *file = (struct file *)address;
+	struct unix_address *unix;
+	struct file_facts f = {};
+	struct socket *socket;
+
+	if (!file || !e->name_id || file_known(&e->name_id))
+		return 0;
+	file_look(file, &f, false);
+	if (f.kind == IOLENS_FILE_SOCKET && e->family == AF_UNIX) {
+		socket = BPF_CORE_READ(file, private_data);
+		unix = file_unix_address((struct unix_sock *)BPF_CORE_READ(socket, sk));
+		if (unix && file_hide(file_mix((__u64)unix, f.id.ino)) == e->name_id)
+			file_tell_unix((__u64)unix, e->name_id, slot);
+	} else if (f.name_id == e->name_id) {
+		file_tell(address + bpf_core_field_offset(struct file, f_path), f.name_id, f.kind, slot);
+	}
+	return 0;
+}
+
+/* The files of a call of an earlier period. */
+static __noinline int call_names_again(const struct call_thread *t)
+{
+	__u64 address = 0;
+
+	if (file_of_fd(file_task(false), t->e.fd, false, &address))
+		call_name_again(&t->e, address, FILE_SLOT_EXIT);
+	if (t->two && file_of_fd(file_task(false), t->to.fd, false, &address))
+		call_name_again(&t->to, address, FILE_SLOT_EXIT);
+	return 0;
+}
+
+/* Sends the name and owner of a thread, of which `id` is the task_id() and `host` the kernel's own; `flags` are those of
+ * enum iolens_task_flag. */
+static __always_inline void call_tell_thread(__u64 id, __u64 host, __u32 flags)
 {
 	struct iolens_counters *n;
 	struct iolens_task_fact fact = {};
@@ -455,6 +488,7 @@ static __always_inline void call_tell_thread(__u64 id, __u64 host)
 		fact.host_tid = (__u32)host;
 	}
 	fact.uid = (__u32)bpf_get_current_uid_gid();
+	fact.flags = flags;
 	fact.cgroup_id = bpf_get_current_cgroup_id();
 	bpf_get_current_comm(fact.comm, sizeof(fact.comm));
 	if (!ring_put(&fact, sizeof(fact)) && (n = ring_counters()))
@@ -591,11 +625,11 @@ static __noinline int call_send(struct call_thread *t)
 	}
 	if (operations && (t->ways & IOLENS_CALL_QUIET) && t->e.result >= 0)
 		return 0;
-	if (by_watch && t->told != telling && ((t->e.flags | t->to.flags) & IOLENS_CALL_WATCHED)) {
+	if (by_watch && t->told != period && ((t->e.flags | t->to.flags) & IOLENS_CALL_WATCHED)) {
 		__u64 id = (__u64)t->e.tgid << 32 | t->e.tid;
 
-		call_tell_thread(id, task_host_id(id));
-		t->told = telling;
+		call_tell_thread(id, task_host_id(id), 0);
+		t->told = period;
 	}
 	if (call_asked_for(t, &t->e)) {
 		sides += call_counts(&t->e);
@@ -880,11 +914,11 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 		call_send_unended(t, 0);
 	if (info.shape == IOLENS_SHAPE_SIGRETURN)
 		return 0;
-	if (t->told != telling) {
+	if (t->told != period) {
 		t->name_told = 0;
 		if (!by_watch) {
-			call_tell_thread(id, task_host_id(id));
-			t->told = telling;
+			call_tell_thread(id, task_host_id(id), 0);
+			t->told = period;
 		}
 	}
 	t->state = CALL_RUNNING;
@@ -1043,6 +1077,8 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 		call_results(t, id, result, direct);
 	if (operations && result > 0 && t->buffer && t->started)
 		operation_http(t, id, (__u64)result < t->buffer_length ? result : t->buffer_length);
+	if (t->told && t->told != period)
+		call_names_again(t);
 	call_send(t);
 	return 0;
 }
@@ -1228,7 +1264,9 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
 	__u32 tid = file_read(direct, task, pid), tgid = file_read(direct, task, tgid);
+	__u64 host = (__u64)tgid << 32 | tid, id = own_pidns.level ? task_id() : host;
 	struct call_thread *t = call_thread_of(task, tid, direct);
+	bool last = compat_last_thread(task), known = t && t->told;
 
 	if (t) {
 		if (t->state == CALL_RUNNING) { /* exit and exit_group don't return */
@@ -1242,23 +1280,23 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 	}
 	if (libc_wanted)
 		bpf_map_delete_elem(&libc_calls, &tid); /* most have none */
-	if (requests_wanted && compat_last_thread(task))
+	if (requests_wanted && last)
 		request_exit();
-	if (operations && compat_last_thread(task)) {
-		__u64 host = (__u64)tgid << 32 | tid, id = own_pidns.level ? task_id() : host;
-
+	if (operations && last) {
 		if (tell_stop && operation_started(tgid) && (!follow || call_near(id >> 32)) && call_wanted_task(id, false))
 			operation_stop(id, host);
 		if (operation_paused())
 			bpf_map_delete_elem(&started, &tgid);
 	}
-	if (row_readers_alive > 0 && compat_last_thread(task)) {
+	if (known || (requests_wanted && request_task_known(id))) /* behind all its rows */
+		call_tell_thread(id, host, IOLENS_TASK_ENDED | (last ? IOLENS_TASK_PROCESS_ENDED : 0));
+	if (row_readers_alive > 0 && last) {
 		__u32 own = task_tgid(bpf_get_current_task(), tgid);
 
 		if (bpf_map_delete_elem(&row_readers, &own) == 0)
 			__sync_fetch_and_add(&row_readers_alive, -1);
 	}
-	if (follow && compat_last_thread(task)) {
+	if (follow && last) {
 		tgid = task_tgid(bpf_get_current_task(), tgid);
 		if (bpf_map_delete_elem(&followed, &tgid))
 			return 0;

@@ -17,6 +17,7 @@
 #include "enrich/containers.h"
 #include "enrich/disks.h"
 #include "enrich/files.h"
+#include "enrich/periods.h"
 #include "iolens/event/block.h"
 #include "iolens/event/disk.h"
 #include "lens.h"
@@ -103,6 +104,7 @@ private:
     Decoder decoder_;
     Disks disks_;
     Files files_;
+    Periods periods_;
     WaitingParts waiting_;
     // of the row being made
     const iolens_block_parts* parts_ = nullptr;
@@ -218,6 +220,15 @@ std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptio
         .ring_fd = probe_->ring_fd(),
         .detach = [this] { probe_->detach(); },
         .ledger = [this] { return probe_->ledger(); },
+        .tidy =
+            [this] {
+                periods_.look(
+                    files_.evicted(), [this] { probe_->begin_period(); },
+                    [this] {
+                        files_.age(probe_->names_in_flight());
+                        cgroups_.age();
+                    });
+            },
         .unfinished = [this] { return probe_->unfinished(); },
     });
 }

@@ -25,6 +25,7 @@
 #include "enrich/containers.h"
 #include "enrich/files.h"
 #include "enrich/mappings.h"
+#include "enrich/periods.h"
 #include "enrich/tasks.h"
 #include "fd_operations.h"
 #include "fd_totals.h"
@@ -166,6 +167,7 @@ private:
     Mappings mappings_;
     bool leave_out_readers_ = false;  // of rows: see RowReaders
     Arguments arguments_;
+    Periods periods_;
     StraceLog* log_ = nullptr;
     std::string_view line_;  // in the text of the row being made
     Decoder decoder_;
@@ -473,7 +475,20 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
         .tidy =
             [this] {
                 probe_->drop_ended_requests();
-                probe_->tell_again(files_.evicted() + tasks_.evicted());
+                periods_.look(
+                    files_.evicted() + tasks_.evicted(),
+                    [this] {
+                        probe_->begin_period();
+                        if (requests_) requests_->begin_period();
+                    },
+                    [this] {
+                        std::vector<u64> names = probe_->names_in_flight();
+                        if (requests_) std::ranges::copy(requests_->names_in_flight(), std::back_inserter(names));
+                        files_.age(names);
+                        tasks_.age();
+                        containers_.age();
+                        operations_.age();
+                    });
             },
         .changed = IOLENS_KIND_WAIT,
         .change = why_ ? [this](std::span<std::byte> record) { hide_frames(record); }
@@ -674,6 +689,11 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
     }
     if (const auto* fact = decoder_.as<iolens_task_fact>(head, IOLENS_KIND_TASK)) {
         tasks_.told(*fact);
+        if ((fact->flags & IOLENS_TASK_ENDED) != 0) {
+            arguments_.spent(host_tid(*fact));
+            if (why_) why_->ended(host_tid(*fact), fact->h.ts);
+        }
+        if ((fact->flags & IOLENS_TASK_PROCESS_ENDED) != 0) mappings_.forget(host_tgid(*fact));
         return Taken::nothing;
     }
     if (head.kind == IOLENS_KIND_ARGUMENTS) {
@@ -927,6 +947,7 @@ std::vector<std::string> FdLens::remarks() const {
         fmt::format("filtered as our own output: {}", n.own),
         fmt::format("made room for others: {} names, {} threads, {} calls' arguments", files_.evicted(),
                     tasks_.evicted(), arguments_.evicted())};
+    if (why_) all.push_back(fmt::format("made room for others: {} waits", why_->waits_evicted()));
     if (!probe_->why().empty()) all.push_back(fmt::format("not taken: {}", fmt::join(probe_->why(), "; ")));
     return all;
 }

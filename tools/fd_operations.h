@@ -48,6 +48,9 @@ public:
     /// An operation's record, its texts made ready; null where it isn't wanted. Valid until the next record.
     const iolens_operation_event* of_record(const iolens_header& head, Files& files);
 
+    /// A period has passed: calls that failed before go.
+    void age() { failed_.age(0); }
+
     void add(const iolens_operation_event& e);
     [[nodiscard]] Summary summary() const;
 

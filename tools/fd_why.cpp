@@ -21,8 +21,8 @@ namespace {
 constexpr u64 hold_ns = 200'000'000;
 /// What is kept, at most. Of a call that takes longer the first requests aren't told.
 constexpr u64 kept_ns = 60'000'000'000;
+constexpr u64 kept_waits_ns = 600'000'000'000;
 constexpr std::size_t most_requests = 1 << 18;
-constexpr std::size_t most_waits = 4096;  // of a thread
 constexpr std::size_t most_calls = 1 << 16;
 /// Without -v so many requests of a call have lines; and so many of those beside one are named.
 constexpr std::size_t most_lines = 10;
@@ -82,9 +82,11 @@ void Why::take(const iolens_header& head) {
         case IOLENS_KIND_WAIT: {
             const auto* wait = decoder_.as<iolens_wait_event>(head, IOLENS_KIND_WAIT);
             if (wait == nullptr) return;
-            auto& all = waits_.get(wait->tid);
-            if (all.size() >= most_waits) all.pop_front();
-            all.push_back(*wait);
+            waits_.forget_before(head.ts - std::min(head.ts, kept_waits_ns));
+            waits_.add(wait->tid, {.start = wait->start,
+                                   .woken = wait->woken,
+                                   .end = wait->h.ts,
+                                   .reason = reasons_.find(wait->frames)});
             return;
         }
         case IOLENS_KIND_PARTS: parts_.told(head, files_); return;
@@ -109,6 +111,10 @@ void Why::take(const iolens_header& head) {
 }
 
 const iolens_call_event* Why::due(u64 now_ns) {
+    for (; !ended_.empty() && now_ns >= ended_.front().second + 2 * hold_ns; ended_.pop_front()) {
+        const auto [tid, ns] = ended_.front();
+        waits_.after(tid, ns);
+    }
     if (held_.empty() || (held_.size() < most_calls && now_ns < held_.front().h.ts + hold_ns)) return nullptr;
     tell(held_.front());
     held_.pop_front();
@@ -117,8 +123,6 @@ const iolens_call_event* Why::due(u64 now_ns) {
 
 std::map<WaitFor, Why::Waited> Why::waits_of(const iolens_call_event& call) {
     std::map<WaitFor, Waited> sums;
-    std::deque<iolens_wait_event>* waits = waits_.find(host_tid(call));
-    if (waits == nullptr) return sums;
     const auto add = [&](WaitFor what, std::string_view function, u64 from, u64 to) {
         from = std::max(from, call.start);
         to = std::min(to, call.h.ts);
@@ -131,15 +135,12 @@ std::map<WaitFor, Why::Waited> Why::waits_of(const iolens_call_event& call) {
             sum.function = function;
         }
     };
-    std::deque<iolens_wait_event>& all = *waits;
-    while (!all.empty() && all.front().h.ts <= call.start) all.pop_front();  // a thread's calls come one by one
-    for (const iolens_wait_event& wait : all) {
+    // a thread's calls come one by one
+    for (const Waits::Wait& wait : waits_.after(host_tid(call), call.start)) {
         if (wait.start >= call.h.ts) break;
-        const u64 woken =
-            wait.woken == 0 ? wait.h.ts : std::clamp(wait.woken, wait.start, std::max(wait.start, wait.h.ts));
-        const WaitReasons::Reason reason = reasons_.find(wait.frames);
-        add(reason.what, reason.function, wait.start, woken);
-        add(WaitFor::processor, {}, woken, wait.h.ts);
+        const u64 woken = wait.woken == 0 ? wait.end : std::clamp(wait.woken, wait.start, std::max(wait.start, wait.end));
+        add(wait.reason.what, wait.reason.function, wait.start, woken);
+        add(WaitFor::processor, {}, woken, wait.end);
     }
     return sums;
 }

@@ -17,6 +17,7 @@
 #include "enrich/disks.h"
 #include "enrich/files.h"
 #include "enrich/wait_reasons.h"
+#include "enrich/waits.h"
 #include "iolens/event/block.h"
 #include "iolens/event/call.h"
 #include "iolens/event/symbol.h"
@@ -38,6 +39,9 @@ public:
     /// Keeps such a record.
     void take(const iolens_header& head);
 
+    /// A thread has ended: its waits go when its last calls have been told.
+    void ended(u32 host_tid, u64 ns) { ended_.emplace_back(host_tid, ns); }
+
     void hold(const iolens_call_event& call) { held_.push_back(call); }
     /// The next call whose time has come at `now_ns` (CLOCK_BOOTTIME); null: none.
     const iolens_call_event* due(u64 now_ns);
@@ -47,6 +51,8 @@ public:
     /// The same as lines for a person, valid until the next one. With `all`, each request has a line.
     std::span<const std::string> lines();
     void set_all(bool all) { all_ = all; }
+    /// Waits that made room for others: of the calls that they were in, more time counts as running.
+    [[nodiscard]] u64 waits_evicted() const { return waits_.evicted(); }
 
 private:
     struct Request {
@@ -93,9 +99,10 @@ private:
     WaitReasons reasons_;
     std::deque<iolens_call_event> held_;
     Story told_;
-    std::deque<Request> requests_;                                // by their ends
-    Bounded<u32, std::deque<iolens_wait_event>> waits_{1 << 16};  // by thread
-    std::unordered_map<u32, u32> disks_of_;                       // filesystems without a device of their own
+    std::deque<Request> requests_;  // by their ends
+    Waits waits_;
+    std::deque<std::pair<u32, u64>> ended_;  // threads, and when
+    std::unordered_map<u32, u32> disks_of_;  // filesystems without a device of their own
     WaitingParts parts_;
     bool all_ = false;
     std::vector<std::string> lines_;

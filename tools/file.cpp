@@ -13,6 +13,7 @@
 #include "decode/decode.h"
 #include "enrich/disks.h"
 #include "enrich/files.h"
+#include "enrich/periods.h"
 #include "enrich/tasks.h"
 #include "file_profile.h"
 #include "file_verbs.h"
@@ -93,6 +94,7 @@ private:
     std::unique_ptr<Watches> watches_;
     Files files_;
     Tasks tasks_;
+    Periods periods_;
     Disks disks_;
     FileProfiles totals_;
     Decoder decoder_;
@@ -190,7 +192,12 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     RingSource::Probes source = watches_->source();
     source.tidy = [this, tidy = std::move(source.tidy)] {
         tidy();
-        watches_->tell_again(files_.evicted() + tasks_.evicted());
+        periods_.look(
+            files_.evicted() + tasks_.evicted(), [this] { watches_->begin_period(); },
+            [this] {
+                files_.age(watches_->names_in_flight());
+                tasks_.age();
+            });
     };
     return std::make_unique<RingSource>(std::move(source));
 }
@@ -223,7 +230,7 @@ Taken FileLens::take(const iolens_header& head, u64 wall_offset_ns, Columns want
         return Taken::nothing;
     }
     if (const auto* fact = decoder_.as<iolens_watch_fact>(head, IOLENS_KIND_WATCH)) {
-        files_.named(fact->id, fact->name_id);
+        files_.given(fact->id, fact->name_id);
         return Taken::nothing;
     }
     const iolens_vfs_event* event = access_of(head, tasks_, decoder_, access_);

@@ -380,6 +380,8 @@ std::size_t LogTree::drain() {
         if (count == 0) break;
         sum += count;
     }
+    const std::scoped_lock lock(mutex_);
+    periods_.look(0, [] {}, [this] { tasks_.age(); });
     return sum;
 }
 

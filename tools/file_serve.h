@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "decode/decode.h"
+#include "enrich/periods.h"
 #include "enrich/tasks.h"
 #include "file_log.h"
 #include "file_watch.h"
@@ -106,6 +107,7 @@ private:
     std::atomic<u64> read_bytes_ = 0;  // of logs as they were when they were opened
     u64 events_ = 0;                   // that all logs have room for
     Tasks tasks_;
+    Periods periods_;
     Decoder decoder_;
     std::mutex changes_;       // one at a time adds and removes files; taken before the other
     std::mutex mutex_;         // of what follows, and of the source

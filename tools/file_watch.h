@@ -49,9 +49,15 @@ public:
     void complete(const VfsProbe::Options& options);
     [[nodiscard]] const CallProbe* calls() const { return calls_.get(); }
 
-    /// Has names told again, see CallProbe.
-    void tell_again(u64 evicted) {
-        if (calls_) calls_->tell_again(evicted);
+    /// See CallProbe and VfsProbe.
+    [[nodiscard]] std::vector<u64> names_in_flight() const {
+        std::vector<u64> names = probe_.names_in_flight();
+        if (calls_) std::ranges::copy(calls_->names_in_flight(), std::back_inserter(names));
+        return names;
+    }
+    void begin_period() {
+        probe_.begin_period();
+        if (calls_) calls_->begin_period();
     }
 
     /// Where the records come from: `before` is names().

@@ -52,13 +52,32 @@ struct {
 	__type(value, struct file_room);
 } file_rooms SEC(".maps");
 
-/* name_ids that were told. One that is forgotten is told again. */
+/* User space counts it up twice a minute: it forgets what it has not needed for a while. Names and threads are sent again
+ * when they are used in a new period. */
+__u32 period = 1;
+
+/* name_ids that were sent, and in which period. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536);
 	__type(key, __u64);
-	__type(value, __u8);
+	__type(value, __u32);
 } files_told SEC(".maps");
+
+/* Does user space know the name? */
+static __always_inline bool file_known(const __u64 *name_id)
+{
+	__u32 *sent = bpf_map_lookup_elem(&files_told, name_id);
+
+	return sent && *sent == period;
+}
+
+static __always_inline void file_sent(const __u64 *name_id)
+{
+	__u32 now = period;
+
+	bpf_map_update_elem(&files_told, name_id, &now, BPF_ANY);
+}
 
 struct file_facts {
 	__u64 name_id;
@@ -256,7 +275,6 @@ static __always_inline int file_tell_by(__u64 dentry_address, __u64 mount_addres
 	struct iolens_counters *n;
 	__u64 offset;
 	__u32 size;
-	__u8 told = 1;
 
 	room = bpf_map_lookup_elem(&file_rooms, &slot);
 	if (!room)
@@ -304,7 +322,7 @@ static __always_inline int file_tell_by(__u64 dentry_address, __u64 mount_addres
 			ring_count(n, fact_lost);
 		return 0;
 	}
-	bpf_map_update_elem(&files_told, &name_id, &told, BPF_ANY);
+	file_sent(&name_id);
 	return 1;
 }
 
@@ -331,7 +349,6 @@ __noinline int file_tell_unix(__u64 unix_address, __u64 name_id, __u32 slot)
 	struct iolens_counters *n;
 	struct file_room *room;
 	__u32 size;
-	__u8 told = 1;
 	int length;
 	char *name;
 
@@ -355,7 +372,7 @@ __noinline int file_tell_unix(__u64 unix_address, __u64 name_id, __u32 slot)
 	size = (sizeof(room->fact) + 109 + 7) & ~7U;
 	room->fact.h.size = size;
 	if (ring_put(room, size))
-		bpf_map_update_elem(&files_told, &name_id, &told, BPF_ANY);
+		file_sent(&name_id);
 	else if ((n = ring_counters()))
 		ring_count(n, fact_lost);
 	return 0;

@@ -53,7 +53,7 @@ static __always_inline __u64 name_of_inode(__u64 inode, const struct iolens_file
 	id = file_mix(id, BPF_CORE_READ(dentry, d_hash.pprev) ? 1 : 2);
 	id = file_mix(id, (__u64)file->dev << 32 | file->generation);
 	id = file_hide(file_mix(id, file->ino));
-	if (!bpf_map_lookup_elem(&files_told, &id))
+	if (!file_known(&id))
 		name_tell(alias, inode, id, slot);
 	return id;
 }

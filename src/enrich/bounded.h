@@ -22,6 +22,7 @@ public:
     Value& put(const Key& key, Value value) {
         const auto [at, fresh] = entries_.try_emplace(key);
         at->second.value = std::move(value);
+        if (at->second.idle != kept) at->second.idle = 0;
         if (!fresh) return at->second.value;
         order_.push_back(key);
         at->second.place = std::prev(order_.end());
@@ -48,6 +49,39 @@ public:
 
     [[nodiscard]] Value* find(const Key& key) { return const_cast<Value*>(std::as_const(*this).find(key)); }
 
+    /// Never too old from now on, though it may make room.
+    void keep(const Key& key) {
+        if (const auto at = entries_.find(key); at != entries_.end()) at->second.idle = kept;
+    }
+
+    /// A period has passed. Of more than `keep` entries those go that were neither used nor put during a whole period,
+    /// the oldest first.
+    void age(std::size_t keep) {
+        for (auto place = order_.begin(); place != order_.end();) {
+            const auto at = entries_.find(*place++);
+            Entry& entry = at->second;
+            if (entry.idle == kept) continue;
+            if (std::exchange(entry.used, false)) entry.idle = 0;
+            if (entry.idle < idle_periods) ++entry.idle;
+            if (entry.idle == idle_periods && entries_.size() > keep) {
+                order_.erase(entry.place);
+                entries_.erase(at);
+            }
+        }
+    }
+
+    void erase_if(auto goes) {
+        for (auto place = order_.begin(); place != order_.end();) {
+            const auto at = entries_.find(*place);
+            if (goes(at->second.value)) {
+                place = order_.erase(place);
+                entries_.erase(at);
+            } else {
+                ++place;
+            }
+        }
+    }
+
     void erase(const Key& key) {
         const auto at = entries_.find(key);
         if (at == entries_.end()) return;
@@ -60,9 +94,13 @@ public:
     [[nodiscard]] u64 evicted() const { return evicted_; }
 
 private:
+    static constexpr u8 idle_periods = 2;  // the one in which it was put or used last doesn't count
+    static constexpr u8 kept = 255;
+
     struct Entry {
         Value value{};
-        mutable bool used = false;
+        mutable bool used = false;  // since the order was last considered
+        u8 idle = 0;                // periods, or `kept`
         typename std::list<Key>::iterator place;
     };
 

@@ -21,6 +21,8 @@ public:
     [[nodiscard]] std::string_view find(u64 cgroup_id);
     /// The cgroup's directory; "" where it was gone when it was first asked for.
     [[nodiscard]] std::string_view path_of(u64 cgroup_id);
+    /// A period has passed: what was not asked for during a whole one is read again.
+    void age() { found_.age(256); }
 
 private:
     struct Cgroup {

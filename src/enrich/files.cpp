@@ -70,21 +70,31 @@ void Files::named(const iolens_file_id& file, u64 name_id) {
     if (named_id_ == name_id && named_file_ == file) return;
     named_file_ = file;
     named_id_ = name_id;
-    if (of_file_.size() >= most_) {
-        before_ = std::move(of_file_);
-        of_file_.clear();
-    }
-    of_file_[file] = name_id;
+    of_file_.put(file, name_id);
 }
 
 const Files::Name* Files::find(const iolens_file_id& file, u64 name_id) {
     if (name_id != 0) return find(name_id);
-    if (const auto at = of_file_.find(file); at != of_file_.end()) return find(at->second);
-    const auto at = before_.find(file);
-    if (at == before_.end()) return nullptr;
-    const u64 id = at->second;
-    named(file, id);
-    return find(id);
+    const u64* last = of_file_.find(file);
+    const Name* name = last == nullptr ? nullptr : find(*last);
+    if (name != nullptr) return name;
+    const auto at = given_.find(file);
+    return at == given_.end() ? nullptr : find(at->second);
+}
+
+void Files::given(const iolens_file_id& file, u64 name_id) {
+    names_.keep(name_id);
+    given_[file] = name_id;
+}
+
+void Files::age(std::span<const u64> in_flight) {
+    for (const u64 id : in_flight) static_cast<void>(names_.find(id));
+    constexpr std::size_t keep = 4096;
+    names_.age(keep);
+    of_file_.age(keep);
+    // what is used next has to be seen
+    last_ = nullptr;
+    named_id_ = 0;
 }
 
 }  // namespace iolens

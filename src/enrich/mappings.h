@@ -30,7 +30,7 @@ public:
     void forget(u32 host_tgid) { processes_.erase(host_tgid); }
 
 private:
-    Bounded<u32, std::map<u64, Mapped>> processes_{1 << 16};  // by address; one that ends is not told of
+    Bounded<u32, std::map<u64, Mapped>> processes_{1 << 16};  // by address
 };
 
 }  // namespace iolens

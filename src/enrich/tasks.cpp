@@ -8,7 +8,19 @@
 namespace iolens {
 
 void Tasks::told(const iolens_task_fact& fact) {
-    tasks_.put(host_tid(fact), {std::string(text_of(fact.comm)), fact.tgid, fact.uid, fact.cgroup_id, host_tgid(fact)});
+    if ((fact.flags & IOLENS_TASK_ENDED) == 0) {
+        tasks_.put(host_tid(fact), {.comm = std::string(text_of(fact.comm)),
+                                    .tgid = fact.tgid,
+                                    .uid = fact.uid,
+                                    .cgroup_id = fact.cgroup_id,
+                                    .host_tgid = host_tgid(fact)});
+    } else if (Task* task = tasks_.find(host_tid(fact))) {
+        task->ended = 1;
+    }
+}
+
+void Tasks::age() {
+    tasks_.erase_if([](Task& task) { return task.ended != 0 && task.ended++ > 1; });
 }
 
 const Tasks::Task* Tasks::find(u32 host_tid) const { return tasks_.find(host_tid); }

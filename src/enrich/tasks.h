@@ -9,7 +9,7 @@
 
 namespace iolens {
 
-/// Who threads are, as the kernel side told it. Of those that have ended the oldest make room.
+/// Who threads are, as the kernel side told it. Those that have ended go after a while.
 class Tasks {
 public:
     struct Task {
@@ -18,6 +18,7 @@ public:
         u32 uid = 0;
         u64 cgroup_id = 0;
         u32 host_tgid = 0;  ///< in the initial pid namespace
+        u8 ended = 0;       ///< how many periods ago it did; 0: it hasn't
     };
 
     explicit Tasks(std::size_t most = 1 << 16) : tasks_(most) {}
@@ -26,6 +27,9 @@ public:
 
     /// By the thread's id in the initial pid namespace; null where nothing was told.
     [[nodiscard]] const Task* find(u32 host_tid) const;
+
+    /// A period has passed: what ended a whole one ago goes. Rows of a thread may come after its end.
+    void age();
 
     /// Threads that made room for others.
     [[nodiscard]] u64 evicted() const { return tasks_.evicted(); }

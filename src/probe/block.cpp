@@ -216,6 +216,22 @@ void BlockProbe::settle(const Open& one, u32 flag) {
     std::memcpy(record.data(), &e, e.h.size);
 }
 
+std::vector<u64> BlockProbe::names_in_flight() const {
+    std::vector<u64> names;
+    for_each_entry<u64, iolens_block_state>(
+        object_->maps.inflight,
+        [&](u64 /*key*/, const iolens_block_state& state) { names.push_back(state.e.target.name_id); });
+    for_each_entry<u64, iolens_block_target>(
+        object_->maps.targets,
+        [&](u64 /*key*/, const iolens_block_target& target) { names.push_back(target.name_id); });
+    for_each_entry<u64, iolens_block_parts>(object_->maps.parts, [&](u64 /*key*/, const iolens_block_parts& parts) {
+        for (const iolens_block_part& part : parts.parts) names.push_back(part.target.name_id);
+    });
+    return names;
+}
+
+void BlockProbe::begin_period() { __atomic_fetch_add(&object_->data->period, 1, __ATOMIC_RELAXED); }
+
 void BlockProbe::detach() {
     if (links_.empty()) return;
     const std::vector<Open> ended = without_end(0, std::chrono::milliseconds(20));

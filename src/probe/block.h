@@ -33,6 +33,10 @@ public:
     BlockProbe(const BlockProbe&) = delete;
     BlockProbe& operator=(const BlockProbe&) = delete;
 
+    /// The names (name_id) that what is under way will need at its end.
+    [[nodiscard]] std::vector<u64> names_in_flight() const;
+    /// Names of files are sent again when they are used from now on.
+    void begin_period();
     void detach();
     [[nodiscard]] int ring_fd() const;
     [[nodiscard]] iolens_loss ledger() const;

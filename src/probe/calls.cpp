@@ -498,13 +498,17 @@ void CallProbe::drop_requests() {
         });
 }
 
-void CallProbe::tell_again(u64 evicted) {
-    const auto now = std::chrono::steady_clock::now();
-    if (evicted == evicted_ || now - told_again_at_ < std::chrono::seconds(1)) return;
-    told_again_at_ = now;
-    evicted_ = evicted;
-    __atomic_fetch_add(&object_->data->telling, 1, __ATOMIC_RELAXED);
+/// Those of libaio and io_uring: a call that ends has its names sent again.
+std::vector<u64> CallProbe::names_in_flight() const {
+    std::vector<u64> names;
+    for_each_entry<std::array<u64, 2>, iolens_request>(
+        object_->maps.requests, [&](const std::array<u64, 2>& /*key*/, const iolens_request& request) {
+            names.push_back(request.e.name_id);
+        });
+    return names;
 }
+
+void CallProbe::begin_period() { __atomic_fetch_add(&object_->data->period, 1, __ATOMIC_RELAXED); }
 
 std::vector<ProbeStatus> CallProbe::examine(bool variants) {
     // of variants the one that will be used: the direct one where it works

@@ -72,9 +72,10 @@ public:
     /// program, or their context was destroyed. Looks only when such a thing has happened, and ten times a second at
     /// most.
     void drop_ended_requests();
-    /// So many names of threads and files have made room for others: where there are more than before, each thread's
-    /// name and that of its file are sent again, once a second at most.
-    void tell_again(u64 evicted);
+    /// The names (name_id) that what is under way will need at its end.
+    [[nodiscard]] std::vector<u64> names_in_flight() const;
+    /// Names of threads and files are sent again when they are used from now on.
+    void begin_period();
 
     /// The variants that the kernel refused, and why.
     [[nodiscard]] const std::vector<std::string>& why() const { return why_; }
@@ -107,8 +108,6 @@ private:
     bool preempts_ = false;
     std::chrono::steady_clock::time_point looked_at_{};
     std::chrono::steady_clock::time_point dropped_at_{};  ///< requests
-    std::chrono::steady_clock::time_point told_again_at_{};
-    u64 evicted_ = 0;
     u64 request_ends_ = 0;        ///< so many were looked at
     bool perf_ = false;           ///< system calls are seen at perf's tracepoints
     bool many_uprobes_ = false;   ///< libc's functions are attached together …

@@ -196,6 +196,7 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
     Attached made;
     made.object = make();
     vfs_bpf& object = *made.object;
+    object.data->period = object_->data->period;  // what was sent in it is in a map that they share
     share_map(object.maps.ring, bpf_map__fd(object_->maps.ring));
     share_map(object.maps.counters, bpf_map__fd(object_->maps.counters));
     share_map(object.maps.watched, bpf_map__fd(object_->maps.watched));
@@ -358,6 +359,21 @@ void VfsProbe::unwatch(const iolens_file_id& id) {
     for (const bpf_map* map : {object_->maps.watched, object_->maps.watched_below}) {
         ::bpf_map_delete_elem(bpf_map__fd(map), &id);  // it is in one of them, or in none
     }
+}
+
+std::vector<u64> VfsProbe::names_in_flight() const {
+    std::vector<u64> names;
+    for (const bpf_map* map : {object_->maps.accesses, object_->maps.bios}) {
+        for_each_bytes(map, [&](const void* /*key*/, const void* value) {
+            names.push_back(static_cast<const iolens_vfs_event*>(value)->name_id);
+        });
+    }
+    return names;
+}
+
+void VfsProbe::begin_period() {
+    const u32 period = __atomic_add_fetch(&object_->data->period, 1, __ATOMIC_RELAXED);
+    for (const Attached& one : attached_) __atomic_store_n(&one.object->data->period, period, __ATOMIC_RELAXED);
 }
 
 /// Starts first, so that what has begun is seen to end.

@@ -69,6 +69,10 @@ public:
     bool watch_below(const iolens_file_id& id, const iolens_watch& how);
     void unwatch(const iolens_file_id& id);
 
+    /// The names (name_id) that what is under way will need at its end.
+    [[nodiscard]] std::vector<u64> names_in_flight() const;
+    /// Names of files are sent again when they are used from now on.
+    void begin_period();
     void detach();
     [[nodiscard]] int ring_fd() const;
     [[nodiscard]] WatchMaps maps() const;

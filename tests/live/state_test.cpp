@@ -7,10 +7,13 @@
 #include <linux/filter.h>
 #include <linux/io_uring.h>
 #include <linux/seccomp.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -283,6 +286,73 @@ TRACED_TEST_F(State, ScratchMemoryIsForWhatIsUsed) {
     expect_at_most(40 << 10, {"file", scratch.path("file")});
 }
 
+/// Sets a variable of the environment until this is gone, also when a test fails.
+class Variable {
+public:
+    Variable(const char* name, const char* value) : name_(name) { ::setenv(name, value, 1); }
+    ~Variable() { ::unsetenv(name_); }
+    Variable(const Variable&) = delete;
+    Variable& operator=(const Variable&) = delete;
+
+private:
+    const char* name_;
+};
+
+/// Names that are not needed for a while are forgotten: they come back with the next call, and with the end of a long one.
+TRACED_TEST_F(State, ForgottenNamesAreSentAgain) {
+    const Variable period("IOLENS_PERIOD_MS", "50");
+    for (const char* variant : {"", "plain"}) {
+        const Variable forced("IOLENS_PROBE", variant);
+        const Scratch scratch;
+        spit(scratch.path("idle"), "idle");
+        Tracer tracer({"fd", "-v", "-p", std::to_string(::getpid()), "--op", "pread64,read", "--format", "csv", "--columns",
+                       "comm,call,file"});
+        in_child([&] {
+            const int idle = ::open(scratch.path("idle").c_str(), O_RDONLY);
+            const int event = ::eventfd(0, 0);
+            std::array<int, 2> sockets{};
+            sockets[0] = ::socket(AF_UNIX, SOCK_DGRAM, 0);
+            sockets[1] = ::socket(AF_UNIX, SOCK_DGRAM, 0);
+            sockaddr_un address{};
+            address.sun_family = AF_UNIX;
+            scratch.path("socket").copy(static_cast<char*>(address.sun_path), sizeof address.sun_path - 1);
+            const auto* bound = reinterpret_cast<const sockaddr*>(&address);
+            if (::bind(sockets[0], bound, sizeof address) != 0) ::_exit(1);
+            if (::connect(sockets[1], bound, sizeof address) != 0) ::_exit(1);
+            std::array<char, 8> room{};
+            static_cast<void>(::pread(idle, room.data(), 4, 0));
+            std::vector<std::thread> waiting;
+            for (const int fd : {event, sockets[0]}) {
+                waiting.emplace_back([fd] {
+                    std::array<char, 8> bytes{};
+                    if (::read(fd, bytes.data(), bytes.size()) <= 0) ::_exit(1);
+                });
+            }
+            const std::string other = scratch.path("other");
+            for (int i = 0; i < 3 * 4096; ++i) {  // as many as are kept however old they are, for several periods
+                const int fd = ::open((other + std::to_string(i)).c_str(), O_RDWR | O_CREAT, 0600);
+                static_cast<void>(::pread(fd, room.data(), 1, 0));
+                ::close(fd);
+                if (i % 1024 == 0) sleep_ms(60);
+            }
+            static_cast<void>(::pread(idle, room.data(), 4, 0));
+            const u64 one = 1;
+            if (::write(event, &one, sizeof one) < 0 || ::write(sockets[1], "x", 1) < 0) ::_exit(1);
+            for (std::thread& thread : waiting) thread.join();
+        });
+        const Traced traced{.rows = {}, .result = tracer.stop()};
+        std::map<std::string, int> files;
+        for (const Row& row : parse_csv(traced.result.out)) {
+            EXPECT_FALSE(row.at("comm").empty());
+            files[row.at("file")]++;
+        }
+        EXPECT_EQ(files[""], 0) << variant;
+        EXPECT_EQ(files[scratch.path("idle")], 2) << variant;
+        EXPECT_EQ(files["anon_inode:[eventfd]"], 1) << variant;
+        EXPECT_EQ(files[scratch.path("socket")], 1) << variant;
+    }
+}
+
 /// A program that waits in calls and requests until tracing has ended.
 class Waiting {
 public:
@@ -308,20 +378,10 @@ private:
     pid_t child_ = -1;
 };
 
-/// Has iolens take one of its probes' variants, or with "" the kernel's best, until this is gone, also when a test
-/// fails.
-class Forced {
-public:
-    explicit Forced(const char* variant) { ::setenv("IOLENS_PROBE", variant, 1); }
-    ~Forced() { ::unsetenv("IOLENS_PROBE"); }
-    Forced(const Forced&) = delete;
-    Forced& operator=(const Forced&) = delete;
-};
-
 /// What is not over at the end is no loss. It has a row only where one is asked for.
 TRACED_TEST_F(State, WhatIsInFlightAtTheEndIsNoLoss) {
     for (const char* variant : {"", "plain"}) {
-        const Forced forced(variant);
+        const Variable forced("IOLENS_PROBE", variant);
         const std::string self = std::to_string(::getpid());
         Traced json;
         Result csv;
@@ -422,7 +482,7 @@ private:
 TRACED_TEST_F(State, AMissedEndOfACallIsARow) {
     // a map of the plain programs is not taken for the second's: it is older
     for (const auto& [variant, calls] : {std::pair("plain", true), std::pair("", true), std::pair("", false)}) {
-        const Forced forced(variant);
+        const Variable forced("IOLENS_PROBE", variant);
         Turns turns(calls);
         std::array<int, 2> pipe{};
         ASSERT_EQ(::pipe(pipe.data()), 0);

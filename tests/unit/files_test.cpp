@@ -83,6 +83,37 @@ TEST(Files, TheNewestNameIsNeverTheOneThatGoes) {
     EXPECT_EQ(files.evicted(), 17U);
 }
 
+TEST(Files, WhatIsNotNeededForAWholePeriodGoes) {
+    Files files;
+    const auto tell = [&](u64 id) {
+        const std::vector<std::byte> record = test::file_fact(id, IOLENS_FILE_REGULAR, 0, {std::to_string(id)});
+        files.told(*reinterpret_cast<const iolens_file_fact*>(record.data()), record);
+        files.named({.ino = id, .dev = 1, .generation = 2}, id);
+    };
+    constexpr u64 last = 10'000;
+    for (u64 id = 1; id <= last; ++id) tell(id);
+    files.given({.ino = 1, .dev = 1, .generation = 2}, 1);
+    const iolens_file_id used{.ino = 3, .dev = 1, .generation = 2};
+    const auto pass = [&] {
+        EXPECT_NE(files.find(2), nullptr);
+        EXPECT_NE(files.find(used, 0), nullptr);
+        files.age(std::array<u64, 1>{4});
+    };
+    pass();
+    EXPECT_NE(files.find(100), nullptr);  // told in the period that has passed
+    pass();
+    EXPECT_NE(files.find(100), nullptr);
+    EXPECT_EQ(files.find(101), nullptr);
+    EXPECT_EQ(files.find({.ino = 101, .dev = 1, .generation = 2}, 0), nullptr);
+    EXPECT_NE(files.find(4), nullptr);
+    EXPECT_NE(files.find(last), nullptr);  // some are kept however old they are
+    EXPECT_NE(files.find({.ino = 1, .dev = 1, .generation = 2}, 0), nullptr);
+    tell(101);
+    ASSERT_NE(files.find(101), nullptr);
+    EXPECT_EQ(files.find(101)->text, "/101");
+    EXPECT_EQ(files.evicted(), 0U);
+}
+
 TEST(Files, AFileHasTheNameThatItWasLastToldBy) {
     Files files(4);
     const auto file = [](u64 ino) { return iolens_file_id{.ino = ino, .dev = 1, .generation = 2}; };

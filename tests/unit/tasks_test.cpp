@@ -33,6 +33,32 @@ TEST(Tasks, TheOldestUnusedMakeRoom) {
     EXPECT_EQ(tasks.evicted(), 97U);
 }
 
+TEST(Tasks, ThoseThatHaveEndedGoAWholePeriodLater) {
+    Tasks tasks;
+    for (u32 tid = 1; tid <= 2; ++tid) tasks.told(test::task_fact(tid, "t"));
+    const auto end = [&](u32 tid) {
+        iolens_task_fact fact = test::task_fact(tid, "exit");
+        fact.flags = IOLENS_TASK_ENDED;
+        tasks.told(fact);
+    };
+    end(1);
+    end(3);  // not known
+    EXPECT_EQ(tasks.find(3), nullptr);
+    tasks.age();
+    ASSERT_NE(tasks.find(1), nullptr);  // its last rows
+    EXPECT_EQ(tasks.find(1)->comm, "t");
+    tasks.age();
+    EXPECT_EQ(tasks.find(1), nullptr);
+    for (int i = 0; i < 10; ++i) tasks.age();
+    EXPECT_NE(tasks.find(2), nullptr);  // one that lives stays
+    // another thread with its id
+    end(2);
+    tasks.told(test::task_fact(2, "next"));
+    for (int i = 0; i < 10; ++i) tasks.age();
+    ASSERT_NE(tasks.find(2), nullptr);
+    EXPECT_EQ(tasks.find(2)->comm, "next");
+}
+
 TEST(Arguments, AreFreedWhenTheirRowsWereMade) {
     Arguments arguments;
     const auto tell = [&](u32 tid, u64 ts) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Who a thread is: sent once, before its first operation, and again when it has another name or runs another program.
+ * Who a thread is: sent before its first operation, again when it has another name or runs another program, and when it
+ * ends.
  */
 #ifndef IOLENS_EVENT_TASK_H
 #define IOLENS_EVENT_TASK_H
@@ -11,13 +12,18 @@
 namespace iolens {
 #endif
 
+enum iolens_task_flag {
+	IOLENS_TASK_ENDED = 1 << 0,        /* the thread exits */
+	IOLENS_TASK_PROCESS_ENDED = 1 << 1, /* it is its process's last one */
+};
+
 struct iolens_task_fact {
 	struct iolens_header h;
 	u64 cgroup_id; /* cgroup v2 id: bpf_get_current_cgroup_id() */
 	u32 tgid; /* in the pid namespace that iolens ran in; 0: the task is outside of it */
 	u32 tid;
 	u32 uid;
-	u32 reserved;
+	u32 flags; /* enum iolens_task_flag */
 	u8 comm[IOLENS_COMM_LEN];
 	u32 host_tgid; /* tgid and tid in the initial pid namespace; 0: the same */
 	u32 host_tid;

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdlib>
+
+#include "iolens/event/header.h"
+
+namespace iolens {
+
+/// When the caches forget what they have not needed for a while. The kernel side sends names and threads again when they
+/// are used in a new period, so that what is forgotten after a whole one is not missed.
+class Periods {
+public:
+    /// Calls `send_again` when a period begins, or once a second where there are more `evicted` entries than before,
+    /// and then `age` when a period has passed.
+    void look(u64 evicted, auto send_again, auto age) {
+        const auto now = std::chrono::steady_clock::now();
+        const bool passed = now - began_ >= length_;
+        if (!passed && (evicted == evicted_ || now - sent_ < std::chrono::seconds(1))) return;
+        sent_ = now;
+        evicted_ = evicted;
+        send_again();
+        if (!passed) return;
+        began_ = now;
+        age();
+    }
+
+private:
+    /// IOLENS_PERIOD_MS makes it shorter, to test it.
+    static std::chrono::milliseconds length() {
+        const char* text = std::getenv("IOLENS_PERIOD_MS");  // NOLINT(concurrency-mt-unsafe): one thread
+        return std::chrono::milliseconds(text == nullptr ? 30'000 : std::atoi(text));
+    }
+
+    const std::chrono::milliseconds length_ = length();
+    std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+    std::chrono::steady_clock::time_point sent_{};
+    u64 evicted_ = 0;
+};
+
+}  // namespace iolens
