@@ -945,6 +945,7 @@ std::vector<std::string> FdLens::remarks() const {
         fmt::format("names sent again {}, skipped runs {}, 32-bit calls {}, ends without a start {}", n.fact_lost,
                     ledger.missed, n.not_decoded, n.orphan),
         fmt::format("filtered as our own output: {}", n.own),
+        fmt::format("kept at the end: {} names, {} threads", files_.size(), tasks_.size()),
         fmt::format("made room for others: {} names, {} threads, {} calls' arguments", files_.evicted(),
                     tasks_.evicted(), arguments_.evicted())};
     if (why_) all.push_back(fmt::format("made room for others: {} waits", why_->waits_evicted()));

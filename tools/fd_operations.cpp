@@ -416,7 +416,8 @@ const iolens_operation_event* Operations::of_record(const iolens_header& head, F
 void Operations::add(const iolens_operation_event& e) {
     Totals& its = totals_[e.op];
     ++its.calls;
-    its.errors += e.error != 0 && !is_unended(e) ? 1U : 0U;
+    if (is_unended(e)) return;
+    its.errors += e.error != 0 ? 1U : 0U;
     its.bytes += e.bytes;
     its.time_ns += e.h.ts - e.start;
     its.times.add(e.h.ts - e.start);

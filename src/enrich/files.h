@@ -37,6 +37,7 @@ public:
     /// A period has passed: a name that was not needed for a whole one goes, unless it is `in_flight`. The kernel side
     /// sends it again when it is used.
     void age(std::span<const u64> in_flight);
+    [[nodiscard]] std::size_t size() const { return names_.size(); }
     /// Names that made room for others.
     [[nodiscard]] u64 evicted() const { return names_.evicted(); }
 

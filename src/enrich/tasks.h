@@ -31,6 +31,7 @@ public:
     /// A period has passed: what ended a whole one ago goes. Rows of a thread may come after its end.
     void age();
 
+    [[nodiscard]] std::size_t size() const { return tasks_.size(); }
     /// Threads that made room for others.
     [[nodiscard]] u64 evicted() const { return tasks_.evicted(); }
 

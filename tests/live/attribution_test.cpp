@@ -2,6 +2,7 @@
 // What iolens block says of each request: which file it is for, and who made its pages dirty.
 #include <bpf/bpf.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -75,7 +76,7 @@ struct Job {
 /// is for another file and nothing is unknown. One fio runs them all, since most of its time goes into its start.
 void engines(const std::string& kind) {
     const FileSystem fs(kind);
-    constexpr u64 size = 1024 * kib;
+    const u64 size = (emulated() ? 256 : 1024) * kib;
     const std::vector<Job> jobs{{"psync", false, "page"},    {"pvsync2", false, "page"},  {"libaio", false, "page"},
                                 {"posixaio", false, "page"}, {"io_uring", false, "page"}, {"mmap", false, "page"},
                                 {"psync", true, "dio"},      {"pvsync2", true, "dio"},    {"libaio", true, "aio"},
@@ -86,8 +87,8 @@ void engines(const std::string& kind) {
         ::sync();
         const Traced t = trace({"-d", fs.disk().name(), "-A", "--ring-size", "64"}, [&] {
             drop_caches();
-            std::string fio = std::string("fio --output-format=terse --bs=16k --size=1m --fallocate=none --rw=") +
-                              (read ? "randread" : "randwrite");
+            std::string fio = fmt::format("fio --output-format=terse --bs=16k --size={} --fallocate=none --rw={}", size,
+                                          read ? "randread" : "randwrite");
             for (const Job& job : jobs) {
                 fio += " --name=" + job.engine + " --filename=" + file(job) + " --ioengine=" + job.engine +
                        " --direct=" + (job.direct ? "1" : "0");

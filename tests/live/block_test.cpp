@@ -82,6 +82,7 @@ EXACT_TEST_F(Block, TwentyThreeWritesAreTwentyThreeRows) {
 TRACED_TEST_F(Block, ADiskOfThisMachineIsTheSame) {
     NEEDS(have("fio"), "fio is not installed");
     NEEDS(!test_disks().empty(), "IOLENS_TEST_DISKS names no disk here");
+    const u64 count = emulated() ? 1000 : 3000;
     for (const std::string& disk : test_disks()) {
         const std::string path = "/dev/" + disk;
         spit("/sys/block/" + disk + "/queue/nomerges", "2");
@@ -102,10 +103,10 @@ TRACED_TEST_F(Block, ADiskOfThisMachineIsTheSame) {
         const std::string depth = emulated() && disk.starts_with("nvme") ? "1" : "32";
         t = trace({"-d", disk, "--comm", "fio"}, [&] {
             shell("fio --name=d --filename=" + path + " --direct=1 --rw=randrw --bs=4k --ioengine=libaio " +
-                  "--iodepth=" + depth + " --size=64m --number_ios=3000");
+                  "--iodepth=" + depth + " --size=64m --number_ios=" + std::to_string(count));
         });
         expect_whole(t);
-        EXPECT_EQ(of_op(t.rows, "read").size() + of_op(t.rows, "write").size(), 3000U) << disk;
+        EXPECT_EQ(of_op(t.rows, "read").size() + of_op(t.rows, "write").size(), count) << disk;
     }
 }
 
@@ -297,15 +298,16 @@ TRACED_TEST_F(Block, AgreesWithBlktrace) {
 
 EXACT_TEST_F(Block, CountsWhatFioCounts) {
     NEEDS(have("fio"), "fio is not installed");
+    const u64 count = emulated() ? 4001 : 20'011;
     const LoopDisk disk(64 * mib);
     std::string said;
     const Traced t = trace({"-d", disk.name(), "--comm", "fio", "--ring-size", "32"}, [&] {
         said = shell("fio --name=q --filename=" + disk.path() + " --direct=1 --rw=randread --bs=4k --ioengine=libaio " +
-                     "--iodepth=32 --size=64m --io_size=" + std::to_string(20011 * 4096))
+                     "--iodepth=32 --size=64m --io_size=" + std::to_string(count * 4096))
                    .out;
     });
     expect_whole(t);
-    EXPECT_EQ(t.rows.size(), 20011U) << said;
+    EXPECT_EQ(t.rows.size(), count) << said;
     for (const Row& r : t.rows) ASSERT_EQ(r.at("bytes"), "4096");
 }
 
@@ -838,9 +840,10 @@ TEST_F(Block, EndsByCountDurationAndSignal) {
 TEST_F(Block, EndsByASignalAtEachMoment) {
     const Scratch scratch;
     int early = 0;
-    for (int i = 0; i < 12; ++i) {
+    const int moments = emulated() ? 8 : 12;
+    for (int i = 0; i < moments; ++i) {
         const char* lens = i % 2 == 0 ? "block" : "fd";
-        const int ms = (emulated() ? 120 : 25) * i;
+        const int ms = (emulated() ? 180 : 25) * i;
         const Result r = shell(std::string("timeout -s INT --preserve-status ") + std::to_string(ms / 1000.0 + 0.01) +
                                " " + iolens_path() + " " + lens + " -o " + scratch.path("rows"));
         const bool before = r.err.find("interrupted before tracing began") != std::string::npos;

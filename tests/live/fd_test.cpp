@@ -794,19 +794,15 @@ TRACED_TEST_F(Fd, AsynchronousRequestsAreRows) {
                              Engine{"io_uring --fixedbufs", "io_uring", true},
                              Engine{"io_uring --registerfiles", "io_uring", false},
                              Engine{"io_uring --sqthread_poll=1 --registerfiles", "io_uring", false}};
-    // one fio with a job for each engine tells whether all of them are here
-    std::string all_jobs = "fio --filename=" + file + " --size=1m --number_ios=1 --output=/dev/null";
-    for (const Engine& engine : engines) all_jobs += std::string(" --name=r --ioengine=") + engine.options;
-    const bool all_here = shell(all_jobs).status == 0;
     for (const Engine& engine : engines) {
-        if (!all_here && shell(fio + engine.options).status != 0) {
-            std::printf("not here: fio %s\n", engine.options);
-            continue;
-        }
         const std::string out = scratch.path("rows");
         const Result r =
             shell("iolens fd -v -o " + out + " --columns call,fd,offset,requested,bytes,file,comm,dir --op " +
                   engine.calls + " -- " + fio + engine.options);
+        if (r.status != 0 && shell(fio + engine.options).status != 0) {
+            std::printf("not here: fio %s\n", engine.options);
+            continue;
+        }
         ASSERT_EQ(r.status, 0) << engine.options << r.err;
         EXPECT_FALSE(lost(r)) << engine.options << r.err;
         std::vector<Row> rows = parse_csv(slurp(out));
@@ -915,8 +911,11 @@ TEST(FdImport, TakesWhatStraceWrites) {
     const std::string work =
         "cd " + scratch.path() +
         "; printf hello > 'a b,c'; cat 'a b,c' | tr a-z A-Z > up; (exec 7<up; cat <&7) > copy; sleep 0.01 & wait";
-    for (const std::string form :
-         {"-tt", "-t", "-ttt", "-tt -y", "-tt -yy", "-tt -x", "-tt -xx", "-tt -xx -yy -v", "-ttt -v"}) {
+    std::vector<std::string> forms{"-tt", "-ttt -v", "-tt -xx -yy -v"};
+    if (!emulated()) {  // what strace writes does not depend on the kernel
+        std::ranges::copy(std::array{"-t", "-ttt", "-tt -y", "-tt -yy", "-tt -x", "-tt -xx"}, std::back_inserter(forms));
+    }
+    for (const std::string& form : forms) {
         for (const bool to_file : {true, false}) {
             const std::string log = scratch.path("log");
             shell("strace -f -T " + form + (to_file ? " -o " + log : "") + " sh -c " + "'" +

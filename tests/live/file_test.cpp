@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // iolens file against the running kernel, on filesystems of the test's own.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -488,13 +489,13 @@ bool has_kretprobes(const std::string& filesystem) {
 /// and io_uring.
 void profile(const std::string& filesystem, const std::vector<Job>& jobs, u64 block = 4 * kib) {
     const FileSystem fs(filesystem);
-    constexpr u64 size = 1024 * kib;
+    const u64 size = (emulated() ? 256 : 1024) * kib;
     const auto name = [](const Job& job, const char* rw) {
         return job.engine + (job.direct ? "-direct-" : "-buffered-") + rw;
     };
     for (const bool read : {false, true}) {
         std::string fio =
-            "fio --output-format=terse --size=1m --fallocate=none --end_fsync=1 --bs=" + std::to_string(block);
+            fmt::format("fio --output-format=terse --size={} --fallocate=none --end_fsync=1 --bs={}", size, block);
         if (has_kretprobes(filesystem)) fio += " --stonewall";
         for (const Job& job : jobs) {
             for (const std::string rw : {"seq", "rand"}) {
