@@ -94,7 +94,10 @@ void Why::take(const iolens_header& head) {
             const auto* event = decoder_.as<iolens_block_event>(head, IOLENS_KIND_BLOCK);
             if (event == nullptr) return;
             const iolens_block_target& target = event->target;
-            if (target.name_id != 0) files_.named(target.id, target.name_id);
+            if (target.name_id != 0) {
+                files_.named(target.id, target.name_id);
+                static_cast<void>(files_.find(target.name_id));  // for a call of the next minute
+            }
             if (target.origin == IOLENS_ORIGIN_FILE) disks_of_[target.id.dev] = event->dev;
             if (requests_.size() >= most_requests) requests_.pop_front();
             while (!requests_.empty() && requests_.front().e.h.ts + kept_ns < head.ts) requests_.pop_front();
@@ -111,7 +114,8 @@ void Why::take(const iolens_header& head) {
 }
 
 const iolens_call_event* Why::due(u64 now_ns) {
-    for (; !ended_.empty() && now_ns >= ended_.front().second + 2 * hold_ns; ended_.pop_front()) {
+    const u64 oldest_held = held_.empty() ? now_ns : held_.front().h.ts;
+    for (; !ended_.empty() && ended_.front().second + hold_ns < oldest_held; ended_.pop_front()) {
         const auto [tid, ns] = ended_.front();
         waits_.after(tid, ns);
     }

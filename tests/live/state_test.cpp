@@ -165,6 +165,56 @@ TRACED_TEST_F(State, RequestsEndWithTheirContextProgramAndPlace) {
     EXPECT_EQ(without_end(traced.rows, "aio:pread"), std::size_t{24 + 24 + 40 + 32}) << traced.result.err;
 }
 
+/// An io_uring of a few entries, until this is gone.
+class Uring {
+public:
+    Uring() : ring_(static_cast<int>(::syscall(SYS_io_uring_setup, 8, &params_))) {
+        if (ring_ < 0) return;
+        queue_ = map(queue_bytes(), IORING_OFF_SQ_RING);
+        entries_ = map(entries_bytes(), IORING_OFF_SQES);
+    }
+    ~Uring() {
+        if (ring_ < 0) return;
+        ::munmap(queue_, queue_bytes());
+        ::munmap(entries_, entries_bytes());
+        ::close(ring_);
+    }
+    Uring(const Uring&) = delete;
+    Uring& operator=(const Uring&) = delete;
+
+    [[nodiscard]] bool here() const { return ring_ >= 0; }
+    /// Submits a read, and waits for `wait` results.
+    void read(int fd, u8 flags, u32 wait) {
+        static std::array<char, 4096> room;
+        const u32 tail = number(params_.sq_off.tail);
+        const u32 place = tail & number(params_.sq_off.ring_mask);
+        auto& entry = reinterpret_cast<io_uring_sqe*>(entries_)[place];
+        entry = {};
+        entry.opcode = IORING_OP_READ;
+        entry.flags = flags;
+        entry.fd = fd;
+        entry.addr = reinterpret_cast<u64>(room.data());
+        entry.len = room.size();
+        (&number(params_.sq_off.array))[place] = place;
+        __atomic_store_n(&number(params_.sq_off.tail), tail + 1, __ATOMIC_RELEASE);
+        ::syscall(SYS_io_uring_enter, ring_, 1, wait, IORING_ENTER_GETEVENTS, nullptr, 0);
+    }
+
+private:
+    [[nodiscard]] std::size_t queue_bytes() const { return params_.sq_off.array + params_.sq_entries * sizeof(u32); }
+    [[nodiscard]] std::size_t entries_bytes() const { return params_.sq_entries * sizeof(io_uring_sqe); }
+    char* map(std::size_t bytes, off_t what) const {
+        return static_cast<char*>(
+            ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring_, what));
+    }
+    u32& number(u32 at) { return *reinterpret_cast<u32*>(queue_ + at); }
+
+    io_uring_params params_{};
+    int ring_ = -1;
+    char* queue_ = nullptr;
+    char* entries_ = nullptr;
+};
+
 /// io_uring tells no end of what is submitted with IOSQE_CQE_SKIP_SUCCESS.
 TRACED_TEST_F(State, SkippedCompletionsAreRowsWithoutAnEnd) {
     NEEDS(kernel_at_least(5, 17), "this kernel has no IOSQE_CQE_SKIP_SUCCESS");
@@ -176,32 +226,10 @@ TRACED_TEST_F(State, SkippedCompletionsAreRowsWithoutAnEnd) {
         of_this_process({"--op", "io_uring"}),
         [&] {
             in_child([&] {
-                io_uring_params p{};
-                const int ring = static_cast<int>(::syscall(SYS_io_uring_setup, 8, &p));
-                if (ring < 0) ::_exit(3);
-                const auto map = [&](std::size_t bytes, off_t what) {
-                    return static_cast<char*>(
-                        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring, what));
-                };
-                char* sq = map(p.sq_off.array + p.sq_entries * sizeof(u32), IORING_OFF_SQ_RING);
-                auto* entries =
-                    reinterpret_cast<io_uring_sqe*>(map(p.sq_entries * sizeof(io_uring_sqe), IORING_OFF_SQES));
-                const auto number = [&](u32 at) { return reinterpret_cast<u32*>(sq + at); };
-                static std::array<char, 4096> room;
+                Uring ring;
+                if (!ring.here()) return;
                 const int fd = ::open(path.c_str(), O_RDONLY);
-                for (u32 i = 0; i < 5; ++i) {
-                    const u32 tail = *number(p.sq_off.tail);
-                    const u32 place = tail & *number(p.sq_off.ring_mask);
-                    entries[place] = {};
-                    entries[place].opcode = IORING_OP_READ;
-                    entries[place].fd = fd;
-                    entries[place].addr = reinterpret_cast<u64>(room.data());
-                    entries[place].len = room.size();
-                    if (i < 3) entries[place].flags = skip_success;
-                    number(p.sq_off.array)[place] = place;
-                    __atomic_store_n(number(p.sq_off.tail), tail + 1, __ATOMIC_RELEASE);
-                    ::syscall(SYS_io_uring_enter, ring, 1, i < 3 ? 0 : 1, IORING_ENTER_GETEVENTS, nullptr, 0);
-                }
+                for (int i = 0; i < 5; ++i) ring.read(fd, i < 3 ? skip_success : 0, i < 3 ? 0 : 1);
             });
             sleep_ms(250);
         },
@@ -377,6 +405,32 @@ private:
     std::array<int, 2> pipe_{};
     pid_t child_ = -1;
 };
+
+/// The kernel cancels what is in flight in a ring that is closed, while its process goes on.
+TRACED_TEST_F(State, RequestsEndWithTheirRing) {
+    NEEDS(Uring().here(), "no io_uring here");
+    Traced traced;
+    {
+        std::vector<std::string> words = of_this_process({"--op", "io_uring", "--format", "csv"});
+        words.insert(words.begin(), "fd");
+        Tracer tracer(words);
+        const Waiting waiting([](int fd) {
+            for (int i = 0; i < 3; ++i) {
+                Uring ring;
+                for (int j = 0; j < 4; ++j) ring.read(fd, 0, 0);
+            }
+            std::array<char, 16> room{};
+            if (::read(fd, room.data(), room.size()) != 0) ::_exit(1);
+        });
+        sleep_ms(500);
+        traced.result = tracer.stop();
+    }
+    traced.rows = parse_csv(traced.result.out);
+    EXPECT_EQ(traced.counter("in flight"), 0U) << traced.result.err;
+    expect_whole(traced);
+    std::erase_if(traced.rows, [](const Row& row) { return row.at("call") != "io_uring:read"; });
+    EXPECT_EQ(traced.rows.size(), 12U) << traced.result.out;
+}
 
 /// What is not over at the end is no loss. It has a row only where one is asked for.
 TRACED_TEST_F(State, WhatIsInFlightAtTheEndIsNoLoss) {
