@@ -83,10 +83,9 @@ void Why::take(const iolens_header& head) {
             const auto* wait = decoder_.as<iolens_wait_event>(head, IOLENS_KIND_WAIT);
             if (wait == nullptr) return;
             waits_.forget_before(head.ts - std::min(head.ts, kept_waits_ns));
-            waits_.add(wait->tid, {.start = wait->start,
-                                   .woken = wait->woken,
-                                   .end = wait->h.ts,
-                                   .reason = reasons_.find(wait->frames)});
+            waits_.add(
+                wait->tid,
+                {.start = wait->start, .woken = wait->woken, .end = wait->h.ts, .reason = reasons_.find(wait->frames)});
             return;
         }
         case IOLENS_KIND_PARTS: parts_.told(head, files_); return;
@@ -142,7 +141,8 @@ std::map<WaitFor, Why::Waited> Why::waits_of(const iolens_call_event& call) {
     // a thread's calls come one by one
     for (const Waits::Wait& wait : waits_.after(host_tid(call), call.start)) {
         if (wait.start >= call.h.ts) break;
-        const u64 woken = wait.woken == 0 ? wait.end : std::clamp(wait.woken, wait.start, std::max(wait.start, wait.end));
+        const u64 woken =
+            wait.woken == 0 ? wait.end : std::clamp(wait.woken, wait.start, std::max(wait.start, wait.end));
         add(wait.reason.what, wait.reason.function, wait.start, woken);
         add(WaitFor::processor, {}, woken, wait.end);
     }

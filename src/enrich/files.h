@@ -27,7 +27,8 @@ public:
     /// A name of a file, for what knows the file only.
     void named(const iolens_file_id& file, u64 name_id);
 
-    /// A name that a file was given before tracing began. It is not sent again: it stays, for when there is no later one.
+    /// A name that a file was given before tracing began. It is not sent again: it stays, for when there is no later
+    /// one.
     void given(const iolens_file_id& file, u64 name_id);
 
     /// The name that was told for an id; null where none was, or where it was long ago. Valid until the next told().
@@ -43,9 +44,9 @@ public:
 
 private:
     Bounded<u64, Name> names_;
-    u64 last_id_ = 0;           // most calls in a row are on one file
+    u64 last_id_ = 0;  // most calls in a row are on one file
     const Name* last_ = nullptr;
-    Bounded<iolens_file_id, u64, FileIdHash> of_file_;  // each file's last name_id
+    Bounded<iolens_file_id, u64, FileIdHash> of_file_;           // each file's last name_id
     std::unordered_map<iolens_file_id, u64, FileIdHash> given_;  // as many as files are watched
     iolens_file_id named_file_{};
     u64 named_id_ = 0;

@@ -8,8 +8,8 @@
 
 namespace iolens {
 
-/// When the caches forget what they have not needed for a while. The kernel side sends names and threads again when they
-/// are used in a new period, so that what is forgotten after a whole one is not missed.
+/// When the caches forget what they have not needed for a while. The kernel side sends names and threads again when
+/// they are used in a new period, so that what is forgotten after a whole one is not missed.
 class Periods {
 public:
     /// Calls `send_again` when a period begins, or once a second where there are more `evicted` entries than before,

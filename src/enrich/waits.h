@@ -11,7 +11,8 @@
 
 namespace iolens {
 
-/// When threads did not run, and why. A wait is kept until it is forgotten; the oldest of all goes when there are too many.
+/// When threads did not run, and why. A wait is kept until it is forgotten; the oldest of all goes when there are too
+/// many.
 class Waits {
 public:
     struct Wait {
@@ -27,8 +28,8 @@ public:
     void add(u32 tid, const Wait& wait);
     /// Forgets all waits that ended before this time.
     void forget_before(u64 ns);
-    /// Forgets a thread's waits that ended until this time. Returns its others, the first one first; valid until the next
-    /// call.
+    /// Forgets a thread's waits that ended until this time. Returns its others, the first one first; valid until the
+    /// next call.
     std::span<const Wait> after(u32 tid, u64 ns);
 
     [[nodiscard]] std::size_t size() const { return all_.size(); }

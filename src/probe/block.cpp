@@ -218,9 +218,9 @@ void BlockProbe::settle(const Open& one, u32 flag) {
 
 std::vector<u64> BlockProbe::names_in_flight() const {
     std::vector<u64> names;
-    for_each_entry<u64, iolens_block_state>(
-        object_->maps.inflight,
-        [&](u64 /*key*/, const iolens_block_state& state) { names.push_back(state.e.target.name_id); });
+    for_each_entry<u64, iolens_block_state>(object_->maps.inflight, [&](u64 /*key*/, const iolens_block_state& state) {
+        names.push_back(state.e.target.name_id);
+    });
     for_each_entry<u64, iolens_block_target>(
         object_->maps.targets,
         [&](u64 /*key*/, const iolens_block_target& target) { names.push_back(target.name_id); });

@@ -502,9 +502,8 @@ void CallProbe::drop_requests() {
 std::vector<u64> CallProbe::names_in_flight() const {
     std::vector<u64> names;
     for_each_entry<std::array<u64, 2>, iolens_request>(
-        object_->maps.requests, [&](const std::array<u64, 2>& /*key*/, const iolens_request& request) {
-            names.push_back(request.e.name_id);
-        });
+        object_->maps.requests,
+        [&](const std::array<u64, 2>& /*key*/, const iolens_request& request) { names.push_back(request.e.name_id); });
     return names;
 }
 

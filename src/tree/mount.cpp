@@ -27,6 +27,7 @@
 
 #include "base/failure.h"
 #include "base/text.h"
+#include "tree/unmounter.h"
 
 namespace iolens {
 namespace {
@@ -210,6 +211,7 @@ struct MountedTree::State {
     std::string folder;
     bool made_folder = false;
     Fd lock;
+    std::optional<Unmounter> unmounter;
     struct fuse* handle = nullptr;
     std::thread thread;
     std::atomic<bool> ended = false;
@@ -260,6 +262,7 @@ MountedTree::MountedTree(const Options& options, TreeFiles& files) : state_(std:
     state.made_folder = prepare_folder(options.folder, state.lock);
     std::error_code error;
     state.folder = fs::canonical(options.folder, error).string();
+    state.unmounter.emplace(state.folder, state.made_folder);
     state.context.files = &files;
     state.context.group = options.group;
     fuse_set_log_func(on_fuse_message);

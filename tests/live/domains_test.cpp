@@ -606,7 +606,8 @@ TEST_F(Domains, AQueueOfAnotherUserIsRefused) {
 }
 
 TEST_F(Domains, ClientsOfASocketGetTheRows) {
-    const u64 count = emulated() ? 20'000 : 200'000;  // 10 MB, 100 MB: the latter is more than is kept for a client that doesn't read
+    const u64 count =
+        emulated() ? 20'000 : 200'000;  // 10 MB, 100 MB: the latter is more than is kept for a client that doesn't read
     const std::string path = scratch_.path("socket");
     Tracer tracer({"fd", "--domains", "FILE_OPEN_CLOSE,FILE_WRITE", "--comm", "iolens-libc-pro", "--ring-size", "256",
                    "--socket", path});

@@ -913,7 +913,8 @@ TEST(FdImport, TakesWhatStraceWrites) {
         "; printf hello > 'a b,c'; cat 'a b,c' | tr a-z A-Z > up; (exec 7<up; cat <&7) > copy; sleep 0.01 & wait";
     std::vector<std::string> forms{"-tt", "-ttt -v", "-tt -xx -yy -v"};
     if (!emulated()) {  // what strace writes does not depend on the kernel
-        std::ranges::copy(std::array{"-t", "-ttt", "-tt -y", "-tt -yy", "-tt -x", "-tt -xx"}, std::back_inserter(forms));
+        std::ranges::copy(std::array{"-t", "-ttt", "-tt -y", "-tt -yy", "-tt -x", "-tt -xx"},
+                          std::back_inserter(forms));
     }
     for (const std::string& form : forms) {
         for (const bool to_file : {true, false}) {

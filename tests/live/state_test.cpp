@@ -326,15 +326,16 @@ private:
     const char* name_;
 };
 
-/// Names that are not needed for a while are forgotten: they come back with the next call, and with the end of a long one.
+/// Names that are not needed for a while are forgotten: they come back with the next call, and with the end of a long
+/// one.
 TRACED_TEST_F(State, ForgottenNamesAreSentAgain) {
     const Variable period("IOLENS_PERIOD_MS", "50");
     for (const char* variant : {"", "plain"}) {
         const Variable forced("IOLENS_PROBE", variant);
         const Scratch scratch;
         spit(scratch.path("idle"), "idle");
-        Tracer tracer({"fd", "-v", "-p", std::to_string(::getpid()), "--op", "pread64,read", "--format", "csv", "--columns",
-                       "comm,call,file"});
+        Tracer tracer({"fd", "-v", "-p", std::to_string(::getpid()), "--op", "pread64,read", "--format", "csv",
+                       "--columns", "comm,call,file"});
         in_child([&] {
             const int idle = ::open(scratch.path("idle").c_str(), O_RDONLY);
             const int event = ::eventfd(0, 0);
