@@ -30,7 +30,7 @@ private:
     /// IOLENS_PERIOD_MS makes it shorter, to test it.
     static std::chrono::milliseconds length() {
         const char* text = std::getenv("IOLENS_PERIOD_MS");  // NOLINT(concurrency-mt-unsafe): one thread
-        return std::chrono::milliseconds(text == nullptr ? 30'000 : std::atoi(text));
+        return std::chrono::milliseconds(text == nullptr ? 30'000 : std::strtol(text, nullptr, 10));
     }
 
     const std::chrono::milliseconds length_ = length();

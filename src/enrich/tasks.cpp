@@ -20,7 +20,11 @@ void Tasks::told(const iolens_task_fact& fact) {
 }
 
 void Tasks::age() {
-    tasks_.erase_if([](Task& task) { return task.ended != 0 && task.ended++ > 1; });
+    tasks_.erase_if([](Task& task) {
+        if (task.ended == 0) return false;
+        ++task.ended;
+        return task.ended > 2;
+    });
 }
 
 const Tasks::Task* Tasks::find(u32 host_tid) const { return tasks_.find(host_tid); }

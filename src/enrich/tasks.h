@@ -18,7 +18,7 @@ public:
         u32 uid = 0;
         u64 cgroup_id = 0;
         u32 host_tgid = 0;  ///< in the initial pid namespace
-        u8 ended = 0;       ///< how many periods ago it did; 0: it hasn't
+        u8 ended = 0;       ///< the periods since then, its own included; 0: it hasn't
     };
 
     explicit Tasks(std::size_t most = 1 << 16) : tasks_(most) {}
