@@ -33,7 +33,7 @@ namespace {
     while (::read(0, &byte, 1) < 0 && errno == EINTR) {
     }
     // the server has ended; where it could, it has unmounted the tree
-    struct stat info {};
+    struct stat info{};
     if (::stat(directory.c_str(), &info) != 0 && is_of_killed_server(errno)) {
         ::umount2(directory.c_str(), MNT_DETACH);
         if (made) ::rmdir(directory.c_str());
