@@ -136,6 +136,7 @@ private:
     Value time_of(Role role, const Value& time, u64 wall_offset_ns, RowText& text);
     void add_libc(CallProbe::Options& options, const LiveOptions& live);
     void leave_out_own(CallProbe::Options& options, const ViewOptions& view);
+    void find_readers() const;
     std::unique_ptr<Source> open_log(const ViewOptions& view, const LiveOptions& live);
     static std::string_view told_texts(const iolens_arguments& told, std::size_t size,
                                        std::array<std::string_view, IOLENS_CALL_ARGUMENTS>& texts);
@@ -166,6 +167,8 @@ private:
     Containers containers_;
     Mappings mappings_;
     bool leave_out_readers_ = false;  // of rows: see RowReaders
+    u64 own_pipe_ = 0;                // the inode of the pipe that rows go to; 0: to none
+    bool to_terminal_ = false;        // rows go to one
     Arguments arguments_;
     Periods periods_;
     StraceLog* log_ = nullptr;
@@ -300,7 +303,7 @@ bool writes_to_terminal(u32 pid) {
     return number == console || (number >= first && number <= last);
 }
 
-/// Of the whole machine: not what the rows are written to, nor who takes them there. Each row would make another one.
+/// Of the whole machine: not what the rows are written to. Each row would make another one.
 void FdLens::leave_out_own(CallProbe::Options& options, const ViewOptions& view) {
     leave_out_readers_ = true;  // of --socket, which come later
     struct stat info{};
@@ -308,19 +311,22 @@ void FdLens::leave_out_own(CallProbe::Options& options, const ViewOptions& view)
     if (status != 0) return;
     options.own_ino = info.st_ino;
     options.own_dev = major(info.st_dev) << 20 | minor(info.st_dev);
+    own_pipe_ = S_ISFIFO(info.st_mode) ? info.st_ino : 0;
+    to_terminal_ = S_ISCHR(info.st_mode) && ::isatty(STDOUT_FILENO) == 1;
+}
+
+/// After attaching: a shell starts the programs of a pipeline one after the other, and those that begin later are seen
+/// to begin. What they did before this moment has no row either.
+void FdLens::find_readers() const {
     std::vector<PipeReader> readers;
-    if (S_ISFIFO(info.st_mode)) readers = PipeReaders().behind(info.st_ino);
+    if (own_pipe_ != 0) readers = PipeReaders().behind(own_pipe_);
+    const auto self = static_cast<u32>(::getpid());
     for (const PipeReader& reader : readers) {
-        if (reader.pid != options.keep.self[0]) row_readers().add(reader.pid, reader.pipe);
+        if (reader.pid != self) row_readers().add(reader.pid, reader.pipe);
     }
     // a terminal's program is above us
-    const bool terminal = S_ISCHR(info.st_mode) && ::isatty(STDOUT_FILENO) == 1;
-    if (terminal || std::ranges::any_of(readers, writes_to_terminal, &PipeReader::pid)) {
-        std::size_t at = 1;
-        for (const u32 pid : ancestors()) {
-            if (at < IOLENS_KEEP_SELF) options.keep.self[at++] = pid;
-        }
-    }
+    if (!to_terminal_ && std::ranges::none_of(readers, writes_to_terminal, &PipeReader::pid)) return;
+    for (const u32 pid : ancestors()) row_readers().add(pid);
 }
 
 /// The functions of the C libraries that the processes have, or the command will have.
@@ -442,6 +448,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     const auto types = kernel_btf();  // of all probes
     probe_ = std::make_unique<CallProbe>(options);
     if (leave_out_readers_) {
+        find_readers();
         row_readers().watch([this](const PipeReader& reader, bool reads) {
             reads ? probe_->leave_out(reader.pid, reader.pipe) : probe_->take_in(reader.pid);
         });

@@ -473,7 +473,8 @@ TRACED_TEST_F(Domains, WhatIsNotOverHasARowWithoutATime) {
     const std::string path = scratch_.path("fifo");
     ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
     const int both = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-    const std::vector<std::string> command{"--", "cat", path};
+    const std::string pid_path = scratch_.path("pid");
+    const std::vector<std::string> command{"--", "sh", "-c", "echo $$ >" + pid_path + "; exec cat " + path};
     const std::string rows_path = scratch_.path("rows");
     const auto traced = [&](const std::vector<std::string>& options) {
         std::vector<std::string> words{"fd", "-v", "--domains", "FILE_READ", "-o", rows_path};
@@ -481,13 +482,12 @@ TRACED_TEST_F(Domains, WhatIsNotOverHasARowWithoutATime) {
         words.insert(words.end(), command.begin(), command.end());
         Tracer tracer(words);
         const auto blocked = [&] {
-            const std::string child =
-                slurp("/proc/" + std::to_string(tracer.pid()) + "/task/" + std::to_string(tracer.pid()) + "/children");
-            const std::string pid = child.substr(0, child.find(' '));
-            return !pid.empty() && slurp("/proc/" + pid + "/comm") == "cat\n" &&
-                   slurp("/proc/" + pid + "/wchan").find("pipe") != std::string::npos;
+            const std::string pid = split(slurp(pid_path) + '\n', '\n')[0];
+            return slurp("/proc/" + pid + "/comm") == "cat\n" &&
+                   slurp("/proc/" + pid + "/syscall").starts_with(std::to_string(SYS_read) + " 0x3 ");
         };
         EXPECT_TRUE(wait_until(blocked));
+        spit(pid_path, "");
         const Result r = tracer.stop();
         EXPECT_NE(r.err.find("in flight 1\n"), std::string::npos) << r.err;
         return slurp(rows_path);
@@ -568,6 +568,16 @@ private:
     int fd_;
 };
 
+/// How many sockets a process has open.
+u64 sockets_of(pid_t pid) {
+    u64 open = 0;
+    for (const auto& fd : fs::directory_iterator("/proc/" + std::to_string(pid) + "/fd")) {
+        std::error_code closed;
+        open += fs::read_symlink(fd, closed).string().starts_with("socket:") ? 1U : 0U;
+    }
+    return open;
+}
+
 /// Nobody reads: what could not be delivered is counted, and SIGINT ends it all the same.
 TEST_F(Domains, ASignalEndsItThoughNobodyReads) {
     const std::string queue = scratch_.path("queue");
@@ -577,7 +587,9 @@ TEST_F(Domains, ASignalEndsItThoughNobodyReads) {
     NEEDS(reader.queue >= 0, "no message queues here");
     Tracer tracer({"fd", "--domains", "FILE_WRITE", "--comm", "iolens-libc-pro", "--ring-size", "64", "--mq", queue,
                    "--socket", socket});
+    const u64 before = sockets_of(tracer.pid());
     const Client silent(socket);
+    EXPECT_TRUE(wait_until([&] { return sockets_of(tracer.pid()) == before + 1; }));  // it is accepted
     EXPECT_EQ(run({helper(), "writes", folder_, "20000"}).status, 0);
     const auto start = std::chrono::steady_clock::now();
     const Result r = tracer.stop(SIGINT);
@@ -614,19 +626,11 @@ TEST_F(Domains, ClientsOfASocketGetTheRows) {
     struct stat info{};
     ASSERT_EQ(::stat(path.c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777, 0600U);
-    const auto sockets = [&] {
-        u64 open = 0;
-        for (const auto& fd : fs::directory_iterator("/proc/" + std::to_string(tracer.pid()) + "/fd")) {
-            std::error_code closed;
-            open += fs::read_symlink(fd, closed).string().starts_with("socket:") ? 1U : 0U;
-        }
-        return open;
-    };
-    const u64 before = sockets();
+    const u64 before = sockets_of(tracer.pid());
     std::string rows;
     std::thread reader([&] { rows = Client(path).read(); });
     const Client slow(path);
-    EXPECT_TRUE(wait_until([&] { return sockets() == before + 2; }));  // both are accepted
+    EXPECT_TRUE(wait_until([&] { return sockets_of(tracer.pid()) == before + 2; }));  // both are accepted
     EXPECT_EQ(run({iolens_path(), "fd", "--domains", "ALL", "--socket", path, "--", "true"}).status,
               125);  // it is in use
     EXPECT_EQ(run({helper(), "writes", folder_, std::to_string(count)}, std::chrono::seconds(200)).status, 0);
