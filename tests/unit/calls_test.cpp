@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "enrich/calls.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <array>
+#include <csignal>
 #include <map>
 #include <regex>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "run.h"
 
@@ -87,6 +91,45 @@ TEST(Calls, EveryOperationHasItsSource) {
     // what the seed has wrong
     EXPECT_EQ(find_call(84)->operation, IOLENS_OPERATION_RMDIR);
     EXPECT_EQ(known_operations[IOLENS_OPERATION_TRUNCATE].domain, IOLENS_DOMAIN_FILE_SPACE);
+}
+
+/// The text of a value of each kind that an argument can have.
+TEST(Calls, EveryKindOfArgumentHasItsText) {
+    std::map<char, std::vector<std::pair<u64, std::string>>> texts{
+        {'f', {{7, "7"}, {u64{0xffffffff}, "-1"}}},
+        {'d', {{u64{0xffffffff}, "-1"}}},
+        {'D', {{u64{0xffffff9c}, "AT_FDCWD"}, {5, "5"}}},
+        {'u', {{~u64{0}, "18446744073709551615"}}},
+        {'l', {{~u64{0}, "-1"}}},
+        {'o', {{0644, "0644"}, {0, "0"}}},
+        {'F', {{O_RDWR | O_CREAT, "O_RDWR|O_CREAT"}, {0, "O_RDONLY"}}},
+        {'P', {{0, "PROT_NONE"}, {PROT_READ | PROT_EXEC, "PROT_READ|PROT_EXEC"}}},
+        {'w', {{SEEK_END, "SEEK_END"}, {9, "0x9"}}},
+        {'c', {{F_DUPFD, "F_DUPFD"}, {9999, "0x270f"}}},
+        {'S', {{SIGTERM, "SIGTERM"}, {1000, "1000"}}},
+        {'x', {{0, "0"}, {255, "0xff"}}},
+        {'*', {{0, "NULL"}, {4096, "0x1000"}}},
+        {'a', {{0, "NULL"}, {4096, "0x1000"}}},
+        {'p', {{0, "NULL"}, {4096, "0x1000"}}},
+        {'s', {{0, "NULL"}, {4096, "0x1000"}}},
+    };
+    std::set<char> kinds;
+    for (const KnownCall& call : known_calls()) {
+        for (std::size_t at = 0; (at = call.arguments.find(':', at)) != std::string_view::npos;)
+            kinds.insert(call.arguments[++at]);
+    }
+    for (const char kind : kinds) EXPECT_TRUE(texts.contains(kind)) << kind;
+    for (const auto& [kind, all] : texts) {
+        const std::string arguments = std::string("it:") + kind;
+        KnownCall call{};
+        call.arguments = arguments;
+        for (const auto& [value, text] : all) {
+            const std::array<u64, IOLENS_CALL_ARGUMENTS> values{value};
+            std::string out;
+            append_arguments(out, call, values, std::array<std::string_view, IOLENS_CALL_ARGUMENTS>{});
+            EXPECT_EQ(out, text) << kind;
+        }
+    }
 }
 
 TEST(Calls, ATextIsALiteralOfOneLineThatDoesNotAct) {
