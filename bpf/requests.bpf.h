@@ -126,10 +126,13 @@ static __always_inline struct iolens_request *request_new(__u32 slot, __u64 id, 
 	return request;
 }
 
+/* The running thread's key in files_told. */
+static __always_inline __u64 request_task_key(__u64 id) { return file_mix(bpf_get_current_task(), (__u32)id); }
+
 /* Does user space know the thread by request_tell_task()? */
 static __always_inline bool request_task_known(__u64 id)
 {
-	__u64 task = file_mix(bpf_get_current_task(), (__u32)id);
+	__u64 task = request_task_key(id);
 
 	return file_known(&task);
 }
@@ -137,7 +140,7 @@ static __always_inline bool request_task_known(__u64 id)
 /* Tells the thread once; the kernel's own threads, and one that only submits, make no call that would tell it. */
 __noinline int request_tell_task(__u64 id)
 {
-	__u64 task = file_mix(bpf_get_current_task(), (__u32)id);
+	__u64 task = request_task_key(id);
 
 	if (file_known(&task))
 		return 0;

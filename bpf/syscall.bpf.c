@@ -50,7 +50,7 @@ struct call_thread {
 	__u64 values[8]; /* what the call was given: six */
 	__u64 pointer; /* the caller's address of what is known only at the end: a sender's address, messages' lengths */
 	__u32 state;   /* enum call_state_kind */
-	__u32 told;    /* the `period` in which the thread's name and owner were sent; 0: they weren't */
+	__u32 emitted; /* the `period` in which the name and owner of the thread were emitted; 0: never */
 	__u8 two;      /* `to` is used */
 	__u8 shape;    /* enum iolens_call_shape */
 	__u8 texts;    /* bit n: argument n is a text that could not be read yet */
@@ -625,11 +625,11 @@ static __noinline int call_send(struct call_thread *t)
 	}
 	if (operations && (t->ways & IOLENS_CALL_QUIET) && t->e.result >= 0)
 		return 0;
-	if (by_watch && t->told != period && ((t->e.flags | t->to.flags) & IOLENS_CALL_WATCHED)) {
+	if (by_watch && t->emitted != period && ((t->e.flags | t->to.flags) & IOLENS_CALL_WATCHED)) {
 		__u64 id = (__u64)t->e.tgid << 32 | t->e.tid;
 
 		call_tell_thread(id, task_host_id(id), 0);
-		t->told = period;
+		t->emitted = period;
 	}
 	if (call_asked_for(t, &t->e)) {
 		sides += call_counts(&t->e);
@@ -914,11 +914,11 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 		call_send_unended(t, 0);
 	if (info.shape == IOLENS_SHAPE_SIGRETURN)
 		return 0;
-	if (t->told != period) {
+	if (t->emitted != period) {
 		t->name_told = 0;
 		if (!by_watch) {
 			call_tell_thread(id, task_host_id(id), 0);
-			t->told = period;
+			t->emitted = period;
 		}
 	}
 	t->state = CALL_RUNNING;
@@ -1077,7 +1077,7 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 		call_results(t, id, result, direct);
 	if (operations && result > 0 && t->buffer && t->started)
 		operation_http(t, id, (__u64)result < t->buffer_length ? result : t->buffer_length);
-	if (t->told && t->told != period)
+	if (t->emitted && t->emitted != period)
 		call_names_again(t);
 	call_send(t);
 	return 0;
@@ -1105,7 +1105,7 @@ static __always_inline int call_rename(__u64 *ctx, bool direct)
 	struct call_thread *t = call_thread_of(task, file_read(direct, task, pid), direct);
 
 	if (t)
-		t->told = 0;
+		t->emitted = 0;
 	return 0;
 }
 
@@ -1205,7 +1205,7 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 	}
 	t = call_thread_of(file_task(direct), tid, direct);
 	if (t)
-		t->told = 0;
+		t->emitted = 0;
 	if (libc_wanted) /* A signal handler executed a program: the interrupted function never ends, and the stack is new. */
 		bpf_map_delete_elem(&libc_calls, &old);
 	if (requests_wanted)
@@ -1266,7 +1266,7 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 	__u32 tid = file_read(direct, task, pid), tgid = file_read(direct, task, tgid);
 	__u64 host = (__u64)tgid << 32 | tid, id = own_pidns.level ? task_id() : host;
 	struct call_thread *t = call_thread_of(task, tid, direct);
-	bool last = compat_last_thread(task), known = t && t->told;
+	bool last = compat_last_thread(task), known = t && t->emitted;
 
 	if (t) {
 		if (t->state == CALL_RUNNING) { /* exit and exit_group don't return */

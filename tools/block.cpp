@@ -280,8 +280,8 @@ Taken BlockLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wan
         return Taken::nothing;
     }
     if (const auto* fact = decoder_.as<iolens_file_fact>(head, IOLENS_KIND_FILE)) {
-        return files_.told(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
-                                                                                          : Taken::unknown;
+        return files_.add(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
+                                                                                         : Taken::unknown;
     }
     if (head.kind == IOLENS_KIND_PARTS) return waiting_.told(head, files_) ? Taken::nothing : Taken::unknown;
     const auto* event = decoder_.as<iolens_block_event>(head, IOLENS_KIND_BLOCK);

@@ -691,11 +691,11 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         return Taken::nothing;
     }
     if (const auto* fact = decoder_.as<iolens_file_fact>(head, IOLENS_KIND_FILE)) {
-        return files_.told(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
-                                                                                          : Taken::unknown;
+        return files_.add(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
+                                                                                         : Taken::unknown;
     }
     if (const auto* fact = decoder_.as<iolens_task_fact>(head, IOLENS_KIND_TASK)) {
-        tasks_.told(*fact);
+        tasks_.add(*fact);
         if ((fact->flags & IOLENS_TASK_ENDED) != 0) {
             arguments_.spent(host_tid(*fact));
             if (why_) why_->ended(host_tid(*fact), fact->h.ts);

@@ -218,11 +218,11 @@ std::string_view FileLens::name_of(const iolens_vfs_event& e) {
 
 Taken FileLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
     if (const auto* fact = decoder_.as<iolens_file_fact>(head, IOLENS_KIND_FILE)) {
-        return files_.told(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
-                                                                                          : Taken::unknown;
+        return files_.add(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
+                                                                                         : Taken::unknown;
     }
     if (const auto* fact = decoder_.as<iolens_task_fact>(head, IOLENS_KIND_TASK)) {
-        tasks_.told(*fact);
+        tasks_.add(*fact);
         return Taken::nothing;
     }
     if (const auto* fact = decoder_.as<iolens_disk_fact>(head, IOLENS_KIND_DISK)) {

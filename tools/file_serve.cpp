@@ -363,7 +363,7 @@ bool LogTree::record(std::span<const std::byte> bytes) {
     const iolens_header* head = decode_header(bytes);
     if (head == nullptr) return true;
     if (const auto* fact = decoder_.as<iolens_task_fact>(*head, IOLENS_KIND_TASK)) {
-        tasks_.told(*fact);
+        tasks_.add(*fact);
         return true;
     }
     iolens_vfs_event room;

@@ -21,7 +21,7 @@ public:
     [[nodiscard]] std::string_view find(u64 cgroup_id);
     /// The cgroup's directory; "" where it was gone when it was first asked for.
     [[nodiscard]] std::string_view path_of(u64 cgroup_id);
-    /// A period has passed: what was not asked for during a whole one is read again.
+    /// Ends a period: a cgroup that was not looked up during a whole one is forgotten, and read again when it is.
     void age() { found_.age(256); }
 
 private:

@@ -8,7 +8,7 @@
 
 namespace iolens {
 
-bool Files::told(const iolens_file_fact& fact, std::span<const std::byte> record) {
+bool Files::add(const iolens_file_fact& fact, std::span<const std::byte> record) {
     if (record.size() < sizeof fact || record.size() - sizeof fact < fact.length) return false;
     const std::string_view bytes(reinterpret_cast<const char*>(record.data()) + sizeof fact, fact.length);
     std::vector<std::string_view> parts;  // from the file up

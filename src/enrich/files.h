@@ -22,7 +22,7 @@ public:
     explicit Files(std::size_t most = 1 << 18) : names_(most), of_file_(most) {}
 
     /// A fact and its path. Returns false where the record is damaged.
-    bool told(const iolens_file_fact& fact, std::span<const std::byte> record);
+    bool add(const iolens_file_fact& fact, std::span<const std::byte> record);
 
     /// A name of a file, for what knows the file only.
     void named(const iolens_file_id& file, u64 name_id);
@@ -31,7 +31,7 @@ public:
     /// one.
     void given(const iolens_file_id& file, u64 name_id);
 
-    /// The name that was told for an id; null where none was, or where it was long ago. Valid until the next told().
+    /// The name that was told for an id; null where none was, or where it was long ago. Valid until the next add().
     [[nodiscard]] const Name* find(u64 name_id);
     /// The same; where the id is 0, the file's last name.
     [[nodiscard]] const Name* find(const iolens_file_id& file, u64 name_id);

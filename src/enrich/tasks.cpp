@@ -7,7 +7,7 @@
 
 namespace iolens {
 
-void Tasks::told(const iolens_task_fact& fact) {
+void Tasks::add(const iolens_task_fact& fact) {
     if ((fact.flags & IOLENS_TASK_ENDED) == 0) {
         tasks_.put(host_tid(fact), {.comm = std::string(text_of(fact.comm)),
                                     .tgid = fact.tgid,

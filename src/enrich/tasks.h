@@ -9,7 +9,7 @@
 
 namespace iolens {
 
-/// Who threads are, as the kernel side told it. Those that have ended go after a while.
+/// Who threads are, as the BPF programs report it. An ended thread is forgotten half a minute to a minute later.
 class Tasks {
 public:
     struct Task {
@@ -23,7 +23,7 @@ public:
 
     explicit Tasks(std::size_t most = 1 << 16) : tasks_(most) {}
 
-    void told(const iolens_task_fact& fact);
+    void add(const iolens_task_fact& fact);
 
     /// By the thread's id in the initial pid namespace; null where nothing was told.
     [[nodiscard]] const Task* find(u32 host_tid) const;

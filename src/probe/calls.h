@@ -108,7 +108,7 @@ private:
     bool preempts_ = false;
     std::chrono::steady_clock::time_point looked_at_{};
     std::chrono::steady_clock::time_point dropped_at_{};  ///< requests
-    u64 request_ends_ = 0;                                ///< so many were looked at
+    u64 request_ends_ = 0;                                ///< as of the last search of the map
     bool perf_ = false;                                   ///< system calls are seen at perf's tracepoints
     bool many_uprobes_ = false;                           ///< libc's functions are attached together …
     std::vector<Fd> many_links_;                          ///< … by these

@@ -17,7 +17,7 @@ public:
         const iolens_header* head = decode_header(bytes);
         if (head == nullptr || head->size != bytes.size() || head->size % 8 != 0) std::abort();
         if (const auto* file = decoder_.as<iolens_file_fact>(*head, IOLENS_KIND_FILE)) {
-            if (!files_.told(*file, bytes)) std::abort();
+            if (!files_.add(*file, bytes)) std::abort();
         }
         if (const auto* event = decoder_.as<iolens_call_event>(*head, IOLENS_KIND_CALL)) {
             if (find_call(event->call) == nullptr) std::abort();

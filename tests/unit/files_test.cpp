@@ -11,7 +11,7 @@ namespace {
 Files::Name told(u16 kind, u16 flags, const std::vector<std::string>& names) {
     Files files;
     const std::vector<std::byte> record = test::file_fact(7, kind, flags, names);
-    EXPECT_TRUE(files.told(*reinterpret_cast<const iolens_file_fact*>(record.data()), record));
+    EXPECT_TRUE(files.add(*reinterpret_cast<const iolens_file_fact*>(record.data()), record));
     const Files::Name* name = files.find(7);
     return name == nullptr ? Files::Name{"nothing", "nothing"} : *name;
 }
@@ -37,9 +37,9 @@ TEST(Files, DamagedFactsAreRefused) {
     std::vector<std::byte> record = test::file_fact(7, IOLENS_FILE_REGULAR, 0, {"abc"});
     auto& fact = *reinterpret_cast<iolens_file_fact*>(record.data());
     fact.length = 3;  // its NUL is missing
-    EXPECT_FALSE(files.told(fact, record));
+    EXPECT_FALSE(files.add(fact, record));
     fact.length = 60000;
-    EXPECT_FALSE(files.told(fact, record));
+    EXPECT_FALSE(files.add(fact, record));
     EXPECT_EQ(files.find(7), nullptr);
 }
 
@@ -47,7 +47,7 @@ TEST(Files, TheOldestNamesAreForgotten) {
     Files files(3);
     for (u64 id = 1; id <= 5; ++id) {
         const std::vector<std::byte> record = test::file_fact(id, IOLENS_FILE_REGULAR, 0, {"f"});
-        files.told(*reinterpret_cast<const iolens_file_fact*>(record.data()), record);
+        files.add(*reinterpret_cast<const iolens_file_fact*>(record.data()), record);
     }
     EXPECT_EQ(files.find(1), nullptr);
     EXPECT_EQ(files.find(2), nullptr);
@@ -58,7 +58,7 @@ TEST(Files, ANameInUseIsKept) {
     Files files(3);
     const auto tell = [&](u64 id) {
         const std::vector<std::byte> record = test::file_fact(id, IOLENS_FILE_REGULAR, 0, {std::to_string(id)});
-        files.told(*reinterpret_cast<const iolens_file_fact*>(record.data()), record);
+        files.add(*reinterpret_cast<const iolens_file_fact*>(record.data()), record);
     };
     tell(1);
     for (u64 id = 2; id <= 100; ++id) {
@@ -74,7 +74,7 @@ TEST(Files, TheNewestNameIsNeverTheOneThatGoes) {
     Files files(3);
     for (u64 id = 1; id <= 20; ++id) {
         const std::vector<std::byte> record = test::file_fact(id, IOLENS_FILE_REGULAR, 0, {"f"});
-        files.told(*reinterpret_cast<const iolens_file_fact*>(record.data()), record);
+        files.add(*reinterpret_cast<const iolens_file_fact*>(record.data()), record);
         // all others are in use
         for (u64 before = 1; before <= id; ++before) static_cast<void>(files.find(before));
         EXPECT_NE(files.find(id), nullptr) << id;
@@ -87,7 +87,7 @@ TEST(Files, WhatIsNotNeededForAWholePeriodGoes) {
     Files files;
     const auto tell = [&](u64 id) {
         const std::vector<std::byte> record = test::file_fact(id, IOLENS_FILE_REGULAR, 0, {std::to_string(id)});
-        files.told(*reinterpret_cast<const iolens_file_fact*>(record.data()), record);
+        files.add(*reinterpret_cast<const iolens_file_fact*>(record.data()), record);
         files.named({.ino = id, .dev = 1, .generation = 2}, id);
     };
     constexpr u64 last = 10'000;
@@ -100,7 +100,7 @@ TEST(Files, WhatIsNotNeededForAWholePeriodGoes) {
         files.age(std::array<u64, 1>{4});
     };
     pass();
-    EXPECT_NE(files.find(100), nullptr);  // told in the period that has passed
+    EXPECT_NE(files.find(100), nullptr);  // reported in the last period
     pass();
     EXPECT_NE(files.find(100), nullptr);
     EXPECT_EQ(files.find(101), nullptr);
@@ -120,7 +120,7 @@ TEST(Files, AFileHasTheNameThatItWasLastToldBy) {
     for (u64 id = 1; id <= 2; ++id) {
         const std::vector<std::byte> record =
             test::file_fact(id, IOLENS_FILE_REGULAR, 0, {"name" + std::to_string(id)});
-        files.told(*reinterpret_cast<const iolens_file_fact*>(record.data()), record);
+        files.add(*reinterpret_cast<const iolens_file_fact*>(record.data()), record);
     }
     EXPECT_EQ(files.find(file(1), 0), nullptr);
     files.named(file(1), 1);

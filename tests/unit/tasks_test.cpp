@@ -12,8 +12,8 @@ namespace {
 TEST(Tasks, TheLastFactHolds) {
     Tasks tasks;
     EXPECT_EQ(tasks.find(1), nullptr);
-    tasks.told(test::task_fact(1, "before"));
-    tasks.told(test::task_fact(1, "sixteen bytes!!!"));
+    tasks.add(test::task_fact(1, "before"));
+    tasks.add(test::task_fact(1, "sixteen bytes!!!"));
     const Tasks::Task* task = tasks.find(1);
     ASSERT_NE(task, nullptr);
     EXPECT_EQ(task->comm, "sixteen bytes!!!");
@@ -25,7 +25,7 @@ TEST(Tasks, TheLastFactHolds) {
 TEST(Tasks, TheOldestUnusedMakeRoom) {
     Tasks tasks(3);
     for (u32 tid = 1; tid <= 100; ++tid) {
-        tasks.told(test::task_fact(tid, "t"));
+        tasks.add(test::task_fact(tid, "t"));
         EXPECT_NE(tasks.find(1), nullptr) << tid;
     }
     EXPECT_NE(tasks.find(100), nullptr);
@@ -35,11 +35,11 @@ TEST(Tasks, TheOldestUnusedMakeRoom) {
 
 TEST(Tasks, ThoseThatHaveEndedGoAWholePeriodLater) {
     Tasks tasks;
-    for (u32 tid = 1; tid <= 2; ++tid) tasks.told(test::task_fact(tid, "t"));
+    for (u32 tid = 1; tid <= 2; ++tid) tasks.add(test::task_fact(tid, "t"));
     const auto end = [&](u32 tid) {
         iolens_task_fact fact = test::task_fact(tid, "exit");
         fact.flags = IOLENS_TASK_ENDED;
-        tasks.told(fact);
+        tasks.add(fact);
     };
     end(1);
     end(3);  // not known
@@ -53,7 +53,7 @@ TEST(Tasks, ThoseThatHaveEndedGoAWholePeriodLater) {
     EXPECT_NE(tasks.find(2), nullptr);  // one that lives stays
     // another thread with its id
     end(2);
-    tasks.told(test::task_fact(2, "next"));
+    tasks.add(test::task_fact(2, "next"));
     for (int i = 0; i < 10; ++i) tasks.age();
     ASSERT_NE(tasks.find(2), nullptr);
     EXPECT_EQ(tasks.find(2)->comm, "next");
