@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <linux/fs.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -347,6 +348,33 @@ TRACED_TEST_F(Attribution, ABlockDeviceItselfIsRaw) {
     EXPECT_GE(bytes_of(by_file(t, "read"), raw), 192 * kib);
 }
 
+/// Keeps the thread on the processor that it runs on. The kernel collects pages that were just touched in a list of
+/// each processor, and gives away only those of its own.
+class OnOneProcessor {
+public:
+    OnOneProcessor() {
+        EXPECT_EQ(::sched_getaffinity(0, sizeof before_, &before_), 0);
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(::sched_getcpu(), &one);
+        EXPECT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+    }
+    OnOneProcessor(const OnOneProcessor&) = delete;
+    OnOneProcessor& operator=(const OnOneProcessor&) = delete;
+    ~OnOneProcessor() { EXPECT_EQ(::sched_setaffinity(0, sizeof before_, &before_), 0); }
+
+private:
+    cpu_set_t before_ = {};
+};
+
+/// Bytes written to a disk ("loop3") since it is there: the 7th field of its stat, in sectors.
+u64 bytes_written_to(const std::string& disk) {
+    std::ifstream file("/sys/block/" + disk + "/stat");
+    u64 value = 0;
+    for (int field = 1; field <= 7; ++field) file >> value;
+    return value * 512;
+}
+
 /// Memory that a program gives away goes to swap, and may come back from there when it is touched.
 void swap_to(const std::string& place, const std::string& disk) {
     NEEDS(shell("mkswap " + place).status == 0, "mkswap is not installed");
@@ -354,11 +382,17 @@ void swap_to(const std::string& place, const std::string& disk) {
     NEEDS(::swapon(place.c_str(), first) == 0, std::string("swapon: ") + std::strerror(errno));
     const u64 size = 4 * mib;
     const Traced t = trace({"-d", disk}, [&] {
+        const OnOneProcessor pinned;
+        const u64 before = bytes_written_to(disk);
         auto* memory =
             static_cast<char*>(::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
         for (u64 at = 0; at < size; at += 4096)
             memory[at] = static_cast<char>(at / 4096 | 1);  // zeroes are not written
-        EXPECT_EQ(::madvise(memory, size, MADV_PAGEOUT), 0);
+        // the kernel passes over a page that somebody else holds at the moment
+        EXPECT_TRUE(wait_until([&] {
+            EXPECT_EQ(::madvise(memory, size, MADV_PAGEOUT), 0);
+            return bytes_written_to(disk) >= before + size;
+        }));
         EXPECT_TRUE(wait_until_idle(disk));
         int sum = 0;
         for (u64 at = 0; at < size; at += 4096) sum += memory[at];
