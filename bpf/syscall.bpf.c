@@ -28,7 +28,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define AF_INET 2
 #define AF_INET6 10
 
-/* what they are given is gone when they succeed; x86-64's numbers, see src/enrich/call_table.h */
+/* what they are given is gone when they succeed; x86-64's numbers, see src/resolve/call_table.h */
 #define CALL_EXECVE 59
 #define CALL_EXECVEAT 322
 /* these return in the child, too */

@@ -12,9 +12,9 @@
 #include "base/failure.h"
 #include "base/privileges.h"
 #include "base/signals.h"
-#include "decode/decode.h"
 #include "sink/clients.h"
 #include "sink/recorder.h"
+#include "source/decode.h"
 #include "source/recording.h"
 
 namespace iolens {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "lens.h"
+#include "lens/lens.h"
 
 namespace iolens {
 

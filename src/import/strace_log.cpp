@@ -13,7 +13,7 @@
 #include "base/failure.h"
 #include "base/signals.h"
 #include "base/text.h"
-#include "enrich/calls.h"
+#include "resolve/calls.h"
 
 namespace iolens {
 namespace {

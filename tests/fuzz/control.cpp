@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "base/failure.h"
-#include "file_serve.h"
+#include "lens/file/serve/serve.h"
 #include "quiet.h"
 
 namespace {

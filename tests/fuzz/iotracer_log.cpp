@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "file_profile.h"
 #include "import/iotracer_log.h"
+#include "lens/file/profile.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     using namespace iolens;

@@ -20,10 +20,10 @@
 #include <set>
 #include <thread>
 
-#include "enrich/calls.h"
 #include "json.h"
 #include "machine.h"
 #include "probe/bpf.h"
+#include "resolve/calls.h"
 
 namespace iolens::test {
 namespace {

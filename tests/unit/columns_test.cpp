@@ -10,7 +10,7 @@
 #include <random>
 
 #include "iolens/event/operation.h"
-#include "lens.h"
+#include "lens/lens.h"
 #include "run.h"
 #include "sample.h"
 #include "source/recording.h"

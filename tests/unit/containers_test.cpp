@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "enrich/containers.h"
+#include "resolve/containers.h"
 
 #include <gtest/gtest.h>
 

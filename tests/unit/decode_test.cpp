@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "decode/decode.h"
+#include "source/decode.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "enrich/disks.h"
+#include "resolve/disks.h"
 
 #include <gtest/gtest.h>
 

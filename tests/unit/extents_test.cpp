@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "enrich/extents.h"
+#include "resolve/extents.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

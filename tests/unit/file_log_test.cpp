@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "file_log.h"
+#include "lens/file/log.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "file_serve.h"
+#include "lens/file/serve/serve.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "enrich/files.h"
+#include "resolve/files.h"
 
 #include <gtest/gtest.h>
 

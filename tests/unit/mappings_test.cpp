@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "enrich/mappings.h"
+#include "resolve/mappings.h"
 
 #include <gtest/gtest.h>
 

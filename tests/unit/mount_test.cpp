@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tree/mount.h"
+#include "fuse/mount.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "enrich/mounts.h"
+#include "resolve/mounts.h"
 
 #include <gtest/gtest.h>
 

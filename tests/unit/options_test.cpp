@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "options.h"
+#include "lens/options.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "file_profile.h"
+#include "lens/file/profile.h"
 
 #include <gtest/gtest.h>
 

@@ -4,10 +4,10 @@
 
 #include <limits>
 
-#include "decode/decode.h"
-#include "lens.h"
+#include "lens/lens.h"
 #include "sample.h"
 #include "sink/metrics.h"
+#include "source/decode.h"
 
 namespace iolens {
 namespace {

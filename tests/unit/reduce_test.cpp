@@ -5,8 +5,8 @@
 #include <random>
 #include <vector>
 
-#include "reduce/histogram.h"
-#include "reduce/pattern.h"
+#include "stats/histogram.h"
+#include "stats/pattern.h"
 
 namespace iolens {
 namespace {

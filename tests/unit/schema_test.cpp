@@ -9,7 +9,7 @@
 
 #include "base/failure.h"
 #include "iolens/event/block.h"
-#include "lens.h"
+#include "lens/lens.h"
 #include "sample.h"
 
 namespace iolens {

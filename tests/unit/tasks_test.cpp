@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "enrich/tasks.h"
+#include "resolve/tasks.h"
 
 #include <gtest/gtest.h>
 
-#include "enrich/arguments.h"
+#include "resolve/arguments.h"
 #include "sample.h"
 
 namespace iolens {

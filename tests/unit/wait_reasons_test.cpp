@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "enrich/wait_reasons.h"
+#include "resolve/wait_reasons.h"
 
 #include <gtest/gtest.h>
 

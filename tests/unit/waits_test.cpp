@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "enrich/waits.h"
+#include "resolve/waits.h"
 
 #include <gtest/gtest.h>
 

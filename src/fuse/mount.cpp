@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fuse/mount.h"
+
+#define FUSE_USE_VERSION 31
+#include <fcntl.h>
+#include <fuse3/fuse.h>
+#include <fuse3/fuse_lowlevel.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <mutex>
+#include <new>
+#include <system_error>
+#include <unordered_map>
+
+#include "base/failure.h"
+#include "base/text.h"
+#include "fuse/unmounter.h"
+
+namespace iolens {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::array<char, 512> last_fuse_message{};  // of libfuse: written before the tree's own threads are there
+
+void on_fuse_message(fuse_log_level /*level*/, const char* format, va_list arguments) noexcept {
+    std::vsnprintf(last_fuse_message.data(), last_fuse_message.size(), format, arguments);
+    for (std::size_t n = std::strlen(last_fuse_message.data()); n != 0 && last_fuse_message.at(n - 1) == '\n'; --n) {
+        last_fuse_message.at(n - 1) = '\0';
+    }
+}
+
+/// An opened file: what was made of its contents, as far as somebody may go back to it.
+class Opened {
+public:
+    Opened(std::unique_ptr<TreeReader> reader, Credentials opener)
+        : reader_(std::move(reader)), opener_(std::move(opener)) {}
+
+    [[nodiscard]] const Credentials& opener() const { return opener_; }
+
+    /// Returns bytes, or a negative errno where they are gone.
+    int read(char* to, std::size_t size, off_t offset) {
+        const std::scoped_lock lock(mutex_);
+        if (!reader_ || offset < base_) return -EINVAL;
+        const auto from = static_cast<std::size_t>(offset - base_);
+        while (text_.size() < from + size) {
+            const std::string piece = reader_->more();
+            if (piece.empty()) break;
+            text_ += piece;
+        }
+        if (from >= text_.size()) return 0;
+        const std::size_t count = std::min(size, text_.size() - from);
+        std::memcpy(to, text_.data() + from, count);
+        constexpr std::size_t most = 4 << 20;
+        constexpr std::size_t kept = 1 << 20;  // a shell goes back to behind the line that it wanted
+        if (from + count > most) {
+            const std::size_t gone = from + count - kept;
+            text_.erase(0, gone);
+            base_ += static_cast<off_t>(gone);
+        }
+        return static_cast<int>(count);
+    }
+
+private:
+    std::mutex mutex_;
+    std::unique_ptr<TreeReader> reader_;
+    Credentials opener_;
+    std::string text_;
+    off_t base_ = 0;  // where text_ begins
+};
+
+struct Context {
+    TreeFiles* files = nullptr;
+    std::optional<gid_t> group;
+    std::mutex mutex;  // of what is open: at the end a client may not have closed it
+    std::unordered_map<Opened*, std::unique_ptr<Opened>> open{};
+};
+
+Context& context() { return *static_cast<Context*>(fuse_get_context()->private_data); }
+Opened* opened(const fuse_file_info* info) {
+    return reinterpret_cast<Opened*>(info->fh);  // NOLINT(performance-no-int-to-ptr): FUSE keeps a number for us
+}
+
+/// Of the call's process. Its groups are none where /proc hides them.
+Credentials caller() {
+    const fuse_context& call = *fuse_get_context();
+    Credentials who{.uid = call.uid, .gid = call.gid, .groups = {}};
+    who.groups.resize(64 << 10);  // NGROUPS_MAX
+    const int count = fuse_getgroups(static_cast<int>(who.groups.size()), who.groups.data());
+    who.groups.resize(std::min(static_cast<std::size_t>(std::max(count, 0)), who.groups.size()));
+    return who;
+}
+
+int on_getattr(const char* path, struct stat* info, fuse_file_info* /*file*/) {
+    const Context& c = context();
+    const auto about = c.files->about(path);
+    if (!about) return -ENOENT;
+    *info = {};
+    info->st_uid = 0;
+    info->st_gid = c.group.value_or(0);
+    const mode_t whose = c.group ? 0110 : 0100;  // a digit for the owner, and one for the group
+    const mode_t what = about->folder ? 5U : (about->readable ? 4U : 0U) + (about->writable ? 2U : 0U);
+    info->st_mode = (about->folder ? S_IFDIR : S_IFREG) | static_cast<mode_t>(what * whose);
+    if (about->folder) info->st_mode |= 0200;
+    info->st_nlink = about->folder ? 2 : 1;
+    return 0;
+}
+
+int on_readdir(const char* path, void* buffer, fuse_fill_dir_t fill, off_t /*offset*/, fuse_file_info* /*file*/,
+               fuse_readdir_flags /*flags*/) {
+    for (const char* name : {".", ".."}) fill(buffer, name, nullptr, 0, {});
+    for (const std::string& name : context().files->entries(path)) fill(buffer, name.c_str(), nullptr, 0, {});
+    return 0;
+}
+
+int on_open(const char* path, fuse_file_info* info) {
+    const auto about = context().files->about(path);
+    if (!about) return -ENOENT;
+    std::unique_ptr<TreeReader> reader;
+    if ((info->flags & O_ACCMODE) != O_WRONLY) {
+        reader = context().files->read(path);
+        if (!reader) return -ENOENT;
+    }
+    auto file = std::make_unique<Opened>(std::move(reader), about->writable ? caller() : Credentials());
+    info->fh = reinterpret_cast<std::uint64_t>(file.get());
+    const std::scoped_lock lock(context().mutex);
+    context().open[file.get()] = std::move(file);
+    info->direct_io = 1;  // its length isn't known beforehand
+    return 0;
+}
+
+int on_release(const char* /*path*/, fuse_file_info* info) {
+    const std::scoped_lock lock(context().mutex);
+    context().open.erase(opened(info));
+    return 0;
+}
+
+int on_read(const char* /*path*/, char* to, std::size_t size, off_t offset, fuse_file_info* info) {
+    return opened(info)->read(to, size, offset);
+}
+
+int on_write(const char* path, const char* from, std::size_t size, off_t /*offset*/, fuse_file_info* info) {
+    const TreeClient client{.pid = fuse_get_context()->pid, .opener = opened(info)->opener()};
+    const int error = context().files->write(path, {from, size}, client);
+    return error == 0 ? static_cast<int>(size) : -error;
+}
+
+/// "echo > control" empties it first.
+int on_truncate(const char* /*path*/, off_t /*size*/, fuse_file_info* /*info*/) { return 0; }
+
+/// An exception as a negative errno. To be called in a catch block.
+int error_of_exception() noexcept {
+    try {
+        throw;
+    } catch (const std::bad_alloc&) {
+        return -ENOMEM;
+    } catch (const std::system_error& error) {
+        const std::error_category& category = error.code().category();
+        const bool is_errno = category == std::generic_category() || category == std::system_category();
+        return is_errno && error.code().value() > 0 ? -error.code().value() : -EIO;
+    } catch (...) {
+        return -EIO;
+    }
+}
+
+/// A callback as libfuse calls it. libfuse is C: an exception that passed through its frames would end the server, or
+/// leave its locks taken.
+template <auto callback>
+struct Guarded;
+
+template <typename... Arguments, int (*callback)(Arguments...)>
+struct Guarded<callback> {
+    static int call(Arguments... arguments) noexcept {
+        try {
+            return callback(arguments...);
+        } catch (...) {
+            return error_of_exception();
+        }
+    }
+};
+
+fuse_operations operations() {
+    fuse_operations all{};
+    all.getattr = Guarded<on_getattr>::call;
+    all.readdir = Guarded<on_readdir>::call;
+    all.open = Guarded<on_open>::call;
+    all.release = Guarded<on_release>::call;
+    all.read = Guarded<on_read>::call;
+    all.write = Guarded<on_write>::call;
+    all.truncate = Guarded<on_truncate>::call;
+    return all;
+}
+
+}  // namespace
+
+struct MountedTree::State {
+    Context context;
+    std::string folder;
+    bool made_folder = false;
+    Fd lock;
+    std::optional<Unmounter> unmounter;
+    struct fuse* handle = nullptr;
+    std::thread thread;
+    std::atomic<bool> ended = false;
+};
+
+namespace {
+
+/// Makes the folder ready: there, empty, nobody's. Returns whether it was made.
+bool prepare_folder(const std::string& folder, Fd& lock) {
+    struct stat info{};
+    if (::stat(folder.c_str(), &info) != 0 && is_of_killed_server(errno)) {
+        ::umount2(folder.c_str(), MNT_DETACH);
+    }
+    bool made = false;
+    if (::stat(folder.c_str(), &info) != 0) {
+        if (errno != ENOENT || ::mkdir(folder.c_str(), 0755) != 0) {
+            throw Failure(Exit::failed,
+                          fmt::format("can't make the folder '{}': {}", visible(folder), error_text(errno)),
+                          "name a folder, as in 'iolens file serve /run/iolens'");
+        }
+        made = true;
+    } else if (!S_ISDIR(info.st_mode)) {
+        throw Failure(Exit::usage, fmt::format("'{}' is no folder", visible(folder)),
+                      "name one that is empty, or not there yet");
+    }
+    lock = Fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    std::error_code error;
+    const bool fuse_there = fs::exists(folder + "/control", error);
+    if (fuse_there || (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)) {
+        throw Failure(Exit::failed, fmt::format("'{}' is served already", visible(folder)),
+                      "name another folder, or end the other server");
+    }
+    if (!fs::is_empty(folder, error)) {
+        throw Failure(Exit::usage, fmt::format("'{}' is not empty", visible(folder)),
+                      "name an empty folder, or one that is not there yet");
+    }
+    return made;
+}
+
+}  // namespace
+
+MountedTree::MountedTree(const Options& options, TreeFiles& files) : state_(std::make_unique<State>()) {
+    State& state = *state_;
+    if (::access("/dev/fuse", R_OK | W_OK) != 0) {
+        throw Failure(Exit::unavailable, "there is no /dev/fuse to serve files with: " + error_text(errno),
+                      "'modprobe fuse' loads it; in a container it has to be let in");
+    }
+    state.made_folder = prepare_folder(options.folder, state.lock);
+    std::error_code error;
+    state.folder = fs::canonical(options.folder, error).string();
+    state.unmounter.emplace(state.folder, state.made_folder);
+    state.context.files = &files;
+    state.context.group = options.group;
+    fuse_set_log_func(on_fuse_message);
+    fuse_args arguments = FUSE_ARGS_INIT(0, nullptr);
+    fuse_opt_add_arg(&arguments, "iolens");
+    fuse_opt_add_arg(
+        &arguments,
+        "-ofsname=iolens,subtype=iolens,default_permissions,nosuid,nodev,noexec,entry_timeout=0,attr_timeout=0");
+    if (options.group) fuse_opt_add_arg(&arguments, "-oallow_other");
+    const fuse_operations all = operations();
+    state.handle = fuse_new(&arguments, &all, sizeof all, &state.context);
+    fuse_opt_free_args(&arguments);
+    if (state.handle == nullptr || fuse_mount(state.handle, state.folder.c_str()) != 0) {
+        if (state.handle != nullptr) fuse_destroy(state.handle);
+        if (state.made_folder) ::rmdir(state.folder.c_str());
+        throw Failure(Exit::unavailable,
+                      fmt::format("can't mount on '{}': {}", visible(state.folder), last_fuse_message.data()),
+                      "root may; in a container CAP_SYS_ADMIN is needed");
+    }
+}
+
+void MountedTree::start() {
+    State& state = *state_;
+    struct sigaction wake{};
+    wake.sa_handler = [](int) {};
+    ::sigaction(SIGUSR1, &wake, nullptr);
+    state.thread = std::thread([&state] {
+        fuse_loop_mt(state.handle, 0);
+        state.ended = true;
+    });
+}
+
+const std::string& MountedTree::folder() const { return state_->folder; }
+
+MountedTree::~MountedTree() {
+    State& state = *state_;
+    fuse_session_exit(fuse_get_session(state.handle));
+    // libfuse's loop looks whether it is to end when a signal interrupts it; unmounting wakes it only when no file of
+    // the tree is open any more
+    while (state.thread.joinable() && !state.ended) {
+        ::pthread_kill(state.thread.native_handle(), SIGUSR1);
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    if (state.thread.joinable()) state.thread.join();
+    fuse_unmount(state.handle);
+    fuse_destroy(state.handle);
+    if (state.made_folder) ::rmdir(state.folder.c_str());
+}
+
+bool MountedTree::ended() const { return state_->ended; }
+
+}  // namespace iolens

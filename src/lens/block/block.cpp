@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: Apache-2.0
+// iolens block: every block request, who asked for it, where it went, how long it took.
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "base/failure.h"
+#include "base/text.h"
+#include "iolens/event/block.h"
+#include "iolens/event/disk.h"
+#include "lens/block/totals.h"
+#include "lens/lens.h"
+#include "probe/block.h"
+#include "probe/symbols.h"
+#include "resolve/containers.h"
+#include "resolve/disks.h"
+#include "resolve/files.h"
+#include "resolve/parts.h"
+#include "resolve/periods.h"
+#include "resolve/target.h"
+#include "source/decode.h"
+#include "source/ring.h"
+#include "stats/pattern.h"
+
+namespace iolens {
+namespace {
+
+/// What --group-by knows.
+constexpr std::array<std::string_view, 5> group_keys{"file", "author", "comm", "cgroup", "disk"};
+
+constexpr const Column& column_of(Role role) { return *std::ranges::find(block_columns, role, &Column::role); }
+/// Variants for a table, which also show that there are others. Clients of --socket get the plain columns of the same
+/// row.
+constexpr Column table_file = column_of(Role::file);
+constexpr Column table_author = column_of(Role::author);
+
+class BlockLens final : public Lens {
+public:
+    std::string_view name() const override { return "block"; }
+    std::string_view about() const override {
+        return "every block request, live: who asked for it, which disk did it, how long it took";
+    }
+    std::string_view examples() const override {
+        return "iolens block                          every request until Ctrl-C\n"
+               "iolens block -Q -d nvme0n1 10         one disk for 10 seconds, with the time in the queue\n"
+               "iolens block -m 5 --op read           reads that took the device 5 ms or more\n"
+               "iolens block -p 1234 --format json    what one process asks for, as JSON lines\n"
+               "iolens block --record day.iol 60      keep a minute's events for 'iolens replay day.iol'\n"
+               "iolens block -A --op write            also who made the pages dirty that are written back\n"
+               "iolens block --summary -o /dev/null   only the totals and percentiles\n"
+               "iolens block --group-by file --interval 5   who keeps the disks busy, every five seconds";
+    }
+    std::span<const Column> columns() const override { return block_columns; }
+
+    void view_flags(Flags& flags) override {
+        flags.toggle("-Q,--queue", queue_, "show the time from creation to issue, QUE(ms)");
+        flags.toggle("-P,--pattern", pattern_,
+                     "show whether a request starts where the disk's last one ended (S) or not (R)");
+        flags.toggle("--no-file", no_file_, "don't ask what requests are for: no FILE column, and no cost of it");
+        flags.text("--group-by", group_by_, "KEY", "add the summary up by file, author, comm, cgroup or disk");
+        flags.number("--top", top_, 1, 1'000'000, "N", "so many of them, those that took longest (default 20)");
+        flags.toggle("-A,--author", author_,
+                     "of what is written back, show who made the pages dirty (default in json)");
+        flags.text("-d,--disk", disk_, "DISK", "only this disk, partition or device-mapper device");
+    }
+    void live_flags(Flags& /*flags*/) override {}
+
+    std::vector<const Column*> prepare(const ViewOptions& view) override;
+    std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
+    Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) override;
+    Summary summary() const override { return groups_ ? groups_->summary() : totals_.summary(); }
+    bool restart_summary() override {
+        totals_.clear();
+        if (groups_) groups_->clear();
+        return true;
+    }
+    Loss explain(const iolens_loss& ledger) const override;
+    std::vector<std::string> remarks() const override;
+    std::vector<ProbeStatus> examine(bool /*variants*/) const override { return BlockProbe::examine(); }
+
+private:
+    bool asked_for(const iolens_block_event& e, const ViewOptions& f);
+    void add(const iolens_block_event& e, RowText& text);
+    Value cell(const Column& column, const iolens_block_event& e, u64 wall_offset_ns, RowText& text);
+    Value file_of(const iolens_block_target& t, u8 more, RowText& text);
+    Value pattern_of(const iolens_block_event& e);
+    std::string_view group_of(const iolens_block_event& e, const iolens_block_target& target, RowText& text);
+    Value parts_of(const iolens_block_event& e, RowText& text);
+    /// Is --group-by a key that a merged request has several of?
+    [[nodiscard]] bool of_target() const { return group_by_ == "file" || group_by_ == "author"; }
+
+    bool queue_ = false;
+    bool pattern_ = false;
+    bool no_file_ = false;
+    bool author_ = false;
+    std::string disk_;
+    u32 ops_ = 0;  // bit (1 << op); 0 = all
+    std::optional<ViewOptions> replay_filters_;
+    std::unique_ptr<BlockProbe> probe_;
+    Decoder decoder_;
+    Disks disks_;
+    Files files_;
+    Periods periods_;
+    WaitingParts waiting_;
+    // of the row being made
+    const iolens_block_parts* parts_ = nullptr;
+    std::optional<Value> access_pattern_;
+    std::array<u64, IOLENS_ORIGINS> origins_{};  // rows by what they are for
+    Pattern access_;
+    Containers cgroups_;
+    DiskTotals totals_;
+    std::optional<GroupTotals> groups_;
+    std::string group_by_;
+    std::optional<u64> top_;
+    bool summing_ = false;
+    bool unfinished_ = false;
+};
+
+std::vector<const Column*> BlockLens::prepare(const ViewOptions& view) {
+    for (const std::string& word : view.ops) {
+        const auto at = std::ranges::find(block_ops, std::string_view(word), &BlockOpName::word);
+        if (at == block_ops.end()) {
+            std::string known;
+            for (const BlockOpName& op : block_ops) known += (known.empty() ? "" : " ") + std::string(op.word);
+            throw Failure(Exit::usage, fmt::format("there is no operation '{}'", visible(word)),
+                          "the operations are: " + known);
+        }
+        ops_ |= 1U << static_cast<unsigned>(at - block_ops.begin());
+    }
+    summing_ = view.summary;
+    unfinished_ = view.unfinished;
+    if (!view.summary_by.empty() && view.summary_by != "true") {
+        throw Failure(Exit::usage, fmt::format("there is no --summary={} of block requests", visible(view.summary_by)),
+                      "--summary adds up per disk and operation");
+    }
+    if (!group_by_.empty()) {
+        if (std::ranges::find(group_keys, std::string_view(group_by_)) == group_keys.end()) {
+            throw Failure(Exit::usage, fmt::format("can't group by '{}'", visible(group_by_)),
+                          "the keys are: file author comm cgroup disk");
+        }
+        if (!view.summary) throw Failure(Exit::usage, "--group-by is of a summary", "add --summary or --interval");
+        if (no_file_ && of_target()) {
+            throw Failure(Exit::usage, fmt::format("--group-by {} needs to know the file", group_by_),
+                          "leave --no-file out");
+        }
+        groups_.emplace(group_by_, static_cast<std::size_t>(top_.value_or(20)));
+    }
+    replay_filters_ = view;
+    if (view.replayed) disks_.set_recorded();
+    if (author_ && no_file_) {
+        throw Failure(Exit::usage, "--author needs to know the file", "leave --author or --no-file out");
+    }
+    author_ = author_ || (view.format == Format::json && !no_file_);
+
+    std::vector<std::string> names = view.columns;
+    if (names.empty() && view.format == Format::table) {
+        names = {view.wall ? "unix_ns" : "time_ns", "comm", "pid"};
+        if (view.verbose) names.emplace_back("tid");
+        names.insert(names.end(), {"disk", "rwbs", "sector", "bytes"});
+        if (pattern_) names.emplace_back("pattern");
+        if (queue_ || view.verbose) names.emplace_back("queue_ns");
+        names.emplace_back("device_ns");
+        if (view.verbose || view.unfinished) names.emplace_back("end");
+        if (view.verbose) names.insert(names.end(), {"requeues", "bios", "cgroup_id", "error"});
+        if (author_) names.insert(names.end(), {"author", "author_pid"});
+        if (view.verbose && !no_file_) names.emplace_back("file_how");
+        if (!no_file_) names.emplace_back("file");
+    } else if (names.empty()) {
+        for (const Column& column : block_columns) {
+            if (no_file_ && column.name == "file_kind") break;  // what follows is of files
+            if (!author_ && column.name.starts_with("author")) continue;
+            if (column.role == Role::parts && view.format != Format::json) continue;
+            if (column.role != Role::pattern || pattern_) names.emplace_back(column.name);
+        }
+    }
+    place_host_pid(names, view);
+    std::vector<const Column*> chosen = choose_columns(block_columns, names);
+    if (view.format == Format::table) {
+        std::ranges::replace(chosen, &column_of(Role::file), &table_file);
+        std::ranges::replace(chosen, &column_of(Role::author), &table_author);
+    }
+    return chosen;
+}
+
+std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptions& live) {
+    BlockProbe::Options options;
+    Fd cgroup;
+    options.keep = task_filters(view, live, cgroup);
+    options.cgroup_fd = cgroup.get();
+    options.keep.ops = ops_;
+    if (!disk_.empty()) {
+        const std::optional<Disk> disk = disks_.find(disk_);
+        if (!disk) {
+            throw Failure(Exit::usage, fmt::format("there is no disk '{}'", visible(disk_)),
+                          "'lsblk' lists the disks; a partition or a device-mapper name will do, too");
+        }
+        options.keep.by_dev = 1;
+        options.keep.dev = disk->whole_dev;
+        if (disk->is_partition()) {
+            options.keep.part_dev = disk->dev;
+            options.keep.sector_first = disk->first_sector;
+            options.keep.sector_end = disk->first_sector + disk->sector_count;
+        }
+    }
+    options.ring_bytes = ring_bytes(live);
+    options.attribute = !no_file_;
+    // a recording is made for whatever it will be asked
+    options.authored = author_ || group_by_ == "author" || !live.record.empty() ||
+                       std::ranges::any_of(view.columns, [](const std::string& n) { return n.starts_with("author"); });
+    options.max_inflight = static_cast<u32>(live.max_inflight.value_or(options.max_inflight));
+    require_tracing();
+    probe_ = std::make_unique<BlockProbe>(options);
+    if (options.attribute && kernel_addresses_hidden()) say(no_direct_files);
+    replay_filters_.reset();  // the kernel filters
+    return std::make_unique<RingSource>(RingSource::Probes{
+        .ring_fd = probe_->ring_fd(),
+        .detach = [this] { probe_->detach(); },
+        .ledger = [this] { return probe_->ledger(); },
+        .tidy =
+            [this] {
+                periods_.look(
+                    files_.evicted(), [this] { probe_->begin_period(); },
+                    [this] {
+                        files_.age(probe_->names_in_flight());
+                        cgroups_.age();
+                    });
+            },
+        .unfinished = [this] { return probe_->unfinished(); },
+    });
+}
+
+/// The filters that the kernel applies to a live run, for a replay.
+bool BlockLens::asked_for(const iolens_block_event& e, const ViewOptions& f) {
+    const bool known = !block_has(e, IOLENS_BLOCK_NO_CREATOR);
+    if (!f.pids.empty() && (!known || std::ranges::find(f.pids, u64{e.tgid}) == f.pids.end())) return false;
+    if (f.tid && (!known || *f.tid != e.tid)) return false;
+    if (!f.comm.empty() && (!known || text_of(e.comm) != std::string_view(f.comm).substr(0, IOLENS_COMM_LEN - 1))) {
+        return false;
+    }
+    if (ops_ != 0 && (e.op >= IOLENS_OP_COUNT || (ops_ >> e.op & 1U) == 0)) return false;
+    if (f.min_ms && !block_has(e, block_no_latency) && e.device_ns < static_cast<u64>(*f.min_ms * 1e6)) return false;
+    return disk_.empty() || disks_.name(e.dev) == disk_;
+}
+
+/// As JSON; null where there is but one thing, or the others were not told.
+Value BlockLens::parts_of(const iolens_block_event& e, RowText& text) {
+    if (parts_ == nullptr) return {};
+    Buffer out;
+    u64 rest = e.bytes - std::min<u64>(e.bytes, parts_->others);
+    for (const iolens_block_part& part : parts_in(*parts_)) rest -= std::min(rest, part.bytes);
+    const auto add = [&](const iolens_block_target& t, u64 bytes) {
+        append(out, out.size() == 0 ? "[{\"file\":" : ",{\"file\":");
+        append_json_or_null(out, file_of(t, 0, text).text());
+        append(out, ",\"file_kind\":");
+        append_json_or_null(out, origin_word(t.origin).text());
+        if (t.id.dev != 0) {
+            fmt::format_to(std::back_inserter(out), R"(,"file_dev":"{}:{}")", t.id.dev >> 20, t.id.dev & 0xfffff);
+        }
+        if (t.origin == IOLENS_ORIGIN_FILE) {
+            fmt::format_to(std::back_inserter(out), R"(,"ino":{},"generation":{})", t.id.ino, t.id.generation);
+        }
+        append_author_json(out, t);
+        fmt::format_to(std::back_inserter(out), R"(,"bytes":{}}})", bytes);
+    };
+    add(e.target, rest);
+    constexpr std::size_t most = 7;  // and the first
+    const auto parts = parts_in(*parts_);
+    for (const iolens_block_part& part : parts.first(std::min(parts.size(), most))) add(part.target, part.bytes);
+    append(out, "]");
+    return Value(text.copy(out));
+}
+
+Taken BlockLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
+    if (const auto* fact = decoder_.as<iolens_disk_fact>(head, IOLENS_KIND_DISK)) {
+        disks_.told(fact->dev, text_of(fact->name));
+        return Taken::nothing;
+    }
+    if (const auto* fact = decoder_.as<iolens_file_fact>(head, IOLENS_KIND_FILE)) {
+        return files_.add(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
+                                                                                         : Taken::unknown;
+    }
+    if (head.kind == IOLENS_KIND_PARTS) return waiting_.told(head, files_) ? Taken::nothing : Taken::unknown;
+    const auto* event = decoder_.as<iolens_block_event>(head, IOLENS_KIND_BLOCK);
+    if (event == nullptr) return Taken::unknown;
+    const bool pending = block_has(*event, IOLENS_BLOCK_PENDING);
+    if (pending && !unfinished_) return Taken::nothing;
+    const iolens_block_target& target = event->target;
+    if (target.name_id != 0) files_.named(target.id, target.name_id);
+    parts_ = waiting_.of(*event);
+    if (replay_filters_ && !asked_for(*event, *replay_filters_)) return without_row(pending);
+    if (summing_ && !pending) add(*event, row.text);
+    ++origins_.at(target.origin < IOLENS_ORIGINS ? target.origin : u8{IOLENS_ORIGIN_NONE});
+
+    access_pattern_.reset();
+    row.values.resize(wanted.size());
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        row.values[i] = cell(*wanted[i], *event, wall_offset_ns, row.text);
+    }
+    return Taken::row;
+}
+
+/// By value and returned at once: a cell that lies in memory meanwhile costs more than all that is done to it (Value).
+Value BlockLens::cell(const Column& column, const iolens_block_event& e, u64 wall_offset_ns, RowText& text) {
+    const Value value = column.get(e.h);
+    switch (column.role) {
+        case Role::wall: return Value(value.number() + wall_offset_ns);
+        case Role::disk: {
+            const std::string_view name = disks_.name(e.dev);
+            return name.empty() ? Value() : Value(name);
+        }
+        case Role::file: return file_of(e.target, &column == &table_file ? e.target.more : 0, text);
+        case Role::parts: return parts_of(e, text);
+        case Role::author:
+            if (&column != &table_author || e.target.authors <= 1) return value;
+            return Value(text.format(FMT_COMPILE("{}+"), value.text()));
+        case Role::pattern:
+            // looked up once: each lookup would count as an access
+            if (!access_pattern_) access_pattern_ = value.is_null() ? Value() : pattern_of(e);
+            return *access_pattern_;
+        default: return value;
+    }
+}
+
+/// Null for the first access to a disk.
+Value BlockLens::pattern_of(const iolens_block_event& e) {
+    switch (access_.next(e.dev, e.sector, e.sector + e.bytes / 512)) {
+        case Pattern::Kind::first: return {};
+        case Pattern::Kind::sequential: return Value(std::string_view("S"));
+        case Pattern::Kind::random: return Value(std::string_view("R"));
+    }
+    return {};
+}
+
+/// Null where it can't be told. `more`: how many others are told of behind it.
+Value BlockLens::file_of(const iolens_block_target& t, u8 more, RowText& text) {
+    if (t.origin == IOLENS_ORIGIN_FILE && more == 0) {  // hardly any other: without a copy
+        const Files::Name* name = files_.find(t.id, t.name_id);
+        if (name != nullptr) return Value(std::string_view(name->text));
+    }
+    Buffer out;
+    append_target(out, t, files_, disks_);
+    if (out.size() == 0) return {};
+    if (more != 0) fmt::format_to(std::back_inserter(out), FMT_COMPILE(" +{}"), more);
+    return Value(text.copy(out));
+}
+
+/// What a request is added up under; "" where that isn't known. Valid until the next row.
+std::string_view BlockLens::group_of(const iolens_block_event& e, const iolens_block_target& target, RowText& text) {
+    const bool known = !block_has(e, IOLENS_BLOCK_NO_CREATOR);
+    if (group_by_ == "file") {
+        const Value file = file_of(target, 0, text);
+        return file.is_null() ? std::string_view() : file.text();
+    }
+    if (group_by_ == "disk") return disks_.name(e.dev);
+    if (group_by_ == "author" && target.authors != 0) return text_of(target.author_comm);
+    if (!known) return {};
+    if (group_by_ != "cgroup") return text_of(e.comm);
+    // ids are of the machine that they were recorded on
+    if (!replay_filters_) {
+        const std::string_view path = cgroups_.path_of(e.cgroup_id);
+        if (!path.empty()) return path;
+    }
+    return text.format(FMT_COMPILE("{}"), e.cgroup_id);
+}
+
+void BlockLens::add(const iolens_block_event& e, RowText& text) {
+    if (groups_) {
+        // a merged request counts for its first file, and each byte for its own
+        u64 rest = e.bytes;
+        if (parts_ != nullptr && of_target()) {
+            for (const iolens_block_part& part : parts_in(*parts_)) {
+                groups_->add_bytes(e, group_of(e, part.target, text), part.bytes);
+                rest -= std::min(rest, part.bytes);
+            }
+            rest -= std::min(rest, parts_->others);
+            if (parts_->others != 0) groups_->add_bytes(e, {}, parts_->others);
+        }
+        groups_->add(e, group_of(e, e.target, text), rest);
+    } else {
+        totals_.add(e, disks_);
+    }
+}
+
+Loss BlockLens::explain(const iolens_loss& ledger) const {
+    const iolens_counters& n = ledger.n;
+    Loss loss = sums(n);
+    loss.note("state_full", "requests (more in flight than --max-inflight)", n.state_full);
+    loss.note_skipped_runs(ledger.missed);
+    return loss;
+}
+
+std::vector<std::string> BlockLens::remarks() const {
+    if (!probe_) return {};
+    const iolens_loss ledger = probe_->ledger();
+    const iolens_counters& n = ledger.n;
+    return {
+        ledger_remark(explain(ledger)),
+        fmt::format("begun before tracing {}, without a known creator {}, names sent again {}, skipped runs {}",
+                    n.orphan, n.no_creator, n.fact_lost, ledger.missed),
+        fmt::format("what for can't be told: submission not seen {}, no pages {}, pages of no file {}",
+                    origins_[IOLENS_ORIGIN_NONE], origins_[IOLENS_ORIGIN_NO_PAGES], origins_[IOLENS_ORIGIN_ANONYMOUS])};
+}
+
+}  // namespace
+
+std::unique_ptr<Lens> make_block_lens() { return std::make_unique<BlockLens>(); }
+
+}  // namespace iolens

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the block lens adds up.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "iolens/event/block.h"
+#include "lens/lens.h"
+#include "resolve/disks.h"
+#include "stats/histogram.h"
+
+namespace iolens {
+
+/// By disk and operation: `--summary`.
+class DiskTotals {
+public:
+    void add(const iolens_block_event& e, Disks& disks);
+    [[nodiscard]] Summary summary() const;
+    void clear() { totals_.clear(); }
+
+private:
+    struct Totals {
+        std::string disk;
+        u64 requests = 0;
+        u64 bytes = 0;
+        u64 errors = 0;
+        Histogram queue;
+        Histogram device;
+    };
+    std::map<std::pair<u32, u8>, std::unique_ptr<Totals>> totals_;
+};
+
+/// By a key of the row's: `--summary --group-by`. Those that took the disks longest come first.
+class GroupTotals {
+public:
+    /// `key` is the column's name and `top` the most rows; what is beyond is added up in one more.
+    GroupTotals(std::string key, std::size_t top);
+
+    /// `bytes`: those of the request's that are the group's.
+    void add(const iolens_block_event& e, std::string_view group, u64 bytes);
+    /// Bytes of a request that counts elsewhere.
+    void add_bytes(const iolens_block_event& e, std::string_view group, u64 bytes) { of(group, e, bytes); }
+    [[nodiscard]] Summary summary() const;
+    void clear() { totals_.clear(); }
+
+private:
+    struct Totals {
+        u64 requests = 0;
+        u64 errors = 0;
+        std::array<u64, 2> bytes{};  // read, all others
+        u64 queue_ns = 0;
+        u64 device_ns = 0;
+        SmallHistogram queue;
+        SmallHistogram device;
+        void add(const Totals& other);
+    };
+    Totals& of(std::string_view group, const iolens_block_event& e, u64 bytes);
+    struct TextHash {
+        using is_transparent = void;  // so that a key that is there already needs no string
+        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+    };
+    std::string key_;
+    std::string header_;
+    std::size_t top_;
+    std::unordered_map<std::string, std::unique_ptr<Totals>, TextHash, std::equal_to<>> totals_;
+};
+
+}  // namespace iolens

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lens/fd/totals.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "resolve/calls.h"
+
+namespace iolens {
+namespace {
+
+// So many have rows of their own; a summary that holds every file of a machine would grow without end.
+constexpr std::size_t most_files = 2000;
+constexpr std::size_t most_opens = 20'000;
+
+Column number(const char* key, const char* header, int width, const char* help, Unit unit = Unit::none) {
+    return Column{.name = key, .header = header, .unit = unit, .width = width, .help = help};
+}
+Column time_column(const char* key, const char* header, const char* help, Role role = Role::duration) {
+    return Column{.name = key, .header = header, .unit = Unit::nanoseconds, .role = role, .width = 9, .help = help};
+}
+Column file_column(const char* help) {
+    return Column{.name = "file", .header = "FILE", .role = Role::name, .width = -20, .help = help};
+}
+
+/// The columns of what was read and what was written, and their values.
+void add_moved_columns(std::vector<Column>& columns) {
+    columns.insert(columns.end(), {number("reads", "READS", 8, "calls that read from it or receive"),
+                                   number("read_bytes", "BYTES", 12, "bytes read", Unit::bytes),
+                                   time_column("read_time_ns", "TIME(ms)", "time in these calls, added up"),
+                                   number("writes", "WRITES", 8, "calls that write to it or send"),
+                                   number("write_bytes", "BYTES", 12, "bytes written", Unit::bytes),
+                                   time_column("write_time_ns", "TIME(ms)", "time in these calls, added up")});
+}
+void add_moved(std::vector<Value>& row, const std::array<MovedTotals, 2>& moved) {
+    for (const MovedTotals& side : moved) {
+        row.insert(row.end(), {Value(side.calls), Value(side.bytes), Value(side.time_ns)});
+    }
+}
+
+std::size_t side_of(const iolens_call_event& e) { return e.direction == IOLENS_DIR_READ ? 0 : 1; }
+
+}  // namespace
+
+void MovedTotals::add(const iolens_call_event& e) {
+    ++calls;
+    bytes += e.result < 0 ? 0 : static_cast<u64>(e.result);
+    time_ns += call_time_ns(e);
+}
+
+void FileTotals::add(const iolens_call_event& e, std::string_view file) {
+    std::string name(file);
+    if (totals_.size() >= most_files && !totals_.contains(name)) name = "(all others)";
+    auto& slot = totals_[std::move(name)];
+    if (!slot) slot = std::make_unique<Totals>();
+    slot->errors += e.result < 0 ? 1U : 0U;
+    if (e.direction == IOLENS_DIR_NONE) {
+        const std::string_view call = call_name(e.call);
+        if (e.result >= 0 && (call.starts_with("open") || call == "creat" || call.starts_with("io_uring:open"))) {
+            ++slot->opens;
+        }
+        return;
+    }
+    slot->moved.at(side_of(e)).add(e);
+    if ((e.flags & IOLENS_CALL_NO_DURATION) == 0) slot->times.add(call_time_ns(e));
+}
+
+Summary FileTotals::summary() const {
+    Summary s;
+    s.columns = {number("opens", "OPENS", 6, "times it was opened; only where the calls that open are followed")};
+    add_moved_columns(s.columns);
+    s.columns.insert(s.columns.end(), {
+                                          time_column("p50_ns", "p50", "half of the calls took no longer"),
+                                          time_column("p99_ns", "p99", "99 in 100"),
+                                          time_column("max_ns", "max", "the longest"),
+                                          number("errors", "ERRORS", 6, "calls that failed"),
+                                          file_column("file, pipe or peer; those that took longest first"),
+                                      });
+    std::vector<const std::pair<const std::string, std::unique_ptr<Totals>>*> all;
+    for (const auto& one : totals_) {
+        if (one.second->times.count() != 0 || one.second->opens != 0 || one.second->errors != 0) all.push_back(&one);
+    }
+    std::ranges::sort(all, [](const auto* a, const auto* b) {
+        const u64 x = a->second->time_ns();
+        const u64 y = b->second->time_ns();
+        return x != y ? x > y : a->first < b->first;
+    });
+    for (const auto* one : all) {
+        const Totals& t = *one->second;
+        std::vector<Value> row{Value(t.opens)};
+        add_moved(row, t.moved);
+        add_percentiles(row, t.times, {50, 99});
+        row.insert(row.end(), {Value(t.errors), Value(std::string_view(one->first))});
+        s.rows.push_back(std::move(row));
+    }
+    return s;
+}
+
+OpenTotals::Open& OpenTotals::find(const iolens_call_event& e, std::string_view name) {
+    Open*& slot = open_[e.open_id];
+    if (slot == nullptr) {
+        all_.push_back({});
+        slot = &all_.back();
+        slot->name = name;
+        slot->tid = e.tid;
+        slot->host_tid = host_tid(e);
+    }
+    return *slot;
+}
+
+void OpenTotals::add(const iolens_call_event& e, std::string_view name) {
+    if (e.open_id == 0 || (all_.size() >= most_opens && !open_.contains(e.open_id))) {
+        not_listed_ += e.open_id != 0 && e.direction != IOLENS_DIR_NONE ? 1U : 0U;
+        return;
+    }
+    if (e.direction != IOLENS_DIR_NONE) {
+        Open& its = find(e, name);
+        its.errors += e.result < 0 ? 1U : 0U;
+        its.moved.at(side_of(e)).add(e);
+        return;
+    }
+    const KnownCall* call = find_call(e.call);
+    const bool closes = call_name(e.call) == "close" || call_name(e.call) == "io_uring:close";
+    if (e.result < 0) return;
+    if (closes) {
+        Open& its = find(e, name);
+        // a child's copy of it is closed without an end to the file
+        if (its.host_tid != host_tid(e) && its.opened_ns != 0) return;
+        if (--its.fds == 0 || its.opened_ns == 0) {
+            its.closed_ns = e.h.ts;
+            open_.erase(e.open_id);
+        }
+        return;
+    }
+    if (call != nullptr && call->name.starts_with("dup")) {
+        ++find(e, name).fds;
+    } else if (makes_fds(e.call)) {
+        // an id of a file that is gone
+        if (open_.erase(e.open_id) != 0 && all_.size() >= most_opens) return;
+        find(e, name).opened_ns = e.start;
+    }
+}
+
+Summary OpenTotals::summary() const {
+    Summary s;
+    s.columns = {
+        time_column("opened_ns", "OPENED(s)", "when it was opened; none: before tracing", Role::time),
+        time_column("open_ns", "OPEN(ms)", "how long it was open; none: its close was not seen"),
+        number("tid", "TID", -7, "thread that opened it, or was first seen with it"),
+    };
+    add_moved_columns(s.columns);
+    s.columns.push_back(number("errors", "ERRORS", 6, "calls that failed"));
+    s.columns.push_back(file_column("file, pipe or peer, in the order of opening"));
+    for (const Open& one : all_) {
+        if (one.opened_ns == 0 && one.moved[0].calls + one.moved[1].calls == 0) continue;  // only its close was seen
+        const bool whole = one.opened_ns != 0 && one.closed_ns != 0;
+        std::vector<Value> row{one.opened_ns != 0 ? Value(one.opened_ns) : Value(),
+                               whole ? Value(one.closed_ns - one.opened_ns) : Value(), Value(u64{one.tid})};
+        add_moved(row, one.moved);
+        row.insert(row.end(), {Value(one.errors), Value(std::string_view(one.name))});
+        s.rows.push_back(std::move(row));
+    }
+    if (not_listed_ != 0) {
+        std::vector<Value> last(s.columns.size());
+        s.texts.push_back(fmt::format("({} calls on further files)", not_listed_));
+        last.back() = Value(std::string_view(s.texts.back()));
+        s.rows.push_back(std::move(last));
+    }
+    return s;
+}
+
+}  // namespace iolens

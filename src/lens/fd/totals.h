@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the fd lens adds up.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "iolens/event/call.h"
+#include "lens/lens.h"
+#include "stats/histogram.h"
+
+namespace iolens {
+
+/// Calls, bytes and time in one direction.
+struct MovedTotals {
+    u64 calls = 0;
+    u64 bytes = 0;
+    u64 time_ns = 0;
+    void add(const iolens_call_event& e);
+};
+
+/// By file or peer: `--summary`.
+class FileTotals {
+public:
+    /// `name` is what the file column shows.
+    void add(const iolens_call_event& e, std::string_view name);
+    [[nodiscard]] Summary summary() const;
+
+private:
+    struct Totals {
+        u64 opens = 0;
+        u64 errors = 0;
+        std::array<MovedTotals, 2> moved;  // read, write
+        SmallHistogram times;
+        [[nodiscard]] u64 time_ns() const { return moved[0].time_ns + moved[1].time_ns; }
+    };
+    std::unordered_map<std::string, std::unique_ptr<Totals>> totals_;
+};
+
+/// By open file, from its open (or the first call that was seen on it) to its close: `--summary=open`.
+class OpenTotals {
+public:
+    void add(const iolens_call_event& e, std::string_view name);
+    [[nodiscard]] Summary summary() const;
+
+private:
+    struct Open {
+        std::string name;
+        u32 tid = 0;
+        u32 host_tid = 0;
+        u32 fds = 1;        // that the process which opened it has of it
+        u64 opened_ns = 0;  // 0: before tracing
+        u64 closed_ns = 0;  // 0: not yet
+        u64 errors = 0;
+        std::array<MovedTotals, 2> moved;
+    };
+    Open& find(const iolens_call_event& e, std::string_view name);
+
+    std::deque<Open> all_;                 // as they were opened
+    std::unordered_map<u64, Open*> open_;  // by open_id
+    u64 not_listed_ = 0;
+};
+
+}  // namespace iolens

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lens/fd/why.h"
+
+#include <fmt/compile.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <iterator>
+#include <tuple>
+
+#include "base/text.h"
+#include "iolens/event/disk.h"
+#include "resolve/calls.h"
+#include "resolve/target.h"
+
+namespace iolens {
+namespace {
+
+/// So long a call is held back: what was on the disk beside its requests has ended by then, for the most part.
+constexpr u64 hold_ns = 200'000'000;
+/// What is kept, at most. Of a call that takes longer the first requests aren't told.
+constexpr u64 kept_ns = 60'000'000'000;
+constexpr u64 kept_waits_ns = 600'000'000'000;
+constexpr std::size_t most_requests = 1 << 18;
+constexpr std::size_t most_calls = 1 << 16;
+/// Without -v so many requests of a call have lines; and so many of those beside one are named.
+constexpr std::size_t most_lines = 10;
+constexpr std::size_t most_beside = 4;
+
+double ms(u64 ns) { return static_cast<double>(ns) / 1e6; }
+
+bool has(const iolens_block_event& e, unsigned flag) { return (e.flags & flag) != 0; }
+
+/// Calls that wait for what others submit: the journal's blocks, a flush.
+bool is_commit(u16 id) {
+    constexpr std::array<std::string_view, 10> names{
+        "fsync", "fdatasync", "sync",       "syncfs",         "sync_file_range",
+        "msync", "aio:fsync", "aio:fdsync", "io_uring:fsync", "io_uring:sync_file_range"};
+    return std::ranges::find(names, call_name(id)) != names.end();
+}
+
+/// Who stands for a request: who made its pages dirty, or else who created it.
+std::pair<std::string_view, u32> whose(const iolens_block_event& e) {
+    if (e.target.authors != 0) return {text_of(e.target.author_comm), e.target.author};
+    if (has(e, IOLENS_BLOCK_NO_CREATOR)) return {"?", 0};
+    return {text_of(e.comm), e.tgid};
+}
+
+void append_if(Buffer& out, bool known, u64 n) {
+    if (known) {
+        fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}"), n);
+    } else {
+        append(out, "null");
+    }
+}
+
+}  // namespace
+
+bool Why::Request::is_for(const iolens_file_id& file) const {
+    return (e.target.origin == IOLENS_ORIGIN_FILE && e.target.id == file) ||
+           std::ranges::find(others, file) != others.end();
+}
+
+bool Why::is_of(const iolens_header& head) {
+    return head.kind == IOLENS_KIND_DISK || head.kind == IOLENS_KIND_BLOCK || head.kind == IOLENS_KIND_PARTS ||
+           head.kind == IOLENS_KIND_WAIT || head.kind == IOLENS_KIND_SYMBOL;
+}
+
+void Why::take(const iolens_header& head) {
+    switch (head.kind) {
+        case IOLENS_KIND_DISK: {
+            const auto* fact = decoder_.as<iolens_disk_fact>(head, IOLENS_KIND_DISK);
+            if (fact != nullptr) disks_.told(fact->dev, text_of(fact->name));
+            return;
+        }
+        case IOLENS_KIND_SYMBOL: {
+            const auto* fact = decoder_.as<iolens_symbol_fact>(head, IOLENS_KIND_SYMBOL);
+            if (fact != nullptr) reasons_.told(*fact);
+            return;
+        }
+        case IOLENS_KIND_WAIT: {
+            const auto* wait = decoder_.as<iolens_wait_event>(head, IOLENS_KIND_WAIT);
+            if (wait == nullptr) return;
+            waits_.forget_before(head.ts - std::min(head.ts, kept_waits_ns));
+            waits_.add(
+                wait->tid,
+                {.start = wait->start, .woken = wait->woken, .end = wait->h.ts, .reason = reasons_.find(wait->frames)});
+            return;
+        }
+        case IOLENS_KIND_PARTS: parts_.told(head, files_); return;
+        case IOLENS_KIND_BLOCK: {
+            const auto* event = decoder_.as<iolens_block_event>(head, IOLENS_KIND_BLOCK);
+            if (event == nullptr) return;
+            const iolens_block_target& target = event->target;
+            if (target.name_id != 0) {
+                files_.named(target.id, target.name_id);
+                static_cast<void>(files_.find(target.name_id));  // for a call of the next minute
+            }
+            if (target.origin == IOLENS_ORIGIN_FILE) disks_of_[target.id.dev] = event->dev;
+            if (requests_.size() >= most_requests) requests_.pop_front();
+            while (!requests_.empty() && requests_.front().e.h.ts + kept_ns < head.ts) requests_.pop_front();
+            Request& request = requests_.emplace_back(Request{.e = *event, .others = {}});
+            if (const iolens_block_parts* parts = parts_.of(*event)) {
+                for (const iolens_block_part& part : parts_in(*parts)) {
+                    if (part.target.origin == IOLENS_ORIGIN_FILE) request.others.push_back(part.target.id);
+                }
+            }
+            return;
+        }
+        default: return;
+    }
+}
+
+const iolens_call_event* Why::due(u64 now_ns) {
+    const u64 oldest_held = held_.empty() ? now_ns : held_.front().h.ts;
+    for (; !ended_.empty() && ended_.front().second + hold_ns < oldest_held; ended_.pop_front()) {
+        const auto [tid, ns] = ended_.front();
+        waits_.after(tid, ns);
+    }
+    if (held_.empty() || (held_.size() < most_calls && now_ns < held_.front().h.ts + hold_ns)) return nullptr;
+    tell(held_.front());
+    held_.pop_front();
+    return &told_.call;
+}
+
+std::map<WaitFor, Why::Waited> Why::waits_of(const iolens_call_event& call) {
+    std::map<WaitFor, Waited> sums;
+    const auto add = [&](WaitFor what, std::string_view function, u64 from, u64 to) {
+        from = std::max(from, call.start);
+        to = std::min(to, call.h.ts);
+        if (to <= from) return;
+        Waited& sum = sums[what];
+        sum.times++;
+        sum.ns += to - from;
+        if (to - from > sum.most) {
+            sum.most = to - from;
+            sum.function = function;
+        }
+    };
+    // a thread's calls come one by one
+    for (const Waits::Wait& wait : waits_.after(host_tid(call), call.start)) {
+        if (wait.start >= call.h.ts) break;
+        const u64 woken =
+            wait.woken == 0 ? wait.end : std::clamp(wait.woken, wait.start, std::max(wait.start, wait.end));
+        add(wait.reason.what, wait.reason.function, wait.start, woken);
+        add(WaitFor::processor, {}, woken, wait.end);
+    }
+    return sums;
+}
+
+/// The whole disk that a filesystem is on; 0: not known.
+u32 Why::disk_of(u32 dev) {
+    if (const auto at = disks_of_.find(dev); at != disks_of_.end()) return at->second;
+    const std::optional<Disk> disk = here_ ? disks_.find(dev) : std::nullopt;
+    return disks_of_[dev] = disk ? disk->whole_dev : 0;
+}
+
+/// Did the told call create it?
+bool Why::caused(const Request& request) const {
+    return !has(request.e, IOLENS_BLOCK_NO_CREATOR) && host_tid(request.e) == host_tid(told_.call) &&
+           request.created() >= told_.call.start;
+}
+
+std::vector<const Why::Request*> Why::requests_of(const iolens_call_event& call, bool commits) {
+    std::vector<const Request*> all;
+    const iolens_file_id file{.ino = call.ino, .dev = call.dev, .generation = call.generation};
+    const u32 disk = call.dev == 0 ? 0 : disk_of(call.dev);
+    u32 opened = 0;  // a block device that the call is on
+    if (call.file == IOLENS_FILE_DISK && here_) {
+        const Files::Name* name = files_.find(call.name_id);
+        const std::optional<Disk> device = name != nullptr ? disks_.find(name->text) : std::nullopt;
+        if (device) opened = device->dev;
+    }
+    for (auto at = std::ranges::lower_bound(requests_, call.start, {}, [](const Request& r) { return r.e.h.ts; });
+         at != requests_.end(); ++at) {
+        const iolens_block_event& e = at->e;
+        const u64 created = at->created();
+        if (created > call.h.ts) continue;
+        const bool ended = e.h.ts <= call.h.ts;
+        const bool others = e.target.origin == IOLENS_ORIGIN_JOURNAL || e.target.origin == IOLENS_ORIGIN_FLUSH ||
+                            e.target.origin == IOLENS_ORIGIN_METADATA;
+        const bool raw = opened != 0 && e.target.origin == IOLENS_ORIGIN_RAW && e.target.id.dev == opened;
+        const bool awaited = ended && (at->is_for(file) || raw || (commits && others && (disk == 0 || disk == e.dev)));
+        if (awaited || caused(*at)) all.push_back(&*at);
+    }
+    return all;
+}
+
+/// Those of others that were on the disk while a request was, by whose they are; the most first.
+std::vector<Why::Beside> Why::beside(const Request& request) const {
+    std::vector<Beside> all;
+    const auto mine = whose(request.e);
+    for (auto at =
+             std::ranges::lower_bound(requests_, request.created(), {}, [](const Request& r) { return r.e.h.ts; });
+         at != requests_.end(); ++at) {
+        if (at->e.dev != request.e.dev || at->created() >= request.e.h.ts || whose(at->e) == mine) continue;
+        const auto [comm, pid] = whose(at->e);
+        const auto known = std::ranges::find_if(all, [&](const Beside& b) { return b.pid == pid && b.comm == comm; });
+        if (known != all.end()) {
+            known->requests++;
+        } else {
+            all.push_back({std::string(comm), pid, 1});
+        }
+    }
+    std::ranges::sort(all, [](const Beside& a, const Beside& b) {
+        return a.requests != b.requests ? a.requests > b.requests : std::tie(a.comm, a.pid) < std::tie(b.comm, b.pid);
+    });
+    return all;
+}
+
+u64 Why::count_of(const std::vector<Beside>& others) {
+    u64 count = 0;
+    for (const Beside& b : others) count += b.requests;
+    return count;
+}
+
+void Why::append_request(Buffer& out, const Request& request) {
+    const iolens_block_event& e = request.e;
+    const bool known = !has(e, IOLENS_BLOCK_NO_CREATOR);
+    const std::vector<Beside> others = beside(request);
+    auto to = std::back_inserter(out);
+    append(out, R"({"disk":)");
+    append_json_or_null(out, disks_.name(e.dev));
+    fmt::format_to(to, R"(,"op":"{}","rwbs":"{}","sector":)", block_op(e.op).word, block_letters(e).text());
+    append_if(out, !has(e, IOLENS_BLOCK_NO_SECTOR), e.sector);
+    fmt::format_to(to, R"(,"bytes":{},"end_ns":{},"queue_ns":)", e.bytes, e.h.ts);
+    append_if(out, known, e.queue_ns);
+    fmt::format_to(to, R"(,"device_ns":{},"caused":{},"within":{},"held_back":{},"comm":)", e.device_ns,
+                   caused(request), e.h.ts <= told_.call.h.ts, !known);
+    known ? append_json(out, text_of(e.comm)) : append(out, "null");
+    append(out, R"(,"pid":)");
+    append_if(out, known, e.tgid);
+    append_author_json(out, e.target);
+    append(out, R"(,"file":)");
+    Buffer target;
+    append_target(target, e.target, files_, disks_);
+    append_json_or_null(out, {target.data(), target.size()});
+    fmt::format_to(to, R"(,"beside":{},"beside_whose":[)", count_of(others));
+    for (std::size_t i = 0; i < others.size(); ++i) {
+        append(out, i == 0 ? R"({"comm":)" : R"(,{"comm":)");
+        append_json(out, others[i].comm);
+        fmt::format_to(to, R"(,"pid":{},"requests":{}}})", others[i].pid, others[i].requests);
+    }
+    append(out, "]}");
+}
+
+std::string Why::request_line(const Request& request) {
+    const iolens_block_event& e = request.e;
+    const std::string_view disk = disks_.name(e.dev);
+    std::string words =
+        fmt::format("{:>12.3f} ms {} {} ", ms(e.device_ns), disk.empty() ? "?" : disk, block_letters(e).text());
+    auto to = std::back_inserter(words);
+    if (!has(e, IOLENS_BLOCK_NO_SECTOR)) fmt::format_to(to, "{} +", e.sector);
+    fmt::format_to(to, "{} bytes", e.bytes);
+    if (has(e, IOLENS_BLOCK_NO_CREATOR)) {
+        words += ", held back by a cgroup's limit or older than the trace";
+    } else {
+        fmt::format_to(to, ", {:.3f} ms in the queue, of {} ({})", ms(e.queue_ns), text_of(e.comm), e.tgid);
+    }
+    if (e.target.authors != 0) {
+        fmt::format_to(to, ", dirtied by {} ({})", text_of(e.target.author_comm), e.target.author);
+    }
+    Buffer target;
+    append_target(target, e.target, files_, disks_);
+    if (target.size() != 0) fmt::format_to(to, ", for {}", std::string_view(target.data(), target.size()));
+    if (e.h.ts > told_.call.h.ts) words += ", not waited for";
+    const std::vector<Beside> others = beside(request);
+    if (others.empty()) return words;
+    fmt::format_to(to, "; beside {} of others:", count_of(others));
+    for (std::size_t i = 0; i < std::min(others.size(), most_beside); ++i) {
+        fmt::format_to(to, "{} {} of {} ({})", i == 0 ? "" : ",", others[i].requests, others[i].comm, others[i].pid);
+    }
+    if (others.size() > most_beside) words += ", …";
+    return words;
+}
+
+void Why::tell(const iolens_call_event& call) {
+    told_ = {.call = call, .of_thread = find_call(call.call) != nullptr, .waits = {}, .requests = {}};
+    const std::map<WaitFor, Waited> waits = told_.of_thread ? waits_of(call) : std::map<WaitFor, Waited>();
+    told_.requests = requests_of(call, is_commit(call.call) || waits.contains(WaitFor::journal));
+    told_.waits.assign(waits.begin(), waits.end());
+    std::ranges::sort(told_.waits, [](const auto& a, const auto& b) {
+        return a.second.ns != b.second.ns ? a.second.ns > b.second.ns : a.first < b.first;
+    });
+    told_.running = call.h.ts - call.start;
+    for (const auto& [what, sum] : told_.waits) told_.running -= std::min(told_.running, sum.ns);
+}
+
+void Why::append_report(Buffer& out) {
+    append(out, R"({"waits":[)");
+    for (const auto& [what, sum] : told_.waits) {
+        append(out, what == told_.waits.front().first ? R"({"for":")" : R"(,{"for":")");
+        append(out, words_of(what).word);
+        append(out, R"(","function":)");
+        append_json_or_null(out, sum.function);
+        fmt::format_to(std::back_inserter(out), R"(,"times":{},"ns":{}}})", sum.times, sum.ns);
+    }
+    append(out, R"(],"running_ns":)");
+    append_if(out, told_.of_thread, told_.running);
+    append(out, R"(,"requests":[)");
+    for (const Request* request : told_.requests) {
+        if (request != told_.requests.front()) append(out, ',');
+        append_request(out, *request);
+    }
+    append(out, "]}");
+}
+
+std::span<const std::string> Why::lines() {
+    lines_.clear();
+    for (const auto& [what, sum] : told_.waits) {
+        std::string line = fmt::format("{:>12.3f} ms waiting for {}", ms(sum.ns), words_of(what).words);
+        if (!sum.function.empty()) line += fmt::format(": {}", sum.function);
+        if (sum.times > 1) line += fmt::format(", {} times", sum.times);
+        lines_.push_back(std::move(line));
+    }
+    if (told_.of_thread) lines_.push_back(fmt::format("{:>12.3f} ms running", ms(told_.running)));
+    // the longest have lines, in the order of their ends
+    std::vector<const Request*> longest = told_.requests;
+    std::ranges::sort(longest, [](const Request* a, const Request* b) {
+        const auto time = [](const Request* r) { return r->e.device_ns + r->e.queue_ns; };
+        return time(a) != time(b) ? time(a) > time(b) : a->e.h.ts < b->e.h.ts;
+    });
+    if (!all_) longest.resize(std::min(longest.size(), most_lines));
+    u64 more_bytes = 0;
+    for (const Request* request : told_.requests) {
+        if (std::ranges::find(longest, request) != longest.end()) {
+            lines_.push_back(request_line(*request));
+        } else {
+            more_bytes += request->e.bytes;
+        }
+    }
+    if (told_.requests.size() > longest.size()) {
+        lines_.push_back(fmt::format("             and {} shorter requests, {} bytes (-v shows them)",
+                                     told_.requests.size() - longest.size(), more_bytes));
+    }
+    if (told_.requests.empty()) lines_.emplace_back("             no block request");
+    return lines_;
+}
+
+}  // namespace iolens

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the file lens adds up: per file and level, and per level.
+#pragma once
+
+#include <array>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "iolens/event/vfs.h"
+#include "lens/lens.h"
+#include "stats/accesses.h"
+
+namespace iolens {
+
+/// One level's profile as iotracer's io_profile prints it: events, time, rates, bytes, sequential and random share, and
+/// the sizes that are 1% of the accesses or more.
+std::string profile_text(std::string_view level, const AccessSums& sums);
+/// The same of a profile, with what it still keeps back.
+std::string profile_text(std::string_view level, AccessProfile& profile);
+
+/// An access in plain numbers: places are bytes at the VFS, sectors at the block level.
+Access plain_access(const iolens_vfs_event& e);
+
+/// Each file has a kilobyte or so; those that come when there are too many are added up in one row.
+class FileProfiles {
+public:
+    explicit FileProfiles(std::size_t most = 10'000) : most_(most) {}
+
+    /// Of reads and writes; `name` is what the file column shows.
+    void add(const iolens_vfs_event& e, std::string_view name);
+    [[nodiscard]] Summary summary() const;
+    /// Per level, as profile_text() has it.
+    [[nodiscard]] std::string report() const;
+
+private:
+    struct OfFile {
+        std::string name;
+        std::array<AccessSums, IOLENS_LEVELS> levels;
+    };
+    struct Item {
+        Access access;
+        OfFile* file;
+        std::size_t level;
+    };
+    void take(const Item& item);
+    static void add_rows(Summary& summary, const OfFile& file, bool patterns);
+    void finish();
+
+    std::size_t most_;
+    OfFile& find(const iolens_file_id& id, std::string_view name);
+
+    std::unordered_map<iolens_file_id, std::unique_ptr<OfFile>, FileIdHash> files_;
+    OfFile rest_{.name = "(other files)", .levels = {}};  // of those that came when there were too many
+    std::array<AccessSums, IOLENS_LEVELS> levels_;
+    AccessOrder<Item> order_;
+};
+
+}  // namespace iolens

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// iolens file profile: what a log or a recording says of a file's accesses.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <fstream>
+
+#include "base/failure.h"
+#include "base/output.h"
+#include "base/recording_format.h"
+#include "import/iotracer_log.h"
+#include "lens/file/profile.h"
+#include "lens/file/serve/verbs.h"
+#include "lens/file/watch.h"
+#include "resolve/extents.h"
+#include "source/decode.h"
+#include "source/recording.h"
+
+namespace iolens {
+namespace {
+
+/// Reads and writes of a recording of the file lens.
+class Collector final : public Receiver {
+public:
+    bool record(std::span<const std::byte> bytes) override {
+        const iolens_header* head = decode_header(bytes);
+        if (head == nullptr) return true;
+        iolens_vfs_event room;
+        const iolens_vfs_event* access = access_of(*head, nobody_, decoder_, room);
+        if (access != nullptr && vfs_moves(*access)) events.push_back(*access);
+        return true;
+    }
+    std::vector<iolens_vfs_event> events;
+
+private:
+    Decoder decoder_;
+    Tasks nobody_;  // a profile has no names of tasks
+};
+
+std::vector<iolens_vfs_event> read_recording(const std::string& path) {
+    RecordingSource source(path);
+    if (source.lens() != "file") {
+        throw Failure(Exit::usage,
+                      fmt::format("'{}' is a recording of 'iolens {}'", visible(path), visible(source.lens())),
+                      "'iolens file --record' makes one of files");
+    }
+    Collector all;
+    while (!source.ended()) source.read(all);
+    return std::move(all.events);
+}
+
+std::vector<iolens_vfs_event> read_log(std::istream& file, const std::string& path) {
+    std::vector<iolens_vfs_event> all;
+    u64 number = 0;
+    u64 unreadable = 0;
+    for (std::string line; std::getline(file, line);) {
+        ++number;
+        iolens_vfs_event event;
+        if (line.empty() || line[0] == '#') continue;
+        if (parse_iotracer_line(line, event)) {
+            all.push_back(event);
+        } else if (++unreadable == 1) {
+            say(fmt::format("line {} can't be read: {}", number, visible(line.substr(0, 120))));
+        }
+    }
+    if (all.empty()) {
+        throw Failure(Exit::failed, fmt::format("there is no access in '{}'", visible(path)),
+                      "give a log of 'iolens file log', or a recording of 'iolens file --record'");
+    }
+    if (unreadable > 1) say(fmt::format("{} lines could not be read", unreadable));
+    return all;
+}
+
+Ranges blocks_of(const std::vector<iolens_vfs_event>& events, u8 op) {
+    Ranges some;
+    for (const iolens_vfs_event& e : events) {
+        if (e.level != IOLENS_LEVEL_BLK || e.op != op) continue;
+        const Access access = plain_access(e);
+        some.emplace_back(vfs_address(e), vfs_address(e) + access.bytes / 512);
+    }
+    return united(std::move(some));
+}
+
+std::string words_of(const Ranges& sectors) {
+    std::string text;
+    for (const auto& [first, end] : sectors)
+        text += fmt::format("{}{}+{}", text.empty() ? "" : " ", first, end - first);
+    return text.empty() ? "none" : text;
+}
+
+/// Each VFS access with the sectors that it should touch by the extent map, and how many of them were seen.
+void put_map(Output& out, const std::vector<iolens_vfs_event>& events, const std::vector<Extent>& extents) {
+    const std::array<Ranges, 2> blocks{blocks_of(events, IOLENS_VFS_READ), blocks_of(events, IOLENS_VFS_WRITE)};
+    std::array<Ranges, 2> expected;
+    append(out.buffer(), "---- VFS to BLK ----\n");
+    for (const iolens_vfs_event& e : events) {
+        if (e.level != IOLENS_LEVEL_VFS) continue;
+        const Access access = plain_access(e);
+        const Ranges sectors = sectors_of(extents, access.start, access.end);
+        const u64 seen = covered(sectors, blocks.at(e.op));
+        append(out.buffer(), fmt::format("{} {}+{}: expected {}, seen {} of {} sectors\n", vfs_op(e).letter,
+                                         access.start, access.bytes, words_of(sectors), seen, total(sectors)));
+        out.row_done();
+        expected.at(e.op).insert(expected.at(e.op).end(), sectors.begin(), sectors.end());
+    }
+    Ranges file;
+    for (const Extent& extent : extents) {
+        file.emplace_back(extent.physical / 512, (extent.physical + extent.length + 511) / 512);
+    }
+    file = united(std::move(file));
+    for (const u8 op : {IOLENS_VFS_READ, IOLENS_VFS_WRITE}) {
+        const Ranges want = united(expected.at(op));
+        const Ranges& have = blocks.at(op);
+        append(out.buffer(),
+               fmt::format(
+                   "{}: expected {} sectors, seen {}; of {} sectors at the block level {} were not expected, {} are "
+                   "outside the file's extents\n",
+                   vfs_ops.at(op).word, total(want), covered(want, have), total(have),
+                   total(have) - covered(have, want), total(have) - covered(have, file)));
+    }
+    out.row_done();
+}
+
+class ProfileVerb final : public Verb {
+public:
+    std::string_view name() const override { return "profile"; }
+    std::string_view about() const override {
+        return "of a log or recording, per level: rates, sizes, sequential and random share";
+    }
+    std::string_view examples() const override {
+        return "iolens file log /srv/vm.qcow2 > vm.log; iolens file profile vm.log\n"
+               "iolens file profile --map /srv/vm.qcow2 vm.log   also which sectors each access should touch, and did\n"
+               "iolens file profile day.iol                      what 'iolens file --record' kept";
+    }
+    std::string_view words() const override { return "LOG"; }
+    void flags(Flags& flags) override {
+        flags.text("--map", map_, "FILE", "the file that it is of: its extents say which sectors belong to what");
+    }
+    int run(const std::vector<std::string>& words) override {
+        if (words.size() != 1) throw Failure(Exit::usage, "which log or recording?", "'iolens file profile LOG'");
+        std::ifstream file(words[0], std::ios::binary);
+        if (!file) {
+            throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(words[0]), error_text(errno)),
+                          "name a log or a recording");
+        }
+        std::array<char, recording_magic.size()> begin{};
+        file.read(begin.data(), begin.size());
+        const bool recording = begin == recording_magic;
+        file.clear();
+        file.seekg(0);
+        const std::vector<iolens_vfs_event> events = recording ? read_recording(words[0]) : read_log(file, words[0]);
+        std::array<AccessProfile, IOLENS_LEVELS> levels;
+        for (const iolens_vfs_event& e : events) levels.at(e.level == IOLENS_LEVEL_BLK ? 1 : 0).add(plain_access(e));
+        Output out = Output::stream(STDOUT_FILENO, "standard output");
+        try {
+            for (std::size_t i = 0; i < levels.size(); ++i) {
+                append(out.buffer(), profile_text(vfs_levels.at(i), levels.at(i)));
+                out.row_done();
+            }
+            if (!map_.empty()) {
+                const auto extents = read_extents(map_);
+                if (!extents) {
+                    throw Failure(Exit::failed,
+                                  fmt::format("can't read the extents of '{}': {}", visible(map_), error_text(errno)),
+                                  "its filesystem may have none, as tmpfs");
+                }
+                put_map(out, events, *extents);
+            }
+            out.flush();
+        } catch (const ReaderGone&) {
+            return 0;
+        }
+        return 0;
+    }
+
+private:
+    std::string map_;
+};
+
+}  // namespace
+
+std::unique_ptr<Verb> make_profile_verb() { return std::make_unique<ProfileVerb>(); }
+
+}  // namespace iolens

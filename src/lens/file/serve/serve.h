@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// iolens file serve: watched files and their logs as a tree of files, as iotracer had them in /proc.
+#pragma once
+
+#include <atomic>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "fuse/mount.h"
+#include "lens/file/log.h"
+#include "lens/file/watch.h"
+#include "probe/calls.h"
+#include "probe/vfs.h"
+#include "resolve/periods.h"
+#include "resolve/tasks.h"
+#include "source/decode.h"
+#include "source/ring.h"
+
+namespace iolens {
+
+inline constexpr std::string_view default_tree = "/run/iolens";
+
+/// Bytes that the logs of a tree may take, unless another limit is set.
+inline constexpr u64 default_log_memory = u64{1} << 30;
+
+/// What a log tree watches files with.
+class FileWatcher {
+public:
+    FileWatcher() = default;
+    FileWatcher(const FileWatcher&) = delete;
+    FileWatcher& operator=(const FileWatcher&) = delete;
+    virtual ~FileWatcher() = default;
+
+    /// Looks a path up, as a user may. Throws Failure where it leads to nothing that can be watched; errno says why.
+    virtual FoundFile find(const std::string& path, const Credentials& as) = 0;
+    /// Watches a file from now on. Throws Failure: usage where there are too many files.
+    virtual void watch(const FoundFile& found) = 0;
+    virtual void unwatch(const iolens_file_id& file) = 0;
+    /// The accesses to the watched files.
+    virtual Source& source() = 0;
+};
+
+/// The tree's contents:
+///
+///     control                    add PATH [MAX_EVENTS], remove PATH; a line a file: <bdev>_<inode> PATH...
+///     status                     what is watched, in how much memory, and what was lost
+///     <bdev>_<inode>/control     stop, start, reset, timereset; <status> <T0> <max_events> <nb_events>
+///     <bdev>_<inode>/log         a line an access
+class LogTree final : public TreeFiles, public Receiver {
+public:
+    struct Options {
+        VfsProbe::Options probe;
+        std::size_t max_events = 10;          ///< where none is given
+        u64 max_memory = default_log_memory;  ///< bytes of all logs; as much again while they are read
+    };
+    /// Loads and attaches. Throws Failure.
+    explicit LogTree(const Options& options);
+    /// With a watcher of one's own: for tests.
+    LogTree(std::unique_ptr<FileWatcher> watcher, std::size_t max_events, u64 max_memory = default_log_memory);
+
+    std::optional<About> about(std::string_view path) override;
+    std::vector<std::string> entries(std::string_view folder) override;
+    std::unique_ptr<TreeReader> read(std::string_view path) override;
+    int write(std::string_view path, std::string_view text, const TreeClient& client) override;
+
+    /// Takes what is in the ring. Returns how many records that were.
+    std::size_t drain();
+    /// Of the ring: readable when much waits.
+    [[nodiscard]] int descriptor() const { return watcher_->source().descriptor(); }
+
+    bool record(std::span<const std::byte> bytes) override;
+
+private:
+    class LogReader;
+    struct Watched {
+        iolens_file_id id{};
+        std::string node;                // <bdev>_<inode>
+        std::vector<std::string> names;  // newest first
+        AccessLog log{0};
+        std::list<std::shared_ptr<Watched>>::iterator place;  // in files_
+        u64 began_boot = 0;                                   // T0
+        u64 began_monotonic = 0;
+        u64 from = 0;         // accesses that began before are none of the log's
+        bool running = true;  // and since when, by the same clock: a stop reaches the ring's reader later
+        u64 stopped = 0;
+        u64 started = 0;
+    };
+    using Shared = std::shared_ptr<Watched>;
+
+    int add(const ControlCommand& command, const TreeClient& client);
+    int remove(const std::string& path, const TreeClient& client);
+    [[nodiscard]] bool has_memory(const std::string& name, u64 events, u64 instead_of) const;
+    void give_name(const Shared& file, const std::string& name);
+    int command_log(Watched& file, std::string_view word);
+    void log(const iolens_vfs_event& e);
+    [[nodiscard]] Shared of_node(std::string_view path, std::string_view& rest);
+    std::string status();
+
+    std::unique_ptr<FileWatcher> watcher_;
+    std::size_t max_events_;
+    u64 max_memory_;
+    std::atomic<u64> read_bytes_ = 0;  // of logs as they were when they were opened
+    u64 events_ = 0;                   // that all logs have room for
+    Tasks tasks_;
+    Periods periods_;
+    Decoder decoder_;
+    std::mutex changes_;       // one at a time adds and removes files; taken before the other
+    std::mutex mutex_;         // of what follows, and of the source
+    std::list<Shared> files_;  // as added
+    std::unordered_map<iolens_file_id, Shared, FileIdHash> by_id_;
+    std::unordered_map<std::string, Shared> by_node_;
+    std::unordered_map<std::string, Shared> by_name_;
+};
+
+}  // namespace iolens

@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lens/file/serve/verbs.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+
+#include "base/failure.h"
+#include "base/output.h"
+#include "base/privileges.h"
+#include "base/signals.h"
+#include "base/user.h"
+#include "fuse/mount.h"
+#include "lens/file/log.h"
+#include "lens/file/profile.h"
+#include "lens/file/serve/serve.h"
+#include "probe/bpf.h"
+
+namespace iolens {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Tells systemd that all is up (sd_notify(3)), where it asked for it.
+void notify_ready() {
+    const char* path = std::getenv("NOTIFY_SOCKET");  // NOLINT(concurrency-mt-unsafe): nobody sets it
+    if (path == nullptr || *path == '\0') return;
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const std::string_view name(path);
+    const std::size_t length = name.copy(static_cast<char*>(address.sun_path), sizeof address.sun_path - 1);
+    if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
+    const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    constexpr std::string_view ready = "READY=1";
+    static_cast<void>(::sendto(socket.get(), ready.data(), ready.size(), MSG_NOSIGNAL,
+                               reinterpret_cast<const sockaddr*>(&address),
+                               static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length)));
+}
+
+class ServeVerb final : public Verb {
+public:
+    std::string_view name() const override { return "serve"; }
+    std::string_view about() const override {
+        return "keep logs of files, controlled through a small tree of files, as iotracer's was";
+    }
+    std::string_view examples() const override {
+        return "iolens file serve                         serve /run/iolens until Ctrl-C or SIGTERM\n"
+               "iolens file serve --group adm /srv/io     also for the members of a group\n"
+               "echo 'add /srv/vm.qcow2 1000' > /run/iolens/control\n"
+               "cat /run/iolens/control /run/iolens/sda1_1234/log";
+    }
+    std::string_view words() const override { return "DIR"; }
+    void flags(Flags& flags) override {
+        flags.number("--max-events", max_events_, 1, AccessLog::most_events, "N",
+                     "room of a log where 'add' names none (default 10)");
+        flags.number("--max-files", max_files_, 1, 1 << 22, "N", "most files watched at once (default 131072)");
+        flags.text("--max-memory", max_memory_, "SIZE",
+                   "memory for all logs together, as 64MiB (default 1GiB); as much again while they are read");
+        flags.text("--group", group_, "NAME",
+                   "let the members of this group read and write, too, and add files that they may read");
+        flags.number("--ring-size", ring_mib_, 1, 1024, "MIB",
+                     "room for events on their way, a power of two (default 8)");
+        add_level_flag(flags, level_);
+    }
+    int run(const std::vector<std::string>& words) override;
+
+private:
+    std::optional<u64> max_events_;
+    std::optional<u64> max_files_;
+    std::optional<u64> ring_mib_;
+    std::string max_memory_;
+    std::string group_;
+    std::string level_;
+};
+
+int ServeVerb::run(const std::vector<std::string>& words) {
+    if (words.size() > 1) throw Failure(Exit::usage, "one folder can be served", "start another one for each");
+    MountedTree::Options mount;
+    mount.folder = words.empty() ? std::string(default_tree) : words[0];
+    if (!group_.empty()) {
+        mount.group = find_group(group_);
+        if (!mount.group) {
+            throw Failure(Exit::usage, fmt::format("there is no group '{}'", visible(group_)),
+                          "/etc/group has those that can be named");
+        }
+    }
+    const Levels levels = levels_of(level_);
+    LogTree::Options options;
+    options.max_events = static_cast<std::size_t>(max_events_.value_or(10));
+    if (!max_memory_.empty()) {
+        const auto bytes = parse_size(max_memory_);
+        if (!bytes || *bytes < 4096) {
+            throw Failure(Exit::usage, fmt::format("'{}' is not a size of 4096 bytes or more", visible(max_memory_)),
+                          "name one as in --max-memory 64MiB");
+        }
+        options.max_memory = *bytes;
+    }
+    LiveOptions live;
+    live.ring_mib = ring_mib_;
+    Fd none;
+    options.probe.keep = task_filters({}, live, none);
+    options.probe.keep.ops = 1U << IOLENS_VFS_READ | 1U << IOLENS_VFS_WRITE;
+    options.probe.ring_bytes = ring_bytes(live);
+    options.probe.max_files = static_cast<u32>(max_files_.value_or(131072));
+    options.probe.vfs = levels.vfs;
+    options.probe.blk = levels.blk;
+    require_tracing();
+    catch_signals();
+    LogTree files(options);
+    MountedTree tree(mount, files);
+    // 'add' attaches further probes and looks up what its caller names; the tree is unmounted at the end
+    // (CAP_SYS_ADMIN)
+    u64 keep = capabilities_to_attach() | capability_bit(CAP_DAC_READ_SEARCH) | capability_bit(CAP_SYS_PTRACE);
+    if (mount.group) keep |= capability_bit(CAP_SETUID) | capability_bit(CAP_SETGID);
+    keep_only_needed(keep, {tree.folder()});
+    tree.start();
+    say(fmt::format("serving {}", visible(mount.folder)));
+    notify_ready();
+    constexpr int busy_ms = 5;
+    constexpr int idle_ms = 80;
+    int nap_ms = busy_ms;
+    while (!end_asked() && !tree.ended()) {
+        nap_ms = files.drain() != 0 ? busy_ms : std::min(nap_ms * 2, idle_ms);
+        std::array<pollfd, 2> fds{pollfd{end_descriptor(), POLLIN, 0}, pollfd{files.descriptor(), POLLIN, 0}};
+        ::poll(fds.data(), fds.size(), nap_ms);
+    }
+    if (tree.ended() && !end_asked()) {
+        throw Failure(Exit::failed, fmt::format("'{}' was unmounted by somebody else", visible(mount.folder)),
+                      "start it again");
+    }
+    return 0;
+}
+
+/// A file of a tree, whole. Throws Failure where nobody serves it.
+std::string read_tree(const std::string& path, const std::string& folder) {
+    const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) {
+        if (errno == ENOENT || errno == ENOTDIR || is_of_killed_server(errno)) {
+            throw Failure(Exit::failed, fmt::format("nobody serves '{}'", visible(folder)),
+                          "'iolens file serve' does; --dir names another folder");
+        }
+        throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(path), error_text(errno)),
+                      "root may, and the group that the server was given");
+    }
+    std::string text;
+    std::array<char, 64 << 10> piece{};
+    for (ssize_t n = 0; (n = ::read(fd.get(), piece.data(), piece.size())) > 0;) {
+        text.append(piece.data(), static_cast<std::size_t>(n));
+    }
+    return text;
+}
+
+/// Returns 0 or an errno of the tree's.
+int write_tree(const std::string& path, const std::string& folder, const std::string& text) {
+    const Fd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!fd) {
+        read_tree(path, folder);  // says why
+        return EACCES;
+    }
+    return ::write(fd.get(), text.data(), text.size()) < 0 ? errno : 0;
+}
+
+/// Whole lines as they are, or on a terminal such that they can't act on it.
+void put_lines(Output& out, const std::string& text) {
+    if (out.is_terminal()) {
+        std::istringstream lines(text);
+        for (std::string line; std::getline(lines, line);) {
+            append_visible(out.buffer(), line);
+            out.buffer().push_back('\n');
+        }
+    } else {
+        append(out.buffer(), text);
+    }
+    out.row_done();
+}
+
+/// A command over the tree of a server.
+class TreeVerb : public Verb {
+public:
+    TreeVerb(std::string_view name, std::string_view words, std::string_view about, std::string_view examples)
+        : name_(name), words_(words), about_(about), examples_(examples) {}
+    std::string_view name() const override { return name_; }
+    std::string_view about() const override { return about_; }
+    std::string_view examples() const override { return examples_; }
+    std::string_view words() const override { return words_; }
+    void flags(Flags& flags) override {
+        flags.text("--dir", folder_, "DIR", "the served folder (default /run/iolens)");
+    }
+
+protected:
+    struct Line {
+        std::string node;
+        std::string names;  // as the control file has them, with a blank before each
+    };
+    [[nodiscard]] std::string folder() const { return folder_.empty() ? std::string(default_tree) : folder_; }
+    [[nodiscard]] std::vector<Line> lines() const {
+        std::vector<Line> all;
+        std::istringstream text(read_tree(folder() + "/control", folder()));
+        for (std::string line; std::getline(text, line);) {
+            const std::size_t blank = std::min(line.find(' '), line.size());
+            all.push_back({line.substr(0, blank), line.substr(blank)});
+        }
+        return all;
+    }
+    /// The node of a path, or of a node's own name. Throws Failure where it isn't watched.
+    [[nodiscard]] std::string node_of(const std::string& path) const {
+        const std::string wanted = line_path(absolute(path));
+        for (const Line& line : lines()) {
+            if (line.node == path) return line.node;
+            // names may have blanks: one ends where the line does, or where the next one begins
+            for (std::size_t at = line.names.find(" " + wanted); at != std::string::npos;
+                 at = line.names.find(" " + wanted, at + 1)) {
+                const std::string rest = line.names.substr(at + 1 + wanted.size());
+                if (rest.empty() || rest.starts_with(" /")) return line.node;
+            }
+        }
+        throw Failure(Exit::failed, fmt::format("'{}' is not watched", visible(path)),
+                      "'iolens file list' shows what is, 'iolens file add' adds to it");
+    }
+    static std::string absolute(const std::string& path) {
+        std::error_code error;
+        return tree_name(fs::absolute(path, error), error);
+    }
+    static void needs(const std::vector<std::string>& words, std::size_t least, std::size_t most, const char* what) {
+        if (words.size() < least || words.size() > most) {
+            throw Failure(Exit::usage, words.size() < least ? "which file?" : "too many words", what);
+        }
+    }
+
+private:
+    std::string_view name_;
+    std::string_view words_;
+    std::string_view about_;
+    std::string_view examples_;
+    std::string folder_;
+};
+
+class AddVerb final : public TreeVerb {
+public:
+    AddVerb()
+        : TreeVerb("add", "PATH [MAX_EVENTS]", "log what happens to a file, from now on",
+                   "iolens file add /srv/vm.qcow2          keep the server's default number of events\n"
+                   "iolens file add /srv/vm.qcow2 100000   keep the last 100000") {}
+    int run(const std::vector<std::string>& words) override {
+        needs(words, 1, 2, "'iolens file add PATH [MAX_EVENTS]'");
+        std::string count;
+        if (words.size() == 2) {
+            u64 number = 0;
+            const auto [end, error] = std::from_chars(words[1].data(), words[1].data() + words[1].size(), number);
+            if (error != std::errc() || *end != '\0' || number == 0 || number > AccessLog::most_events) {
+                throw Failure(Exit::usage,
+                              fmt::format("'{}' is no number of events from 1 to {}", visible(words[1]),
+                                          u64{AccessLog::most_events}),
+                              "a name with a blank in it has to be quoted");
+            }
+            count = fmt::format(" {}", number);
+        }
+        const std::string path = absolute(words[0]);
+        // what ends in a number is read as a path and a number of events
+        const std::size_t blank = path.rfind(' ');
+        if (count.empty() && blank != std::string::npos &&
+            path.find_first_not_of("0123456789", blank + 1) == std::string::npos) {
+            throw Failure(Exit::usage, fmt::format("the name '{}' ends in a number", visible(path)),
+                          "give the number of events, too");
+        }
+        const int error = write_tree(folder() + "/control", folder(), "add " + path + count);
+        switch (error) {
+            case 0: return 0;
+            case ENOENT:
+                throw Failure(Exit::usage, fmt::format("there is no file '{}'", visible(words[0])),
+                              "name one that is there");
+            case EISDIR:
+                throw Failure(Exit::usage, fmt::format("'{}' is a folder", visible(words[0])),
+                              "add its files; 'iolens file PATH' shows what happens in a folder");
+            case EINVAL:
+                throw Failure(Exit::usage, fmt::format("'{}' can't be watched", visible(words[0])),
+                              "name a regular file, by a path of less than 4096 bytes");
+            case EACCES:
+                throw Failure(Exit::failed, fmt::format("you may not read '{}'", visible(words[0])),
+                              "the server logs only files that whoever adds them may read");
+            case ENOMEM:
+                throw Failure(Exit::failed, "the logs would take more memory than the server's --max-memory",
+                              "log fewer events or remove a log ('iolens file status' shows them), or raise the limit");
+            case ENOSPC:
+                throw Failure(Exit::failed, "the server watches as many files as it can",
+                              "'iolens file serve --max-files' makes room for more");
+            default:
+                throw Failure(Exit::failed, fmt::format("can't add '{}': {}", visible(words[0]), error_text(error)),
+                              "the server's standard error has the reason");
+        }
+    }
+};
+
+class RemoveVerb final : public TreeVerb {
+public:
+    RemoveVerb()
+        : TreeVerb("remove", "PATH", "log a file no longer; its log goes with its last name",
+                   "iolens file remove /srv/vm.qcow2") {}
+    int run(const std::vector<std::string>& words) override {
+        needs(words, 1, 1, "'iolens file remove PATH'");
+        const int error = write_tree(folder() + "/control", folder(), "remove " + absolute(words[0]));
+        if (error == ENOENT) static_cast<void>(node_of(words[0]));  // says it
+        if (error != 0) {
+            throw Failure(Exit::failed, fmt::format("can't remove '{}': {}", visible(words[0]), error_text(error)),
+                          "'iolens file list' shows what is watched");
+        }
+        return 0;
+    }
+};
+
+class ListVerb final : public TreeVerb {
+public:
+    ListVerb() : TreeVerb("list", "", "the files that are logged, by node and names", "iolens file list") {}
+    int run(const std::vector<std::string>& /*words*/) override {
+        Output out = Output::stream(STDOUT_FILENO, "standard output");
+        put_lines(out, read_tree(folder() + "/control", folder()));
+        out.flush();
+        return 0;
+    }
+};
+
+class StatusVerb final : public TreeVerb {
+public:
+    StatusVerb()
+        : TreeVerb("status", "PATH", "of each logged file: running or not, since when, events and room",
+                   "iolens file status\niolens file status -v          also memory, and what was lost") {}
+    void flags(Flags& flags) override {
+        TreeVerb::flags(flags);
+        flags.toggle("-v,--verbose", verbose_, "also how much memory the logs have, and what was lost");
+    }
+    int run(const std::vector<std::string>& words) override {
+        needs(words, 0, 1, "'iolens file status [PATH]'");
+        static const std::vector<Column> columns{
+            {.name = "running", .header = "RUNNING", .width = -7, .help = "yes or no"},
+            {.name = "since", .header = "T0", .width = 18, .help = "CLOCK_MONOTONIC, seconds"},
+            {.name = "max_events", .header = "ROOM", .width = 8, .help = "events"},
+            {.name = "events", .header = "EVENTS", .width = 8, .help = "events"},
+            {.name = "node", .header = "NODE", .width = -14, .help = "folder in the tree"},
+            {.name = "names", .header = "NAMES", .role = Role::name, .width = -10, .help = "paths"},
+        };
+        const std::string only = words.empty() ? std::string() : node_of(words[0]);
+        Output out = Output::stream(STDOUT_FILENO, "standard output");
+        const auto sink = make_sink(Format::table, out, {});
+        const auto chosen = pointers_to(columns);
+        sink->begin("log", chosen, nullptr);
+        for (const Line& line : lines()) {
+            if (!only.empty() && line.node != only) continue;
+            std::istringstream text(read_tree(folder() + "/" + line.node + "/control", folder()));
+            std::string running;
+            std::string since;
+            std::string room;
+            std::string events;
+            text >> running >> since >> room >> events;
+            const std::string names = line.names.substr(std::min<std::size_t>(1, line.names.size()));
+            const std::array row{Value(std::string_view(running == "1" ? "yes" : "no")),
+                                 Value(std::string_view(since)),
+                                 Value(std::string_view(room)),
+                                 Value(std::string_view(events)),
+                                 Value(std::string_view(line.node)),
+                                 Value(std::string_view(names))};
+            sink->row(row);
+        }
+        if (verbose_) {
+            append(out.buffer(), "\n" + read_tree(folder() + "/status", folder()));
+            out.row_done();
+        }
+        out.flush();
+        return 0;
+    }
+
+private:
+    bool verbose_ = false;
+};
+
+/// start, stop, reset, timereset.
+class CommandVerb final : public TreeVerb {
+public:
+    using TreeVerb::TreeVerb;
+    int run(const std::vector<std::string>& words) override {
+        needs(words, 1, 1, "name a path, or a node as 'iolens file list' shows it");
+        const std::string node = node_of(words[0]);
+        const int error = write_tree(folder() + "/" + node + "/control", folder(), std::string(name()));
+        if (error != 0) {
+            throw Failure(Exit::failed, fmt::format("can't {} '{}': {}", name(), visible(words[0]), error_text(error)));
+        }
+        return 0;
+    }
+};
+
+class LogVerb final : public TreeVerb {
+public:
+    LogVerb()
+        : TreeVerb("log", "PATH", "a file's log: <seconds>;<R|W>;<address>;<bytes>;<VFS|BLK>;<comm>;<pid>",
+                   "iolens file log /srv/vm.qcow2\niolens file log --follow /srv/vm.qcow2") {}
+    void flags(Flags& flags) override {
+        TreeVerb::flags(flags);
+        flags.toggle("-f,--follow", follow_, "go on with what comes, until Ctrl-C");
+    }
+    int run(const std::vector<std::string>& words) override {
+        needs(words, 1, 1, "name a path, or a node as 'iolens file list' shows it");
+        const std::string path = folder() + "/" + node_of(words[0]) + "/log";
+        const Fd log(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+        if (!log) read_tree(path, folder());  // says why
+        catch_signals();
+        Output out = Output::stream(STDOUT_FILENO, "standard output");
+        watch_readers({out.pipe()});
+        try {
+            copy(log, out);
+        } catch (const ReaderGone&) {
+            return 0;
+        }
+        return 0;
+    }
+
+private:
+    void copy(const Fd& log, Output& out) const {
+        std::array<char, 64 << 10> piece{};
+        std::string rest;  // of a line
+        while (!end_asked()) {
+            const ssize_t n = ::read(log.get(), piece.data(), piece.size());
+            if (n < 0 && errno == EINTR) continue;
+            if (n < 0) throw Failure(Exit::failed, "the server is gone: " + error_text(errno), "start it again");
+            if (n == 0) {
+                out.flush();
+                if (!follow_) return;
+                wait_for_input(-1, 200);
+                continue;
+            }
+            rest.append(piece.data(), static_cast<std::size_t>(n));
+            const std::size_t whole = rest.rfind('\n') + 1;
+            put_lines(out, rest.substr(0, whole));
+            rest.erase(0, whole);
+        }
+        out.flush();
+    }
+
+    bool follow_ = false;
+};
+
+}  // namespace
+
+std::vector<std::unique_ptr<Verb>> make_file_verbs() {
+    std::vector<std::unique_ptr<Verb>> all;
+    all.push_back(std::make_unique<ServeVerb>());
+    all.push_back(std::make_unique<AddVerb>());
+    all.push_back(std::make_unique<RemoveVerb>());
+    all.push_back(std::make_unique<ListVerb>());
+    all.push_back(std::make_unique<StatusVerb>());
+    all.push_back(std::make_unique<CommandVerb>("start", "PATH", "log again, behind what is there",
+                                                "iolens file start /srv/vm.qcow2"));
+    all.push_back(std::make_unique<CommandVerb>("stop", "PATH", "log nothing until 'start'; the log stays",
+                                                "iolens file stop /srv/vm.qcow2"));
+    all.push_back(std::make_unique<CommandVerb>("reset", "PATH", "empty the log", "iolens file reset /srv/vm.qcow2"));
+    all.push_back(std::make_unique<CommandVerb>("timereset", "PATH", "empty the log, and count its time from now",
+                                                "iolens file timereset /srv/vm.qcow2"));
+    all.push_back(std::make_unique<LogVerb>());
+    all.push_back(make_profile_verb());
+    return all;
+}
+
+}  // namespace iolens

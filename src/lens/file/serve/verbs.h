@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commands below 'iolens file'.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "lens/lens.h"
+
+namespace iolens {
+
+std::vector<std::unique_ptr<Verb>> make_file_verbs();
+std::unique_ptr<Verb> make_profile_verb();
+
+}  // namespace iolens

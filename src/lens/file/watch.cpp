@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lens/file/watch.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "base/failure.h"
+#include "base/text.h"
+#include "iolens/event/call.h"
+#include "iolens/event/disk.h"
+#include "iolens/event/file.h"
+#include "lens/requests.h"
+#include "resolve/calls.h"
+
+namespace iolens {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr u32 kind_of(u32 mode) { return mode & 0170000U; }
+constexpr u32 regular = 0100000;
+
+/// Where an open fd's file is, as the kernel has it.
+std::string path_of(int fd) {
+    std::error_code error;
+    const fs::path path = fs::read_symlink(fmt::format("/proc/self/fd/{}", fd), error);
+    return path.string();
+}
+
+/// Looks a file up with the rights of a user, who must be allowed to read it. Empty (errno) where that fails. Nothing
+/// is opened for reading: that could wait, or wake a driver.
+Fd open_as(const std::string& path, const Credentials& as) {
+    if (as.uid == 0) return Fd(::open(path.c_str(), O_PATH | O_CLOEXEC));
+    const AccessAs rights(as);
+    open_how how{};
+    how.flags = O_PATH | O_CLOEXEC;
+    how.resolve = RESOLVE_NO_MAGICLINKS;  // /proc/self/fd is ours, and not the user's
+    Fd fd(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how)));
+    if (fd && ::syscall(SYS_faccessat2, fd.get(), "", R_OK, AT_EACCESS | AT_EMPTY_PATH) != 0) {
+        const int error = errno;
+        fd.reset();
+        errno = error;
+    }
+    return fd;
+}
+
+std::vector<u64> record_of(const void* from, std::size_t bytes) {
+    std::vector<u64> words((bytes + 7) / 8);
+    std::memcpy(words.data(), from, bytes);
+    return words;
+}
+
+}  // namespace
+
+FoundFile Watches::look(const Fd& fd, const std::string& path) {
+    const auto what = probe_.resolve(fd.get());
+    if (!what) {
+        throw Failure(Exit::unavailable, fmt::format("the kernel does not tell about '{}'", visible(path)),
+                      "'iolens doctor' tells what works on this kernel");
+    }
+    FoundFile found;
+    found.what = *what;
+    found.path = path_of(fd.get());
+    if (found.path.empty()) found.path = path;
+    std::optional<Disk> disk;
+    if (what->disk != 0) {
+        disk = disks_.find(what->disk);
+    } else if (const std::string source = mounts_.source(what->id.dev); source.starts_with("/dev/")) {
+        disk = disks_.find(source);  // btrfs, whose superblock names no device
+    }
+    if (disk) {
+        found.disk = disk->name;
+        found.how.first_sector = disk->first_sector;
+        found.how.disk = disk->whole_dev;
+        // of several disks each has its own sectors, and none is the file's alone
+        if (what->disk == 0 && mounts_.btrfs_disks(disk->name) > 1) found.how.disk = 0;
+    }
+    return found;
+}
+
+FoundFile Watches::find(const std::string& path, const Credentials& as) {
+    const Fd fd = open_as(path, as);
+    if (!fd) {
+        const int error = errno;
+        std::string hint = "name a file or a folder that is there";
+        if (error == EACCES) hint = "it may not be read, or a folder above it may not be searched";
+        if (error == ENAMETOOLONG) hint = "go to a folder nearer to it, and name it from there";
+        errno = error;
+        throw Failure(Exit::usage, fmt::format("can't watch '{}': {}", visible(path), error_text(error)), hint);
+    }
+    FoundFile found = look(fd, path);
+    if (kind_of(found.what.mode) != regular && !found.is_folder()) {
+        errno = EINVAL;
+        throw Failure(Exit::usage, fmt::format("can't watch '{}': it is no file and no folder", visible(path)),
+                      kind_of(found.what.mode) == 0060000 ? "'iolens block -d' shows what a disk does"
+                                                          : "'iolens fd' shows what goes through pipes and sockets");
+    }
+    return found;
+}
+
+void Watches::add_one(const FoundFile& found, u32 flags, bool below) {
+    iolens_watch how = found.how;
+    how.flags = flags;
+    if (probe_.attach_functions(found.what) == VfsWay::calls) {
+        how.flags |= IOLENS_WATCH_CALLS;
+        needs_calls_ = true;
+    }
+    // what is below a folder makes room later, but a folder that is too large now is to be known
+    const bool watched =
+        below ? files_ < most_ && probe_.watch_below(found.what.id, how) : probe_.watch(found.what.id, how);
+    if (!watched) {
+        throw Failure(Exit::usage, fmt::format("no room to watch more than {} files and folders", files_),
+                      "a larger --max-files makes room");
+    }
+    ++files_;
+    if ((flags & IOLENS_WATCH_FILE) != 0) told_.push_back(found);
+}
+
+void Watches::add(const FoundFile& found, bool tree) {
+    if (!found.is_folder()) {
+        add_one(found, IOLENS_WATCH_FILE);
+        return;
+    }
+    // first the folder, so that a file which is made meanwhile is not missed
+    add_one(found, u32{IOLENS_WATCH_FOLDER} | (tree ? u32{IOLENS_WATCH_TREE} : 0U));
+    walk(found.path, tree);
+}
+
+void Watches::walk(const std::string& folder, bool tree) {
+    std::error_code error;
+    std::vector<std::string> folders{folder};
+    while (!folders.empty()) {
+        const std::string here = std::move(folders.back());
+        folders.pop_back();
+        for (auto at = fs::directory_iterator(here, error); !error && at != fs::directory_iterator();
+             at.increment(error)) {
+            std::error_code gone;
+            const fs::file_type type = at->symlink_status(gone).type();
+            const std::string path = at->path().string();
+            if (type == fs::file_type::directory && tree) folders.push_back(path);
+            // a mount begins a tree of its own
+            const bool mount = type == fs::file_type::directory && tree;
+            if (type != fs::file_type::regular && !mount) continue;
+            const Fd fd(::open(path.c_str(), O_PATH | O_CLOEXEC | O_NOFOLLOW));
+            if (!fd) continue;  // removed meanwhile
+            if (!mount) {
+                add_one(look(fd, path), IOLENS_WATCH_FILE, true);
+                continue;
+            }
+            struct stat child{};
+            struct stat parent{};
+            if (::fstat(fd.get(), &child) == 0 && ::stat(here.c_str(), &parent) == 0 && child.st_dev != parent.st_dev) {
+                add_one(look(fd, path), u32{IOLENS_WATCH_FOLDER} | u32{IOLENS_WATCH_TREE});
+            }
+        }
+    }
+}
+
+std::vector<std::vector<u64>> Watches::names() {
+    std::vector<std::vector<u64>> records;
+    u32 last_disk = 0;
+    for (const FoundFile& found : told_) {
+        if (found.how.disk != last_disk) {
+            last_disk = found.how.disk;
+            iolens_disk_fact disk{};
+            disk.h.kind = IOLENS_KIND_DISK;
+            disk.h.size = sizeof disk;
+            disk.dev = last_disk;
+            disks_.name(last_disk).copy(reinterpret_cast<char*>(static_cast<u8*>(disk.name)), sizeof disk.name - 1);
+            records.push_back(record_of(&disk, sizeof disk));
+        }
+        iolens_file_fact name{};
+        const std::size_t length = std::min<std::size_t>(found.path.size(), IOLENS_PATH_LEN) + 1;
+        const std::size_t size = (sizeof name + length + 7) & ~std::size_t{7};
+        name.h.kind = IOLENS_KIND_FILE;
+        name.h.size = static_cast<u16>(size);
+        name.name_id = found.what.name_id;
+        name.kind = IOLENS_FILE_REGULAR;
+        name.flags = IOLENS_FILE_LITERAL;
+        name.length = static_cast<u16>(length);
+        std::vector<u64> record(size / 8);
+        std::memcpy(record.data(), &name, sizeof name);
+        std::memcpy(reinterpret_cast<char*>(record.data()) + sizeof name, found.path.data(), length - 1);
+        records.push_back(std::move(record));
+        iolens_watch_fact fact{};
+        fact.h.kind = IOLENS_KIND_WATCH;
+        fact.h.size = sizeof fact;
+        fact.id = found.what.id;
+        fact.name_id = found.what.name_id;
+        records.push_back(record_of(&fact, sizeof fact));
+    }
+    told_.clear();
+    return records;
+}
+
+namespace {
+
+/// What to ask CallProbe for, so that it sees the accesses.
+void choose_calls(CallProbe::Options& options, u32 ops) {
+    const auto wants = [&](iolens_vfs_op op) { return ops == 0 || (ops >> op & 1U) != 0; };
+    const bool moves = wants(IOLENS_VFS_READ) || wants(IOLENS_VFS_WRITE);
+    const auto wanted = [&](u8 direction, std::string_view name) {
+        if (direction == IOLENS_DIR_READ) return wants(IOLENS_VFS_READ);
+        if (direction == IOLENS_DIR_WRITE) return wants(IOLENS_VFS_WRITE);
+        if (name == "fsync" || name == "fdatasync" || name == "io_uring:fsync") return wants(IOLENS_VFS_FSYNC);
+        return name == "fallocate" && wants(IOLENS_VFS_DISCARD);
+    };
+    for (const KnownCall& call : known_calls()) {
+        if (call.number >= options.calls.size()) continue;  // this architecture has none
+        bool chosen = wanted(call.info.direction, call.name);
+        switch (call.info.shape) {
+            case IOLENS_SHAPE_SEND:
+            case IOLENS_SHAPE_RECEIVE:
+            case IOLENS_SHAPE_MESSAGE:
+            case IOLENS_SHAPE_MESSAGES: chosen = false; break;  // of sockets
+            case IOLENS_SHAPE_COPY:
+            case IOLENS_SHAPE_SENDFILE:  // both ways at once
+            case IOLENS_SHAPE_IO_SUBMIT:
+            case IOLENS_SHAPE_IO_GET:
+            case IOLENS_SHAPE_IO_DESTROY: chosen = moves; break;
+            case IOLENS_SHAPE_SIGRETURN: chosen = true; break;
+            default: break;
+        }
+        if (!chosen) continue;
+        iolens_call_info& info = options.calls.at(call.number);
+        info = call.info;
+        if (info.shape == IOLENS_SHAPE_ALLOCATE) info.flags = 2;  // its mode is told
+    }
+    for (const KnownRequest& request : known_requests()) {
+        const u8 direction = (request.what & IOLENS_REQUEST_READS) != 0    ? u8{IOLENS_DIR_READ}
+                             : (request.what & IOLENS_REQUEST_WRITES) != 0 ? u8{IOLENS_DIR_WRITE}
+                                                                           : u8{IOLENS_DIR_NONE};
+        if (wanted(direction, request.name)) choose_request(options, request);
+    }
+}
+
+}  // namespace
+
+void Watches::complete(const VfsProbe::Options& options) {
+    if (calls_ || !needs_calls_ || !options.vfs) return;
+    CallProbe::Options calls;
+    calls.keep = options.keep;
+    calls.cgroup_fd = options.cgroup_fd;
+    calls.max_threads = options.max_inflight;
+    calls.watch = probe_.maps();
+    choose_calls(calls, options.keep.ops);
+    calls_ = std::make_unique<CallProbe>(calls);
+}
+
+RingSource::Probes Watches::source() {
+    return {
+        .ring_fd = probe_.ring_fd(),
+        .detach =
+            [this] {
+                probe_.detach();
+                if (calls_) calls_->detach();
+            },
+        .ledger =
+            [this] {
+                iolens_loss loss = probe_.ledger();
+                if (calls_) loss.missed += calls_->missed();
+                return loss;
+            },
+        .before = names(),
+        .tidy =
+            [this] {
+                if (calls_) calls_->drop_ended_requests();
+            },
+        .unfinished = [this] { return probe_.unfinished(); },
+    };
+}
+
+namespace {
+
+/// A call on a watched file as an access; false for one that is none. The name of the task is another's to tell.
+bool access_of_call(const iolens_call_event& call, iolens_vfs_event& access) {
+    access = {};
+    access.h = call.h;
+    access.h.kind = IOLENS_KIND_VFS;
+    access.h.size = sizeof access;
+    access.start = call.start;
+    access.id = {.ino = call.ino, .dev = call.dev, .generation = call.generation};
+    access.name_id = call.name_id;
+    access.address = call.offset;
+    access.requested = call.requested;
+    access.result = call.result;
+    access.tgid = call.tgid;
+    access.tid = call.tid;
+    access.host_tgid = call.host_tgid;
+    access.host_tid = call.host_tid;
+    access.level = IOLENS_LEVEL_VFS;
+    if (call.call >= IOLENS_CALL_AIO) access.flags |= IOLENS_VFS_ASYNC;
+    if ((call.flags & IOLENS_CALL_HAS_OFFSET) == 0) access.flags |= IOLENS_VFS_NO_ADDRESS;
+    if ((call.flags & IOLENS_CALL_NO_RESULT) != 0) access.flags |= IOLENS_VFS_NO_END;
+    if ((call.flags & IOLENS_CALL_PENDING) != 0) {
+        access.flags |= IOLENS_VFS_PENDING;
+    } else if (call_is_unended(call)) {
+        access.flags |= IOLENS_VFS_MISSED;
+    }
+    if (call.direction == IOLENS_DIR_READ) {
+        access.op = IOLENS_VFS_READ;
+    } else if (call.direction == IOLENS_DIR_WRITE) {
+        access.op = IOLENS_VFS_WRITE;
+    } else if (const KnownCall* known = find_call(call.call);
+               known != nullptr && known->info.shape == IOLENS_SHAPE_ALLOCATE) {
+        constexpr u64 takes_out = 2 | 8;  // FALLOC_FL_PUNCH_HOLE, FALLOC_FL_COLLAPSE_RANGE
+        if ((call.asked & takes_out) == 0) return false;
+        access.op = IOLENS_VFS_DISCARD;
+    } else {
+        access.op = IOLENS_VFS_FSYNC;
+        access.flags |= IOLENS_VFS_NO_ADDRESS;
+    }
+    return true;
+}
+
+}  // namespace
+
+const iolens_vfs_event* access_of(const iolens_header& head, const Tasks& tasks, Decoder& decoder,
+                                  iolens_vfs_event& room) {
+    const auto* call = decoder.as<iolens_call_event>(head, IOLENS_KIND_CALL);
+    if (call == nullptr) {
+        const auto* event = decoder.as<iolens_vfs_event>(head, IOLENS_KIND_VFS);
+        return event != nullptr && vfs_is_known(*event) ? event : nullptr;
+    }
+    if (!access_of_call(*call, room)) return nullptr;
+    if (const Tasks::Task* task = tasks.find(host_tid(*call))) {
+        task->comm.copy(reinterpret_cast<char*>(static_cast<u8*>(room.comm)), IOLENS_COMM_LEN - 1);
+        room.cgroup_id = task->cgroup_id;
+    }
+    return &room;
+}
+
+Levels levels_of(const std::string& word) {
+    if (!word.empty() && word != "all" && word != "vfs" && word != "blk") {
+        throw Failure(Exit::usage, fmt::format("there is no level '{}'", visible(word)), "the levels are: vfs blk all");
+    }
+    return {.vfs = word != "blk", .blk = word != "vfs"};
+}
+
+void add_level_flag(Flags& flags, std::string& word) {
+    flags.text("--level", word, "LEVEL", "vfs, blk or all (default)");
+}
+
+}  // namespace iolens

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <deque>
+#include <utility>
+#include <vector>
+
+#include "iolens/event/call.h"
+#include "resolve/bounded.h"
+
+namespace iolens {
+
+/// What each thread's current call was given, as the kernel side told it. It is kept until the call's rows are made.
+class Arguments {
+public:
+    explicit Arguments(std::size_t most = 1 << 15) : threads_(most) {}
+
+    /// A whole record.
+    void told(const iolens_arguments& record) {
+        const auto* words = reinterpret_cast<const u64*>(&record);
+        threads_.get(record.tid).assign(words, words + record.h.size / 8);
+    }
+
+    /// Null where nothing was told. It has `h.size` bytes, and is valid until the next told() or spent().
+    [[nodiscard]] const iolens_arguments* find(u32 host_tid) const {
+        const std::vector<u64>* words = threads_.find(host_tid);
+        return words == nullptr ? nullptr : reinterpret_cast<const iolens_arguments*>(words->data());
+    }
+
+    /// A row of a thread's call was made. There may be a second one, behind records of other processors.
+    void spent(u32 host_tid) {
+        const iolens_arguments* record = find(host_tid);
+        if (record == nullptr) return;
+        spent_.emplace_back(host_tid, record->h.ts);
+        constexpr std::size_t most_between = 1024;
+        if (spent_.size() <= most_between) return;
+        const auto [tid, ts] = spent_.front();
+        spent_.pop_front();
+        const iolens_arguments* old = find(tid);
+        if (old != nullptr && old->h.ts == ts) threads_.erase(tid);
+    }
+
+    [[nodiscard]] std::size_t size() const { return threads_.size(); }
+    /// Calls whose arguments made room for others.
+    [[nodiscard]] u64 evicted() const { return threads_.evicted(); }
+
+private:
+    Bounded<u32, std::vector<u64>> threads_;  // by host_tid()
+    std::deque<std::pair<u32, u64>> spent_;   // thread, and when its arguments were told
+};
+
+}  // namespace iolens

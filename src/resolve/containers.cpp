@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "resolve/containers.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+namespace iolens {
+namespace {
+
+constexpr std::size_t id_digits = 64;
+
+bool hexadecimal(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
+
+/// Where cgroup v2 is mounted; "" where it isn't.
+std::string cgroup_mount() {
+    std::ifstream mounts("/proc/self/mountinfo");
+    for (std::string line; std::getline(mounts, line);) {
+        const std::size_t dash = line.find(" - cgroup2 ");
+        if (dash == std::string::npos) continue;
+        std::istringstream words(line);
+        std::string word;
+        for (int i = 0; i < 5; ++i) words >> word;
+        return word;
+    }
+    return {};
+}
+
+}  // namespace
+
+std::string_view container_in(std::string_view path) {
+    for (std::size_t end = path.size(); end >= id_digits;) {
+        std::size_t begin = end;
+        while (begin > 0 && hexadecimal(path[begin - 1])) --begin;
+        if (end - begin == id_digits) return path.substr(begin, id_digits);
+        end = begin == end ? end - 1 : begin;
+    }
+    return {};
+}
+
+std::string Containers::read_path(u64 cgroup_id) {
+    if (!looked_) {
+        looked_ = true;
+        const std::string mount = cgroup_mount();
+        if (!mount.empty()) mount_ = Fd(::open(mount.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    }
+    if (!mount_) return {};
+    // a file handle of kernfs is the cgroup's id (FILEID_KERNFS, include/linux/exportfs.h)
+    constexpr int fileid_kernfs = 0xfe;
+    alignas(file_handle) std::array<char, sizeof(file_handle) + sizeof cgroup_id> room{};
+    auto* handle = reinterpret_cast<file_handle*>(room.data());
+    handle->handle_bytes = sizeof cgroup_id;
+    handle->handle_type = fileid_kernfs;
+    std::memcpy(room.data() + offsetof(file_handle, f_handle), &cgroup_id, sizeof cgroup_id);
+    const Fd fd(::open_by_handle_at(mount_.get(), handle, O_PATH | O_CLOEXEC));
+    if (!fd) return {};
+    std::array<char, 4096> path{};
+    const ssize_t size =
+        ::readlink(("/proc/self/fd/" + std::to_string(fd.get())).c_str(), path.data(), path.size() - 1);
+    return size > 0 ? std::string(path.data(), static_cast<std::size_t>(size)) : std::string();
+}
+
+const Containers::Cgroup& Containers::look(u64 cgroup_id) {
+    if (const Cgroup* known = found_.find(cgroup_id)) return *known;
+    Cgroup fresh{.path = read_path(cgroup_id), .container = {}};
+    fresh.container = container_in(fresh.path);
+    return found_.put(cgroup_id, std::move(fresh));
+}
+
+std::string_view Containers::find(u64 cgroup_id) { return look(cgroup_id).container; }
+
+std::string_view Containers::path_of(u64 cgroup_id) { return look(cgroup_id).path; }
+
+}  // namespace iolens

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "resolve/waits.h"
+
+namespace iolens {
+
+void Waits::add(u32 tid, const Wait& wait) {
+    const auto added = all_.insert(all_.end(), Entry{.tid = tid, .wait = wait, .next = all_.end()});
+    const auto [at, fresh] = threads_.try_emplace(tid, Thread{added, added});
+    if (!fresh) {
+        at->second.last->next = added;
+        at->second.last = added;
+    }
+    while (all_.size() > most_) {
+        forget_oldest();
+        ++evicted_;
+    }
+}
+
+void Waits::forget_before(u64 ns) {
+    while (!all_.empty() && all_.front().wait.end < ns) forget_oldest();
+}
+
+std::span<const Waits::Wait> Waits::after(u32 tid, u64 ns) {
+    found_.clear();
+    while (true) {
+        const auto at = threads_.find(tid);
+        if (at == threads_.end()) return {};
+        if (at->second.first->wait.end > ns) break;
+        forget_first(at);
+    }
+    for (auto at = threads_.at(tid).first; at != all_.end(); at = at->next) found_.push_back(at->wait);
+    return found_;
+}
+
+/// Each thread's are in their own order in all of them: the oldest one is its thread's first.
+void Waits::forget_oldest() { forget_first(threads_.find(all_.front().tid)); }
+
+void Waits::forget_first(Threads::iterator thread) {
+    const auto first = thread->second.first;
+    if (first->next == all_.end()) {
+        threads_.erase(thread);
+    } else {
+        thread->second.first = first->next;
+    }
+    all_.erase(first);
+}
+
+}  // namespace iolens

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <list>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "resolve/wait_reasons.h"
+
+namespace iolens {
+
+/// When threads did not run, and why. A wait is kept until it is forgotten; the oldest of all goes when there are too
+/// many.
+class Waits {
+public:
+    struct Wait {
+        u64 start = 0;  ///< these three: ns, CLOCK_BOOTTIME
+        u64 woken = 0;  ///< 0: not seen
+        u64 end = 0;
+        WaitReasons::Reason reason;
+    };
+
+    explicit Waits(std::size_t most = 1 << 17) : most_(most) {}
+
+    /// Adds a thread's next wait.
+    void add(u32 tid, const Wait& wait);
+    /// Forgets all waits that ended before this time.
+    void forget_before(u64 ns);
+    /// Forgets a thread's waits that ended until this time. Returns its others, the first one first; valid until the
+    /// next call.
+    std::span<const Wait> after(u32 tid, u64 ns);
+
+    [[nodiscard]] std::size_t size() const { return all_.size(); }
+    [[nodiscard]] std::size_t threads() const { return threads_.size(); }
+    /// Waits that made room for others.
+    [[nodiscard]] u64 evicted() const { return evicted_; }
+
+private:
+    struct Entry;
+    using Entries = std::list<Entry>;
+    struct Entry {
+        u32 tid = 0;
+        Wait wait;
+        Entries::iterator next;  // of the same thread; `end()` where it is the last one
+    };
+    struct Thread {
+        Entries::iterator first;
+        Entries::iterator last;
+    };
+    using Threads = std::unordered_map<u32, Thread>;
+    void forget_first(Threads::iterator thread);
+    void forget_oldest();
+
+    std::size_t most_;
+    Entries all_;      // as they were added
+    Threads threads_;  // each has a wait
+    std::vector<Wait> found_;
+    u64 evicted_ = 0;
+};
+
+}  // namespace iolens

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <linux/capability.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "base/failure.h"
+#include "base/privileges.h"
+#include "cli/commands.h"
+#include "probe/symbols.h"
+
+namespace iolens {
+namespace {
+
+struct Finding {
+    std::string type;  // "check" or "probe"
+    std::string lens;
+    std::string name;
+    bool works = false;
+    std::string why;
+    std::optional<u64> verified_insns;
+    std::string program;
+    bool used = true;
+};
+
+std::string first_line(const char* path) {
+    std::string line;
+    std::ifstream file(path);
+    std::getline(file, line);
+    return line;
+}
+
+std::vector<Finding> checks() {
+    std::vector<Finding> all;
+    utsname kernel{};
+    ::uname(&kernel);
+    const auto check = [&](std::string name, bool works, std::string why) {
+        all.push_back({"check", "", std::move(name), works, std::move(why), {}, {}, true});
+    };
+    check("kernel", true,
+          fmt::format("{} {}", static_cast<const char*>(kernel.release), static_cast<const char*>(kernel.machine)));
+    const bool may = may_trace();
+    check("privilege", may, may ? "CAP_SYS_ADMIN, or CAP_BPF and CAP_PERFMON" : "run it with sudo");
+    const bool btf = ::access("/sys/kernel/btf/vmlinux", R_OK) == 0;
+    check("BTF", btf, btf ? "/sys/kernel/btf/vmlinux" : "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y");
+    const bool hidden = kernel_addresses_hidden();
+    check("symbols", !hidden,
+          hidden ? "/proc/kallsyms hides addresses (CAP_SYSLOG, kernel.kptr_restrict): no files of direct I/O, no waits"
+                 : "/proc/kallsyms");
+    const u64 other = capability_bit(CAP_DAC_READ_SEARCH) | capability_bit(CAP_SYS_PTRACE);
+    const bool others = (effective_capabilities() & other) == other;
+    check("other users", others,
+          others ? "CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE"
+                 : "without CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE: no --libc and no open files of their processes");
+    const std::string lockdown = first_line("/sys/kernel/security/lockdown");
+    const bool locked = may ? lockdown_forbids_reads() : lockdown.find("[confidentiality]") != std::string::npos;
+    check("lockdown", !locked,
+          locked             ? "confidentiality mode forbids reading kernel memory: boot with lockdown=integrity"
+          : lockdown.empty() ? "not in this kernel, or securityfs is not mounted"
+                             : lockdown);
+    const std::string jit = first_line("/proc/sys/net/core/bpf_jit_enable");
+    check("JIT", jit != "0", jit == "0" ? "BPF programs are interpreted: sysctl net.core.bpf_jit_enable=1" : "on");
+    check("ring", true, "8 MiB, --ring-size changes it");
+    return all;
+}
+
+}  // namespace
+
+int run_doctor(const std::vector<std::unique_ptr<Lens>>& lenses, Format format, bool variants) {
+    std::vector<Finding> all = checks();
+    bool works = true;
+    for (const Finding& f : all)
+        works = works && (f.works || f.name == "JIT" || f.name == "symbols" || f.name == "other users");
+    const bool may_try = works;
+    for (const auto& lens : lenses) {
+        if (!may_try) break;  // every probe would only say the same
+        for (const ProbeStatus& p : lens->examine(variants)) {
+            works = works && (p.works || !p.used);
+            all.push_back({"probe", std::string(lens->name()), p.name, p.works, p.works ? p.how : p.why,
+                           p.verified_insns, p.program, p.used});
+        }
+    }
+
+    static const std::vector<Column> columns{
+        {.name = "works", .header = "WORKS", .width = -5, .help = "yes or no"},
+        {.name = "lens", .header = "LENS", .width = -6, .help = "which lens wants it"},
+        {.name = "name", .header = "WHAT", .width = -20, .help = "check or tracepoint"},
+        {.name = "verified_insns", .header = "INSNS", .width = 6, .help = "instructions that the verifier walked"},
+        {.name = "detail", .header = "HOW, OR WHY NOT", .role = Role::name, .width = -20, .help = "in words"},
+        {.name = "program", .header = "PROGRAM", .role = Role::name, .width = -20, .help = "the BPF program"},
+        {.name = "used", .header = "USED", .width = -4, .help = "no: this kernel has a better variant (--variants)"},
+    };
+    constexpr std::size_t details = 2;  // what a table of the used variants has no need of
+    std::vector<const Column*> chosen = pointers_to(columns);
+    if (format == Format::table && !variants) chosen.resize(chosen.size() - details);
+    Output out = Output::stream(STDOUT_FILENO, "standard output");
+    const auto sink = make_sink(format, out, {});
+    for (const char* type : {"check", "probe"}) {
+        if (std::string_view(type) == "check" || format == Format::json) sink->begin(type, chosen, nullptr);
+        for (const Finding& f : all) {
+            if (f.type != type) continue;
+            const std::array row{Value(std::string_view(f.works ? "yes" : "no")),
+                                 f.lens.empty() ? Value() : Value(std::string_view(f.lens)),
+                                 Value(std::string_view(f.name)),
+                                 f.verified_insns ? Value(*f.verified_insns) : Value(),
+                                 Value(std::string_view(f.why)),
+                                 f.program.empty() ? Value() : Value(std::string_view(f.program)),
+                                 Value(std::string_view(f.used ? "yes" : "no"))};
+            sink->row(std::span(row).first(chosen.size()));
+        }
+    }
+    out.flush();
+    return static_cast<int>(works ? Exit::ok : Exit::unavailable);
+}
+
+}  // namespace iolens

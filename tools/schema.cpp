@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include "base/failure.h"
+#include "cli/commands.h"
+
+namespace iolens {
+namespace {
+
+std::string_view unit_name(Unit unit) {
+    switch (unit) {
+        case Unit::nanoseconds: return "ns";
+        case Unit::bytes: return "bytes";
+        case Unit::sectors: return "512 B";
+        case Unit::none: break;
+    }
+    return {};
+}
+
+std::string_view kind_name(Role role) {
+    switch (role) {
+        case Role::name:
+        case Role::author:
+        case Role::comm:
+        case Role::file:
+        case Role::file_csv: return "bytes";
+        case Role::disk:
+        case Role::call: return "name";
+        case Role::peer:
+        case Role::local: return "address";
+        case Role::flags: return "names";
+        case Role::facility:
+        case Role::container:
+        case Role::arguments: return "text";
+        case Role::device: return "major:minor";
+        case Role::error: return "errno name";
+        case Role::parts: return "list";
+        case Role::pattern: return "letter";
+        case Role::time: return "time";
+        case Role::wall:
+        case Role::clock: return "time";
+        case Role::since:
+        case Role::seconds:
+        case Role::duration: return "duration";
+        case Role::uid:
+        case Role::cgroup:
+        case Role::plain:
+        case Role::host_pid: break;
+    }
+    return "plain";
+}
+
+}  // namespace
+
+int run_schema(const std::vector<std::unique_ptr<Lens>>& lenses, Format format) {
+    static const std::vector<Column> columns{
+        {.name = "event", .header = "EVENT", .width = -8, .help = "the lens, and the type of its json objects"},
+        {.name = "field", .header = "FIELD", .width = -10, .help = "csv and json key, word for --columns"},
+        {.name = "heading", .header = "HEADING", .width = -9, .help = "in a table"},
+        {.name = "kind", .header = "KIND", .width = -11, .help = "what the value is"},
+        {.name = "unit", .header = "UNIT", .width = -5, .help = "what it counts"},
+        {.name = "meaning", .header = "MEANING", .width = -10, .help = "in words"},
+    };
+    const std::vector<const Column*> chosen = pointers_to(columns);
+    Output out = Output::stream(STDOUT_FILENO, "standard output");
+    const auto sink = make_sink(format, out, {});
+    sink->begin("field", chosen, nullptr);
+    for (const auto& lens : lenses) {
+        const auto list = [&](std::string_view event, std::span<const Column> all) {
+            for (const Column& c : all) {
+                const std::string_view unit = unit_name(c.unit);
+                const std::array row{Value(event),
+                                     Value(c.name),
+                                     Value(c.header),
+                                     Value(kind_name(c.role)),
+                                     unit.empty() ? Value() : Value(unit),
+                                     Value(c.help)};
+                sink->row(row);
+            }
+        };
+        list(lens->name(), lens->columns());
+        for (const auto& [type, further] : lens->further_columns()) list(type, further);
+        list("summary", lens->summary().columns);
+    }
+    out.flush();
+    return static_cast<int>(Exit::ok);
+}
+
+int run_domains(Format format) {
+    const Summary table = domains_table();
+    const std::vector<const Column*> columns = pointers_to(table.columns);
+    Output out = Output::stream(STDOUT_FILENO, "standard output");
+    const auto sink = make_sink(format, out, {});
+    sink->begin("operation", columns, nullptr);
+    for (const auto& row : table.rows) sink->row(row);
+    out.flush();
+    return static_cast<int>(Exit::ok);
+}
+
+}  // namespace iolens
