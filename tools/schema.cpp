@@ -20,9 +20,10 @@ std::string_view unit_name(Unit unit) {
 std::string_view kind_name(Role role) {
     switch (role) {
         case Role::name:
-        case Role::author:
         case Role::comm:
         case Role::file:
+        case Role::file_and_more:
+        case Role::author_and_more:
         case Role::file_csv: return "bytes";
         case Role::disk:
         case Role::call: return "name";
@@ -34,7 +35,7 @@ std::string_view kind_name(Role role) {
         case Role::arguments: return "text";
         case Role::device: return "major:minor";
         case Role::error: return "errno name";
-        case Role::parts: return "list";
+        case Role::json: return "list";
         case Role::pattern: return "letter";
         case Role::time: return "time";
         case Role::wall:

@@ -15,35 +15,36 @@ namespace iolens {
 /// What a number counts. The csv and json key carries it (device_ns); a table shows times as seconds or ms.
 enum class Unit : u8 { none, nanoseconds, bytes, sectors };
 
-/// What a column means, as far as printing and enriching it go.
+/// What a column means, as far as resolving and printing it go.
 enum class Role : u8 {
-    plain,      ///< a number or a word of our own
-    time,       ///< CLOCK_BOOTTIME ns of the event
-    wall,       ///< nanoseconds since 1970, made from `time` by enrich
-    duration,   ///< nanoseconds
-    name,       ///< bytes from outside: a comm, a path. Never printed raw
-    disk,       ///< in: dev_t (major << 20 | minor); after enrich: the disk's name
-    device,     ///< in: dev_t; printed as major:minor
-    error,      ///< errno, 0 = none; printed by name
-    pattern,    ///< filled by reduce: S sequential, R random, ? first of its disk
-    clock,      ///< in: CLOCK_BOOTTIME ns; after enrich: ns since 1970; printed as local HH:MM:SS.uuuuuu everywhere
-    since,      ///< in: CLOCK_BOOTTIME ns; after enrich: ns since the log began
-    seconds,    ///< nanoseconds, printed as seconds with six digits everywhere
-    comm,       ///< in: tid; after enrich: the thread's name
-    uid,        ///< in: tid; after enrich: the thread's user
-    cgroup,     ///< in: tid; after enrich: the thread's cgroup
-    container,  ///< in: tid; after enrich: the id of the thread's container
-    host_pid,   ///< after enrich: its process's id in the initial pid namespace
-    call,       ///< in: system call number; after enrich: its name
-    file,       ///< in: name_id; after enrich: the file's path
-    file_csv,   ///< the same as a csv field of its own quoting
-    peer,       ///< after enrich: the address that a socket is connected to
-    local,      ///< after enrich: a socket's own address
-    flags,      ///< in: a call's flags; after enrich: their names
-    arguments,  ///< in: tid; after enrich: what its call was given
-    facility,   ///< after enrich: who measures
-    parts,      ///< after enrich: JSON; json prints it as it is
-    author,     ///< a comm, behind which a table shows a + where there are others
+    plain,            ///< a number or a word of our own
+    time,             ///< CLOCK_BOOTTIME ns of the event
+    wall,             ///< nanoseconds since 1970, made from `time`
+    duration,         ///< nanoseconds
+    name,             ///< bytes from outside: a comm, a path. Never printed raw
+    disk,             ///< in: dev_t (major << 20 | minor); resolved: the disk's name
+    device,           ///< in: dev_t; printed as major:minor
+    error,            ///< errno, 0 = none; printed by name
+    pattern,          ///< filled by the lens: S sequential, R random, ? first of its disk
+    clock,            ///< in: CLOCK_BOOTTIME ns; resolved: ns since 1970; printed as local HH:MM:SS.uuuuuu everywhere
+    since,            ///< in: CLOCK_BOOTTIME ns; resolved: ns since the log began
+    seconds,          ///< nanoseconds, printed as seconds with six digits everywhere
+    comm,             ///< in: tid; resolved: the thread's name
+    uid,              ///< in: tid; resolved: the thread's user
+    cgroup,           ///< in: tid; resolved: the thread's cgroup
+    container,        ///< in: tid; resolved: the id of the thread's container
+    host_pid,         ///< resolved: its process's id in the initial pid namespace
+    call,             ///< in: system call number; resolved: its name
+    file,             ///< in: name_id; resolved: the file's path
+    file_csv,         ///< the same as a csv field of its own quoting
+    peer,             ///< resolved: the address that a socket is connected to
+    local,            ///< resolved: a socket's own address
+    flags,            ///< in: a call's flags; resolved: their names
+    arguments,        ///< in: tid; resolved: what its call was given
+    facility,         ///< resolved: who measures
+    file_and_more,    ///< of a block request; resolved: the file's path, and " +N" for N others
+    author_and_more,  ///< in: a comm; resolved: the same, and "+" where there are other authors
+    json,             ///< resolved: JSON; json prints it as it is
 };
 
 /// One cell. `null` is "not known", which is not zero: an empty csv field, json null, `?` or `-` in a table.

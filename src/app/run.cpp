@@ -9,12 +9,12 @@
 #include <cstdlib>
 
 #include "base/clock.h"
+#include "base/decode.h"
 #include "base/failure.h"
 #include "base/privileges.h"
 #include "base/signals.h"
 #include "sink/clients.h"
 #include "sink/recorder.h"
-#include "source/decode.h"
 #include "source/recording.h"
 
 namespace iolens {
@@ -89,6 +89,7 @@ public:
             }
         }
         for (const Way& way : ways_) wanted_.insert(wanted_.end(), way.columns.begin(), way.columns.end());
+        lens_.select(wanted_);
     }
 
     /// Where rows go, as far as it is a regular file.
@@ -102,7 +103,10 @@ public:
         for (const Way& way : ways_) way.outlet->begin(lens_.row_type(), way.columns, nullptr);
         out_.flush();
     }
-    void set_wall_offset(u64 ns) { wall_offset_ns_ = ns; }
+    void set_wall_offset(u64 ns) {
+        wall_offset_ns_ = ns;
+        lens_.resolver().set_wall_offset(ns);
+    }
     void set_recorder(Recorder* recorder) { recorder_ = recorder; }
     /// The rows' reader has gone, or their file is full: what still comes is for the recording.
     void record_only() {
@@ -129,25 +133,15 @@ public:
         }
         if (recorder_ != nullptr) recorder_->record(bytes.first(head->size));
         if (only_recorded_ && recorder_ != nullptr) return true;
-        row_.text.clear();
-        const Taken taken = lens_.take(*head, wall_offset_ns_, wanted_, row_);
-        if (!lens_.line().empty()) sink_->line(lens_.line());
-        switch (taken) {
-            case Taken::row: show(); return ++rows_ < limit_;
-            case Taken::unknown: ++unknown_; break;
-            case Taken::nothing: break;
-        }
-        return true;
+        if (head->kind == IOLENS_KIND_CLOCK || take(*head) == Taken::unknown) ++unknown_;
+        return rows_ < limit_;
     }
 
-    /// The rows that were held back, as far as their time has come.
-    void release(u64 now_ns) {
+    /// Shows the rows that waited for this time.
+    void advance(u64 now_ns) {
         if (only_recorded_) return;
-        while (rows_ < limit_) {
-            row_.text.clear();
-            if (!lens_.held(now_ns, wall_offset_ns_, wanted_, row_)) return;
-            show();
-            ++rows_;
+        const iolens_header clock{.ts = now_ns, .kind = IOLENS_KIND_CLOCK, .size = sizeof clock, .cpu = IOLENS_NO_CPU};
+        while (rows_ < limit_ && take(clock) == Taken::row) {
         }
     }
 
@@ -232,6 +226,17 @@ private:
                               : Output::stream(STDOUT_FILENO, "standard output");
     }
 
+    Taken take(const iolens_header& record) {
+        row_.clear();
+        const Taken taken = lens_.take(record, row_);
+        if (!row_.prefix_line.empty()) sink_->line(row_.prefix_line);
+        if (taken == Taken::row) {
+            show();
+            ++rows_;
+        }
+        return taken;
+    }
+
     void show() {
         const Row row(row_.values);
         std::size_t at = shown_;
@@ -242,7 +247,7 @@ private:
         if (shown_ != 0) {
             sink_->row(row.first(shown_));
             if (format_ == Format::table) {
-                for (const std::string& line : lens_.below()) sink_->line(line);
+                for (const std::string& line : row_.detail_lines) sink_->line(line);
             }
         }
         for (const Way& way : ways_) {
@@ -377,7 +382,7 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
             }
             if (reopen_asked()) pipeline.reopen();
             const bool busy = source->read(pipeline) != 0;
-            pipeline.release(now);
+            pipeline.advance(now);
             pipeline.flush();
             if (now >= next) {
                 pipeline.interval(now);
@@ -393,7 +398,7 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
         source->stop();
         while (!pipeline.full() && source->read(pipeline) != 0) {
         }
-        pipeline.release(~u64{0});
+        pipeline.advance(~u64{0});
         if (live.interval_s) pipeline.interval(clock_ns(CLOCK_BOOTTIME));
         const iolens_loss ledger = source->ledger();
         if (recorder) end_recording(*recorder, *source);
@@ -437,10 +442,10 @@ void run_replay(std::vector<std::unique_ptr<Lens>>& lenses, ViewOptions view, co
         try {
             while (!source.ended() && !pipeline.full() && !end_asked()) {
                 source.read(pipeline);
-                pipeline.release(0);
+                pipeline.advance(0);
                 pipeline.flush();  // the next frame may be long in coming
             }
-            pipeline.release(~u64{0});
+            pipeline.advance(~u64{0});
         } catch (const Failure&) {
             pipeline.finish(source.ledger(), view.summary);
             throw;

@@ -11,11 +11,9 @@
 #include <vector>
 
 #include "iolens/event/header.h"
+#include "resolve/log_clock.h"
 
 namespace iolens {
-
-/// How a log tells the time: not at all, -t (HH:MM:SS), -tt (with microseconds), -ttt (seconds since 1970).
-enum class LogClock : u8 { none, seconds, microseconds, epoch };
 
 /// A system call as a log has it. The views are of `text`, which copies share.
 struct LoggedCall {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,8 +14,8 @@
 #include <vector>
 
 #include "lens/options.h"
-#include "lens/row.h"
 #include "probe/bpf.h"
+#include "resolve/resolver.h"
 #include "sink/outlet.h"
 #include "sink/sink.h"
 #include "source/source.h"
@@ -42,10 +43,12 @@ struct Way {
     std::vector<const Column*> columns;
 };
 
+/// What a record is to a lens.
 enum class Taken : u8 {
     row,
-    nothing,  ///< a name, or an event that isn't asked for
-    unknown,  ///< of a kind that this version or this lens doesn't know
+    fact,     ///< a name: the resolver has it
+    nothing,  ///< an event without a row: filtered, or part of another one
+    unknown,  ///< of a kind that this version or this lens does not know, or damaged
 };
 
 /// A command below a lens's own.
@@ -95,6 +98,15 @@ public:
     /// Where rows go beside the output; asked once, after prepare(). Throws Failure.
     virtual std::vector<Way> ways() { return {}; }
 
+    /// The columns that rows have from now on; they outlive the lens's last row.
+    void select(Columns columns) {
+        selected_ = columns;
+        selected_roles_ = 0;
+        for (const Column* column : columns) selected_roles_ |= u64{1} << static_cast<unsigned>(column->role);
+    }
+    [[nodiscard]] Resolver& resolver() { return resolver_; }
+    [[nodiscard]] const Resolver& resolver() const { return resolver_; }
+
     /// What is printed when no --format is given.
     [[nodiscard]] virtual Format default_format() const { return Format::table; }
     /// Does it trace a command that is given after "--"?
@@ -116,18 +128,10 @@ public:
     /// Loads and attaches the probes. Throws Failure.
     virtual std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) = 0;
 
-    /// Takes a record. Taken::row: `row` holds a value for each of `wanted`, valid until the next call. The caller
-    /// clears the row's text before each call.
-    virtual Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) = 0;
-
-    /// A line that stands before what take() has just taken; "" for none. A sink keeps it from acting on a terminal.
-    [[nodiscard]] virtual std::string_view line() const { return {}; }
-
-    /// Takes the next record that was held back and whose time has come at `now_ns` (CLOCK_BOOTTIME): true: `row` is as
-    /// take() has it. Called until it is false.
-    virtual bool held(u64 /*now_ns*/, u64 /*wall_offset_ns*/, Columns /*wanted*/, RowBuffer& /*row*/) { return false; }
-    /// Lines of words that stand behind the last row of a table.
-    [[nodiscard]] virtual std::span<const std::string> below() { return {}; }
+    /// Takes a record. Taken::row: `row` holds a value for each selected column, valid until the next call. The caller
+    /// clears the row before each call. A record of the kind IOLENS_KIND_CLOCK stands for the passing of time: it may
+    /// release a row that waited for it, and is taken again as long as it does.
+    virtual Taken take(const iolens_header& record, RowBuffer& row) = 0;
 
     [[nodiscard]] virtual Summary summary() const = 0;
     /// Begins the summary anew, for the next interval; false: this lens can't.
@@ -148,6 +152,26 @@ public:
     [[nodiscard]] virtual std::vector<ProbeStatus> examine(bool variants) const = 0;
 
 protected:
+    /// Resolves a row's ids: fills a value for each selected column.
+    Taken fill(const RawRow& raw, RowBuffer& row) {
+        row.values.resize(selected_.size());
+        for (std::size_t i = 0; i < selected_.size(); ++i) {
+            row.values[i] = resolver_.value(*selected_[i], raw, row.text);
+        }
+        return Taken::row;
+    }
+    /// Is a column of this role selected?
+    [[nodiscard]] bool selected(Role role) const { return (selected_roles_ >> static_cast<unsigned>(role) & 1) != 0; }
+    /// Gives a record to the resolver; nothing where it is not a fact.
+    std::optional<Taken> learn(const iolens_header& record) {
+        switch (resolver_.learn(record)) {
+            case Resolver::Learned::yes: return Taken::fact;
+            case Resolver::Learned::damaged: return Taken::unknown;
+            case Resolver::Learned::no: break;
+        }
+        return {};
+    }
+
     /// Counts an operation that the user did not select, and returns what take() returns for it. Pending operations
     /// were never counted as delivered.
     Taken without_row(bool pending = false) {
@@ -168,6 +192,9 @@ protected:
     }
 
 private:
+    Resolver resolver_;
+    Columns selected_;
+    u64 selected_roles_ = 0;  // bit (1 << role)
     u64 without_row_ = 0;
 };
 

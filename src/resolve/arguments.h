@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <deque>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -10,18 +12,25 @@
 
 namespace iolens {
 
-/// What each thread's current call was given, as the kernel side told it. It is kept until the call's rows are made.
+/// Each argument's text; null where it has none.
+using ArgumentTexts = std::array<std::string_view, IOLENS_CALL_ARGUMENTS>;
+
+/// Finds the texts behind a record of `h.size` bytes. Returns the one text of all arguments that a record of an
+/// imported log has (IOLENS_ARGUMENTS_WHOLE).
+std::string_view argument_texts(const iolens_arguments& record, ArgumentTexts& texts);
+
+/// The arguments of each thread's current call. They are kept until the call's rows are made.
 class Arguments {
 public:
     explicit Arguments(std::size_t most = 1 << 15) : threads_(most) {}
 
-    /// A whole record.
-    void told(const iolens_arguments& record) {
+    /// Adds a whole record.
+    void add(const iolens_arguments& record) {
         const auto* words = reinterpret_cast<const u64*>(&record);
         threads_.get(record.tid).assign(words, words + record.h.size / 8);
     }
 
-    /// Null where nothing was told. It has `h.size` bytes, and is valid until the next told() or spent().
+    /// Null where there are none. The record has `h.size` bytes, and is valid until the next add() or spent().
     [[nodiscard]] const iolens_arguments* find(u32 host_tid) const {
         const std::vector<u64>* words = threads_.find(host_tid);
         return words == nullptr ? nullptr : reinterpret_cast<const iolens_arguments*>(words->data());
@@ -46,7 +55,7 @@ public:
 
 private:
     Bounded<u32, std::vector<u64>> threads_;  // by host_tid()
-    std::deque<std::pair<u32, u64>> spent_;   // thread, and when its arguments were told
+    std::deque<std::pair<u32, u64>> spent_;   // thread, and the time of its arguments
 };
 
 }  // namespace iolens

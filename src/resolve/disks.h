@@ -25,14 +25,14 @@ class Disks {
 public:
     explicit Disks(std::string root = "/") : root_(std::move(root)) {}
 
-    /// A name that the kernel told, from now on.
-    void told(u32 dev, std::string_view name) { names_[dev] = name; }
+    /// A name from the kernel. It replaces an earlier one.
+    void add(u32 dev, std::string_view name) { names_[dev] = name; }
 
     /// What is shown was recorded, perhaps on another machine: /sys is not asked for its disks. One that the recording
     /// does not name is "major:minor", and find() finds none.
     void set_recorded() { here_ = false; }
 
-    /// The disk's name: as told, or as /sys/dev/block has it; "" where neither knows.
+    /// The disk's name: as added, or as /sys/dev/block has it; "" where neither knows.
     std::string_view name(u32 dev);
 
     /// A disk, partition or device-mapper name, or a path in /dev, as sysfs has it.

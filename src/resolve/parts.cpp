@@ -12,7 +12,7 @@ std::span<const iolens_block_part> parts_in(const iolens_block_parts& parts) {
     return std::span(parts.parts).first(std::min<std::size_t>(count, IOLENS_BLOCK_PARTS));
 }
 
-bool WaitingParts::told(const iolens_header& head, Files& files) {
+bool WaitingParts::add(const iolens_header& head, Files& files) {
     if (head.size < offsetof(iolens_block_parts, parts)) return false;
     constexpr std::size_t most = 1024;  // the ones before it wait in vain: their requests were lost
     if (waiting_.size() >= most) waiting_.pop_front();

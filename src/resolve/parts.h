@@ -13,12 +13,12 @@ namespace iolens {
 /// Those that there are.
 std::span<const iolens_block_part> parts_in(const iolens_block_parts& parts);
 
-/// Told before their requests, whose rows they wait for: of the same processor and time. What other processors tell may
-/// come between.
+/// Records that come before the requests that they belong to: of the same processor and time. Records of other
+/// processors may come between.
 class WaitingParts {
 public:
     /// Keeps the names in it, too. Returns false where the record is damaged.
-    bool told(const iolens_header& head, Files& files);
+    bool add(const iolens_header& head, Files& files);
     /// Those of a request, which wait no longer; null where there are none. Valid until the next call.
     const iolens_block_parts* of(const iolens_block_event& e);
 

@@ -206,7 +206,7 @@ const WaitWords& words_of(WaitFor reason) { return all_words.at(static_cast<std:
 
 bool tells_wait(std::string_view function) { return find_known(function) != nullptr; }
 
-void WaitReasons::told(const iolens_symbol_fact& fact) {
+void WaitReasons::add(const iolens_symbol_fact& fact) {
     const std::string_view name = text_of(fact.name);
     const Known* function = find_known(name);
     if (function == nullptr) return;

@@ -47,7 +47,7 @@ bool tells_wait(std::string_view function);
 /// The functions that tell, as they lie in the kernel that was traced.
 class WaitReasons {
 public:
-    void told(const iolens_symbol_fact& fact);
+    void add(const iolens_symbol_fact& fact);
 
     struct Reason {
         WaitFor what = WaitFor::other;

@@ -22,7 +22,7 @@ void JsonSink::row(Row row) {
         const Value& value = row[i];
         if (value.is_null()) {
             append(out, "null");
-        } else if (columns_[i]->role == Role::parts) {
+        } else if (columns_[i]->role == Role::json) {
             append(out, value.text());
         } else if (value.kind() == Value::Kind::text) {
             append_json(out, value.text());

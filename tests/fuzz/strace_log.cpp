@@ -3,10 +3,10 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "base/decode.h"
 #include "import/strace_log.h"
 #include "resolve/calls.h"
 #include "resolve/files.h"
-#include "source/decode.h"
 
 namespace {
 

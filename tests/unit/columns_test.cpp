@@ -140,20 +140,25 @@ public:
     template <typename Take>
     void each_row(const Records& records, Columns wanted, Take take) {
         constexpr u64 wall_offset = 1'767'323'045'678'000'000 - 1'000'000'000'000;
+        lens_->resolver().set_wall_offset(wall_offset);
+        lens_->select(wanted);
         RowBuffer row;
-        const auto held = [&](u64 now) {
-            for (;;) {
-                row.text.clear();
-                if (!lens_->held(now, wall_offset, wanted, row)) return;
-                take(Row(row.values));
+        const auto taken = [&](const iolens_header& record) {
+            row.clear();
+            const bool is_row = lens_->take(record, row) == Taken::row;
+            if (is_row) take(Row(row.values));
+            return is_row;
+        };
+        const auto advance = [&](u64 now) {
+            const iolens_header clock{.ts = now, .kind = IOLENS_KIND_CLOCK, .size = sizeof clock, .cpu = 0};
+            while (taken(clock)) {
             }
         };
         for (const Record& record : records) {
-            row.text.clear();
-            if (lens_->take(record.head(), wall_offset, wanted, row) == Taken::row) take(Row(row.values));
-            held(0);
+            taken(record.head());
+            advance(0);
         }
-        held(~u64{0});
+        advance(~u64{0});
     }
 
     /// The rows as they are printed.
@@ -342,8 +347,8 @@ Records with(Records records, const Records& more) {
 
 // --- A text lasts as long as its row
 
-TEST(RowText, LastsUntilTheRowIsCleared) {
-    RowText text;
+TEST(RowArena, LastsUntilTheRowIsCleared) {
+    RowArena text;
     for (int row = 0; row < 3; ++row) {
         text.clear();
         std::vector<std::pair<std::string_view, std::string>> made;
@@ -357,8 +362,8 @@ TEST(RowText, LastsUntilTheRowIsCleared) {
     }
 }
 
-TEST(RowText, AnEmptyTextIsNotNull) {
-    RowText text;
+TEST(RowArena, AnEmptyTextIsNotNull) {
+    RowArena text;
     EXPECT_NE(text.copy(std::string_view()).data(), nullptr);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "source/decode.h"
+#include "base/decode.h"
 
 #include <gtest/gtest.h>
 

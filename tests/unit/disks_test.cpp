@@ -48,7 +48,7 @@ TEST_F(DisksTest, NamesComeFromTheKernelBeforeSysfs) {
     Disks disks(root_.path());
     EXPECT_EQ(disks.name(8U << 20), "sda");
     EXPECT_EQ(disks.name(8U << 20 | 99), "");
-    disks.told(8U << 20, "sdz");
+    disks.add(8U << 20, "sdz");
     EXPECT_EQ(disks.name(8U << 20), "sdz");
 }
 
@@ -56,7 +56,7 @@ TEST_F(DisksTest, OfARecordingOnlyTheRecordingNamesDisks) {
     Disks disks(root_.path());
     disks.set_recorded();
     EXPECT_EQ(disks.name(8U << 20), "8:0");  // here it is sda
-    disks.told(8U << 20, "nvme7n1");
+    disks.add(8U << 20, "nvme7n1");
     EXPECT_EQ(disks.name(8U << 20), "nvme7n1");
     EXPECT_EQ(disks.name(8U << 20 | 99), "8:99");
     EXPECT_EQ(disks.name(0), "");  // not known which

@@ -4,10 +4,10 @@
 
 #include <limits>
 
+#include "base/decode.h"
 #include "lens/lens.h"
 #include "sample.h"
 #include "sink/metrics.h"
-#include "source/decode.h"
 
 namespace iolens {
 namespace {
@@ -44,7 +44,8 @@ std::vector<std::string> row_of(std::string_view name, const std::vector<u64>& r
     for (const Column& column : lens->columns()) view.columns.emplace_back(column.name);
     const std::vector<const Column*> columns = lens->prepare(view);
     RowBuffer row;
-    const Taken taken = lens->take(*reinterpret_cast<const iolens_header*>(record.data()), 0, columns, row);
+    lens->select(columns);
+    const Taken taken = lens->take(*reinterpret_cast<const iolens_header*>(record.data()), row);
     clobber_stack();
     std::vector<std::string> cells{std::to_string(static_cast<int>(taken))};
     for (const Value& value : row.values) {

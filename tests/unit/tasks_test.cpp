@@ -65,7 +65,7 @@ TEST(Arguments, AreFreedWhenTheirRowsWereMade) {
         iolens_arguments record{};
         record.h = {.ts = ts, .kind = IOLENS_KIND_ARGUMENTS, .size = sizeof record, .cpu = 0};
         record.tid = tid;
-        arguments.told(record);
+        arguments.add(record);
     };
     tell(7, 1);  // a call that doesn't end
     for (u32 tid = 100; tid < 10'100; ++tid) {

@@ -23,10 +23,10 @@ iolens_symbol_fact symbol(const std::string& name, u64 start, u64 end) {
 class WaitReasonsTest : public testing::Test {
 protected:
     WaitReasonsTest() {
-        reasons_.told(symbol("io_schedule", 0x1000, 0x1100));
-        reasons_.told(symbol("folio_wait_bit_common", 0x1100, 0x1200));
-        reasons_.told(symbol("jbd2_log_wait_commit", 0x2000, 0x2100));
-        reasons_.told(symbol("filemap_read", 0x3000, 0x3100));
+        reasons_.add(symbol("io_schedule", 0x1000, 0x1100));
+        reasons_.add(symbol("folio_wait_bit_common", 0x1100, 0x1200));
+        reasons_.add(symbol("jbd2_log_wait_commit", 0x2000, 0x2100));
+        reasons_.add(symbol("filemap_read", 0x3000, 0x3100));
     }
     WaitReasons::Reason find(std::initializer_list<u64> frames) const {
         return reasons_.find(std::span(frames.begin(), frames.size()));
@@ -70,10 +70,10 @@ TEST_F(WaitReasonsTest, WithoutAKnownFunctionThereIsNoReason) {
 }
 
 TEST_F(WaitReasonsTest, UnknownSymbolsAreIgnored) {
-    reasons_.told(symbol("schedule", 0x4000, 0x4100));
-    reasons_.told(symbol("", 0x5000, 0x5100));
+    reasons_.add(symbol("schedule", 0x4000, 0x4100));
+    reasons_.add(symbol("", 0x5000, 0x5100));
     // fills its field, no NUL at the end
-    reasons_.told(symbol("jbd2_log_wait_commit" + std::string(IOLENS_SYMBOL_LEN, 'x'), 0x6000, 0x6100));
+    reasons_.add(symbol("jbd2_log_wait_commit" + std::string(IOLENS_SYMBOL_LEN, 'x'), 0x6000, 0x6100));
     for (const u64 frame : {u64{0x4010}, u64{0x5010}, u64{0x6010}}) EXPECT_EQ(find({frame}).function, "") << frame;
 }
 

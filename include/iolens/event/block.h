@@ -315,14 +315,14 @@ inline constexpr std::array block_columns{
     Column{.name = "file_more", .header = "MORE", .width = 4,
            .help = "other things that it was merged of bios for; 255: that many or more",
            .get = [](const iolens_header& h) { return Value(u64{as_block(h).target.more}); }},
-    Column{.name = "files", .header = "FILES", .role = Role::parts, .width = -5,
+    Column{.name = "files", .header = "FILES", .role = Role::json, .width = -5,
            .help = "of a merged request for several things, up to eight of them in its bios' order, as JSON: file, its kind, file_dev, "
                    "ino, generation, author, author_pid and bytes",
            .get = [](const iolens_header& h) {
                const u8 more = as_block(h).target.more;
                return more == 0 ? Value() : Value(u64{more});
            }},
-    Column{.name = "author", .header = "AUTHOR", .role = Role::author, .width = -14, .cut = 14,
+    Column{.name = "author", .header = "AUTHOR", .role = Role::name, .width = -14, .cut = 14,
            .help = "of pages that are written back: the name of the thread that made a page of the file dirty, before that; a "
                    "table shows a + behind it where others did, too",
            .get = [](const iolens_header& h) {

@@ -378,7 +378,7 @@ inline constexpr std::array call_columns{
     Column{.name = "arguments", .header = "ARGUMENTS", .role = Role::arguments, .width = -20,
            .help = "what the call was given, as C would have it; only with -v",
            .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
-    Column{.name = "why", .header = "WHY", .role = Role::parts, .width = -4,
+    Column{.name = "why", .header = "WHY", .role = Role::json, .width = -4,
            .help = "with --why, as JSON: what the call waited for, how long it ran, and the block requests that it caused or waited "
                    "for, with what was on the disk beside each",
            .get = [](const iolens_header&) { return Value(); }},

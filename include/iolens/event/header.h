@@ -34,6 +34,7 @@ enum iolens_kind {
 	IOLENS_KIND_PARTS = 11, /* struct iolens_block_parts: what else a block request is for, sent before it */
 	IOLENS_KIND_WAIT = 12,   /* struct iolens_wait_event: a time that a thread did not run */
 	IOLENS_KIND_SYMBOL = 13, /* struct iolens_symbol_fact: where a function of the kernel's lies */
+	IOLENS_KIND_CLOCK = 14,  /* a header alone, of user space: time has advanced to `ts`. Never recorded */
 };
 
 #define IOLENS_COMM_LEN 16

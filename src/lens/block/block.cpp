@@ -8,21 +8,16 @@
 #include <optional>
 #include <utility>
 
+#include "base/decode.h"
 #include "base/failure.h"
 #include "base/text.h"
 #include "iolens/event/block.h"
-#include "iolens/event/disk.h"
 #include "lens/block/totals.h"
 #include "lens/lens.h"
 #include "probe/block.h"
 #include "probe/symbols.h"
-#include "resolve/containers.h"
-#include "resolve/disks.h"
-#include "resolve/files.h"
 #include "resolve/parts.h"
-#include "resolve/periods.h"
 #include "resolve/target.h"
-#include "source/decode.h"
 #include "source/ring.h"
 #include "stats/pattern.h"
 
@@ -32,11 +27,17 @@ namespace {
 /// What --group-by knows.
 constexpr std::array<std::string_view, 5> group_keys{"file", "author", "comm", "cgroup", "disk"};
 
-constexpr const Column& column_of(Role role) { return *std::ranges::find(block_columns, role, &Column::role); }
+constexpr const Column& column_named(std::string_view name) {
+    return *std::ranges::find(block_columns, name, &Column::name);
+}
+constexpr Column with_role(Column column, Role role) {
+    column.role = role;
+    return column;
+}
 /// Variants for a table, which also show that there are others. Clients of --socket get the plain columns of the same
 /// row.
-constexpr Column table_file = column_of(Role::file);
-constexpr Column table_author = column_of(Role::author);
+constexpr Column table_file = with_role(column_named("file"), Role::file_and_more);
+constexpr Column table_author = with_role(column_named("author"), Role::author_and_more);
 
 class BlockLens final : public Lens {
 public:
@@ -71,7 +72,7 @@ public:
 
     std::vector<const Column*> prepare(const ViewOptions& view) override;
     std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
-    Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) override;
+    Taken take(const iolens_header& record, RowBuffer& row) override;
     Summary summary() const override { return groups_ ? groups_->summary() : totals_.summary(); }
     bool restart_summary() override {
         totals_.clear();
@@ -84,12 +85,10 @@ public:
 
 private:
     bool asked_for(const iolens_block_event& e, const ViewOptions& f);
-    void add(const iolens_block_event& e, RowText& text);
-    Value cell(const Column& column, const iolens_block_event& e, u64 wall_offset_ns, RowText& text);
-    Value file_of(const iolens_block_target& t, u8 more, RowText& text);
+    void add(const iolens_block_event& e, RowArena& text);
     Value pattern_of(const iolens_block_event& e);
-    std::string_view group_of(const iolens_block_event& e, const iolens_block_target& target, RowText& text);
-    Value parts_of(const iolens_block_event& e, RowText& text);
+    std::string_view group_of(const iolens_block_event& e, const iolens_block_target& target, RowArena& text);
+    Value parts_of(const iolens_block_event& e, RowArena& text);
     /// Is --group-by a key that a merged request has several of?
     [[nodiscard]] bool of_target() const { return group_by_ == "file" || group_by_ == "author"; }
 
@@ -102,16 +101,10 @@ private:
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<BlockProbe> probe_;
     Decoder decoder_;
-    Disks disks_;
-    Files files_;
-    Periods periods_;
     WaitingParts waiting_;
-    // of the row being made
-    const iolens_block_parts* parts_ = nullptr;
-    std::optional<Value> access_pattern_;
+    const iolens_block_parts* parts_ = nullptr;  // of the row being made
     std::array<u64, IOLENS_ORIGINS> origins_{};  // rows by what they are for
     Pattern access_;
-    Containers cgroups_;
     DiskTotals totals_;
     std::optional<GroupTotals> groups_;
     std::string group_by_;
@@ -150,7 +143,7 @@ std::vector<const Column*> BlockLens::prepare(const ViewOptions& view) {
         groups_.emplace(group_by_, static_cast<std::size_t>(top_.value_or(20)));
     }
     replay_filters_ = view;
-    if (view.replayed) disks_.set_recorded();
+    if (view.replayed) resolver().set_recorded();
     if (author_ && no_file_) {
         throw Failure(Exit::usage, "--author needs to know the file", "leave --author or --no-file out");
     }
@@ -173,15 +166,15 @@ std::vector<const Column*> BlockLens::prepare(const ViewOptions& view) {
         for (const Column& column : block_columns) {
             if (no_file_ && column.name == "file_kind") break;  // what follows is of files
             if (!author_ && column.name.starts_with("author")) continue;
-            if (column.role == Role::parts && view.format != Format::json) continue;
+            if (column.role == Role::json && view.format != Format::json) continue;
             if (column.role != Role::pattern || pattern_) names.emplace_back(column.name);
         }
     }
     place_host_pid(names, view);
     std::vector<const Column*> chosen = choose_columns(block_columns, names);
     if (view.format == Format::table) {
-        std::ranges::replace(chosen, &column_of(Role::file), &table_file);
-        std::ranges::replace(chosen, &column_of(Role::author), &table_author);
+        std::ranges::replace(chosen, &column_named("file"), &table_file);
+        std::ranges::replace(chosen, &column_named("author"), &table_author);
     }
     return chosen;
 }
@@ -193,7 +186,7 @@ std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptio
     options.cgroup_fd = cgroup.get();
     options.keep.ops = ops_;
     if (!disk_.empty()) {
-        const std::optional<Disk> disk = disks_.find(disk_);
+        const std::optional<Disk> disk = resolver().disks().find(disk_);
         if (!disk) {
             throw Failure(Exit::usage, fmt::format("there is no disk '{}'", visible(disk_)),
                           "'lsblk' lists the disks; a partition or a device-mapper name will do, too");
@@ -222,12 +215,7 @@ std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptio
         .ledger = [this] { return probe_->ledger(); },
         .tidy =
             [this] {
-                periods_.look(
-                    files_.evicted(), [this] { probe_->begin_period(); },
-                    [this] {
-                        files_.age(probe_->names_in_flight());
-                        cgroups_.age();
-                    });
+                resolver().age([this] { probe_->begin_period(); }, [this] { return probe_->names_in_flight(); });
             },
         .unfinished = [this] { return probe_->unfinished(); },
     });
@@ -243,18 +231,18 @@ bool BlockLens::asked_for(const iolens_block_event& e, const ViewOptions& f) {
     }
     if (ops_ != 0 && (e.op >= IOLENS_OP_COUNT || (ops_ >> e.op & 1U) == 0)) return false;
     if (f.min_ms && !block_has(e, block_no_latency) && e.device_ns < static_cast<u64>(*f.min_ms * 1e6)) return false;
-    return disk_.empty() || disks_.name(e.dev) == disk_;
+    return disk_.empty() || resolver().disks().name(e.dev) == disk_;
 }
 
-/// As JSON; null where there is but one thing, or the others were not told.
-Value BlockLens::parts_of(const iolens_block_event& e, RowText& text) {
+/// As JSON; null where there is one target only, or the others are not known.
+Value BlockLens::parts_of(const iolens_block_event& e, RowArena& text) {
     if (parts_ == nullptr) return {};
     Buffer out;
     u64 rest = e.bytes - std::min<u64>(e.bytes, parts_->others);
     for (const iolens_block_part& part : parts_in(*parts_)) rest -= std::min(rest, part.bytes);
     const auto add = [&](const iolens_block_target& t, u64 bytes) {
         append(out, out.size() == 0 ? "[{\"file\":" : ",{\"file\":");
-        append_json_or_null(out, file_of(t, 0, text).text());
+        append_json_or_null(out, resolver().target_of(t, text).text());
         append(out, ",\"file_kind\":");
         append_json_or_null(out, origin_word(t.origin).text());
         if (t.id.dev != 0) {
@@ -274,59 +262,31 @@ Value BlockLens::parts_of(const iolens_block_event& e, RowText& text) {
     return Value(text.copy(out));
 }
 
-Taken BlockLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
-    if (const auto* fact = decoder_.as<iolens_disk_fact>(head, IOLENS_KIND_DISK)) {
-        disks_.told(fact->dev, text_of(fact->name));
-        return Taken::nothing;
+Taken BlockLens::take(const iolens_header& record, RowBuffer& row) {
+    if (const auto taken = learn(record)) return *taken;
+    if (record.kind == IOLENS_KIND_PARTS) {
+        return waiting_.add(record, resolver().files()) ? Taken::nothing : Taken::unknown;
     }
-    if (const auto* fact = decoder_.as<iolens_file_fact>(head, IOLENS_KIND_FILE)) {
-        return files_.add(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
-                                                                                         : Taken::unknown;
-    }
-    if (head.kind == IOLENS_KIND_PARTS) return waiting_.told(head, files_) ? Taken::nothing : Taken::unknown;
-    const auto* event = decoder_.as<iolens_block_event>(head, IOLENS_KIND_BLOCK);
+    const auto* event = decoder_.as<iolens_block_event>(record, IOLENS_KIND_BLOCK);
     if (event == nullptr) return Taken::unknown;
     const bool pending = block_has(*event, IOLENS_BLOCK_PENDING);
     if (pending && !unfinished_) return Taken::nothing;
     const iolens_block_target& target = event->target;
-    if (target.name_id != 0) files_.named(target.id, target.name_id);
+    if (target.name_id != 0) resolver().files().named(target.id, target.name_id);
     parts_ = waiting_.of(*event);
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return without_row(pending);
     if (summing_ && !pending) add(*event, row.text);
     ++origins_.at(target.origin < IOLENS_ORIGINS ? target.origin : u8{IOLENS_ORIGIN_NONE});
 
-    access_pattern_.reset();
-    row.values.resize(wanted.size());
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
-        row.values[i] = cell(*wanted[i], *event, wall_offset_ns, row.text);
-    }
-    return Taken::row;
-}
-
-/// By value and returned at once: a cell that lies in memory meanwhile costs more than all that is done to it (Value).
-Value BlockLens::cell(const Column& column, const iolens_block_event& e, u64 wall_offset_ns, RowText& text) {
-    const Value value = column.get(e.h);
-    switch (column.role) {
-        case Role::wall: return Value(value.number() + wall_offset_ns);
-        case Role::disk: {
-            const std::string_view name = disks_.name(e.dev);
-            return name.empty() ? Value() : Value(name);
-        }
-        case Role::file: return file_of(e.target, &column == &table_file ? e.target.more : 0, text);
-        case Role::parts: return parts_of(e, text);
-        case Role::author:
-            if (&column != &table_author || e.target.authors <= 1) return value;
-            return Value(text.format(FMT_COMPILE("{}+"), value.text()));
-        case Role::pattern:
-            // looked up once: each lookup would count as an access
-            if (!access_pattern_) access_pattern_ = value.is_null() ? Value() : pattern_of(e);
-            return *access_pattern_;
-        default: return value;
-    }
+    RawRow raw{.event = &event->h, .pattern = {}, .json = {}};
+    if (selected(Role::pattern)) raw.pattern = pattern_of(*event);
+    if (selected(Role::json)) raw.json = parts_of(*event, row.text);
+    return fill(raw, row);
 }
 
 /// Null for the first access to a disk.
 Value BlockLens::pattern_of(const iolens_block_event& e) {
+    if (block_has(e, IOLENS_BLOCK_NO_SECTOR)) return {};
     switch (access_.next(e.dev, e.sector, e.sector + e.bytes / 512)) {
         case Pattern::Kind::first: return {};
         case Pattern::Kind::sequential: return Value(std::string_view("S"));
@@ -335,39 +295,22 @@ Value BlockLens::pattern_of(const iolens_block_event& e) {
     return {};
 }
 
-/// Null where it can't be told. `more`: how many others are told of behind it.
-Value BlockLens::file_of(const iolens_block_target& t, u8 more, RowText& text) {
-    if (t.origin == IOLENS_ORIGIN_FILE && more == 0) {  // hardly any other: without a copy
-        const Files::Name* name = files_.find(t.id, t.name_id);
-        if (name != nullptr) return Value(std::string_view(name->text));
-    }
-    Buffer out;
-    append_target(out, t, files_, disks_);
-    if (out.size() == 0) return {};
-    if (more != 0) fmt::format_to(std::back_inserter(out), FMT_COMPILE(" +{}"), more);
-    return Value(text.copy(out));
-}
-
 /// What a request is added up under; "" where that isn't known. Valid until the next row.
-std::string_view BlockLens::group_of(const iolens_block_event& e, const iolens_block_target& target, RowText& text) {
+std::string_view BlockLens::group_of(const iolens_block_event& e, const iolens_block_target& target, RowArena& text) {
     const bool known = !block_has(e, IOLENS_BLOCK_NO_CREATOR);
     if (group_by_ == "file") {
-        const Value file = file_of(target, 0, text);
-        return file.is_null() ? std::string_view() : file.text();
+        return resolver().target_of(target, text).text();
     }
-    if (group_by_ == "disk") return disks_.name(e.dev);
+    if (group_by_ == "disk") return resolver().disks().name(e.dev);
     if (group_by_ == "author" && target.authors != 0) return text_of(target.author_comm);
     if (!known) return {};
     if (group_by_ != "cgroup") return text_of(e.comm);
-    // ids are of the machine that they were recorded on
-    if (!replay_filters_) {
-        const std::string_view path = cgroups_.path_of(e.cgroup_id);
-        if (!path.empty()) return path;
-    }
+    const std::string_view path = resolver().cgroup_path(e.cgroup_id);
+    if (!path.empty()) return path;
     return text.format(FMT_COMPILE("{}"), e.cgroup_id);
 }
 
-void BlockLens::add(const iolens_block_event& e, RowText& text) {
+void BlockLens::add(const iolens_block_event& e, RowArena& text) {
     if (groups_) {
         // a merged request counts for its first file, and each byte for its own
         u64 rest = e.bytes;
@@ -381,7 +324,7 @@ void BlockLens::add(const iolens_block_event& e, RowText& text) {
         }
         groups_->add(e, group_of(e, e.target, text), rest);
     } else {
-        totals_.add(e, disks_);
+        totals_.add(e, resolver().disks());
     }
 }
 
@@ -397,12 +340,14 @@ std::vector<std::string> BlockLens::remarks() const {
     if (!probe_) return {};
     const iolens_loss ledger = probe_->ledger();
     const iolens_counters& n = ledger.n;
-    return {
+    std::vector<std::string> all{
         ledger_remark(explain(ledger)),
         fmt::format("begun before tracing {}, without a known creator {}, names sent again {}, skipped runs {}",
                     n.orphan, n.no_creator, n.fact_lost, ledger.missed),
         fmt::format("what for can't be told: submission not seen {}, no pages {}, pages of no file {}",
                     origins_[IOLENS_ORIGIN_NONE], origins_[IOLENS_ORIGIN_NO_PAGES], origins_[IOLENS_ORIGIN_ANONYMOUS])};
+    std::ranges::move(resolver().diagnostics(), std::back_inserter(all));
+    return all;
 }
 
 }  // namespace

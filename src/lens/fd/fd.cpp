@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // iolens fd: what a process reads and writes, to and from where.
-#include <arpa/inet.h>
 #include <linux/capability.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -14,6 +12,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "base/decode.h"
 #include "base/failure.h"
 #include "base/privileges.h"
 #include "base/readers.h"
@@ -34,15 +33,8 @@
 #include "probe/pid_namespace.h"
 #include "probe/symbols.h"
 #include "probe/waits.h"
-#include "resolve/arguments.h"
 #include "resolve/calls.h"
-#include "resolve/containers.h"
-#include "resolve/files.h"
-#include "resolve/mappings.h"
-#include "resolve/periods.h"
-#include "resolve/tasks.h"
 #include "sink/queue.h"
-#include "source/decode.h"
 #include "source/ring.h"
 
 namespace iolens {
@@ -90,7 +82,6 @@ public:
     std::vector<Way> ways() override;
     bool takes_command() const override { return true; }
     std::string_view csv_line_end() const override { return seed_csv_ ? "\n" : "\r\n"; }
-    std::string_view line() const override { return line_; }
 
     void view_flags(Flags& flags) override {
         flags.toggle(
@@ -107,9 +98,7 @@ public:
 
     std::vector<const Column*> prepare(const ViewOptions& view) override;
     std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
-    Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) override;
-    bool held(u64 now_ns, u64 wall_offset_ns, Columns wanted, RowBuffer& row) override;
-    std::span<const std::string> below() override { return why_ ? why_->lines() : std::span<const std::string>(); }
+    Taken take(const iolens_header& record, RowBuffer& row) override;
     Summary summary() const override;
     Loss explain(const iolens_loss& ledger) const override;
     std::vector<std::string> remarks() const override;
@@ -121,25 +110,22 @@ public:
     int status() override;
 
 private:
-    void add(const iolens_call_event& e, RowText& text);
+    void add(const iolens_call_event& e, RowArena& text);
     [[nodiscard]] bool of_reader(u32 tgid) const;
-    void fill(const iolens_call_event& e, u64 wall_offset_ns, Columns wanted, RowBuffer& row);
+    Taken take_call(const iolens_call_event& e, RowBuffer& row);
+    Taken take_operation(const iolens_header& record, RowBuffer& row);
+    Taken take_deferred(u64 now_ns, RowBuffer& row);
     [[nodiscard]] iolens_loss ledger() const;
     void hide_frames(std::span<std::byte> record) const;
     std::vector<std::vector<u64>> open_why(const CallProbe::Options& options);
     bool asked_for(const iolens_call_event& e, const ViewOptions& f) const;
-    Value file_of(const iolens_call_event& e, bool csv, RowText& text);
-    std::string_view arguments_of(const iolens_call_event& e, RowText& text);
-    Taken take_operation(const iolens_operation_event* e, u64 wall_offset_ns, Columns wanted, RowBuffer& row);
+    void add_prefix_line(const iolens_call_event& e, RowBuffer& row);
+    Taken show_operation(const iolens_operation_event* e, RowBuffer& row);
     const iolens_operation_event* operation_of(const iolens_call_event& e);
-    Value of_thread(Role role, u32 host_tid, const Tasks::Task*& task);
-    Value time_of(Role role, const Value& time, u64 wall_offset_ns, RowText& text);
     void add_libc(CallProbe::Options& options, const LiveOptions& live);
     void leave_out_own(CallProbe::Options& options, const ViewOptions& view);
     void find_readers() const;
     std::unique_ptr<Source> open_log(const ViewOptions& view, const LiveOptions& live);
-    static std::string_view told_texts(const iolens_arguments& told, std::size_t size,
-                                       std::array<std::string_view, IOLENS_CALL_ARGUMENTS>& texts);
 
     Operations operations_;   // with --domains
     std::vector<u16> calls_;  // --op
@@ -154,28 +140,22 @@ private:
     std::unique_ptr<BlockProbe> requests_;  // of --why, into the same ring
     std::unique_ptr<WaitProbe> waits_;      // likewise
     std::optional<HiddenFunctions> wait_functions_;
-    Files files_;
     bool wants_why_ = false;
     std::optional<Why> why_;
-    u64 last_ts_ = 0;  // of all records
-    Tasks tasks_;
+    bool why_lines_ = false;  // below each row
+    u64 last_ts_ = 0;         // of all records
     bool summing_ = false;
     bool unfinished_ = false;  // rows of what is not over when tracing ends
     bool by_open_ = false;
     FileTotals totals_;
     OpenTotals opens_;
-    Containers containers_;
-    Mappings mappings_;
     bool leave_out_readers_ = false;  // of rows: see RowReaders
     u64 own_pipe_ = 0;                // the inode of the pipe that rows go to; 0: to none
     bool to_terminal_ = false;        // rows go to one
-    Arguments arguments_;
-    Periods periods_;
     StraceLog* log_ = nullptr;
-    std::string_view line_;  // in the text of the row being made
     Decoder decoder_;
     iolens_call_event call_{};     // of the row being made, where something was added to its record
-    std::pair<u32, u64> line_of_;  // thread and time of the call that it was made for
+    std::pair<u32, u64> line_of_;  // thread and start of the call whose prefix line was made last
 };
 
 /// Without --min-ms, --why tells of calls that took so long.
@@ -233,11 +213,14 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
     }
     operations_.prepare(view, view.replayed);
     replay_filters_ = view;
+    resolver().set_facility(operations_.facility());
+    if (view.replayed) resolver().set_recorded();
     if (wants_why_) {
         if (operations_.on())
             throw Failure(Exit::usage, "--why is of calls, and --domains shows operations", "leave one out");
-        why_.emplace(files_, !view.replayed);
+        why_.emplace(resolver(), !view.replayed);
         why_->set_all(view.verbose);
+        why_lines_ = format(view) == Format::table;
         if (!replay_filters_->min_ms) replay_filters_->min_ms = why_least_ms;
     }
     summing_ = view.summary;
@@ -268,7 +251,7 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
         if (decode_all_) names.emplace_back("arguments");
     } else if (names.empty()) {
         for (const Column& column : call_columns) {
-            if (column.role != Role::parts || why_) names.emplace_back(column.name);
+            if (column.role != Role::json || why_) names.emplace_back(column.name);
         }
     }
     place_host_pid(names, view);
@@ -482,19 +465,16 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
         .tidy =
             [this] {
                 probe_->drop_ended_requests();
-                periods_.look(
-                    files_.evicted() + tasks_.evicted(),
+                resolver().age(
                     [this] {
                         probe_->begin_period();
                         if (requests_) requests_->begin_period();
                     },
                     [this] {
+                        operations_.age();
                         std::vector<u64> names = probe_->names_in_flight();
                         if (requests_) std::ranges::copy(requests_->names_in_flight(), std::back_inserter(names));
-                        files_.age(names);
-                        tasks_.age();
-                        containers_.age();
-                        operations_.age();
+                        return names;
                     });
             },
         .changed = IOLENS_KIND_WAIT,
@@ -576,6 +556,7 @@ std::unique_ptr<Source> FdLens::open_log(const ViewOptions& view, const LiveOpti
         say(fmt::format("line {} can't be read: {}", line, std::string_view(start.data(), start.size())));
     });
     log_ = log.get();
+    resolver().set_recorded();
     return log;
 }
 
@@ -591,149 +572,57 @@ bool FdLens::asked_for(const iolens_call_event& e, const ViewOptions& f) const {
     if (f.tid && *f.tid != e.tid) return false;
     if (!calls_.empty() && std::ranges::find(calls_, e.call) == calls_.end()) return false;
     if (!f.comm.empty()) {
-        const Tasks::Task* task = tasks_.find(host_tid(e));
+        const Tasks::Task* task = resolver().tasks().find(host_tid(e));
         if (task == nullptr || task->comm != f.comm.substr(0, IOLENS_COMM_LEN - 1)) return false;
     }
     return !f.min_ms || call_is_unended(e) || call_time_ns(e) >= static_cast<u64>(*f.min_ms * 1e6);
 }
 
-/// An address of a socket as text; "" for a family that has none.
-class AddressText {
-public:
-    AddressText(u16 family, const u8* bytes) {
-        if (::inet_ntop(family, bytes, text_.data(), static_cast<socklen_t>(text_.size())) == nullptr) text_[0] = '\0';
+Taken FdLens::take(const iolens_header& record, RowBuffer& row) {
+    if (record.kind == IOLENS_KIND_CLOCK) return take_deferred(record.ts, row);
+    last_ts_ = std::max(last_ts_, record.ts);
+    if (const auto taken = learn(record)) {
+        const auto* task = decoder_.as<iolens_task_fact>(record, IOLENS_KIND_TASK);
+        if (why_ && task != nullptr && (task->flags & IOLENS_TASK_ENDED) != 0) why_->ended(host_tid(*task), record.ts);
+        return *taken;
     }
-    [[nodiscard]] std::string_view view() const { return text_.data(); }
-
-private:
-    std::array<char, INET6_ADDRSTRLEN> text_;
-};
-
-/// Finds the texts behind a record of arguments. Returns the one text of an imported log's.
-std::string_view FdLens::told_texts(const iolens_arguments& told, std::size_t size,
-                                    std::array<std::string_view, IOLENS_CALL_ARGUMENTS>& texts) {
-    std::string_view rest(reinterpret_cast<const char*>(&told) + sizeof told, size - sizeof told);
-    if (told.texts == IOLENS_ARGUMENTS_WHOLE) return rest.substr(0, rest.find('\0'));
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-        if ((told.texts >> i & 1) == 0) continue;
-        const std::size_t end = rest.find('\0');
-        if (end == std::string_view::npos) break;
-        texts.at(i) = rest.substr(0, end);
-        rest.remove_prefix(end + 1);
-    }
-    return {};
-}
-
-/// What the call was given; "" where that was not told.
-std::string_view FdLens::arguments_of(const iolens_call_event& e, RowText& text) {
-    const iolens_arguments* told = arguments_.find(host_tid(e));
-    const KnownCall* call = find_call(e.call);
-    if (told == nullptr || call == nullptr || told->call != e.call) return {};
-    std::array<std::string_view, IOLENS_CALL_ARGUMENTS> texts;
-    const std::string_view whole = told_texts(*told, told->h.size, texts);
-    if (told->texts == IOLENS_ARGUMENTS_WHOLE) return text.copy(whole);
-    return text.build([&](std::string& out) { append_arguments(out, *call, told->values, texts); });
-}
-
-/// The time columns: of a log only what it tells.
-Value FdLens::time_of(Role role, const Value& time, u64 wall_offset_ns, RowText& text) {
-    if (time.is_null()) return {};
-    if (log_ == nullptr) return Value(time.number() + wall_offset_ns);
-    const LogClock clock = log_->import().clock();
-    if (role == Role::wall) return clock == LogClock::epoch ? time : Value();
-    const u64 second = time.number() / 1'000'000'000;
-    const u64 micros = time.number() % 1'000'000'000 / 1000;
-    if (clock == LogClock::epoch) return Value(text.format(FMT_COMPILE("{}.{:06}"), second, micros));
-    Buffer out;
-    const auto to = std::back_inserter(out);
-    fmt::format_to(to, FMT_COMPILE("{:02}:{:02}:{:02}"), second / 3600 % 24, second / 60 % 60, second % 60);
-    if (clock == LogClock::microseconds) fmt::format_to(to, FMT_COMPILE(".{:06}"), micros);
-    return Value(text.copy(out));
-}
-
-Value FdLens::file_of(const iolens_call_event& e, bool csv, RowText& text) {
-    const bool has_peer = (e.flags & IOLENS_CALL_HAS_PEER) != 0;
-    switch (e.file) {
-        case IOLENS_FILE_NONE: return e.fd < 0 && !csv ? Value() : Value(text.format(FMT_COMPILE("fd={}"), e.fd));
-        case IOLENS_FILE_PIPE: return Value(text.format(FMT_COMPILE("pipe:[{}]"), e.ino));
-        case IOLENS_FILE_SOCKET: {
-            if (has_peer) {
-                const AddressText peer(e.family, e.peer);
-                if (csv) return peer.view().empty() ? Value() : Value(text.copy(peer.view()));
-                return Value(e.family == AF_INET6 ? text.format(FMT_COMPILE("[{}]:{}"), peer.view(), e.port)
-                                                  : text.format(FMT_COMPILE("{}:{}"), peer.view(), e.port));
-            }
-            if (e.family == AF_INET || e.family == AF_INET6) {
-                return Value(std::string_view((e.flags & IOLENS_CALL_DATAGRAM) != 0 ? "udp:" : "tcp:"));
-            }
-            if (const Files::Name* name = files_.find(e.name_id); e.name_id != 0 && name != nullptr) {
-                return Value(std::string_view(csv ? name->csv : name->text));
-            }
-            const std::string_view family = e.family == AF_UNIX      ? "unix"
-                                            : e.family == AF_NETLINK ? "netlink"
-                                            : e.family == AF_PACKET  ? "packet"
-                                                                     : "socket";
-            return Value(text.format(FMT_COMPILE("{}:[{}]"), family, e.ino));
-        }
-        default: {
-            const Files::Name* name = files_.find(e.name_id);
-            if (name == nullptr) return csv ? Value(std::string_view("?")) : Value();
-            return Value(std::string_view(csv ? name->csv : name->text));
-        }
-    }
-}
-
-Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
-    line_ = {};
-    last_ts_ = std::max(last_ts_, head.ts);
-    if (Why::is_of(head)) {
-        if (why_) why_->take(head);
+    if (Why::is_of(record)) {
+        if (why_) why_->take(record);
         return Taken::nothing;
     }
-    if (const auto* fact = decoder_.as<iolens_file_fact>(head, IOLENS_KIND_FILE)) {
-        return files_.add(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
-                                                                                         : Taken::unknown;
+    if (record.kind == IOLENS_KIND_OPERATION) return take_operation(record, row);
+    const auto* event = decoder_.as<iolens_call_event>(record, IOLENS_KIND_CALL);
+    return event == nullptr ? Taken::unknown : take_call(*event, row);
+}
+
+Taken FdLens::take_operation(const iolens_header& record, RowBuffer& row) {
+    if (record.size < sizeof(iolens_operation_event)) return Taken::unknown;
+    const iolens_operation_event& event = as_operation(record);
+    if (event.op >= IOLENS_OPERATION_COUNT) return Taken::unknown;
+    if (!operations_.on()) return Taken::nothing;  // a replay without --domains
+    if (of_reader(event.tgid)) return without_row();
+    const iolens_operation_event* operation = operations_.of_record(record, resolver().files());
+    if (operation != nullptr && replay_filters_) {
+        iolens_call_event as_call{};  // what the filters look at
+        as_call.h = operation->h;
+        as_call.start = operation->start;
+        as_call.tgid = operation->tgid;
+        as_call.tid = operation->tid;
+        as_call.host_tid = operation->host_tid;
+        as_call.call = operation->call;
+        if (!asked_for(as_call, *replay_filters_)) return without_row();
     }
-    if (const auto* fact = decoder_.as<iolens_task_fact>(head, IOLENS_KIND_TASK)) {
-        tasks_.add(*fact);
-        if ((fact->flags & IOLENS_TASK_ENDED) != 0) {
-            arguments_.spent(host_tid(*fact));
-            if (why_) why_->ended(host_tid(*fact), fact->h.ts);
-        }
-        if ((fact->flags & IOLENS_TASK_PROCESS_ENDED) != 0) mappings_.forget(host_tgid(*fact));
-        return Taken::nothing;
-    }
-    if (head.kind == IOLENS_KIND_ARGUMENTS) {
-        if (head.size < sizeof(iolens_arguments)) return Taken::unknown;
-        arguments_.told(reinterpret_cast<const iolens_arguments&>(head));
-        return Taken::nothing;
-    }
-    if (head.kind == IOLENS_KIND_OPERATION) {
-        if (head.size < sizeof(iolens_operation_event)) return Taken::unknown;
-        if (reinterpret_cast<const iolens_operation_event&>(head).op >= IOLENS_OPERATION_COUNT) return Taken::unknown;
-        if (!operations_.on()) return Taken::nothing;  // a replay without --domains
-        if (of_reader(reinterpret_cast<const iolens_operation_event&>(head).tgid)) return without_row();
-        const iolens_operation_event* operation = operations_.of_record(head, files_);
-        if (operation != nullptr && replay_filters_) {
-            iolens_call_event as_call{};  // what the filters look at
-            as_call.h = operation->h;
-            as_call.start = operation->start;
-            as_call.tgid = operation->tgid;
-            as_call.tid = operation->tid;
-            as_call.host_tid = operation->host_tid;
-            as_call.call = operation->call;
-            if (!asked_for(as_call, *replay_filters_)) return without_row();
-        }
-        return take_operation(operation, wall_offset_ns, wanted, row);
-    }
-    const auto* event = decoder_.as<iolens_call_event>(head, IOLENS_KIND_CALL);
-    if (event == nullptr) return Taken::unknown;
+    return show_operation(operation, row);
+}
+
+Taken FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
+    const iolens_call_event* event = &e;
     const bool pending = (event->flags & IOLENS_CALL_PENDING) != 0;
     if (pending && !unfinished_) return Taken::nothing;
     if (of_reader(event->tgid)) return without_row(pending);
     if (event->direction == IOLENS_DIR_NONE && !operations_.on()) {
         call_ = *event;
-        mappings_.take(call_);
+        resolver().mappings().take(call_);
         event = &call_;
         const KnownCall* call = find_call(event->call);
         const bool of_memory =
@@ -744,18 +633,10 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         if (!calls_.empty() && std::ranges::find(calls_, event->call) == calls_.end()) return without_row(pending);
     }
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return without_row(pending);
-    if (operations_.on()) return take_operation(operation_of(*event), wall_offset_ns, wanted, row);
+    if (operations_.on()) return show_operation(operation_of(*event), row);
     if (summing_) add(*event, row.text);
-    const std::pair<u32, u64> which{host_tid(*event), event->start};
-    if (seed_csv_ && decode_all_ && which != line_of_) {  // one line also where a call has two rows
-        line_of_ = which;
-        const std::string result = (event->flags & IOLENS_CALL_NO_RESULT) != 0 ? "?"
-                                   : event->result < 0                         ? "-1"
-                                                                               : std::to_string(event->result);
-        line_ = row.text.format(FMT_COMPILE(" {},{},{},{}"), event->tid, result, call_name(event->call),
-                                arguments_of(*event, row.text));
-    }
-    if (decode_all_) arguments_.spent(host_tid(*event));
+    if (seed_csv_ && decode_all_) add_prefix_line(*event, row);
+    if (decode_all_) resolver().arguments().spent(host_tid(*event));
     if (seed_csv_ && event->direction == IOLENS_DIR_NONE) {
         const bool shown = summing_ || decode_all_;  // in the summary, or in the line before
         return shown ? Taken::nothing : without_row(pending);
@@ -764,72 +645,41 @@ Taken FdLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted
         why_->hold(*event);
         return Taken::nothing;
     }
-    fill(*event, wall_offset_ns, wanted, row);
-    return Taken::row;
+    if (log_ != nullptr) resolver().set_log_clock(log_->import().clock());
+    return fill({.event = &event->h, .pattern = {}, .json = {}}, row);
+}
+
+/// iomonitor's line before the rows of a call; one line also where a call has two rows.
+void FdLens::add_prefix_line(const iolens_call_event& e, RowBuffer& row) {
+    const std::pair<u32, u64> which{host_tid(e), e.start};
+    if (which == line_of_) return;
+    line_of_ = which;
+    const std::string result = (e.flags & IOLENS_CALL_NO_RESULT) != 0 ? "?"
+                               : e.result < 0                         ? "-1"
+                                                                      : std::to_string(e.result);
+    row.prefix_line = row.text.format(FMT_COMPILE(" {},{},{},{}"), e.tid, result, call_name(e.call),
+                                      resolver().arguments_of(e, row.text).text());
 }
 
 /// Is this the I/O of a process that takes our rows?
 bool FdLens::of_reader(u32 tgid) const { return leave_out_readers_ && row_readers().contains(tgid); }
 
-bool FdLens::held(u64 now_ns, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
+/// The next call of --why whose time has come.
+Taken FdLens::take_deferred(u64 now_ns, RowBuffer& row) {
     const iolens_call_event* event = why_ ? why_->due(std::max(now_ns, last_ts_)) : nullptr;
-    if (event == nullptr) return false;
-    fill(*event, wall_offset_ns, wanted, row);
-    return true;
-}
-
-/// A row's values, which are valid until the next call.
-void FdLens::fill(const iolens_call_event& e, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
-    row.values.resize(wanted.size());
-    const Tasks::Task* task = nullptr;
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
-        Value value = wanted[i]->get(e.h);
-        switch (wanted[i]->role) {
-            case Role::wall:
-            case Role::clock: value = time_of(wanted[i]->role, value, wall_offset_ns, row.text); break;
-            case Role::comm:
-            case Role::uid:
-            case Role::cgroup:
-            case Role::container: value = of_thread(wanted[i]->role, host_tid(e), task); break;
-            case Role::call: {
-                const std::string_view name = call_name(value.number());
-                if (!name.empty()) value = Value(name);
-                break;
-            }
-            case Role::file: value = file_of(e, false, row.text); break;
-            case Role::file_csv: value = file_of(e, true, row.text); break;
-            case Role::peer:
-                if (!value.is_null()) value = Value(row.text.copy(AddressText(e.family, e.peer).view()));
-                break;
-            case Role::local:
-                if (!value.is_null()) value = Value(row.text.copy(AddressText(e.family, e.local).view()));
-                break;
-            case Role::flags: {
-                const KnownCall* call = find_call(e.call);
-                if (value.is_null() || call == nullptr) break;
-                value = Value(row.text.build([&](std::string& out) { append_flags(out, *call, value.number()); }));
-                break;
-            }
-            case Role::arguments: {
-                const std::string_view given = arguments_of(e, row.text);
-                value = given.data() == nullptr ? Value() : Value(given);
-                break;
-            }
-            case Role::parts:
-                if (why_) {
-                    Buffer out;
-                    why_->append_report(out);
-                    value = Value(row.text.copy(out));
-                }
-                break;
-            default: break;
-        }
-        row.values[i] = value;
+    if (event == nullptr) return Taken::nothing;
+    RawRow raw{.event = &event->h, .pattern = {}, .json = {}};
+    if (selected(Role::json)) {
+        Buffer out;
+        why_->append_report(out);
+        raw.json = Value(row.text.copy(out));
     }
+    if (why_lines_) row.detail_lines = why_->lines();
+    return fill(raw, row);
 }
 
-void FdLens::add(const iolens_call_event& e, RowText& text) {
-    const Value file = file_of(e, false, text);
+void FdLens::add(const iolens_call_event& e, RowArena& text) {
+    const Value file = resolver().file_of(e, text);
     const std::string_view name = file.is_null() ? std::string_view("?") : file.text();
     if (by_open_) {
         opens_.add(e, name);
@@ -838,61 +688,21 @@ void FdLens::add(const iolens_call_event& e, RowText& text) {
     }
 }
 
-/// What a column says of a thread; null where it isn't known. `task` keeps what was found for the row's other columns.
-Value FdLens::of_thread(Role role, u32 host_tid, const Tasks::Task*& task) {
-    if (task == nullptr) task = tasks_.find(host_tid);
-    if (task == nullptr) return {};
-    switch (role) {
-        case Role::comm: return Value(std::string_view(task->comm));
-        case Role::uid: return Value(u64{task->uid});
-        case Role::cgroup: return Value(task->cgroup_id);
-        case Role::host_pid: return Value(u64{task->host_tgid});
-        default: break;
-    }
-    // a recording's cgroups are those of another time, perhaps of another machine
-    const std::string_view container = probe_ ? containers_.find(task->cgroup_id) : std::string_view();
-    return container.empty() ? Value() : Value(container);
-}
-
-/// A call as an operation, with what it was given.
+/// A call as an operation, with its arguments.
 const iolens_operation_event* FdLens::operation_of(const iolens_call_event& e) {
-    std::array<std::string_view, IOLENS_CALL_ARGUMENTS> texts;
-    const iolens_arguments* told = arguments_.find(host_tid(e));
-    if (told != nullptr && (told->call != e.call || told->h.ts < e.start)) told = nullptr;  // of another call
-    if (told != nullptr) told_texts(*told, told->h.size, texts);
-    const iolens_operation_event* operation = operations_.of_call(e, told, texts, files_);
-    arguments_.spent(host_tid(e));
+    ArgumentTexts texts;
+    const iolens_arguments* given = resolver().arguments().find(host_tid(e));
+    if (given != nullptr && (given->call != e.call || given->h.ts < e.start)) given = nullptr;  // of another call
+    if (given != nullptr) argument_texts(*given, texts);
+    const iolens_operation_event* operation = operations_.of_call(e, given, texts, resolver().files());
+    resolver().arguments().spent(host_tid(e));
     return operation;
 }
 
-Taken FdLens::take_operation(const iolens_operation_event* e, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
+Taken FdLens::show_operation(const iolens_operation_event* e, RowBuffer& row) {
     if (e == nullptr) return Taken::nothing;
     if (summing_) operations_.add(*e);
-    row.values.resize(wanted.size());
-    const Tasks::Task* task = nullptr;
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
-        Value value = wanted[i]->get != nullptr ? wanted[i]->get(e->h) : Value();
-        switch (wanted[i]->role) {
-            case Role::facility: value = Value(std::string_view(operations_.facility())); break;
-            case Role::wall: value = time_of(Role::wall, value, wall_offset_ns, row.text); break;
-            case Role::comm:
-            case Role::uid:
-            case Role::cgroup:
-            case Role::container:
-            case Role::host_pid: value = of_thread(wanted[i]->role, host_tid(*e), task); break;
-            case Role::call:
-                if (!value.is_null()) value = Value(call_name(value.number()));
-                break;
-            case Role::file: {
-                const Files::Name* name = files_.find(value.number());
-                value = name != nullptr ? Value(std::string_view(name->text)) : Value();
-                break;
-            }
-            default: break;
-        }
-        row.values[i] = value;
-    }
-    return Taken::row;
+    return fill({.event = &e->h, .pattern = {}, .json = {}}, row);
 }
 
 Format FdLens::format(const ViewOptions& view) const {
@@ -951,10 +761,8 @@ std::vector<std::string> FdLens::remarks() const {
         ledger_remark(explain(ledger)),
         fmt::format("names sent again {}, skipped runs {}, 32-bit calls {}, ends without a start {}", n.fact_lost,
                     ledger.missed, n.not_decoded, n.orphan),
-        fmt::format("filtered as our own output: {}", n.own),
-        fmt::format("kept at the end: {} names, {} threads", files_.size(), tasks_.size()),
-        fmt::format("made room for others: {} names, {} threads, {} calls' arguments", files_.evicted(),
-                    tasks_.evicted(), arguments_.evicted())};
+        fmt::format("filtered as our own output: {}", n.own)};
+    std::ranges::move(resolver().diagnostics(), std::back_inserter(all));
     if (why_) all.push_back(fmt::format("made room for others: {} waits", why_->waits_evicted()));
     if (!probe_->why().empty()) all.push_back(fmt::format("not taken: {}", fmt::join(probe_->why(), "; ")));
     return all;

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lens/fd/operations.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -15,6 +13,7 @@
 #include "base/output.h"
 #include "lens/requests.h"
 #include "probe/pid_namespace.h"
+#include "resolve/socket_address.h"
 #include "resolve/tasks.h"
 
 namespace iolens {
@@ -77,10 +76,13 @@ u64 operations_of(const KnownCall& call) {
     return all;
 }
 
+/// "" for a family without addresses.
 std::string address_text(u16 family, const u8* bytes, u16 port) {
-    std::array<char, INET6_ADDRSTRLEN> room{};
-    if (::inet_ntop(family, bytes, room.data(), room.size()) == nullptr) return {};
-    return family == AF_INET6 ? fmt::format("[{}]:{}", room.data(), port) : fmt::format("{}:{}", room.data(), port);
+    const SocketAddress address(family, bytes);
+    if (address.text().empty()) return {};
+    Buffer out;
+    address.append_with_port(out, port);
+    return fmt::to_string(out);
 }
 
 /// The value of the first argument of a kind; nothing where it has none.

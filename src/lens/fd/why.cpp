@@ -10,7 +10,6 @@
 #include <tuple>
 
 #include "base/text.h"
-#include "iolens/event/disk.h"
 #include "resolve/calls.h"
 #include "resolve/target.h"
 
@@ -63,39 +62,29 @@ bool Why::Request::is_for(const iolens_file_id& file) const {
 }
 
 bool Why::is_of(const iolens_header& head) {
-    return head.kind == IOLENS_KIND_DISK || head.kind == IOLENS_KIND_BLOCK || head.kind == IOLENS_KIND_PARTS ||
-           head.kind == IOLENS_KIND_WAIT || head.kind == IOLENS_KIND_SYMBOL;
+    return head.kind == IOLENS_KIND_BLOCK || head.kind == IOLENS_KIND_PARTS || head.kind == IOLENS_KIND_WAIT;
 }
 
 void Why::take(const iolens_header& head) {
     switch (head.kind) {
-        case IOLENS_KIND_DISK: {
-            const auto* fact = decoder_.as<iolens_disk_fact>(head, IOLENS_KIND_DISK);
-            if (fact != nullptr) disks_.told(fact->dev, text_of(fact->name));
-            return;
-        }
-        case IOLENS_KIND_SYMBOL: {
-            const auto* fact = decoder_.as<iolens_symbol_fact>(head, IOLENS_KIND_SYMBOL);
-            if (fact != nullptr) reasons_.told(*fact);
-            return;
-        }
         case IOLENS_KIND_WAIT: {
             const auto* wait = decoder_.as<iolens_wait_event>(head, IOLENS_KIND_WAIT);
             if (wait == nullptr) return;
             waits_.forget_before(head.ts - std::min(head.ts, kept_waits_ns));
-            waits_.add(
-                wait->tid,
-                {.start = wait->start, .woken = wait->woken, .end = wait->h.ts, .reason = reasons_.find(wait->frames)});
+            waits_.add(wait->tid, {.start = wait->start,
+                                   .woken = wait->woken,
+                                   .end = wait->h.ts,
+                                   .reason = resolver_.wait_reasons().find(wait->frames)});
             return;
         }
-        case IOLENS_KIND_PARTS: parts_.told(head, files_); return;
+        case IOLENS_KIND_PARTS: parts_.add(head, resolver_.files()); return;
         case IOLENS_KIND_BLOCK: {
             const auto* event = decoder_.as<iolens_block_event>(head, IOLENS_KIND_BLOCK);
             if (event == nullptr) return;
             const iolens_block_target& target = event->target;
             if (target.name_id != 0) {
-                files_.named(target.id, target.name_id);
-                static_cast<void>(files_.find(target.name_id));  // for a call of the next minute
+                resolver_.files().named(target.id, target.name_id);
+                static_cast<void>(resolver_.files().find(target.name_id));  // for a call of the next minute
             }
             if (target.origin == IOLENS_ORIGIN_FILE) disks_of_[target.id.dev] = event->dev;
             if (requests_.size() >= most_requests) requests_.pop_front();
@@ -152,7 +141,7 @@ std::map<WaitFor, Why::Waited> Why::waits_of(const iolens_call_event& call) {
 /// The whole disk that a filesystem is on; 0: not known.
 u32 Why::disk_of(u32 dev) {
     if (const auto at = disks_of_.find(dev); at != disks_of_.end()) return at->second;
-    const std::optional<Disk> disk = here_ ? disks_.find(dev) : std::nullopt;
+    const std::optional<Disk> disk = here_ ? resolver_.disks().find(dev) : std::nullopt;
     return disks_of_[dev] = disk ? disk->whole_dev : 0;
 }
 
@@ -168,8 +157,8 @@ std::vector<const Why::Request*> Why::requests_of(const iolens_call_event& call,
     const u32 disk = call.dev == 0 ? 0 : disk_of(call.dev);
     u32 opened = 0;  // a block device that the call is on
     if (call.file == IOLENS_FILE_DISK && here_) {
-        const Files::Name* name = files_.find(call.name_id);
-        const std::optional<Disk> device = name != nullptr ? disks_.find(name->text) : std::nullopt;
+        const Files::Name* name = resolver_.files().find(call.name_id);
+        const std::optional<Disk> device = name != nullptr ? resolver_.disks().find(name->text) : std::nullopt;
         if (device) opened = device->dev;
     }
     for (auto at = std::ranges::lower_bound(requests_, call.start, {}, [](const Request& r) { return r.e.h.ts; });
@@ -221,7 +210,7 @@ void Why::append_request(Buffer& out, const Request& request) {
     const std::vector<Beside> others = beside(request);
     auto to = std::back_inserter(out);
     append(out, R"({"disk":)");
-    append_json_or_null(out, disks_.name(e.dev));
+    append_json_or_null(out, resolver_.disks().name(e.dev));
     fmt::format_to(to, R"(,"op":"{}","rwbs":"{}","sector":)", block_op(e.op).word, block_letters(e).text());
     append_if(out, !has(e, IOLENS_BLOCK_NO_SECTOR), e.sector);
     fmt::format_to(to, R"(,"bytes":{},"end_ns":{},"queue_ns":)", e.bytes, e.h.ts);
@@ -234,7 +223,7 @@ void Why::append_request(Buffer& out, const Request& request) {
     append_author_json(out, e.target);
     append(out, R"(,"file":)");
     Buffer target;
-    append_target(target, e.target, files_, disks_);
+    append_target(target, e.target, resolver_.files(), resolver_.disks());
     append_json_or_null(out, {target.data(), target.size()});
     fmt::format_to(to, R"(,"beside":{},"beside_whose":[)", count_of(others));
     for (std::size_t i = 0; i < others.size(); ++i) {
@@ -247,7 +236,7 @@ void Why::append_request(Buffer& out, const Request& request) {
 
 std::string Why::request_line(const Request& request) {
     const iolens_block_event& e = request.e;
-    const std::string_view disk = disks_.name(e.dev);
+    const std::string_view disk = resolver_.disks().name(e.dev);
     std::string words =
         fmt::format("{:>12.3f} ms {} {} ", ms(e.device_ns), disk.empty() ? "?" : disk, block_letters(e).text());
     auto to = std::back_inserter(words);
@@ -262,7 +251,7 @@ std::string Why::request_line(const Request& request) {
         fmt::format_to(to, ", dirtied by {} ({})", text_of(e.target.author_comm), e.target.author);
     }
     Buffer target;
-    append_target(target, e.target, files_, disks_);
+    append_target(target, e.target, resolver_.files(), resolver_.disks());
     if (target.size() != 0) fmt::format_to(to, ", for {}", std::string_view(target.data(), target.size()));
     if (e.h.ts > told_.call.h.ts) words += ", not waited for";
     const std::vector<Beside> others = beside(request);

@@ -11,17 +11,14 @@
 #include <utility>
 #include <vector>
 
+#include "base/decode.h"
 #include "base/text.h"
 #include "iolens/event/block.h"
 #include "iolens/event/call.h"
-#include "iolens/event/symbol.h"
 #include "iolens/event/wait.h"
-#include "resolve/disks.h"
-#include "resolve/files.h"
 #include "resolve/parts.h"
-#include "resolve/wait_reasons.h"
+#include "resolve/resolver.h"
 #include "resolve/waits.h"
-#include "source/decode.h"
 
 namespace iolens {
 
@@ -30,11 +27,9 @@ namespace iolens {
 class Why {
 public:
     /// `here`: what is shown happens on this machine, whose disks can be asked for.
-    Why(Files& files, bool here) : files_(files), here_(here) {
-        if (!here) disks_.set_recorded();
-    }
+    Why(Resolver& resolver, bool here) : resolver_(resolver), here_(here) {}
 
-    /// Is a record of those that tell why: a request, a wait, or what they are named by?
+    /// Is a record of those that tell why: a request or a wait?
     static bool is_of(const iolens_header& head);
     /// Keeps such a record.
     void take(const iolens_header& head);
@@ -92,11 +87,9 @@ private:
     void append_request(Buffer& out, const Request& request);
     std::string request_line(const Request& request);
 
-    Files& files_;
+    Resolver& resolver_;
     bool here_;
     Decoder decoder_;
-    Disks disks_;
-    WaitReasons reasons_;
     std::deque<iolens_call_event> held_;
     Story told_;
     std::deque<Request> requests_;  // by their ends

@@ -9,8 +9,8 @@
 #include <optional>
 
 #include "base/clock.h"
+#include "base/decode.h"
 #include "base/failure.h"
-#include "iolens/event/disk.h"
 #include "iolens/event/vfs.h"
 #include "lens/file/profile.h"
 #include "lens/file/serve/verbs.h"
@@ -20,11 +20,6 @@
 #include "probe/kernel_btf.h"
 #include "probe/symbols.h"
 #include "probe/vfs.h"
-#include "resolve/disks.h"
-#include "resolve/files.h"
-#include "resolve/periods.h"
-#include "resolve/tasks.h"
-#include "source/decode.h"
 
 namespace iolens {
 namespace {
@@ -66,7 +61,7 @@ public:
 
     std::vector<const Column*> prepare(const ViewOptions& view) override;
     std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
-    Taken take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) override;
+    Taken take(const iolens_header& record, RowBuffer& row) override;
     Summary summary() const override { return totals_.summary(); }
     std::string report() const override { return totals_.report(); }
     Loss explain(const iolens_loss& ledger) const override;
@@ -75,7 +70,7 @@ public:
 
 private:
     bool asked_for(const iolens_vfs_event& e, const ViewOptions& f) const;
-    std::string_view name_of(const iolens_vfs_event& e);
+    void begin_log(u64 ns);
     void leave_out_output(const ViewOptions& view);
 
     std::vector<std::unique_ptr<Verb>> verbs_ = make_file_verbs();
@@ -88,17 +83,13 @@ private:
     bool iotracer_ = false;
     bool summing_ = false;
     bool unfinished_ = false;  // rows of what is not over when tracing ends
-    u64 began_ns_ = 0;         // of iotracer's lines
+    bool began_ = false;       // iotracer's log has
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<VfsProbe> probe_;
     std::unique_ptr<Watches> watches_;
-    Files files_;
-    Tasks tasks_;
-    Periods periods_;
-    Disks disks_;
     FileProfiles totals_;
     Decoder decoder_;
-    iolens_vfs_event access_{};  // of the row being made, where it was a call
+    iolens_vfs_event access_{};  // of the row being made, where it is not the record's own
 };
 
 std::vector<const Column*> FileLens::prepare(const ViewOptions& view) {
@@ -126,7 +117,7 @@ std::vector<const Column*> FileLens::prepare(const ViewOptions& view) {
     summing_ = view.summary;
     unfinished_ = view.unfinished;
     replay_filters_ = view;
-    if (view.replayed) disks_.set_recorded();
+    if (view.replayed) resolver().set_recorded();
     if (iotracer_) {
         if (!view.columns.empty()) {
             throw Failure(Exit::usage, "--columns is not for iotracer's own format", "take --format csv or table");
@@ -188,16 +179,11 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     }
     if (levels_.blk && kernel_addresses_hidden()) say(no_direct_files);
     replay_filters_.reset();  // the kernel filters
-    began_ns_ = clock_ns(CLOCK_BOOTTIME);
+    begin_log(clock_ns(CLOCK_BOOTTIME));
     RingSource::Probes source = watches_->source();
     source.tidy = [this, tidy = std::move(source.tidy)] {
         tidy();
-        periods_.look(
-            files_.evicted() + tasks_.evicted(), [this] { watches_->begin_period(); },
-            [this] {
-                files_.age(watches_->names_in_flight());
-                tasks_.age();
-            });
+        resolver().age([this] { watches_->begin_period(); }, [this] { return watches_->names_in_flight(); });
     };
     return std::make_unique<RingSource>(std::move(source));
 }
@@ -210,65 +196,33 @@ bool FileLens::asked_for(const iolens_vfs_event& e, const ViewOptions& f) const 
     return !f.min_ms || vfs_has(e, IOLENS_VFS_NO_END) || e.h.ts - e.start >= static_cast<u64>(*f.min_ms * 1e6);
 }
 
-/// "" where no name of the file was told.
-std::string_view FileLens::name_of(const iolens_vfs_event& e) {
-    const Files::Name* name = files_.find(e.id, e.name_id);
-    return name == nullptr ? std::string_view() : std::string_view(name->text);
+/// What the times of iotracer's lines count from.
+void FileLens::begin_log(u64 ns) {
+    began_ = true;
+    resolver().set_log_start(ns);
 }
 
-Taken FileLens::take(const iolens_header& head, u64 wall_offset_ns, Columns wanted, RowBuffer& row) {
-    if (const auto* fact = decoder_.as<iolens_file_fact>(head, IOLENS_KIND_FILE)) {
-        return files_.add(*fact, {reinterpret_cast<const std::byte*>(&head), head.size}) ? Taken::nothing
-                                                                                         : Taken::unknown;
-    }
-    if (const auto* fact = decoder_.as<iolens_task_fact>(head, IOLENS_KIND_TASK)) {
-        tasks_.add(*fact);
-        return Taken::nothing;
-    }
-    if (const auto* fact = decoder_.as<iolens_disk_fact>(head, IOLENS_KIND_DISK)) {
-        disks_.told(fact->dev, text_of(fact->name));
-        return Taken::nothing;
-    }
-    if (const auto* fact = decoder_.as<iolens_watch_fact>(head, IOLENS_KIND_WATCH)) {
-        files_.given(fact->id, fact->name_id);
-        return Taken::nothing;
-    }
-    const iolens_vfs_event* event = access_of(head, tasks_, decoder_, access_);
+Taken FileLens::take(const iolens_header& record, RowBuffer& row) {
+    if (const auto taken = learn(record)) return *taken;
+    const iolens_vfs_event* event = access_of(record, resolver().tasks(), decoder_, access_);
     if (event == nullptr) {
-        const auto* call = decoder_.as<iolens_call_event>(head, IOLENS_KIND_CALL);  // no access to a file's contents
+        const auto* call = decoder_.as<iolens_call_event>(record, IOLENS_KIND_CALL);  // no access to a file's contents
         return call != nullptr ? without_row((call->flags & IOLENS_CALL_PENDING) != 0) : Taken::unknown;
     }
-    if (event->name_id != 0) files_.named(event->id, event->name_id);
+    if (event->name_id != 0) resolver().files().named(event->id, event->name_id);
     const bool level = event->level == IOLENS_LEVEL_BLK ? levels_.blk : levels_.vfs;
     const bool op = ops_ == 0 || (event->op < IOLENS_VFS_OPS && (ops_ >> event->op & 1U) != 0);
     const bool pending = vfs_has(*event, IOLENS_VFS_PENDING);
     if (pending && !unfinished_) return Taken::nothing;
     if (!level || !op || (replay_filters_ && !asked_for(*event, *replay_filters_))) return without_row(pending);
-    if (began_ns_ == 0) began_ns_ = event->start;
-    const std::string_view name = name_of(*event);
-    if (summing_) totals_.add(*event, name);
-
-    row.values.resize(wanted.size());
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
-        Value value = wanted[i]->get(event->h);
-        switch (wanted[i]->role) {
-            case Role::wall: value = Value(value.number() + wall_offset_ns); break;
-            case Role::since: value = Value(value.number() - std::min(began_ns_, value.number())); break;
-            case Role::file: value = name.empty() ? Value() : Value(name); break;
-            case Role::disk:
-                if (!value.is_null()) {
-                    const std::string_view disk = disks_.name(static_cast<u32>(value.number()));
-                    value = disk.empty() ? Value() : Value(disk);
-                }
-                break;
-            default: break;
-        }
-        if (absolute_ && wanted[i]->name == "address" && event->level == IOLENS_LEVEL_BLK) {
-            value = Value(event->address);
-        }
-        row.values[i] = value;
+    if (!began_) begin_log(event->start);
+    if (summing_) totals_.add(*event, resolver().file_of(event->id, event->name_id).text());
+    if (absolute_ && event->level == IOLENS_LEVEL_BLK) {
+        access_ = *event;
+        access_.first_sector = 0;
+        event = &access_;
     }
-    return Taken::row;
+    return fill({.event = &event->h, .pattern = {}, .json = {}}, row);
 }
 
 Loss FileLens::explain(const iolens_loss& ledger) const {
@@ -294,9 +248,7 @@ std::vector<std::string> FileLens::remarks() const {
     if (const u64 evicted = probe_->evicted(); evicted != 0) {
         all.push_back(fmt::format("files of watched folders that made room for others: {}", evicted));
     }
-    if (const u64 evicted = files_.evicted() + tasks_.evicted(); evicted != 0) {
-        all.push_back(fmt::format("made room for others: {} names, {} threads", files_.evicted(), tasks_.evicted()));
-    }
+    std::ranges::move(resolver().diagnostics(), std::back_inserter(all));
     if (!probe_->why().empty()) all.push_back(fmt::format("not taken: {}", fmt::join(probe_->why(), "; ")));
     return all;
 }

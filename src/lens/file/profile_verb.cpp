@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <fstream>
 
+#include "base/decode.h"
 #include "base/failure.h"
 #include "base/output.h"
 #include "base/recording_format.h"
@@ -16,7 +17,6 @@
 #include "lens/file/serve/verbs.h"
 #include "lens/file/watch.h"
 #include "resolve/extents.h"
-#include "source/decode.h"
 #include "source/recording.h"
 
 namespace iolens {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/decode.h"
 #include "base/fd.h"
 #include "base/privileges.h"
 #include "iolens/event/vfs.h"
@@ -15,7 +16,6 @@
 #include "resolve/disks.h"
 #include "resolve/mounts.h"
 #include "resolve/tasks.h"
-#include "source/decode.h"
 #include "source/ring.h"
 
 namespace iolens {

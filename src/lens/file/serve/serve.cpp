@@ -11,9 +11,9 @@
 #include <filesystem>
 
 #include "base/clock.h"
+#include "base/decode.h"
 #include "base/failure.h"
 #include "base/output.h"
-#include "source/decode.h"
 
 namespace iolens {
 namespace {

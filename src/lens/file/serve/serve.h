@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/decode.h"
 #include "fuse/mount.h"
 #include "lens/file/log.h"
 #include "lens/file/watch.h"
@@ -18,7 +19,6 @@
 #include "probe/vfs.h"
 #include "resolve/periods.h"
 #include "resolve/tasks.h"
-#include "source/decode.h"
 #include "source/ring.h"
 
 namespace iolens {

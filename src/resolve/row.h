@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A row while it is made.
+// The text of a row.
 #pragma once
 
 #include <fmt/compile.h>
@@ -9,6 +9,7 @@
 #include <cstring>
 #include <iterator>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -22,11 +23,11 @@ namespace iolens {
 
 /// Memory for the texts that are made for a row. Each text has a place of its own until clear(), so that no cell can
 /// change another. Rows of usual size allocate nothing.
-class RowText {
+class RowArena {
 public:
-    RowText() = default;
-    RowText(const RowText&) = delete;
-    RowText& operator=(const RowText&) = delete;
+    RowArena() = default;
+    RowArena(const RowArena&) = delete;
+    RowArena& operator=(const RowArena&) = delete;
 
     /// Copies a text.
     std::string_view copy(std::string_view text) {
@@ -81,11 +82,19 @@ private:
     std::string scratch_;
 };
 
-/// The values of a row, and the texts that were made for them. Other texts that values point to are in the record or in
-/// a cache that outlives the row.
+/// A row: its values, and the texts that were made for them. Other texts that values point to are in the record or in a
+/// cache that outlives the row.
 struct RowBuffer {
     std::vector<Value> values;
-    RowText text;
+    RowArena text;
+    std::string_view prefix_line;               ///< a line before the row, or in place of one; "" for none
+    std::span<const std::string> detail_lines;  ///< lines behind the row, of a table
+
+    void clear() {
+        text.clear();
+        prefix_line = {};
+        detail_lines = {};
+    }
 };
 
 }  // namespace iolens

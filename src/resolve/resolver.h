@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ids to names, for every lens: the one place that knows what a column's role means.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/decode.h"
+#include "iolens/event/block.h"
+#include "iolens/event/call.h"
+#include "resolve/arguments.h"
+#include "resolve/containers.h"
+#include "resolve/disks.h"
+#include "resolve/files.h"
+#include "resolve/log_clock.h"
+#include "resolve/mappings.h"
+#include "resolve/periods.h"
+#include "resolve/row.h"
+#include "resolve/tasks.h"
+#include "resolve/wait_reasons.h"
+
+namespace iolens {
+
+/// A row before its ids are resolved.
+struct RawRow {
+    const iolens_header* event = nullptr;  ///< a whole event of today's size, of the kind that the columns read
+    Value pattern;  ///< Role::pattern and Role::json: made by the lens, where a column wants them
+    Value json;
+};
+
+/// Keeps what facts say, and turns a row's ids into names. One for each lens; it lives as long as the lens.
+class Resolver {
+public:
+    enum class Learned : u8 {
+        yes,
+        no,       ///< the record is not a fact
+        damaged,  ///< its lengths are wrong
+    };
+
+    /// Keeps a fact: a file's path, a task, a disk, a watched file, a kernel symbol, a call's arguments. The record
+    /// must be 8-byte aligned, as Receiver::record() has it.
+    Learned learn(const iolens_header& record);
+
+    /// A cell of a row. The text is in `arena`, in the event, or in a cache until the next learn().
+    Value value(const Column& column, const RawRow& row, RowArena& arena);
+
+    /// What is shown did not happen here and now: this machine's disks and cgroups are not those of the rows.
+    void set_recorded();
+    /// Nanoseconds to add to CLOCK_BOOTTIME to get the time since 1970.
+    void set_wall_offset(u64 ns) { wall_offset_ns_ = ns; }
+    /// The rows are those of a log whose times have this form; they are printed as they are.
+    void set_log_clock(LogClock clock) { log_clock_ = clock; }
+    /// Role::since counts from here (CLOCK_BOOTTIME, ns).
+    void set_log_start(u64 ns) { log_start_ns_ = ns; }
+    /// Role::facility.
+    void set_facility(std::string facility) { facility_ = std::move(facility); }
+
+    /// The file of a call, as the column has it; null where it is not known.
+    Value file_of(const iolens_call_event& call, RowArena& arena) { return file_of(call, false, arena); }
+    /// The file of an access; null where it is not known.
+    Value file_of(const iolens_file_id& file, u64 name_id);
+    /// What a block request is for: a path, MAJ:MIN:INODE, [journal]; null where it is not known.
+    Value target_of(const iolens_block_target& target, RowArena& arena);
+    /// A call's arguments as C would have them; null where they are not known.
+    Value arguments_of(const iolens_call_event& call, RowArena& arena);
+
+    [[nodiscard]] Files& files() { return files_; }
+    [[nodiscard]] Disks& disks() { return disks_; }
+    [[nodiscard]] const Tasks& tasks() const { return tasks_; }
+    [[nodiscard]] Mappings& mappings() { return mappings_; }
+    [[nodiscard]] Arguments& arguments() { return arguments_; }
+    [[nodiscard]] const WaitReasons& wait_reasons() const { return wait_reasons_; }
+    /// The cgroup's directory; "" where it is gone, or the rows were recorded.
+    [[nodiscard]] std::string_view cgroup_path(u64 cgroup_id);
+
+    /// Called before each reading of a live source. Once a period, names that were not used for a whole one are
+    /// forgotten, but for those in flight: `begin_period` makes the kernel side send names again when they are used.
+    void age(const std::function<void()>& begin_period, const std::function<std::vector<u64>()>& names_in_flight);
+
+    /// Entries that were dropped to make space for others; for a verbose run.
+    [[nodiscard]] std::vector<std::string> diagnostics() const;
+
+private:
+    const Tasks::Task* task_of(const iolens_header& event);
+    Value of_thread(Role role, const iolens_header& event);
+    Value file_of(const RawRow& row, bool csv, RowArena& arena);
+    Value file_of(const iolens_call_event& call, bool csv, RowArena& arena);
+    Value socket_of(const iolens_call_event& call, bool csv, RowArena& arena);
+    Value time_of(Role role, const Value& time, RowArena& arena);
+
+    Files files_;
+    Tasks tasks_;
+    Disks disks_;
+    Containers containers_;
+    Mappings mappings_;
+    Arguments arguments_;
+    WaitReasons wait_reasons_;
+    Periods periods_;
+    std::string facility_;
+    u64 wall_offset_ns_ = 0;
+    u64 log_start_ns_ = 0;
+    Decoder decoder_;
+    LogClock log_clock_ = LogClock::boot;
+    bool recorded_ = false;
+    u32 last_thread_ = 0;                     // consecutive columns, and mostly rows, are of one thread
+    const Tasks::Task* last_task_ = nullptr;  // its; until the next fact
+};
+
+}  // namespace iolens
