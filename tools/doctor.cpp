@@ -7,7 +7,7 @@
 
 #include "base/failure.h"
 #include "base/privileges.h"
-#include "cli/commands.h"
+#include "commands.h"
 #include "probe/symbols.h"
 
 namespace iolens {
@@ -65,19 +65,18 @@ std::vector<Finding> checks() {
     return all;
 }
 
-}  // namespace
-
-int run_doctor(const std::vector<std::unique_ptr<Lens>>& lenses, Format format, bool variants) {
+/// Returns Exit::unavailable when a lens can't trace here.
+int run_doctor(Format format, bool variants) {
     std::vector<Finding> all = checks();
     bool works = true;
     for (const Finding& f : all)
         works = works && (f.works || f.name == "JIT" || f.name == "symbols" || f.name == "other users");
     const bool may_try = works;
-    for (const auto& lens : lenses) {
+    for (const auto& lens : make_lenses()) {
         if (!may_try) break;  // every probe would only say the same
         for (const ProbeStatus& p : lens->examine(variants)) {
             works = works && (p.works || !p.used);
-            all.push_back({"probe", std::string(lens->name()), p.name, p.works, p.works ? p.how : p.why,
+            all.push_back({"probe", std::string(lens->info().name), p.name, p.works, p.works ? p.how : p.why,
                            p.verified_insns, p.program, p.used});
         }
     }
@@ -112,6 +111,32 @@ int run_doctor(const std::vector<std::unique_ptr<Lens>>& lenses, Format format, 
     }
     out.flush();
     return static_cast<int>(works ? Exit::ok : Exit::unavailable);
+}
+
+}  // namespace
+
+Command doctor_command() {
+    struct Options {
+        std::string format;
+        bool variants = false;
+    };
+    const auto options = std::make_shared<Options>();
+    return {.name = "doctor",
+            .about = "what works on this kernel, and why not",
+            .examples = "sudo iolens doctor\nsudo iolens doctor --format json",
+            .add_options =
+                [options](OptionGroups& groups) {
+                    Flags& flags = groups.group("Options");
+                    add_format_option(flags, options->format, plain_formats, Format::table);
+                    flags.toggle("--variants", options->variants,
+                                 "also try the variants of probes that this kernel doesn't need");
+                },
+            .run =
+                [options](const Given& /*given*/) {
+                    capture_libbpf_log(false);
+                    return run_doctor(format_of(options->format, plain_formats).value_or(Format::table),
+                                      options->variants);
+                }};
 }
 
 }  // namespace iolens

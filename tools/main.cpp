@@ -9,7 +9,7 @@
 
 #include "base/failure.h"
 #include "base/text.h"
-#include "cli/cli.h"
+#include "commands.h"
 
 namespace {
 
@@ -26,6 +26,23 @@ int status_of(iolens::Exit status, bool traces_command) {
     return static_cast<int>(traces_command && !of_command ? iolens::Exit::own_failure : status);
 }
 
+iolens::Command program(std::span<char* const> words) {
+    iolens::Command all{.name = "iolens",
+                        .about = "iolens: a Linux machine's I/O, seen live",
+                        .examples =
+                            "sudo iolens block -Q 10     ten seconds of block requests, with their time in the queue\n"
+                            "sudo iolens doctor          what works on this kernel, and why not\n"
+                            "sudo iolens fd -- git status   what a command reads and writes\n"
+                            "iolens replay day.iol       show a recording again\n"
+                            "iolens schema               every column with unit and meaning\n"
+                            "iolens block --help         the options of a lens"};
+    for (auto& lens : iolens::make_lenses()) all.commands.push_back(iolens::lens_command(std::move(lens)));
+    all.commands.push_back(iolens::replay_command(words));
+    all.commands.push_back(iolens::doctor_command());
+    all.commands.push_back(iolens::schema_command());
+    return all;
+}
+
 }  // namespace
 
 // The one place where an exception ends.
@@ -34,7 +51,7 @@ int main(int argc, char** argv) {
     const bool traces_command = std::ranges::find(words, std::string_view("--")) != words.end();
     open_standard_descriptors();
     try {
-        return iolens::run_command_line(argc, argv);
+        return iolens::run_command_line(words, program(words));
     } catch (const iolens::ReaderGone&) {
         return 0;
     } catch (const iolens::Failure& failure) {

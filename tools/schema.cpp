@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #include "base/failure.h"
-#include "cli/commands.h"
+#include "commands.h"
 
 namespace iolens {
 namespace {
@@ -51,9 +51,8 @@ std::string_view kind_name(Role role) {
     return "plain";
 }
 
-}  // namespace
-
-int run_schema(const std::vector<std::unique_ptr<Lens>>& lenses, Format format) {
+/// Prints every event's columns, from the tables that the sinks use.
+int run_schema(Format format) {
     static const std::vector<Column> columns{
         {.name = "event", .header = "EVENT", .width = -8, .help = "the lens, and the type of its json objects"},
         {.name = "field", .header = "FIELD", .width = -10, .help = "csv and json key, word for --columns"},
@@ -66,7 +65,7 @@ int run_schema(const std::vector<std::unique_ptr<Lens>>& lenses, Format format) 
     Output out = Output::stream(STDOUT_FILENO, "standard output");
     const auto sink = make_sink(format, out, {});
     sink->begin("field", chosen, nullptr);
-    for (const auto& lens : lenses) {
+    for (const auto& lens : make_lenses()) {
         const auto list = [&](std::string_view event, std::span<const Column> all) {
             for (const Column& c : all) {
                 const std::string_view unit = unit_name(c.unit);
@@ -79,14 +78,14 @@ int run_schema(const std::vector<std::unique_ptr<Lens>>& lenses, Format format) 
                 sink->row(row);
             }
         };
-        list(lens->name(), lens->columns());
-        for (const auto& [type, further] : lens->further_columns()) list(type, further);
-        list("summary", lens->summary().columns);
+        for (const RowType& type : lens->info().row_types) list(type.name, type.columns);
+        list("summary", lens->summary(false).columns);
     }
     out.flush();
     return static_cast<int>(Exit::ok);
 }
 
+/// Prints the domains and operations of --domains, from the table of system calls.
 int run_domains(Format format) {
     const Summary table = domains_table();
     const std::vector<const Column*> columns = pointers_to(table.columns);
@@ -96,6 +95,31 @@ int run_domains(Format format) {
     for (const auto& row : table.rows) sink->row(row);
     out.flush();
     return static_cast<int>(Exit::ok);
+}
+
+}  // namespace
+
+Command schema_command() {
+    struct Options {
+        std::string format;
+        bool domains = false;
+    };
+    const auto options = std::make_shared<Options>();
+    return {.name = "schema",
+            .about = "every column with unit and meaning",
+            .examples = "iolens schema\niolens schema --format csv\niolens schema --domains",
+            .add_options =
+                [options](OptionGroups& groups) {
+                    Flags& flags = groups.group("What to show");
+                    add_format_option(flags, options->format, plain_formats, Format::table);
+                    flags.toggle("--domains", options->domains,
+                                 "the domains and operations of 'iolens fd --domains', with their calls");
+                },
+            .run =
+                [options](const Given& /*given*/) {
+                    const Format format = format_of(options->format, plain_formats).value_or(Format::table);
+                    return options->domains ? run_domains(format) : run_schema(format);
+                }};
 }
 
 }  // namespace iolens

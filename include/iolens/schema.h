@@ -17,35 +17,38 @@ enum class Unit : u8 { none, nanoseconds, bytes, sectors };
 
 /// What a column means, as far as resolving and printing it go.
 enum class Role : u8 {
-    plain,            ///< a number or a word of our own
-    time,             ///< CLOCK_BOOTTIME ns of the event
-    wall,             ///< nanoseconds since 1970, made from `time`
-    duration,         ///< nanoseconds
-    name,             ///< bytes from outside: a comm, a path. Never printed raw
-    disk,             ///< in: dev_t (major << 20 | minor); resolved: the disk's name
-    device,           ///< in: dev_t; printed as major:minor
-    error,            ///< errno, 0 = none; printed by name
-    pattern,          ///< filled by the lens: S sequential, R random, ? first of its disk
-    clock,            ///< in: CLOCK_BOOTTIME ns; resolved: ns since 1970; printed as local HH:MM:SS.uuuuuu everywhere
+    // printed as the event has it
+    plain,     ///< a number or a word of our own
+    time,      ///< CLOCK_BOOTTIME ns of the event
+    duration,  ///< nanoseconds
+    seconds,   ///< nanoseconds, printed as seconds with six digits everywhere
+    name,      ///< bytes from outside: a comm, a path. Never printed raw
+    device,    ///< dev_t; printed as major:minor
+    error,     ///< errno, 0 = none; printed by name
+    // resolved first: see Resolver::value()
+    wall,             ///< in: CLOCK_BOOTTIME ns; resolved: nanoseconds since 1970
+    clock,            ///< the same, printed as local HH:MM:SS.uuuuuu everywhere
     since,            ///< in: CLOCK_BOOTTIME ns; resolved: ns since the log began
-    seconds,          ///< nanoseconds, printed as seconds with six digits everywhere
-    comm,             ///< in: tid; resolved: the thread's name
-    uid,              ///< in: tid; resolved: the thread's user
-    cgroup,           ///< in: tid; resolved: the thread's cgroup
-    container,        ///< in: tid; resolved: the id of the thread's container
-    host_pid,         ///< resolved: its process's id in the initial pid namespace
+    disk,             ///< in: dev_t (major << 20 | minor); resolved: the disk's name
+    comm,             ///< of the event's thread: its name
+    uid,              ///< its user
+    cgroup,           ///< its cgroup
+    container,        ///< the id of its container
+    host_pid,         ///< its process's id in the initial pid namespace
     call,             ///< in: system call number; resolved: its name
-    file,             ///< in: name_id; resolved: the file's path
+    file,             ///< the file's path
     file_csv,         ///< the same as a csv field of its own quoting
-    peer,             ///< resolved: the address that a socket is connected to
-    local,            ///< resolved: a socket's own address
-    flags,            ///< in: a call's flags; resolved: their names
-    arguments,        ///< in: tid; resolved: what its call was given
-    facility,         ///< resolved: who measures
-    file_and_more,    ///< of a block request; resolved: the file's path, and " +N" for N others
+    file_and_more,    ///< of a block request: the file's path, and " +N" for N others
     author_and_more,  ///< in: a comm; resolved: the same, and "+" where there are other authors
-    json,             ///< resolved: JSON; json prints it as it is
+    peer,             ///< the address that a socket is connected to
+    local,            ///< a socket's own address
+    flags,            ///< in: a call's flags; resolved: their names
+    arguments,        ///< what its call was given
+    facility,         ///< who measures
+    pattern,          ///< made by the lens: S sequential, R random, ? first of its disk
+    json,             ///< made by the lens: JSON, which json prints as it is
 };
+constexpr bool is_resolved(Role role) { return role >= Role::wall; }
 
 /// One cell. `null` is "not known", which is not zero: an empty csv field, json null, `?` or `-` in a table.
 class Value {

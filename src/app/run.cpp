@@ -15,7 +15,6 @@
 #include "base/signals.h"
 #include "sink/clients.h"
 #include "sink/recorder.h"
-#include "source/recording.h"
 
 namespace iolens {
 namespace {
@@ -37,58 +36,54 @@ class Pipeline final : public Receiver {
 public:
     Pipeline(Lens& lens, const ViewOptions& view, const LiveOptions& live, bool intervals = false)
         : lens_(lens),
-          columns_(lens.prepare(view)),
-          format_(lens.format(view)),
-          ways_(lens.ways()),
+          view_(lens.prepare(view)),
           limit_(view.count.value_or(~u64{0})),
-          out_(open_output(view, !ways_.empty() || !live.socket.empty() || live.record == "-")),
-          json_(format_ == Format::json),
+          out_(open_output(view, !view_.extra_sinks.empty() || !live.socket.empty() || live.record == "-")),
           intervals_(intervals) {
-        if (intervals && !lens.restart_summary()) {
-            throw Failure(Exit::usage, fmt::format("'{}' has no summaries by interval", lens.name()),
+        if (intervals && !lens.info().has_intervals) {
+            throw Failure(Exit::usage, fmt::format("'{}' has no summaries by interval", lens.info().name),
                           "--summary alone adds up to the end");
         }
-        if (view.unfinished && format_ != Format::table && format_ != Format::json) {
+        if (view.unfinished && view_.format != Format::table && view_.format != Format::json) {
             throw Failure(Exit::usage, "--unfinished is of rows as table or json",
                           "add --format table, or leave --unfinished out");
         }
-        if (!lens.has_format(format_)) {
-            throw Failure(Exit::usage, fmt::format("'{}' has no rows for this format", lens.name()),
-                          "table, csv and json are for every lens");
-        }
         if (!live.socket.empty()) {
-            ways_.push_back({std::make_unique<ClientsOutlet>(live.socket), pointers_to(lens.row_columns())});
+            view_.extra_sinks.push_back({std::make_unique<ClientsSink>(live.socket), pointers_to(view_.type.columns)});
         }
         const SinkOptions options{
-            .header = !view.no_header, .colour = colour_wanted(out_), .csv_line_end = lens.csv_line_end()};
-        sink_ = make_sink(format_, out_, options);
+            .header = !view.no_header, .colour = colour_wanted(out_), .csv_line_end = view_.csv_line_end};
+        sink_ = make_sink(view_.format, out_, options);
         // An error that no column shows ends its row in the table.
-        if (format_ == Format::table) {
-            const auto all = lens.row_columns();
+        if (view_.format == Format::table) {
+            const auto all = view_.type.columns;
             const auto error = std::ranges::find(all, Role::error, &Column::role);
-            const bool shown = std::ranges::any_of(columns_, [](const Column* c) { return c->role == Role::error; });
+            const bool shown =
+                std::ranges::any_of(view_.columns, [](const Column* c) { return c->role == Role::error; });
             if (error != all.end() && !shown) trailing_error_ = &*error;
         }
         // no values are made for rows that nobody reads, and without a summary or a limit nobody looks at the event
-        only_recorded_ = out_.is_null() && ways_.empty() && !view.summary && !view.count;
+        only_recorded_ = out_.is_null() && view_.extra_sinks.empty() && !view.summary && !view.count;
         if (!out_.is_null() && !intervals_) {
-            wanted_ = columns_;
+            wanted_ = view_.columns;
             if (trailing_error_ != nullptr) {
                 wanted_.push_back(trailing_error_);
             }
         }
         shown_ = wanted_.size();
         // Times in a table count from the first row's time, even where another time is shown before it, or alone.
-        if (format_ == Format::table && shown_ != 0) {
-            const auto all = lens.row_columns();
+        if (view_.format == Format::table && shown_ != 0) {
+            const auto all = view_.type.columns;
             const auto time = std::ranges::find(all, Role::time, &Column::role);
-            const auto first = std::ranges::find(columns_, Role::time, &Column::role);
-            if (first != columns_.end() && *first != &*time) {
+            const auto first = std::ranges::find(view_.columns, Role::time, &Column::role);
+            if (first != view_.columns.end() && *first != &*time) {
                 counted_from_ = &*time;
                 wanted_.push_back(counted_from_);
             }
         }
-        for (const Way& way : ways_) wanted_.insert(wanted_.end(), way.columns.begin(), way.columns.end());
+        for (const ExtraSink& extra : view_.extra_sinks) {
+            wanted_.insert(wanted_.end(), extra.columns.begin(), extra.columns.end());
+        }
         lens_.select(wanted_);
     }
 
@@ -99,8 +94,8 @@ public:
 
     void begin() {
         out_.start();
-        if (!intervals_) sink_->begin(lens_.row_type(), columns_, trailing_error_);
-        for (const Way& way : ways_) way.outlet->begin(lens_.row_type(), way.columns, nullptr);
+        if (!intervals_) sink_->begin(view_.type.name, view_.columns, trailing_error_);
+        for (const ExtraSink& extra : view_.extra_sinks) extra.sink->begin(view_.type.name, extra.columns, nullptr);
         out_.flush();
     }
     void set_wall_offset(u64 ns) {
@@ -117,7 +112,7 @@ public:
     void reopen() {
         if (!out_.is_file()) return;
         try {
-            if (out_.reopen() && !intervals_) sink_->begin(lens_.row_type(), columns_, trailing_error_);
+            if (out_.reopen() && !intervals_) sink_->begin(view_.type.name, view_.columns, trailing_error_);
             watch_readers();
         } catch (const Failure& failure) {
             say(fmt::format("{}; rows go on to the file that was open", failure.what()));
@@ -147,7 +142,7 @@ public:
 
     /// A summary of what came since the last one; on a terminal in place of it.
     void interval(u64 now_ns) {
-        Summary s = lens_.summary();
+        Summary s = lens_.summary(true);
         s.columns.insert(s.columns.begin(), Column{.name = "unix_ns",
                                                    .header = "TIMESTAMP",
                                                    .unit = Unit::nanoseconds,
@@ -155,7 +150,7 @@ public:
                                                    .width = -12,
                                                    .help = "end of the interval"});
         for (auto& row : s.rows) row.insert(row.begin(), Value(now_ns + wall_offset_ns_));
-        const bool table = format_ == Format::table;
+        const bool table = view_.format == Format::table;
         const bool first = interval_columns_.empty();
         if (first) interval_columns_ = std::move(s.columns);  // the sink keeps on to them
         if (table && out_.is_terminal()) append(out_.buffer(), "\x1b[H\x1b[J");
@@ -164,24 +159,24 @@ public:
         if (table && !out_.is_terminal()) out_.buffer().push_back('\n');
         out_.row_done();
         out_.flush();
-        lens_.restart_summary();
     }
 
     [[nodiscard]] bool full() const { return rows_ >= limit_; }
     void flush() {
         out_.flush();
-        for (const Way& way : ways_) way.outlet->flush();
+        for (const ExtraSink& extra : view_.extra_sinks) extra.sink->flush();
     }
 
     void finish(const iolens_loss& ledger, bool summary) {
-        Loss loss = lens_.explain(ledger);
+        Loss loss = lens_.losses(ledger);
+        loss.note_skipped_runs(ledger.missed);
         const u64 accounted = loss.delivered + loss.filtered + loss.lost() + loss.in_flight;
         if (loss.seen > accounted) {
             loss.causes.push_back({"unaccounted", "operations (no cause is known)", loss.seen - accounted});
         }
-        for (const Way& way : ways_) {
-            if (loss.any()) way.outlet->loss(loss);
-            for (const LossCause& kept : {way.outlet->finish(), way.outlet->refused()}) {
+        for (const ExtraSink& extra : view_.extra_sinks) {
+            if (loss.any()) extra.sink->loss(loss);
+            for (const LossCause& kept : {extra.sink->finish(), extra.sink->refused()}) {
                 if (kept.count != 0) loss.causes.push_back({kept.name, kept.words, kept.count, false});
             }
         }
@@ -190,22 +185,22 @@ public:
         if (unknown_ != 0) {
             loss.causes.push_back({"unknown", "records of a kind unknown to this version", unknown_, false});
         }
-        const Summary s = summary && !intervals_ ? lens_.summary() : Summary{};
+        const Summary s = summary && !intervals_ ? lens_.summary(false) : Summary{};
         summary = !s.columns.empty();
         const std::vector<const Column*> columns = pointers_to(s.columns);
-        if (summary && json_) {
+        if (summary && view_.format == Format::json) {
             sink_->begin("summary", columns, nullptr);
             for (const auto& row : s.rows) sink_->row(row);
         }
         if (loss.any()) sink_->loss(loss);
         out_.flush();
         Output err = Output::stream(STDERR_FILENO, "standard error");
-        if (summary && !json_) {
+        if (summary && view_.format != Format::json) {
             const auto table = make_sink(Format::table, err, {.header = true, .colour = false});
             append(err.buffer(), "\n");
             table->begin("summary", columns, nullptr);
             for (const auto& row : s.rows) table->row(row);
-            append(err.buffer(), lens_.report());
+            append(err.buffer(), s.report);
             err.row_done();
         }
         if (loss.any()) {
@@ -246,26 +241,23 @@ private:
         }
         if (shown_ != 0) {
             sink_->row(row.first(shown_));
-            if (format_ == Format::table) {
+            if (view_.format == Format::table) {
                 for (const std::string& line : row_.detail_lines) sink_->line(line);
             }
         }
-        for (const Way& way : ways_) {
-            way.outlet->row(row.subspan(at, way.columns.size()));
-            at += way.columns.size();
+        for (const ExtraSink& extra : view_.extra_sinks) {
+            extra.sink->row(row.subspan(at, extra.columns.size()));
+            at += extra.columns.size();
         }
     }
 
     Lens& lens_;
-    std::vector<const Column*> columns_;
-    Format format_;
-    std::vector<Way> ways_;
+    View view_;
     std::vector<const Column*>
-        wanted_;             // the columns, and the trailing error, where somebody reads them; then the ways'
+        wanted_;  // the columns, and the trailing error, where somebody reads them; then those of extra sinks
     std::size_t shown_ = 0;  // so many of them are the output's
     u64 limit_;
     Output out_;
-    bool json_;
     bool intervals_;
     std::vector<Column> interval_columns_;
     const Column* trailing_error_ = nullptr;
@@ -288,7 +280,7 @@ bool remarks_wanted(const ViewOptions& view) {
 /// In json a summary is among the rows: whether it is there must not depend on what standard error is.
 bool summary_wanted(const ViewOptions& view) {
     if (!view.summary_by.empty()) return true;
-    return view.asked_format != Format::json && !view.no_summary && ::isatty(STDERR_FILENO) == 1;
+    return view.format != Format::json && !view.no_summary && ::isatty(STDERR_FILENO) == 1;
 }
 
 /// Opens the recording, before anything is traced. Throws Failure (usage).
@@ -354,7 +346,7 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
         refuse_same_file(source->inputs(), recorder->identity(), "the recording");
         utsname kernel{};
         ::uname(&kernel);
-        recorder->begin(lens.name(), static_cast<const char*>(kernel.release), source->wall_offset_ns());
+        recorder->begin(lens.info().name, static_cast<const char*>(kernel.release), source->wall_offset_ns());
         pipeline.set_recorder(recorder.get());
     }
     const bool tracing = source->descriptor() >= 0;
@@ -413,27 +405,28 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
         throw;
     }
     if (remarks_wanted(view)) {
-        for (const std::string& remark : lens.remarks()) say(remark);
+        for (const std::string& line : lens.diagnostics()) say(line);
     }
-    return lens.status();
+    return source->exit_status();
 }
 
-void run_replay(std::vector<std::unique_ptr<Lens>>& lenses, ViewOptions view, const std::string& path) {
+std::unique_ptr<Lens> lens_of(const RecordingSource& recording) {
+    const std::string name = recording.lens();
+    for (auto& lens : make_lenses()) {
+        if (lens->info().name == name) return std::move(lens);
+    }
+    throw Failure(Exit::failed,
+                  fmt::format("'{}' was recorded by a lens '{}' that this iolens doesn't have",
+                              visible(recording.path()), visible(name)),
+                  "replay it with the iolens that recorded it");
+}
+
+void run_replay(Lens& lens, ViewOptions view, RecordingSource& source) {
     view.summary = summary_wanted(view);
     catch_signals();
-    RecordingSource source(path);
-    const std::string name = source.lens();
-    const auto lens = std::ranges::find_if(lenses, [&](const auto& l) { return l->name() == name; });
-    if (lens == lenses.end()) {
-        throw Failure(
-            Exit::failed,
-            fmt::format("'{}' was recorded by a lens '{}' that this iolens doesn't have", visible(path), visible(name)),
-            "replay it with the iolens that recorded it");
-    }
-    view.format = view.asked_format.value_or((*lens)->default_format());
     view.replayed = true;
     if (view.verbose) say(fmt::format("recorded on kernel {}", visible(source.kernel())));
-    Pipeline pipeline(**lens, view, {});
+    Pipeline pipeline(lens, view, {});
     refuse_same_file(source.inputs(), pipeline.output_file(), "the output");
     pipeline.set_wall_offset(source.wall_offset_ns());
     try {

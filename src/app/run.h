@@ -2,13 +2,17 @@
 #pragma once
 
 #include "lens/lens.h"
+#include "source/recording.h"
 
 namespace iolens {
 
 /// Traces with a lens until the end that was asked for. Throws Failure.
 int run_live(Lens& lens, ViewOptions view, const LiveOptions& live);
 
+/// The lens that made a recording. Throws Failure where this version does not have it.
+std::unique_ptr<Lens> lens_of(const RecordingSource& recording);
+
 /// Shows a recording through the lens that made it. Throws Failure: at the first damage, after what came before it.
-void run_replay(std::vector<std::unique_ptr<Lens>>& lenses, ViewOptions view, const std::string& path);
+void run_replay(Lens& lens, ViewOptions view, RecordingSource& recording);
 
 }  // namespace iolens

@@ -4,30 +4,72 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
-#include <cstdio>
 #include <iostream>
-#include <map>
+#include <memory>
+#include <optional>
 
-#include "app/run.h"
 #include "base/failure.h"
-#include "cli/commands.h"
-#include "lens/lens.h"
+#include "base/text.h"
 
 namespace iolens {
 namespace {
 
-const std::map<std::string, Format> formats{{"table", Format::table},
-                                            {"csv", Format::csv},
-                                            {"json", Format::json},
-                                            {"metrics", Format::metrics},
-                                            {"metrics-table", Format::metrics_table},
-                                            {"iotracer", Format::iotracer}};
+struct FormatName {
+    std::string_view name;
+    Format format;
+    std::string_view note{};
+};
+constexpr std::array<FormatName, 6> format_names{{{"table", Format::table},
+                                                  {"csv", Format::csv},
+                                                  {"json", Format::json, "one object per line"},
+                                                  {"metrics", Format::metrics, "io-monitor's, with --domains"},
+                                                  {"metrics-table", Format::metrics_table, "the same in columns"},
+                                                  {"iotracer", Format::iotracer, "its log's lines"}}};
 
-/// A lens's options, as CLI11's.
+const FormatName& name_of(Format format) { return *std::ranges::find(format_names, format, &FormatName::format); }
+
+/// A list is one word of the command line: an option of CLI11 with several values would eat the words after it.
+std::vector<std::string> items_of(const std::string& given) {
+    std::vector<std::string> all;
+    for (std::size_t at = 0; at <= given.size();) {
+        const std::size_t end = std::min(given.find(',', at), given.size());
+        if (end == at) throw CLI::ValidationError("", fmt::format("'{}' has an empty part", visible(given)));
+        all.push_back(given.substr(at, end - at));
+        at = end + 1;
+    }
+    return all;
+}
+
+u64 whole_number(const std::string& given, u64 min, u64 max) {
+    char* end = nullptr;
+    errno = 0;
+    const u64 n = std::strtoull(given.c_str(), &end, 10);
+    const bool digits = !given.empty() && given.find_first_not_of("0123456789") == std::string::npos;
+    if (!digits || errno == ERANGE || n < min || n > max) {
+        throw CLI::ValidationError("", fmt::format("'{}' is no whole number from {} to {}", visible(given), min, max));
+    }
+    return n;
+}
+
+double real_number(const std::string& given, double min, double max) {
+    char* end = nullptr;
+    const double x = std::strtod(given.c_str(), &end);
+    const bool all = !given.empty() && given.find_first_not_of("0123456789.") == std::string::npos &&
+                     end == given.c_str() + given.size();
+    if (!all || !std::isfinite(x) || x < min || x > max) {
+        throw CLI::ValidationError("", fmt::format("'{}' is no number from {} to {}", visible(given), min, max));
+    }
+    return x;
+}
+
+/// Options as CLI11's.
 class CliFlags final : public Flags {
 public:
-    explicit CliFlags(CLI::App& app, std::string group) : app_(app), group_(std::move(group)) {}
+    CliFlags(CLI::App& app, std::string_view group) : app_(app), group_(group) {}
+    [[nodiscard]] const std::string& heading() const { return group_; }
 
     void toggle(const char* names, bool& target, const char* help) override {
         app_.add_flag(names, target, help)->group(group_);
@@ -36,80 +78,113 @@ public:
         app_.add_flag(names, target, help)->group(group_);
     }
     void text(const char* names, std::string& target, const char* word, const char* help) override {
-        one(app_.add_option(names, target, help), word)->check([](const std::string& given) {
+        finish(app_.add_option(names, target, help), word)->check([](const std::string& given) {
             return given.empty() ? std::string("it is empty") : std::string();
         });
     }
     void list(const char* names, std::vector<std::string>& target, const char* word, const char* help) override {
-        one(app_.add_option_function<std::string>(
-                names, [&target](const std::string& given) { target = pieces(given); }, help),
-            word);
+        add(names, [&target](const std::string& given) { target = items_of(given); }, word, help);
     }
-    void numbers(const char* names, std::vector<u64>& target, u64 least, u64 most, const char* word,
+    void numbers(const char* names, std::vector<u64>& target, u64 min, u64 max, const char* word,
                  const char* help) override {
-        one(app_.add_option_function<std::string>(
-                names,
-                [&target, least, most](const std::string& given) {
-                    for (const std::string& piece : pieces(given)) target.push_back(whole(piece, least, most));
-                },
-                help),
-            word);
+        const auto take = [&target, min, max](const std::string& given) {
+            for (const std::string& item : items_of(given)) target.push_back(whole_number(item, min, max));
+        };
+        add(names, take, word, help);
     }
-    void number(const char* names, std::optional<u64>& target, u64 least, u64 most, const char* word,
+    void number(const char* names, std::optional<u64>& target, u64 min, u64 max, const char* word,
                 const char* help) override {
-        one(app_.add_option_function<std::string>(
-                names, [&target, least, most](const std::string& given) { target = whole(given, least, most); }, help),
-            word);
+        add(
+            names, [&target, min, max](const std::string& given) { target = whole_number(given, min, max); }, word,
+            help);
     }
-    void real(const char* names, std::optional<double>& target, double least, double most, const char* word,
+    void real(const char* names, std::optional<double>& target, double min, double max, const char* word,
               const char* help) override {
-        one(app_.add_option_function<std::string>(
-                names, [&target, least, most](const std::string& given) { target = fraction(given, least, most); },
-                help),
-            word);
-    }
-
-    /// A list is one word of the command line: an option of CLI11 with several values would eat the words after it.
-    static std::vector<std::string> pieces(const std::string& given) {
-        std::vector<std::string> all;
-        for (std::size_t at = 0; at <= given.size();) {
-            const std::size_t end = std::min(given.find(',', at), given.size());
-            if (end == at) throw CLI::ValidationError("", fmt::format("'{}' has an empty part", visible(given)));
-            all.push_back(given.substr(at, end - at));
-            at = end + 1;
-        }
-        return all;
-    }
-    static u64 whole(const std::string& given, u64 least, u64 most) {
-        char* end = nullptr;
-        errno = 0;
-        const u64 n = std::strtoull(given.c_str(), &end, 10);
-        const bool digits = !given.empty() && given.find_first_not_of("0123456789") == std::string::npos;
-        if (!digits || errno == ERANGE || n < least || n > most) {
-            throw CLI::ValidationError(
-                "", fmt::format("'{}' is no whole number from {} to {}", visible(given), least, most));
-        }
-        return n;
-    }
-    static double fraction(const std::string& given, double least, double most) {
-        char* end = nullptr;
-        const double x = std::strtod(given.c_str(), &end);
-        const bool all = !given.empty() && given.find_first_not_of("0123456789.") == std::string::npos &&
-                         end == given.c_str() + given.size();
-        if (!all || !std::isfinite(x) || x < least || x > most) {
-            throw CLI::ValidationError("", fmt::format("'{}' is no number from {} to {}", visible(given), least, most));
-        }
-        return x;
+        add(
+            names, [&target, min, max](const std::string& given) { target = real_number(given, min, max); }, word,
+            help);
     }
 
 private:
-    CLI::Option* one(CLI::Option* option, const char* word) {
+    void add(const char* names, const std::function<void(const std::string&)>& take, const char* word,
+             const char* help) {
+        finish(app_.add_option_function<std::string>(names, take, help), word);
+    }
+    CLI::Option* finish(CLI::Option* option, const char* word) {
         return option->group(group_)->type_name(word)->multi_option_policy(CLI::MultiOptionPolicy::Throw);
     }
 
     CLI::App& app_;
     std::string group_;
 };
+
+class CliGroups final : public OptionGroups {
+public:
+    explicit CliGroups(CLI::App& app) : app_(app) {}
+    Flags& group(std::string_view heading) override {
+        for (const auto& flags : groups_) {
+            if (flags->heading() == heading) return *flags;
+        }
+        return *groups_.emplace_back(std::make_unique<CliFlags>(app_, heading));
+    }
+
+private:
+    CLI::App& app_;
+    std::vector<std::unique_ptr<CliFlags>> groups_;
+};
+
+/// A command as CLI11 has it.
+struct ParsedCommand {
+    const Command* command = nullptr;
+    CLI::App* app = nullptr;
+    std::unique_ptr<CliGroups> groups;
+    std::vector<std::string> arguments;
+    std::vector<std::unique_ptr<ParsedCommand>> below;
+};
+
+std::string footer(std::string_view examples) {
+    std::string text = "\nexamples:\n";
+    std::istringstream lines{std::string(examples)};
+    for (std::string line; std::getline(lines, line);) text += "  " + line + "\n";
+    return text;
+}
+
+std::unique_ptr<ParsedCommand> build(CLI::App& app, const Command& command) {
+    auto parsed = std::make_unique<ParsedCommand>();
+    parsed->command = &command;
+    parsed->app = &app;
+    parsed->groups = std::make_unique<CliGroups>(app);
+    app.footer(footer(command.examples));
+    switch (command.arity) {
+        case Arity::none: break;
+        case Arity::at_most_one:
+        case Arity::one:
+            app.add_option_function<std::string>(
+                   command.arguments, [&all = parsed->arguments](const std::string& given) { all.push_back(given); },
+                   command.arguments_help)
+                ->type_name("")
+                ->required(command.arity == Arity::one);
+            break;
+        case Arity::any:
+            app.add_option(command.arguments, parsed->arguments, command.arguments_help)->type_name("");
+            break;
+    }
+    if (command.add_options) command.add_options(*parsed->groups);
+    for (const Command& below : command.commands) {
+        parsed->below.push_back(build(*app.add_subcommand(std::string(below.name), below.about), below));
+    }
+    return parsed;
+}
+
+/// The command that was named, with the names on the way to it.
+const ParsedCommand& chosen_in(const ParsedCommand& parsed, std::string& name) {
+    for (const auto& below : parsed.below) {
+        if (!below->app->parsed()) continue;
+        name += " " + std::string(below->command->name);
+        return chosen_in(*below, name);
+    }
+    return parsed;
+}
 
 /// CLI11 2.1 begins some messages with a colon and a name of its own kind; ours are sentences.
 std::string sentence(const CLI::ParseError& error) {
@@ -119,196 +194,102 @@ std::string sentence(const CLI::ParseError& error) {
     return visible(text);
 }
 
-std::string footer(std::string_view examples) {
-    std::string text = "\nexamples:\n";
-    std::istringstream lines{std::string(examples)};
-    for (std::string line; std::getline(lines, line);) text += "  " + line + "\n";
-    return text;
+Failure usage(std::string_view name, std::string what) {
+    return {Exit::usage, std::move(what), fmt::format("'{} --help' shows the options, with examples", name)};
 }
 
-struct Command {
-    ViewOptions view;
-    LiveOptions live;
-    std::string seconds;
-    CLI::App* app = nullptr;
-};
-
-template <typename Target>
-void add_format(CLI::App& app, Target& format,
-                const std::string& help = "table (default), csv or json (one object a line)") {
-    app.add_option_function<std::string>(
-           "--format",
-           [&format](const std::string& given) {
-               const auto at = formats.find(given);
-               if (at == formats.end()) {
-                   throw CLI::ValidationError(
-                       "", fmt::format("there is no format '{}': table, csv or json; of fd --domains also metrics and "
-                                       "metrics-table; of file also iotracer",
-                                       visible(given)));
-               }
-               format = at->second;
-           },
-           help)
-        ->group("What to show")
-        ->type_name("FORMAT")
-        ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
-}
-
-struct VerbCommand {
-    Verb* verb = nullptr;
-    CLI::App* app = nullptr;
-    std::vector<std::string> words;
-};
-
-std::string format_help(const Lens& lens) {
-    std::string help = lens.default_format() == Format::csv ? "csv (default), table or json (one object a line)"
-                                                            : "table (default), csv or json (one object a line)";
-    if (lens.has_format(Format::metrics)) {
-        help += "; with --domains metrics (then the default) or metrics-table, as io-monitor's";
+/// What a line without a command, or with an unknown one, is told.
+std::string missing_command(std::span<char* const> words, const Command& program) {
+    if (words.size() > 1) return fmt::format("there is no command or option '{}'", visible(words[1]));
+    std::string names;
+    for (std::size_t i = 0; i < program.commands.size(); ++i) {
+        names += i == 0 ? "" : i + 1 == program.commands.size() ? " or " : ", ";
+        names += program.commands[i].name;
     }
-    if (lens.has_format(Format::iotracer)) help += "; iotracer: its log's lines";
-    return help;
+    return "which command? " + names;
 }
 
-std::string version_text() { return std::string("iolens ") + IOLENS_VERSION; }
+std::size_t dashes_in(std::span<char* const> words) {
+    return static_cast<std::size_t>(std::ranges::find(words, std::string_view("--")) - words.begin());
+}
 
 }  // namespace
 
-int run_command_line(int argc, char** argv) {
-    auto lenses = make_lenses();
-    CLI::App app{"iolens: a Linux machine's I/O, seen live"};
-    app.name("iolens");
-    app.set_version_flag("-V,--version", version_text());
+int run_command_line(std::span<char* const> words, const Command& program) {
+    CLI::App app{program.about};
+    app.name(std::string(program.name));
+    app.set_version_flag("-V,--version", std::string("iolens ") + IOLENS_VERSION);
     app.require_subcommand(1);
     app.get_formatter()->column_width(34);
-    app.footer(
-        footer("sudo iolens block -Q 10     ten seconds of block requests, with their time in the queue\n"
-               "sudo iolens doctor          what works on this kernel, and why not\n"
-               "sudo iolens fd -- git status   what a command reads and writes\n"
-               "iolens replay day.iol       show a recording again\n"
-               "iolens schema               every column with unit and meaning\n"
-               "iolens block --help         the options of a lens"));
-
-    std::vector<std::unique_ptr<Command>> commands;
-    std::vector<std::unique_ptr<VerbCommand>> verbs;
-    for (const auto& lens : lenses) {
-        auto c = std::make_unique<Command>();
-        c->app = app.add_subcommand(std::string(lens->name()), std::string(lens->about()));
-        c->app->footer(footer(lens->examples()));
-        if (lens->words().empty()) {
-            c->app->add_option("SECONDS", c->seconds, "end after so long")->type_name("");
-        } else {
-            c->app->add_option(std::string(lens->words()), c->live.words)->type_name("");
-        }
-        CliFlags view(*c->app, "What to show");
-        lens->view_flags(view);
-        add_view_flags(view, c->view);
-        add_format(*c->app, c->view.asked_format, format_help(*lens));
-        CliFlags live(*c->app, "Tracing");
-        lens->live_flags(live);
-        add_live_flags(live, c->live);
-        for (Verb* verb : lens->verbs()) {
-            auto v = std::make_unique<VerbCommand>();
-            v->verb = verb;
-            v->app = c->app->add_subcommand(std::string(verb->name()), std::string(verb->about()));
-            v->app->footer(footer(verb->examples()));
-            if (!verb->words().empty()) v->app->add_option(std::string(verb->words()), v->words)->type_name("");
-            CliFlags flags(*v->app, "Options");
-            verb->flags(flags);
-            verbs.push_back(std::move(v));
-        }
-        commands.push_back(std::move(c));
-    }
-
-    Command replay;
-    std::string recording;
-    replay.app = app.add_subcommand("replay", "show a recording again; needs no privilege");
-    replay.app->footer(
-        footer("iolens replay day.iol                      all of it\n"
-               "iolens replay -Q -m 10 day.iol             what took the device 10 ms or more\n"
-               "iolens replay --format csv day.iol         for a spreadsheet or a database\n"
-               "iolens replay --summary -o /dev/null day.iol"));
-    replay.app->add_option("FILE", recording, "what --record wrote")->required()->type_name("");
-    CliFlags replay_flags(*replay.app, "What to show");
-    for (const auto& lens : lenses) lens->view_flags(replay_flags);
-    add_view_flags(replay_flags, replay.view);
-    add_format(*replay.app, replay.view.asked_format);
-
-    Format doctor_format = Format::table;
-    CLI::App* doctor = app.add_subcommand("doctor", "what works on this kernel, and why not");
-    add_format(*doctor, doctor_format);
-    bool variants = false;
-    doctor->add_flag("--variants", variants, "also try the variants of probes that this kernel doesn't need");
-    doctor->footer(footer("sudo iolens doctor\nsudo iolens doctor --format json"));
-
-    Format schema_format = Format::table;
-    CLI::App* schema = app.add_subcommand("schema", "every column with unit and meaning");
-    add_format(*schema, schema_format);
-    bool schema_domains = false;
-    schema
-        ->add_flag("--domains", schema_domains, "the domains and operations of 'iolens fd --domains', with their calls")
-        ->group("What to show");
-    schema->footer(footer("iolens schema\niolens schema --format csv\niolens schema --domains"));
+    const auto parsed = build(app, program);
 
     // What is behind "--" is a command to trace, and no option of ours.
-    const auto words = std::span(argv, static_cast<std::size_t>(argc));
-    const auto dashes = std::ranges::find(words, std::string_view("--"));
-    const std::vector<std::string> behind(dashes == words.end() ? dashes : dashes + 1, words.end());
+    const std::size_t dashes = dashes_in(words);
+    Given given;
+    if (dashes != words.size())
+        given.command.assign(words.begin() + static_cast<std::ptrdiff_t>(dashes) + 1, words.end());
+    std::string name(program.name);
     try {
-        app.parse(static_cast<int>(dashes - words.begin()), argv);
-        for (std::size_t i = 0; i < commands.size(); ++i) {
-            Command& c = *commands[i];
-            if (!c.app->parsed() || dashes == words.end()) continue;
-            if (!lenses[i]->takes_command()) throw CLI::ValidationError("", "this lens traces no command");
-            if (behind.empty()) throw CLI::ValidationError("", "there is no command behind '--'");
-            c.live.command = behind;
-            c.view.to_stderr = true;
-        }
-        if (dashes != words.end() && (replay.app->parsed() || doctor->parsed() || schema->parsed())) {
-            throw CLI::ValidationError("", "'--' and a command are for lenses that trace one");
-        }
-        for (auto& c : commands) {
-            if (c->seconds.empty()) continue;
-            if (c->live.duration_s) throw CLI::ValidationError("", "SECONDS is given twice");
-            c->live.duration_s = CliFlags::fraction(c->seconds, 0.001, 1e9);
-        }
+        app.parse(static_cast<int>(dashes), words.data());
     } catch (const CLI::ParseError& error) {
         if (error.get_exit_code() == 0) {  // --help, --version
             const int status = app.exit(error);
             if (!std::cout.flush()) throw Failure(Exit::failed, "can't write to standard output: " + error_text(errno));
             return status;
         }
-        std::string which = "iolens";
-        for (const CLI::App* sub : app.get_subcommands()) which += " " + sub->get_name();
-        std::string what = sentence(error);
-        if (app.get_subcommands().empty()) {
-            what = argc < 2 ? "which command? block, fd, file, replay, doctor or schema"
-                            : fmt::format("there is no command or option '{}'", visible(argv[1]));
-        }
-        throw Failure(Exit::usage, what, "'" + which + " --help' shows the options, with examples");
+        const bool any = !app.get_subcommands().empty();
+        chosen_in(*parsed, name);
+        throw usage(name, any ? sentence(error) : missing_command(words, program));
     }
+    const ParsedCommand& chosen = chosen_in(*parsed, name);
+    if (dashes != words.size() && !chosen.command->takes_command) {
+        throw usage(name, fmt::format("'{}' traces no command", name));
+    }
+    if (dashes != words.size() && given.command.empty()) throw usage(name, "there is no command behind '--'");
+    given.arguments = chosen.arguments;
+    return chosen.command->run(given);
+}
 
-    for (const auto& v : verbs) {
-        if (!v->app->parsed()) continue;
-        capture_libbpf_log(false);
-        return v->verb->run(v->words);
+std::optional<Given> parse_arguments(std::span<char* const> words, const Command& command) {
+    CLI::App app;
+    app.set_help_flag();
+    bool help = false;
+    app.add_flag("-h,--help", help);
+    const auto parsed = build(app, command);
+    try {
+        app.parse(static_cast<int>(dashes_in(words)), words.data());
+    } catch (const CLI::ParseError&) {
+        return {};
     }
-    for (std::size_t i = 0; i < commands.size(); ++i) {
-        if (!commands[i]->app->parsed()) continue;
-        capture_libbpf_log(false);
-        ViewOptions& view = commands[i]->view;
-        view.format = view.asked_format.value_or(lenses[i]->default_format());
-        return run_live(*lenses[i], view, commands[i]->live);
+    return Given{.arguments = parsed->arguments, .command = {}};
+}
+
+void add_format_option(Flags& flags, std::string& word, std::span<const Format> formats, Format default_format) {
+    std::string help = fmt::format("{} (default)", name_of(default_format).name);
+    for (const Format format : formats) {
+        if (format == default_format) continue;
+        const FormatName& name = name_of(format);
+        help += fmt::format("{}{}", format == formats.back() ? " or " : ", ", name.name);
+        if (!name.note.empty()) help += fmt::format(" ({})", name.note);
     }
-    if (replay.app->parsed()) {
-        run_replay(lenses, replay.view, recording);
-        return static_cast<int>(Exit::ok);
+    flags.text("--format", word, "FORMAT", help.c_str());
+}
+
+std::optional<Format> format_of(const std::string& word, std::span<const Format> formats) {
+    if (word.empty()) return {};
+    const auto at = std::ranges::find(format_names, std::string_view(word), &FormatName::name);
+    if (at != format_names.end()) return at->format;
+    std::string known;
+    for (const Format format : formats) known += fmt::format(" {}", name_of(format).name);
+    throw Failure(Exit::usage, fmt::format("there is no format '{}'", visible(word)), "the formats are:" + known);
+}
+
+double seconds_of(const std::string& word) {
+    try {
+        return real_number(word, 0.001, 1e9);
+    } catch (const CLI::ParseError& error) {
+        throw Failure(Exit::usage, sentence(error), "10 for ten seconds, 0.5 for half of one");
     }
-    if (doctor->parsed()) {
-        capture_libbpf_log(false);
-        return run_doctor(lenses, doctor_format, variants);
-    }
-    return schema_domains ? run_domains(schema_format) : run_schema(lenses, schema_format);
 }
 
 }  // namespace iolens

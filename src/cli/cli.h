@@ -1,9 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
+// The command line, without its parser: commands with options and arguments.
 #pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lens/lens.h"
 
 namespace iolens {
 
-/// Parses the command line and runs the command. Returns the exit status. Throws Failure, ReaderGone.
-int run_command_line(int argc, char** argv);
+/// A command's options by the headings of its help.
+class OptionGroups {
+public:
+    OptionGroups() = default;
+    OptionGroups(const OptionGroups&) = delete;
+    OptionGroups& operator=(const OptionGroups&) = delete;
+    virtual ~OptionGroups() = default;
+
+    /// Valid as long as this is.
+    virtual Flags& group(std::string_view heading) = 0;
+};
+
+/// What a command was given beside its options.
+struct Given {
+    std::vector<std::string> arguments;
+    std::vector<std::string> command;  ///< behind "--"
+};
+
+/// How many arguments a command takes.
+enum class Arity : u8 { none, at_most_one, one, any };
+
+/// A command, or a further one below it.
+struct Command {
+    std::string_view name;
+    std::string about;
+    std::string examples;  ///< one "command  what it does" a line
+    Arity arity = Arity::none;
+    std::string arguments{};       ///< for the help: "PATH"
+    std::string arguments_help{};  ///< what they are
+    bool takes_command = false;    ///< behind "--"
+    std::function<void(OptionGroups&)> add_options{};
+    std::function<int(const Given&)> run{};  ///< returns the exit status; throws Failure, ReaderGone
+    std::vector<Command> commands{};         ///< below it
+};
+
+/// Parses the command line and runs a command. Returns the exit status. Throws Failure, ReaderGone.
+int run_command_line(std::span<char* const> words, const Command& program);
+
+/// The arguments that a command would be given for these words; nothing where the words are wrong. Runs nothing.
+std::optional<Given> parse_arguments(std::span<char* const> words, const Command& command);
+
+/// Adds --format, with what the command has.
+void add_format_option(Flags& flags, std::string& word, std::span<const Format> formats, Format default_format);
+/// The format of --format; nothing for "". Throws Failure (usage) for an unknown one.
+std::optional<Format> format_of(const std::string& word, std::span<const Format> formats);
+
+/// A number of seconds. Throws Failure (usage).
+double seconds_of(const std::string& word);
 
 }  // namespace iolens

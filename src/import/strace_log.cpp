@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/failure.h"
+#include "base/record.h"
 #include "base/signals.h"
 #include "base/text.h"
 #include "resolve/calls.h"
@@ -142,12 +143,8 @@ u64 StraceImport::tell(const LoggedFile& file, Receiver& receiver) {
     fact.kind = file.kind;
     fact.flags = static_cast<u16>(IOLENS_FILE_LITERAL | (file.is_path ? 0 : IOLENS_FILE_PSEUDO));
     fact.length = static_cast<u16>(name.size() + 1);
-    const std::size_t size = (sizeof fact + fact.length + 7) & ~std::size_t{7};
     fact.h.kind = IOLENS_KIND_FILE;
-    fact.h.size = static_cast<u16>(size);
-    std::vector<u64> record(size / 8);
-    std::memcpy(record.data(), &fact, sizeof fact);
-    std::memcpy(reinterpret_cast<char*>(record.data()) + sizeof fact, name.data(), name.size());
+    const Record record = make_record(fact, {name});
     receiver.record(std::as_bytes(std::span(record)));
     return at->second;
 }
@@ -206,12 +203,8 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
         arguments.tid = logged.tid;
         arguments.call = known->id;
         arguments.texts = IOLENS_ARGUMENTS_WHOLE;
-        const std::size_t size = (sizeof arguments + logged.all_arguments.size() + 1 + 7) & ~std::size_t{7};
-        arguments.h = {.ts = event.start, .kind = IOLENS_KIND_ARGUMENTS, .size = static_cast<u16>(size), .cpu = 0};
-        std::vector<u64> record(size / 8);
-        std::memcpy(record.data(), &arguments, sizeof arguments);
-        std::memcpy(reinterpret_cast<char*>(record.data()) + sizeof arguments, logged.all_arguments.data(),
-                    logged.all_arguments.size());
+        arguments.h = {.ts = event.start, .kind = IOLENS_KIND_ARGUMENTS, .size = 0, .cpu = 0};
+        const Record record = make_record(arguments, {logged.all_arguments});
         receiver.record(std::as_bytes(std::span(record)));
     }
 

@@ -1,57 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the application asks of a lens: which probes, which columns, its own flags.
+// A lens: what it is, as data, and the few questions that only its code can answer.
 #pragma once
 
-#include <algorithm>
-#include <cstddef>
-#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "lens/options.h"
+#include "lens/summary.h"
 #include "probe/bpf.h"
 #include "resolve/resolver.h"
-#include "sink/outlet.h"
 #include "sink/sink.h"
+#include "sink/stream.h"
 #include "source/source.h"
 
 namespace iolens {
 
-/// A table made at the end: columns without a getter, and their values.
-struct Summary {
-    std::vector<Column> columns;
-    std::vector<std::vector<Value>> rows;
-    std::vector<std::string> texts;  ///< what text values point to
-};
-
-/// Appends the percentiles of a histogram, and the largest value; nulls where it has no values.
-template <typename SomeHistogram>
-void add_percentiles(std::vector<Value>& row, const SomeHistogram& values, std::initializer_list<double> percents) {
-    const bool some = values.count() != 0;
-    for (const double percent : percents) row.push_back(some ? Value(values.percentile(percent)) : Value());
-    row.push_back(some ? Value(values.max()) : Value());
-}
-
-/// A way for rows out of the process, and the columns that it takes.
-struct Way {
-    std::unique_ptr<Outlet> outlet;
-    std::vector<const Column*> columns;
-};
-
-/// What a record is to a lens.
-enum class Taken : u8 {
-    row,
-    fact,     ///< a name: the resolver has it
-    nothing,  ///< an event without a row: filtered, or part of another one
-    unknown,  ///< of a kind that this version or this lens does not know, or damaged
-};
-
-/// A command below a lens's own.
+/// A further command below a lens's own: "iolens file serve".
 class Verb {
 public:
     Verb() = default;
@@ -68,6 +36,49 @@ public:
     virtual int run(const std::vector<std::string>& words) = 0;
 };
 
+/// Rows of one kind: the type of their JSON objects, and all columns that they can have.
+struct RowType {
+    std::string_view name;
+    std::span<const Column> columns;
+};
+
+/// What a lens is.
+struct LensInfo {
+    std::string_view name;  ///< the command, and the name in a recording
+    std::string_view about;
+    std::string_view examples;              ///< one "command  what it does" a line
+    std::string_view arguments{};           ///< for the help: "PATH"; "" where the one argument is SECONDS
+    std::span<const RowType> row_types;     ///< the first is the usual one
+    std::span<const Format> formats;        ///< of its rows
+    Format default_format = Format::table;  ///< where no option chooses another
+    bool takes_command = false;             ///< traces a command behind "--"
+    bool has_intervals = false;             ///< its summary can begin anew: --interval
+    std::vector<std::unique_ptr<Verb>> (*make_verbs)() = nullptr;
+};
+
+/// Where rows also go, beside the output, and the columns that they have there.
+struct ExtraSink {
+    std::unique_ptr<StreamSink> sink;
+    std::vector<const Column*> columns;
+};
+
+/// What is shown, as the options have it.
+struct View {
+    Format format = Format::table;
+    RowType type;
+    std::vector<const Column*> columns;
+    std::string_view csv_line_end = "\r\n";
+    std::vector<ExtraSink> extra_sinks{};
+};
+
+/// What a record is to a lens.
+enum class Taken : u8 {
+    row,
+    fact,     ///< a name: the resolver has it
+    nothing,  ///< an event without a row: filtered, or part of another one
+    unknown,  ///< of a kind that this version or this lens does not know, or damaged
+};
+
 class Lens {
 public:
     Lens() = default;
@@ -75,55 +86,13 @@ public:
     Lens& operator=(const Lens&) = delete;
     virtual ~Lens() = default;
 
-    [[nodiscard]] virtual std::string_view name() const = 0;  ///< the command, and the type of its json objects
-    [[nodiscard]] virtual std::string_view about() const = 0;
-    [[nodiscard]] virtual std::string_view examples() const = 0;  ///< one "command  what it does" a line
-    [[nodiscard]] virtual std::span<const Column> columns() const = 0;
+    [[nodiscard]] virtual const LensInfo& info() const = 0;
 
-    /// Other rows that it can have, by the type of their json objects.
-    [[nodiscard]] virtual std::vector<std::pair<std::string_view, std::span<const Column>>> further_columns() const {
-        return {};
-    }
-    /// The columns of the rows that were prepared, and the type of their json objects.
-    [[nodiscard]] virtual std::span<const Column> row_columns() const { return columns(); }
-    [[nodiscard]] virtual std::string_view row_type() const { return name(); }
-    /// The format of the rows that were prepared: the one that was asked for, or the lens's default.
-    [[nodiscard]] virtual Format format(const ViewOptions& view) const {
-        return view.asked_format.value_or(default_format());
-    }
-    /// Has it rows for this format?
-    [[nodiscard]] virtual bool has_format(Format format) const {
-        return format == Format::table || format == Format::csv || format == Format::json;
-    }
-    /// Where rows go beside the output; asked once, after prepare(). Throws Failure.
-    virtual std::vector<Way> ways() { return {}; }
+    /// Adds its options: those of the view, which a replay has, too, and where `live` is given those of tracing.
+    virtual void add_options(Flags& view, Flags* live) = 0;
 
-    /// The columns that rows have from now on; they outlive the lens's last row.
-    void select(Columns columns) {
-        selected_ = columns;
-        selected_roles_ = 0;
-        for (const Column* column : columns) selected_roles_ |= u64{1} << static_cast<unsigned>(column->role);
-    }
-    [[nodiscard]] Resolver& resolver() { return resolver_; }
-    [[nodiscard]] const Resolver& resolver() const { return resolver_; }
-
-    /// What is printed when no --format is given.
-    [[nodiscard]] virtual Format default_format() const { return Format::table; }
-    /// Does it trace a command that is given after "--"?
-    [[nodiscard]] virtual bool takes_command() const { return false; }
-    /// What its words on the command line are, for the help: "PATH..."; "" where the one word is SECONDS.
-    [[nodiscard]] virtual std::string_view words() const { return {}; }
-    /// Further commands, below its own: "iolens NAME VERB".
-    virtual std::vector<Verb*> verbs() { return {}; }
-    /// What ends a row of csv; asked after prepare().
-    [[nodiscard]] virtual std::string_view csv_line_end() const { return "\r\n"; }
-
-    /// Flags of the view alone, which a replay has too; and those of tracing.
-    virtual void view_flags(Flags& flags) = 0;
-    virtual void live_flags(Flags& flags) = 0;
-
-    /// Checks what was asked for and chooses the columns. Throws Failure (usage).
-    virtual std::vector<const Column*> prepare(const ViewOptions& view) = 0;
+    /// Checks the options and chooses the columns. Throws Failure (usage).
+    virtual View prepare(const ViewOptions& view) = 0;
 
     /// Loads and attaches the probes. Throws Failure.
     virtual std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) = 0;
@@ -133,25 +102,31 @@ public:
     /// release a row that waited for it, and is taken again as long as it does.
     virtual Taken take(const iolens_header& record, RowBuffer& row) = 0;
 
-    [[nodiscard]] virtual Summary summary() const = 0;
-    /// Begins the summary anew, for the next interval; false: this lens can't.
-    virtual bool restart_summary() { return false; }
-    /// What follows a summary's table on a terminal: lines of text.
-    [[nodiscard]] virtual std::string report() const { return {}; }
+    /// Its texts are valid until the next record. With `restart`, the next summary begins here.
+    virtual Summary summary(bool restart) = 0;
 
-    /// What the ledger means in this lens's words.
-    [[nodiscard]] virtual Loss explain(const iolens_loss& ledger) const = 0;
+    /// The ledger in the words of the lens.
+    [[nodiscard]] virtual Loss losses(const iolens_loss& ledger) const = 0;
 
-    /// Remarks of a verbose run, a line each, when tracing has stopped.
-    [[nodiscard]] virtual std::vector<std::string> remarks() const = 0;
+    /// Lines for a verbose run, when tracing has stopped.
+    [[nodiscard]] virtual std::vector<std::string> diagnostics() const = 0;
 
-    /// The exit status of a run that went well: of a traced command its own.
-    virtual int status() { return 0; }
-
-    /// How each probe fares on this kernel.
+    /// The result of loading each program on this kernel.
     [[nodiscard]] virtual std::vector<ProbeStatus> examine(bool variants) const = 0;
 
+    /// The columns that rows have from now on. They must outlive the rows.
+    void select(Columns columns);
+    [[nodiscard]] Resolver& resolver() { return resolver_; }
+    [[nodiscard]] const Resolver& resolver() const { return resolver_; }
+
 protected:
+    /// The format of the rows: that of --format, or `otherwise`. Throws Failure (usage) where the lens does not have
+    /// it.
+    [[nodiscard]] Format choose_format(const ViewOptions& view, Format otherwise) const;
+    [[nodiscard]] Format choose_format(const ViewOptions& view) const {
+        return choose_format(view, info().default_format);
+    }
+
     /// Resolves a row's ids: fills a value for each selected column.
     Taken fill(const RawRow& raw, RowBuffer& row) {
         row.values.resize(selected_.size());
@@ -172,24 +147,13 @@ protected:
         return {};
     }
 
-    /// Counts an operation that the user did not select, and returns what take() returns for it. Pending operations
-    /// were never counted as delivered.
+    /// Counts an operation that the filters drop here, and returns what take() returns for it. Pending operations were
+    /// never counted as delivered.
     Taken without_row(bool pending = false) {
         without_row_ += pending ? 0U : 1U;
         return Taken::nothing;
     }
-    /// Totals for the loss report. `delivered` counts the operations in rows or in a summary; the others are filtered.
-    [[nodiscard]] Loss sums(const iolens_counters& n) const {
-        const u64 without_row = std::min(without_row_, n.delivered);
-        Loss loss;
-        loss.seen = n.seen;
-        loss.delivered = n.delivered - without_row;
-        loss.filtered = n.filtered + without_row;
-        loss.in_flight = n.in_flight;
-        loss.no_end = n.no_end;
-        loss.note("ring_full", "events (the ring was full: a larger --ring-size, or less output)", n.ring_full);
-        return loss;
-    }
+    [[nodiscard]] u64 without_row_count() const { return without_row_; }
 
 private:
     Resolver resolver_;
@@ -198,13 +162,10 @@ private:
     u64 without_row_ = 0;
 };
 
-/// Every lens there is, in the order of the help text.
+/// Every lens, in the order of the help text.
 std::vector<std::unique_ptr<Lens>> make_lenses();
 
 /// Every operation, with its domain, the system calls and the functions of libc that are it. A summary's form.
 Summary domains_table();
-
-/// The named columns. Throws Failure (usage) for an unknown one.
-std::vector<const Column*> choose_columns(std::span<const Column> all, const std::vector<std::string>& names);
 
 }  // namespace iolens

@@ -1,17 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lens/options.h"
 
-#include <fcntl.h>
-#include <linux/magic.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-
 #include "base/failure.h"
-#include "base/text.h"
 
 namespace iolens {
 
@@ -51,61 +41,12 @@ void add_live_flags(Flags& flags, LiveOptions& o) {
                  "most operations followed at once (default 32768)");
 }
 
-void place_host_pid(std::vector<std::string>& names, const ViewOptions& view) {
-    if (!view.columns.empty()) return;
-    std::erase(names, "host_pid");
-    if (!view.ns) return;
-    auto at = std::ranges::find(names, "pid");
-    if (at == names.end()) at = std::ranges::find(names, "tid");
-    names.insert(at == names.end() ? at : at + 1, "host_pid");
-}
-
 u64 ring_bytes(const LiveOptions& live) {
     const u64 mib = live.ring_mib.value_or(8);
     if ((mib & (mib - 1)) != 0) {
         throw Failure(Exit::usage, fmt::format("--ring-size {} is no power of two", mib), "take 4, 8, 16, 32 …");
     }
     return mib << 20;
-}
-
-iolens_keep task_filters(const ViewOptions& view, const LiveOptions& live, Fd& cgroup) {
-    iolens_keep keep{};
-    if (view.pids.size() > IOLENS_KEEP_PIDS) {
-        throw Failure(Exit::usage, fmt::format("--pid takes at most {} processes", IOLENS_KEEP_PIDS),
-                      "use --cgroup for more");
-    }
-    for (const u64 pid : view.pids) keep.pids[keep.pid_count++] = static_cast<u32>(pid);
-    if (view.tid) {
-        keep.by_tid = 1;
-        keep.tid = static_cast<u32>(*view.tid);
-    }
-    if (live.uid) {
-        keep.by_uid = 1;
-        keep.uid = static_cast<u32>(*live.uid);
-    }
-    if (!view.comm.empty()) {
-        keep.by_comm = 1;
-        std::copy_n(view.comm.data(), std::min<std::size_t>(view.comm.size(), IOLENS_COMM_LEN - 1),
-                    static_cast<u8*>(keep.comm));
-    }
-    if (!live.cgroup.empty()) {
-        cgroup = Fd(::open(live.cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        struct statfs fs{};
-        if (!cgroup) {
-            throw Failure(Exit::usage,
-                          fmt::format("can't open the cgroup '{}': {}", visible(live.cgroup), error_text(errno)),
-                          "name a directory below the cgroup v2 mount, often /sys/fs/cgroup");
-        }
-        if (::fstatfs(cgroup.get(), &fs) != 0 || fs.f_type != CGROUP2_SUPER_MAGIC) {
-            throw Failure(Exit::usage,
-                          fmt::format("'{}' is no directory of a cgroup v2 hierarchy", visible(live.cgroup)),
-                          "'grep cgroup2 /proc/self/mountinfo' tells where one is mounted");
-        }
-        keep.by_cgroup = 1;
-    }
-    if (view.min_ms) keep.min_ns = static_cast<u64>(*view.min_ms * 1e6);
-    keep.self[0] = static_cast<u32>(::getpid());
-    return keep;
 }
 
 }  // namespace iolens

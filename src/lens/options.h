@@ -7,8 +7,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/fd.h"
-#include "iolens/keep.h"
 #include "sink/sink.h"
 
 namespace iolens {
@@ -38,12 +36,11 @@ public:
 
 /// Of a view: live or replayed.
 struct ViewOptions {
-    std::optional<Format> asked_format;  ///< --format
-    Format format = Format::table;       ///< that, or the lens's default
-    bool to_stderr = false;              ///< rows go to standard error: a traced command has standard output
-    std::string output;                  ///< "" = standard output
-    std::vector<std::string> columns;    ///< empty = the lens's choice
-    bool ns = false;                     ///< also the pids of the initial pid namespace
+    std::optional<Format> format;      ///< --format; none: the lens chooses
+    bool to_stderr = false;            ///< rows go to standard error: a traced command has standard output
+    std::string output;                ///< "" = standard output
+    std::vector<std::string> columns;  ///< empty = the lens's choice
+    bool ns = false;                   ///< also the pids of the initial pid namespace
     bool no_header = false;
     bool unfinished = false;  ///< rows of what is not over when tracing ends, too
     bool wall = false;        ///< wall-clock times in a table
@@ -67,9 +64,9 @@ struct LiveOptions {
     std::optional<double> duration_s;
     std::optional<double> interval_s;  ///< a summary each time, and no rows
     std::string record;
-    std::vector<std::string> command;  ///< to start and trace
-    std::vector<std::string> words;    ///< see Lens::words()
-    std::string socket;                ///< where clients get rows as JSON
+    std::vector<std::string> command;    ///< to start and trace
+    std::vector<std::string> arguments;  ///< see LensInfo::arguments
+    std::string socket;                  ///< where clients get rows as JSON
     std::optional<u64> ring_mib;
     std::optional<u64> max_inflight;
 };
@@ -77,13 +74,7 @@ struct LiveOptions {
 void add_view_flags(Flags& flags, ViewOptions& options);
 void add_live_flags(Flags& flags, LiveOptions& options);
 
-/// The names of a lens's columns when the user chose none: takes host_pid out, or with --ns puts it behind the pid.
-void place_host_pid(std::vector<std::string>& names, const ViewOptions& view);
-
 /// --ring-size in bytes. Throws Failure (usage) where it is no power of two.
 u64 ring_bytes(const LiveOptions& live);
-
-/// The filters on tasks, as the kernel takes them. `cgroup` keeps the directory open. Throws Failure (usage).
-iolens_keep task_filters(const ViewOptions& view, const LiveOptions& live, Fd& cgroup);
 
 }  // namespace iolens

@@ -73,7 +73,7 @@ Resolver::Learned Resolver::learn(const iolens_header& record) {
 }
 
 // By value and returned at once: a cell that lies in memory meanwhile costs more than all that is done to it (Value).
-Value Resolver::value(const Column& column, const RawRow& row, RowArena& arena) {
+Value Resolver::resolve(const Column& column, const RawRow& row, RowArena& arena) {
     const Value raw = column.get != nullptr ? column.get(*row.event) : Value();
     switch (column.role) {
         case Role::wall:

@@ -27,8 +27,8 @@ namespace iolens {
 /// A row before its ids are resolved.
 struct RawRow {
     const iolens_header* event = nullptr;  ///< a whole event of today's size, of the kind that the columns read
-    Value pattern;  ///< Role::pattern and Role::json: made by the lens, where a column wants them
-    Value json;
+    Value pattern{};  ///< Role::pattern and Role::json: made by the lens, where a column wants them
+    Value json{};
 };
 
 /// Keeps what facts say, and turns a row's ids into names. One for each lens; it lives as long as the lens.
@@ -45,7 +45,9 @@ public:
     Learned learn(const iolens_header& record);
 
     /// A cell of a row. The text is in `arena`, in the event, or in a cache until the next learn().
-    Value value(const Column& column, const RawRow& row, RowArena& arena);
+    Value value(const Column& column, const RawRow& row, RowArena& arena) {
+        return is_resolved(column.role) ? resolve(column, row, arena) : column.get(*row.event);
+    }
 
     /// What is shown did not happen here and now: this machine's disks and cgroups are not those of the rows.
     void set_recorded();
@@ -84,6 +86,7 @@ public:
     [[nodiscard]] std::vector<std::string> diagnostics() const;
 
 private:
+    Value resolve(const Column& column, const RawRow& row, RowArena& arena);
     const Tasks::Task* task_of(const iolens_header& event);
     Value of_thread(Role role, const iolens_header& event);
     Value file_of(const RawRow& row, bool csv, RowArena& arena);

@@ -50,7 +50,7 @@ bool is_left_over(const std::string& path) {
 
 }  // namespace
 
-ClientsOutlet::ClientsOutlet(const std::string& path)
+ClientsSink::ClientsSink(const std::string& path)
     : path_(path), lines_(Output::into([this](std::string_view lines) { append(lines); })), json_(lines_) {
     if (path.size() >= sizeof(sockaddr_un::sun_path)) {
         throw Failure(Exit::usage, fmt::format("'{}' is too long for a socket", visible(path)),
@@ -74,25 +74,25 @@ ClientsOutlet::ClientsOutlet(const std::string& path)
     }
 }
 
-ClientsOutlet::~ClientsOutlet() {
+ClientsSink::~ClientsSink() {
     remove_clients([](const Client&) { return true; });
     if (!path_.empty()) ::unlink(path_.c_str());
 }
 
-void ClientsOutlet::begin(std::string_view type, Columns columns, const Column* /*trailing_error*/) {
+void ClientsSink::begin(std::string_view type, Columns columns, const Column* /*trailing_error*/) {
     json_.begin(type, columns, nullptr);
 }
 
-void ClientsOutlet::row(Row row) {
+void ClientsSink::row(Row row) {
     if (!clients_.empty()) json_.row(row);
 }
 
-void ClientsOutlet::loss(const Loss& loss) {
+void ClientsSink::loss(const Loss& loss) {
     if (!clients_.empty()) json_.loss(loss);
 }
 
 /// Adds rows to the stream. The limit holds here, because flush() may be far away while rows keep coming.
-void ClientsOutlet::append(std::string_view lines) {
+void ClientsSink::append(std::string_view lines) {
     if (lines.empty() || clients_.empty()) return;
     backlog_.push_back({end_, std::string(lines)});
     end_ += lines.size();
@@ -106,7 +106,7 @@ void ClientsOutlet::append(std::string_view lines) {
 }
 
 /// Sends what its socket takes. False: the client has disconnected.
-bool ClientsOutlet::send_to(Client& client) const {
+bool ClientsSink::send_to(Client& client) const {
     while (client.next < end_) {
         const auto chunk = std::prev(std::ranges::upper_bound(backlog_, client.next, {}, &Chunk::begin));
         const std::string_view rest = std::string_view(chunk->bytes).substr(client.next - chunk->begin);
@@ -119,7 +119,7 @@ bool ClientsOutlet::send_to(Client& client) const {
 }
 
 /// Frees the chunks that every client has been sent.
-void ClientsOutlet::free_sent() {
+void ClientsSink::free_sent() {
     u64 first = end_;
     for (const Client& client : clients_) first = std::min(first, client.next);
     while (!backlog_.empty() && backlog_.front().begin + backlog_.front().bytes.size() <= first) backlog_.pop_front();
@@ -127,7 +127,7 @@ void ClientsOutlet::free_sent() {
 
 /// Drops the clients that have closed their connection, also while no row is sent to them. (One that has only shut down
 /// its sending side still reads: that is POLLRDHUP without POLLHUP.)
-void ClientsOutlet::drop_disconnected() {
+void ClientsSink::drop_disconnected() {
     polled_.clear();
     for (const Client& client : clients_) polled_.push_back({client.fd.get(), 0, 0});
     if (polled_.empty() || ::poll(polled_.data(), polled_.size(), 0) <= 0) return;
@@ -137,7 +137,7 @@ void ClientsOutlet::drop_disconnected() {
     });
 }
 
-void ClientsOutlet::remove_clients(const std::function<bool(Client&)>& condition) {
+void ClientsSink::remove_clients(const std::function<bool(Client&)>& condition) {
     std::erase_if(clients_, [&](Client& client) {
         if (!condition(client)) return false;
         for (const u32 pid : client.processes) row_readers().remove(pid);
@@ -146,7 +146,7 @@ void ClientsOutlet::remove_clients(const std::function<bool(Client&)>& condition
 }
 
 /// Finds the processes behind the clients' own. All processes of the machine are looked at, so not for each client.
-void ClientsOutlet::find_readers() {
+void ClientsSink::find_readers() {
     const auto now = Clock::now();
     const bool wanted = std::ranges::any_of(clients_, [](const Client& client) { return client.pipe != 0; });
     if (!wanted || now - found_readers_ < look_for_readers) return;
@@ -161,7 +161,7 @@ void ClientsOutlet::find_readers() {
     }
 }
 
-void ClientsOutlet::accept_clients() {
+void ClientsSink::accept_clients() {
     while (true) {
         Fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (!fd) return;
@@ -182,7 +182,7 @@ void ClientsOutlet::accept_clients() {
     }
 }
 
-void ClientsOutlet::flush() {
+void ClientsSink::flush() {
     lines_.flush();
     drop_disconnected();
     remove_clients([this](Client& client) { return !send_to(client); });
@@ -191,7 +191,7 @@ void ClientsOutlet::flush() {
     find_readers();
 }
 
-LossCause ClientsOutlet::finish() {
+LossCause ClientsSink::finish() {
     flush();
     const auto start = Clock::now();
     auto deadline = start + unhurried.all;
@@ -220,7 +220,7 @@ LossCause ClientsOutlet::finish() {
     return {"clients_cut_off", "clients of the socket that read too slowly, cut off", cut_off_};
 }
 
-LossCause ClientsOutlet::refused() const {
+LossCause ClientsSink::refused() const {
     return {"clients_refused", "clients of the socket that were refused (too many were connected)", refused_};
 }
 

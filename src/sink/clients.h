@@ -11,14 +11,14 @@
 
 #include "base/fd.h"
 #include "sink/json.h"
-#include "sink/outlet.h"
+#include "sink/stream.h"
 
 namespace iolens {
 
 /// Newline-delimited JSON for every client of a unix stream socket. A client gets the rows from when it connected on.
 /// One that reads too slowly is cut off; the others never wait for it. All clients share one backlog, so that memory
 /// does not grow with their number.
-class ClientsOutlet final : public Outlet {
+class ClientsSink final : public StreamSink {
 public:
     /// A client that is further behind than this is cut off.
     static constexpr std::size_t max_backlog = 64 << 20;
@@ -26,8 +26,8 @@ public:
     static constexpr std::size_t max_clients = 256;
 
     /// Makes the socket, for this user alone (mode 0600). Throws Failure.
-    explicit ClientsOutlet(const std::string& path);
-    ~ClientsOutlet() override;
+    explicit ClientsSink(const std::string& path);
+    ~ClientsSink() override;
 
     void begin(std::string_view type, Columns columns, const Column* trailing_error) override;
     void row(Row row) override;

@@ -66,8 +66,8 @@ void put(std::array<char, N>& to, const std::string& from) {
 
 }  // namespace
 
-QueueOutlet::QueueOutlet(const std::string& path, std::span<const std::string_view> domains,
-                         std::span<const std::string_view> operations)
+QueueSink::QueueSink(const std::string& path, std::span<const std::string_view> domains,
+                     std::span<const std::string_view> operations)
     : domains_(domains), operations_(operations) {
     const key_t key = ::ftok(path.c_str(), 'm');
     if (key == -1) {
@@ -89,7 +89,7 @@ QueueOutlet::QueueOutlet(const std::string& path, std::span<const std::string_vi
 
 /// With the first row, when the process has given up what only attaching needed: a thread keeps the capabilities that
 /// it begins with.
-void QueueOutlet::start_thread() {
+void QueueSink::start_thread() {
     struct sigaction wake{};
     wake.sa_handler = [](int) {};
     ::sigaction(wake_signal, &wake, nullptr);
@@ -103,9 +103,9 @@ void QueueOutlet::start_thread() {
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-QueueOutlet::~QueueOutlet() { end_thread(); }
+QueueSink::~QueueSink() { end_thread(); }
 
-void QueueOutlet::end_thread() {
+void QueueSink::end_thread() {
     if (!thread_.joinable()) return;
     {
         std::unique_lock lock(mutex_);
@@ -121,7 +121,7 @@ void QueueOutlet::end_thread() {
 }
 
 /// Waits for room. False: it was woken up, or the queue is gone (errno).
-bool QueueOutlet::send(const Waiting& from) {
+bool QueueSink::send(const Waiting& from) {
     Message message{};
     message.type = 1;
     MonitorRecord& record = message.record;
@@ -140,7 +140,7 @@ bool QueueOutlet::send(const Waiting& from) {
 }
 
 /// The thread: takes what waits to the queue, in its order.
-void QueueOutlet::deliver() {
+void QueueSink::deliver() {
     std::unique_lock lock(mutex_);
     while (!over_) {
         if (waiting_.empty()) {
@@ -166,7 +166,7 @@ void QueueOutlet::deliver() {
 }
 
 /// False: there is none. Somebody has removed the queue, the reader takes nothing, or the end was asked for.
-bool QueueOutlet::wait_for_space(std::unique_lock<std::mutex>& lock, std::size_t size) {
+bool QueueSink::wait_for_space(std::unique_lock<std::mutex>& lock, std::size_t size) {
     u64 before = delivered_;
     auto progress = Clock::now();
     while (!over_ && bytes_ + size > max_bytes) {
@@ -184,7 +184,7 @@ bool QueueOutlet::wait_for_space(std::unique_lock<std::mutex>& lock, std::size_t
     return !over_;
 }
 
-void QueueOutlet::row(Row row) {
+void QueueSink::row(Row row) {
     const auto place_of = [](std::span<const std::string_view> names, const Value& name) {
         return static_cast<std::size_t>(std::ranges::find(names, name.text()) - names.begin());
     };
@@ -216,7 +216,7 @@ void QueueOutlet::row(Row row) {
     if (waiting_.size() == 1) changed_.notify_all();
 }
 
-LossCause QueueOutlet::finish() {
+LossCause QueueSink::finish() {
     {
         std::unique_lock lock(mutex_);
         u64 before = delivered_;

@@ -9,21 +9,21 @@
 #include <string>
 #include <thread>
 
-#include "sink/outlet.h"
+#include "sink/stream.h"
 
 namespace iolens {
 
 /// io-monitor's records on its System V message queue. Takes the rows of MetricsSink. What the reader has no room for
 /// yet waits here, in memory. When that is full, row() waits, but not for a reader that takes nothing, nor after SIGINT
 /// or SIGTERM.
-class QueueOutlet final : public Outlet {
+class QueueSink final : public StreamSink {
 public:
     /// `path` names the queue as io-monitor does: ftok(path, 'm'). The queue is made where it isn't there (mode 0600).
     /// A domain's and an operation's number is its place in these lists. Throws Failure: usage where the queue belongs
     /// to another user, who could read and forge the records.
-    QueueOutlet(const std::string& path, std::span<const std::string_view> domains,
-                std::span<const std::string_view> operations);
-    ~QueueOutlet() override;
+    QueueSink(const std::string& path, std::span<const std::string_view> domains,
+              std::span<const std::string_view> operations);
+    ~QueueSink() override;
 
     void row(Row row) override;
     LossCause finish() override;

@@ -2,6 +2,7 @@
 // Columns, rows and losses become bytes. A sink knows no event and no lens.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,6 +15,9 @@ namespace iolens {
 
 /// Metrics are io-monitor's, see MetricsSink; the last one is iotracer's. They are for the rows of some lenses.
 enum class Format : u8 { table, csv, json, metrics, metrics_table, iotracer };
+
+/// Those that rows and tables of any kind have.
+inline constexpr std::array plain_formats{Format::table, Format::csv, Format::json};
 
 /// One cause of loss, in the words that a person reads and the key that a program does.
 struct LossCause {

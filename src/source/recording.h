@@ -17,6 +17,7 @@ public:
     /// read.
     explicit RecordingSource(const std::string& path);
 
+    [[nodiscard]] const std::string& path() const { return path_; }
     [[nodiscard]] std::string lens() const;
     [[nodiscard]] std::string kernel() const;
 

@@ -28,7 +28,8 @@ public:
         /// Records of operations whose end will not be seen. Asked now and then and once after detach(), when those are
         /// told that are still under way, too.
         std::function<std::vector<std::vector<u64>>()> unfinished{};
-        u16 changed = 0;  ///< kind of records that are changed before anybody has them …
+        std::function<int()> exit_status{};  ///< see Source; none: 0
+        u16 changed = 0;                     ///< kind of records that are changed before anybody has them …
         std::function<void(std::span<std::byte>)> change{};  ///< … by this
     };
 
@@ -41,6 +42,7 @@ public:
     [[nodiscard]] bool ended() const override { return probes_.ended && probes_.ended(); }
     void stop() override;
     [[nodiscard]] iolens_loss ledger() const override { return probes_.ledger(); }
+    [[nodiscard]] int exit_status() override { return probes_.exit_status ? probes_.exit_status() : 0; }
     [[nodiscard]] u64 wall_offset_ns() const override;
     [[nodiscard]] u64 capabilities() const override { return probes_.capabilities; }
 

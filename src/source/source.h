@@ -51,6 +51,9 @@ public:
     /// The capabilities that it needs as long as it runs, a bit each (CAP_…).
     [[nodiscard]] virtual u64 capabilities() const { return 0; }
 
+    /// What the run ends with when all went well: of a traced command its own status.
+    [[nodiscard]] virtual int exit_status() { return 0; }
+
     /// Nanoseconds to add to an event's time to get wall-clock time since 1970.
     [[nodiscard]] virtual u64 wall_offset_ns() const = 0;
 };

@@ -37,7 +37,7 @@ using namespace iolens;
 constexpr std::array<std::string_view, 3> lenses{"block", "fd", "file"};
 
 /// A way to look at a recording.
-struct View {
+struct FuzzedView {
     std::string_view lens;
     Format format;
     std::map<std::string_view, std::string_view> flags{};  // of the lens
@@ -46,8 +46,8 @@ struct View {
     bool verbose = false;
 };
 
-const std::vector<View>& views() {
-    static const std::vector<View> all{
+const std::vector<FuzzedView>& views() {
+    static const std::vector<FuzzedView> all{
         {.lens = "block", .format = Format::table, .flags = {{"-Q", ""}, {"-P", ""}, {"-A", ""}}, .verbose = true},
         {.lens = "block", .format = Format::table, .flags = {{"--group-by", "file"}}, .type = "block"},
         {.lens = "block", .format = Format::csv, .flags = {{"--group-by", "author"}}, .type = "block"},
@@ -76,7 +76,7 @@ const std::vector<View>& views() {
 /// Sets the flags of a view.
 class Setter final : public Flags {
 public:
-    explicit Setter(const View& view) : view_(view) {}
+    explicit Setter(const FuzzedView& view) : view_(view) {}
     void toggle(const char* names, bool& target, const char* /*help*/) override {
         target = find(names) != nullptr || target;
     }
@@ -111,29 +111,25 @@ private:
         }
         return nullptr;
     }
-    const View& view_;
+    const FuzzedView& view_;
 };
 
-void replay(const View& view, const std::string& path) {
+void replay(const FuzzedView& view, const std::string& path) {
     ViewOptions options;
-    options.asked_format = view.format;
+    options.format = view.format;
     options.output = "/dev/zero";  // for /dev/null no rows would be made
     options.summary_by = view.summary;
     options.verbose = view.verbose;
-    std::vector<std::unique_ptr<Lens>> all = make_lenses();
-    for (const auto& lens : all) {
-        if (lens->name() != view.lens) continue;
-        Setter setter(view);
-        lens->view_flags(setter);
-        auto columns = lens->further_columns();
-        columns.emplace_back(lens->name(), lens->columns());
-        for (const auto& [type, of_type] : columns) {
-            if (type != view.type) continue;
-            for (const Column& column : of_type) options.columns.emplace_back(column.name);
-        }
-    }
     try {
-        run_replay(all, options, path);
+        RecordingSource recording(path);
+        const std::unique_ptr<Lens> lens = lens_of(recording);
+        Setter setter(view);
+        lens->add_options(setter, nullptr);
+        for (const RowType& type : lens->info().row_types) {
+            if (type.name != view.type) continue;
+            for (const Column& column : type.columns) options.columns.emplace_back(column.name);
+        }
+        run_replay(*lens, options, recording);
     } catch (const Failure& failure) {
         if (failure.status() != Exit::failed) std::abort();  // the view is wrong, not the recording
     }
@@ -241,8 +237,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     } catch (const Failure&) {
         return 0;
     }
-    std::vector<const View*> of_lens;
-    for (const View& view : views()) {
+    std::vector<const FuzzedView*> of_lens;
+    for (const FuzzedView& view : views()) {
         if (view.lens == lens) of_lens.push_back(&view);
     }
     if (!of_lens.empty()) replay(*of_lens[data[1] % of_lens.size()], path);

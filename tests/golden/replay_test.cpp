@@ -162,6 +162,28 @@ TEST(GoldenRecording, ACutOneIsShownUpToTheDamageAndFails) {
     EXPECT_NE(r.err.find("hint: what came before it has been shown"), std::string::npos) << r.err;
 }
 
+/// Its lens decides which options there are, also where it comes through a pipe.
+TEST(GoldenRecording, ItsLensHasTheOptions) {
+    const auto iolens = [](const std::string& words) { return test::shell("cd " + folder + "; " + words); };
+    EXPECT_EQ(iolens("iolens replay -Q block.iol").status, 0);
+    EXPECT_EQ(iolens("iolens replay -Q - < block.iol").out, iolens("iolens replay -Q block.iol").out);
+    EXPECT_EQ(iolens("cat block.iol | iolens replay -Q -").out, iolens("iolens replay -Q block.iol").out);
+    for (const char* other : {"fd", "file"}) {
+        const test::Result r = iolens(std::string("iolens replay -Q ") + other + ".iol");
+        EXPECT_EQ(r.status, 2) << r.out;
+        EXPECT_NE(r.err.find("-Q"), std::string::npos) << r.err;
+    }
+    EXPECT_NE(iolens("iolens replay --help block.iol").out.find("--queue"), std::string::npos);
+    EXPECT_NE(iolens("iolens replay fd.iol --help").out.find("--domains"), std::string::npos);
+    EXPECT_EQ(iolens("iolens replay fd.iol --help").out.find("--queue"), std::string::npos);
+    const test::Result alone = iolens("iolens replay --help");
+    EXPECT_EQ(alone.status, 0);
+    EXPECT_EQ(alone.out.find("--queue"), std::string::npos);
+    EXPECT_NE(alone.out.find("--columns"), std::string::npos);
+    // an option's value is no recording
+    EXPECT_EQ(iolens("iolens replay --comm fd.iol -Q block.iol").status, 0);
+}
+
 TEST(GoldenRecording, AClosedPipeIsAQuietEnd) {
     // The reader is gone before the first byte is written; with `| head -1` that would be a race.
     const test::Scratch scratch;

@@ -69,10 +69,10 @@ std::chrono::milliseconds time_of(const std::function<void()>& work) {
 
 class ClientsTest : public testing::Test {
 protected:
-    ClientsTest() { outlet_.begin("thing", pointers_, nullptr); }
+    ClientsTest() { sink_.begin("thing", pointers_, nullptr); }
     void row(u64 n, std::string_view who = "dd") {
         const std::array values{Value(n), Value(who)};
-        outlet_.row(values);
+        sink_.row(values);
     }
     static std::string line(u64 n) { return fmt::format("{{\"type\":\"thing\",\"n\":{},\"who\":\"dd\"}}\n", n); }
 
@@ -88,11 +88,11 @@ protected:
     End finish_while_read() {
         End end;
         const Fd client = connect_to(path_);
-        outlet_.flush();
+        sink_.flush();
         const std::string text(1 << 20, 'x');
         for (u64 n = 0; n < 8; ++n) row(n, text);
         std::thread reader([&] { end.text = received(client, true); });
-        end.took = time_of([&] { end.lost = outlet_.finish().count; });
+        end.took = time_of([&] { end.lost = sink_.finish().count; });
         reader.join();
         end.lines = std::ranges::count(end.text, '\n');
         return end;
@@ -107,32 +107,32 @@ protected:
     test::Scratch scratch_;
     std::string path_ = scratch_.path("socket");
     const std::array<const Column*, 2> pointers_{&columns[0], &columns[1]};
-    ClientsOutlet outlet_{path_};
+    ClientsSink sink_{path_};
 };
 
 TEST_F(ClientsTest, EachClientGetsTheRowsSinceItConnected) {
     row(1);
-    outlet_.flush();
+    sink_.flush();
     const Fd first = connect_to(path_);
-    outlet_.flush();
+    sink_.flush();
     row(2);
-    outlet_.flush();
+    sink_.flush();
     const Fd second = connect_to(path_);
     row(3);  // the second client is not yet accepted
-    outlet_.flush();
+    sink_.flush();
     row(4);
-    EXPECT_EQ(outlet_.finish().count, 0U);
+    EXPECT_EQ(sink_.finish().count, 0U);
     EXPECT_EQ(received(first, true), line(2) + line(3) + line(4));
     EXPECT_EQ(received(second, true), line(4));
 }
 
 TEST_F(ClientsTest, LossIsWrittenAsALine) {
     const Fd client = connect_to(path_);
-    outlet_.loss({.seen = 9, .delivered = 9, .filtered = 0, .causes = {}});
-    outlet_.flush();
+    sink_.loss({.seen = 9, .delivered = 9, .filtered = 0, .causes = {}});
+    sink_.flush();
     EXPECT_EQ(received(client), "");
-    outlet_.loss({.seen = 5, .delivered = 3, .filtered = 1, .causes = {{"ring_full", "events", 1}}});
-    outlet_.finish();
+    sink_.loss({.seen = 5, .delivered = 3, .filtered = 1, .causes = {{"ring_full", "events", 1}}});
+    sink_.finish();
     EXPECT_EQ(received(client, true),
               "{\"type\":\"loss\",\"seen\":5,\"delivered\":3,\"filtered\":1,\"ring_full\":1}\n");
 }
@@ -140,11 +140,11 @@ TEST_F(ClientsTest, LossIsWrittenAsALine) {
 TEST_F(ClientsTest, AClientThatDisconnectsIsNotALoss) {
     Fd leaver = connect_to(path_);
     const Fd client = connect_to(path_);
-    outlet_.flush();
+    sink_.flush();
     leaver.reset();
     row(1);
     row(2);
-    const LossCause loss = outlet_.finish();
+    const LossCause loss = sink_.finish();
     EXPECT_EQ(loss.name, "clients_cut_off");
     EXPECT_EQ(loss.count, 0U);
     EXPECT_EQ(received(client, true), line(1) + line(2));
@@ -153,20 +153,20 @@ TEST_F(ClientsTest, AClientThatDisconnectsIsNotALoss) {
 TEST_F(ClientsTest, OnlyASlowClientIsDisconnected) {
     const Fd slow = connect_to(path_);
     const Fd quick = connect_to(path_);
-    outlet_.flush();
+    sink_.flush();
     const std::string text(1 << 20, 'x');
     std::size_t got = 0;
     for (u64 n = 0; n < 80; ++n) {
         row(n, text);
-        outlet_.flush();
+        sink_.flush();
         for (std::string some = received(quick); !some.empty(); some = received(quick)) {
             got += some.size();
-            outlet_.flush();
+            sink_.flush();
         }
     }
     EXPECT_GT(got, 80 * text.size());
     EXPECT_FALSE(is_closed(quick));
-    EXPECT_EQ(outlet_.finish().count, 1U);
+    EXPECT_EQ(sink_.finish().count, 1U);
     // it still gets what its socket holds
     EXPECT_LT(received(slow, true).size(), 80 * text.size());
 }
@@ -183,14 +183,14 @@ TEST_F(ClientsTest, AClientThatDisconnectsIsDroppedThoughNoRowIsWritten) {
     std::vector<Fd> leavers;
     for (int i = 0; i < 5; ++i) leavers.push_back(connect_to(path_));
     const Fd half = connect_to(path_);
-    outlet_.flush();
-    EXPECT_EQ(outlet_.clients(), 6U);
+    sink_.flush();
+    EXPECT_EQ(sink_.clients(), 6U);
     leavers.clear();
     ::shutdown(half.get(), SHUT_WR);  // as a client does that has nothing to send: it reads on
-    outlet_.flush();
-    EXPECT_EQ(outlet_.clients(), 1U);
+    sink_.flush();
+    EXPECT_EQ(sink_.clients(), 1U);
     row(1);
-    EXPECT_EQ(outlet_.finish().count, 0U);
+    EXPECT_EQ(sink_.finish().count, 0U);
     EXPECT_EQ(received(half, true), line(1));
 }
 
@@ -199,13 +199,13 @@ TEST_F(ClientsTest, TheProcessOfAClientIsARowReaderWhileItIsConnected) {
     EXPECT_FALSE(row_readers().contains(pid));
     Fd first = connect_to(path_);
     Fd second = connect_to(path_);
-    outlet_.flush();
+    sink_.flush();
     EXPECT_TRUE(row_readers().contains(pid));
     first.reset();
-    outlet_.flush();
+    sink_.flush();
     EXPECT_TRUE(row_readers().contains(pid));
     second.reset();
-    outlet_.flush();
+    sink_.flush();
     EXPECT_FALSE(row_readers().contains(pid));
 }
 
@@ -216,55 +216,55 @@ TEST_F(ClientsTest, ThousandsOfClientsThatComeAndGoLeaveNothingBehind) {
     for (u64 n = 0; n < 30; ++n) {
         std::vector<Fd> leavers;
         for (int i = 0; i < 100; ++i) leavers.push_back(connect_to(path_));
-        outlet_.flush();
+        sink_.flush();
         for (int i = 0; i < 8; ++i) row(n, text);
-        outlet_.flush();
+        sink_.flush();
         leavers.clear();
         got += received(stays).size();
     }
     std::thread reader([&] { got += received(stays, true).size(); });
-    outlet_.flush();
-    EXPECT_EQ(outlet_.clients(), 1U);
-    const auto took = time_of([&] { EXPECT_EQ(outlet_.finish().count, 0U); });
+    sink_.flush();
+    EXPECT_EQ(sink_.clients(), 1U);
+    const auto took = time_of([&] { EXPECT_EQ(sink_.finish().count, 0U); });
     EXPECT_LT(took, std::chrono::seconds(1));
     reader.join();
     EXPECT_GT(got, 240 * text.size());
-    EXPECT_EQ(outlet_.backlog(), 0U);
-    EXPECT_EQ(outlet_.refused().count, 0U);
+    EXPECT_EQ(sink_.backlog(), 0U);
+    EXPECT_EQ(sink_.refused().count, 0U);
 }
 
 TEST_F(ClientsTest, TheBacklogIsLimitedWhileRowsAreAppended) {
     std::vector<Fd> silent;
     for (int i = 0; i < 50; ++i) silent.push_back(connect_to(path_));
-    outlet_.flush();
+    sink_.flush();
     const std::string text(1 << 20, 'x');
     for (u64 n = 0; n < 80; ++n) {  // without a flush between them
         row(n, text);
-        ASSERT_LE(outlet_.backlog(), ClientsOutlet::max_backlog + 2 * text.size());
+        ASSERT_LE(sink_.backlog(), ClientsSink::max_backlog + 2 * text.size());
     }
     for (const Fd& client : silent) EXPECT_TRUE(is_cut_off(client));
-    EXPECT_EQ(outlet_.clients(), 0U);
-    EXPECT_EQ(outlet_.backlog(), 0U);
-    EXPECT_EQ(outlet_.finish().count, 50U);
+    EXPECT_EQ(sink_.clients(), 0U);
+    EXPECT_EQ(sink_.backlog(), 0U);
+    EXPECT_EQ(sink_.finish().count, 50U);
 }
 
 TEST_F(ClientsTest, TooManyClientsAreRefusedAndCounted) {
-    constexpr std::size_t many = ClientsOutlet::max_clients;
+    constexpr std::size_t many = ClientsSink::max_clients;
     std::vector<Fd> all;
     for (std::size_t i = 0; i < many + 10; ++i) all.push_back(connect_to(path_));
-    outlet_.flush();
-    EXPECT_EQ(outlet_.clients(), many);
+    sink_.flush();
+    EXPECT_EQ(sink_.clients(), many);
     EXPECT_TRUE(is_closed(all.back()));
     EXPECT_FALSE(is_closed(all.front()));
     all.front().reset();  // its place is free again
-    outlet_.flush();
+    sink_.flush();
     const Fd late = connect_to(path_);
-    outlet_.flush();
+    sink_.flush();
     row(1);
-    EXPECT_EQ(outlet_.finish().count, 0U);
+    EXPECT_EQ(sink_.finish().count, 0U);
     EXPECT_EQ(received(late, true), line(1));
     EXPECT_EQ(received(all[1], true), line(1));
-    const LossCause loss = outlet_.refused();
+    const LossCause loss = sink_.refused();
     EXPECT_EQ(loss.name, "clients_refused");
     EXPECT_EQ(loss.count, 10U);
 }
@@ -298,7 +298,7 @@ TEST_F(ClientsTest, TheSocketIsPrivate) {
 
 TEST_F(ClientsTest, ASocketInUseIsRefused) {
     try {
-        const ClientsOutlet other(path_);
+        const ClientsSink other(path_);
         FAIL();
     } catch (const Failure& failure) {
         EXPECT_EQ(failure.status(), Exit::usage);
@@ -311,7 +311,7 @@ TEST(Clients, TheSocketIsRemovedAtTheEnd) {
     const test::Scratch scratch;
     const std::string path = scratch.path("socket");
     {
-        const ClientsOutlet outlet(path);
+        const ClientsSink sink(path);
     }
     EXPECT_FALSE(std::filesystem::exists(path));
 }
@@ -321,22 +321,22 @@ TEST(Clients, ALeftoverSocketIsReplacedButAFileIsNot) {
     const std::string path = scratch.path("socket");
     {
         // what a killed process leaves behind
-        const ClientsOutlet killed(path);
+        const ClientsSink killed(path);
         std::filesystem::rename(path, path + ".old");
     }
     std::filesystem::rename(path + ".old", path);
     EXPECT_FALSE(connect_to(path));
     {
-        const ClientsOutlet outlet(path);
+        const ClientsSink sink(path);
         EXPECT_TRUE(connect_to(path));
     }
     test::spit(path, "precious");
-    EXPECT_THROW(ClientsOutlet{path}, Failure);
+    EXPECT_THROW(ClientsSink{path}, Failure);
     EXPECT_EQ(test::slurp(path), "precious");
     // neither is a symbolic link
     std::filesystem::remove(path);
     std::filesystem::create_symlink("nowhere", path);
-    EXPECT_THROW(ClientsOutlet{path}, Failure);
+    EXPECT_THROW(ClientsSink{path}, Failure);
     EXPECT_TRUE(std::filesystem::is_symlink(path));
 }
 
@@ -347,12 +347,12 @@ TEST(Clients, AnUnusablePathIsAFailure) {
     const std::string longest = scratch.path(std::string(room - 1 - base.size() - 1, 'x'));
     ASSERT_EQ(longest.size(), room - 1);
     {
-        const ClientsOutlet outlet(longest);
+        const ClientsSink sink(longest);
         EXPECT_TRUE(connect_to(longest));
     }
     for (const std::string& path : {longest + "x", scratch.path("missing/socket"), std::string(10'000, 'x')}) {
         try {
-            const ClientsOutlet outlet(path);
+            const ClientsSink sink(path);
             FAIL() << path;
         } catch (const Failure& failure) {
             EXPECT_EQ(failure.status(), Exit::usage) << path;

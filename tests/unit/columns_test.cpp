@@ -21,25 +21,25 @@ namespace {
 using Bytes = std::vector<std::byte>;
 
 /// A record as the source has it: 8-byte aligned.
-class Record {
+class TestedRecord {
 public:
-    explicit Record(std::span<const std::byte> bytes) : words_((bytes.size() + 7) / 8), size_(bytes.size()) {
+    explicit TestedRecord(std::span<const std::byte> bytes) : words_((bytes.size() + 7) / 8), size_(bytes.size()) {
         std::memcpy(words_.data(), bytes.data(), bytes.size());
     }
     template <typename Event>
         requires std::is_trivially_copyable_v<Event> && (!std::is_convertible_v<Event, std::span<const std::byte>>)
-    explicit Record(const Event& event) : Record(std::as_bytes(std::span(&event, 1))) {}
+    explicit TestedRecord(const Event& event) : TestedRecord(std::as_bytes(std::span(&event, 1))) {}
 
     [[nodiscard]] const iolens_header& head() const { return *reinterpret_cast<const iolens_header*>(words_.data()); }
     [[nodiscard]] std::size_t size() const { return size_; }
-    [[nodiscard]] Record with_flipped(std::size_t bit) const {
-        Record other = *this;
+    [[nodiscard]] TestedRecord with_flipped(std::size_t bit) const {
+        TestedRecord other = *this;
         reinterpret_cast<unsigned char*>(other.words_.data())[bit / 8] ^= static_cast<unsigned char>(1U << bit % 8);
         return other;
     }
     /// As an older version wrote it, with the last fields missing.
-    [[nodiscard]] Record cut(std::size_t size) const {
-        Record other(std::as_bytes(std::span(words_)).first(size));
+    [[nodiscard]] TestedRecord cut(std::size_t size) const {
+        TestedRecord other(std::as_bytes(std::span(words_)).first(size));
         reinterpret_cast<iolens_header*>(other.words_.data())->size = static_cast<u16>(size);
         return other;
     }
@@ -48,7 +48,7 @@ private:
     std::vector<u64> words_;
     std::size_t size_;
 };
-using Records = std::vector<Record>;
+using Records = std::vector<TestedRecord>;
 
 /// Gives a lens its options as the command line does.
 class GivenFlags final : public Flags {
@@ -84,25 +84,25 @@ private:
 };
 
 /// A lens with its options, and the formats of its rows.
-struct View {
+struct TestedView {
     std::string name;
     std::string lens;
     std::map<std::string, std::string> options;
     std::vector<Format> formats{Format::table, Format::csv, Format::json};
 };
 
-const View block_view{.name = "block", .lens = "block", .options = {}};
-const View fd_view{.name = "fd", .lens = "fd", .options = {}};
-const View why_view{.name = "fd --why", .lens = "fd", .options = {{"--why", ""}}};
-const View operations_view{.name = "fd --domains", .lens = "fd", .options = {{"--domains", "ALL,HTTP"}}};
-const View file_view{.name = "file", .lens = "file", .options = {}};
+const TestedView block_view{.name = "block", .lens = "block", .options = {}};
+const TestedView fd_view{.name = "fd", .lens = "fd", .options = {}};
+const TestedView why_view{.name = "fd --why", .lens = "fd", .options = {{"--why", ""}}};
+const TestedView operations_view{.name = "fd --domains", .lens = "fd", .options = {{"--domains", "ALL,HTTP"}}};
+const TestedView file_view{.name = "file", .lens = "file", .options = {}};
 // Formats whose columns cannot be chosen.
-const View fd_csv_view{.name = "fd's own csv", .lens = "fd", .options = {}, .formats = {Format::csv}};
-const View metrics_view{.name = "metrics",
-                        .lens = "fd",
-                        .options = {{"--domains", "ALL,HTTP"}},
-                        .formats = {Format::metrics, Format::metrics_table}};
-const View iotracer_view{.name = "iotracer", .lens = "file", .options = {}, .formats = {Format::iotracer}};
+const TestedView fd_csv_view{.name = "fd's own csv", .lens = "fd", .options = {}, .formats = {Format::csv}};
+const TestedView metrics_view{.name = "metrics",
+                              .lens = "fd",
+                              .options = {{"--domains", "ALL,HTTP"}},
+                              .formats = {Format::metrics, Format::metrics_table}};
+const TestedView iotracer_view{.name = "iotracer", .lens = "file", .options = {}, .formats = {Format::iotracer}};
 
 std::string name_of(Format format) {
     switch (format) {
@@ -119,22 +119,21 @@ std::string name_of(Format format) {
 /// A lens that replays records.
 class Replayed {
 public:
-    Replayed(const View& view, Format format, std::vector<std::string> names = {}) : format_(format) {
+    Replayed(const TestedView& view, Format format, std::vector<std::string> names = {}) : format_(format) {
         for (auto& lens : make_lenses()) {
-            if (lens->name() == view.lens) lens_ = std::move(lens);
+            if (lens->info().name == view.lens) lens_ = std::move(lens);
         }
         GivenFlags flags(view.options);
-        lens_->view_flags(flags);
+        lens_->add_options(flags, nullptr);
         ViewOptions options;
-        options.asked_format = format;
         options.format = format;
         options.columns = std::move(names);
         options.replayed = true;
-        columns_ = lens_->prepare(options);
+        view_ = lens_->prepare(options);
     }
 
-    [[nodiscard]] const std::vector<const Column*>& columns() const { return columns_; }
-    [[nodiscard]] std::vector<const Column*> all_columns() const { return pointers_to(lens_->row_columns()); }
+    [[nodiscard]] const std::vector<const Column*>& columns() const { return view_.columns; }
+    [[nodiscard]] std::vector<const Column*> all_columns() const { return pointers_to(view_.type.columns); }
 
     /// Calls take(Row) for each row of some columns.
     template <typename Take>
@@ -154,7 +153,7 @@ public:
             while (taken(clock)) {
             }
         };
-        for (const Record& record : records) {
+        for (const TestedRecord& record : records) {
             taken(record.head());
             advance(0);
         }
@@ -169,7 +168,7 @@ public:
         const auto sink = make_sink(format_, out, {.header = false, .colour = false});
         sink->begin("row", wanted, nullptr);
         // as Pipeline does
-        const auto all = lens_->row_columns();
+        const auto all = view_.type.columns;
         const auto time = std::ranges::find(all, Role::time, &Column::role);
         std::vector<const Column*> with_time(wanted.begin(), wanted.end());
         with_time.push_back(&*time);
@@ -185,11 +184,11 @@ public:
 private:
     Format format_;
     std::unique_ptr<Lens> lens_;
-    std::vector<const Column*> columns_;
+    View view_;
 };
 
 /// All columns of a view.
-std::vector<std::string> names_of(const View& view) {
+std::vector<std::string> names_of(const TestedView& view) {
     std::vector<std::string> names;
     for (const Column* column : Replayed(view, Format::csv).all_columns()) names.emplace_back(column->name);
     return names;
@@ -293,7 +292,8 @@ iolens_vfs_event full_vfs_event(u8 level, u8 op) {
     return e;
 }
 
-Record operation_record(u8 op, const std::string& first, const std::string& second, u8 layer = IOLENS_LAYER_KERNEL) {
+TestedRecord operation_record(u8 op, const std::string& first, const std::string& second,
+                              u8 layer = IOLENS_LAYER_KERNEL) {
     iolens_operation_event e{};
     const std::size_t size = (sizeof e + first.size() + second.size() + 7) / 8 * 8;
     e.h = {.ts = 1'010'000'000'000, .kind = IOLENS_KIND_OPERATION, .size = static_cast<u16>(size), .cpu = 0};
@@ -314,10 +314,10 @@ Record operation_record(u8 op, const std::string& first, const std::string& seco
     std::memcpy(bytes.data(), &e, sizeof e);
     std::memcpy(bytes.data() + sizeof e, first.data(), first.size());
     std::memcpy(bytes.data() + sizeof e + first.size(), second.data(), second.size());
-    return Record(bytes);
+    return TestedRecord(bytes);
 }
 
-Record arguments_of(const iolens_call_event& call, const std::string& text) {
+TestedRecord arguments_of(const iolens_call_event& call, const std::string& text) {
     iolens_arguments a{};
     const std::size_t size = (sizeof a + text.size() + 8) / 8 * 8;
     a.h = {.ts = call.start, .kind = IOLENS_KIND_ARGUMENTS, .size = static_cast<u16>(size), .cpu = 0};
@@ -328,7 +328,7 @@ Record arguments_of(const iolens_call_event& call, const std::string& text) {
     Bytes bytes(size);
     std::memcpy(bytes.data(), &a, sizeof a);
     std::memcpy(bytes.data() + sizeof a, text.data(), text.size());
-    return Record(bytes);
+    return TestedRecord(bytes);
 }
 
 /// What is known before the events: names of a disk, a file, a thread.
@@ -336,8 +336,8 @@ Records facts() {
     iolens_task_fact task = test::task_fact(1001, "worker");
     task.host_tgid = 2000;
     task.host_tid = 2001;
-    return {Record(test::disk_fact(8, 0, "sda")), Record(test::file_fact(7, IOLENS_FILE_REGULAR, 0, {"data", "srv"})),
-            Record(task)};
+    return {TestedRecord(test::disk_fact(8, 0, "sda")),
+            TestedRecord(test::file_fact(7, IOLENS_FILE_REGULAR, 0, {"data", "srv"})), TestedRecord(task)};
 }
 
 Records with(Records records, const Records& more) {
@@ -378,7 +378,7 @@ const Column between{.name = "between", .header = "", .help = "between two cells
 /// A cell for each row and column, as printed; those of a format whose columns cannot be chosen as their values.
 using Cells = std::vector<std::vector<std::string>>;
 
-Cells cells_of(const View& view, Format format, const Records& records, const std::vector<const Column*>& chosen,
+Cells cells_of(const TestedView& view, Format format, const Records& records, const std::vector<const Column*>& chosen,
                bool as_values) {
     std::vector<std::string> names;
     if (!as_values) {
@@ -413,7 +413,7 @@ Cells cells_of(const View& view, Format format, const Records& records, const st
 
 class CellCheck {
 public:
-    CellCheck(const View& view, Format format, Records records, std::vector<const Column*> all, bool as_values)
+    CellCheck(const TestedView& view, Format format, Records records, std::vector<const Column*> all, bool as_values)
         : view_(view), format_(format), records_(std::move(records)), all_(std::move(all)), as_values_(as_values) {
         for (const Column* column : all_) {
             const Cells cells = cells_of(view_, format_, records_, {column}, as_values_);
@@ -453,7 +453,7 @@ private:
         return view_.name + ", " + name_of(format_) + ", --columns " + names;
     }
 
-    const View& view_;
+    const TestedView& view_;
     Format format_;
     Records records_;
     std::vector<const Column*> all_;
@@ -462,7 +462,7 @@ private:
 };
 
 /// Two columns in each order, one column twice, and all columns in some orders.
-void check_cells(const View& view, const Records& records, std::vector<const Column*> all, bool as_values) {
+void check_cells(const TestedView& view, const Records& records, std::vector<const Column*> all, bool as_values) {
     constexpr unsigned seed = 20260102;
     constexpr int orders = 20;
     constexpr int enough = 5;  // differences, most of which have one cause
@@ -486,7 +486,7 @@ void check_cells(const View& view, const Records& records, std::vector<const Col
     }
 }
 
-void check_cells(const View& view, const Records& records) {
+void check_cells(const TestedView& view, const Records& records) {
     check_cells(view, records, Replayed(view, Format::csv).all_columns(), false);
 }
 
@@ -495,8 +495,9 @@ Records block_records() {
     iolens_block_event second = full;
     second.sector = full.sector + full.bytes / 512;
     fill_with(second.target.author_comm, 'd');
-    return with(with(recorded(test::write_sample), facts()),
-                {Record(full), Record(second), Record(full).cut(offsetof(iolens_block_event, target))});
+    return with(
+        with(recorded(test::write_sample), facts()),
+        {TestedRecord(full), TestedRecord(second), TestedRecord(full).cut(offsetof(iolens_block_event, target))});
 }
 
 Records fd_records() {
@@ -509,8 +510,8 @@ Records fd_records() {
     open.direction = IOLENS_DIR_NONE;
     open.asked = 0x80042;
     return with(with(recorded(test::write_fd_sample), facts()),
-                {Record(socket), Record(other), Record(full_call_event(IOLENS_FILE_REGULAR)),
-                 arguments_of(open, "/srv/" + std::string(5000, 'x')), Record(open)});
+                {TestedRecord(socket), TestedRecord(other), TestedRecord(full_call_event(IOLENS_FILE_REGULAR)),
+                 arguments_of(open, "/srv/" + std::string(5000, 'x')), TestedRecord(open)});
 }
 
 Records operation_records() {
@@ -521,8 +522,8 @@ Records operation_records() {
 
 Records file_records() {
     return with(with(recorded(test::write_file_sample), facts()),
-                {Record(full_vfs_event(IOLENS_LEVEL_VFS, IOLENS_VFS_WRITE)),
-                 Record(full_vfs_event(IOLENS_LEVEL_BLK, IOLENS_VFS_READ))});
+                {TestedRecord(full_vfs_event(IOLENS_LEVEL_VFS, IOLENS_VFS_WRITE)),
+                 TestedRecord(full_vfs_event(IOLENS_LEVEL_BLK, IOLENS_VFS_READ))});
 }
 
 TEST(Cells, OfBlockDoNotDependOnOtherColumns) { check_cells(block_view, block_records()); }
@@ -611,7 +612,7 @@ const Hidden* find_hidden(const Hiddens& all, std::size_t bit) {
 
 /// An event to check; `bases` are events that together use each field.
 struct EventCheck {
-    const View& view;
+    const TestedView& view;
     Records before;
     Records bases;
     Hiddens hidden;           // everywhere
@@ -624,7 +625,7 @@ struct Shown {
     std::vector<std::string> values;
 };
 
-Shown shown(const EventCheck& check, Format format, const Record& first, const Record& last, bool fixed) {
+Shown shown(const EventCheck& check, Format format, const TestedRecord& first, const TestedRecord& last, bool fixed) {
     Replayed printer(check.view, format, fixed ? std::vector<std::string>() : names_of(check.view));
     const std::vector<const Column*> wanted = printer.columns();
     // a table's times count from the row before
@@ -647,7 +648,7 @@ Shown shown(const EventCheck& check, Format format, const Record& first, const R
 }
 
 /// The same event ten seconds earlier.
-Record earlier(const Record& record) {
+TestedRecord earlier(const TestedRecord& record) {
     Bytes bytes(record.size());
     std::memcpy(bytes.data(), &record.head(), record.size());
     constexpr u64 ago = 10'000'000'000;
@@ -659,7 +660,7 @@ Record earlier(const Record& record) {
         start -= ago;
         std::memcpy(bytes.data() + sizeof *head, &start, sizeof start);
     }
-    return Record(bytes);
+    return TestedRecord(bytes);
 }
 
 #if defined(__has_feature)
@@ -674,10 +675,11 @@ constexpr bool is_tried(std::size_t bit) { return !sanitized || bit % 8 == bit /
 /// For formats whose columns can be chosen: each bit changes a cell, unless it is listed as hidden.
 void check_bits(const EventCheck& check) {
     std::size_t size = 0;
-    for (const Record& base : check.bases) size = std::max(size, base.size());
+    for (const TestedRecord& base : check.bases) size = std::max(size, base.size());
     for (const Format format : check.view.formats) {
         std::vector<std::string> before;
-        for (const Record& base : check.bases) before.push_back(shown(check, format, earlier(base), base, false).text);
+        for (const TestedRecord& base : check.bases)
+            before.push_back(shown(check, format, earlier(base), base, false).text);
         for (std::size_t bit = 0; bit < size * 8; ++bit) {
             if (!is_tried(bit)) continue;
             const std::size_t byte = bit / 8;
@@ -685,7 +687,7 @@ void check_bits(const EventCheck& check) {
                 continue;  // the kind and size
             bool shows = false;
             for (std::size_t i = 0; i < check.bases.size() && !shows; ++i) {
-                const Record& base = check.bases[i];
+                const TestedRecord& base = check.bases[i];
                 if (byte >= base.size()) continue;
                 shows = shown(check, format, earlier(base), base.with_flipped(bit), false).text != before[i];
             }
@@ -705,7 +707,7 @@ void check_fixed(const EventCheck& check, const std::vector<std::string_view>& n
     for (const Format format : check.view.formats) {
         const std::vector<const Column*> columns = Replayed(check.view, format).columns();
         std::vector<bool> changes(columns.size());
-        for (const Record& base : check.bases) {
+        for (const TestedRecord& base : check.bases) {
             const Shown before = shown(check, format, earlier(base), base, true);
             ASSERT_EQ(before.values.size(), columns.size()) << check.view.name;
             for (std::size_t bit = 0; bit < base.size() * 8; ++bit) {
@@ -737,7 +739,7 @@ TEST(Bytes, OfABlockEventShow) {
     check_bits(
         {.view = block_view,
          .before = facts(),
-         .bases = {Record(full_block_event()), Record(succeeded)},
+         .bases = {TestedRecord(full_block_event()), TestedRecord(succeeded)},
          .hidden = {{offsetof(iolens_block_event, flags), 2, IOLENS_BLOCK_BIO,
                      "a request or a bio: the columns mean the same for both"},
                     {offsetof(iolens_block_event, flags), 2, 0x1e00, "inside the kernel only"},
@@ -751,7 +753,7 @@ TEST(Bytes, OfABlockEventShow) {
                               all_bits, "a table cuts it"}}});
 }
 
-EventCheck call_check(const View& view, u64 took_ns = 250'000) {
+EventCheck call_check(const TestedView& view, u64 took_ns = 250'000) {
     const auto event = [&](u8 file) {
         iolens_call_event e = full_call_event(file);
         e.h.ts = e.start + took_ns;
@@ -764,7 +766,7 @@ EventCheck call_check(const View& view, u64 took_ns = 250'000) {
     return {
         .view = view,
         .before = facts(),
-        .bases = {Record(event(IOLENS_FILE_SOCKET)), Record(file), Record(unconnected)},
+        .bases = {TestedRecord(event(IOLENS_FILE_SOCKET)), TestedRecord(file), TestedRecord(unconnected)},
         .hidden = {{offsetof(iolens_call_event, flags), 2, IOLENS_CALL_NO_FILE, "the kind of the file is none then"},
                    {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_APPEND, "open's flags show it"},
                    {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_STREAM,
@@ -788,13 +790,13 @@ TEST(Bytes, OfACallShowInItsOwnCsv) {
     check_fixed(check, {});
 }
 
-EventCheck vfs_check(const View& view) {
+EventCheck vfs_check(const TestedView& view) {
     iolens_vfs_event fault = full_vfs_event(IOLENS_LEVEL_VFS, IOLENS_VFS_FAULT);
     fault.result = 0;
     return {.view = view,
             .before = facts(),
-            .bases = {Record(full_vfs_event(IOLENS_LEVEL_BLK, IOLENS_VFS_READ)),
-                      Record(full_vfs_event(IOLENS_LEVEL_VFS, IOLENS_VFS_WRITE)), Record(fault)},
+            .bases = {TestedRecord(full_vfs_event(IOLENS_LEVEL_BLK, IOLENS_VFS_READ)),
+                      TestedRecord(full_vfs_event(IOLENS_LEVEL_VFS, IOLENS_VFS_WRITE)), TestedRecord(fault)},
             .hidden = {{offsetof(iolens_vfs_event, flags), 2, IOLENS_VFS_BIO | IOLENS_VFS_TRIED | IOLENS_VFS_ENDED,
                         "inside the kernel only"},
                        {offsetof(iolens_vfs_event, flags), 2, 0xfe00, "not used"},
@@ -813,8 +815,8 @@ TEST(Bytes, OfAnAccessShowInIotracersFormat) {
     check_fixed(check, {});
 }
 
-EventCheck operation_check(const View& view) {
-    const Record rename = operation_record(IOLENS_OPERATION_RENAME, "old name", "new");
+EventCheck operation_check(const TestedView& view) {
+    const TestedRecord rename = operation_record(IOLENS_OPERATION_RENAME, "old name", "new");
     const std::size_t texts_end = sizeof(iolens_operation_event) + 11;
     return {.view = view,
             .before = facts(),

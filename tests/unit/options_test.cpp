@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lens/options.h"
+#include "lens/filter.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -70,7 +70,7 @@ struct Fields {
     std::string_view second = {};
 };
 
-void put(QueueOutlet& outlet, const Fields& f) {
+void put(QueueSink& sink, const Fields& f) {
     const std::array row{Value(f.facility),
                          Value(f.time_ns),
                          Value(f.duration_ns),
@@ -82,7 +82,7 @@ void put(QueueOutlet& outlet, const Fields& f) {
                          Value(f.bytes),
                          Value(f.first),
                          Value(f.second)};
-    outlet.row(row);
+    sink.row(row);
 }
 
 class QueueTest : public testing::Test {
@@ -119,19 +119,19 @@ protected:
 };
 
 TEST_F(QueueTest, ARowBecomesAnIoMonitorRecord) {
-    QueueOutlet outlet(path_, domains, operations);
-    put(outlet, {.facility = "f",
-                 .time_ns = 1'700'000'000'999'999'999,
-                 .duration_ns = 1'500'000,
-                 .pid = 1234,
-                 .domain = "FILE_WRITE",
-                 .op = "WRITE",
-                 .error = 28,
-                 .fd = -1,
-                 .bytes = u64{5} << 32,
-                 .first = "/a",
-                 .second = "b"});
-    EXPECT_EQ(outlet.finish().count, 0U);
+    QueueSink sink(path_, domains, operations);
+    put(sink, {.facility = "f",
+               .time_ns = 1'700'000'000'999'999'999,
+               .duration_ns = 1'500'000,
+               .pid = 1234,
+               .domain = "FILE_WRITE",
+               .op = "WRITE",
+               .error = 28,
+               .fd = -1,
+               .bytes = u64{5} << 32,
+               .first = "/a",
+               .second = "b"});
+    EXPECT_EQ(sink.finish().count, 0U);
     const auto message = receive();
     ASSERT_TRUE(message);
     EXPECT_GT(message->type, 0);
@@ -150,11 +150,11 @@ TEST_F(QueueTest, ARowBecomesAnIoMonitorRecord) {
 }
 
 TEST_F(QueueTest, LongTextsAreTruncatedAndTerminated) {
-    QueueOutlet outlet(path_, domains, operations);
+    QueueSink sink(path_, domains, operations);
     const std::string text(10'000, 'x');
-    put(outlet, {.facility = text, .first = text, .second = text});
-    put(outlet, {.facility = {}, .first = {}, .second = {}});
-    EXPECT_EQ(outlet.finish().count, 0U);
+    put(sink, {.facility = text, .first = text, .second = text});
+    put(sink, {.facility = {}, .first = {}, .second = {}});
+    EXPECT_EQ(sink.finish().count, 0U);
     const auto cut = receive();
     ASSERT_TRUE(cut);
     EXPECT_EQ(cut->text(at_facility), text.substr(0, 255));
@@ -166,11 +166,11 @@ TEST_F(QueueTest, LongTextsAreTruncatedAndTerminated) {
 }
 
 TEST_F(QueueTest, RowsOfUnknownDomainsOrOperationsAreCounted) {
-    QueueOutlet outlet(path_, domains, operations);
-    put(outlet, {.domain = "NETWORK"});
-    put(outlet, {.op = ""});
-    put(outlet, {.fd = 7});
-    const LossCause loss = outlet.finish();
+    QueueSink sink(path_, domains, operations);
+    put(sink, {.domain = "NETWORK"});
+    put(sink, {.op = ""});
+    put(sink, {.fd = 7});
+    const LossCause loss = sink.finish();
     EXPECT_EQ(loss.name, "queue_given_up");
     EXPECT_EQ(loss.count, 2U);
     const auto message = receive();
@@ -180,9 +180,9 @@ TEST_F(QueueTest, RowsOfUnknownDomainsOrOperationsAreCounted) {
 }
 
 TEST_F(QueueTest, RowsWaitForASlowReaderInOrder) {
-    QueueOutlet outlet(path_, domains, operations);
+    QueueSink sink(path_, domains, operations);
     const std::size_t rows = 5 * capacity() + 3;
-    for (u64 n = 0; n < rows; ++n) put(outlet, {.bytes = n});
+    for (u64 n = 0; n < rows; ++n) put(sink, {.bytes = n});
     std::vector<u64> seen;
     std::thread reader([&] {
         while (seen.size() < rows) {
@@ -191,24 +191,24 @@ TEST_F(QueueTest, RowsWaitForASlowReaderInOrder) {
             seen.push_back(message->at<u64>(at_bytes));
         }
     });
-    EXPECT_EQ(outlet.finish().count, 0U);
+    EXPECT_EQ(sink.finish().count, 0U);
     reader.join();
     ASSERT_EQ(seen.size(), rows);
     for (u64 n = 0; n < rows; ++n) ASSERT_EQ(seen[n], n);
 }
 
 TEST_F(QueueTest, RowsAreGivenUpWhenTheQueueIsRemoved) {
-    QueueOutlet outlet(path_, domains, operations);
+    QueueSink sink(path_, domains, operations);
     remove_queue();
-    for (u64 n = 0; n < 20; ++n) put(outlet, {.bytes = n});
-    EXPECT_EQ(outlet.finish().count, 20U);
+    for (u64 n = 0; n < 20; ++n) put(sink, {.bytes = n});
+    EXPECT_EQ(sink.finish().count, 20U);
 }
 
 TEST_F(QueueTest, AFullQueueDoesNotBlockDestruction) {
     const std::size_t rows = capacity() + 2;
     {
-        QueueOutlet outlet(path_, domains, operations);
-        for (u64 n = 0; n < rows; ++n) put(outlet, {.bytes = n});
+        QueueSink sink(path_, domains, operations);
+        for (u64 n = 0; n < rows; ++n) put(sink, {.bytes = n});
     }
     // what the kernel holds, without a gap
     u64 n = 0;
@@ -219,15 +219,15 @@ TEST_F(QueueTest, AFullQueueDoesNotBlockDestruction) {
 TEST_F(QueueTest, AfterASignalAQueueWithoutAReaderTakesLessThanASecond) {
     // in a process of its own: that a signal came is never forgotten
     const auto finish = [this] {
-        QueueOutlet outlet(path_, domains, operations);
+        QueueSink sink(path_, domains, operations);
         catch_signals();
         const std::string text(4000, 'x');
         ::raise(SIGINT);
         const auto start = std::chrono::steady_clock::now();
         constexpr u64 rows = 20'000;  // more than are kept
-        for (u64 n = 0; n < rows; ++n) put(outlet, {.bytes = n, .first = text});
+        for (u64 n = 0; n < rows; ++n) put(sink, {.bytes = n, .first = text});
         const auto filled = std::chrono::steady_clock::now();
-        const u64 lost = outlet.finish().count;
+        const u64 lost = sink.finish().count;
         const auto took = std::chrono::steady_clock::now() - filled;
         u64 got = 0;
         while (receive()) ++got;
@@ -238,12 +238,12 @@ TEST_F(QueueTest, AfterASignalAQueueWithoutAReaderTakesLessThanASecond) {
 }
 
 TEST_F(QueueTest, AReaderThatTakesNothingIsWaitedForOnlyOnce) {
-    QueueOutlet outlet(path_, domains, operations);
+    QueueSink sink(path_, domains, operations);
     const std::string text(4000, 'x');
     const auto start = std::chrono::steady_clock::now();
     constexpr u64 rows = 20'000;  // thousands more than are kept
-    for (u64 n = 0; n < rows; ++n) put(outlet, {.bytes = n, .first = text});
-    const u64 lost = outlet.finish().count;
+    for (u64 n = 0; n < rows; ++n) put(sink, {.bytes = n, .first = text});
+    const u64 lost = sink.finish().count;
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(9));
     u64 got = 0;
     while (receive()) ++got;
@@ -260,7 +260,7 @@ TEST_F(QueueTest, AQueueOfAnotherUserIsRefused) {
     };
     give_to(::geteuid() + 1);
     try {
-        const QueueOutlet outlet(path_, domains, operations);
+        const QueueSink sink(path_, domains, operations);
         FAIL();
     } catch (const Failure& failure) {
         EXPECT_EQ(failure.status(), Exit::usage);
@@ -268,7 +268,7 @@ TEST_F(QueueTest, AQueueOfAnotherUserIsRefused) {
         EXPECT_NE(failure.hint(), "");
     }
     give_to(::geteuid());
-    EXPECT_NO_THROW(QueueOutlet(path_, domains, operations));
+    EXPECT_NO_THROW(QueueSink(path_, domains, operations));
     if (::geteuid() != 0) GTEST_SKIP() << "another user's queue given to this one is made by root alone";
     // made by another user and then given to this one: its maker could still read it
     remove_queue();
@@ -288,13 +288,13 @@ TEST_F(QueueTest, AQueueOfAnotherUserIsRefused) {
     if (status != 0) GTEST_SKIP() << "another user can't make a queue here";
     queue_ = ::msgget(key(), 0);
     ASSERT_NE(queue_, -1);
-    EXPECT_THROW(QueueOutlet(path_, domains, operations), Failure);
+    EXPECT_THROW(QueueSink(path_, domains, operations), Failure);
 }
 
 TEST_F(QueueTest, TheQueueIsPrivateAndPersists) {
     remove_queue();
     {
-        const QueueOutlet outlet(path_, domains, operations);
+        const QueueSink sink(path_, domains, operations);
     }
     queue_ = ::msgget(key(), 0);
     ASSERT_NE(queue_, -1);
@@ -305,7 +305,7 @@ TEST_F(QueueTest, TheQueueIsPrivateAndPersists) {
 
 TEST_F(QueueTest, AMissingFileIsAFailure) {
     try {
-        const QueueOutlet outlet(scratch_.path("missing"), domains, operations);
+        const QueueSink sink(scratch_.path("missing"), domains, operations);
         FAIL();
     } catch (const Failure& failure) {
         EXPECT_EQ(failure.status(), Exit::usage);

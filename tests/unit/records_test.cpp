@@ -21,7 +21,7 @@ namespace {
 
 std::unique_ptr<Lens> make_lens(std::string_view name) {
     for (auto& lens : make_lenses()) {
-        if (lens->name() == name) return std::move(lens);
+        if (lens->info().name == name) return std::move(lens);
     }
     return nullptr;
 }
@@ -40,9 +40,8 @@ std::vector<std::string> row_of(std::string_view name, const std::vector<u64>& r
     const std::unique_ptr<Lens> lens = make_lens(name);
     view.replayed = true;
     view.format = Format::json;
-    view.asked_format = Format::json;
-    for (const Column& column : lens->columns()) view.columns.emplace_back(column.name);
-    const std::vector<const Column*> columns = lens->prepare(view);
+    for (const Column& column : lens->info().row_types.front().columns) view.columns.emplace_back(column.name);
+    const std::vector<const Column*> columns = lens->prepare(view).columns;
     RowBuffer row;
     lens->select(columns);
     const Taken taken = lens->take(*reinterpret_cast<const iolens_header*>(record.data()), row);

@@ -9,6 +9,7 @@
 
 #include "base/failure.h"
 #include "iolens/event/block.h"
+#include "lens/columns.h"
 #include "lens/lens.h"
 #include "sample.h"
 
@@ -18,7 +19,7 @@ namespace {
 TEST(Schema, NamesAreUniqueAndSpeakTheirUnit) {
     for (const auto& lens : make_lenses()) {
         std::set<std::string_view> names;
-        for (const Column& c : lens->columns()) {
+        for (const Column& c : lens->info().row_types.front().columns) {
             EXPECT_TRUE(names.insert(c.name).second) << c.name;
             for (const char x : c.name) EXPECT_TRUE(std::islower(x) || std::isdigit(x) || x == '_') << c.name;
             EXPECT_EQ(c.unit == Unit::nanoseconds, c.name.ends_with("_ns")) << c.name;

@@ -28,7 +28,7 @@ const std::map<std::string, std::set<std::string>> allowed{
     {"import", {"base", "include", "event", "source", "resolve"}},
     {"lens", {"base", "include", "event", "source", "resolve", "stats", "sink", "probe", "import", "fuse"}},
     {"app", {"base", "lens", "source", "sink"}},
-    {"cli", {"base", "lens", "app"}},
+    {"cli", {"base", "lens"}},
     {"tools", {"base", "include", "lens", "app", "cli", "probe"}},
 };
 /// Of the events, these may know only what all records have.

@@ -13,7 +13,10 @@
 #include "base/text.h"
 #include "iolens/event/block.h"
 #include "lens/block/totals.h"
+#include "lens/columns.h"
+#include "lens/filter.h"
 #include "lens/lens.h"
+#include "lens/loss.h"
 #include "probe/block.h"
 #include "probe/symbols.h"
 #include "resolve/parts.h"
@@ -41,23 +44,9 @@ constexpr Column table_author = with_role(column_named("author"), Role::author_a
 
 class BlockLens final : public Lens {
 public:
-    std::string_view name() const override { return "block"; }
-    std::string_view about() const override {
-        return "every block request, live: who asked for it, which disk did it, how long it took";
-    }
-    std::string_view examples() const override {
-        return "iolens block                          every request until Ctrl-C\n"
-               "iolens block -Q -d nvme0n1 10         one disk for 10 seconds, with the time in the queue\n"
-               "iolens block -m 5 --op read           reads that took the device 5 ms or more\n"
-               "iolens block -p 1234 --format json    what one process asks for, as JSON lines\n"
-               "iolens block --record day.iol 60      keep a minute's events for 'iolens replay day.iol'\n"
-               "iolens block -A --op write            also who made the pages dirty that are written back\n"
-               "iolens block --summary -o /dev/null   only the totals and percentiles\n"
-               "iolens block --group-by file --interval 5   who keeps the disks busy, every five seconds";
-    }
-    std::span<const Column> columns() const override { return block_columns; }
+    const LensInfo& info() const override;
 
-    void view_flags(Flags& flags) override {
+    void add_options(Flags& flags, Flags* /*live*/) override {
         flags.toggle("-Q,--queue", queue_, "show the time from creation to issue, QUE(ms)");
         flags.toggle("-P,--pattern", pattern_,
                      "show whether a request starts where the disk's last one ended (S) or not (R)");
@@ -68,24 +57,19 @@ public:
                      "of what is written back, show who made the pages dirty (default in json)");
         flags.text("-d,--disk", disk_, "DISK", "only this disk, partition or device-mapper device");
     }
-    void live_flags(Flags& /*flags*/) override {}
 
-    std::vector<const Column*> prepare(const ViewOptions& view) override;
+    View prepare(const ViewOptions& view) override;
     std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
     Taken take(const iolens_header& record, RowBuffer& row) override;
-    Summary summary() const override { return groups_ ? groups_->summary() : totals_.summary(); }
-    bool restart_summary() override {
-        totals_.clear();
-        if (groups_) groups_->clear();
-        return true;
-    }
-    Loss explain(const iolens_loss& ledger) const override;
-    std::vector<std::string> remarks() const override;
+    Summary summary(bool restart) override;
+    Loss losses(const iolens_loss& ledger) const override;
+    std::vector<std::string> diagnostics() const override;
     std::vector<ProbeStatus> examine(bool /*variants*/) const override { return BlockProbe::examine(); }
 
 private:
     bool asked_for(const iolens_block_event& e, const ViewOptions& f);
     void add(const iolens_block_event& e, RowArena& text);
+    void begin_summary();
     Value pattern_of(const iolens_block_event& e);
     std::string_view group_of(const iolens_block_event& e, const iolens_block_target& target, RowArena& text);
     Value parts_of(const iolens_block_event& e, RowArena& text);
@@ -110,20 +94,34 @@ private:
     std::string group_by_;
     std::optional<u64> top_;
     bool summing_ = false;
+    bool restart_ = false;  // the next request begins a summary
     bool unfinished_ = false;
 };
 
-std::vector<const Column*> BlockLens::prepare(const ViewOptions& view) {
-    for (const std::string& word : view.ops) {
-        const auto at = std::ranges::find(block_ops, std::string_view(word), &BlockOpName::word);
-        if (at == block_ops.end()) {
-            std::string known;
-            for (const BlockOpName& op : block_ops) known += (known.empty() ? "" : " ") + std::string(op.word);
-            throw Failure(Exit::usage, fmt::format("there is no operation '{}'", visible(word)),
-                          "the operations are: " + known);
-        }
-        ops_ |= 1U << static_cast<unsigned>(at - block_ops.begin());
-    }
+const LensInfo& BlockLens::info() const {
+    static constexpr std::array types{RowType{.name = "block", .columns = block_columns}};
+    static constexpr LensInfo block{
+        .name = "block",
+        .about = "every block request, live: who asked for it, which disk did it, how long it took",
+        .examples =
+            "iolens block                          every request until Ctrl-C\n"
+            "iolens block -Q -d nvme0n1 10         one disk for 10 seconds, with the time in the queue\n"
+            "iolens block -m 5 --op read           reads that took the device 5 ms or more\n"
+            "iolens block -p 1234 --format json    what one process asks for, as JSON lines\n"
+            "iolens block --record day.iol 60      keep a minute's events for 'iolens replay day.iol'\n"
+            "iolens block -A --op write            also who made the pages dirty that are written back\n"
+            "iolens block --summary -o /dev/null   only the totals and percentiles\n"
+            "iolens block --group-by file --interval 5   who keeps the disks busy, every five seconds",
+        .row_types = types,
+        .formats = plain_formats,
+        .has_intervals = true,
+    };
+    return block;
+}
+
+View BlockLens::prepare(const ViewOptions& view) {
+    const Format format = choose_format(view);
+    ops_ = operation_bits(view.ops, block_ops);
     summing_ = view.summary;
     unfinished_ = view.unfinished;
     if (!view.summary_by.empty() && view.summary_by != "true") {
@@ -147,10 +145,10 @@ std::vector<const Column*> BlockLens::prepare(const ViewOptions& view) {
     if (author_ && no_file_) {
         throw Failure(Exit::usage, "--author needs to know the file", "leave --author or --no-file out");
     }
-    author_ = author_ || (view.format == Format::json && !no_file_);
+    author_ = author_ || (format == Format::json && !no_file_);
 
     std::vector<std::string> names = view.columns;
-    if (names.empty() && view.format == Format::table) {
+    if (names.empty() && format == Format::table) {
         names = {view.wall ? "unix_ns" : "time_ns", "comm", "pid"};
         if (view.verbose) names.emplace_back("tid");
         names.insert(names.end(), {"disk", "rwbs", "sector", "bytes"});
@@ -166,17 +164,17 @@ std::vector<const Column*> BlockLens::prepare(const ViewOptions& view) {
         for (const Column& column : block_columns) {
             if (no_file_ && column.name == "file_kind") break;  // what follows is of files
             if (!author_ && column.name.starts_with("author")) continue;
-            if (column.role == Role::json && view.format != Format::json) continue;
+            if (column.role == Role::json && format != Format::json) continue;
             if (column.role != Role::pattern || pattern_) names.emplace_back(column.name);
         }
     }
     place_host_pid(names, view);
     std::vector<const Column*> chosen = choose_columns(block_columns, names);
-    if (view.format == Format::table) {
+    if (format == Format::table) {
         std::ranges::replace(chosen, &column_named("file"), &table_file);
         std::ranges::replace(chosen, &column_named("author"), &table_author);
     }
-    return chosen;
+    return {.format = format, .type = info().row_types.front(), .columns = std::move(chosen)};
 }
 
 std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptions& live) {
@@ -223,14 +221,11 @@ std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptio
 
 /// The filters that the kernel applies to a live run, for a replay.
 bool BlockLens::asked_for(const iolens_block_event& e, const ViewOptions& f) {
-    const bool known = !block_has(e, IOLENS_BLOCK_NO_CREATOR);
-    if (!f.pids.empty() && (!known || std::ranges::find(f.pids, u64{e.tgid}) == f.pids.end())) return false;
-    if (f.tid && (!known || *f.tid != e.tid)) return false;
-    if (!f.comm.empty() && (!known || text_of(e.comm) != std::string_view(f.comm).substr(0, IOLENS_COMM_LEN - 1))) {
-        return false;
-    }
+    FilterSubject subject{.tgid = e.tgid, .tid = e.tid, .comm = text_of(e.comm)};
+    subject.task_known = !block_has(e, IOLENS_BLOCK_NO_CREATOR);
+    if (!block_has(e, block_no_latency)) subject.duration_ns = e.device_ns;
+    if (!passes(f, subject)) return false;
     if (ops_ != 0 && (e.op >= IOLENS_OP_COUNT || (ops_ >> e.op & 1U) == 0)) return false;
-    if (f.min_ms && !block_has(e, block_no_latency) && e.device_ns < static_cast<u64>(*f.min_ms * 1e6)) return false;
     return disk_.empty() || resolver().disks().name(e.dev) == disk_;
 }
 
@@ -278,7 +273,7 @@ Taken BlockLens::take(const iolens_header& record, RowBuffer& row) {
     if (summing_ && !pending) add(*event, row.text);
     ++origins_.at(target.origin < IOLENS_ORIGINS ? target.origin : u8{IOLENS_ORIGIN_NONE});
 
-    RawRow raw{.event = &event->h, .pattern = {}, .json = {}};
+    RawRow raw{.event = &event->h};
     if (selected(Role::pattern)) raw.pattern = pattern_of(*event);
     if (selected(Role::json)) raw.json = parts_of(*event, row.text);
     return fill(raw, row);
@@ -311,6 +306,7 @@ std::string_view BlockLens::group_of(const iolens_block_event& e, const iolens_b
 }
 
 void BlockLens::add(const iolens_block_event& e, RowArena& text) {
+    begin_summary();
     if (groups_) {
         // a merged request counts for its first file, and each byte for its own
         u64 rest = e.bytes;
@@ -328,20 +324,34 @@ void BlockLens::add(const iolens_block_event& e, RowArena& text) {
     }
 }
 
-Loss BlockLens::explain(const iolens_loss& ledger) const {
-    const iolens_counters& n = ledger.n;
-    Loss loss = sums(n);
-    loss.note("state_full", "requests (more in flight than --max-inflight)", n.state_full);
-    loss.note_skipped_runs(ledger.missed);
-    return loss;
+/// Before the first request of a summary: those of the one before it go.
+void BlockLens::begin_summary() {
+    if (!std::exchange(restart_, false)) return;
+    totals_.clear();
+    if (groups_) groups_->clear();
 }
 
-std::vector<std::string> BlockLens::remarks() const {
+Summary BlockLens::summary(bool restart) {
+    begin_summary();
+    restart_ = restart;  // later: the rows' texts are those of the totals
+    return groups_ ? groups_->summary() : totals_.summary();
+}
+
+Loss BlockLens::losses(const iolens_loss& ledger) const {
+    static constexpr std::array counters{
+        LossCounter{.counter = &iolens_counters::state_full,
+                    .key = "state_full",
+                    .words = "requests (more in flight than --max-inflight)"},
+    };
+    return count_losses(ledger.n, counters, without_row_count());
+}
+
+std::vector<std::string> BlockLens::diagnostics() const {
     if (!probe_) return {};
     const iolens_loss ledger = probe_->ledger();
     const iolens_counters& n = ledger.n;
     std::vector<std::string> all{
-        ledger_remark(explain(ledger)),
+        ledger_remark(losses(ledger)),
         fmt::format("begun before tracing {}, without a known creator {}, names sent again {}, skipped runs {}",
                     n.orphan, n.no_creator, n.fact_lost, ledger.missed),
         fmt::format("what for can't be told: submission not seen {}, no pages {}, pages of no file {}",

@@ -16,14 +16,18 @@
 #include "base/failure.h"
 #include "base/privileges.h"
 #include "base/readers.h"
+#include "base/record.h"
 #include "base/signals.h"
 #include "base/user.h"
 #include "import/strace_log.h"
 #include "iolens/event/call.h"
+#include "lens/columns.h"
 #include "lens/fd/operations.h"
 #include "lens/fd/totals.h"
 #include "lens/fd/why.h"
+#include "lens/filter.h"
 #include "lens/lens.h"
+#include "lens/loss.h"
 #include "lens/requests.h"
 #include "probe/block.h"
 #include "probe/calls.h"
@@ -47,67 +51,31 @@ public:
     FdLens& operator=(const FdLens&) = delete;
     ~FdLens() override { row_readers().watch({}); }
 
-    std::string_view name() const override { return "fd"; }
-    std::string_view about() const override {
-        return "what a process reads and writes, to and from where: files, pipes, sockets";
-    }
-    std::string_view examples() const override {
-        return "iolens fd -- git status                       a command, with all its children and threads\n"
-               "iolens fd -o rows.csv -- make                 the rows to a file, the terminal to the command\n"
-               "iolens fd -p 1234                             a running process, and its later children\n"
-               "iolens fd -p 1234 --format table              with offsets, errors and the calls that open and close\n"
-               "iolens fd --summary -o /dev/null -- make      opens, calls, bytes and time per file and peer\n"
-               "iolens fd --summary=open -o /dev/null -- make each open file: when, how long, what was moved\n"
-               "iolens fd --comm postgres --format json 10    every thread of a name, ten seconds, as JSON lines\n"
-               "iolens fd -v -- ls                            every system call with its arguments\n"
-               "iolens fd -i strace.log --summary             the same of a log of 'strace -f -T -tt'\n"
-               "iolens fd --domains ALL -- make               operations by domain, as io-monitor has them\n"
-               "iolens fd --domains FILE_OPEN_CLOSE,FILE_READ --start-on-open data.db -p 1234\n"
-               "iolens fd --domains ALL --socket /run/io.sock --comm nginx\n"
-               "iolens fd --why -p 1234                       what its slow calls wait for, with the block requests\n"
-               "iolens fd --why --min-ms 20 --op fsync --format json -- ./load\n"
-               "iolens fd --columns time_ns,call,bytes,file -- cat /etc/hosts";
-    }
-    std::span<const Column> columns() const override { return call_columns; }
-    std::vector<std::pair<std::string_view, std::span<const Column>>> further_columns() const override {
-        return {{"operation", operation_columns}};
-    }
-    std::span<const Column> row_columns() const override {
-        return operations_.on() ? std::span<const Column>(operation_columns) : columns();
-    }
-    std::string_view row_type() const override { return operations_.on() ? "operation" : name(); }
-    Format default_format() const override { return Format::csv; }
-    Format format(const ViewOptions& view) const override;
-    bool has_format(Format format) const override { return format != Format::iotracer; }
-    std::vector<Way> ways() override;
-    bool takes_command() const override { return true; }
-    std::string_view csv_line_end() const override { return seed_csv_ ? "\n" : "\r\n"; }
+    const LensInfo& info() const override;
 
-    void view_flags(Flags& flags) override {
-        flags.toggle(
+    void add_options(Flags& view, Flags* live) override {
+        view.toggle(
             "--why", wants_why_,
             "under each call of 1 ms or more (--min-ms), what it waited for, and the block requests of its time");
-        operations_.view_flags(flags);
-    }
-    void live_flags(Flags& flags) override {
-        flags.text("--user", user_, "NAME", "run the command as this user (name or number, of /etc/passwd)");
-        flags.toggle("--preserve-env", preserve_env_, "with --user, keep the environment");
-        operations_.live_flags(flags);
-        flags.text("-i,--input", input_, "FILE", "show the calls in a log of 'strace -f -T -tt'; needs no privilege");
+        operations_.view_flags(view);
+        if (live == nullptr) return;
+        live->text("--user", user_, "NAME", "run the command as this user (name or number, of /etc/passwd)");
+        live->toggle("--preserve-env", preserve_env_, "with --user, keep the environment");
+        operations_.live_flags(*live);
+        live->text("-i,--input", input_, "FILE", "show the calls in a log of 'strace -f -T -tt'; needs no privilege");
     }
 
-    std::vector<const Column*> prepare(const ViewOptions& view) override;
+    View prepare(const ViewOptions& view) override;
     std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
     Taken take(const iolens_header& record, RowBuffer& row) override;
-    Summary summary() const override;
-    Loss explain(const iolens_loss& ledger) const override;
-    std::vector<std::string> remarks() const override;
+    Summary summary(bool restart) override;
+    Loss losses(const iolens_loss& ledger) const override;
+    std::vector<std::string> diagnostics() const override;
     std::vector<ProbeStatus> examine(bool variants) const override {
         std::vector<ProbeStatus> all = CallProbe::examine(variants);
         for (ProbeStatus& status : WaitProbe::examine()) all.push_back(std::move(status));
         return all;
     }
-    int status() override;
 
 private:
     void add(const iolens_call_event& e, RowArena& text);
@@ -118,7 +86,10 @@ private:
     [[nodiscard]] iolens_loss ledger() const;
     void hide_frames(std::span<std::byte> record) const;
     std::vector<std::vector<u64>> open_why(const CallProbe::Options& options);
-    bool asked_for(const iolens_call_event& e, const ViewOptions& f) const;
+    [[nodiscard]] bool asked_for(const iolens_call_event& e, const ViewOptions& f) const;
+    std::vector<const Column*> choose(const ViewOptions& view, Format format);
+    [[nodiscard]] std::vector<ExtraSink> extra_sinks() const;
+    [[nodiscard]] int exit_status();
     void add_prefix_line(const iolens_call_event& e, RowBuffer& row);
     Taken show_operation(const iolens_operation_event* e, RowBuffer& row);
     const iolens_operation_event* operation_of(const iolens_call_event& e);
@@ -162,7 +133,7 @@ private:
 constexpr double why_least_ms = 1;
 
 /// The columns of operations.
-std::vector<const Column*> prepare_operations(const ViewOptions& view, Format format) {
+std::vector<const Column*> choose_operation_columns(const ViewOptions& view, Format format) {
     std::vector<std::string> names = view.columns;
     const bool metrics = format == Format::metrics || format == Format::metrics_table;
     if (metrics && !names.empty()) {
@@ -187,13 +158,45 @@ std::vector<const Column*> prepare_operations(const ViewOptions& view, Format fo
         if (view.verbose) names.insert(names.end(), {"layer", "call", "file"});
         if (view.verbose || view.unfinished) names.emplace_back("end");
     } else if (names.empty()) {
-        for (const Column& column : operation_columns) names.emplace_back(column.name);
+        names = names_of(operation_columns);
     }
     place_host_pid(names, view);
     return choose_columns(operation_columns, names);
 }
 
-std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
+const LensInfo& FdLens::info() const {
+    static constexpr std::array types{RowType{.name = "fd", .columns = call_columns},
+                                      RowType{.name = "operation", .columns = operation_columns}};
+    static constexpr std::array formats{Format::table, Format::csv, Format::json, Format::metrics,
+                                        Format::metrics_table};
+    static constexpr LensInfo fd{
+        .name = "fd",
+        .about = "what a process reads and writes, to and from where: files, pipes, sockets",
+        .examples =
+            "iolens fd -- git status                       a command, with all its children and threads\n"
+            "iolens fd -o rows.csv -- make                 the rows to a file, the terminal to the command\n"
+            "iolens fd -p 1234                             a running process, and its later children\n"
+            "iolens fd -p 1234 --format table              with offsets, errors and the calls that open and close\n"
+            "iolens fd --summary -o /dev/null -- make      opens, calls, bytes and time per file and peer\n"
+            "iolens fd --summary=open -o /dev/null -- make each open file: when, how long, what was moved\n"
+            "iolens fd --comm postgres --format json 10    every thread of a name, ten seconds, as JSON lines\n"
+            "iolens fd -v -- ls                            every system call with its arguments\n"
+            "iolens fd -i strace.log --summary             the same of a log of 'strace -f -T -tt'\n"
+            "iolens fd --domains ALL -- make               operations by domain, as io-monitor has them\n"
+            "iolens fd --domains FILE_OPEN_CLOSE,FILE_READ --start-on-open data.db -p 1234\n"
+            "iolens fd --domains ALL --socket /run/io.sock --comm nginx\n"
+            "iolens fd --why -p 1234                       what its slow calls wait for, with the block requests\n"
+            "iolens fd --why --min-ms 20 --op fsync --format json -- ./load\n"
+            "iolens fd --columns time_ns,call,bytes,file -- cat /etc/hosts",
+        .row_types = types,
+        .formats = formats,
+        .default_format = Format::csv,
+        .takes_command = true,
+    };
+    return fd;
+}
+
+View FdLens::prepare(const ViewOptions& view) {
     for (const std::string& word : view.ops) {
         if (operations_.narrow(word)) continue;
         const auto known = known_calls();
@@ -220,7 +223,6 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
             throw Failure(Exit::usage, "--why is of calls, and --domains shows operations", "leave one out");
         why_.emplace(resolver(), !view.replayed);
         why_->set_all(view.verbose);
-        why_lines_ = format(view) == Format::table;
         if (!replay_filters_->min_ms) replay_filters_->min_ms = why_least_ms;
     }
     summing_ = view.summary;
@@ -234,9 +236,22 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
                       "--summary adds up per file and peer, --summary=open per open file");
     }
     decode_all_ = view.verbose && !operations_.on() && !why_;
+    const Format format = choose_format(view, wants_why_         ? Format::table
+                                              : operations_.on() ? Format::metrics
+                                                                 : info().default_format);
+    why_lines_ = format == Format::table;
+    std::vector<const Column*> columns = choose(view, format);
+    return {.format = format,
+            .type = info().row_types[operations_.on() ? 1 : 0],
+            .columns = std::move(columns),
+            .csv_line_end = seed_csv_ ? "\n" : "\r\n",
+            .extra_sinks = extra_sinks()};
+}
+
+std::vector<const Column*> FdLens::choose(const ViewOptions& view, Format format) {
     std::vector<std::string> names = view.columns;
-    if (operations_.on()) return prepare_operations(view, format(view));
-    if (names.empty() && format(view) == Format::csv && !why_) {
+    if (operations_.on()) return choose_operation_columns(view, format);
+    if (names.empty() && format == Format::csv && !why_) {
         if (view.ns) {
             throw Failure(Exit::usage, "--ns is not for iomonitor's csv",
                           "add --format table or json, or name the columns with --columns");
@@ -244,7 +259,7 @@ std::vector<const Column*> FdLens::prepare(const ViewOptions& view) {
         seed_csv_ = true;
         return pointers_to(call_csv_columns);
     }
-    if (names.empty() && format(view) == Format::table) {
+    if (names.empty() && format == Format::table) {
         names = {view.wall ? "unix_ns" : "time_ns", "duration_ns", "comm", "tid", "call", "fd"};
         if (decode_all_) names.insert(names.end(), {"requested", "dev", "ino"});
         names.insert(names.end(), {"offset", "bytes", "error", "file"});
@@ -477,6 +492,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
                         return names;
                     });
             },
+        .exit_status = [this] { return exit_status(); },
         .changed = IOLENS_KIND_WAIT,
         .change = why_ ? [this](std::span<std::byte> record) { hide_frames(record); }
                        : std::function<void(std::span<std::byte>)>(),
@@ -502,8 +518,7 @@ std::vector<std::vector<u64>> FdLens::open_why(const CallProbe::Options& options
         fact.start = function.start;
         fact.end = function.end;
         function.name.copy(reinterpret_cast<char*>(static_cast<u8*>(fact.name)), sizeof fact.name - 1);
-        std::vector<u64>& words = facts.emplace_back(sizeof fact / sizeof(u64));
-        std::memcpy(words.data(), &fact, sizeof fact);
+        facts.push_back(make_record(fact));
     }
     if (facts.empty()) say("what calls wait for can't be named: /proc/kallsyms hides the kernel's addresses");
     return facts;
@@ -560,7 +575,8 @@ std::unique_ptr<Source> FdLens::open_log(const ViewOptions& view, const LiveOpti
     return log;
 }
 
-int FdLens::status() {
+/// The traced command's.
+int FdLens::exit_status() {
     if (!command_) return 0;
     // it has ended when the last of its processes has, but for the moment between; one that runs on is not waited for
     return command_->status(probe_->alive() <= 0).value_or(0);
@@ -568,14 +584,14 @@ int FdLens::status() {
 
 /// The filters that the kernel applies to a live run, for a replay.
 bool FdLens::asked_for(const iolens_call_event& e, const ViewOptions& f) const {
-    if (!f.pids.empty() && std::ranges::find(f.pids, u64{e.tgid}) == f.pids.end()) return false;
-    if (f.tid && *f.tid != e.tid) return false;
     if (!calls_.empty() && std::ranges::find(calls_, e.call) == calls_.end()) return false;
+    FilterSubject subject{.tgid = e.tgid, .tid = e.tid};
     if (!f.comm.empty()) {
         const Tasks::Task* task = resolver().tasks().find(host_tid(e));
-        if (task == nullptr || task->comm != f.comm.substr(0, IOLENS_COMM_LEN - 1)) return false;
+        if (task != nullptr) subject.comm = task->comm;
     }
-    return !f.min_ms || call_is_unended(e) || call_time_ns(e) >= static_cast<u64>(*f.min_ms * 1e6);
+    if (!call_is_unended(e)) subject.duration_ns = call_time_ns(e);
+    return passes(f, subject);
 }
 
 Taken FdLens::take(const iolens_header& record, RowBuffer& row) {
@@ -646,7 +662,7 @@ Taken FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
         return Taken::nothing;
     }
     if (log_ != nullptr) resolver().set_log_clock(log_->import().clock());
-    return fill({.event = &event->h, .pattern = {}, .json = {}}, row);
+    return fill({.event = &event->h}, row);
 }
 
 /// iomonitor's line before the rows of a call; one line also where a call has two rows.
@@ -668,7 +684,7 @@ bool FdLens::of_reader(u32 tgid) const { return leave_out_readers_ && row_reader
 Taken FdLens::take_deferred(u64 now_ns, RowBuffer& row) {
     const iolens_call_event* event = why_ ? why_->due(std::max(now_ns, last_ts_)) : nullptr;
     if (event == nullptr) return Taken::nothing;
-    RawRow raw{.event = &event->h, .pattern = {}, .json = {}};
+    RawRow raw{.event = &event->h};
     if (selected(Role::json)) {
         Buffer out;
         why_->append_report(out);
@@ -702,17 +718,11 @@ const iolens_operation_event* FdLens::operation_of(const iolens_call_event& e) {
 Taken FdLens::show_operation(const iolens_operation_event* e, RowBuffer& row) {
     if (e == nullptr) return Taken::nothing;
     if (summing_) operations_.add(*e);
-    return fill({.event = &e->h, .pattern = {}, .json = {}}, row);
+    return fill({.event = &e->h}, row);
 }
 
-Format FdLens::format(const ViewOptions& view) const {
-    if (view.asked_format) return *view.asked_format;
-    if (wants_why_) return Format::table;
-    return operations_.on() ? Format::metrics : default_format();
-}
-
-std::vector<Way> FdLens::ways() {
-    std::vector<Way> all;
+std::vector<ExtraSink> FdLens::extra_sinks() const {
+    std::vector<ExtraSink> all;
     if (operations_.queue().empty()) return all;
     static const auto names = [](auto& known, std::size_t count) {
         std::vector<std::string_view> list;
@@ -723,25 +733,39 @@ std::vector<Way> FdLens::ways() {
     static const std::vector<std::string_view> domains = names(known_domains, known_domains.size());
     static const std::vector<std::string_view> operations =
         names(known_operations, std::size_t{IOLENS_OPERATION_LAST_OF_RECORDS} + 1);
-    all.push_back({std::make_unique<QueueOutlet>(operations_.queue(), domains, operations),
+    all.push_back({std::make_unique<QueueSink>(operations_.queue(), domains, operations),
                    pointers_to(std::span(operation_columns).first(metrics_columns))});
     return all;
 }
 
-Summary FdLens::summary() const {
+Summary FdLens::summary(bool /*restart*/) {
     if (operations_.on()) return operations_.summary();
     return by_open_ ? opens_.summary() : totals_.summary();
 }
 
-Loss FdLens::explain(const iolens_loss& ledger) const {
-    const iolens_counters& n = ledger.n;
-    Loss loss = sums(n);
-    const u64 named = n.requests_full + n.libc_full + n.not_decoded;
-    loss.note("state_full", "calls (more threads than --max-inflight)", n.state_full - std::min(named, n.state_full));
-    loss.note("requests_full", "requests of libaio and io_uring (more in flight than --max-inflight)", n.requests_full);
-    loss.note("libc_full", "functions of libc (in more threads than --max-inflight)", n.libc_full);
-    loss.note("not_decoded", "calls of 32-bit programs (not decoded)", n.not_decoded);
-    loss.note_beside("not_followed", "processes that were not followed (more than 65536 at once)", n.not_followed);
+Loss FdLens::losses(const iolens_loss& ledger) const {
+    static constexpr std::array counters{
+        LossCounter{.counter = &iolens_counters::state_full,
+                    .key = "state_full",
+                    .words = "calls (more threads than --max-inflight)"},
+        LossCounter{.counter = &iolens_counters::requests_full,
+                    .key = "requests_full",
+                    .words = "requests of libaio and io_uring (more in flight than --max-inflight)",
+                    .in_state_full = true},
+        LossCounter{.counter = &iolens_counters::libc_full,
+                    .key = "libc_full",
+                    .words = "functions of libc (in more threads than --max-inflight)",
+                    .in_state_full = true},
+        LossCounter{.counter = &iolens_counters::not_decoded,
+                    .key = "not_decoded",
+                    .words = "calls of 32-bit programs (not decoded)",
+                    .in_state_full = true},
+        LossCounter{.counter = &iolens_counters::not_followed,
+                    .key = "not_followed",
+                    .words = "processes that were not followed (more than 65536 at once)",
+                    .in_sum = false},
+    };
+    Loss loss = count_losses(ledger.n, counters, without_row_count());
     if (waits_)
         loss.note_beside("waits_full", "waits (more threads than --max-inflight)", waits_->ledger().n.state_full);
     if (log_ != nullptr) {
@@ -749,16 +773,15 @@ Loss FdLens::explain(const iolens_loss& ledger) const {
         loss.note("unreadable_lines", "unreadable lines", log_->import().unreadable());
         loss.note("unfinished", "unfinished calls", log_->import().unfinished());
     }
-    loss.note_skipped_runs(ledger.missed);
     return loss;
 }
 
-std::vector<std::string> FdLens::remarks() const {
+std::vector<std::string> FdLens::diagnostics() const {
     if (!probe_) return {};
     const iolens_loss ledger = probe_->ledger();
     const iolens_counters& n = ledger.n;
     std::vector<std::string> all{
-        ledger_remark(explain(ledger)),
+        ledger_remark(losses(ledger)),
         fmt::format("names sent again {}, skipped runs {}, 32-bit calls {}, ends without a start {}", n.fact_lost,
                     ledger.missed, n.not_decoded, n.orphan),
         fmt::format("filtered as our own output: {}", n.own)};

@@ -230,11 +230,7 @@ std::vector<std::vector<u64>> Operations::starts(const std::vector<u32>& process
     const auto record = [&](u32 pid, u8 op, u32 parent, std::string_view text) {
         iolens_operation_event e{};
         text = text.substr(0, IOLENS_OPERATION_TEXT - 1);
-        std::vector<u64> words((sizeof e + text.size() + 8) / 8);
-        e.h = {.ts = clock_ns(CLOCK_BOOTTIME),
-               .kind = IOLENS_KIND_OPERATION,
-               .size = static_cast<u16>(words.size() * 8),
-               .cpu = 0};
+        e.h = {.ts = clock_ns(CLOCK_BOOTTIME), .kind = IOLENS_KIND_OPERATION, .size = 0, .cpu = 0};
         e.start = e.h.ts;
         e.tgid = pid;
         e.tid = pid;
@@ -244,9 +240,7 @@ std::vector<std::vector<u64>> Operations::starts(const std::vector<u32>& process
         e.call = 0xffff;
         e.op = op;
         e.length1 = static_cast<u16>(text.size());
-        std::memcpy(words.data(), &e, sizeof e);
-        std::memcpy(reinterpret_cast<char*>(words.data()) + sizeof e, text.data(), text.size());
-        all.push_back(std::move(words));
+        all.push_back(make_record(e, {text}));
     };
     for (const u32 pid : processes) {
         const std::string place = "/proc/" + std::to_string(pid);
@@ -268,16 +262,9 @@ const iolens_operation_event* Operations::made(const iolens_operation_event& e, 
     iolens_operation_event whole = e;
     whole.length1 = static_cast<u16>(first.size());
     whole.length2 = static_cast<u16>(second.size());
-    // the texts may be in the room itself
-    std::vector<u64> room((sizeof whole + first.size() + second.size() + 8) / 8);
-    char* at = reinterpret_cast<char*>(room.data());
     whole.h.kind = IOLENS_KIND_OPERATION;
-    whole.h.size = static_cast<u16>(room.size() * 8);
-    std::memcpy(at, &whole, sizeof whole);
-    std::ranges::copy(first, at + sizeof whole);
-    std::ranges::copy(second, at + sizeof whole + first.size());
-    room_.swap(room);
-    return reinterpret_cast<const iolens_operation_event*>(room_.data());
+    made_ = make_record(whole, {first, second});
+    return reinterpret_cast<const iolens_operation_event*>(made_.data());
 }
 
 const iolens_operation_event* Operations::of_call(const iolens_call_event& e, const iolens_arguments* told,

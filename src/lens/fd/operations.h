@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/record.h"
 #include "iolens/event/operation.h"
 #include "lens/lens.h"
 #include "probe/calls.h"
@@ -79,7 +80,7 @@ private:
     std::string queue_;
     u64 wanted_ = 0;    // bit (1 << op)
     u64 narrowed_ = 0;  // likewise, of --op
-    std::vector<u64> room_;
+    Record made_;
     Bounded<u64, Process> processes_{1 << 16};  // by process_key()
     struct Failed {
         u64 end = 0;

@@ -12,10 +12,13 @@
 #include "base/decode.h"
 #include "base/failure.h"
 #include "iolens/event/vfs.h"
+#include "lens/columns.h"
 #include "lens/file/profile.h"
 #include "lens/file/serve/verbs.h"
 #include "lens/file/watch.h"
+#include "lens/filter.h"
 #include "lens/lens.h"
+#include "lens/loss.h"
 #include "probe/calls.h"
 #include "probe/kernel_btf.h"
 #include "probe/symbols.h"
@@ -26,54 +29,30 @@ namespace {
 
 class FileLens final : public Lens {
 public:
-    std::string_view name() const override { return "file"; }
-    std::string_view about() const override {
-        return "what happens to files, at the VFS and at the block level, in one timeline";
-    }
-    std::string_view examples() const override {
-        return "iolens file /var/lib/db/data                  reads and writes of a file, and the bios they become\n"
-               "iolens file --recursive /srv                  every file in a tree, those to come, too\n"
-               "iolens file --level vfs --min-ms 5 /srv/*     accesses that took 5 ms or more\n"
-               "iolens file --op read,write,fsync,fault x     also fsync, and pages of mappings\n"
-               "iolens file --summary -o /dev/null -D 60 db   a minute's profile: sizes, sequential or random, "
-               "percentiles\n"
-               "iolens file --format iotracer vm.qcow2        lines as iotracer's log has them";
-    }
-    std::span<const Column> columns() const override { return vfs_columns; }
-    bool has_format(Format format) const override { return Lens::has_format(format) || format == Format::iotracer; }
-    std::string_view words() const override { return "PATH"; }
-    std::vector<Verb*> verbs() override {
-        std::vector<Verb*> all;
-        all.reserve(verbs_.size());
-        for (const auto& verb : verbs_) all.push_back(verb.get());
-        return all;
-    }
+    const LensInfo& info() const override;
 
-    void view_flags(Flags& flags) override {
-        add_level_flag(flags, level_);
-        flags.toggle("--absolute", absolute_, "sectors from the start of the disk, not of the filesystem's partition");
-    }
-    void live_flags(Flags& flags) override {
-        flags.toggle("-r,--recursive", recursive_, "of a folder also those below it");
-        flags.number("--max-files", max_files_, 1, 1 << 22, "N",
+    void add_options(Flags& view, Flags* live) override {
+        add_level_flag(view, level_);
+        view.toggle("--absolute", absolute_, "sectors from the start of the disk, not of the filesystem's partition");
+        if (live == nullptr) return;
+        live->toggle("-r,--recursive", recursive_, "of a folder also those below it");
+        live->number("--max-files", max_files_, 1, 1 << 22, "N",
                      "most files watched at once (default 65536); those of folders make room for others");
     }
 
-    std::vector<const Column*> prepare(const ViewOptions& view) override;
+    View prepare(const ViewOptions& view) override;
     std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
     Taken take(const iolens_header& record, RowBuffer& row) override;
-    Summary summary() const override { return totals_.summary(); }
-    std::string report() const override { return totals_.report(); }
-    Loss explain(const iolens_loss& ledger) const override;
-    std::vector<std::string> remarks() const override;
+    Summary summary(bool restart) override;
+    Loss losses(const iolens_loss& ledger) const override;
+    std::vector<std::string> diagnostics() const override;
     std::vector<ProbeStatus> examine(bool variants) const override { return VfsProbe::examine(variants); }
 
 private:
-    bool asked_for(const iolens_vfs_event& e, const ViewOptions& f) const;
+    [[nodiscard]] static bool asked_for(const iolens_vfs_event& e, const ViewOptions& f);
     void begin_log(u64 ns);
     void leave_out_output(const ViewOptions& view);
 
-    std::vector<std::unique_ptr<Verb>> verbs_ = make_file_verbs();
     std::string level_;
     bool absolute_ = false;
     bool recursive_ = false;
@@ -92,19 +71,33 @@ private:
     iolens_vfs_event access_{};  // of the row being made, where it is not the record's own
 };
 
-std::vector<const Column*> FileLens::prepare(const ViewOptions& view) {
-    for (const std::string& word : view.ops) {
-        const auto at = std::ranges::find(vfs_ops, std::string_view(word), &VfsOpName::word);
-        if (at == vfs_ops.end()) {
-            std::string known;
-            for (const VfsOpName& op : vfs_ops) known += (known.empty() ? "" : " ") + std::string(op.word);
-            throw Failure(Exit::usage, fmt::format("there is no operation '{}'", visible(word)),
-                          "the operations are: " + known);
-        }
-        ops_ |= 1U << static_cast<unsigned>(at - vfs_ops.begin());
-    }
+const LensInfo& FileLens::info() const {
+    static constexpr std::array types{RowType{.name = "file", .columns = vfs_columns}};
+    static constexpr std::array formats{Format::table, Format::csv, Format::json, Format::iotracer};
+    static constexpr LensInfo file{
+        .name = "file",
+        .about = "what happens to files, at the VFS and at the block level, in one timeline",
+        .examples =
+            "iolens file /var/lib/db/data                  reads and writes of a file, and the bios they become\n"
+            "iolens file --recursive /srv                  every file in a tree, those to come, too\n"
+            "iolens file --level vfs --min-ms 5 /srv/*     accesses that took 5 ms or more\n"
+            "iolens file --op read,write,fsync,fault x     also fsync, and pages of mappings\n"
+            "iolens file --summary -o /dev/null -D 60 db   a minute's profile: sizes, sequential or random, "
+            "percentiles\n"
+            "iolens file --format iotracer vm.qcow2        lines as iotracer's log has them",
+        .arguments = "PATH",
+        .row_types = types,
+        .formats = formats,
+        .make_verbs = make_file_verbs,
+    };
+    return file;
+}
+
+View FileLens::prepare(const ViewOptions& view) {
+    const Format format = choose_format(view);
+    ops_ = operation_bits(view.ops, vfs_ops);
     levels_ = levels_of(level_);
-    iotracer_ = view.format == Format::iotracer;
+    iotracer_ = format == Format::iotracer;
     constexpr u32 moves = 1U << IOLENS_VFS_READ | 1U << IOLENS_VFS_WRITE;
     if (iotracer_ && (ops_ & ~moves) != 0) {
         throw Failure(Exit::usage, "iotracer's log knows reads and writes only", "leave --format or --op out");
@@ -125,18 +118,18 @@ std::vector<const Column*> FileLens::prepare(const ViewOptions& view) {
         if (view.ns) {
             throw Failure(Exit::usage, "--ns is not for iotracer's own format", "take --format csv or table");
         }
-        return pointers_to(iotracer_columns);
+        return {.format = format, .type = info().row_types.front(), .columns = pointers_to(iotracer_columns)};
     }
     std::vector<std::string> names = view.columns;
-    if (names.empty() && view.format == Format::table) {
+    if (names.empty() && format == Format::table) {
         names = {view.wall ? "unix_ns" : "time_ns", "level", "rw", "address", "bytes", "duration_ns", "comm", "pid"};
         if (view.verbose) names.insert(names.end(), {"tid", "requested", "disk", "dev", "ino", "error"});
         names.emplace_back("file");
     } else if (names.empty()) {
-        for (const Column& column : vfs_columns) names.emplace_back(column.name);
+        names = names_of(vfs_columns);
     }
     place_host_pid(names, view);
-    return choose_columns(vfs_columns, names);
+    return {.format = format, .type = info().row_types.front(), .columns = choose_columns(vfs_columns, names)};
 }
 
 /// Rows in a watched folder would make more of them.
@@ -148,7 +141,7 @@ void FileLens::leave_out_output(const ViewOptions& view) {
 }
 
 std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOptions& live) {
-    if (live.words.empty()) {
+    if (live.arguments.empty()) {
         throw Failure(Exit::usage, "which file or folder?", "'iolens file PATH'; 'iolens file --help' has examples");
     }
     VfsProbe::Options options;
@@ -162,7 +155,7 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     options.vfs = levels_.vfs;
     options.blk = levels_.blk;
     bool folders = false;
-    for (const std::string& word : live.words) {
+    for (const std::string& word : live.arguments) {
         struct stat info{};
         folders = folders || (::stat(word.c_str(), &info) == 0 && S_ISDIR(info.st_mode));
     }
@@ -172,7 +165,7 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     probe_ = std::make_unique<VfsProbe>(options);
     watches_ = std::make_unique<Watches>(*probe_);
     leave_out_output(view);
-    for (const std::string& word : live.words) watches_->add(watches_->find(word), recursive_);
+    for (const std::string& word : live.arguments) watches_->add(watches_->find(word), recursive_);
     watches_->complete(options);
     if ((ops_ & 1U << IOLENS_VFS_FAULT) != 0 && levels_.vfs && !probe_->sees_faults()) {
         say("faults of mapped pages can't be seen on this kernel; 'iolens doctor' tells why");
@@ -189,11 +182,10 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
 }
 
 /// The filters that the kernel applies to a live run, for a replay.
-bool FileLens::asked_for(const iolens_vfs_event& e, const ViewOptions& f) const {
-    if (!f.pids.empty() && std::ranges::find(f.pids, u64{e.tgid}) == f.pids.end()) return false;
-    if (f.tid && *f.tid != e.tid) return false;
-    if (!f.comm.empty() && text_of(e.comm) != std::string_view(f.comm).substr(0, IOLENS_COMM_LEN - 1)) return false;
-    return !f.min_ms || vfs_has(e, IOLENS_VFS_NO_END) || e.h.ts - e.start >= static_cast<u64>(*f.min_ms * 1e6);
+bool FileLens::asked_for(const iolens_vfs_event& e, const ViewOptions& f) {
+    FilterSubject subject{.tgid = e.tgid, .tid = e.tid, .comm = text_of(e.comm)};
+    if (!vfs_has(e, IOLENS_VFS_NO_END)) subject.duration_ns = e.h.ts - e.start;
+    return passes(f, subject);
 }
 
 /// What the times of iotracer's lines count from.
@@ -222,29 +214,44 @@ Taken FileLens::take(const iolens_header& record, RowBuffer& row) {
         access_.first_sector = 0;
         event = &access_;
     }
-    return fill({.event = &event->h, .pattern = {}, .json = {}}, row);
+    return fill({.event = &event->h}, row);
 }
 
-Loss FileLens::explain(const iolens_loss& ledger) const {
-    const iolens_counters& n = ledger.n;
-    Loss loss = sums(n);
-    const u64 named = n.requests_full + n.frames_full + n.not_decoded;
-    loss.note("state_full", "accesses (more in flight than --max-inflight)",
-              n.state_full - std::min(named, n.state_full));
-    loss.note("requests_full", "requests of libaio and io_uring (more in flight than --max-inflight)", n.requests_full);
-    loss.note("frames_full", "accesses at kretprobes (more in flight than --max-inflight)", n.frames_full);
-    loss.note("not_decoded", "calls of 32-bit programs (not decoded)", n.not_decoded);
+Summary FileLens::summary(bool /*restart*/) {
+    Summary sum = totals_.summary();
+    sum.report = totals_.report();
+    return sum;
+}
+
+Loss FileLens::losses(const iolens_loss& ledger) const {
+    static constexpr std::array counters{
+        LossCounter{.counter = &iolens_counters::state_full,
+                    .key = "state_full",
+                    .words = "accesses (more in flight than --max-inflight)"},
+        LossCounter{.counter = &iolens_counters::requests_full,
+                    .key = "requests_full",
+                    .words = "requests of libaio and io_uring (more in flight than --max-inflight)",
+                    .in_state_full = true},
+        LossCounter{.counter = &iolens_counters::frames_full,
+                    .key = "frames_full",
+                    .words = "accesses at kretprobes (more in flight than --max-inflight)",
+                    .in_state_full = true},
+        LossCounter{.counter = &iolens_counters::not_decoded,
+                    .key = "not_decoded",
+                    .words = "calls of 32-bit programs (not decoded)",
+                    .in_state_full = true},
+    };
+    Loss loss = count_losses(ledger.n, counters, without_row_count());
     if (probe_)
         loss.note_beside("files_full", "files in watched directories (more than --max-files)",
                          probe_->unwatched_files());
-    loss.note_skipped_runs(ledger.missed);
     return loss;
 }
 
-std::vector<std::string> FileLens::remarks() const {
+std::vector<std::string> FileLens::diagnostics() const {
     if (!probe_) return {};
     const iolens_loss ledger = probe_->ledger();
-    std::vector<std::string> all{ledger_remark(explain(ledger))};
+    std::vector<std::string> all{ledger_remark(losses(ledger))};
     if (const u64 evicted = probe_->evicted(); evicted != 0) {
         all.push_back(fmt::format("files of watched folders that made room for others: {}", evicted));
     }

@@ -15,6 +15,7 @@
 #include <filesystem>
 
 #include "base/failure.h"
+#include "base/record.h"
 #include "base/text.h"
 #include "iolens/event/call.h"
 #include "iolens/event/disk.h"
@@ -52,12 +53,6 @@ Fd open_as(const std::string& path, const Credentials& as) {
         errno = error;
     }
     return fd;
-}
-
-std::vector<u64> record_of(const void* from, std::size_t bytes) {
-    std::vector<u64> words((bytes + 7) / 8);
-    std::memcpy(words.data(), from, bytes);
-    return words;
 }
 
 }  // namespace
@@ -177,27 +172,21 @@ std::vector<std::vector<u64>> Watches::names() {
             disk.h.size = sizeof disk;
             disk.dev = last_disk;
             disks_.name(last_disk).copy(reinterpret_cast<char*>(static_cast<u8*>(disk.name)), sizeof disk.name - 1);
-            records.push_back(record_of(&disk, sizeof disk));
+            records.push_back(make_record(disk));
         }
         iolens_file_fact name{};
-        const std::size_t length = std::min<std::size_t>(found.path.size(), IOLENS_PATH_LEN) + 1;
-        const std::size_t size = (sizeof name + length + 7) & ~std::size_t{7};
+        const std::string_view path = std::string_view(found.path).substr(0, IOLENS_PATH_LEN);
         name.h.kind = IOLENS_KIND_FILE;
-        name.h.size = static_cast<u16>(size);
         name.name_id = found.what.name_id;
         name.kind = IOLENS_FILE_REGULAR;
         name.flags = IOLENS_FILE_LITERAL;
-        name.length = static_cast<u16>(length);
-        std::vector<u64> record(size / 8);
-        std::memcpy(record.data(), &name, sizeof name);
-        std::memcpy(reinterpret_cast<char*>(record.data()) + sizeof name, found.path.data(), length - 1);
-        records.push_back(std::move(record));
+        name.length = static_cast<u16>(path.size() + 1);
+        records.push_back(make_record(name, {path}));
         iolens_watch_fact fact{};
         fact.h.kind = IOLENS_KIND_WATCH;
-        fact.h.size = sizeof fact;
         fact.id = found.what.id;
         fact.name_id = found.what.name_id;
-        records.push_back(record_of(&fact, sizeof fact));
+        records.push_back(make_record(fact));
     }
     told_.clear();
     return records;

@@ -362,12 +362,12 @@ void LogTree::log(const iolens_vfs_event& e) {
 bool LogTree::record(std::span<const std::byte> bytes) {
     const iolens_header* head = decode_header(bytes);
     if (head == nullptr) return true;
-    if (const auto* fact = decoder_.as<iolens_task_fact>(*head, IOLENS_KIND_TASK)) {
-        tasks_.add(*fact);
+    if (head->kind == IOLENS_KIND_TASK) {
+        resolver_.learn(*head);
         return true;
     }
     iolens_vfs_event room;
-    if (const iolens_vfs_event* access = access_of(*head, tasks_, decoder_, room)) log(*access);
+    if (const iolens_vfs_event* access = access_of(*head, resolver_.tasks(), decoder_, room)) log(*access);
     return true;
 }
 
@@ -381,7 +381,7 @@ std::size_t LogTree::drain() {
         sum += count;
     }
     const std::scoped_lock lock(mutex_);
-    periods_.look(0, [] {}, [this] { tasks_.age(); });
+    resolver_.age([] {}, [] { return std::vector<u64>(); });
     return sum;
 }
 

@@ -17,8 +17,7 @@
 #include "lens/file/watch.h"
 #include "probe/calls.h"
 #include "probe/vfs.h"
-#include "resolve/periods.h"
-#include "resolve/tasks.h"
+#include "resolve/resolver.h"
 #include "source/ring.h"
 
 namespace iolens {
@@ -106,8 +105,7 @@ private:
     u64 max_memory_;
     std::atomic<u64> read_bytes_ = 0;  // of logs as they were when they were opened
     u64 events_ = 0;                   // that all logs have room for
-    Tasks tasks_;
-    Periods periods_;
+    Resolver resolver_;                // of threads: accesses are logged with their names
     Decoder decoder_;
     std::mutex changes_;       // one at a time adds and removes files; taken before the other
     std::mutex mutex_;         // of what follows, and of the source

@@ -27,6 +27,7 @@
 #include "lens/file/log.h"
 #include "lens/file/profile.h"
 #include "lens/file/serve/serve.h"
+#include "lens/filter.h"
 #include "probe/bpf.h"
 
 namespace iolens {

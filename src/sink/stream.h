@@ -7,8 +7,8 @@
 
 namespace iolens {
 
-/// A way for rows out of the process beside its output: to another process that reads at its own pace.
-class Outlet : public Sink {
+/// Sends rows to another process, which reads at its own pace, beside the output.
+class StreamSink : public Sink {
 public:
     void begin(std::string_view /*type*/, Columns /*columns*/, const Column* /*trailing_error*/) override {}
     void loss(const Loss& /*loss*/) override {}

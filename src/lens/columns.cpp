@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lens/columns.h"
+
+#include <algorithm>
+
+namespace iolens {
+
+std::vector<const Column*> choose_columns(std::span<const Column> all, const std::vector<std::string>& names) {
+    std::vector<const Column*> chosen;
+    for (const std::string& name : names) {
+        const auto at = std::ranges::find(all, std::string_view(name), &Column::name);
+        if (at == all.end()) {
+            throw Failure(Exit::usage, fmt::format("there is no column '{}'", visible(name)),
+                          fmt::format("the columns are: {}", fmt::join(names_of(all), " ")));
+        }
+        chosen.push_back(&*at);
+    }
+    return chosen;
+}
+
+std::vector<std::string> names_of(std::span<const Column> columns) {
+    std::vector<std::string> names;
+    names.reserve(columns.size());
+    for (const Column& column : columns) names.emplace_back(column.name);
+    return names;
+}
+
+void place_host_pid(std::vector<std::string>& names, const ViewOptions& view) {
+    if (!view.columns.empty()) return;
+    std::erase(names, "host_pid");
+    if (!view.ns) return;
+    auto at = std::ranges::find(names, "pid");
+    if (at == names.end()) at = std::ranges::find(names, "tid");
+    names.insert(at == names.end() ? at : at + 1, "host_pid");
+}
+
+}  // namespace iolens

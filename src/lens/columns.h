@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Choosing columns and operations by their names.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/failure.h"
+#include "base/text.h"
+#include "iolens/schema.h"
+#include "lens/options.h"
+
+namespace iolens {
+
+/// The named columns. Throws Failure (usage) for an unknown one.
+std::vector<const Column*> choose_columns(std::span<const Column> all, const std::vector<std::string>& names);
+
+/// The names of all columns.
+std::vector<std::string> names_of(std::span<const Column> columns);
+
+/// The names of a lens's columns when the user chose none: removes host_pid, or with --ns moves it behind the pid.
+void place_host_pid(std::vector<std::string>& names, const ViewOptions& view);
+
+/// The operations of --op as bits (1 << place in `table`, whose entries have a `word`). Throws Failure (usage) for an
+/// unknown one.
+template <typename Table>
+u32 operation_bits(const std::vector<std::string>& words, const Table& table) {
+    u32 bits = 0;
+    for (const std::string& word : words) {
+        std::size_t place = 0;
+        while (place < table.size() && table[place].word != word) ++place;
+        if (place == table.size()) {
+            std::string known;
+            for (const auto& op : table) known += (known.empty() ? "" : " ") + std::string(op.word);
+            throw Failure(Exit::usage, fmt::format("there is no operation '{}'", visible(word)),
+                          "the operations are: " + known);
+        }
+        bits |= 1U << place;
+    }
+    return bits;
+}
+
+}  // namespace iolens

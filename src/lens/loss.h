@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ledger of the kernel side in the words of a lens.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "iolens/event/loss.h"
+#include "sink/sink.h"
+
+namespace iolens {
+
+/// A counter of the kernel side that is a cause of loss.
+struct LossCounter {
+    u64 iolens_counters::* counter = nullptr;
+    std::string_view key;        ///< in JSON
+    std::string_view words;      ///< behind the number, for a person
+    bool in_state_full = false;  ///< iolens_counters::state_full counts them, too
+    bool in_sum = true;          ///< so many operations; else something that is not an operation of the lens
+};
+
+/// The totals of a ledger. What `ring_full` counts is lost in every lens; `counters` are the other causes, in their
+/// order. `without_row` of the delivered operations were filtered here.
+Loss count_losses(const iolens_counters& n, std::span<const LossCounter> counters, u64 without_row);
+
+}  // namespace iolens

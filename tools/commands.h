@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commands of iolens. A new one is a file of its own and a line in main.cpp.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "cli/cli.h"
+
+namespace iolens {
+
+/// iolens block, fd, file: traces with a lens. Below it the lens's verbs.
+Command lens_command(std::unique_ptr<Lens> lens);
+
+/// iolens replay: shows a recording through the lens that made it. Its options are those of that lens, so the words of
+/// the command line are looked at before they are parsed.
+Command replay_command(std::span<char* const> words);
+
+/// iolens doctor: what works on this kernel, and why not.
+Command doctor_command();
+
+/// iolens schema: every column with unit and meaning.
+Command schema_command();
+
+}  // namespace iolens

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <exception>
+#include <memory>
+#include <optional>
+
+#include "app/run.h"
+#include "base/failure.h"
+#include "base/signals.h"
+#include "commands.h"
+
+namespace iolens {
+namespace {
+
+/// What the options of a replay fill.
+struct Replay {
+    std::unique_ptr<Lens> lens;  // null where there is no recording
+    std::optional<RecordingSource> recording;
+    std::exception_ptr failure;  // why there is none; thrown when the command is run, for --help needs none
+    ViewOptions view;
+    std::string format;
+};
+
+void open_recording(Replay& replay, const std::string& path) {
+    catch_signals();  // it may be long in coming
+    replay.recording.emplace(path);
+    replay.lens = lens_of(*replay.recording);
+}
+
+/// Opens the recording that the command line names, before its options are parsed; once, since it may be a pipe.
+void find_recording(Replay& replay, std::span<char* const> words) {
+    const auto lenses = make_lenses();
+    ViewOptions view;
+    std::string format;
+    Command any{.name = "replay", .about = {}, .examples = {}, .arity = Arity::at_most_one, .arguments = "FILE"};
+    any.add_options = [&](OptionGroups& groups) {
+        Flags& flags = groups.group("");
+        for (const auto& lens : lenses) lens->add_options(flags, nullptr);
+        add_view_flags(flags, view);
+        flags.text("--format", format, "FORMAT", "");
+    };
+    const std::optional<Given> given = parse_arguments(words, any);
+    if (!given || given->arguments.empty()) return;
+    try {
+        open_recording(replay, given->arguments.front());
+    } catch (const Failure&) {
+        replay.failure = std::current_exception();
+    }
+}
+
+}  // namespace
+
+Command replay_command(std::span<char* const> words) {
+    const auto replay = std::make_shared<Replay>();
+    const bool chosen = words.size() > 1 && std::string_view(words[1]) == "replay";
+    if (chosen) find_recording(*replay, words.subspan(1));
+    Command command{.name = "replay",
+                    .about = "show a recording again; needs no privilege",
+                    .examples =
+                        "iolens replay day.iol                      all of it\n"
+                        "iolens replay -Q -m 10 day.iol             what took the device 10 ms or more\n"
+                        "iolens replay --format csv day.iol         for a spreadsheet or a database\n"
+                        "iolens replay --summary -o /dev/null day.iol\n"
+                        "iolens replay --help day.iol               with the options of its lens",
+                    .arity = Arity::one,
+                    .arguments = "FILE",
+                    .arguments_help = "a recording: what --record wrote"};
+    command.add_options = [replay](OptionGroups& groups) {
+        Flags& view = groups.group("What to show");
+        if (replay->lens) replay->lens->add_options(view, nullptr);
+        add_view_flags(view, replay->view);
+        if (replay->lens) {
+            const LensInfo& info = replay->lens->info();
+            add_format_option(view, replay->format, info.formats, info.default_format);
+        } else {
+            add_format_option(view, replay->format, plain_formats, Format::table);
+        }
+    };
+    command.run = [replay](const Given& given) {
+        if (replay->failure) std::rethrow_exception(replay->failure);
+        if (!replay->lens) open_recording(*replay, given.arguments.front());
+        replay->view.format = format_of(replay->format, replay->lens->info().formats);
+        run_replay(*replay->lens, replay->view, *replay->recording);
+        return static_cast<int>(Exit::ok);
+    };
+    return command;
+}
+
+}  // namespace iolens
