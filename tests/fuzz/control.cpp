@@ -38,7 +38,7 @@ std::string path_of_line(std::string_view line) {
 
 /// A watcher for which every path exists. A path's last byte says which file it is, so that there
 /// are several names of a file; other bytes make it a directory, a missing one, one that can't be watched.
-class Files final : public FileWatcher, public Source {
+class WatchedFiles final : public FileWatcher, public Source {
 public:
     FoundFile find(const std::string& path, const Credentials& /*as*/) override {
         errno = ENOENT;
@@ -103,7 +103,7 @@ std::string text_of_file(LogTree& tree, std::string_view path) {
 }
 
 /// The root directory, its control file and what is watched agree.
-void check(LogTree& tree, const Files& files) {
+void check(LogTree& tree, const WatchedFiles& files) {
     const std::vector<std::string> names = tree.entries("/");
     require(names.size() == files.watched.size() + 2);
     const std::string lines = text_of_file(tree, "/control");
@@ -135,8 +135,8 @@ void remove_first(LogTree& tree) {
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
     const Quiet quiet;
-    auto watcher = std::make_unique<Files>();
-    Files& files = *watcher;
+    auto watcher = std::make_unique<WatchedFiles>();
+    WatchedFiles& files = *watcher;
     LogTree tree(std::move(watcher), 10);
     std::unique_ptr<TreeReader> follower;
     std::string_view rest(reinterpret_cast<const char*>(data), size);

@@ -30,28 +30,6 @@ private:
     std::string text_;
 };
 
-/// Watches with the kernel's help.
-class ProbeWatcher final : public FileWatcher {
-public:
-    explicit ProbeWatcher(const VfsProbe::Options& options)
-        : options_(options), probe_(options), watches_(probe_), source_(watches_.source()) {}
-
-    FoundFile find(const std::string& path, const Credentials& as) override { return watches_.find(path, as); }
-    void watch(const FoundFile& found) override {
-        watches_.add(found, false);
-        watches_.complete(options_);
-        static_cast<void>(watches_.names());  // known here by what they were added as
-    }
-    void unwatch(const iolens_file_id& file) override { probe_.unwatch(file); }
-    Source& source() override { return source_; }
-
-private:
-    VfsProbe::Options options_;
-    VfsProbe probe_;
-    Watches watches_;
-    RingSource source_;
-};
-
 /// What the tree calls the path that a client means, as far as it may look it up. Returns 0 or an errno.
 int name_of(const std::string& given, const TreeClient& client, std::string& name) {
     const AccessAs rights(client.opener);
@@ -132,7 +110,7 @@ private:
 };
 
 LogTree::LogTree(const Options& options)
-    : LogTree(std::make_unique<ProbeWatcher>(options.probe), options.max_events, options.max_memory) {}
+    : LogTree(make_probe_watcher(options.probe), options.max_events, options.max_memory) {}
 
 LogTree::LogTree(std::unique_ptr<FileWatcher> watcher, std::size_t max_events, u64 max_memory)
     : watcher_(std::move(watcher)), max_events_(max_events), max_memory_(max_memory) {}

@@ -14,6 +14,7 @@
 #include "base/decode.h"
 #include "fuse/mount.h"
 #include "lens/file/log.h"
+#include "lens/file/serve/watcher.h"
 #include "lens/file/watch.h"
 #include "probe/calls.h"
 #include "probe/vfs.h"
@@ -26,23 +27,6 @@ inline constexpr std::string_view default_tree = "/run/iolens";
 
 /// Bytes that the logs of a tree may take, unless another limit is set.
 inline constexpr u64 default_log_memory = u64{1} << 30;
-
-/// What a log tree watches files with.
-class FileWatcher {
-public:
-    FileWatcher() = default;
-    FileWatcher(const FileWatcher&) = delete;
-    FileWatcher& operator=(const FileWatcher&) = delete;
-    virtual ~FileWatcher() = default;
-
-    /// Looks a path up, as a user may. Throws Failure where it leads to nothing that can be watched; errno says why.
-    virtual FoundFile find(const std::string& path, const Credentials& as) = 0;
-    /// Watches a file from now on. Throws Failure: usage where there are too many files.
-    virtual void watch(const FoundFile& found) = 0;
-    virtual void unwatch(const iolens_file_id& file) = 0;
-    /// The accesses to the watched files.
-    virtual Source& source() = 0;
-};
 
 /// The tree's contents:
 ///

@@ -10,6 +10,7 @@
 namespace iolens {
 
 std::vector<std::unique_ptr<Verb>> make_file_verbs();
+std::unique_ptr<Verb> make_serve_verb();
 std::unique_ptr<Verb> make_profile_verb();
 
 }  // namespace iolens

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+// Commands over the tree of a server: iolens file add, remove, list, status, start, stop, log …
 #include "lens/file/serve/verbs.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/capability.h>
 #include <poll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,130 +18,15 @@
 
 #include "base/failure.h"
 #include "base/output.h"
-#include "base/privileges.h"
 #include "base/signals.h"
-#include "base/user.h"
-#include "fuse/mount.h"
 #include "lens/file/log.h"
 #include "lens/file/profile.h"
 #include "lens/file/serve/serve.h"
-#include "lens/filter.h"
-#include "probe/bpf.h"
 
 namespace iolens {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Tells systemd that all is up (sd_notify(3)), where it asked for it.
-void notify_ready() {
-    const char* path = std::getenv("NOTIFY_SOCKET");  // NOLINT(concurrency-mt-unsafe): nobody sets it
-    if (path == nullptr || *path == '\0') return;
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    const std::string_view name(path);
-    const std::size_t length = name.copy(static_cast<char*>(address.sun_path), sizeof address.sun_path - 1);
-    if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
-    const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    constexpr std::string_view ready = "READY=1";
-    static_cast<void>(::sendto(socket.get(), ready.data(), ready.size(), MSG_NOSIGNAL,
-                               reinterpret_cast<const sockaddr*>(&address),
-                               static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length)));
-}
-
-class ServeVerb final : public Verb {
-public:
-    std::string_view name() const override { return "serve"; }
-    std::string_view about() const override {
-        return "keep logs of files, controlled through a small tree of files, as iotracer's was";
-    }
-    std::string_view examples() const override {
-        return "iolens file serve                         serve /run/iolens until Ctrl-C or SIGTERM\n"
-               "iolens file serve --group adm /srv/io     also for the members of a group\n"
-               "echo 'add /srv/vm.qcow2 1000' > /run/iolens/control\n"
-               "cat /run/iolens/control /run/iolens/sda1_1234/log";
-    }
-    std::string_view words() const override { return "DIR"; }
-    void flags(Flags& flags) override {
-        flags.number("--max-events", max_events_, 1, AccessLog::most_events, "N",
-                     "room of a log where 'add' names none (default 10)");
-        flags.number("--max-files", max_files_, 1, 1 << 22, "N", "most files watched at once (default 131072)");
-        flags.text("--max-memory", max_memory_, "SIZE",
-                   "memory for all logs together, as 64MiB (default 1GiB); as much again while they are read");
-        flags.text("--group", group_, "NAME",
-                   "let the members of this group read and write, too, and add files that they may read");
-        flags.number("--ring-size", ring_mib_, 1, 1024, "MIB",
-                     "room for events on their way, a power of two (default 8)");
-        add_level_flag(flags, level_);
-    }
-    int run(const std::vector<std::string>& words) override;
-
-private:
-    std::optional<u64> max_events_;
-    std::optional<u64> max_files_;
-    std::optional<u64> ring_mib_;
-    std::string max_memory_;
-    std::string group_;
-    std::string level_;
-};
-
-int ServeVerb::run(const std::vector<std::string>& words) {
-    if (words.size() > 1) throw Failure(Exit::usage, "one folder can be served", "start another one for each");
-    MountedTree::Options mount;
-    mount.folder = words.empty() ? std::string(default_tree) : words[0];
-    if (!group_.empty()) {
-        mount.group = find_group(group_);
-        if (!mount.group) {
-            throw Failure(Exit::usage, fmt::format("there is no group '{}'", visible(group_)),
-                          "/etc/group has those that can be named");
-        }
-    }
-    const Levels levels = levels_of(level_);
-    LogTree::Options options;
-    options.max_events = static_cast<std::size_t>(max_events_.value_or(10));
-    if (!max_memory_.empty()) {
-        const auto bytes = parse_size(max_memory_);
-        if (!bytes || *bytes < 4096) {
-            throw Failure(Exit::usage, fmt::format("'{}' is not a size of 4096 bytes or more", visible(max_memory_)),
-                          "name one as in --max-memory 64MiB");
-        }
-        options.max_memory = *bytes;
-    }
-    LiveOptions live;
-    live.ring_mib = ring_mib_;
-    Fd none;
-    options.probe.keep = task_filters({}, live, none);
-    options.probe.keep.ops = 1U << IOLENS_VFS_READ | 1U << IOLENS_VFS_WRITE;
-    options.probe.ring_bytes = ring_bytes(live);
-    options.probe.max_files = static_cast<u32>(max_files_.value_or(131072));
-    options.probe.vfs = levels.vfs;
-    options.probe.blk = levels.blk;
-    require_tracing();
-    catch_signals();
-    LogTree files(options);
-    MountedTree tree(mount, files);
-    // 'add' attaches further probes and looks up what its caller names; the tree is unmounted at the end
-    // (CAP_SYS_ADMIN)
-    u64 keep = capabilities_to_attach() | capability_bit(CAP_DAC_READ_SEARCH) | capability_bit(CAP_SYS_PTRACE);
-    if (mount.group) keep |= capability_bit(CAP_SETUID) | capability_bit(CAP_SETGID);
-    keep_only_needed(keep, {tree.folder()});
-    tree.start();
-    say(fmt::format("serving {}", visible(mount.folder)));
-    notify_ready();
-    constexpr int busy_ms = 5;
-    constexpr int idle_ms = 80;
-    int nap_ms = busy_ms;
-    while (!end_asked() && !tree.ended()) {
-        nap_ms = files.drain() != 0 ? busy_ms : std::min(nap_ms * 2, idle_ms);
-        std::array<pollfd, 2> fds{pollfd{end_descriptor(), POLLIN, 0}, pollfd{files.descriptor(), POLLIN, 0}};
-        ::poll(fds.data(), fds.size(), nap_ms);
-    }
-    if (tree.ended() && !end_asked()) {
-        throw Failure(Exit::failed, fmt::format("'{}' was unmounted by somebody else", visible(mount.folder)),
-                      "start it again");
-    }
-    return 0;
-}
 
 /// A file of a tree, whole. Throws Failure where nobody serves it.
 std::string read_tree(const std::string& path, const std::string& folder) {
@@ -455,7 +338,7 @@ private:
 
 std::vector<std::unique_ptr<Verb>> make_file_verbs() {
     std::vector<std::unique_ptr<Verb>> all;
-    all.push_back(std::make_unique<ServeVerb>());
+    all.push_back(make_serve_verb());
     all.push_back(std::make_unique<AddVerb>());
     all.push_back(std::make_unique<RemoveVerb>());
     all.push_back(std::make_unique<ListVerb>());

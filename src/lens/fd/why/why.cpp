@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lens/fd/why.h"
+#include "lens/fd/why/why.h"
 
 #include <fmt/compile.h>
 

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/output.h"
+#include "lens/lens.h"
+#include "sink/recorder.h"
+#include "sink/sink.h"
+#include "source/source.h"
+
+namespace iolens {
+
+/// Takes records from a source to a sink, and to a recording.
+class Pipeline final : public Receiver {
+public:
+    Pipeline(Lens& lens, const ViewOptions& view, const LiveOptions& live, bool intervals = false);
+
+    /// Where rows go, as far as it is a regular file.
+    [[nodiscard]] std::optional<FileIdentity> output_file() const { return out_.identity(); }
+    /// Ends the run when the rows' reader or the recording's has gone.
+    void watch_readers() const { iolens::watch_readers({out_.pipe(), recorder_ != nullptr ? recorder_->pipe() : -1}); }
+
+    void begin();
+    void set_wall_offset(u64 ns);
+    void set_recorder(Recorder* recorder) { recorder_ = recorder; }
+    /// The rows' reader has gone, or their file is full: what still comes is for the recording.
+    void record_only();
+    /// Goes on with the file that has the output's name now, which another program may have renamed or emptied.
+    void reopen();
+
+    bool record(std::span<const std::byte> bytes) override;
+
+    /// Shows the rows that waited for this time.
+    void advance(u64 now_ns);
+
+    /// A summary of what came since the last one; on a terminal in place of it.
+    void interval(u64 now_ns);
+
+    [[nodiscard]] bool full() const { return rows_ >= limit_; }
+    void flush();
+
+    void finish(const iolens_loss& ledger, bool summary);
+
+private:
+    /// Where there is another way for the rows, they are not also shown unless a file is named for them.
+    static Output open_output(const ViewOptions& view, bool other_way);
+
+    Taken take(const iolens_header& record);
+
+    void show();
+
+    Lens& lens_;
+    View view_;
+    std::vector<const Column*>
+        wanted_;  // the columns, and the trailing error, where somebody reads them; then those of extra sinks
+    std::size_t shown_ = 0;  // so many of them are the output's
+    u64 limit_;
+    Output out_;
+    bool intervals_;
+    std::vector<Column> interval_columns_;
+    const Column* trailing_error_ = nullptr;
+    const Column* counted_from_ = nullptr;  // see Sink::count_from()
+    std::unique_ptr<Sink> sink_;
+    Recorder* recorder_ = nullptr;
+    bool only_recorded_ = false;
+    RowBuffer row_;
+    u64 wall_offset_ns_ = 0;
+    u64 rows_ = 0;
+    u64 unreadable_ = 0;
+    u64 unknown_ = 0;
+};
+
+}  // namespace iolens

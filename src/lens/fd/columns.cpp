@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lens/fd/columns.h"
+
+#include "base/failure.h"
+#include "iolens/event/call.h"
+#include "iolens/event/operation.h"
+#include "lens/columns.h"
+#include "sink/sink.h"
+
+namespace iolens {
+
+std::vector<const Column*> choose_call_columns(const ViewOptions& view, const CallView& calls) {
+    std::vector<std::string> names = view.columns;
+    if (calls.seed_csv) {
+        if (view.ns) {
+            throw Failure(Exit::usage, "--ns is not for iomonitor's csv",
+                          "add --format table or json, or name the columns with --columns");
+        }
+        return pointers_to(call_csv_columns);
+    }
+    if (names.empty() && calls.format == Format::table) {
+        names = {view.wall ? "unix_ns" : "time_ns", "duration_ns", "comm", "tid", "call", "fd"};
+        if (calls.decode_all) names.insert(names.end(), {"requested", "dev", "ino"});
+        names.insert(names.end(), {"offset", "bytes", "error", "file"});
+        if (calls.decode_all) names.emplace_back("arguments");
+    } else if (names.empty()) {
+        for (const Column& column : call_columns) {
+            if (column.role != Role::json || calls.why) names.emplace_back(column.name);
+        }
+    }
+    place_host_pid(names, view);
+    return choose_columns(call_columns, names);
+}
+
+std::vector<const Column*> choose_operation_columns(const ViewOptions& view, Format format) {
+    std::vector<std::string> names = view.columns;
+    const bool metrics = format == Format::metrics || format == Format::metrics_table;
+    if (metrics && !names.empty()) {
+        throw Failure(Exit::usage, "--columns is not for io-monitor's own formats", "add --format csv, table or json");
+    }
+    if (metrics && view.ns) {
+        throw Failure(Exit::usage, "--ns is not for io-monitor's own formats", "add --format csv, table or json");
+    }
+    if (metrics) return pointers_to(std::span(operation_columns).first(metrics_columns));
+    if (names.empty() && format == Format::table) {
+        names = {view.wall ? "unix_ns" : "time_ns",
+                 "duration_ns",
+                 "comm",
+                 "pid",
+                 "domain",
+                 "op",
+                 "fd",
+                 "bytes",
+                 "error",
+                 "arg1",
+                 "arg2"};
+        if (view.verbose) names.insert(names.end(), {"layer", "call", "file"});
+        if (view.verbose || view.unfinished) names.emplace_back("end");
+    } else if (names.empty()) {
+        names = names_of(operation_columns);
+    }
+    place_host_pid(names, view);
+    return choose_columns(operation_columns, names);
+}
+
+}  // namespace iolens

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+
+#include "lens/lens.h"
+#include "lens/loss.h"
+
+namespace iolens {
+
+/// Name, help, columns and formats of the fd lens.
+const LensInfo& fd_info();
+
+/// Its causes of loss that the kernel side counts.
+std::span<const LossCounter> fd_loss_counters();
+
+}  // namespace iolens

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lens/fd/operations/record.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "probe/pid_namespace.h"
+#include "resolve/calls.h"
+#include "resolve/socket_address.h"
+#include "resolve/tasks.h"
+
+namespace iolens {
+namespace {
+
+/// "" for a family without addresses.
+std::string address_text(u16 family, const u8* bytes, u16 port) {
+    const SocketAddress address(family, bytes);
+    if (address.text().empty()) return {};
+    Buffer out;
+    address.append_with_port(out, port);
+    return fmt::to_string(out);
+}
+
+/// The value of the first argument of a kind; nothing where it has none.
+std::optional<s64> argument_of_kind(const KnownCall& call, std::span<const u64> values, char kind) {
+    std::size_t place = 0;
+    for (std::string_view rest = call.arguments; !rest.empty() && place < values.size(); ++place) {
+        const std::size_t end = std::min(rest.find(' '), rest.size());
+        if (rest[end - 1] == kind) return static_cast<s32>(values[place]);
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    return {};
+}
+
+}  // namespace
+
+std::vector<Record> Operations::starts(const std::vector<u32>& processes) const {
+    std::vector<Record> all;
+    if (!selection_.from_the_start()) return all;
+    const auto record = [&](u32 pid, u8 op, u32 parent, std::string_view text) {
+        iolens_operation_event e{};
+        text = text.substr(0, IOLENS_OPERATION_TEXT - 1);
+        e.h = {.ts = clock_ns(CLOCK_BOOTTIME), .kind = IOLENS_KIND_OPERATION, .size = 0, .cpu = 0};
+        e.start = e.h.ts;
+        e.tgid = pid;
+        e.tid = pid;
+        e.ppid = parent;
+        if (own_pidns().level != 0) e.host_tid = ~u32{0};  // not known
+        e.fd = op == IOLENS_OPERATION_START ? 0 : -1;
+        e.call = 0xffff;
+        e.op = op;
+        e.length1 = static_cast<u16>(text.size());
+        all.push_back(make_record(e, {text}));
+    };
+    for (const u32 pid : processes) {
+        const std::string place = "/proc/" + std::to_string(pid);
+        std::ifstream file(place + "/cmdline", std::ios::binary);
+        const std::string command{std::istreambuf_iterator<char>(file), {}};
+        const auto parent = static_cast<u32>(std::strtoul(process_status(pid, "PPid").c_str(), nullptr, 10));
+        if (selection_.wants(IOLENS_OPERATION_START)) record(pid, IOLENS_OPERATION_START, parent, command);
+        std::error_code error;
+        const auto folder = std::filesystem::read_symlink(place + "/cwd", error);
+        if (selection_.wants(IOLENS_OPERATION_CHDIR) && !error) record(pid, IOLENS_OPERATION_CHDIR, 0, folder.string());
+    }
+    return all;
+}
+
+const iolens_operation_event* Operations::made(const iolens_operation_event& e, std::string_view first,
+                                               std::string_view second) {
+    first = first.substr(0, IOLENS_OPERATION_TEXT - 1);
+    second = second.substr(0, IOLENS_OPERATION_TEXT - 1);
+    iolens_operation_event whole = e;
+    whole.length1 = static_cast<u16>(first.size());
+    whole.length2 = static_cast<u16>(second.size());
+    whole.h.kind = IOLENS_KIND_OPERATION;
+    made_ = make_record(whole, {first, second});
+    return reinterpret_cast<const iolens_operation_event*>(made_.data());
+}
+
+const iolens_operation_event* Operations::of_call(const iolens_call_event& e, const iolens_arguments* told,
+                                                  std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts,
+                                                  Files& files) {
+    if (e.result < 0) failed_.put(host_tid(e), {e.h.ts, static_cast<s32>(e.result)});
+    const KnownCall* call = find_call(e.call);
+    const KnownRequest* request = find_request(e.call);
+    u8 op = call != nullptr ? call->operation : request != nullptr ? request->operation : u8{IOLENS_OPERATION_NONE};
+    if (e.direction == IOLENS_DIR_READ) op = IOLENS_OPERATION_READ;
+    if (e.direction == IOLENS_DIR_WRITE) op = IOLENS_OPERATION_WRITE;
+    if (op == IOLENS_OPERATION_UNLINK && call != nullptr && call->name == "unlinkat" && (e.asked & AT_REMOVEDIR) != 0) {
+        op = IOLENS_OPERATION_RMDIR;
+    }
+    constexpr u64 clone_thread = 0x10000;
+    if (op == IOLENS_OPERATION_FORK && (e.asked & clone_thread) != 0) return nullptr;  // a thread
+    if (!selection_.wants(op)) return nullptr;
+
+    iolens_operation_event its{};
+    its.h = e.h;
+    its.start = e.start;
+    its.name_id = e.file == IOLENS_FILE_NONE ? 0 : e.name_id;
+    its.tgid = e.tgid;
+    its.tid = e.tid;
+    its.host_tid = e.host_tid;
+    its.error = e.result < 0 ? static_cast<s32>(e.result) : 0;
+    if (call_is_unended(e)) {
+        its.h.ts = e.start;
+        const bool pending = (e.flags & IOLENS_CALL_PENDING) != 0;
+        if (pending || e.h.cpu != IOLENS_NO_CPU) its.error = pending ? IOLENS_ERROR_PENDING : IOLENS_ERROR_NO_END;
+    }
+    its.fd = e.fd < 0 ? -1 : e.fd;
+    its.call = e.call;
+    its.op = op;
+    its.layer = IOLENS_LAYER_KERNEL;
+    const u64 result = e.result < 0 ? 0 : static_cast<u64>(e.result);
+    std::array<std::string, 2> args;
+    std::size_t count = 0;
+    for (const std::string_view text : texts) {
+        if (text.data() != nullptr && count < args.size()) args.at(count++) = text;
+    }
+    const std::span<const u64> values = told != nullptr ? std::span<const u64>(told->values) : std::span<const u64>();
+    // "" below an fd is the fd itself: AT_EMPTY_PATH
+    if (call != nullptr && !values.empty() && call->arguments.starts_with("dirfd:D") && texts[1].data() != nullptr &&
+        texts[1].empty()) {
+        its.fd = static_cast<s32>(values[0]);
+    }
+    switch (op) {
+        case IOLENS_OPERATION_READ:
+        case IOLENS_OPERATION_WRITE:
+        case IOLENS_OPERATION_GETXATTR:
+        case IOLENS_OPERATION_LISTXATTR: its.bytes = result; break;
+        case IOLENS_OPERATION_SETXATTR:
+            if (call != nullptr && its.error == 0) {
+                its.bytes = static_cast<u64>(argument_of_kind(*call, values, 'u').value_or(0));
+            }
+            break;
+        case IOLENS_OPERATION_KILL:
+            if (call == nullptr) break;
+            if (const auto pid = argument_of_kind(*call, values, 'd')) args[0] = std::to_string(*pid);
+            if (const auto signal = argument_of_kind(*call, values, 'S')) args[1] = std::to_string(*signal);
+            break;
+        case IOLENS_OPERATION_DUP:
+            if (!values.empty()) args[0] = std::to_string(static_cast<s32>(values[0]));
+            break;
+        case IOLENS_OPERATION_FORK:
+            if (its.error == 0) args[0] = std::to_string(result);
+            break;
+        case IOLENS_OPERATION_CONNECT:
+        case IOLENS_OPERATION_ACCEPT:
+            if ((e.flags & IOLENS_CALL_HAS_PEER) != 0) args[0] = address_text(e.family, e.peer, e.port);
+            break;
+        case IOLENS_OPERATION_BIND:
+            if ((e.flags & IOLENS_CALL_HAS_LOCAL) != 0) args[0] = address_text(e.family, e.local, e.local_port);
+            break;
+        case IOLENS_OPERATION_OPEN:
+            // io_uring's path is not told, but the file that it has become
+            if (const Files::Name* name = files.find(its.name_id); args[0].empty() && name != nullptr) {
+                args[0] = name->text;
+            }
+            if (args[0] == "." || args[0] == "..") return nullptr;  // io-monitor leaves them out
+            break;
+        default: break;
+    }
+    return made(its, args[0], args[1]);
+}
+
+const iolens_operation_event* Operations::of_record(const iolens_header& head, Files& files) {
+    if (head.kind != IOLENS_KIND_OPERATION || head.size < sizeof(iolens_operation_event)) return nullptr;
+    iolens_operation_event its = reinterpret_cast<const iolens_operation_event&>(head);
+    if (its.op >= IOLENS_OPERATION_COUNT || std::size_t{its.length1} + its.length2 > head.size - sizeof its) {
+        return nullptr;
+    }
+    const char* texts = operation_text(reinterpret_cast<const iolens_operation_event&>(head));
+    std::string first(texts, its.length1);
+    std::string second(texts + its.length1, its.length2);
+    switch (its.op) {
+        case IOLENS_OPERATION_START:
+            while (!first.empty() && first.back() == '\0') first.pop_back();
+            std::ranges::replace(first, '\0', ' ');
+            second = std::to_string(its.ppid);
+            processes_.put(process_key(its), {first, its.ppid});
+            break;
+        case IOLENS_OPERATION_STOP:
+            if (const Process* process = processes_.find(process_key(its))) {
+                first = process->command;
+                second = std::to_string(process->parent);
+                processes_.erase(process_key(its));
+            }
+            break;
+        case IOLENS_OPERATION_CHDIR:
+            if (const Files::Name* name = files.find(its.name_id); first.empty() && name != nullptr) first = name->text;
+            break;
+        case IOLENS_OPERATION_HTTP_REQ_SEND:
+        case IOLENS_OPERATION_HTTP_REQ_RECV:
+        case IOLENS_OPERATION_HTTP_RESP_SEND:
+        case IOLENS_OPERATION_HTTP_RESP_RECV: {
+            const std::size_t end = std::min(first.find('\n'), first.size());
+            second = first.substr(std::min(end + 1, first.size()));
+            first.resize(end);
+            while (first.ends_with('\r')) first.pop_back();
+            while (second.ends_with('\r')) second.pop_back();
+            if (first.find("HTTP") == std::string::npos) return nullptr;
+            break;
+        }
+        default: break;
+    }
+    if (its.layer == IOLENS_LAYER_LIBC && its.error == IOLENS_ERROR_UNKNOWN) {
+        // what its system call was told
+        const Failed* failed = failed_.find(host_tid(its));
+        if (failed != nullptr && failed->end >= its.start && failed->end <= its.h.ts) its.error = failed->error;
+    }
+    if (!selection_.wants(its.op)) return nullptr;
+    if (its.op == IOLENS_OPERATION_OPEN && (first == "." || first == "..")) return nullptr;
+    return made(its, first, second);
+}
+
+void Operations::add(const iolens_operation_event& e) {
+    Totals& its = totals_[e.op];
+    ++its.calls;
+    if (is_unended(e)) return;
+    its.errors += e.error != 0 ? 1U : 0U;
+    its.bytes += e.bytes;
+    its.time_ns += e.h.ts - e.start;
+    its.times.add(e.h.ts - e.start);
+}
+
+Summary Operations::summary() const {
+    Summary s;
+    const auto time = [](const char* key, const char* header, const char* help) {
+        return Column{
+            .name = key, .header = header, .unit = Unit::nanoseconds, .role = Role::duration, .width = 9, .help = help};
+    };
+    s.columns = {
+        {.name = "domain", .header = "DOMAIN", .width = -16, .help = "its domain"},
+        {.name = "op", .header = "OP", .width = -14, .help = "the operation"},
+        {.name = "calls", .header = "CALLS", .width = 8, .help = "how often"},
+        {.name = "errors", .header = "ERRORS", .width = 6, .help = "how often it failed"},
+        {.name = "bytes", .header = "BYTES", .unit = Unit::bytes, .width = 12, .help = "bytes moved"},
+        time("time_ns", "TIME(ms)", "time in it, added up"),
+        time("p50_ns", "p50", "half of them took no longer"),
+        time("p99_ns", "p99", "99 in 100"),
+        time("max_ns", "max", "the longest"),
+    };
+    for (const auto& [op, its] : totals_) {
+        s.rows.push_back({Value(known_domains.at(known_operations.at(op).domain).name),
+                          Value(known_operations.at(op).name), Value(its.calls), Value(its.errors), Value(its.bytes),
+                          Value(its.time_ns)});
+        add_percentiles(s.rows.back(), its.times, {50, 99});
+    }
+    return s;
+}
+
+}  // namespace iolens

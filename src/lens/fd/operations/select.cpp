@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lens/fd/operations/select.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/failure.h"
+#include "base/output.h"
+#include "base/text.h"
+#include "iolens/event/operation.h"
+#include "lens/requests.h"
+#include "resolve/calls.h"
+#include "sink/queue.h"
+
+namespace iolens {
+namespace {
+
+static_assert(IOLENS_OPERATION_COUNT <= 64);
+
+constexpr u64 bit(u8 op) { return u64{1} << op; }
+
+constexpr u64 of_domain(iolens_domain domain) {
+    u64 all = 0;
+    for (u8 op = 0; op < IOLENS_OPERATION_COUNT; ++op) {
+        if (known_operations[op].domain == domain) all |= bit(op);
+    }
+    return all;
+}
+
+// Contents are private: only who names it gets it.
+constexpr u64 all_domains = (bit(IOLENS_OPERATION_COUNT) - 1) & ~of_domain(IOLENS_DOMAIN_HTTP);
+// A domain that io-monitor's papers have and its records don't.
+constexpr u64 networking = bit(IOLENS_OPERATION_CONNECT) | bit(IOLENS_OPERATION_ACCEPT) | bit(IOLENS_OPERATION_LISTEN) |
+                           bit(IOLENS_OPERATION_BIND);
+
+std::string environment(const char* name) {
+    const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before any thread
+    return value != nullptr ? value : "";
+}
+
+/// The operations of a domain's name; 0 where there is none.
+u64 operations_of(std::string_view name) {
+    if (name == "ALL") return all_domains;
+    if (name == "NETWORKING") return networking;
+    const auto at = std::ranges::find(known_domains, name, &KnownDomain::name);
+    return at == known_domains.end() ? 0 : of_domain(static_cast<iolens_domain>(at - known_domains.begin()));
+}
+
+/// Does a call move bytes between what may be sockets?
+bool may_carry_http(const KnownCall& call) {
+    switch (call.info.shape) {
+        case IOLENS_SHAPE_MOVE:
+        case IOLENS_SHAPE_SEND:
+        case IOLENS_SHAPE_RECEIVE:
+        case IOLENS_SHAPE_VECTOR:
+        case IOLENS_SHAPE_MESSAGE: return call.info.direction != IOLENS_DIR_NONE;
+        default: return false;
+    }
+}
+
+bool is_two_sided(const KnownCall& call) {
+    return call.info.shape == IOLENS_SHAPE_SENDFILE || call.info.shape == IOLENS_SHAPE_COPY ||
+           call.info.shape == IOLENS_SHAPE_TEE;
+}
+
+/// A table for finding `words` byte by byte: row n, of 256, says for each next byte how many then fit.
+std::vector<u8> search_table(const std::string& words) {
+    const std::size_t rows = words.size() + 1;
+    std::vector<u8> table(rows * 256);
+    std::size_t shorter = 0;  // the longest beginning of `words` that also ends what has been read, without its first
+    for (std::size_t row = 0; row < words.size(); ++row) {
+        const auto byte = static_cast<u8>(words[row]);
+        for (std::size_t c = 0; c < 256 && row > 0; ++c) table[row * 256 + c] = table[shorter * 256 + c];
+        table[row * 256 + byte] = static_cast<u8>(row + 1);
+        if (row > 0) shorter = table[shorter * 256 + byte];
+    }
+    return table;
+}
+
+}  // namespace
+
+u64 operations_of(const KnownCall& call) {
+    if (call.operation == IOLENS_OPERATION_NONE || call.operation == IOLENS_OPERATION_STOP) return 0;
+    u64 all = bit(call.operation);
+    if (call.name == "unlinkat") all |= bit(IOLENS_OPERATION_RMDIR);
+    if (is_two_sided(call)) all |= bit(IOLENS_OPERATION_WRITE);
+    return all;
+}
+
+void OperationSelection::view_flags(Flags& flags) {
+    flags.list("--domains", domains_, "NAME,...",
+               "operations by domain, as io-monitor's; ALL: all but HTTP ('iolens schema --domains')");
+    flags.text("--facility", facility_, "ID", "who measures, in each of these rows (default u)");
+}
+
+void OperationSelection::live_flags(Flags& flags) {
+    flags.text("--start-on-open", start_on_open_, "TEXT",
+               "with --domains: nothing of a process before it opens a file with TEXT in its path");
+    flags.real("--start-on-elapsed", start_on_elapsed_ms_, 0, 1e9, "MS",
+               "with --domains: nothing of a process before something takes longer");
+    flags.toggle("--libc", libc_, "with --domains: functions of libc, too: fopen, fread, readdir …");
+    flags.toggle("--std-fds", std_fds_, "with --domains: also what is done with fds 0, 1 and 2");
+    flags.text("--mq", queue_, "PATH", "with --domains: rows to io-monitor's message queue of this file");
+}
+
+void OperationSelection::prepare(const ViewOptions& view, bool replayed) {
+    const bool asked = !domains_.empty();
+    if (!asked && !replayed) {
+        const std::string names = environment("MONITOR_DOMAINS");
+        for (std::size_t at = 0; at < names.size();) {
+            const std::size_t end = std::min(names.find(',', at), names.size());
+            if (end != at) domains_.push_back(names.substr(at, end - at));
+            at = end + 1;
+        }
+    }
+    for (const std::string& name : domains_) {
+        const u64 its = operations_of(name);
+        if (its == 0 && asked) {
+            throw Failure(Exit::usage, fmt::format("there is no domain '{}'", visible(name)),
+                          "'iolens schema --domains' lists them");
+        }
+        if (its == 0) say(fmt::format("MONITOR_DOMAINS: there is no domain '{}'", visible(name)));
+        wanted_ |= its;
+    }
+    if (narrowed_ != 0) wanted_ &= narrowed_;
+    if (domains_.empty()) {
+        const bool only_here = narrowed_ != 0 || !start_on_open_.empty() || start_on_elapsed_ms_ || libc_ || std_fds_ ||
+                               !queue_.empty() || !facility_.empty() || view.format == Format::metrics ||
+                               view.format == Format::metrics_table;
+        if (!only_here) return;
+        throw Failure(Exit::usage, "this is for operations by domain", "add --domains ALL, or those that you want");
+    }
+    if (wanted_ == 0) {
+        throw Failure(Exit::usage, "no operation is both in --domains and --op",
+                      "'iolens schema --domains' lists them");
+    }
+    if (facility_.empty()) facility_ = environment("FACILITY_ID");
+    if (facility_.empty()) facility_.assign(1, 'u');
+    if (replayed) return;
+    if (start_on_open_.empty()) start_on_open_ = environment("START_ON_OPEN");
+    if (!start_on_elapsed_ms_) {
+        // as io-monitor reads it: what is no number, or too small, asks for nothing
+        const double given = std::strtod(environment("START_ON_ELAPSED").c_str(), nullptr);
+        if (given > 0.1 && given < 1e9) start_on_elapsed_ms_ = given;
+    }
+    if (queue_.empty()) queue_ = environment("MESSAGE_QUEUE_PATH");
+    constexpr std::size_t most = 250;
+    if (start_on_open_.size() > most) {
+        throw Failure(Exit::usage, "--start-on-open is too long", fmt::format("at most {} bytes", most));
+    }
+    if (!start_on_open_.empty() && !wants(IOLENS_OPERATION_OPEN)) {
+        throw Failure(Exit::usage, "--start-on-open would never begin: opening files is not asked for",
+                      "add FILE_OPEN_CLOSE to --domains");
+    }
+}
+
+bool OperationSelection::narrow(std::string_view word) {
+    if (word == "_IO_NEW_FOPEN") word = "OPEN";  // what glibc calls fopen inside
+    const auto at = std::ranges::find(known_operations, word, &KnownOperation::name);
+    if (at == known_operations.end()) return false;
+    narrowed_ |= bit(static_cast<u8>(at - known_operations.begin()));
+    return true;
+}
+
+void OperationSelection::choose(CallProbe::Options& options, const std::vector<u16>& chosen) const {
+    const bool http = (wanted_ & of_domain(IOLENS_DOMAIN_HTTP)) != 0;
+    for (const KnownCall& call : known_calls()) {
+        if (call.number >= options.calls.size()) continue;  // this architecture has none
+        if (!chosen.empty() && std::ranges::find(chosen, call.id) == chosen.end()) continue;
+        const bool wanted = (operations_of(call) & wanted_) != 0;
+        const bool carries = http && may_carry_http(call);
+        // why fopen and opendir failed is what their system call was told
+        const bool explains = libc_ && call.operation == IOLENS_OPERATION_OPEN;
+        if (!wanted && !carries && !explains) continue;
+        iolens_call_info& info = options.calls.at(call.number);
+        info = call.info;
+        if (info.shape == IOLENS_SHAPE_OTHER && call.arguments.starts_with("fd:f")) info.shape = IOLENS_SHAPE_FD;
+        if (!wanted) info.ways |= IOLENS_CALL_QUIET;
+        if (carries) info.ways |= IOLENS_CALL_HTTP;
+        if (!wanted) continue;
+        const u8 op = call.operation;
+        const bool told = info.texts != 0 || op == IOLENS_OPERATION_KILL || op == IOLENS_OPERATION_DUP ||
+                          op == IOLENS_OPERATION_SETXATTR;
+        if (told) info.ways |= IOLENS_CALL_TELL;
+        if (op == IOLENS_OPERATION_OPEN && info.texts != 0) info.ways |= IOLENS_CALL_OPENS;
+    }
+    for (const KnownRequest& request : known_requests()) {
+        if (!wants(request.operation)) continue;
+        if (!chosen.empty() && std::ranges::find(chosen, request.id) == chosen.end()) continue;
+        choose_request(options, request);
+    }
+    options.operations = true;
+    options.leave_std = !std_fds_;
+    options.tell_start = wants(IOLENS_OPERATION_START) && chosen.empty();
+    options.tell_stop = wants(IOLENS_OPERATION_STOP) && chosen.empty();
+    options.tell_cwd = wants(IOLENS_OPERATION_CHDIR) && chosen.empty();
+    if (!start_on_open_.empty()) options.start_words = search_table(start_on_open_);
+    if (start_on_elapsed_ms_) options.start_on_elapsed_ns = static_cast<u64>(*start_on_elapsed_ms_ * 1e6);
+    if (libc_) options.libc_operations = wanted_;
+}
+
+std::vector<ExtraSink> OperationSelection::extra_sinks() const {
+    std::vector<ExtraSink> all;
+    if (queue_.empty()) return all;
+    static const auto names = [](auto& known, std::size_t count) {
+        std::vector<std::string_view> list;
+        list.reserve(count);
+        for (std::size_t i = 0; i < count; ++i) list.push_back(known.at(i).name);
+        return list;
+    };
+    static const std::vector<std::string_view> domains = names(known_domains, known_domains.size());
+    static const std::vector<std::string_view> operations =
+        names(known_operations, std::size_t{IOLENS_OPERATION_LAST_OF_RECORDS} + 1);
+    all.push_back({std::make_unique<QueueSink>(queue_, domains, operations),
+                   pointers_to(std::span(operation_columns).first(metrics_columns))});
+    return all;
+}
+
+}  // namespace iolens

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// io-monitor's view of the fd lens: which operations are wanted, and what the kernel side is asked for.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "iolens/event/operation.h"
+#include "lens/lens.h"
+#include "probe/calls.h"
+
+namespace iolens {
+
+struct KnownCall;
+
+/// The operations that a call can be, a bit each (1 << op).
+u64 operations_of(const KnownCall& call);
+
+class OperationSelection {
+public:
+    void view_flags(Flags& flags);
+    void live_flags(Flags& flags);
+
+    /// Reads the options, and the environment's defaults for them. Throws Failure (usage).
+    void prepare(const ViewOptions& view, bool replayed);
+
+    /// Is this view wanted?
+    [[nodiscard]] bool on() const { return wanted_ != 0; }
+    [[nodiscard]] bool wants(u8 op) const { return op < IOLENS_OPERATION_COUNT && (wanted_ >> op & 1) != 0; }
+    [[nodiscard]] bool wants_libc() const { return libc_; }
+    /// Are operations shown from the first one on, and not after something has happened?
+    [[nodiscard]] bool from_the_start() const { return start_on_open_.empty() && !start_on_elapsed_ms_; }
+    [[nodiscard]] const std::string& facility() const { return facility_; }
+    [[nodiscard]] const std::string& queue() const { return queue_; }
+
+    /// Narrows it to an operation ("RENAME"). False where there is none of that name.
+    bool narrow(std::string_view word);
+
+    /// `chosen`: the calls of --op; empty: all.
+    void choose(CallProbe::Options& options, const std::vector<u16>& chosen) const;
+
+    /// The message queue of --mq. Throws Failure.
+    [[nodiscard]] std::vector<ExtraSink> extra_sinks() const;
+
+private:
+    std::vector<std::string> domains_;
+    std::string facility_;
+    std::string start_on_open_;
+    std::optional<double> start_on_elapsed_ms_;
+    bool libc_ = false;
+    bool std_fds_ = false;
+    std::string queue_;
+    u64 wanted_ = 0;    // bit (1 << op)
+    u64 narrowed_ = 0;  // likewise, of --op
+};
+
+}  // namespace iolens

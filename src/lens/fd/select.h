@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which calls and requests the kernel side is asked for, and of which processes.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "probe/calls.h"
+
+namespace iolens {
+
+/// What decides on the calls.
+struct CallSelection {
+    std::vector<u16> chosen;  ///< --op; empty: those that the view shows
+    bool decode_all = false;
+    bool seed_csv = false;
+    bool summing = false;
+    bool by_open = false;     ///< the summary is per open file
+    bool operations = false;  ///< --domains chooses the calls
+
+    /// Adds the calls and requests of a word of --op. Throws Failure (usage) where there are none.
+    void add(const std::string& word);
+    /// Is it among those of --op, or is there no --op?
+    [[nodiscard]] bool includes(u16 call) const;
+
+    void choose(CallProbe::Options& options) const;
+};
+
+/// The process of a process or thread id, while it lives.
+std::optional<u32> process_of(u64 pid);
+
+/// Follows these processes. Throws Failure (usage) where there is no such process.
+void follow_processes(CallProbe::Options& options, const std::vector<u64>& pids);
+
+}  // namespace iolens

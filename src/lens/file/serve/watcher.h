@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/privileges.h"
+#include "lens/file/watch.h"
+#include "probe/vfs.h"
+#include "source/source.h"
+
+namespace iolens {
+
+/// What a log tree watches files with.
+class FileWatcher {
+public:
+    FileWatcher() = default;
+    FileWatcher(const FileWatcher&) = delete;
+    FileWatcher& operator=(const FileWatcher&) = delete;
+    virtual ~FileWatcher() = default;
+
+    /// Looks a path up, as a user may. Throws Failure where it leads to nothing that can be watched; errno says why.
+    virtual FoundFile find(const std::string& path, const Credentials& as) = 0;
+    /// Watches a file from now on. Throws Failure: usage where there are too many files.
+    virtual void watch(const FoundFile& found) = 0;
+    virtual void unwatch(const iolens_file_id& file) = 0;
+    /// The accesses to the watched files.
+    virtual Source& source() = 0;
+};
+
+/// Watches with the kernel's help. Loads and attaches. Throws Failure.
+std::unique_ptr<FileWatcher> make_probe_watcher(const VfsProbe::Options& options);
+
+}  // namespace iolens
