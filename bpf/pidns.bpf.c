@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Finds the pid namespace of the running task. */
-#include "lib/compat.bpf.h"
+#include "lib/compat/base.bpf.h"
+#include "lib/compat/task.bpf.h"
 
 #include "iolens/pidns.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Finds the addresses of kernel symbols by their names. */
-#include "lib/compat.bpf.h"
+#include "lib/compat/base.bpf.h"
 
 #include "iolens/symbol_query.h"
 

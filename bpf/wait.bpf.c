@@ -3,7 +3,8 @@
  * When the threads of followed processes do not run, and where in the kernel they are then. BTF tracepoints only; another
  * object (bpf/syscall.bpf.c) knows whom to follow, and has the ring.
  */
-#include "lib/compat.bpf.h"
+#include "lib/compat/base.bpf.h"
+#include "lib/compat/task.bpf.h"
 #include "lib/ring.bpf.h"
 #include "lib/task.bpf.h"
 

@@ -3,8 +3,8 @@
 #ifndef IOLENS_LIB_FILE_BPF_H
 #define IOLENS_LIB_FILE_BPF_H
 
-#include "compat.bpf.h"
-#include "ring.bpf.h"
+#include "lib/compat/base.bpf.h"
+#include "lib/ring.bpf.h"
 
 #include "iolens/event/file.h"
 

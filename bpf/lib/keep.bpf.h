@@ -3,7 +3,7 @@
 #ifndef IOLENS_LIB_KEEP_BPF_H
 #define IOLENS_LIB_KEEP_BPF_H
 
-#include "compat.bpf.h"
+#include "lib/compat/base.bpf.h"
 
 #include "iolens/keep.h"
 

@@ -3,8 +3,9 @@
 #ifndef IOLENS_LIB_NAME_BPF_H
 #define IOLENS_LIB_NAME_BPF_H
 
-#include "compat.bpf.h"
-#include "file.bpf.h"
+#include "lib/compat/base.bpf.h"
+#include "lib/compat/fs.bpf.h"
+#include "lib/file.bpf.h"
 
 #define NAME_MOUNTS 8 /* of a filesystem are looked at */
 

@@ -3,7 +3,11 @@
 #ifndef IOLENS_LIB_ORIGIN_BPF_H
 #define IOLENS_LIB_ORIGIN_BPF_H
 
-#include "compat.bpf.h"
+#include "lib/compat/base.bpf.h"
+#include "lib/compat/block.bpf.h"
+#include "lib/compat/btrfs.bpf.h"
+#include "lib/compat/fs.bpf.h"
+#include "lib/compat/mm.bpf.h"
 
 #include "iolens/bio_end.h"
 #include "iolens/event/origin.h"

@@ -3,7 +3,8 @@
 #ifndef IOLENS_LIB_TASK_BPF_H
 #define IOLENS_LIB_TASK_BPF_H
 
-#include "compat.bpf.h"
+#include "lib/compat/base.bpf.h"
+#include "lib/compat/task.bpf.h"
 
 #include "iolens/pidns.h"
 

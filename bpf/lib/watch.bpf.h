@@ -7,8 +7,9 @@
 #ifndef IOLENS_LIB_WATCH_BPF_H
 #define IOLENS_LIB_WATCH_BPF_H
 
-#include "compat.bpf.h"
-#include "file.bpf.h"
+#include "lib/compat/base.bpf.h"
+#include "lib/compat/fs.bpf.h"
+#include "lib/file.bpf.h"
 
 #include "iolens/watch.h"
 

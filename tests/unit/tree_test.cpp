@@ -115,14 +115,49 @@ TEST(Tree, OnlyTheirOwnDirectoriesKnowCli11LibbpfLibfuseLibcapAndEvents) {
     }
 }
 
+/// The C sources below bpf/, relative to it.
+std::vector<std::string> bpf_sources() {
+    std::vector<std::string> all;
+    const fs::path bpf = fs::path(IOLENS_SOURCE_DIR) / "bpf";
+    for (const auto& entry : fs::recursive_directory_iterator(bpf)) {
+        if (entry.path().extension() == ".h" || entry.path().extension() == ".c") {
+            all.push_back(fs::relative(entry.path(), bpf).string());
+        }
+    }
+    return all;
+}
+
+std::string bpf_text(const std::string& file) {
+    return test::slurp((fs::path(IOLENS_SOURCE_DIR) / "bpf" / file).string());
+}
+
 TEST(Tree, OnlyCompatKnowsAKernelDifference) {
-    for (const auto& entry : fs::recursive_directory_iterator(fs::path(IOLENS_SOURCE_DIR) / "bpf")) {
-        if (!entry.is_regular_file() || entry.path().filename() == "compat.bpf.h") continue;
-        if (entry.path().extension() == ".md") continue;
-        const std::string text = test::slurp(entry.path());
-        EXPECT_EQ(text.find("bpf_core_field_exists"), std::string::npos) << entry.path();
-        EXPECT_EQ(text.find("bpf_core_type_matches"), std::string::npos) << entry.path();
-        EXPECT_EQ(text.find("KERNEL_VERSION"), std::string::npos) << entry.path();
+    ASSERT_GT(bpf_sources().size(), 20U);
+    for (const std::string& file : bpf_sources()) {
+        if (file.starts_with("lib/compat/")) continue;
+        const std::string text = bpf_text(file);
+        for (const char* question : {"bpf_core_field_exists", "bpf_core_type_matches", "KERNEL_VERSION"}) {
+            EXPECT_EQ(text.find(question), std::string::npos) << file << ": " << question;
+        }
+    }
+}
+
+/// A module of one object knows no other object, what objects share knows none, and each file includes what it needs.
+TEST(Tree, BpfModulesIncludeOnlyTheirOwnAndLib) {
+    for (const std::string& file : bpf_sources()) {
+        const bool program = file.ends_with(".bpf.c");
+        const std::string own = program ? file.substr(0, file.find('.')) : file.substr(0, file.find('/'));
+        for (const std::string& include : includes_of(fs::path(IOLENS_SOURCE_DIR) / "bpf" / file)) {
+            if (!include.ends_with(".bpf.h")) continue;
+            const std::string directory = include.substr(0, include.find('/'));
+            EXPECT_TRUE(directory == "lib" || directory == own) << file << " includes " << include;
+            EXPECT_TRUE(!file.starts_with("lib/compat/") || include.starts_with("lib/compat/")) << file;
+        }
+        const std::string text = bpf_text(file);
+        EXPECT_EQ(text.find("#ifndef IOLENS_") != std::string::npos, !program) << file << " has no include guard";
+        // a program's section is in a .bpf.c, or in a macro that a .bpf.c uses
+        const std::regex section("(^|\n)SEC\\(\"");
+        EXPECT_TRUE(program || !std::regex_search(text, section)) << file << " has a program";
     }
 }
 

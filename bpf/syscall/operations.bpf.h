@@ -1,8 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Operations that are no system call, and when they begin to count: a process's start and end, HTTP, --start-on-…. Part of
- * syscall.bpf.c.
+ * Operations that are no system call, and when they begin to count: a process's start and end, HTTP, --start-on-….
  */
+#ifndef IOLENS_SYSCALL_OPERATIONS_BPF_H
+#define IOLENS_SYSCALL_OPERATIONS_BPF_H
+
+#include "lib/compat/base.bpf.h"
+#include "lib/file.bpf.h"
+#include "lib/ring.bpf.h"
+#include "lib/task.bpf.h"
+#include "syscall/task.bpf.h"
+#include "syscall/thread.bpf.h"
+
+#include "iolens/event/call.h"
+#include "iolens/event/file.h"
+#include "iolens/event/header.h"
+#include "iolens/event/loss.h"
+#include "iolens/event/operation.h"
 
 const volatile __u8 operations = 0; /* io-monitor's view is asked for */
 const volatile __u8 leave_std = 0;  /* calls on fds 0, 1 and 2 are left out */
@@ -316,3 +330,5 @@ static __noinline int operation_http(struct call_thread *t, __u64 id, __u64 leng
 	operation_send(scratch);
 	return 0;
 }
+
+#endif

@@ -1,8 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Functions of libc that never reach the kernel, or reach it later: uprobes at their beginnings and ends. Part of
- * syscall.bpf.c, whose filters they share; loaded only when they are asked for.
+ * Functions of libc that never reach the kernel, or reach it later: uprobes at their beginnings and ends. Loaded only when
+ * they are wanted.
  */
+#ifndef IOLENS_SYSCALL_LIBC_BPF_H
+#define IOLENS_SYSCALL_LIBC_BPF_H
+
+#include "lib/compat/base.bpf.h"
+#include "lib/compat/regs.bpf.h"
+#include "lib/keep.bpf.h"
+#include "lib/ring.bpf.h"
+#include "lib/task.bpf.h"
+#include "syscall/operations.bpf.h"
+#include "syscall/send.bpf.h"
+#include "syscall/thread.bpf.h"
+
+#include "iolens/event/header.h"
+#include "iolens/event/loss.h"
+#include "iolens/event/operation.h"
 
 struct libc_call {
 	__u64 start;
@@ -207,25 +222,4 @@ static __noinline int libc_end(struct pt_regs *ctx, __u32 function)
 	return 0;
 }
 
-/* A program for each function, which every kernel has a way for. */
-#define LIBC_FUNCTION(name, operation, place, result)                                                                    \
-	SEC("uprobe")                                                                                                    \
-	int iolens_libc_##name(struct pt_regs *ctx) { return libc_begin(ctx, LIBC_##name); }                             \
-	SEC("uretprobe")                                                                                                 \
-	int iolens_libc_end_##name(struct pt_regs *ctx) { return libc_end(ctx, LIBC_##name); }
-IOLENS_LIBC_FUNCTIONS(LIBC_FUNCTION)
-#undef LIBC_FUNCTION
-
-/* One for all, of which the cookie is the number: from 6.6 (89ae89f53d20) they are attached together, and detached in the
- * time of one. */
-SEC("uprobe")
-int iolens_libc_all(struct pt_regs *ctx)
-{
-	return libc_begin(ctx, bpf_get_attach_cookie(ctx));
-}
-
-SEC("uretprobe")
-int iolens_libc_end_all(struct pt_regs *ctx)
-{
-	return libc_end(ctx, bpf_get_attach_cookie(ctx));
-}
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Bios: their files, and the authors of their pages. */
+#ifndef IOLENS_BLOCK_BIO_BPF_H
+#define IOLENS_BLOCK_BIO_BPF_H
+
+#include "block/state.bpf.h"
+#include "lib/compat/base.bpf.h"
+#include "lib/compat/block.bpf.h"
+#include "lib/file.bpf.h"
+#include "lib/keep.bpf.h"
+#include "lib/name.bpf.h"
+#include "lib/origin.bpf.h"
+#include "lib/ring.bpf.h"
+#include "lib/task.bpf.h"
+
+#include "iolens/block_state.h"
+#include "iolens/event/block.h"
+#include "iolens/event/file.h"
+#include "iolens/event/origin.h"
+
+/* A clean page of a file becomes dirty. Runs in the context of who writes to it. */
+static __always_inline int on_dirty(__u64 *ctx)
+{
+	struct address_space *mapping = (struct address_space *)ctx[1];
+	struct inode *inode = mapping ? BPF_CORE_READ(mapping, host) : 0;
+	struct iolens_file_id id = {};
+	struct block_author *known, fresh = {};
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u64 now;
+
+	if (!inode || (BPF_CORE_READ(inode, i_mode) & 0170000) != 0100000)
+		return 0;
+	now = bpf_ktime_get_boot_ns();
+	file_id_of(inode, &id, false);
+	known = bpf_map_lookup_elem(&authors, &id);
+	if (!known) {
+		fresh.dirtied = now;
+		fresh.tgid = tgid;
+		if (own_pidns.level)
+			fresh.shown = task_id() >> 32;
+		task_process_comm(fresh.comm);
+		bpf_map_update_elem(&authors, &id, &fresh, BPF_ANY);
+		return 0;
+	}
+	/* are there pages that were made dirty before, and are not written back? */
+	if (known->written > known->dirtied && now - known->written > BLOCK_WRITEBACK)
+		known->several = 0;
+	else if (known->tgid != tgid)
+		known->several = 1;
+	if (known->tgid != tgid) {
+		known->tgid = tgid;
+		if (own_pidns.level)
+			known->shown = task_id() >> 32;
+		task_process_comm(known->comm);
+	}
+	known->dirtied = now;
+	return 0;
+}
+
+static __always_inline void block_author(struct iolens_block_target *t)
+{
+	struct block_author *known = bpf_map_lookup_elem(&authors, &t->id);
+
+	if (!known)
+		return;
+	known->written = bpf_ktime_get_boot_ns();
+	t->authors = known->several ? 2 : 1;
+	t->author = own_pidns.level ? known->shown : known->tgid;
+	__builtin_memcpy(t->author_comm, known->comm, sizeof(t->author_comm));
+}
+
+/* What a bio is for. `slot`: of the program. */
+static __always_inline void block_attribute(struct iolens_block_target *t, struct bio *bio, __u32 size, __u32 slot)
+{
+	struct origin o = {};
+	struct iolens_block_target *known;
+	struct inode *inode;
+	__u8 op = compat_block_op(bio->bi_opf);
+	__u64 vector;
+
+	if (op == IOLENS_OP_DISCARD || op == IOLENS_OP_SECURE_ERASE) {
+		t->origin = IOLENS_ORIGIN_DISCARD;
+		return;
+	}
+	if (!size) {
+		t->origin = IOLENS_ORIGIN_FLUSH;
+		return;
+	}
+	if (op > IOLENS_OP_WRITE && op != IOLENS_OP_ZONE_APPEND) {
+		t->origin = IOLENS_ORIGIN_NO_PAGES;
+		return;
+	}
+	origin_of(bio, &o);
+	if (o.kind == IOLENS_ORIGIN_ANONYMOUS && targets_open) {
+		vector = o.vector;
+		known = bpf_map_lookup_elem(&targets, &vector);
+		if (known) {
+			*t = *known;
+			return;
+		}
+	}
+	t->origin = o.kind;
+	t->how = o.how;
+	if (o.kind == IOLENS_ORIGIN_RAW || o.kind == IOLENS_ORIGIN_METADATA)
+		t->id.dev = o.device;
+	inode = (struct inode *)o.inode; /* apart: a read of the kernel's takes all its fields for the kernel's */
+	if (!inode)
+		return;
+	file_id_of(inode, &t->id, false);
+	if (authored && op != IOLENS_OP_READ && (o.how == IOLENS_HOW_PAGE || o.how == IOLENS_HOW_FS))
+		block_author(t);
+	t->name_id = name_of_inode((__u64)inode, &t->id, slot);
+}
+
+static __always_inline void block_target_put(__u64 vector, const struct iolens_block_target *t)
+{
+	if (!bpf_map_update_elem(&targets, &vector, t, BPF_NOEXIST))
+		__sync_fetch_and_add(&targets_open, 1);
+	else
+		bpf_map_update_elem(&targets, &vector, t, BPF_EXIST);
+}
+
+/* A bio enters the block layer. Runs in the context of the task that submits it. */
+static __always_inline int on_bio_queue(__u64 *ctx)
+{
+	struct bio *bio = compat_bio_queue(ctx);
+	struct gendisk *disk = compat_bio_disk(bio);
+	__u64 id = task_id();
+	struct iolens_block_state s = {};
+	__u32 size = bio->bi_iter.bi_size;
+
+	s.created = bpf_ktime_get_boot_ns();
+	s.e.tgid = id >> 32;
+	s.e.tid = (__u32)id;
+	task_put_host_ids(&s.e);
+	bpf_get_current_comm(s.e.comm, sizeof(s.e.comm));
+	s.e.cgroup_id = bpf_get_current_cgroup_id();
+	if (!keep_task(s.e.tgid, s.e.tid, s.e.comm))
+		s.e.flags |= IOLENS_BLOCK_FILTERED;
+	if (keep.part_dev && !size && compat_bio_part(bio) != keep.part_dev)
+		s.e.flags |= IOLENS_BLOCK_FILTERED;
+	if (task_is_throttle_worker(s.e.comm)) {
+		__builtin_memset(&s, 0, sizeof(s));
+		s.e.flags |= IOLENS_BLOCK_NO_CREATOR;
+	}
+	if (attribute)
+		block_attribute(&s.e.target, bio, size, FILE_SLOT_ENTER);
+	s.e.dev = block_disk(disk);
+	s.e.bytes = size;
+	s.e.bios = 1;
+	block_describe(&s, bio->bi_opf, bio->bi_iter.bi_sector, !size);
+	/* A disk without requests (dm, md, zram, pmem, an NVMe multipath head): the bio is all there is. */
+	if (disk->queue->mq_ops) {
+		block_begin((__u64)bio, &s); /* without room for it, its request has no creator */
+		return 0;
+	}
+	if (attribute && size && s.e.target.origin != IOLENS_ORIGIN_ANONYMOUS) {
+		s.vector = (__u64)BPF_CORE_READ(bio, bi_io_vec);
+		block_target_put(s.vector, &s.e.target);
+	}
+	s.e.flags |= IOLENS_BLOCK_BIO;
+	s.size = size;
+	s.issued = s.created ? s.created : bpf_ktime_get_boot_ns();
+	if (block_begin((__u64)bio, &s)) {
+		ring_count_seen(1);
+	} else {
+		ring_count_unstored();
+		if (attribute && s.vector)
+			block_target_forget(s.vector);
+	}
+	return 0;
+}
+
+/* A bio too large for its disk is cut in two: the front part is a new bio, chained to the rest, that
+ * block_bio_queue doesn't see. Its creator is the rest's. */
+static __always_inline int on_bio_split(__u64 *ctx)
+{
+	struct bio *bio = compat_bio_split(ctx);
+	__u64 parent = (__u64)bio->bi_private;
+	struct iolens_block_state *p = bpf_map_lookup_elem(&inflight, &parent);
+	struct iolens_block_state s;
+
+	/* a disk without requests answers for the whole, when its last part has ended */
+	if (!p || (p->e.flags & IOLENS_BLOCK_BIO))
+		return 0;
+	s = *p;
+	block_begin((__u64)bio, &s);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Requests in flight, and their records. */
+#ifndef IOLENS_BLOCK_STATE_BPF_H
+#define IOLENS_BLOCK_STATE_BPF_H
+
+#include "lib/compat/base.bpf.h"
+#include "lib/compat/block.bpf.h"
+#include "lib/keep.bpf.h"
+#include "lib/ring.bpf.h"
+#include "lib/task.bpf.h"
+
+#include "iolens/block_state.h"
+#include "iolens/event/block.h"
+#include "iolens/event/disk.h"
+#include "iolens/event/file.h"
+#include "iolens/event/header.h"
+#include "iolens/event/loss.h"
+
+/* A request has at most as many bios as segments, and the usual drivers' limits are 254 and less. */
+#define MAX_MERGED 255
+/* Of a request whose bios another disk passed on unchanged, or that failed before it was issued. */
+#define MAX_FINISHED 24
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768); /* set before load */
+	__type(key, __u64);
+	__type(value, struct iolens_block_state);
+} inflight SEC(".maps");
+
+/* Is it asked what requests are for? */
+const volatile bool attribute = true;
+
+/* What a bio of a disk without requests is for, by the address of its pages' list: the bios that such a disk makes of it for
+ * the disks below share the list, or begin at it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768); /* set before load */
+	__type(key, __u64);
+	__type(value, struct iolens_block_target);
+} targets SEC(".maps");
+
+/* Is it asked who made pages dirty? */
+const volatile bool authored = true;
+
+/* Who made a file's pages dirty. What is forgotten has no author. */
+struct block_author {
+	__u64 dirtied; /* ns: last */
+	__u64 written; /* ns: a bio of it was last submitted */
+	__u32 tgid;    /* the kernel's own */
+	__u8 several;
+	__u8 reserved[3];
+	__u8 comm[IOLENS_COMM_LEN];
+	__u64 shown; /* the process id in own_pidns, where that is not the initial one */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536); /* set before load */
+	__type(key, struct iolens_file_id);
+	__type(value, struct block_author);
+} authors SEC(".maps");
+
+/* Writeback of a file is over when no bio of it was submitted for so long, ns. */
+#define BLOCK_WRITEBACK 1000000000ULL
+
+/* What else a merged request is for, by the request. */
+struct block_parts {
+	struct iolens_block_parts told;
+	struct iolens_file_id last; /* of those that found no place */
+	__u32 count;
+	__u32 others;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, __u64);
+	__type(value, struct block_parts);
+} parts SEC(".maps");
+
+/* Entries of `targets`: while there are none, none is looked up. */
+__s64 targets_open = 0;
+
+static const struct iolens_block_state block_nothing = {};
+static const struct block_parts block_no_parts = {};
+
+/* dev_t → identity of the disk whose name was told. Full: names are told more often than once, no more. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u64);
+} disks SEC(".maps");
+
+/* The disk that was found told last: most requests in a row are of one disk. Two processors may mix their writes; the
+ * pair then matches no disk, since no two have the same identity, and the map is asked. Not static: the compiler would make
+ * two variables of it that the kernel's check of the object's BTF refuses, and without BTF there are no global functions. */
+struct {
+	__u64 identity;
+	__u32 dev;
+	__u32 reserved;
+} block_told = {};
+
+/* Sends the name of a disk before its first event. Returns its dev_t. */
+static __always_inline __u32 block_disk(struct gendisk *disk)
+{
+	struct iolens_disk_fact fact = {};
+	struct iolens_counters *n;
+	__u64 identity, *told;
+	__u32 dev;
+
+	if (!disk)
+		return 0;
+	dev = compat_disk_dev(disk);
+	identity = compat_disk_identity(disk);
+	if (block_told.dev == dev && block_told.identity == identity)
+		return dev;
+	told = bpf_map_lookup_elem(&disks, &dev);
+	if (told && *told == identity) {
+		block_told.identity = 0;
+		block_told.dev = dev;
+		block_told.identity = identity;
+		return dev;
+	}
+	fact.h.ts = bpf_ktime_get_boot_ns();
+	fact.h.kind = IOLENS_KIND_DISK;
+	fact.h.size = sizeof(fact);
+	fact.h.cpu = bpf_get_smp_processor_id();
+	fact.dev = dev;
+	bpf_probe_read_kernel_str(fact.name, sizeof(fact.name), (void *)disk + bpf_core_field_offset(disk->disk_name));
+	if (ring_put(&fact, sizeof(fact)))
+		bpf_map_update_elem(&disks, &dev, &identity, BPF_ANY);
+	else if ((n = ring_counters()))
+		ring_count(n, fact_lost);
+	return dev;
+}
+
+/* Operation, flags and place of a request or bio. */
+static __always_inline void block_describe(struct iolens_block_state *s, __u32 opf, __u64 sector, bool empty)
+{
+	__u16 flags = compat_block_flags(opf);
+	__u8 op = compat_block_op(opf);
+
+	/* A bio that only flushes is, to the block layer, an empty write with REQ_PREFLUSH. */
+	if (op == IOLENS_OP_WRITE && empty && (flags & IOLENS_BLOCK_PREFLUSH)) {
+		op = IOLENS_OP_FLUSH;
+		flags &= ~IOLENS_BLOCK_PREFLUSH;
+	} else if (op == IOLENS_OP_FLUSH) {
+		flags &= ~IOLENS_BLOCK_PREFLUSH;
+	}
+	if (op == IOLENS_OP_FLUSH || op == IOLENS_OP_PASSTHROUGH) {
+		flags |= IOLENS_BLOCK_NO_SECTOR;
+		sector = 0;
+	}
+	s->e.op = op;
+	s->e.flags |= flags;
+	s->e.sector = sector;
+}
+
+/* Sends what else a merged request is for, if its row is wanted, and forgets it. A global function, which the verifier walks
+ * once. */
+__noinline int block_tell_parts(__u64 rq, __u64 now, __u32 wanted)
+{
+	struct block_parts *all = bpf_map_lookup_elem(&parts, &rq);
+	struct iolens_counters *n;
+	__u32 size;
+
+	if (!all)
+		return 0;
+	size = all->count;
+	if (size > IOLENS_BLOCK_PARTS)
+		size = IOLENS_BLOCK_PARTS;
+	size = offsetof(struct iolens_block_parts, parts) + size * sizeof(struct iolens_block_part);
+	all->told.h.ts = now;
+	all->told.h.kind = IOLENS_KIND_PARTS;
+	all->told.h.size = size;
+	all->told.h.cpu = bpf_get_smp_processor_id();
+	if (wanted && !ring_put(&all->told, size) && (n = ring_counters()))
+		ring_count(n, fact_lost);
+	bpf_map_delete_elem(&parts, &rq);
+	return 0;
+}
+
+/* The end of an operation: one record, or a count of why there is none. */
+static __always_inline void block_finish(struct iolens_block_state *s, __u64 now)
+{
+	struct iolens_counters *n = ring_counters();
+	bool wanted;
+	__u32 size;
+
+	if (!n)
+		return;
+	if (s->issued)
+		s->e.device_ns = now - s->issued;
+	else
+		s->e.flags |= IOLENS_BLOCK_NO_ISSUE;
+	if (s->created)
+		s->e.queue_ns = (s->issued ? s->issued : now) - s->created;
+	wanted = iolens_block_wanted(&keep, &s->e, s->e.device_ns);
+	if (s->e.target.more)
+		block_tell_parts(s->rq, now, wanted);
+	if (!wanted) {
+		ring_count(n, filtered);
+		return;
+	}
+	s->e.h.ts = s->e.flags & IOLENS_BLOCK_NO_END ? s->issued : now;
+	s->e.h.kind = IOLENS_KIND_BLOCK;
+	size = attribute || own_pidns.level ? sizeof(s->e) : offsetof(struct iolens_block_event, target);
+	s->e.h.size = size;
+	s->e.h.cpu = bpf_get_smp_processor_id();
+	if (!ring_put(&s->e, size)) {
+		ring_count(n, ring_full);
+		return;
+	}
+	ring_count(n, delivered);
+	if (s->e.flags & IOLENS_BLOCK_NO_END)
+		ring_count(n, no_end);
+	if (s->e.flags & IOLENS_BLOCK_NO_CREATOR)
+		ring_count(n, no_creator);
+}
+
+static __always_inline void block_target_forget(__u64 vector)
+{
+	if (!bpf_map_delete_elem(&targets, &vector))
+		__sync_fetch_and_add(&targets_open, -1);
+}
+
+/* What is found in the place of a new entry is a leftover: its end was not seen. If it was issued, it has a row all the same.
+ * A global function, which the verifier walks once. */
+__noinline int block_left_behind(__u64 key)
+{
+	struct iolens_block_state *old = bpf_map_lookup_elem(&inflight, &key);
+
+	if (!old)
+		return 0;
+	if (attribute && old->vector)
+		block_target_forget(old->vector);
+	if (old->issued && !(old->e.flags & IOLENS_BLOCK_DONE)) {
+		old->e.flags |= IOLENS_BLOCK_NO_END;
+		old->e.bytes = old->size;
+		block_finish(old, bpf_ktime_get_boot_ns());
+	}
+	return 1;
+}
+
+/* Puts in a new entry. False: there is no room for it. */
+static __always_inline bool block_begin(__u64 key, const struct iolens_block_state *s)
+{
+	if (!bpf_map_update_elem(&inflight, &key, s, BPF_NOEXIST))
+		return true;
+	return block_left_behind(compat_number(&key)) && !bpf_map_update_elem(&inflight, &key, s, BPF_ANY);
+}
+
+#endif

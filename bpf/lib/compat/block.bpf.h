@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Differences between kernels: requests, bios and disks. */
+#ifndef IOLENS_LIB_COMPAT_BLOCK_BPF_H
+#define IOLENS_LIB_COMPAT_BLOCK_BPF_H
+
+#include "lib/compat/base.bpf.h"
+
+#include "iolens/event/block.h"
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct request___rq_disk {
+	struct gendisk *rq_disk;
+};
+struct request___flush_list {
+	struct {
+		struct list_head list;
+	} flush;
+};
+struct bio___bi_disk {
+	struct gendisk *bi_disk;
+};
+
+enum req_flag_bits___swap {
+	__REQ_SWAP___swap,
+};
+
+struct dm_crypt_io___base {
+	struct bio *base_bio;
+};
+
+/* Prototypes that tracepoints had with a request_queue in front. */
+typedef void (*btf_trace_block_rq_issue___q)(void *, struct request_queue *, struct request *);
+typedef void (*btf_trace_block_rq_requeue___q)(void *, struct request_queue *, struct request *);
+typedef void (*btf_trace_block_bio_queue___q)(void *, struct request_queue *, struct bio *);
+typedef void (*btf_trace_block_split___q)(void *, struct request_queue *, struct bio *, unsigned int);
+
+enum req_opf___old {
+	REQ_OP_ZONE_OPEN___old,
+	REQ_OP_ZONE_CLOSE___old,
+	REQ_OP_ZONE_FINISH___old,
+	REQ_OP_ZONE_APPEND___old,
+	REQ_OP_ZONE_RESET___old,
+	REQ_OP_ZONE_RESET_ALL___old,
+	REQ_OP_WRITE_SAME___old,
+};
+
+#pragma clang attribute pop
+
+/* 5.11 “block: remove the request_queue argument from rq based tracepoints” (a54895fa057c), backported to 5.10.137;
+ * and 5.12 “block: remove the request_queue argument to the block_bio tracepoints” (e8a676d61c07). */
+static __always_inline struct request *compat_rq_issue(__u64 *ctx)
+{
+	return compat_arg(ctx, bpf_core_type_matches(btf_trace_block_rq_issue___q), 0);
+}
+static __always_inline struct request *compat_rq_requeue(__u64 *ctx)
+{
+	return compat_arg(ctx, bpf_core_type_matches(btf_trace_block_rq_requeue___q), 0);
+}
+static __always_inline struct bio *compat_bio_queue(__u64 *ctx)
+{
+	return compat_arg(ctx, bpf_core_type_matches(btf_trace_block_bio_queue___q), 0);
+}
+static __always_inline struct bio *compat_bio_split(__u64 *ctx)
+{
+	return compat_arg(ctx, bpf_core_type_matches(btf_trace_block_split___q), 0);
+}
+
+/* The whole disk of a request; NULL for a queue without one (an NVMe admin queue). 5.14 gave request_queue a disk
+ * (d152c682f03c), 5.17 took rq_disk away (f3fa33acca9f). */
+static __always_inline struct gendisk *compat_rq_disk(struct request *rq)
+{
+	if (bpf_core_field_exists(struct request_queue, disk))
+		return rq->q->disk;
+	return ((struct request___rq_disk *)rq)->rq_disk;
+}
+
+/* The whole disk of a bio. 5.12 “block: store a block_device pointer in struct bio” (309dca309fc3). */
+static __always_inline struct gendisk *compat_bio_disk(struct bio *bio)
+{
+	if (bpf_core_field_exists(struct bio, bi_bdev))
+		return bio->bi_bdev->bd_disk;
+	return ((struct bio___bi_disk *)bio)->bi_disk;
+}
+
+/* A whole disk's number, the kernel's dev_t. */
+static __always_inline __u32 compat_disk_dev(struct gendisk *disk)
+{
+	return (__u32)disk->major << 20 | (__u32)disk->first_minor;
+}
+
+/*
+ * What is rarely asked of a bio is read by a helper. For each load of a pointer from a tracepoint's own pointer, the verifier
+ * of 6.2 and later searches the kernel's whole BTF, and once for each way to the load.
+ */
+
+/* Who has claimed the device that a bio is for; 0: nobody, or it isn't known (before 5.12). */
+static __always_inline __u64 compat_bio_holder(struct bio *bio)
+{
+	if (bpf_core_field_exists(struct bio, bi_bdev))
+		return (__u64)BPF_CORE_READ(bio, bi_bdev, bd_holder);
+	return 0;
+}
+
+/* The partition that a bio was addressed to, as dev_t; 0 where the kernel forgets it when it adds the partition's
+ * start (before 5.12). */
+static __always_inline __u32 compat_bio_part(struct bio *bio)
+{
+	if (bpf_core_field_exists(struct bio, bi_bdev))
+		return BPF_CORE_READ(bio, bi_bdev, bd_dev);
+	return 0;
+}
+
+/* The device that a bio was addressed to, as dev_t: its partition, or the whole disk where the kernel has forgotten that. */
+static __always_inline __u32 compat_bio_device(struct bio *bio)
+{
+	if (bpf_core_field_exists(struct bio, bi_bdev))
+		return compat_bio_part(bio);
+	return compat_disk_dev(((struct bio___bi_disk *)bio)->bi_disk);
+}
+
+/* Tells one disk from another that gets its number later: a sequence number where there is one (5.15, cf179948554a). */
+static __always_inline __u64 compat_disk_identity(struct gendisk *disk)
+{
+	if (bpf_core_field_exists(struct gendisk, diskseq))
+		return disk->diskseq;
+	return (__u64)disk;
+}
+
+/* block_rq_complete says a negative errno before 5.16 (8a7d267b4a2c made it a blk_status_t), which is never positive.
+ * The numbers of blk_status_t above 13 moved between versions: the kernel's own errno for an unknown one is EIO. */
+static __always_inline __u16 compat_errno(__s32 status)
+{
+	switch (status) {
+	case 0:
+		return 0;
+	case 1: /* NOTSUPP */
+		return 95; /* EOPNOTSUPP */
+	case 2: /* TIMEOUT */
+		return 110; /* ETIMEDOUT */
+	case 3: /* NOSPC */
+		return 28; /* ENOSPC */
+	case 4: /* TRANSPORT */
+		return 67; /* ENOLINK */
+	case 5: /* TARGET */
+		return 121; /* EREMOTEIO */
+	case 6: /* NEXUS, RESV_CONFLICT */
+		return 52; /* EBADE */
+	case 7: /* MEDIUM */
+		return 61; /* ENODATA */
+	case 8: /* PROTECTION */
+		return 84; /* EILSEQ */
+	case 9: /* RESOURCE */
+		return 12; /* ENOMEM */
+	case 12: /* AGAIN */
+		return 11; /* EAGAIN */
+	case 13: /* DEV_RESOURCE */
+		return 16; /* EBUSY */
+	case 19: /* INVAL */
+		return 22; /* EINVAL */
+	default:
+		return status < 0 ? (__u16)-status : 5; /* EIO */
+	}
+}
+
+/* 5.12 made the flags of a request blk_opf_t, 6.0 renamed enum req_opf to req_op (ff07a02e9e8e), and 6.x renumbered the
+ * zone operations: ask for each one's number. */
+#define compat_op(name)                                                              \
+	(bpf_core_enum_value_exists(enum req_op, REQ_OP_##name) ?                    \
+		 bpf_core_enum_value(enum req_op, REQ_OP_##name) :                   \
+	 bpf_core_enum_value_exists(enum req_opf___old, REQ_OP_##name##___old) ?     \
+		 bpf_core_enum_value(enum req_opf___old, REQ_OP_##name##___old) :    \
+		 0xffff)
+
+static __always_inline __u8 compat_block_op(__u32 opf)
+{
+	__u32 op = opf & 0xff; /* REQ_OP_MASK, the same in all */
+
+	/* the first six and DRV_IN/OUT have kept their numbers */
+	switch (op) {
+	case REQ_OP_READ:
+		return IOLENS_OP_READ;
+	case REQ_OP_WRITE:
+		return IOLENS_OP_WRITE;
+	case REQ_OP_FLUSH:
+		return IOLENS_OP_FLUSH;
+	case REQ_OP_DISCARD:
+		return IOLENS_OP_DISCARD;
+	case REQ_OP_SECURE_ERASE:
+		return IOLENS_OP_SECURE_ERASE;
+	case REQ_OP_WRITE_ZEROES:
+		return IOLENS_OP_WRITE_ZEROES;
+	case 32: /* SCSI_IN, until 5.16 */
+	case 33: /* SCSI_OUT */
+	case REQ_OP_DRV_IN:
+	case REQ_OP_DRV_OUT:
+		return IOLENS_OP_PASSTHROUGH;
+	}
+	if (op == compat_op(ZONE_APPEND))
+		return IOLENS_OP_ZONE_APPEND;
+	if (op == compat_op(ZONE_OPEN))
+		return IOLENS_OP_ZONE_OPEN;
+	if (op == compat_op(ZONE_CLOSE))
+		return IOLENS_OP_ZONE_CLOSE;
+	if (op == compat_op(ZONE_FINISH))
+		return IOLENS_OP_ZONE_FINISH;
+	if (op == compat_op(ZONE_RESET))
+		return IOLENS_OP_ZONE_RESET;
+	if (op == compat_op(ZONE_RESET_ALL))
+		return IOLENS_OP_ZONE_RESET_ALL;
+	if (bpf_core_enum_value_exists(enum req_opf___old, REQ_OP_WRITE_SAME___old) &&
+	    op == bpf_core_enum_value(enum req_opf___old, REQ_OP_WRITE_SAME___old))
+		return IOLENS_OP_WRITE_SAME;
+	return IOLENS_OP_OTHER;
+}
+
+static __always_inline __u16 compat_block_flags(__u32 opf)
+{
+	__u16 flags = 0;
+
+	if (opf & (1u << bpf_core_enum_value(enum req_flag_bits, __REQ_PREFLUSH)))
+		flags |= IOLENS_BLOCK_PREFLUSH;
+	if (opf & (1u << bpf_core_enum_value(enum req_flag_bits, __REQ_FUA)))
+		flags |= IOLENS_BLOCK_FUA;
+	if (opf & (1u << bpf_core_enum_value(enum req_flag_bits, __REQ_RAHEAD)))
+		flags |= IOLENS_BLOCK_RAHEAD;
+	if (opf & (1u << bpf_core_enum_value(enum req_flag_bits, __REQ_SYNC)))
+		flags |= IOLENS_BLOCK_SYNC;
+	if (opf & (1u << bpf_core_enum_value(enum req_flag_bits, __REQ_META)))
+		flags |= IOLENS_BLOCK_META;
+	return flags;
+}
+
+/*
+ * The bio of the request that made the flush machinery send this cache flush (block/blk-flush.c: while a flush is in
+ * flight, flush_queue[flush_running_idx] lists the requests that wait for it, oldest first). 0 where there is none.
+ * Its `bio` is gone when the flush comes after its data; `biotail` stays.
+ * 6.6 put them on request.queuelist instead of request.flush.list (81ada09cc25e).
+ */
+static __always_inline __u64 compat_flush_owner(struct request *rq)
+{
+	struct blk_flush_queue *fq = BPF_CORE_READ(rq, mq_hctx, fq);
+	struct list_head *head, *first;
+	__u64 offset, owner;
+
+	if (!fq || BPF_CORE_READ(fq, flush_rq) != rq)
+		return 0;
+	head = BPF_CORE_READ_BITFIELD_PROBED(fq, flush_running_idx) ? &fq->flush_queue[1] : &fq->flush_queue[0];
+	first = BPF_CORE_READ(head, next);
+	if (!first || first == head)
+		return 0;
+	if (bpf_core_field_exists(((struct request___flush_list *)0)->flush.list))
+		offset = bpf_core_field_offset(((struct request___flush_list *)0)->flush.list);
+	else
+		offset = bpf_core_field_offset(struct request, queuelist);
+	owner = (__u64)first - offset;
+	return (__u64)BPF_CORE_READ((struct request *)owner, biotail);
+}
+
+static __always_inline bool compat_is_swap(__u32 opf)
+{
+	return bpf_core_enum_value_exists(enum req_flag_bits___swap, __REQ_SWAP___swap) &&
+	       opf & (1u << bpf_core_enum_value(enum req_flag_bits___swap, __REQ_SWAP___swap));
+}
+
+/*
+ * The bio that dm-crypt's own is for. What it has of that bio lies a little before it, which is how one is known where
+ * modules have no BTF (5.10); there, too, it is the second of the struct.
+ */
+static __always_inline __u64 compat_crypt_base(__u64 io)
+{
+	__u64 base = 0;
+
+	if (bpf_core_type_exists(struct dm_crypt_io___base))
+		return compat_read_if(struct dm_crypt_io___base, io, base_bio);
+	bpf_probe_read_kernel(&base, sizeof(base), (void *)(io + 8));
+	return base > io && base - io < 4096 ? base : 0;
+}
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Differences between kernels: registers and system calls of each architecture. */
+#ifndef IOLENS_LIB_COMPAT_REGS_BPF_H
+#define IOLENS_LIB_COMPAT_REGS_BPF_H
+
+#include "lib/compat/base.bpf.h"
+
+/* What perf's raw_syscalls tracepoints give: /sys/kernel/tracing/events/raw_syscalls/sys_enter/format, an ABI. */
+struct compat_sys_enter {
+	__u64 common;
+	__s64 id;
+	__u64 args[6];
+};
+struct compat_sys_exit {
+	__u64 common;
+	__s64 id;
+	__s64 result;
+};
+
+/* The n-th argument of a system call, from 0. */
+#if defined(__TARGET_ARCH_x86)
+static __always_inline __u64 compat_call_argument(struct pt_regs *regs, int n)
+{
+	switch (n) {
+	case 0: return regs->di;
+	case 1: return regs->si;
+	case 2: return regs->dx;
+	case 3: return regs->r10;
+	case 4: return regs->r8;
+	default: return regs->r9;
+	}
+}
+#elif defined(__TARGET_ARCH_arm64)
+static __always_inline __u64 compat_call_argument(struct pt_regs *regs, int n)
+{
+	switch (n) { /* no load at a computed offset of a typed pointer */
+	case 0: return regs->regs[0];
+	case 1: return regs->regs[1];
+	case 2: return regs->regs[2];
+	case 3: return regs->regs[3];
+	case 4: return regs->regs[4];
+	default: return regs->regs[5];
+	}
+}
+#endif
+
+/* Which call a thread is in, or returns from. */
+static __always_inline __u64 compat_call_number(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->orig_ax;
+#elif defined(__TARGET_ARCH_arm64)
+	return (__u32)regs->syscallno;
+#endif
+}
+
+/* Did the thread come into the kernel by an exception, and not by a system call? */
+#if defined(__TARGET_ARCH_x86)
+static __always_inline bool compat_in_exception(struct pt_regs *regs)
+{
+	return (__s64)regs->orig_ax < 0;
+}
+#elif defined(__TARGET_ARCH_arm64)
+static __always_inline bool compat_in_exception(struct pt_regs *regs)
+{
+	return regs->syscallno < 0;
+}
+#endif
+
+/* The n-th argument of a function, in user space or the kernel, from 0 to 4, its result, and the stack's end. */
+#if defined(__TARGET_ARCH_x86)
+static __always_inline __u64 compat_stack(struct pt_regs *regs) { return regs->sp; }
+static __always_inline __u64 compat_function_argument(struct pt_regs *regs, int n)
+{
+	switch (n) {
+	case 0: return regs->di;
+	case 1: return regs->si;
+	case 2: return regs->dx;
+	case 3: return regs->cx;
+	default: return regs->r8;
+	}
+}
+static __always_inline __u64 compat_function_result(struct pt_regs *regs) { return regs->ax; }
+#elif defined(__TARGET_ARCH_arm64)
+static __always_inline __u64 compat_stack(struct pt_regs *regs) { return regs->sp; }
+static __always_inline __u64 compat_function_argument(struct pt_regs *regs, int n)
+{
+	return compat_call_argument(regs, n);
+}
+static __always_inline __u64 compat_function_result(struct pt_regs *regs) { return regs->regs[0]; }
+#endif
+
+/* Does the task run a 32-bit program's system call, whose numbers are others? TS_COMPAT of x86, TIF_32BIT of arm64. */
+static __always_inline bool compat_is_32bit(struct task_struct *task, bool direct)
+{
+#if defined(__TARGET_ARCH_x86)
+	return (direct ? task->thread_info.status : BPF_CORE_READ(task, thread_info.status)) & 2;
+#elif defined(__TARGET_ARCH_arm64)
+	return (direct ? task->thread_info.flags : BPF_CORE_READ(task, thread_info.flags)) >> 22 & 1;
+#endif
+}
+
+/* Calls of the x32 ABI: 64-bit ones with a bit in their numbers, and from 512 on some of their own. */
+static __always_inline bool compat_is_x32(__u64 nr)
+{
+#if defined(__TARGET_ARCH_x86)
+	return nr & 0x40000000 && (__s32)nr > 0;
+#else
+	(void)nr;
+	return false;
+#endif
+}
+/* The number of the call that it stands for: asm/unistd_x32.h. */
+static __always_inline __u64 compat_x32_number(__u64 nr)
+{
+	nr &= ~0x40000000ULL;
+	switch (nr) {
+	case 514: return 16; /* ioctl */
+	case 515: return 19; /* readv */
+	case 516: return 20; /* writev */
+	case 517: return 45; /* recvfrom */
+	case 518: return 46; /* sendmsg */
+	case 519: return 47; /* recvmsg */
+	case 520: return 59; /* execve */
+	case 532: return 278; /* vmsplice */
+	case 534: return 295; /* preadv */
+	case 535: return 296; /* pwritev */
+	case 537: return 299; /* recvmmsg */
+	case 538: return 307; /* sendmmsg */
+	case 543: return 206; /* io_setup */
+	case 544: return 209; /* io_submit */
+	case 545: return 322; /* execveat */
+	case 546: return 327; /* preadv2 */
+	case 547: return 328; /* pwritev2 */
+	default: return nr;
+	}
+}
+
+#endif

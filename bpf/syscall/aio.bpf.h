@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Requests of libaio. */
+#ifndef IOLENS_SYSCALL_AIO_BPF_H
+#define IOLENS_SYSCALL_AIO_BPF_H
+
+#include "lib/compat/base.bpf.h"
+#include "lib/file.bpf.h"
+#include "lib/ring.bpf.h"
+#include "lib/task.bpf.h"
+#include "syscall/file.bpf.h"
+#include "syscall/operations.bpf.h"
+#include "syscall/requests.bpf.h"
+#include "syscall/send.bpf.h"
+#include "syscall/socket.bpf.h"
+
+#include "iolens/event/call.h"
+
+static __always_inline void request_aio_begin(__u64 address, __u64 id, __u64 process, __u64 context, bool direct)
+{
+	struct request_key key = {.owner = task_host_id(id) >> 32, .which = address};
+	struct iolens_request *request;
+	struct iolens_call_event *e;
+	struct request_iocb block;
+	__u64 name_told = 0;
+	__u8 what;
+
+	if (bpf_probe_read_user(&block, sizeof(block), (void *)address) || block.opcode >= IOLENS_AIO_OPS)
+		return;
+	what = aio_ops[block.opcode];
+	if (!what || (operations && !operation_started(task_host_id(id) >> 32)))
+		return;
+	request = request_new(REQUEST_SLOT_AIO, id, IOLENS_CALL_AIO + block.opcode, what);
+	if (!request)
+		return;
+	request->process = process;
+	request->context = context;
+	e = &request->e;
+	e->fd = block.fd;
+	if (what & IOLENS_REQUEST_MOVES) {
+		call_offset(e, block.offset);
+		if (what & IOLENS_REQUEST_VECTOR)
+			call_count(e, call_pieces(block.buffer, block.bytes, direct));
+		else
+			call_count(e, block.bytes);
+	}
+	call_file(e, &name_told, FILE_SLOT_ENTER, direct);
+	request_keep(&key, request);
+}
+
+/* Global functions, so that the verifier walks them once where it unrolls the loop around them. */
+__noinline int request_aio_begin_plain(__u64 address, __u64 id, __u64 process, __u64 context)
+{
+	request_aio_begin(address, id, process, context, false);
+	return 0;
+}
+__noinline int request_aio_forget(__u64 address, __u64 id)
+{
+	struct request_key key = {.owner = task_host_id(id) >> 32, .which = address};
+	struct iolens_request *request = bpf_map_lookup_elem(&requests, &key);
+
+	if (request && request->counted)
+		ring_count_seen(-1);
+	bpf_map_delete_elem(&requests, &key);
+	return 0;
+}
+__noinline int request_aio_end(__u64 address, __u64 id)
+{
+	struct request_key key = {.owner = task_host_id(id) >> 32};
+	struct request_io_event done;
+	struct iolens_request *request;
+	struct iolens_call_event *e;
+
+	if (bpf_probe_read_user(&done, sizeof(done), (void *)address))
+		return 0;
+	key.which = done.iocb;
+	request = bpf_map_lookup_elem(&requests, &key);
+	if (!request)
+		return 0;
+	e = &request->e;
+	e->h.ts = bpf_ktime_get_boot_ns();
+	e->result = done.result;
+	call_send_one(e);
+	bpf_map_delete_elem(&requests, &key);
+	return 0;
+}
+
+/* Turns of the loops over an array of struct iocb * and over one of struct io_event. */
+static __always_inline long request_aio_begin_one(__u32 i, void *context, bool direct)
+{
+	struct call_walk *walk = context;
+	__u64 address;
+
+	if (bpf_probe_read_user(&address, sizeof(address), (__u64 *)walk->from + i))
+		return 1;
+	if (direct)
+		request_aio_begin(address, walk->id, walk->process, walk->context, true);
+	else
+		request_aio_begin_plain(address, walk->id, walk->process, walk->context);
+	return 0;
+}
+static __always_inline long request_aio_begin_each(__u32 i, void *walk) { return request_aio_begin_one(i, walk, false); }
+static long request_aio_begin_turn(__u32 i, void *walk) { return request_aio_begin_one(i, walk, true); }
+
+static __always_inline long request_aio_refused_one(__u32 i, void *context)
+{
+	struct call_walk *walk = context;
+	__u64 address;
+
+	if (bpf_probe_read_user(&address, sizeof(address), (__u64 *)walk->from + i))
+		return 1;
+	request_aio_forget(address, walk->id);
+	return 0;
+}
+static long request_aio_refused_turn(__u32 i, void *walk) { return request_aio_refused_one(i, walk); }
+
+static __always_inline long request_aio_got_one(__u32 i, void *context)
+{
+	struct call_walk *walk = context;
+
+	request_aio_end((__u64)((struct request_io_event *)walk->from + i), walk->id);
+	return 0;
+}
+static long request_aio_got_turn(__u32 i, void *walk) { return request_aio_got_one(i, walk); }
+
+/* io_submit is entered: what it asks for begins. Global functions, see call_loop. */
+__noinline int request_aio_submit_plain(__u64 blocks, __u64 count, __u64 id, __u64 process, __u64 context)
+{
+	struct call_walk walk = {.from = blocks, .id = id, .process = process, .context = context};
+
+	call_loop(count, request_aio_begin_each, &walk, false);
+	return 0;
+}
+__noinline int request_aio_submit_direct(__u64 blocks, __u64 count, __u64 id, __u64 process, __u64 context)
+{
+	struct call_walk walk = {.from = blocks, .id = id, .process = process, .context = context};
+
+	call_loop(count, request_aio_begin_turn, &walk, true);
+	return 0;
+}
+static __always_inline void request_aio_submit(__u64 which, __u64 blocks, __u64 count, __u64 id, bool direct)
+{
+	__u64 process = request_process(), context = request_context(process, which);
+
+	if (direct)
+		request_aio_submit_direct(blocks, count, id, process, context);
+	else
+		request_aio_submit_plain(blocks, count, id, process, context);
+}
+
+/* io_submit has ended: the requests from the one it refused on didn't begin. */
+__noinline int request_aio_refused_plain(__u64 blocks, __u64 count, __u64 id)
+{
+	struct call_walk walk = {.from = blocks, .id = id};
+
+	call_loop(count, request_aio_refused_one, &walk, false);
+	return 0;
+}
+__noinline int request_aio_refused_direct(__u64 blocks, __u64 count, __u64 id)
+{
+	struct call_walk walk = {.from = blocks, .id = id};
+
+	call_loop(count, request_aio_refused_turn, &walk, true);
+	return 0;
+}
+static __always_inline void request_aio_refused(__u64 blocks, __u64 first, __u64 count, __u64 id, bool direct)
+{
+	blocks += first * sizeof(__u64);
+	if (direct)
+		request_aio_refused_direct(blocks, count - first, id);
+	else
+		request_aio_refused_plain(blocks, count - first, id);
+}
+
+/* io_getevents has ended: so have these. */
+__noinline int request_aio_got_plain(__u64 events, __u64 count, __u64 id)
+{
+	struct call_walk walk = {.from = events, .id = id};
+
+	call_loop(count, request_aio_got_one, &walk, false);
+	return 0;
+}
+__noinline int request_aio_got_direct(__u64 events, __u64 count, __u64 id)
+{
+	struct call_walk walk = {.from = events, .id = id};
+
+	call_loop(count, request_aio_got_turn, &walk, true);
+	return 0;
+}
+static __always_inline void request_aio_got(__u64 events, __u64 count, __u64 id, bool direct)
+{
+	if (direct)
+		request_aio_got_direct(events, count, id);
+	else
+		request_aio_got_plain(events, count, id);
+}
+
+/* io_destroy has ended: none of the context's requests is in flight any more, and nobody can ask how they ended. */
+static __always_inline void request_aio_destroyed(__u64 which)
+{
+	__u64 context = request_context(request_process(), which), now = bpf_ktime_get_boot_ns();
+
+	bpf_map_update_elem(&request_contexts, &context, &now, BPF_ANY); /* LRU: there is room */
+	__sync_fetch_and_add(&request_ends, 1);
+}
+
+/* The running process has another program: the kernel has waited for all of the old one's requests, or cancelled them. */
+static __always_inline void request_exec(void)
+{
+	__u64 process = request_process(), *since = bpf_map_lookup_elem(&request_owners, &process);
+
+	if (!since)
+		return;
+	*since = bpf_ktime_get_boot_ns();
+	__sync_fetch_and_add(&request_ends, 1);
+}
+
+/* The running process has ended, and so have its requests. */
+static __always_inline void request_exit(void)
+{
+	__u64 process = request_process();
+
+	if (!bpf_map_delete_elem(&request_owners, &process)) /* nearly all have none */
+		__sync_fetch_and_add(&request_ends, 1);
+}
+
+#endif

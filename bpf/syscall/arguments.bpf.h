@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The arguments of a call, and its results. */
+#ifndef IOLENS_SYSCALL_ARGUMENTS_BPF_H
+#define IOLENS_SYSCALL_ARGUMENTS_BPF_H
+
+#include "lib/compat/base.bpf.h"
+#include "lib/file.bpf.h"
+#include "syscall/aio.bpf.h"
+#include "syscall/file.bpf.h"
+#include "syscall/operations.bpf.h"
+#include "syscall/send.bpf.h"
+#include "syscall/socket.bpf.h"
+#include "syscall/thread.bpf.h"
+
+#include "iolens/event/call.h"
+#include "iolens/event/file.h"
+
+/* An offset that the caller keeps in its memory; NULL: the file's position. */
+static __always_inline void call_offset_at(struct iolens_call_event *e, __u64 address)
+{
+	__u64 offset;
+
+	if (address && !bpf_probe_read_user(&offset, sizeof(offset), (void *)address))
+		call_offset(e, offset);
+}
+
+/* What is asked for, by the call's shape. */
+static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
+					   bool direct)
+{
+	struct call_msghdr message;
+	__u64 a1 = t->values[1], a2 = t->values[2], a3 = t->values[3], a4 = t->values[4];
+
+	t->e.fd = (__s32)t->values[0];
+	switch (shape) {
+	case IOLENS_SHAPE_MOVE_AT:
+		call_offset(&t->e, a3);
+		call_count(&t->e, a2);
+		break;
+	case IOLENS_SHAPE_MOVE:
+	case IOLENS_SHAPE_SEND:
+	case IOLENS_SHAPE_RECEIVE:
+		call_count(&t->e, a2);
+		break;
+	case IOLENS_SHAPE_VECTOR_AT:
+		if (a3 != ~0ULL) /* preadv2, pwritev2: the file's position */
+			call_offset(&t->e, a3);
+		break;
+	case IOLENS_SHAPE_MAP:
+		if (a3 & 0x20) { /* MAP_ANONYMOUS: no file */
+			t->e.fd = -1;
+			if (!decode_all)
+				t->state = CALL_NONE;
+			return;
+		}
+		t->e.fd = (__s32)a4;
+		call_offset(&t->e, t->values[5]);
+		call_count(&t->e, a1);
+		break;
+	case IOLENS_SHAPE_ALLOCATE:
+		call_offset(&t->e, a2);
+		call_count(&t->e, a3);
+		break;
+	case IOLENS_SHAPE_CLONE3: /* struct clone_args begins with the flags */
+		t->e.fd = -1;
+		if (!bpf_probe_read_user(&t->e.asked, sizeof(t->e.asked), (void *)t->values[0]))
+			t->e.flags |= IOLENS_CALL_HAS_ASKED;
+		return;
+	case IOLENS_SHAPE_RANGE:
+		t->e.fd = -1;
+		t->e.address = t->values[0];
+		t->e.flags |= IOLENS_CALL_HAS_ADDRESS;
+		call_count(&t->e, a1);
+		return;
+	case IOLENS_SHAPE_SENDFILE:
+		t->to = t->e; /* from the second fd to the first */
+		t->e.fd = (__s32)a1;
+		call_offset_at(&t->e, a2);
+		call_count(&t->e, a3);
+		t->two = 1;
+		break;
+	case IOLENS_SHAPE_COPY:
+		t->to = t->e;
+		t->to.fd = (__s32)a2;
+		call_offset_at(&t->e, a1);
+		call_offset_at(&t->to, a3);
+		call_count(&t->e, a4);
+		t->two = 1;
+		break;
+	case IOLENS_SHAPE_TEE:
+		t->to = t->e;
+		t->to.fd = (__s32)a1;
+		call_count(&t->e, a2);
+		t->two = 1;
+		break;
+	}
+	call_file(&t->e, &t->name_told, FILE_SLOT_ENTER, direct);
+	if (t->two) {
+		t->to.direction = IOLENS_DIR_WRITE;
+		t->to.requested = t->e.requested;
+		t->to.flags |= IOLENS_CALL_HAS_REQUESTED;
+		call_file(&t->to, &t->name_told, FILE_SLOT_ENTER, direct);
+		if (by_watch && !((t->e.flags | t->to.flags) & IOLENS_CALL_WATCHED))
+			t->state = CALL_NONE;
+		return;
+	}
+	if (by_watch && !(t->e.flags & IOLENS_CALL_WATCHED)) {
+		t->state = CALL_NONE;
+		return;
+	}
+	if (operations && (t->ways & IOLENS_CALL_HTTP) && t->e.file == IOLENS_FILE_SOCKET) {
+		t->buffer = a1;
+		t->buffer_length = ~0ULL; /* the result says how much */
+	}
+	switch (shape) {
+	case IOLENS_SHAPE_CONNECT: call_named_peer(&t->e, (void *)a1); return;
+	case IOLENS_SHAPE_BIND: call_named_local(&t->e, (void *)a1); return;
+	case IOLENS_SHAPE_SEND: call_named_peer(&t->e, (void *)a4); return;
+	case IOLENS_SHAPE_RECEIVE: t->pointer = a4; return;
+	case IOLENS_SHAPE_MESSAGES: t->pointer = a1; return;
+	case IOLENS_SHAPE_MESSAGE:
+		if (bpf_probe_read_user(&message, sizeof(message), (void *)a1))
+			return;
+		if (t->e.direction == IOLENS_DIR_WRITE)
+			call_named_peer(&t->e, (void *)message.name);
+		else
+			t->pointer = message.name;
+		a1 = message.iov;
+		a2 = message.iov_count;
+		break;
+	case IOLENS_SHAPE_VECTOR:
+	case IOLENS_SHAPE_VECTOR_AT: break;
+	default: return;
+	}
+	if (operations && t->buffer) {
+		struct call_iovec first = {};
+
+		bpf_probe_read_user(&first, sizeof(first), (void *)a1);
+		t->buffer = first.base;
+		t->buffer_length = first.length;
+	}
+	call_count(&t->e, call_pieces(a1, a2, direct));
+}
+
+/* What only the end tells. */
+static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 result, bool direct)
+{
+	__s32 fds[2];
+
+	switch (t->shape) {
+	case IOLENS_SHAPE_NEW_FD:
+		t->e.fd = (__s32)result;
+		call_file(&t->e, &t->name_told, FILE_SLOT_EXIT, direct);
+		break;
+	case IOLENS_SHAPE_PAIR:
+	case IOLENS_SHAPE_PAIR_FIRST: /* a row for each end */
+		if (bpf_probe_read_user(fds, sizeof(fds), (void *)t->pointer))
+			break;
+		t->to = t->e;
+		t->two = 1;
+		t->e.fd = fds[0];
+		t->to.fd = fds[1];
+		call_file(&t->e, &t->name_told, FILE_SLOT_EXIT, direct);
+		call_file(&t->to, &t->name_told, FILE_SLOT_EXIT, direct);
+		break;
+	case IOLENS_SHAPE_MAP:
+		t->e.address = result;
+		t->e.flags |= IOLENS_CALL_HAS_ADDRESS;
+		break;
+	case IOLENS_SHAPE_IO_GET: request_aio_got(t->pointer, result, id, direct); break;
+	case IOLENS_SHAPE_IO_DESTROY: request_aio_destroyed(t->values[0]); break;
+	case IOLENS_SHAPE_RECEIVE:
+	case IOLENS_SHAPE_MESSAGE: call_named_peer(&t->e, (void *)t->pointer); break;
+	case IOLENS_SHAPE_MESSAGES:
+		t->e.result = direct ? call_message_bytes_direct(t->pointer, result) :
+				       call_message_bytes_plain(t->pointer, result);
+		break;
+	}
+}
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A call's entry and return. */
+#ifndef IOLENS_SYSCALL_CALL_BPF_H
+#define IOLENS_SYSCALL_CALL_BPF_H
+
+#include "lib/compat/base.bpf.h"
+#include "lib/compat/regs.bpf.h"
+#include "lib/file.bpf.h"
+#include "lib/ring.bpf.h"
+#include "lib/task.bpf.h"
+#include "syscall/aio.bpf.h"
+#include "syscall/arguments.bpf.h"
+#include "syscall/file.bpf.h"
+#include "syscall/operations.bpf.h"
+#include "syscall/send.bpf.h"
+#include "syscall/task.bpf.h"
+#include "syscall/thread.bpf.h"
+
+#include "iolens/event/call.h"
+#include "iolens/event/loss.h"
+
+/* The arguments are in `regs` at a BTF tracepoint, in `given` at perf's. */
+static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u64 *given, bool direct)
+{
+	__u64 id;
+	struct iolens_call_info info;
+	struct task_struct *task;
+	struct call_thread *t;
+	__u32 tid;
+	struct iolens_counters *n;
+	bool again, other_abi;
+
+	other_abi = compat_is_x32(nr);
+	if (other_abi)
+		nr = compat_x32_number(nr);
+	if (nr >= IOLENS_CALLS)
+		return 0;
+	info.shape = calls[nr].shape;
+	if (!info.shape)
+		return 0;
+	info.id = calls[nr].id;
+	info.direction = calls[nr].direction;
+	info.flags = calls[nr].flags;
+	info.texts = calls[nr].texts;
+	info.vectors = calls[nr].vectors;
+	info.ways = calls[nr].ways;
+	id = task_id();
+	tid = (__u32)task_host_id(id);
+	if (follow && !call_near(id >> 32))
+		return 0;
+	task = file_task(direct);
+	t = call_thread_of(task, tid, direct);
+	if (!call_wanted_task(id, t != 0))
+		return 0;
+	if (other_abi || compat_is_32bit(task, direct)) {
+		if (info.shape != IOLENS_SHAPE_SIGRETURN && (n = ring_count_unstored()))
+			ring_count(n, not_decoded);
+		return 0;
+	}
+	if (!t) {
+		if (info.shape == IOLENS_SHAPE_SIGRETURN)
+			return 0;
+		t = call_thread_new(task, tid, direct);
+		if (!t) {
+			ring_count_unstored();
+			return 0;
+		}
+	}
+	again = t->state == CALL_INTERRUPTED && t->e.call == info.id;
+	if (t->state == CALL_INTERRUPTED && !again)
+		call_send(t);
+	else if (t->state == CALL_RUNNING) /* it returned all the same: the kernel skipped the program */
+		call_send_unended(t, 0);
+	if (info.shape == IOLENS_SHAPE_SIGRETURN)
+		return 0;
+	if (t->emitted != period) {
+		t->name_told = 0;
+		if (!by_watch) {
+			call_tell_thread(id, task_host_id(id), 0);
+			t->emitted = period;
+		}
+	}
+	t->state = CALL_RUNNING;
+	if (again)
+		return 0;
+
+#pragma unroll
+	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
+		t->values[i] = given ? given[i] : compat_call_argument(regs, i);
+	__builtin_memset(&t->e, 0, sizeof(t->e));
+	t->two = 0;
+	t->counted = 0;
+	t->shape = info.shape;
+	t->pointer = 0;
+	t->e.start = bpf_ktime_get_boot_ns();
+	t->e.tgid = id >> 32;
+	t->e.tid = (__u32)id;
+	task_put_host_ids(&t->e);
+	t->e.call = info.id;
+	t->e.direction = info.direction;
+	t->e.fd = -1;
+	if (operations) {
+		t->started = operation_started(task_host_id(id) >> 32);
+		t->ways = info.ways;
+		t->buffer = 0;
+	}
+	if (decode_all || (operations && (info.ways & IOLENS_CALL_TELL))) {
+		t->all_texts = info.texts;
+		t->vectors = info.vectors;
+		t->texts = info.texts;
+		if (!operations || t->started)
+			call_tell_arguments(t, info.texts, FILE_SLOT_ENTER);
+	}
+	if (info.flags) {
+		t->e.asked = t->values[(info.flags - 1) & 7];
+		t->e.flags |= IOLENS_CALL_HAS_ASKED;
+	}
+	if (info.shape < IOLENS_SHAPE_NEW_FD)
+		call_arguments(t, info.shape, direct);
+	else if (info.shape == IOLENS_SHAPE_PAIR)
+		t->pointer = t->values[3];
+	else if (info.shape == IOLENS_SHAPE_PAIR_FIRST)
+		t->pointer = t->values[0];
+	else if (info.shape == IOLENS_SHAPE_IO_GET)
+		t->pointer = t->values[3];
+	else if (info.shape == IOLENS_SHAPE_IO_SUBMIT) {
+		t->pointer = t->values[2];
+		call_count(&t->e, t->values[1]); /* requests */
+		request_aio_submit(t->values[0], t->pointer, t->e.requested, id, direct);
+	}
+	if (t->state == CALL_RUNNING)
+		call_begun(t);
+	return 0;
+}
+
+static __always_inline int call_enter_btf(__u64 *ctx, bool direct)
+{
+	return call_enter(ctx[1], (struct pt_regs *)ctx[0], 0, direct);
+}
+
+/*
+ * Kernels that run tracepoints with preemption on (7.0) skip a BTF tracepoint's program for every task that
+ * comes to a processor before one that was preempted inside it goes on: some milliseconds of calls. perf's tracepoints
+ * disable preemption, and cost some 80 ns a call more. The same programs for them.
+ */
+static __always_inline int call_enter_perf(struct compat_sys_enter *ctx, bool direct)
+{
+	return call_enter(ctx->id, 0, ctx->args, direct);
+}
+
+/* A call returns whose start was not seen: it began before tracing, the kernel skipped a program, or seccomp denied it, whose
+ * calls pass no sys_enter. What was left out at its start looks the same: mmap without a file, and files not watched. */
+static __always_inline void call_unseen(__u64 nr, __s64 result, bool known)
+{
+	struct iolens_counters *n;
+	__u16 call;
+	__u8 shape;
+
+	if (by_watch || nr >= IOLENS_CALLS)
+		return;
+	shape = calls[nr].shape;
+	call = calls[nr].id;
+	if (!result && ((call >= CALL_CLONE && call <= CALL_VFORK) || call == CALL_CLONE3)) /* the child's first return */
+		return;
+	if (!shape || shape == IOLENS_SHAPE_SIGRETURN || shape == IOLENS_SHAPE_MAP || !call_wanted_task(task_id(), known))
+		return;
+	n = ring_counters();
+	if (n)
+		ring_count(n, orphan);
+}
+
+/* Is this the number of the thread's call? arm64 forgets it in an execve that succeeds (forget_syscall()). */
+static __always_inline bool call_is(const struct call_thread *t, __u64 nr)
+{
+	if (t->e.call == CALL_EXECVE || t->e.call == CALL_EXECVEAT)
+		return true;
+	return nr < IOLENS_CALLS && calls[nr].shape && calls[nr].id == t->e.call;
+}
+
+static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 result, bool direct)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct call_thread *t;
+
+	if (!own_pidns.level && follow && !call_near(id >> 32))
+		return 0;
+	t = call_thread_of(file_task(direct), (__u32)id, direct);
+	if (regs)
+		nr = compat_call_number(regs);
+	if (t && t->state == CALL_RUNNING && !call_is(t, nr)) /* the kernel skipped the program at that call's end */
+		call_send_unended(t, 0);
+	if (!t || t->state == CALL_NONE)
+		call_unseen(nr, result, t);
+	if (!t || t->state != CALL_RUNNING)
+		return 0;
+	if (own_pidns.level) /* known since the call's start */
+		id = (__u64)t->e.tgid << 32 | t->e.tid;
+	t->e.h.ts = bpf_ktime_get_boot_ns();
+	/* ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK: the kernel's own. Either the same call is
+	 * entered again, or a signal's handler runs and the program is told EINTR. */
+	if (result >= -516 && result <= -512 && result != -515) {
+		t->e.result = -4; /* EINTR */
+		t->state = CALL_INTERRUPTED;
+		return 0;
+	}
+	t->e.result = result;
+	if (operations && operation_paused() && !t->started) {
+		t->started = operation_counts(task_host_id(id) >> 32, t->ways & IOLENS_CALL_QUIET ? 0 : t->e.h.ts - t->e.start,
+					      t->ways & IOLENS_CALL_OPENS ? t->values[t->all_texts == 1 ? 0 : 1] : 0,
+					      FILE_SLOT_EXIT);
+		if (t->started && (t->ways & IOLENS_CALL_TELL)) /* nothing was told before */
+			call_tell_arguments(t, t->all_texts, FILE_SLOT_EXIT);
+	} else if ((decode_all || (operations && (t->ways & IOLENS_CALL_TELL))) && t->texts &&
+		   t->e.call != CALL_EXECVE && t->e.call != CALL_EXECVEAT) {
+		call_tell_arguments(t, t->all_texts, FILE_SLOT_EXIT);
+	}
+	if (t->shape == IOLENS_SHAPE_IO_SUBMIT && result < (__s64)t->e.requested)
+		request_aio_refused(t->pointer, result < 0 ? 0 : result, t->e.requested, id, direct);
+	if (result >= 0)
+		call_results(t, id, result, direct);
+	if (operations && result > 0 && t->buffer && t->started)
+		operation_http(t, id, (__u64)result < t->buffer_length ? result : t->buffer_length);
+	if (t->emitted && t->emitted != period)
+		call_names_again(t);
+	call_send(t);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What ends with exec and exit. */
+#ifndef IOLENS_SYSCALL_EXIT_BPF_H
+#define IOLENS_SYSCALL_EXIT_BPF_H
+
+#include "lib/compat/base.bpf.h"
+#include "lib/compat/task.bpf.h"
+#include "lib/file.bpf.h"
+#include "lib/task.bpf.h"
+#include "syscall/aio.bpf.h"
+#include "syscall/fork.bpf.h"
+#include "syscall/libc.bpf.h"
+#include "syscall/operations.bpf.h"
+#include "syscall/requests.bpf.h"
+#include "syscall/send.bpf.h"
+#include "syscall/task.bpf.h"
+#include "syscall/thread.bpf.h"
+
+#include "iolens/event/call.h"
+#include "iolens/event/task.h"
+
+static __always_inline int call_exec(__u64 *ctx, bool direct)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+	__u64 id = task_id(), host = task_host_id(id);
+	__u32 tid = (__u32)host, old = (__u32)ctx[1];
+	struct call_thread *t;
+
+	if (row_readers_alive > 0)
+		call_exec_reader(id >> 32);
+	/* a thread that isn't its process's first takes over the first one's id, and its execve goes on under that */
+	if (!direct && old != tid) {
+		t = bpf_map_lookup_elem(&threads, &old);
+		if (t && bpf_map_update_elem(&threads, &tid, t, BPF_ANY) != 0)
+			call_send_unended(t, 0);
+		bpf_map_delete_elem(&threads, &old);
+	}
+	t = call_thread_of(file_task(direct), tid, direct);
+	if (t)
+		t->emitted = 0;
+	if (libc_wanted) /* A signal handler executed a program: the interrupted function never ends, and the stack is new. */
+		bpf_map_delete_elem(&libc_calls, &old);
+	if (requests_wanted)
+		request_exec();
+	if (operations && (!follow || call_near(id >> 32)) && call_wanted_task(id, false)) {
+		__u32 tgid = host >> 32;
+
+		if (operation_paused()) /* another program: it has to begin by itself */
+			bpf_map_delete_elem(&started, &tgid);
+		else if (tell_start || tell_cwd)
+			operation_process(task, id,
+					  task_tgid((__u64)BPF_CORE_READ(task, real_parent),
+						    BPF_CORE_READ(task, real_parent, tgid)),
+					  FILE_SLOT_EXEC);
+	}
+	return 0;
+}
+
+/* Tracing has ended: is the thread's call not over? */
+static __always_inline void call_pending(struct call_thread *t)
+{
+	if (t->state == CALL_NONE || (operations && (!t->started || (t->ways & IOLENS_CALL_QUIET))))
+		return;
+	call_send_unended(t, IOLENS_CALL_PENDING);
+}
+
+static __always_inline int call_end(__u64 *ctx, bool direct)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+	__u32 tid = file_read(direct, task, pid), tgid = file_read(direct, task, tgid);
+	__u64 host = (__u64)tgid << 32 | tid, id = own_pidns.level ? task_id() : host;
+	struct call_thread *t = call_thread_of(task, tid, direct);
+	bool last = compat_last_thread(task), known = t && t->emitted;
+
+	if (t) {
+		if (t->state == CALL_RUNNING) { /* exit and exit_group don't return */
+			t->e.h.ts = bpf_ktime_get_boot_ns();
+			t->e.flags |= IOLENS_CALL_NO_RESULT;
+		}
+		if (t->state != CALL_NONE)
+			call_send(t);
+		if (!direct) /* a task's storage goes with the task */
+			bpf_map_delete_elem(&threads, &tid);
+	}
+	if (libc_wanted)
+		bpf_map_delete_elem(&libc_calls, &tid); /* most have none */
+	if (requests_wanted && last)
+		request_exit();
+	if (operations && last) {
+		if (tell_stop && operation_started(tgid) && (!follow || call_near(id >> 32)) && call_wanted_task(id, false))
+			operation_stop(id, host);
+		if (operation_paused())
+			bpf_map_delete_elem(&started, &tgid);
+	}
+	if (known || (requests_wanted && request_task_known(id))) /* behind all its rows */
+		call_tell_thread(id, host, IOLENS_TASK_ENDED | (last ? IOLENS_TASK_PROCESS_ENDED : 0));
+	if (row_readers_alive > 0 && last) {
+		__u32 own = task_tgid(bpf_get_current_task(), tgid);
+
+		if (bpf_map_delete_elem(&row_readers, &own) == 0)
+			__sync_fetch_and_add(&row_readers_alive, -1);
+	}
+	if (follow && last) {
+		tgid = task_tgid(bpf_get_current_task(), tgid);
+		if (bpf_map_delete_elem(&followed, &tgid))
+			return 0;
+		__sync_fetch_and_add(&near[tgid % IOLENS_CALL_NEAR], -1);
+		__sync_fetch_and_add(&alive, -1);
+	}
+	return 0;
+}
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The file of a call. */
+#ifndef IOLENS_SYSCALL_FILE_BPF_H
+#define IOLENS_SYSCALL_FILE_BPF_H
+
+#include "lib/compat/base.bpf.h"
+#include "lib/file.bpf.h"
+#include "lib/watch.bpf.h"
+#include "syscall/socket.bpf.h"
+#include "syscall/thread.bpf.h"
+
+#include "iolens/event/call.h"
+#include "iolens/event/file.h"
+#include "iolens/watch.h"
+
+/* For the file lens, where it sees system calls: is the file a watched one? Functions of their own: what they have on the
+ * stack is not added to what tells the file's name. */
+static __always_inline int call_watched_by(struct iolens_call_event *e, struct file *file, bool direct)
+{
+	struct iolens_file_id id = {};
+	struct iolens_watch *watch = watch_inode(file_read(direct, file, f_inode), &id, direct);
+
+	if (!watch || !(watch->flags & IOLENS_WATCH_CALLS))
+		return 0;
+	e->flags |= IOLENS_CALL_WATCHED;
+	return 1;
+}
+static __noinline int call_watched_plain(struct iolens_call_event *e, struct file *file)
+{
+	return call_watched_by(e, file, false);
+}
+static __noinline int call_watched_direct(struct iolens_call_event *e, struct file *file)
+{
+	return call_watched_by(e, file, true);
+}
+
+/* What a file is, and its name where that was not told yet. `address` is the same file as a number. */
+static __always_inline void call_open_file(struct iolens_call_event *e, struct file *file, __u64 address,
+					   __u64 *name_told, __u32 slot, bool direct)
+{
+	__u64 path = address + bpf_core_field_offset(struct file, f_path);
+	struct file_facts f = {};
+
+	if (by_watch && !(direct ? call_watched_direct(e, file) : call_watched_plain(e, file))) {
+		e->file = IOLENS_FILE_OTHER;
+		return;
+	}
+	file_look(file, &f, direct);
+	e->open_id = file_hide(file_mix(address, f.id.ino));
+	e->file = f.kind;
+	e->ino = f.id.ino;
+	e->dev = f.id.dev;
+	e->generation = f.id.generation;
+	if (f.kind == IOLENS_FILE_SOCKET) {
+		call_socket(e, file, &f, slot);
+		return;
+	}
+	if (f.kind == IOLENS_FILE_PIPE)
+		return;
+	e->name_id = f.name_id;
+	if (f.kind == IOLENS_FILE_REGULAR || f.kind == IOLENS_FILE_DISK) {
+		if (!(e->flags & IOLENS_CALL_HAS_OFFSET)) {
+			e->offset = file_read(direct, file, f_pos);
+			e->flags |= IOLENS_CALL_HAS_OFFSET;
+		}
+		if (file_read(direct, file, f_flags) & 02000)
+			e->flags |= IOLENS_CALL_APPEND;
+	}
+	if (*name_told == f.name_id)
+		return;
+	if (file_known(&f.name_id) ||
+	    file_tell(path, f.name_id, f.kind, slot) == 1)
+		*name_told = f.name_id;
+}
+
+/* What the call's fd is. */
+static __always_inline int call_file_by(struct iolens_call_event *e, __u64 *name_told, __u32 slot, bool direct)
+{
+	__u64 address = 0;
+	struct file *file = file_of_fd(file_task(direct), e->fd, direct, &address);
+
+	if (file)
+		call_open_file(e, file, address, name_told, slot, direct);
+	else
+		e->flags |= IOLENS_CALL_NO_FILE;
+	return 0;
+}
+
+static __noinline int call_file_plain(struct iolens_call_event *e, __u64 *name_told, __u32 slot)
+{
+	return call_file_by(e, name_told, slot, false);
+}
+
+static __noinline int call_file_direct(struct iolens_call_event *e, __u64 *name_told, __u32 slot)
+{
+	return call_file_by(e, name_told, slot, true);
+}
+
+static __always_inline void call_file(struct iolens_call_event *e, __u64 *name_told, __u32 slot, bool direct)
+{
+	if (by_watch && watch_depth)
+		watch_fd_by_folder(e->fd);
+	if (direct)
+		call_file_direct(e, name_told, slot);
+	else
+		call_file_plain(e, name_told, slot);
+}
+
+/* A file that a call of an earlier period is on: user space may have forgotten its name. Another file has the fd, perhaps. */
+static __noinline int call_name_again(const struct iolens_call_event *e, __u64 address, __u32 slot)
+{
+	struct file *file = (struct file *)address;
+	struct unix_address *unix;
+	struct file_facts f = {};
+	struct socket *socket;
+
+	if (!file || !e->name_id || file_known(&e->name_id))
+		return 0;
+	file_look(file, &f, false);
+	if (f.kind == IOLENS_FILE_SOCKET && e->family == AF_UNIX) {
+		socket = BPF_CORE_READ(file, private_data);
+		unix = file_unix_address((struct unix_sock *)BPF_CORE_READ(socket, sk));
+		if (unix && file_hide(file_mix((__u64)unix, f.id.ino)) == e->name_id)
+			file_tell_unix((__u64)unix, e->name_id, slot);
+	} else if (f.name_id == e->name_id) {
+		file_tell(address + bpf_core_field_offset(struct file, f_path), f.name_id, f.kind, slot);
+	}
+	return 0;
+}
+
+/* The files of a call of an earlier period. */
+static __noinline int call_names_again(const struct call_thread *t)
+{
+	__u64 address = 0;
+
+	if (file_of_fd(file_task(false), t->e.fd, false, &address))
+		call_name_again(&t->e, address, FILE_SLOT_EXIT);
+	if (t->two && file_of_fd(file_task(false), t->to.fd, false, &address))
+		call_name_again(&t->to, address, FILE_SLOT_EXIT);
+	return 0;
+}
+
+#endif

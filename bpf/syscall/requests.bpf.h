@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * I/O that isn't over when the call that asks for it returns: libaio's (io_submit, io_getevents) and io_uring's.
+ *
+ * One map, `requests`: an entry is made when a request is submitted and removed when its end is seen. libaio has no
+ * tracepoint at a request's end; it is when io_getevents hands the result over.
+ *
+ * The end of some requests is never seen: a program may take libaio's results from the ring in its own memory, io_uring
+ * has no event for IOSQE_CQE_SKIP_SUCCESS (5.17), and a program may exit, exec or destroy the context first. Such a
+ * request is sent without an end: when its place is used again, or when it can no longer be in flight. For the latter
+ * `request_ends` counts what ends requests, and user space searches the map then and runs iolens_request_drop.
+ */
+#ifndef IOLENS_SYSCALL_REQUESTS_BPF_H
+#define IOLENS_SYSCALL_REQUESTS_BPF_H
+
+#include "lib/compat/base.bpf.h"
+#include "lib/file.bpf.h"
+#include "lib/ring.bpf.h"
+#include "lib/task.bpf.h"
+#include "syscall/send.bpf.h"
+#include "syscall/task.bpf.h"
+#include "syscall/thread.bpf.h"
+
+#include "iolens/event/call.h"
+#include "iolens/event/file.h"
+#include "iolens/event/loss.h"
+
+/* Where a request is put together. Programs of different slots can interrupt each other. */
+enum request_slot {
+	REQUEST_SLOT_AIO,
+	REQUEST_SLOT_DROP,
+	REQUEST_SLOT_URING, /* the last one: without io_uring there are fewer */
+	REQUEST_SLOTS
+};
+
+#define REQUEST_FIXED_FILE 1 /* REQ_F_FIXED_FILE */
+#define REQUEST_MORE 2       /* IORING_CQE_F_MORE: it has further ends */
+
+struct request_key {
+	__u64 owner; /* libaio: process; io_uring: the request, or on old kernels its ring */
+	__u64 which; /* libaio: address of the iocb; io_uring: 0, or on old kernels user_data */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1); /* set before load */
+	__type(key, struct request_key);
+	__type(value, struct iolens_request);
+} requests SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, REQUEST_SLOTS);
+	__type(key, __u32);
+	__type(value, struct iolens_request);
+} request_rooms SEC(".maps");
+
+/* Processes that have submitted requests and live, by request_process(): when they last called execve, 0 = never. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1); /* set before load */
+	__type(key, __u64);
+	__type(value, __u64);
+} request_owners SEC(".maps");
+
+/* When libaio's contexts were destroyed, by request_context(). User space looks within a tenth of a second. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* set before load */
+	__type(key, __u64);
+	__type(value, __u64);
+} request_contexts SEC(".maps");
+
+/* Exits, execs and destroyed contexts that may leave requests behind. */
+__u64 request_ends = 0;
+
+const volatile __u8 requests_wanted = 0; /* any of the operations below is asked for */
+
+/* What each operation is: enum iolens_request_flag, 0 = not asked for. */
+const volatile __u8 aio_ops[IOLENS_AIO_OPS] = {};
+const volatile __u8 uring_ops[IOLENS_URING_OPS] = {};
+
+/* The caller's structs, the same on every 64-bit architecture. */
+struct request_iocb {
+	__u64 data;
+	__u32 key;
+	__u32 rw_flags;
+	__u16 opcode;
+	__s16 priority;
+	__u32 fd;
+	__u64 buffer;
+	__u64 bytes;
+	__s64 offset;
+};
+struct request_io_event {
+	__u64 data;
+	__u64 iocb;
+	__s64 result;
+	__s64 result2;
+};
+
+/* Tells a process from a later one with its id. */
+static __always_inline __u64 request_process(void)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	return file_mix(BPF_CORE_READ(task, group_leader, start_boottime), bpf_get_current_pid_tgid() >> 32);
+}
+
+static __always_inline __u64 request_context(__u64 process, __u64 context)
+{
+	return file_mix(process, context);
+}
+
+static __always_inline void request_no_entry(void)
+{
+	struct iolens_counters *n = ring_count_unstored();
+
+	if (n)
+		ring_count(n, requests_full);
+}
+
+static __always_inline struct iolens_request *request_new(__u32 slot, __u64 id, __u32 call, __u8 what)
+{
+	struct iolens_request *request = bpf_map_lookup_elem(&request_rooms, &slot);
+	struct iolens_call_event *e;
+
+	if (!request)
+		return 0;
+	__builtin_memset(request, 0, sizeof(*request));
+	e = &request->e;
+	e->start = bpf_ktime_get_boot_ns();
+	e->tgid = id >> 32;
+	e->tid = (__u32)id;
+	task_put_host_ids(e);
+	e->call = call;
+	e->direction = what & (IOLENS_REQUEST_READS | IOLENS_REQUEST_WRITES);
+	e->fd = -1;
+	return request;
+}
+
+/* The running thread's key in files_told. */
+static __always_inline __u64 request_task_key(__u64 id) { return file_mix(bpf_get_current_task(), (__u32)id); }
+
+/* Does user space know the thread by request_tell_task()? */
+static __always_inline bool request_task_known(__u64 id)
+{
+	__u64 task = request_task_key(id);
+
+	return file_known(&task);
+}
+
+/* Tells the thread once; the kernel's own threads, and one that only submits, make no call that would tell it. */
+__noinline int request_tell_task(__u64 id)
+{
+	__u64 task = request_task_key(id);
+
+	if (file_known(&task))
+		return 0;
+	call_tell_thread(id, task_host_id(id), 0);
+	file_sent(&task);
+	return 1;
+}
+
+/* Sends a request whose end was missed. */
+static __always_inline void request_send_unended(struct iolens_call_event *e)
+{
+	e->h.ts = bpf_ktime_get_boot_ns();
+	e->flags |= CALL_NO_END;
+	call_send_one(e);
+}
+
+/* Its place is used again. A global function, which the verifier walks once. */
+__noinline int request_replaced(__u64 owner, __u64 which)
+{
+	struct request_key key = {.owner = owner, .which = which};
+	struct iolens_request *old = bpf_map_lookup_elem(&requests, &key);
+
+	if (old)
+		request_send_unended(&old->e);
+	return 0;
+}
+
+/* Makes sure that the end of the running process is noticed. False: there is no room for it. */
+static __always_inline bool request_own(__u64 process)
+{
+	__u64 never = 0;
+	int error;
+
+	if (bpf_map_lookup_elem(&request_owners, &process))
+		return true;
+	error = bpf_map_update_elem(&request_owners, &process, &never, BPF_NOEXIST);
+	return !error || error == -EEXIST;
+}
+
+static __always_inline void request_keep(struct request_key *key, struct iolens_request *request)
+{
+	struct iolens_call_event *e = &request->e;
+
+	/* a registered file is known at the end only */
+	if (by_watch && e->file != IOLENS_FILE_NONE && !(e->flags & IOLENS_CALL_WATCHED))
+		return;
+	if (by_watch)
+		request_tell_task((__u64)e->tgid << 32 | e->tid);
+	if (!request_own(request->process)) {
+		request_no_entry();
+		return;
+	}
+	request->counted = call_counts(e);
+	if (bpf_map_update_elem(&requests, key, request, BPF_NOEXIST)) {
+		request_replaced(compat_number(&key->owner), compat_number(&key->which));
+		if (bpf_map_update_elem(&requests, key, request, BPF_EXIST)) {
+			request_no_entry();
+			return;
+		}
+	}
+	if (request->counted)
+		ring_count_seen(1);
+}
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A call's record, and whether it is wanted. */
+#ifndef IOLENS_SYSCALL_SEND_BPF_H
+#define IOLENS_SYSCALL_SEND_BPF_H
+
+#include "lib/compat/base.bpf.h"
+#include "lib/file.bpf.h"
+#include "lib/keep.bpf.h"
+#include "lib/ring.bpf.h"
+#include "lib/task.bpf.h"
+#include "syscall/operations.bpf.h"
+#include "syscall/task.bpf.h"
+#include "syscall/thread.bpf.h"
+
+#include "iolens/event/call.h"
+#include "iolens/event/header.h"
+#include "iolens/event/loss.h"
+
+/* What the call is given: sent at once, since a call may overwrite it, as execve does, or never return. A text on a page
+ * that isn't in memory can't be read by a program that must not wait; the call itself brings it in, so that it is tried
+ * again, and all is sent again, at its end. */
+static __noinline int call_tell_arguments(struct call_thread *t, __u32 texts, __u32 slot)
+{
+	struct call_argument_room *room;
+	struct iolens_counters *n;
+	__u32 size, offset = 0;
+
+	room = bpf_map_lookup_elem(&argument_rooms, &slot);
+	if (!room)
+		return 0;
+	room->a.h.ts = bpf_ktime_get_boot_ns();
+	room->a.h.kind = IOLENS_KIND_ARGUMENTS;
+	room->a.h.cpu = bpf_get_smp_processor_id();
+	room->a.tid = own_pidns.level ? t->e.host_tid : t->e.tid;
+	room->a.call = t->e.call;
+	room->a.texts = 0;
+	room->a.reserved = 0;
+#pragma unroll
+	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
+		room->a.values[i] = t->values[i];
+	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++) {
+		long length;
+		__u64 from;
+
+		if (!(texts >> i & 1))
+			continue;
+		offset &= CALL_TEXTS - 1;
+		barrier_var(offset);
+		from = room->a.values[i];
+		if ((t->vectors >> i & 1) && bpf_probe_read_user(&from, sizeof(from), (void *)from))
+			continue;
+		length = bpf_probe_read_user_str(&room->text[offset], IOLENS_ARGUMENT_TEXT, (void *)from);
+		if (length < 0 || length > IOLENS_ARGUMENT_TEXT)
+			continue;
+		if (!length) { /* older kernels count an empty text's NUL as nothing */
+			room->text[offset] = 0;
+			length = 1;
+		}
+		room->a.texts |= 1 << i;
+		offset += length;
+	}
+	offset &= 2 * CALL_TEXTS - 1;
+	barrier_var(offset);
+	if (offset > CALL_TEXTS + IOLENS_ARGUMENT_TEXT)
+		return 0;
+	t->texts = texts & ~room->a.texts;
+	*(__u64 *)&room->text[offset] = 0;
+	size = (sizeof(room->a) + offset + 7) & ~7U;
+	room->a.h.size = size;
+	barrier_var(size);
+	if (size > sizeof(*room))
+		return 0;
+	if (!ring_put(room, size) && (n = ring_counters()))
+		ring_count(n, fact_lost);
+	return 0;
+}
+
+#define CALL_NO_END (IOLENS_CALL_NO_RESULT | IOLENS_CALL_NO_DURATION)
+
+/* Is it one of those that rows are asked for? With watched files only theirs are. */
+static __always_inline bool call_counts(const struct iolens_call_event *e)
+{
+	return !by_watch || (e->flags & IOLENS_CALL_WATCHED);
+}
+
+/* It was counted as seen. Its end, if it has one, was at h.ts. */
+static __always_inline void call_send_one(struct iolens_call_event *e)
+{
+	struct iolens_counters *n = ring_counters();
+	bool missed;
+
+	if (!n || !call_counts(e))
+		return;
+	if (e->ino == own_ino && e->dev == own_dev && own_ino) {
+		ring_count(n, filtered); /* the rows on their way: to tell of them would make more of them */
+		ring_count(n, own);
+		return;
+	}
+	missed = (e->flags & CALL_NO_END) == CALL_NO_END && !(e->flags & IOLENS_CALL_PENDING);
+	if (e->h.ts - e->start < keep.min_ns && !missed) {
+		ring_count(n, filtered);
+		return;
+	}
+	if (e->flags & IOLENS_CALL_PENDING) {
+		/* no operation that was delivered: where the ring is full it has no row */
+		ring_count(n, in_flight);
+		e->h.kind = IOLENS_KIND_CALL;
+		e->h.size = sizeof(*e);
+		e->h.cpu = bpf_get_smp_processor_id();
+		ring_put(e, sizeof(*e));
+		return;
+	}
+	if (missed)
+		ring_count(n, no_end);
+	ring_send_often(n, &e->h, IOLENS_KIND_CALL, sizeof(*e));
+}
+
+/* io-monitor looks at nothing that a process does with its standard input, output and error. */
+static __always_inline bool call_asked_for(struct call_thread *t, struct iolens_call_event *e)
+{
+	if (!leave_std || t->shape >= IOLENS_SHAPE_NEW_FD || e->fd < 0 || e->fd > 2)
+		return true;
+	operation_left_out();
+	return false;
+}
+
+/* The end of a call: one record for each of its sides. */
+static __noinline int call_send(struct call_thread *t)
+{
+	__s64 sides = 0;
+
+	t->state = CALL_NONE;
+	if (operations && !t->started) {
+		operation_left_out();
+		return 0;
+	}
+	if (operations && (t->ways & IOLENS_CALL_QUIET) && t->e.result >= 0)
+		return 0;
+	if (by_watch && t->emitted != period && ((t->e.flags | t->to.flags) & IOLENS_CALL_WATCHED)) {
+		__u64 id = (__u64)t->e.tgid << 32 | t->e.tid;
+
+		call_tell_thread(id, task_host_id(id), 0);
+		t->emitted = period;
+	}
+	if (call_asked_for(t, &t->e)) {
+		sides += call_counts(&t->e);
+		call_send_one(&t->e);
+	}
+	if (t->two) {
+		t->to.h.ts = t->e.h.ts;
+		t->to.result = t->e.result;
+		t->to.flags |= t->e.flags & (CALL_NO_END | IOLENS_CALL_PENDING);
+		if (call_asked_for(t, &t->to)) {
+			sides += call_counts(&t->to);
+			call_send_one(&t->to);
+		}
+	}
+	if (sides != t->counted) /* what is known at the end only: pipe's two ends, and with operations what it was */
+		ring_count_seen(sides - (__s64)t->counted);
+	return 0;
+}
+
+/* Sends a call whose end was not seen. */
+static __always_inline void call_send_unended(struct call_thread *t, __u16 flag)
+{
+	t->e.h.ts = bpf_ktime_get_boot_ns();
+	t->e.flags |= CALL_NO_END | flag;
+	t->e.result = 0;
+	call_send(t);
+}
+
+/* A call has begun; what of it has rows is among those seen from now on. Operations are known as such at their ends. */
+static __always_inline void call_begun(struct call_thread *t)
+{
+	if (operations)
+		return;
+	t->counted = call_counts(&t->e) + (t->two && call_counts(&t->to));
+	if (t->counted)
+		ring_count_seen(t->counted);
+}
+
+/* Is the running thread asked for? One that has its state already is followed for good. */
+static __always_inline bool call_wanted_task(__u64 id, bool known)
+{
+	__u32 tgid = id >> 32;
+	__u8 comm[IOLENS_COMM_LEN] = {};
+
+	if (follow && !known && !bpf_map_lookup_elem(&followed, &tgid))
+		return false;
+	if (row_readers_alive > 0 && bpf_map_lookup_elem(&row_readers, &tgid))
+		return false;
+	if (keep.by_comm)
+		bpf_get_current_comm(comm, sizeof(comm));
+	return keep_task(tgid, (__u32)id, comm);
+}
+
+static __always_inline void call_count(struct iolens_call_event *e, __u64 bytes)
+{
+	e->requested = bytes;
+	e->flags |= IOLENS_CALL_HAS_REQUESTED;
+}
+
+static __always_inline void call_offset(struct iolens_call_event *e, __u64 offset)
+{
+	e->offset = offset;
+	e->flags |= IOLENS_CALL_HAS_OFFSET;
+}
+
+#endif

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Sockets; and the addresses, vectors and messages of a call. */
+#ifndef IOLENS_SYSCALL_SOCKET_BPF_H
+#define IOLENS_SYSCALL_SOCKET_BPF_H
+
+#include "lib/compat/base.bpf.h"
+#include "lib/compat/net.bpf.h"
+#include "lib/file.bpf.h"
+#include "syscall/thread.bpf.h"
+
+#include "iolens/event/call.h"
+#include "iolens/event/file.h"
+
+/* The caller's structs: the same on every 64-bit architecture. */
+struct call_iovec {
+	__u64 base;
+	__u64 length;
+};
+struct call_msghdr {
+	__u64 name;
+	__u32 name_length;
+	__u64 iov;
+	__u64 iov_count;
+	__u64 control;
+	__u64 control_length;
+	__u32 flags;
+};
+struct call_mmsghdr {
+	struct call_msghdr header;
+	__u32 length;
+};
+struct call_sockaddr { /* of IPv4 and IPv6 */
+	__u16 family;
+	__be16 port;
+	__u32 ipv4; /* IPv6: flow information */
+	__u8 ipv6[16];
+};
+#define CALL_PIECES 1024 /* UIO_MAXIOV */
+
+static __always_inline void call_address(struct iolens_call_event *e, struct sock *sk)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	e->family = family;
+	if (family == AF_INET || family == AF_INET6) {
+		__u16 port = BPF_CORE_READ(sk, __sk_common.skc_dport);
+
+		e->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+		e->port = __builtin_bswap16(port);
+		if (e->local_port)
+			e->flags |= IOLENS_CALL_HAS_LOCAL;
+		if (family == AF_INET) {
+			bpf_probe_read_kernel(e->peer, 4, (void *)sk + bpf_core_field_offset(sk->__sk_common.skc_daddr));
+			bpf_probe_read_kernel(e->local, 4,
+					      (void *)sk + bpf_core_field_offset(sk->__sk_common.skc_rcv_saddr));
+		} else {
+			bpf_probe_read_kernel(e->peer, 16,
+					      (void *)sk + bpf_core_field_offset(struct sock_common___v6, skc_v6_daddr));
+			bpf_probe_read_kernel(e->local, 16, (void *)sk + bpf_core_field_offset(struct sock_common___v6,
+											      skc_v6_rcv_saddr));
+		}
+		if (port)
+			e->flags |= IOLENS_CALL_HAS_PEER;
+	}
+}
+
+/* A socket's end of the call; the struct socket is the file's. */
+static __always_inline void call_socket(struct iolens_call_event *e, struct file *file, struct file_facts *f, __u32 slot)
+{
+	struct socket *socket = BPF_CORE_READ(file, private_data);
+	struct sock *sk = BPF_CORE_READ(socket, sk);
+	short type = 0;
+
+	bpf_probe_read_kernel(&type, sizeof(type), (void *)socket + bpf_core_field_offset(socket->type));
+	if (type == 1)
+		e->flags |= IOLENS_CALL_STREAM;
+	else if (type == 2)
+		e->flags |= IOLENS_CALL_DATAGRAM;
+	if (!sk)
+		return;
+	call_address(e, sk);
+	if (e->family == AF_UNIX) {
+		struct unix_address *address = file_unix_address((struct unix_sock *)sk);
+
+		if (!address)
+			return;
+		f->name_id = file_hide(file_mix((__u64)address, f->id.ino));
+		e->name_id = f->name_id;
+		if (!file_known(&f->name_id))
+			file_tell_unix((__u64)address, f->name_id, slot);
+	}
+}
+
+/* An address that a call names: its bytes and its port. False: of another family. */
+static __always_inline bool call_named(struct iolens_call_event *e, const void *address, __u8 *bytes, __u16 *port)
+{
+	struct call_sockaddr a = {};
+
+	if (!address || e->file != IOLENS_FILE_SOCKET || bpf_probe_read_user(&a, 8, address))
+		return false;
+	if (a.family == AF_INET) {
+		__builtin_memcpy(bytes, &a.ipv4, 4);
+	} else if (a.family == AF_INET6) {
+		if (bpf_probe_read_user(&a, sizeof(a), address))
+			return false;
+		__builtin_memcpy(bytes, a.ipv6, 16);
+	} else {
+		return false;
+	}
+	e->family = a.family;
+	*port = __builtin_bswap16(a.port);
+	return true;
+}
+
+/* The peer that a call of an unconnected socket names. */
+static __always_inline void call_named_peer(struct iolens_call_event *e, const void *address)
+{
+	if (!(e->flags & IOLENS_CALL_HAS_PEER) && call_named(e, address, e->peer, &e->port))
+		e->flags |= IOLENS_CALL_HAS_PEER;
+}
+
+/* The address that bind gives a socket. */
+static __always_inline void call_named_local(struct iolens_call_event *e, const void *address)
+{
+	if (call_named(e, address, e->local, &e->local_port))
+		e->flags |= IOLENS_CALL_HAS_LOCAL;
+}
+
+/* Loops over what the caller has in its memory: with bpf_loop (5.17), whose body is verified once, or unrolled by the
+ * verifier, in a global function that it walks once. */
+struct call_walk {
+	__u64 from;
+	__u64 id;
+	__u64 sum;
+	__u64 process; /* of libaio's requests, as in struct iolens_request */
+	__u64 context;
+};
+typedef long (*call_turn)(__u32, void *);
+
+static __always_inline void call_loop(__u64 count, call_turn turn, struct call_walk *walk, bool direct)
+{
+	if (direct) {
+		bpf_loop(count < CALL_PIECES ? count : CALL_PIECES, turn, walk, 0);
+		return;
+	}
+	for (__u32 i = 0; i < CALL_PIECES && i < count; i++)
+		if (turn(i, walk))
+			break;
+}
+
+static __always_inline long call_piece(__u32 i, void *context)
+{
+	struct call_walk *walk = context;
+	struct call_iovec piece;
+
+	if (bpf_probe_read_user(&piece, sizeof(piece), (struct call_iovec *)walk->from + i))
+		return 1;
+	walk->sum += piece.length;
+	return 0;
+}
+static long call_piece_turn(__u32 i, void *walk) { return call_piece(i, walk); }
+
+static __always_inline long call_message_part(__u32 i, void *context)
+{
+	struct call_walk *walk = context;
+	__u32 length;
+
+	if (bpf_probe_read_user(&length, sizeof(length), &((struct call_mmsghdr *)walk->from)[i].length))
+		return 1;
+	walk->sum += length;
+	return 0;
+}
+static long call_message_turn(__u32 i, void *walk) { return call_message_part(i, walk); }
+
+/* Bytes of a vector's pieces. */
+__noinline __u64 call_pieces_plain(__u64 from, __u64 count)
+{
+	struct call_walk walk = {.from = from};
+
+	call_loop(count, call_piece, &walk, false);
+	return walk.sum;
+}
+__noinline __u64 call_pieces_direct(__u64 from, __u64 count)
+{
+	struct call_walk walk = {.from = from};
+
+	call_loop(count, call_piece_turn, &walk, true);
+	return walk.sum;
+}
+static __always_inline __u64 call_pieces(__u64 from, __u64 count, bool direct)
+{
+	return direct ? call_pieces_direct(from, count) : call_pieces_plain(from, count);
+}
+
+/* Bytes of an array of messages. */
+__noinline __u64 call_message_bytes_plain(__u64 from, __u64 count)
+{
+	struct call_walk walk = {.from = from};
+
+	call_loop(count, call_message_part, &walk, false);
+	return walk.sum;
+}
+__noinline __u64 call_message_bytes_direct(__u64 from, __u64 count)
+{
+	struct call_walk walk = {.from = from};
+
+	call_loop(count, call_message_turn, &walk, true);
+	return walk.sum;
+}
+
+#endif

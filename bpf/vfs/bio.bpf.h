@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Bios of watched files. */
+#ifndef IOLENS_VFS_BIO_BPF_H
+#define IOLENS_VFS_BIO_BPF_H
+
+#include "lib/compat/base.bpf.h"
+#include "lib/compat/block.bpf.h"
+#include "lib/compat/fs.bpf.h"
+#include "lib/origin.bpf.h"
+#include "lib/watch.bpf.h"
+#include "vfs/access.bpf.h"
+
+#include "iolens/event/block.h"
+#include "iolens/event/vfs.h"
+#include "iolens/watch.h"
+
+static __always_inline void vfs_bio_put(__u64 key, const struct iolens_vfs_event *e)
+{
+	if (vfs_put(&bios, &key, e))
+		__sync_fetch_and_add(&bios_open, 1);
+}
+
+static __always_inline void vfs_bio_forget(__u64 key)
+{
+	if (!bpf_map_delete_elem(&bios, &key))
+		__sync_fetch_and_add(&bios_open, -1);
+}
+
+/* A bio enters the block layer. Runs in the context of the task that submits it. */
+static __always_inline int on_bio_queue(__u64 *ctx)
+{
+	struct bio *bio = compat_bio_queue(ctx);
+	__u8 op = compat_block_op(bio->bi_opf);
+	__u32 size = bio->bi_iter.bi_size;
+	struct iolens_vfs_event e = {};
+	struct origin origin = {};
+	struct iolens_watch *watch;
+	struct gendisk *disk;
+	__u64 inode;
+
+	if (op > IOLENS_OP_WRITE || !size || !vfs_asked_for(op))
+		return 0;
+	origin_of(bio, &origin);
+	inode = origin.inode;
+	if (!inode)
+		return 0;
+	watch = watch_inode_or_folder((struct inode *)inode, &e.id);
+	if (!watch)
+		return 0;
+	disk = compat_bio_disk(bio);
+	e.disk = compat_disk_dev(disk);
+	if (watch->disk && watch->disk != e.disk) /* of the disks below the filesystem's own */
+		return 0;
+	if (!vfs_task(&e)) {
+		vfs_count_filtered();
+		return 0;
+	}
+	e.first_sector = watch->first_sector;
+	e.address = bio->bi_iter.bi_sector;
+	e.requested = size;
+	e.op = op;
+	e.level = IOLENS_LEVEL_BLK;
+	if (!disk->queue->mq_ops)
+		e.flags = IOLENS_VFS_BIO;
+	e.start = bpf_ktime_get_boot_ns();
+	vfs_bio_put((__u64)bio, &e);
+	return 0;
+}
+
+/* A bio too large for its disk is cut in two: the front part is a new bio, chained to the rest. Each is a row. */
+static __always_inline int on_bio_split(__u64 *ctx)
+{
+	struct bio *bio = compat_bio_split(ctx);
+	__u64 rest = (__u64)bio->bi_private;
+	struct iolens_vfs_event *whole, front;
+	__u32 size = bio->bi_iter.bi_size;
+
+	if (!bios_open)
+		return 0;
+	whole = bpf_map_lookup_elem(&bios, &rest);
+	if (!whole || (whole->flags & IOLENS_VFS_BIO) || whole->requested <= size)
+		return 0;
+	front = *whole;
+	front.requested = size;
+	whole->address += size >> 9;
+	whole->requested -= size;
+	vfs_bio_put((__u64)bio, &front);
+	return 0;
+}
+
+/* A bio of a direct I/O that nobody waits for ends. Where its kiocb is completed is told by a probe, which the kernel skips
+ * in an interrupt that comes while another kprobe's program runs on this processor. It does not skip tracepoints: if that
+ * was the last bio, the end is known all the same. */
+static __always_inline void vfs_direct_ended(struct bio *bio, __s32 error, __u64 now)
+{
+	struct iolens_vfs_event *e;
+	struct vfs_key key = {};
+	__s64 result = 0;
+
+	if (!end_of_iomap_dio || !(levels & 1 << IOLENS_LEVEL_VFS) ||
+	    (__u64)BPF_CORE_READ(bio, bi_end_io) != end_of_iomap_dio)
+		return;
+	key.what = compat_direct_result(BPF_CORE_READ(bio, bi_private), !(BPF_CORE_READ(bio, bi_opf) & 1), &result);
+	e = bpf_map_lookup_elem(&accesses, &key);
+	if (!e || !(e->flags & IOLENS_VFS_ASYNC))
+		return;
+	e->flags |= IOLENS_VFS_ENDED;
+	e->h.ts = now;
+	e->result = error ? -(__s64)error : result;
+}
+
+/* A bio has ended; it is now at `sector`, ~0: not known. */
+static __always_inline int vfs_bio_ended(__u64 key, __u64 sector, __s32 error, __u64 now)
+{
+	struct iolens_vfs_event *e = bpf_map_lookup_elem(&bios, &key);
+
+	if (!e)
+		return 0;
+	if (sector != ~0ULL && sector != e->address) { /* another bio in the place of one whose end was not seen */
+		vfs_send_unended(e);
+		vfs_bio_forget(key);
+		return 0;
+	}
+	e->h.ts = now;
+	e->result = error ? -(__s64)error : (__s64)e->requested;
+	vfs_send(e);
+	vfs_bio_forget(key);
+	vfs_direct_ended((struct bio *)key, error, now);
+	return 0;
+}
+
+/* A function of its own, so that the verifier walks it once and not for each turn of the loop below. */
+__noinline int vfs_bio_end(__u64 key, __u64 sector, __s32 error, __u64 now)
+{
+	return vfs_bio_ended(key, sector, error, now);
+}
+
+/* Bytes of a request are done, perhaps all: the bios that they are of have ended. Runs in an interrupt of any task. */
+static __always_inline int on_rq_complete(__u64 *ctx)
+{
+	struct request *rq = (void *)ctx[0];
+	__u32 error = compat_errno((__s32)ctx[1]), left = (__u32)ctx[2];
+	struct bio *bio = BPF_CORE_READ(rq, bio); /* a number: a global function takes no pointers */
+	__u64 now;
+
+	if (!bios_open || !bio)
+		return 0;
+	now = bpf_ktime_get_boot_ns();
+	for (int i = 0; i < 256 && bio; i++) {
+		__u32 size = BPF_CORE_READ(bio, bi_iter.bi_size);
+
+		if (size > left)
+			return 0;
+		left -= size;
+		vfs_bio_end((__u64)bio, BPF_CORE_READ(bio, bi_iter.bi_sector), error, now);
+		bio = BPF_CORE_READ(bio, bi_next);
+	}
+	return 0;
+}
+
+/* A bio of a disk without requests ends, or one that failed before it came to its disk. */
+static __always_inline int on_bio_complete(__u64 *ctx)
+{
+	struct bio *bio = (void *)ctx[1];
+
+	if (bios_open)
+		vfs_bio_ended((__u64)bio, ~0ULL, compat_errno(bio->bi_status), bpf_ktime_get_boot_ns());
+	return 0;
+}
+
+#endif
