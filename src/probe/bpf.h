@@ -16,6 +16,7 @@
 #include "iolens/keep.h"
 #include "probe/kernel_btf.h"
 #include "probe/kernel_types.h"
+#include "probe/permissions.h"
 
 struct bpf_link;
 struct bpf_map;
@@ -36,24 +37,6 @@ struct ProbeStatus {
     std::optional<u64> verified_insns;  ///< what the verifier walked; bpf_prog_info, before 5.16 from its log
     std::optional<u64> missed;          ///< runs skipped by the recursion guard; bpf_prog_info, from 5.12
 };
-
-/// Throws Failure (unavailable) with the remedy where this process or this kernel can't trace.
-void require_tracing();
-
-/// The process's effective capabilities allow BPF tracing: CAP_SYS_ADMIN, or CAP_BPF and CAP_PERFMON.
-bool may_trace();
-
-/// lockdown=confidentiality forbids BPF programs to read kernel memory (LOCKDOWN_BPF_READ_KERNEL in
-/// kernel/trace/bpf_trace.c). Tries to load such a program, since securityfs is often not mounted; needs may_trace().
-bool lockdown_forbids_reads();
-
-/// What it takes to read a map of ours that is open, a bit each: before 5.19 (c8644cd0efe7), with unprivileged BPF
-/// switched off, CAP_BPF.
-u64 capabilities_to_read_maps();
-
-/// What it takes to attach further probes: CAP_SYS_ADMIN for the types of modules, CAP_SYS_RESOURCE before 5.11 for
-/// locked memory.
-u64 capabilities_to_attach();
 
 /// A key for ids that kernel addresses are part of: random, the same for all objects of a run.
 const std::array<u64, 2>& id_key();

@@ -41,7 +41,7 @@ public:
         bool tell_start = false;
         bool tell_stop = false;
         bool tell_cwd = false;
-        std::vector<u8> start_words;     ///< --start-on-open: rows of 256, see bpf/operations.bpf.h
+        std::vector<u8> start_words;     ///< --start-on-open: rows of 256, see bpf/syscall/operations.bpf.h
         u64 start_on_elapsed_ns = 0;     ///< 0: not asked for
         u64 libc_operations = 0;         ///< bit (1 << op): functions of libc are wanted for it …
         std::vector<LibcFunction> libc;  ///< … and these are there

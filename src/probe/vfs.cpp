@@ -22,6 +22,7 @@
 #include "probe/origin.h"
 #include "probe/pid_namespace.h"
 #include "probe/symbols.h"
+#include "probe/vfs_attach.h"
 // made by bpftool from bpf/vfs.bpf.c; it is C, and looks for the types of read-only data in the global namespace
 using iolens::iolens_keep;
 using iolens::iolens_pidns;
@@ -29,82 +30,6 @@ using iolens::iolens_resolved;
 #include "vfs.skel.h"
 
 namespace iolens {
-namespace {
-
-/// IOLENS_PROBE=fentry, kprobe or calls forces a way, to test it.
-bool may_try(VfsWay way) {
-    const char* word = std::getenv("IOLENS_PROBE");  // NOLINT(concurrency-mt-unsafe): one thread
-    const bool names_one = word != nullptr && std::ranges::find(vfs_ways, std::string_view(word)) != vfs_ways.end();
-    return !names_one || vfs_ways.at(static_cast<std::size_t>(way)) == word;
-}
-
-constexpr std::string_view kprobe_suffix = "_kprobe";
-constexpr std::string_view end_suffix = "_end";
-
-/// Of a program at a function: the place's name, and how it is attached.
-struct AtFunction {
-    std::string place;
-    bool end = false;
-    bool kprobe = false;
-};
-std::optional<AtFunction> at_function(const bpf_program* program) {
-    const std::string_view section = bpf_program__section_name(program);
-    AtFunction at;
-    at.kprobe = section == "kprobe" || section == "kretprobe";
-    if (!at.kprobe && section != "fentry" && section != "fexit") return {};
-    std::string_view name = bpf_program__name(program);
-    name.remove_prefix(std::string_view("iolens_").size());
-    if (name.ends_with(kprobe_suffix)) name.remove_suffix(kprobe_suffix.size());
-    at.end = name.ends_with(end_suffix);
-    if (at.end) name.remove_suffix(end_suffix.size());
-    at.place = name;
-    return at;
-}
-
-/// libbpf finds a fentry program's function in the BTF of the kernel and its modules when it is set.
-Link attach_function(bpf_program* program, const AtFunction& at, const std::string& function) {
-    if (at.kprobe) return Link(bpf_program__attach_kprobe(program, at.end, function.c_str()));
-    return Link(bpf_program__attach(program));
-}
-
-/// How many entries of its scratch map (enum file_slot of bpf/lib/file.bpf.h) a program of a place needs.
-u32 scratch_of(std::string_view place) {
-    constexpr std::array<std::string_view, 7> slots{"read_iter", "write_iter", "splice_read", "fsync",
-                                                    "fallocate", "fault",      "store"};
-    const auto at = std::ranges::find(slots, place);
-    return at == slots.end() ? 1 : static_cast<u32>(at - slots.begin()) + 1;
-}
-
-/// A function of the kernel's own that is attached to, the place of its programs, and the operations that pass it.
-struct KernelTarget {
-    std::string_view place;
-    std::string_view function;
-    std::array<iolens_vfs_op, 2> ops;
-};
-constexpr std::array every_kernel_target{
-    KernelTarget{"fault", "filemap_fault", {IOLENS_VFS_FAULT, IOLENS_VFS_FAULT}},
-    KernelTarget{"store", "do_page_mkwrite", {IOLENS_VFS_FAULT, IOLENS_VFS_FAULT}},
-    KernelTarget{"fallocate", "vfs_fallocate", {IOLENS_VFS_DISCARD, IOLENS_VFS_DISCARD}},
-    KernelTarget{"complete_aio", "aio_complete_rw", {IOLENS_VFS_READ, IOLENS_VFS_WRITE}},
-    KernelTarget{"complete_uring", "io_complete_rw", {IOLENS_VFS_READ, IOLENS_VFS_WRITE}},
-    KernelTarget{"complete_uring_poll", "io_complete_rw_iopoll", {IOLENS_VFS_READ, IOLENS_VFS_WRITE}},
-    KernelTarget{"complete_loop", "lo_rw_aio_complete", {IOLENS_VFS_READ, IOLENS_VFS_WRITE}},
-};
-
-std::vector<std::string_view> symbols() {
-    std::vector<std::string_view> all = origin_symbols();
-    for (const KernelTarget& target : every_kernel_target) {
-        if (std::ranges::find(all, target.function) == all.end()) all.push_back(target.function);
-    }
-    return all;
-}
-
-/// Tracepoints that stand for the functions of faults: that they began.
-bool is_seen_fault(const bpf_program* program) {
-    return std::string_view(bpf_program__name(program)).ends_with("_seen");
-}
-
-}  // namespace
 
 void VfsProbe::Close::operator()(vfs_bpf* object) const { vfs_bpf__destroy(object); }
 
@@ -140,7 +65,7 @@ VfsProbe::Object VfsProbe::make() const {
 
 VfsProbe::VfsProbe(const Options& options) : options_(options) {
     const KernelNames kernel;
-    addresses_ = KernelAddresses(symbols());
+    addresses_ = KernelAddresses(vfs_symbols());
     object_ = make();
     bpf_program* program = nullptr;
     std::vector<bpf_program*> wanted;
@@ -175,157 +100,6 @@ std::optional<iolens_resolved> VfsProbe::resolve(int fd) {
     if (::bpf_prog_test_run_opts(bpf_program__fd(object_->progs.iolens_resolve), &run) != 0) return {};
     if (object_->bss->resolved.found == 0) return {};
     return object_->bss->resolved;
-}
-
-/// The kernel's own functions that every filesystem's accesses pass.
-VfsProbe::Targets VfsProbe::kernel_targets() const {
-    Targets targets;
-    for (const KernelTarget& target : every_kernel_target) {
-        const bool wanted = std::ranges::any_of(target.ops, [&](iolens_vfs_op op) { return wants(op); });
-        if (wanted && addresses_.of(target.function) != 0) targets.emplace(target.place, target.function);
-    }
-    return targets;
-}
-
-/// All of the targets or none; but of the optional places those that can't be had in this way become `missing`.
-bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& optional, Targets& missing) {
-    if (way == VfsWay::kprobe && ::access("/sys/bus/event_source/devices/kprobe/type", R_OK) != 0) {
-        why_.emplace_back("kprobes: this kernel has none");
-        return false;
-    }
-    Attached made;
-    made.object = make();
-    vfs_bpf& object = *made.object;
-    object.data->period = object_->data->period;  // what was sent in it is in a map that they share
-    share_map(object.maps.ring, bpf_map__fd(object_->maps.ring));
-    share_map(object.maps.counters, bpf_map__fd(object_->maps.counters));
-    share_map(object.maps.watched, bpf_map__fd(object_->maps.watched));
-    share_map(object.maps.watched_below, bpf_map__fd(object_->maps.watched_below));
-    share_map(object.maps.watch_found, bpf_map__fd(object_->maps.watch_found));
-    share_map(object.maps.watch_near, bpf_map__fd(object_->maps.watch_near));
-    share_map(object.maps.accesses, bpf_map__fd(object_->maps.accesses));
-    if (way == VfsWay::kprobe) bpf_map__set_max_entries(object.maps.frames, options_.max_inflight);
-    share_map(object.maps.bios, bpf_map__fd(object_->maps.bios));
-    share_map(object.maps.files_told, bpf_map__fd(object_->maps.files_told));
-    share_map(object.maps.keep_cgroup, bpf_map__fd(object_->maps.keep_cgroup));
-    struct Wanted {
-        bpf_program* program;
-        AtFunction at;
-        std::string function;
-    };
-    std::vector<Wanted> wanted;
-    bpf_program* program = nullptr;
-    bpf_object__for_each_program(program, object.obj) {
-        const auto at = at_function(program);
-        if (!at || at->kprobe != (way == VfsWay::kprobe)) continue;
-        const auto target = targets.find(at->place);
-        if (target == targets.end()) continue;
-        bpf_program__set_autoload(program, true);
-        const int error = at->kprobe ? 0 : bpf_program__set_attach_target(program, 0, target->second.c_str());
-        if (error != 0) {
-            if (optional.contains(at->place)) {
-                bpf_program__set_autoload(program, false);
-                missing[at->place] = target->second;
-                continue;
-            }
-            why_.push_back(error == -EPERM || error == -EACCES
-                               ? fmt::format("fentry: {}: {}", target->second, probe_error_text(-error))
-                               : fmt::format("fentry: {} is not in the kernel's BTF", target->second));
-            return false;
-        }
-        wanted.push_back({program, *at, target->second});
-        const u32 scratch = scratch_of(at->place);
-        if (bpf_map__max_entries(object.maps.file_rooms) < scratch) {
-            bpf_map__set_max_entries(object.maps.file_rooms, scratch);
-        }
-    }
-    if (const int error = vfs_bpf__load(&object); error != 0) {
-        why_.push_back(fmt::format("{}: {}", vfs_ways.at(static_cast<std::size_t>(way)), probe_error_text(-error)));
-        if (error == -EINVAL || error == -EACCES || error == -E2BIG) why_.back() += " (" + last_verifier_words() + ")";
-        return false;
-    }
-    // ends first
-    std::ranges::partition(wanted, [](const Wanted& one) { return one.at.end; });
-    for (const Wanted& one : wanted) {
-        Link link = attach_function(one.program, one.at, one.function);
-        if (!link) {
-            why_.push_back(fmt::format("{} of {}: {}", vfs_ways.at(static_cast<std::size_t>(way)), one.function,
-                                       probe_error_text(errno)));
-            return false;
-        }
-        made.links.push_back(std::move(link));
-    }
-    attached_.push_back(std::move(made));
-    return true;
-}
-
-VfsWay VfsProbe::attach_best(const Targets& targets, const Targets& optional) {
-    for (const VfsWay way : {VfsWay::fentry, VfsWay::kprobe}) {
-        Targets missing;
-        if (!(options_.only ? options_.only == way : may_try(way)) || !try_attach(targets, way, optional, missing))
-            continue;
-        // of a module whose types the kernel doesn't have: a loop device's requests
-        if (!missing.empty()) try_attach(missing, VfsWay::kprobe, {}, missing);
-        return way;
-    }
-    return VfsWay::calls;
-}
-
-VfsWay VfsProbe::attach_functions(const iolens_resolved& file) {
-    if (!options_.vfs) return VfsWay::fentry;
-    std::array<u64, IOLENS_FUNCTIONS> functions{};
-    std::ranges::copy(file.functions, functions.begin());
-    if (const auto known = known_.find(functions); known != known_.end()) return known->second;
-    std::optional<KernelSymbols> symbols;
-    const auto name = [&](iolens_function function) -> std::string {
-        const u64 address = functions.at(function);
-        if (address == 0 || addresses_.hidden()) return "";
-        std::string_view known = std::span(file.names)[function];
-        if (known.empty()) known = (symbols ? *symbols : symbols.emplace()).name(address);
-        return std::string(known.substr(0, known.find(' ')));  // "ext4_file_read_iter [ext4]"
-    };
-    VfsWay& way = known_[functions];
-    way = VfsWay::calls;
-    Targets targets;
-    if (wants(IOLENS_VFS_READ)) targets["read_iter"] = name(IOLENS_READ_ITER);
-    if (wants(IOLENS_VFS_WRITE)) targets["write_iter"] = name(IOLENS_WRITE_ITER);
-    if (wants(IOLENS_VFS_FSYNC)) targets["fsync"] = name(IOLENS_FSYNC);
-    // these read by read_iter, where it is seen
-    const std::string splice = name(IOLENS_SPLICE_READ);
-    const bool by_read_iter = splice == "generic_file_splice_read" || splice == "copy_splice_read";
-    if (wants(IOLENS_VFS_READ) && !splice.empty() && !by_read_iter) targets["splice_read"] = splice;
-    const auto unknown = [](const auto& target) { return target.second.empty(); };
-    if (wants(IOLENS_VFS_READ) && targets["read_iter"].empty()) {
-        why_.emplace_back("the filesystem's read function is unknown");
-    } else {
-        std::erase_if(targets, unknown);
-        // two filesystems may share one
-        std::erase_if(targets, [&](const auto& target) { return functions_.contains(target.second); });
-        const Targets kernels = kernel_attached_ ? Targets{} : kernel_targets();
-        targets.insert(kernels.begin(), kernels.end());
-        way = targets.empty() ? VfsWay::fentry : attach_best(targets, kernels);
-    }
-    if (way != VfsWay::calls) {
-        for (const auto& [place, function] : targets) functions_.insert(function);
-        if (!kernel_attached_) sees_faults_ = targets.contains("fault");
-        kernel_attached_ = true;
-    } else if (!kernel_attached_) {
-        attach_seen_faults();
-    }
-    return way;
-}
-
-void VfsProbe::attach_seen_faults() {
-    if (seen_faults_) return;
-    seen_faults_ = true;
-    std::size_t attached = 0;
-    bpf_program* program = nullptr;
-    bpf_object__for_each_program(program, object_->obj) {
-        if (!is_seen_fault(program) || !bpf_program__autoload(program)) continue;
-        links_.push_back(attach(program));
-        ++attached;
-    }
-    sees_faults_ = attached == 2;  // loads and stores
 }
 
 bool VfsProbe::watch(const iolens_file_id& id, const iolens_watch& how) {

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// The programs of bpf/syscall.bpf.c while they are attached.
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+
+#include "base/fd.h"
+#include "probe/calls.h"
+#include "probe/pid_namespace.h"
+// made by bpftool from bpf/syscall.bpf.c; it is C, and looks for the types of read-only data in the global namespace
+using iolens::iolens_call_info;
+using iolens::iolens_keep;
+using iolens::iolens_pidns;
+#include "syscall.skel.h"
+
+namespace iolens {
+
+int CallProbe::followed_fd() const { return bpf_map__fd(object_->maps.followed); }
+
+int CallProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
+
+iolens_loss CallProbe::ledger() const {
+    iolens_loss loss = read_ledger(object_->maps.counters, object_->obj);
+    iolens_counters& n = loss.n;
+    // the iterator has only the threads of our own pid namespace: what is left is in flight in others
+    const u64 accounted = n.delivered + n.filtered + n.ring_full + n.state_full + n.in_flight;
+    if (links_.empty() && iterator_ && own_pidns().level != 0 && n.seen > accounted) n.in_flight += n.seen - accounted;
+    return loss;
+}
+
+u64 CallProbe::missed() const { return read_missed(object_->obj); }
+
+s64 CallProbe::alive() const { return __atomic_load_n(&object_->bss->alive, __ATOMIC_RELAXED); }
+
+void CallProbe::forget(u32 pid) {
+    // the kernel side deletes it as well when the process exits now: whoever deletes it counts it off
+    if (::bpf_map_delete_elem(bpf_map__fd(object_->maps.followed), &pid) == 0) {
+        __atomic_fetch_sub(&object_->bss->near[pid % IOLENS_CALL_NEAR], 1, __ATOMIC_RELAXED);
+        __atomic_fetch_sub(&object_->bss->alive, 1, __ATOMIC_RELAXED);
+    }
+}
+
+void CallProbe::leave_out(u32 pid, u64 pipe) {
+    const int map = bpf_map__fd(object_->maps.row_readers);
+    if (::bpf_map_update_elem(map, &pid, &pipe, BPF_NOEXIST) == 0) {
+        __atomic_fetch_add(&object_->bss->row_readers_alive, 1, __ATOMIC_RELAXED);
+    } else if (errno == EEXIST) {
+        ::bpf_map_update_elem(map, &pid, &pipe, BPF_EXIST);
+    }
+}
+
+void CallProbe::take_in(u32 pid) {
+    if (::bpf_map_delete_elem(bpf_map__fd(object_->maps.row_readers), &pid) == 0) {
+        __atomic_fetch_sub(&object_->bss->row_readers_alive, 1, __ATOMIC_RELAXED);
+    }
+}
+
+void CallProbe::forget_gone() {
+    const auto now = std::chrono::steady_clock::now();
+    if (!preempts_ || now - looked_at_ < std::chrono::seconds(1)) return;
+    looked_at_ = now;
+    std::vector<u32> gone;
+    const int map = bpf_map__fd(object_->maps.followed);
+    u32 pid = 0;
+    for (const u32* from = nullptr; ::bpf_map_get_next_key(map, from, &pid) == 0; from = &pid) {
+        if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) gone.push_back(pid);
+    }
+    for (const u32 one : gone) forget(one);
+}
+
+void CallProbe::drop_ended_requests() {
+    constexpr auto pause = std::chrono::milliseconds(100);
+    const auto now = std::chrono::steady_clock::now();
+    if (__atomic_load_n(&object_->bss->request_ends, __ATOMIC_RELAXED) == request_ends_ || now - dropped_at_ < pause) {
+        return;
+    }
+    dropped_at_ = now;
+    drop_requests();
+}
+
+/// Runs a program that isn't attached.
+void CallProbe::run(const bpf_program* program, std::span<u64> arguments) {
+    bpf_test_run_opts run{};
+    run.sz = sizeof run;
+    run.ctx_in = arguments.data();
+    run.ctx_size_in = static_cast<u32>(arguments.size_bytes());
+    ::bpf_prog_test_run_opts(bpf_program__fd(program), &run);
+}
+
+void CallProbe::drop_request(const std::array<u64, 2>& key, u64 start, u16 flag) {
+    std::array<u64, 4> arguments{key[0], key[1], start, flag};
+    run(object_->progs.iolens_request_drop, arguments);
+}
+
+/// What begins is no longer seen first, so that what has begun is seen to end. Then what is not over is sent.
+void CallProbe::detach() {
+    if (links_.empty()) return;
+    while (!links_.empty()) links_.pop_back();
+    while (!many_links_.empty()) many_links_.pop_back();
+    drop_requests();
+    for_each_entry<std::array<u64, 2>, iolens_request>(
+        object_->maps.requests, [&](const std::array<u64, 2>& key, const iolens_request& request) {
+            drop_request(key, request.e.start, IOLENS_CALL_PENDING);
+        });
+    if (iterator_) {
+        std::array<char, 64> nothing{};
+        while (::read(iterator_.get(), nothing.data(), nothing.size()) > 0) {
+        }
+        return;
+    }
+    for_each_key(object_->maps.threads, [&](const void* key) {
+        std::array<u64, 1> arguments{*static_cast<const u32*>(key)};
+        run(object_->progs.iolens_pending, arguments);
+    });
+}
+
+/// A request is in the map after its process was, which stands there until it ends.
+void CallProbe::drop_requests() {
+    const u64 ends = __atomic_load_n(&object_->bss->request_ends, __ATOMIC_RELAXED);
+    if (ends == request_ends_) return;
+    request_ends_ = ends;
+    std::unordered_map<u64, u64> ended;  // when, by process and by context
+    const auto ended_at = [&](const bpf_map* map, u64 key, u64 absent) {
+        const auto [at, fresh] = ended.try_emplace(key, absent);
+        if (fresh) ::bpf_map_lookup_elem(bpf_map__fd(map), &key, &at->second);
+        return at->second;
+    };
+    for_each_entry<std::array<u64, 2>, iolens_request>(
+        object_->maps.requests, [&](const std::array<u64, 2>& key, const iolens_request& request) {
+            const u64 start = request.e.start;
+            if (start >= ended_at(object_->maps.request_owners, request.process, ~u64{0}) &&
+                (request.context == 0 || start >= ended_at(object_->maps.request_contexts, request.context, 0))) {
+                return;
+            }
+            drop_request(key, start, 0);
+        });
+}
+
+/// Those of libaio and io_uring: a call that ends has its names sent again.
+std::vector<u64> CallProbe::names_in_flight() const {
+    std::vector<u64> names;
+    for_each_entry<std::array<u64, 2>, iolens_request>(
+        object_->maps.requests,
+        [&](const std::array<u64, 2>& /*key*/, const iolens_request& request) { names.push_back(request.e.name_id); });
+    return names;
+}
+
+void CallProbe::begin_period() { __atomic_fetch_add(&object_->data->period, 1, __ATOMIC_RELAXED); }
+
+}  // namespace iolens
