@@ -161,6 +161,26 @@ TEST(Tree, BpfModulesIncludeOnlyTheirOwnAndLib) {
     }
 }
 
+TEST(Tree, DocumentsNameFilesThatExist) {
+    const fs::path root(IOLENS_SOURCE_DIR);
+    std::vector<fs::path> documents{root / "README.md", root / "bpf" / "lib" / "README.md"};
+    for (const auto& entry : fs::recursive_directory_iterator(root / "docs")) {
+        if (entry.path().extension() == ".md") documents.push_back(entry.path());
+    }
+    ASSERT_GT(documents.size(), 10U);
+    std::size_t found = 0;
+    const std::regex pattern(
+        "\\b((?:src|bpf|include|tools|tests|docs|scripts|vmlinux)/[A-Za-z0-9_./-]*[A-Za-z0-9_])(?![A-Za-z0-9_./<*{-])");
+    for (const fs::path& document : documents) {
+        const std::string text = test::slurp(document.string());
+        for (std::sregex_iterator at(text.begin(), text.end(), pattern), end; at != end; ++at) {
+            EXPECT_TRUE(fs::exists(root / (*at)[1].str())) << document << " names " << (*at)[1];
+            ++found;
+        }
+    }
+    EXPECT_GT(found, 50U);
+}
+
 TEST(Tree, TheReleaseIsStrippedAndNamesItsSymbols) {
     const std::string program(IOLENS_BINARY);
     if (!fs::exists(program + ".debug")) GTEST_SKIP() << "a build with symbols";
