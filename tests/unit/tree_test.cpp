@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <cstring>
 #include <filesystem>
 #include <map>
@@ -161,9 +162,26 @@ TEST(Tree, BpfModulesIncludeOnlyTheirOwnAndLib) {
     }
 }
 
+/// The anchors of a document's headings: "Coming from biosnoop" is coming-from-biosnoop.
+std::set<std::string> headings_of(const fs::path& document) {
+    std::set<std::string> all;
+    for (const std::string& line : test::split(test::slurp(document.string()), '\n')) {
+        if (!line.starts_with('#')) continue;
+        std::string anchor;
+        for (const char c : line.substr(std::min(line.find_first_not_of("# "), line.size()))) {
+            if (c == ' ') anchor += '-';
+            if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-') {
+                anchor += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+            }
+        }
+        all.insert(anchor);
+    }
+    return all;
+}
+
 TEST(Tree, DocumentsNameFilesThatExist) {
     const fs::path root(IOLENS_SOURCE_DIR);
-    std::vector<fs::path> documents{root / "README.md", root / "bpf" / "lib" / "README.md"};
+    std::vector<fs::path> documents{root / "README.md", root / "CONTRIBUTING.md", root / "bpf" / "lib" / "README.md"};
     for (const auto& entry : fs::recursive_directory_iterator(root / "docs")) {
         if (entry.path().extension() == ".md") documents.push_back(entry.path());
     }
@@ -171,11 +189,20 @@ TEST(Tree, DocumentsNameFilesThatExist) {
     std::size_t found = 0;
     const std::regex pattern(
         "\\b((?:src|bpf|include|tools|tests|docs|scripts|vmlinux)/[A-Za-z0-9_./-]*[A-Za-z0-9_])(?![A-Za-z0-9_./<*{-])");
+    const std::regex link("\\]\\(([^)#]*)#?([^)]*)\\)");
     for (const fs::path& document : documents) {
         const std::string text = test::slurp(document.string());
         for (std::sregex_iterator at(text.begin(), text.end(), pattern), end; at != end; ++at) {
             EXPECT_TRUE(fs::exists(root / (*at)[1].str())) << document << " names " << (*at)[1];
             ++found;
+        }
+        for (std::sregex_iterator at(text.begin(), text.end(), link), end; at != end; ++at) {
+            const std::string path = (*at)[1];
+            const std::string anchor = (*at)[2];
+            if (path.find("://") != std::string::npos) continue;
+            const fs::path target = path.empty() ? document : document.parent_path() / path;
+            EXPECT_TRUE(fs::exists(target)) << document << " links to " << target;
+            EXPECT_TRUE(anchor.empty() || headings_of(target).contains(anchor)) << document << " links to #" << anchor;
         }
     }
     EXPECT_GT(found, 50U);
