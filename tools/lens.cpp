@@ -33,7 +33,7 @@ int run_lens(LensRun& run, const Given& given) {
     return run_live(*run.lens, run.view, run.live);
 }
 
-Command verb_command(std::shared_ptr<Verb> verb) {
+Command verb_command(const std::shared_ptr<Verb>& verb) {
     return {.name = verb->name(),
             .about = std::string(verb->about()),
             .examples = std::string(verb->examples()),

@@ -177,11 +177,11 @@ std::unique_ptr<ParsedCommand> build(CLI::App& app, const Command& command) {
 }
 
 /// The command that was named, with the names on the way to it.
-const ParsedCommand& chosen_in(const ParsedCommand& parsed, std::string& name) {
-    for (const auto& below : parsed.below) {
+const ParsedCommand* chosen_in(const ParsedCommand* parsed, std::string& name) {
+    for (const auto& below : parsed->below) {
         if (!below->app->parsed()) continue;
         name += " " + std::string(below->command->name);
-        return chosen_in(*below, name);
+        return chosen_in(below.get(), name);
     }
     return parsed;
 }
@@ -238,10 +238,10 @@ int run_command_line(std::span<char* const> words, const Command& program) {
             return status;
         }
         const bool any = !app.get_subcommands().empty();
-        chosen_in(*parsed, name);
+        chosen_in(parsed.get(), name);
         throw usage(name, any ? sentence(error) : missing_command(words, program));
     }
-    const ParsedCommand& chosen = chosen_in(*parsed, name);
+    const ParsedCommand& chosen = *chosen_in(parsed.get(), name);
     if (dashes != words.size() && !chosen.command->takes_command) {
         throw usage(name, fmt::format("'{}' traces no command", name));
     }

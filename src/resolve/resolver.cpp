@@ -233,12 +233,14 @@ Value Resolver::time_of(Role role, const Value& time, RowArena& arena) {
 
 void Resolver::age(const std::function<void()>& begin_period,
                    const std::function<std::vector<u64>()>& names_in_flight) {
-    periods_.look(files_.evicted() + tasks_.evicted(), begin_period, [&] {
-        files_.age(names_in_flight());
-        tasks_.age();
-        last_task_ = nullptr;
-        containers_.age();
-    });
+    periods_.look(
+        files_.evicted() + tasks_.evicted(), [&] { begin_period(); },
+        [&] {
+            files_.age(names_in_flight());
+            tasks_.age();
+            last_task_ = nullptr;
+            containers_.age();
+        });
 }
 
 std::vector<std::string> Resolver::diagnostics() const {
