@@ -55,7 +55,7 @@ static __always_inline __u8 block_add_part(struct iolens_block_state *s, const s
 		}
 	}
 	for (int i = 0; i < IOLENS_BLOCK_PARTS; i++) {
-		struct iolens_block_part *part = &all->told.parts[i];
+		struct iolens_block_part *part = &all->record.parts[i];
 
 		if ((__u32)i == all->count) {
 			all->count++;
@@ -71,7 +71,7 @@ static __always_inline __u8 block_add_part(struct iolens_block_state *s, const s
 		all->others++;
 		all->last = b->e.target.id;
 	}
-	all->told.others += bytes;
+	all->record.others += bytes;
 out:
 	count = all->count + all->others;
 	return count > 255 ? 255 : count;
@@ -291,8 +291,8 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 	if (!s) {
 		key = (__u64)rq->bio;
 		s = key ? bpf_map_lookup_elem(&inflight, &key) : 0;
-		/* The flush machinery ends the request that asked for a flush after the device has answered: no
-		 * request of the device's, and empty. */
+		/* The flush machinery completes the empty request behind a flush after the device has answered; it never
+		 * reached the device. */
 		if (!bytes && compat_block_op(rq->cmd_flags) <= IOLENS_OP_WRITE) {
 			if (s && !(s->e.flags & IOLENS_BLOCK_BIO))
 				bpf_map_delete_elem(&inflight, &key);
@@ -312,7 +312,7 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 		s->e.bytes = 0;
 		s->e.flags &= IOLENS_BLOCK_FILTERED | IOLENS_BLOCK_NO_CREATOR;
 		s->e.bios = 1;
-		/* its name isn't told here: user space finds the rare disk whose first request fails like this */
+		/* its name isn't sent here: user space looks up the rare disk whose first request fails like this */
 		disk = compat_rq_disk(rq);
 		s->e.dev = disk ? compat_disk_dev(disk) : 0;
 		block_describe(s, rq->cmd_flags, rq->__sector, !bytes);
@@ -330,7 +330,7 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 	}
 	now = bpf_ktime_get_boot_ns();
 	flags = s->e.flags;
-	/* read anew: kept in a register since it was told from the status, each error would be a way of its own for the
+	/* read again: in a register since it was derived from the status, each error would be a path of its own for the
 	 * verifier */
 	error = *(volatile __u16 *)&s->e.error;
 	block_finish(s, now);

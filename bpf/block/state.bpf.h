@@ -60,12 +60,12 @@ struct {
 	__type(value, struct block_author);
 } authors SEC(".maps");
 
-/* Writeback of a file is over when no bio of it was submitted for so long, ns. */
+/* Writeback of a file ends when none of its bios has been submitted for this time, ns. */
 #define BLOCK_WRITEBACK 1000000000ULL
 
 /* What else a merged request is for, by the request. */
 struct block_parts {
-	struct iolens_block_parts told;
+	struct iolens_block_parts record;
 	struct iolens_file_id last; /* of those that found no place */
 	__u32 count;
 	__u32 others;
@@ -83,7 +83,7 @@ __s64 targets_open = 0;
 static const struct iolens_block_state block_nothing = {};
 static const struct block_parts block_no_parts = {};
 
-/* dev_t → identity of the disk whose name was told. Full: names are told more often than once, no more. */
+/* dev_t → identity of the disk whose name was sent. When it is full, names are sent again. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
@@ -91,34 +91,34 @@ struct {
 	__type(value, __u64);
 } disks SEC(".maps");
 
-/* The disk that was found told last: most requests in a row are of one disk. Two processors may mix their writes; the
- * pair then matches no disk, since no two have the same identity, and the map is asked. Not static: the compiler would make
- * two variables of it that the kernel's check of the object's BTF refuses, and without BTF there are no global functions. */
+/* Last disk emitted: consecutive requests usually go to the same disk. Two processors may mix their writes; the pair then
+ * matches no disk, since no two have the same identity, and the map is looked up. Not static: the compiler would split it into
+ * two variables, for which the kernel rejects the BTF of the object, and without BTF there are no global functions. */
 struct {
 	__u64 identity;
 	__u32 dev;
 	__u32 reserved;
-} block_told = {};
+} block_last_disk = {};
 
 /* Sends the name of a disk before its first event. Returns its dev_t. */
 static __always_inline __u32 block_disk(struct gendisk *disk)
 {
 	struct iolens_disk_fact fact = {};
 	struct iolens_counters *n;
-	__u64 identity, *told;
+	__u64 identity, *sent;
 	__u32 dev;
 
 	if (!disk)
 		return 0;
 	dev = compat_disk_dev(disk);
 	identity = compat_disk_identity(disk);
-	if (block_told.dev == dev && block_told.identity == identity)
+	if (block_last_disk.dev == dev && block_last_disk.identity == identity)
 		return dev;
-	told = bpf_map_lookup_elem(&disks, &dev);
-	if (told && *told == identity) {
-		block_told.identity = 0;
-		block_told.dev = dev;
-		block_told.identity = identity;
+	sent = bpf_map_lookup_elem(&disks, &dev);
+	if (sent && *sent == identity) {
+		block_last_disk.identity = 0;
+		block_last_disk.dev = dev;
+		block_last_disk.identity = identity;
 		return dev;
 	}
 	fact.h.ts = bpf_ktime_get_boot_ns();
@@ -170,11 +170,11 @@ __noinline int block_tell_parts(__u64 rq, __u64 now, __u32 wanted)
 	if (size > IOLENS_BLOCK_PARTS)
 		size = IOLENS_BLOCK_PARTS;
 	size = offsetof(struct iolens_block_parts, parts) + size * sizeof(struct iolens_block_part);
-	all->told.h.ts = now;
-	all->told.h.kind = IOLENS_KIND_PARTS;
-	all->told.h.size = size;
-	all->told.h.cpu = bpf_get_smp_processor_id();
-	if (wanted && !ring_put(&all->told, size) && (n = ring_counters()))
+	all->record.h.ts = now;
+	all->record.h.kind = IOLENS_KIND_PARTS;
+	all->record.h.size = size;
+	all->record.h.cpu = bpf_get_smp_processor_id();
+	if (wanted && !ring_put(&all->record, size) && (n = ring_counters()))
 		ring_count(n, fact_lost);
 	bpf_map_delete_elem(&parts, &rq);
 	return 0;
