@@ -7,7 +7,7 @@
 #include "lib/compat/base.bpf.h"
 #include "lib/compat/block.bpf.h"
 #include "lib/file.bpf.h"
-#include "lib/keep.bpf.h"
+#include "lib/filter.bpf.h"
 #include "lib/name.bpf.h"
 #include "lib/origin.bpf.h"
 #include "lib/ring.bpf.h"
@@ -135,9 +135,9 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 	task_put_host_ids(&s.e);
 	bpf_get_current_comm(s.e.comm, sizeof(s.e.comm));
 	s.e.cgroup_id = bpf_get_current_cgroup_id();
-	if (!keep_task(s.e.tgid, s.e.tid, s.e.comm))
+	if (!filter_task(s.e.tgid, s.e.tid, s.e.comm))
 		s.e.flags |= IOLENS_BLOCK_FILTERED;
-	if (keep.part_dev && !size && compat_bio_part(bio) != keep.part_dev)
+	if (filter.part_dev && !size && compat_bio_part(bio) != filter.part_dev)
 		s.e.flags |= IOLENS_BLOCK_FILTERED;
 	if (task_is_throttle_worker(s.e.comm)) {
 		__builtin_memset(&s, 0, sizeof(s));

@@ -5,7 +5,7 @@
 
 #include "lib/compat/base.bpf.h"
 #include "lib/compat/block.bpf.h"
-#include "lib/keep.bpf.h"
+#include "lib/filter.bpf.h"
 #include "lib/ring.bpf.h"
 #include "lib/task.bpf.h"
 
@@ -195,7 +195,7 @@ static __always_inline void block_finish(struct iolens_block_state *s, __u64 now
 		s->e.flags |= IOLENS_BLOCK_NO_ISSUE;
 	if (s->created)
 		s->e.queue_ns = (s->issued ? s->issued : now) - s->created;
-	wanted = iolens_block_wanted(&keep, &s->e, s->e.device_ns);
+	wanted = iolens_block_wanted(&filter, &s->e, s->e.device_ns);
 	if (s->e.target.more)
 		block_tell_parts(s->rq, now, wanted);
 	if (!wanted) {

@@ -44,7 +44,7 @@ static __always_inline void request_aio_begin(__u64 address, __u64 id, __u64 pro
 			call_count(e, block.bytes);
 	}
 	call_file(e, &name_told, FILE_SLOT_ENTER, direct);
-	request_keep(&key, request);
+	request_store(&key, request);
 }
 
 /* Global functions, so that the verifier walks them once where it unrolls the loop around them. */

@@ -8,7 +8,7 @@
 
 #include "lib/compat/base.bpf.h"
 #include "lib/compat/regs.bpf.h"
-#include "lib/keep.bpf.h"
+#include "lib/filter.bpf.h"
 #include "lib/ring.bpf.h"
 #include "lib/task.bpf.h"
 #include "syscall/operations.bpf.h"
@@ -201,7 +201,7 @@ static __noinline int libc_end(struct pt_regs *ctx, __u32 function)
 		return 0;
 	/* an opening that everything waits for is seen at its system call, which comes before */
 	if ((leave_std && call->fd >= 0 && call->fd <= 2) || !operation_counts(host >> 32, now - call->start, 0, 0) ||
-	    now - call->start < keep.min_ns) {
+	    now - call->start < filter.min_ns) {
 		operation_left_out();
 	} else {
 		e.h.ts = now;

@@ -193,7 +193,7 @@ static __always_inline bool request_own(__u64 process)
 	return !error || error == -EEXIST;
 }
 
-static __always_inline void request_keep(struct request_key *key, struct iolens_request *request)
+static __always_inline void request_store(struct request_key *key, struct iolens_request *request)
 {
 	struct iolens_call_event *e = &request->e;
 

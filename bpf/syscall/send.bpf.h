@@ -5,7 +5,7 @@
 
 #include "lib/compat/base.bpf.h"
 #include "lib/file.bpf.h"
-#include "lib/keep.bpf.h"
+#include "lib/filter.bpf.h"
 #include "lib/ring.bpf.h"
 #include "lib/task.bpf.h"
 #include "syscall/operations.bpf.h"
@@ -97,7 +97,7 @@ static __always_inline void call_send_one(struct iolens_call_event *e)
 		return;
 	}
 	missed = (e->flags & CALL_NO_END) == CALL_NO_END && !(e->flags & IOLENS_CALL_PENDING);
-	if (e->h.ts - e->start < keep.min_ns && !missed) {
+	if (e->h.ts - e->start < filter.min_ns && !missed) {
 		ring_count(n, filtered);
 		return;
 	}
@@ -189,9 +189,9 @@ static __always_inline bool call_wanted_task(__u64 id, bool known)
 		return false;
 	if (row_readers_alive > 0 && bpf_map_lookup_elem(&row_readers, &tgid))
 		return false;
-	if (keep.by_comm)
+	if (filter.by_comm)
 		bpf_get_current_comm(comm, sizeof(comm));
-	return keep_task(tgid, (__u32)id, comm);
+	return filter_task(tgid, (__u32)id, comm);
 }
 
 static __always_inline void call_count(struct iolens_call_event *e, __u64 bytes)

@@ -71,7 +71,7 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 	else if (e->fd >= 0)
 		call_file(e, &name_told, FILE_SLOT_SUBMIT, direct);
 	compat_uring_key(req, &key.owner, &key.which);
-	request_keep(&key, request);
+	request_store(&key, request);
 	return 0;
 }
 

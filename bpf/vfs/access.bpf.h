@@ -5,7 +5,7 @@
 
 #include "lib/compat/base.bpf.h"
 #include "lib/file.bpf.h"
-#include "lib/keep.bpf.h"
+#include "lib/filter.bpf.h"
 #include "lib/ring.bpf.h"
 #include "lib/task.bpf.h"
 #include "lib/watch.bpf.h"
@@ -63,7 +63,7 @@ static __always_inline bool vfs_watched(struct file *file, struct iolens_file_id
 
 static __always_inline bool vfs_asked_for(__u8 op)
 {
-	return !keep.ops || (keep.ops >> op & 1);
+	return !filter.ops || (filter.ops >> op & 1);
 }
 
 static __always_inline void vfs_count_filtered(void)
@@ -84,7 +84,7 @@ static __always_inline void vfs_send(struct iolens_vfs_event *e)
 	if (!n)
 		return;
 	e->flags &= IOLENS_VFS_TOLD;
-	if (!(e->flags & IOLENS_VFS_NO_END) && e->h.ts - e->start < keep.min_ns) {
+	if (!(e->flags & IOLENS_VFS_NO_END) && e->h.ts - e->start < filter.min_ns) {
 		ring_count(n, filtered);
 		return;
 	}
@@ -103,7 +103,7 @@ static __always_inline bool vfs_task(struct iolens_vfs_event *e)
 	task_put_host_ids(e);
 	bpf_get_current_comm(e->comm, sizeof(e->comm));
 	e->cgroup_id = bpf_get_current_cgroup_id();
-	return keep_task(e->tgid, e->tid, e->comm);
+	return filter_task(e->tgid, e->tid, e->comm);
 }
 
 /* The name of an open file, told where it wasn't. A number: the function that tells takes no typed pointer. */

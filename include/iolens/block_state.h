@@ -4,7 +4,7 @@
 #define IOLENS_BLOCK_STATE_H
 
 #include "iolens/event/block.h"
-#include "iolens/keep.h"
+#include "iolens/filter.h"
 
 #ifdef __cplusplus
 namespace iolens {
@@ -21,27 +21,27 @@ struct iolens_block_state {
 };
 
 /* Is an operation asked for, that took the device so many ns? One that isn't over: that began so long ago. */
-IOLENS_BOTH_SIDES u8 iolens_block_wanted(const volatile struct iolens_keep *keep, const struct iolens_block_event *e,
+IOLENS_BOTH_SIDES u8 iolens_block_wanted(const volatile struct iolens_filter *filter, const struct iolens_block_event *e,
 					 u64 device_ns)
 {
 	if (e->flags & IOLENS_BLOCK_FILTERED)
 		return 0;
-	if (iolens_keep_by_task(keep) && (e->flags & IOLENS_BLOCK_NO_CREATOR))
+	if (iolens_filter_by_task(filter) && (e->flags & IOLENS_BLOCK_NO_CREATOR))
 		return 0;
-	if (keep->by_dev && e->dev != keep->dev)
+	if (filter->by_dev && e->dev != filter->dev)
 		return 0;
-	if (keep->sector_end) {
+	if (filter->sector_end) {
 		/* what has no sector was judged at creation by the partition it was addressed to */
 		if (e->flags & IOLENS_BLOCK_NO_SECTOR) {
 			if (e->flags & IOLENS_BLOCK_NO_CREATOR)
 				return 0;
-		} else if (e->sector < keep->sector_first || e->sector >= keep->sector_end) {
+		} else if (e->sector < filter->sector_first || e->sector >= filter->sector_end) {
 			return 0;
 		}
 	}
-	if (keep->ops && !(keep->ops >> (e->op & 31) & 1))
+	if (filter->ops && !(filter->ops >> (e->op & 31) & 1))
 		return 0;
-	return device_ns >= keep->min_ns;
+	return device_ns >= filter->min_ns;
 }
 
 #ifdef __cplusplus

@@ -15,25 +15,25 @@
 
 namespace iolens {
 
-iolens_keep task_filters(const ViewOptions& view, const LiveOptions& live, Fd& cgroup) {
-    iolens_keep keep{};
-    if (view.pids.size() > IOLENS_KEEP_PIDS) {
-        throw Failure(Exit::usage, fmt::format("--pid takes at most {} processes", IOLENS_KEEP_PIDS),
+iolens_filter task_filters(const ViewOptions& view, const LiveOptions& live, Fd& cgroup) {
+    iolens_filter filter{};
+    if (view.pids.size() > IOLENS_FILTER_PIDS) {
+        throw Failure(Exit::usage, fmt::format("--pid takes at most {} processes", IOLENS_FILTER_PIDS),
                       "use --cgroup for more");
     }
-    for (const u64 pid : view.pids) keep.pids[keep.pid_count++] = static_cast<u32>(pid);
+    for (const u64 pid : view.pids) filter.pids[filter.pid_count++] = static_cast<u32>(pid);
     if (view.tid) {
-        keep.by_tid = 1;
-        keep.tid = static_cast<u32>(*view.tid);
+        filter.by_tid = 1;
+        filter.tid = static_cast<u32>(*view.tid);
     }
     if (live.uid) {
-        keep.by_uid = 1;
-        keep.uid = static_cast<u32>(*live.uid);
+        filter.by_uid = 1;
+        filter.uid = static_cast<u32>(*live.uid);
     }
     if (!view.comm.empty()) {
-        keep.by_comm = 1;
+        filter.by_comm = 1;
         std::copy_n(view.comm.data(), std::min<std::size_t>(view.comm.size(), IOLENS_COMM_LEN - 1),
-                    static_cast<u8*>(keep.comm));
+                    static_cast<u8*>(filter.comm));
     }
     if (!live.cgroup.empty()) {
         cgroup = Fd(::open(live.cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -48,11 +48,11 @@ iolens_keep task_filters(const ViewOptions& view, const LiveOptions& live, Fd& c
                           fmt::format("'{}' is no directory of a cgroup v2 hierarchy", visible(live.cgroup)),
                           "'grep cgroup2 /proc/self/mountinfo' tells where one is mounted");
         }
-        keep.by_cgroup = 1;
+        filter.by_cgroup = 1;
     }
-    if (view.min_ms) keep.min_ns = static_cast<u64>(*view.min_ms * 1e6);
-    keep.self[0] = static_cast<u32>(::getpid());
-    return keep;
+    if (view.min_ms) filter.min_ns = static_cast<u64>(*view.min_ms * 1e6);
+    filter.self[0] = static_cast<u32>(::getpid());
+    return filter;
 }
 
 bool passes(const ViewOptions& filters, const FilterSubject& subject) {

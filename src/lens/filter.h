@@ -6,13 +6,13 @@
 #include <string_view>
 
 #include "base/fd.h"
-#include "iolens/keep.h"
+#include "iolens/filter.h"
 #include "lens/options.h"
 
 namespace iolens {
 
 /// The filters as the kernel side takes them. `cgroup` keeps the directory open. Throws Failure (usage).
-iolens_keep task_filters(const ViewOptions& view, const LiveOptions& live, Fd& cgroup);
+iolens_filter task_filters(const ViewOptions& view, const LiveOptions& live, Fd& cgroup);
 
 /// What the filters look at. Without a known task, filters on tasks match nothing; without a duration, --min-ms
 /// matches.

@@ -26,7 +26,7 @@
 #include "probe/origin.h"
 #include "probe/pid_namespace.h"
 // made by bpftool from bpf/block.bpf.c; it is C, and looks for the types of read-only data in the global namespace
-using iolens::iolens_keep;
+using iolens::iolens_filter;
 using iolens::iolens_pidns;
 #include "block.skel.h"
 
@@ -61,7 +61,7 @@ BlockProbe::BlockProbe(const Options& options) {
     bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
     if (options.ring_fd) share_map(object_->maps.ring, *options.ring_fd);
     bpf_map__set_max_entries(object_->maps.inflight, options.max_inflight);
-    object_->rodata->keep = options.keep;
+    object_->rodata->filter = options.filter;
     object_->rodata->own_pidns = own_pidns();
     std::ranges::copy(id_key(), std::begin(object_->rodata->id_key));
     object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
@@ -81,7 +81,7 @@ BlockProbe::BlockProbe(const Options& options) {
     bpf_map__set_max_entries(object_->maps.targets, options.attribute ? options.max_inflight : 1);
     if (const int error = block_bpf__load(object_.get()); error != 0) fail_to_load("the block", error);
     if (addresses) tell_bio_ends(object_->maps.bio_ends, *addresses);
-    allow_cgroup(object_->maps.keep_cgroup, options.keep, options.cgroup_fd);
+    allow_cgroup(object_->maps.filter_cgroup, options.filter, options.cgroup_fd);
     for (bpf_program* program : in_attach_order(*object_)) {
         if (bpf_program__autoload(program)) links_.push_back(attach(program));
     }
@@ -195,7 +195,7 @@ void BlockProbe::settle(const Open& one, u32 flag) {
         e.bytes = one.state.size;
     }
     if (one.state.created != 0) e.queue_ns = (one.state.issued != 0 ? one.state.issued : now) - one.state.created;
-    if (iolens_block_wanted(&object_->rodata->keep, &e, now - one.begun()) == 0) {
+    if (iolens_block_wanted(&object_->rodata->filter, &e, now - one.begun()) == 0) {
         ++settled_.filtered;
         return;
     }

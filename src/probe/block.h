@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "iolens/event/loss.h"
-#include "iolens/keep.h"
+#include "iolens/filter.h"
 #include "probe/bpf.h"
 
 struct block_bpf;
@@ -18,8 +18,8 @@ namespace iolens {
 class BlockProbe {
 public:
     struct Options {
-        iolens_keep keep{};
-        int cgroup_fd = -1;  ///< of keep.by_cgroup
+        iolens_filter filter{};
+        int cgroup_fd = -1;  ///< of filter.by_cgroup
         u64 ring_bytes = 8 << 20;
         std::optional<int> ring_fd;  ///< another probe's ring, for its records, too
         u32 max_inflight = 32768;    ///< entries of the state map

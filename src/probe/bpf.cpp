@@ -264,8 +264,8 @@ void fail_to_load(std::string_view what, int error) {
                   "'iolens doctor' tells what works on this kernel; libbpf says: " + last_libbpf_warning());
 }
 
-void allow_cgroup(const bpf_map* map, const iolens_keep& keep, int cgroup_fd) {
-    if (keep.by_cgroup == 0) return;
+void allow_cgroup(const bpf_map* map, const iolens_filter& filter, int cgroup_fd) {
+    if (filter.by_cgroup == 0) return;
     const u32 zero = 0;
     const u32 fd = static_cast<u32>(cgroup_fd);
     if (::bpf_map_update_elem(bpf_map__fd(map), &zero, &fd, BPF_ANY) != 0) {

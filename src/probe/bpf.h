@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "iolens/event/loss.h"
-#include "iolens/keep.h"
+#include "iolens/filter.h"
 #include "probe/kernel_btf.h"
 #include "probe/kernel_types.h"
 #include "probe/permissions.h"
@@ -102,8 +102,8 @@ constexpr u64 wake_bytes(u64 ring_bytes) { return std::max<u64>(ring_bytes / 8, 
 /// Throws Failure (unavailable) for an error of loading an object; `what` names its probes.
 [[noreturn]] void fail_to_load(std::string_view what, int error);
 
-/// Puts the cgroup of keep.by_cgroup in its map. Throws Failure (usage) where the kernel does not take it.
-void allow_cgroup(const bpf_map* map, const iolens_keep& keep, int cgroup_fd);
+/// Puts the cgroup of filter.by_cgroup in its map. Throws Failure (usage) where the kernel does not take it.
+void allow_cgroup(const bpf_map* map, const iolens_filter& filter, int cgroup_fd);
 
 /// bpf_prog_info of a loaded program.
 ProbeStatus program_status(const bpf_program* program);

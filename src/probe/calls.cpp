@@ -25,7 +25,7 @@
 #include "probe/pid_namespace.h"
 // made by bpftool from bpf/syscall.bpf.c; it is C, and looks for the types of read-only data in the global namespace
 using iolens::iolens_call_info;
-using iolens::iolens_keep;
+using iolens::iolens_filter;
 using iolens::iolens_pidns;
 #include "syscall.skel.h"
 #include "syscall_without_casts.skel.h"
@@ -135,7 +135,7 @@ int CallProbe::load(const Options& options, bool direct) {
     object_.reset(opened(open_object(KernelNames())));
     bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
     bpf_map__set_max_entries(object_->maps.threads, options.max_threads);
-    object_->rodata->keep = options.keep;
+    object_->rodata->filter = options.filter;
     object_->rodata->own_pidns = own_pidns();
     std::ranges::copy(id_key(), std::begin(object_->rodata->id_key));
     object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
@@ -273,7 +273,7 @@ bool CallProbe::start(const Options& options, bool& direct) {
         }
         ++object_->bss->near[pid % IOLENS_CALL_NEAR];  // nothing is attached yet
     }
-    allow_cgroup(object_->maps.keep_cgroup, options.keep, options.cgroup_fd);
+    allow_cgroup(object_->maps.filter_cgroup, options.filter, options.cgroup_fd);
     // In the object they stand with the start first. The ends are attached first, so that what begins after its start
     // is attached has its end seen, too.
     std::vector<bpf_program*> programs;

@@ -9,7 +9,7 @@
 
 #include "base/fd.h"
 #include "iolens/event/call.h"
-#include "iolens/keep.h"
+#include "iolens/filter.h"
 #include "probe/bpf.h"
 #include "probe/libc.h"
 #include "probe/vfs.h"
@@ -23,8 +23,8 @@ namespace iolens {
 class CallProbe {
 public:
     struct Options {
-        iolens_keep keep{};
-        int cgroup_fd = -1;  ///< of keep.by_cgroup
+        iolens_filter filter{};
+        int cgroup_fd = -1;  ///< of filter.by_cgroup
         u64 ring_bytes = 8 << 20;
         u32 max_threads = 32768;                             ///< entries of the state map
         std::array<iolens_call_info, IOLENS_CALLS> calls{};  ///< by system call number
@@ -34,7 +34,7 @@ public:
         u32 own_dev = 0;                 ///< … and device, the kernel's dev_t; calls on it are left out
         std::optional<WatchMaps> watch;  ///< only calls on watched files, into the same ring
         bool decode_all = false;         ///< tell each call's arguments
-        std::vector<u32> follow;         ///< processes to follow; empty: all that `keep` lets through
+        std::vector<u32> follow;         ///< processes to follow; empty: all that `filter` lets through
         // of io-monitor's view
         bool operations = false;
         bool leave_std = false;  ///< leave out calls on fds 0, 1 and 2

@@ -21,7 +21,7 @@
 #include "probe/pid_namespace.h"
 // made by bpftool from bpf/syscall.bpf.c; it is C, and looks for the types of read-only data in the global namespace
 using iolens::iolens_call_info;
-using iolens::iolens_keep;
+using iolens::iolens_filter;
 using iolens::iolens_pidns;
 #include "syscall.skel.h"
 

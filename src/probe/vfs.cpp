@@ -24,7 +24,7 @@
 #include "probe/symbols.h"
 #include "probe/vfs_attach.h"
 // made by bpftool from bpf/vfs.bpf.c; it is C, and looks for the types of read-only data in the global namespace
-using iolens::iolens_keep;
+using iolens::iolens_filter;
 using iolens::iolens_pidns;
 using iolens::iolens_resolved;
 #include "vfs.skel.h"
@@ -33,7 +33,9 @@ namespace iolens {
 
 void VfsProbe::Close::operator()(vfs_bpf* object) const { vfs_bpf__destroy(object); }
 
-bool VfsProbe::wants(iolens_vfs_op op) const { return options_.keep.ops == 0 || (options_.keep.ops >> op & 1U) != 0; }
+bool VfsProbe::wants(iolens_vfs_op op) const {
+    return options_.filter.ops == 0 || (options_.filter.ops >> op & 1U) != 0;
+}
 
 /// An object with what was asked for in its read-only data, and no program chosen.
 VfsProbe::Object VfsProbe::make() const {
@@ -50,7 +52,7 @@ VfsProbe::Object VfsProbe::make() const {
         bpf_map__set_max_entries(object->maps.watched_below, std::max(options_.max_files, least));
     }
     auto& data = *object->rodata;
-    data.keep = options_.keep;
+    data.filter = options_.filter;
     data.own_pidns = own_pidns();
     std::ranges::copy(id_key(), std::begin(data.id_key));
     data.ring_wake_bytes = wake_bytes(options_.ring_bytes);
@@ -81,7 +83,7 @@ VfsProbe::VfsProbe(const Options& options) : options_(options) {
     }
     bpf_program__set_autoload(object_->progs.iolens_resolve, true);
     if (const int error = vfs_bpf__load(object_.get()); error != 0) fail_to_load("the file", error);
-    allow_cgroup(object_->maps.keep_cgroup, options_.keep, options_.cgroup_fd);
+    allow_cgroup(object_->maps.filter_cgroup, options_.filter, options_.cgroup_fd);
     tell_bio_ends(object_->maps.bio_ends, addresses_);
     // in the object they stand with the start first: the ends are attached first
     for (bpf_program* one : wanted | std::views::reverse) links_.push_back(attach(one));
@@ -168,7 +170,7 @@ void VfsProbe::detach() {
 void VfsProbe::settle(iolens_vfs_event e) {
     const bool ended = vfs_has(e, IOLENS_VFS_ENDED);
     if (!ended) e.h.ts = clock_ns(CLOCK_BOOTTIME);
-    if (e.h.ts - e.start < options_.keep.min_ns) {
+    if (e.h.ts - e.start < options_.filter.min_ns) {
         ++settled_.filtered;
         return;
     }

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "iolens/event/vfs.h"
-#include "iolens/keep.h"
+#include "iolens/filter.h"
 #include "probe/addresses.h"
 #include "probe/bpf.h"
 
@@ -39,8 +39,8 @@ inline constexpr std::array<std::string_view, 3> vfs_ways{"fentry", "kprobe", "c
 class VfsProbe {
 public:
     struct Options {
-        iolens_keep keep{};  ///< its ops are enum iolens_vfs_op
-        int cgroup_fd = -1;  ///< of keep.by_cgroup
+        iolens_filter filter{};  ///< its ops are enum iolens_vfs_op
+        int cgroup_fd = -1;      ///< of filter.by_cgroup
         u64 ring_bytes = 8 << 20;
         u32 max_inflight = 32768;  ///< accesses, and bios
         u32 max_files = 1;         ///< named ones and folders; of folders' files so many again

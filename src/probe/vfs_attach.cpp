@@ -18,7 +18,7 @@
 #include "probe/symbols.h"
 #include "probe/vfs.h"
 // made by bpftool from bpf/vfs.bpf.c; it is C, and looks for the types of read-only data in the global namespace
-using iolens::iolens_keep;
+using iolens::iolens_filter;
 using iolens::iolens_pidns;
 using iolens::iolens_resolved;
 #include "vfs.skel.h"
@@ -130,7 +130,7 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
     if (way == VfsWay::kprobe) bpf_map__set_max_entries(object.maps.frames, options_.max_inflight);
     share_map(object.maps.bios, bpf_map__fd(object_->maps.bios));
     share_map(object.maps.files_told, bpf_map__fd(object_->maps.files_told));
-    share_map(object.maps.keep_cgroup, bpf_map__fd(object_->maps.keep_cgroup));
+    share_map(object.maps.filter_cgroup, bpf_map__fd(object_->maps.filter_cgroup));
     struct Wanted {
         bpf_program* program;
         AtFunction at;

@@ -13,7 +13,7 @@
 namespace iolens {
 namespace {
 
-class Keep final : public Receiver {
+class Collector final : public Receiver {
 public:
     bool record(std::span<const std::byte> bytes) override {
         records.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -24,15 +24,15 @@ public:
 
 /// All records, and what ended the reading ("" = its end).
 std::pair<std::vector<std::string>, std::string> read_all(const std::string& path) {
-    Keep keep;
+    Collector records;
     try {
         RecordingSource source(path);
-        while (!source.ended()) source.read(keep);
+        while (!source.ended()) source.read(records);
     } catch (const Failure& failure) {
         EXPECT_EQ(failure.status(), Exit::failed);
-        return {keep.records, failure.what()};
+        return {filter.records, failure.what()};
     }
-    return {keep.records, ""};
+    return {filter.records, ""};
 }
 
 /// An earlier ledger has fewer counters, and the orphans among what was seen.
@@ -48,9 +48,9 @@ TEST(Recording, AnEarlierLedgerReadsAsItWasMeant) {
         recorder.record(std::as_bytes(std::span(earlier)));
         recorder.finish();
     }
-    Keep keep;
+    Collector records;
     RecordingSource source(path);
-    while (!source.ended()) source.read(keep);
+    while (!source.ended()) source.read(records);
     const iolens_loss loss = source.ledger();
     EXPECT_EQ(loss.n.seen, 39U);  // of 3 orphans 2 had found no room
     EXPECT_EQ(loss.n.delivered, 23U);
@@ -90,9 +90,9 @@ TEST(Recording, GivesBackWhatWasRecorded) {
 TEST(Recording, KeepsTheLedger) {
     const test::Scratch scratch;
     test::write_sample(scratch.path("r"));
-    Keep keep;
+    Collector records;
     RecordingSource source(scratch.path("r"));
-    while (!source.ended()) source.read(keep);
+    while (!source.ended()) source.read(records);
     EXPECT_EQ(source.ledger().n.ring_full, 4U);
 }
 

@@ -180,21 +180,21 @@ View BlockLens::prepare(const ViewOptions& view) {
 std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptions& live) {
     BlockProbe::Options options;
     Fd cgroup;
-    options.keep = task_filters(view, live, cgroup);
+    options.filter = task_filters(view, live, cgroup);
     options.cgroup_fd = cgroup.get();
-    options.keep.ops = ops_;
+    options.filter.ops = ops_;
     if (!disk_.empty()) {
         const std::optional<Disk> disk = resolver().disks().find(disk_);
         if (!disk) {
             throw Failure(Exit::usage, fmt::format("there is no disk '{}'", visible(disk_)),
                           "'lsblk' lists the disks; a partition or a device-mapper name will do, too");
         }
-        options.keep.by_dev = 1;
-        options.keep.dev = disk->whole_dev;
+        options.filter.by_dev = 1;
+        options.filter.dev = disk->whole_dev;
         if (disk->is_partition()) {
-            options.keep.part_dev = disk->dev;
-            options.keep.sector_first = disk->first_sector;
-            options.keep.sector_end = disk->first_sector + disk->sector_count;
+            options.filter.part_dev = disk->dev;
+            options.filter.sector_first = disk->first_sector;
+            options.filter.sector_end = disk->first_sector + disk->sector_count;
         }
     }
     options.ring_bytes = ring_bytes(live);

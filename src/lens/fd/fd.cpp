@@ -165,7 +165,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     ViewOptions of_tasks = view;
     of_tasks.pids.clear();  // followed, not filtered
     if (replay_filters_) of_tasks.min_ms = replay_filters_->min_ms;
-    options.keep = task_filters(of_tasks, live, cgroup);
+    options.filter = task_filters(of_tasks, live, cgroup);
     options.cgroup_fd = cgroup.get();
     if (wanted_operations_.on()) wanted_operations_.choose(options, selection_.chosen);
     selection_.choose(options);

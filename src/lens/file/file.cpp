@@ -146,9 +146,9 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     }
     VfsProbe::Options options;
     Fd cgroup;
-    options.keep = task_filters(view, live, cgroup);
+    options.filter = task_filters(view, live, cgroup);
     options.cgroup_fd = cgroup.get();
-    options.keep.ops = ops_;
+    options.filter.ops = ops_;
     options.ring_bytes = ring_bytes(live);
     options.max_inflight = static_cast<u32>(live.max_inflight.value_or(options.max_inflight));
     options.max_files = static_cast<u32>(max_files_.value_or(65536)) + 1;  // and what rows are written to

@@ -238,11 +238,11 @@ void choose_calls(CallProbe::Options& options, u32 ops) {
 void Watches::complete(const VfsProbe::Options& options) {
     if (calls_ || !needs_calls_ || !options.vfs) return;
     CallProbe::Options calls;
-    calls.keep = options.keep;
+    calls.filter = options.filter;
     calls.cgroup_fd = options.cgroup_fd;
     calls.max_threads = options.max_inflight;
     calls.watch = probe_.maps();
-    choose_calls(calls, options.keep.ops);
+    choose_calls(calls, options.filter.ops);
     calls_ = std::make_unique<CallProbe>(calls);
 }
 

@@ -104,8 +104,8 @@ int ServeVerb::run(const std::vector<std::string>& words) {
     LiveOptions live;
     live.ring_mib = ring_mib_;
     Fd none;
-    options.probe.keep = task_filters({}, live, none);
-    options.probe.keep.ops = 1U << IOLENS_VFS_READ | 1U << IOLENS_VFS_WRITE;
+    options.probe.filter = task_filters({}, live, none);
+    options.probe.filter.ops = 1U << IOLENS_VFS_READ | 1U << IOLENS_VFS_WRITE;
     options.probe.ring_bytes = ring_bytes(live);
     options.probe.max_files = static_cast<u32>(max_files_.value_or(131072));
     options.probe.vfs = levels.vfs;
