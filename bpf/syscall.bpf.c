@@ -38,7 +38,7 @@ int iolens_request_drop(struct bpf_raw_tracepoint_args *ctx)
 	struct iolens_request *request = bpf_map_lookup_elem(&requests, &key), *copy;
 	__u32 slot = REQUEST_SLOT_DROP;
 
-	copy = bpf_map_lookup_elem(&request_rooms, &slot);
+	copy = bpf_map_lookup_elem(&request_scratch_slots, &slot);
 	if (!request || !copy || request->e.start != ctx->args[2])
 		return 0;
 	*copy = *request;

@@ -9,14 +9,14 @@
 #include "lib/file.bpf.h"
 #include "lib/filter.bpf.h"
 #include "lib/name.bpf.h"
-#include "lib/origin.bpf.h"
+#include "lib/target.bpf.h"
 #include "lib/ring.bpf.h"
 #include "lib/task.bpf.h"
 
 #include "iolens/block_state.h"
 #include "iolens/event/block.h"
 #include "iolens/event/file.h"
-#include "iolens/event/origin.h"
+#include "iolens/event/target.h"
 
 /* A clean page of a file becomes dirty. Runs in the context of who writes to it. */
 static __always_inline int on_dirty(__u64 *ctx)
@@ -72,42 +72,42 @@ static __always_inline void block_author(struct iolens_block_target *t)
 /* What a bio is for. `slot`: of the program. */
 static __always_inline void block_attribute(struct iolens_block_target *t, struct bio *bio, __u32 size, __u32 slot)
 {
-	struct origin o = {};
+	struct target found = {};
 	struct iolens_block_target *known;
 	struct inode *inode;
 	__u8 op = compat_block_op(bio->bi_opf);
 	__u64 vector;
 
 	if (op == IOLENS_OP_DISCARD || op == IOLENS_OP_SECURE_ERASE) {
-		t->origin = IOLENS_ORIGIN_DISCARD;
+		t->kind = IOLENS_TARGET_DISCARD;
 		return;
 	}
 	if (!size) {
-		t->origin = IOLENS_ORIGIN_FLUSH;
+		t->kind = IOLENS_TARGET_FLUSH;
 		return;
 	}
 	if (op > IOLENS_OP_WRITE && op != IOLENS_OP_ZONE_APPEND) {
-		t->origin = IOLENS_ORIGIN_NO_PAGES;
+		t->kind = IOLENS_TARGET_NO_PAGES;
 		return;
 	}
-	origin_of(bio, &o);
-	if (o.kind == IOLENS_ORIGIN_ANONYMOUS && targets_open) {
-		vector = o.vector;
+	target_of(bio, &found);
+	if (found.kind == IOLENS_TARGET_ANONYMOUS && targets_open) {
+		vector = found.vector;
 		known = bpf_map_lookup_elem(&targets, &vector);
 		if (known) {
 			*t = *known;
 			return;
 		}
 	}
-	t->origin = o.kind;
-	t->how = o.how;
-	if (o.kind == IOLENS_ORIGIN_RAW || o.kind == IOLENS_ORIGIN_METADATA)
-		t->id.dev = o.device;
-	inode = (struct inode *)o.inode; /* apart: a read of the kernel's takes all its fields for the kernel's */
+	t->kind = found.kind;
+	t->source = found.source;
+	if (found.kind == IOLENS_TARGET_RAW || found.kind == IOLENS_TARGET_METADATA)
+		t->id.dev = found.device;
+	inode = (struct inode *)found.inode; /* apart: a read of the kernel's takes all its fields for the kernel's */
 	if (!inode)
 		return;
 	file_id_of(inode, &t->id, false);
-	if (authored && op != IOLENS_OP_READ && (o.how == IOLENS_HOW_PAGE || o.how == IOLENS_HOW_FS))
+	if (authored && op != IOLENS_OP_READ && (found.source == IOLENS_TARGET_SOURCE_PAGE || found.source == IOLENS_TARGET_SOURCE_FS))
 		block_author(t);
 	t->name_id = name_of_inode((__u64)inode, &t->id, slot);
 }
@@ -154,7 +154,7 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 		block_begin((__u64)bio, &s); /* without room for it, its request has no creator */
 		return 0;
 	}
-	if (attribute && size && s.e.target.origin != IOLENS_ORIGIN_ANONYMOUS) {
+	if (attribute && size && s.e.target.kind != IOLENS_TARGET_ANONYMOUS) {
 		s.vector = (__u64)BPF_CORE_READ(bio, bi_io_vec);
 		block_target_put(s.vector, &s.e.target);
 	}

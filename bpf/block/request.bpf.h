@@ -8,14 +8,14 @@
 #include "lib/compat/base.bpf.h"
 #include "lib/compat/block.bpf.h"
 #include "lib/file.bpf.h"
-#include "lib/origin.bpf.h"
+#include "lib/target.bpf.h"
 #include "lib/ring.bpf.h"
 #include "lib/task.bpf.h"
 
 #include "iolens/block_state.h"
 #include "iolens/event/block.h"
 #include "iolens/event/loss.h"
-#include "iolens/event/origin.h"
+#include "iolens/event/target.h"
 
 static __always_inline void block_take_creator(struct iolens_block_state *s, const struct iolens_block_state *from)
 {
@@ -34,36 +34,36 @@ static __always_inline void block_take_creator(struct iolens_block_state *s, con
 
 static __always_inline bool block_same_target(const struct iolens_block_target *a, const struct iolens_block_target *b)
 {
-	return a->origin == b->origin && file_same(&a->id, &b->id);
+	return a->kind == b->kind && file_same(&a->id, &b->id);
 }
 
 /* A merged bio is for something else than its request's first: one thing more, or more of one. Returns how many such things
  * there are by now. */
-static __always_inline __u8 block_add_part(struct iolens_block_state *s, const struct iolens_block_state *b, __u32 bytes)
+static __always_inline __u8 block_add_extra_target(struct iolens_block_state *s, const struct iolens_block_state *b, __u32 bytes)
 {
-	struct block_parts *all = s->e.target.more ? bpf_map_lookup_elem(&parts, &s->rq) : 0;
+	struct block_extra_targets *all = s->e.target.more ? bpf_map_lookup_elem(&extra_targets, &s->rq) : 0;
 	struct iolens_counters *n;
 	__u32 count;
 
 	if (!all) { /* what is there is another request's, whose end was not seen */
-		bpf_map_update_elem(&parts, &s->rq, &block_no_parts, BPF_ANY);
-		all = bpf_map_lookup_elem(&parts, &s->rq);
+		bpf_map_update_elem(&extra_targets, &s->rq, &block_no_extra_targets, BPF_ANY);
+		all = bpf_map_lookup_elem(&extra_targets, &s->rq);
 		if (!all) {
 			if ((n = ring_counters()))
 				ring_count(n, fact_lost);
 			return 1;
 		}
 	}
-	for (int i = 0; i < IOLENS_BLOCK_PARTS; i++) {
-		struct iolens_block_part *part = &all->record.parts[i];
+	for (int i = 0; i < IOLENS_EXTRA_TARGETS; i++) {
+		struct iolens_extra_target *extra = &all->record.targets[i];
 
 		if ((__u32)i == all->count) {
 			all->count++;
-			part->target = b->e.target;
-		} else if (!block_same_target(&part->target, &b->e.target)) {
+			extra->target = b->e.target;
+		} else if (!block_same_target(&extra->target, &b->e.target)) {
 			continue;
 		}
-		part->bytes += bytes;
+		extra->bytes += bytes;
 		goto out;
 	}
 	/* a file's bios are next to each other: what is counted isn't looked for */
@@ -92,11 +92,11 @@ __noinline int block_merge(__u64 key, __u64 bio)
 	}
 	if (b->e.requeues) { /* of a request that was given back and merged into this one */
 		s->e.requeues += b->e.requeues;
-		bpf_map_delete_elem(&parts, &b->rq);
+		bpf_map_delete_elem(&extra_targets, &b->rq);
 		ring_count_seen(-1);
 	}
-	if (attribute && b->e.target.origin != IOLENS_ORIGIN_NONE && !block_same_target(&b->e.target, &s->e.target))
-		s->e.target.more = block_add_part(s, b, BPF_CORE_READ((struct bio *)bio, bi_iter.bi_size));
+	if (attribute && b->e.target.kind != IOLENS_TARGET_NONE && !block_same_target(&b->e.target, &s->e.target))
+		s->e.target.more = block_add_extra_target(s, b, BPF_CORE_READ((struct bio *)bio, bi_iter.bi_size));
 	if (b->created && (!s->created || (__s64)(b->created - s->created) < 0))
 		block_take_creator(s, b);
 	if (b->e.flags & IOLENS_BLOCK_BIO) /* it has an end of its own */
@@ -177,7 +177,7 @@ static __always_inline int on_rq_issue(__u64 *ctx)
 		s->e.flags |= IOLENS_BLOCK_STACKED;
 	}
 	/* its submission was not seen, which newer kernels bring about: they skip a program that is preempted elsewhere */
-	if (attribute && fresh && bio && s->e.target.origin == IOLENS_ORIGIN_NONE)
+	if (attribute && fresh && bio && s->e.target.kind == IOLENS_TARGET_NONE)
 		block_attribute(&s->e.target, bio, bio->bi_iter.bi_size, FILE_SLOT_SUBMIT);
 	s->rq = (__u64)rq;
 	s->e.bios = 1;
@@ -185,9 +185,9 @@ static __always_inline int on_rq_issue(__u64 *ctx)
 		s->e.bios = 0;
 		if (compat_block_op(rq->cmd_flags) == IOLENS_OP_FLUSH) {
 			block_flush_creator(s, rq);
-			s->e.target.origin = IOLENS_ORIGIN_FLUSH;
+			s->e.target.kind = IOLENS_TARGET_FLUSH;
 		} else {
-			s->e.target.origin = IOLENS_ORIGIN_NO_PAGES;
+			s->e.target.kind = IOLENS_TARGET_NO_PAGES;
 		}
 	} else if (bio->bi_next) {
 		s->e.bios = block_merge_bios(compat_number(&key), bio);

@@ -64,8 +64,8 @@ struct {
 #define BLOCK_WRITEBACK 1000000000ULL
 
 /* What else a merged request is for, by the request. */
-struct block_parts {
-	struct iolens_block_parts record;
+struct block_extra_targets {
+	struct iolens_extra_targets record;
 	struct iolens_file_id last; /* of those that found no place */
 	__u32 count;
 	__u32 others;
@@ -74,14 +74,14 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 256);
 	__type(key, __u64);
-	__type(value, struct block_parts);
-} parts SEC(".maps");
+	__type(value, struct block_extra_targets);
+} extra_targets SEC(".maps");
 
 /* Entries of `targets`: while there are none, none is looked up. */
 __s64 targets_open = 0;
 
 static const struct iolens_block_state block_nothing = {};
-static const struct block_parts block_no_parts = {};
+static const struct block_extra_targets block_no_extra_targets = {};
 
 /* dev_t → identity of the disk whose name was sent. When it is full, names are sent again. */
 struct {
@@ -158,25 +158,25 @@ static __always_inline void block_describe(struct iolens_block_state *s, __u32 o
 
 /* Sends what else a merged request is for, if its row is wanted, and forgets it. A global function, which the verifier walks
  * once. */
-__noinline int block_tell_parts(__u64 rq, __u64 now, __u32 wanted)
+__noinline int block_emit_extra_targets(__u64 rq, __u64 now, __u32 wanted)
 {
-	struct block_parts *all = bpf_map_lookup_elem(&parts, &rq);
+	struct block_extra_targets *all = bpf_map_lookup_elem(&extra_targets, &rq);
 	struct iolens_counters *n;
 	__u32 size;
 
 	if (!all)
 		return 0;
 	size = all->count;
-	if (size > IOLENS_BLOCK_PARTS)
-		size = IOLENS_BLOCK_PARTS;
-	size = offsetof(struct iolens_block_parts, parts) + size * sizeof(struct iolens_block_part);
+	if (size > IOLENS_EXTRA_TARGETS)
+		size = IOLENS_EXTRA_TARGETS;
+	size = offsetof(struct iolens_extra_targets, targets) + size * sizeof(struct iolens_extra_target);
 	all->record.h.ts = now;
-	all->record.h.kind = IOLENS_KIND_PARTS;
+	all->record.h.kind = IOLENS_KIND_EXTRA_TARGETS;
 	all->record.h.size = size;
 	all->record.h.cpu = bpf_get_smp_processor_id();
 	if (wanted && !ring_put(&all->record, size) && (n = ring_counters()))
 		ring_count(n, fact_lost);
-	bpf_map_delete_elem(&parts, &rq);
+	bpf_map_delete_elem(&extra_targets, &rq);
 	return 0;
 }
 
@@ -197,7 +197,7 @@ static __always_inline void block_finish(struct iolens_block_state *s, __u64 now
 		s->e.queue_ns = (s->issued ? s->issued : now) - s->created;
 	wanted = iolens_block_wanted(&filter, &s->e, s->e.device_ns);
 	if (s->e.target.more)
-		block_tell_parts(s->rq, now, wanted);
+		block_emit_extra_targets(s->rq, now, wanted);
 	if (!wanted) {
 		ring_count(n, filtered);
 		return;

@@ -15,7 +15,7 @@
 #define FILE_MAGIC_SOCKET 0x534F434B
 #define FILE_MAGIC_ANON 0x09041934
 
-struct file_room {
+struct file_scratch {
 	struct iolens_file_fact fact;
 	__u8 path[IOLENS_PATH_LEN + 2 * FILE_NAME_MAX];
 	/* Of the walk: in memory and not in registers, where the verifier needn't tell one step from another. */
@@ -49,8 +49,8 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, FILE_SLOTS); /* set before load */
 	__type(key, __u32);
-	__type(value, struct file_room);
-} file_rooms SEC(".maps");
+	__type(value, struct file_scratch);
+} file_scratch_slots SEC(".maps");
 
 /* User space counts it up twice a minute: it forgets what it has not needed for a while. Names and threads are sent again
  * when they are used in a new period. */
@@ -62,12 +62,12 @@ struct {
 	__uint(max_entries, 65536);
 	__type(key, __u64);
 	__type(value, __u32);
-} files_told SEC(".maps");
+} emitted_files SEC(".maps");
 
 /* Does user space know the name? */
 static __always_inline bool file_known(const __u64 *name_id)
 {
-	__u32 *sent = bpf_map_lookup_elem(&files_told, name_id);
+	__u32 *sent = bpf_map_lookup_elem(&emitted_files, name_id);
 
 	return sent && *sent == period;
 }
@@ -76,7 +76,7 @@ static __always_inline void file_sent(const __u64 *name_id)
 {
 	__u32 now = period;
 
-	bpf_map_update_elem(&files_told, name_id, &now, BPF_ANY);
+	bpf_map_update_elem(&emitted_files, name_id, &now, BPF_ANY);
 }
 
 struct file_facts {
@@ -222,44 +222,44 @@ static __always_inline void file_look(struct file *file, struct file_facts *f, b
  * which the verifier walks once and not for each turn of the loop: its arguments have to be numbers. */
 __noinline int file_step(__u32 slot)
 {
-	struct file_room *room = bpf_map_lookup_elem(&file_rooms, &slot);
+	struct file_scratch *scratch = bpf_map_lookup_elem(&file_scratch_slots, &slot);
 	struct dentry *dentry, *parent;
 	struct mount *mount, *above;
 	__u64 offset;
 	long length;
 
-	if (!room)
+	if (!scratch)
 		return 1;
-	dentry = (struct dentry *)room->dentry;
-	mount = (struct mount *)room->mount;
+	dentry = (struct dentry *)scratch->dentry;
+	mount = (struct mount *)scratch->mount;
 	parent = BPF_CORE_READ(dentry, d_parent);
-	offset = room->offset;
+	offset = scratch->offset;
 	if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
 		above = BPF_CORE_READ(mount, mnt_parent);
 		if (above == mount || !above) {
-			room->whole = 1;
+			scratch->whole = 1;
 			return 1;
 		}
-		room->dentry = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
-		room->mount = (__u64)above;
+		scratch->dentry = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
+		scratch->mount = (__u64)above;
 		return 0;
 	}
-	if (dentry == parent && !(room->fact.flags & IOLENS_FILE_PSEUDO)) /* not below this mount's root */
+	if (dentry == parent && !(scratch->fact.flags & IOLENS_FILE_PSEUDO)) /* not below this mount's root */
 		return 1;
 	/* a mask, and then a bound: older verifiers want both, of one register */
 	offset &= 8191;
 	barrier_var(offset);
 	if (offset > IOLENS_PATH_LEN)
 		return 1;
-	length = bpf_probe_read_kernel_str(&room->path[offset], FILE_NAME_MAX, BPF_CORE_READ(dentry, d_name.name));
+	length = bpf_probe_read_kernel_str(&scratch->path[offset], FILE_NAME_MAX, BPF_CORE_READ(dentry, d_name.name));
 	if (length <= 0 || length > FILE_NAME_MAX)
 		return 1;
-	room->offset = offset + length;
-	if (room->fact.flags & IOLENS_FILE_PSEUDO) {
-		room->whole = 1;
+	scratch->offset = offset + length;
+	if (scratch->fact.flags & IOLENS_FILE_PSEUDO) {
+		scratch->whole = 1;
 		return 1;
 	}
-	room->dentry = (__u64)parent;
+	scratch->dentry = (__u64)parent;
 	return 0;
 }
 
@@ -267,36 +267,36 @@ __noinline int file_step(__u32 slot)
  * Sends a file's path, where it was not told: the names from the file up to the root, across mounts. Its arguments are
  * numbers for the same reason. Returns 1 when it was sent.
  */
-static __always_inline int file_tell_by(__u64 dentry_address, __u64 mount_address, __u64 name_id, __u32 kind, __u32 slot)
+static __always_inline int file_emit_by(__u64 dentry_address, __u64 mount_address, __u64 name_id, __u32 kind, __u32 slot)
 {
 	struct dentry *dentry = (struct dentry *)dentry_address, *parent;
 	struct vfsmount *vfsmount = (struct vfsmount *)mount_address;
-	struct file_room *room;
+	struct file_scratch *scratch;
 	struct iolens_counters *n;
 	__u64 offset;
 	__u32 size;
 
-	room = bpf_map_lookup_elem(&file_rooms, &slot);
-	if (!room)
+	scratch = bpf_map_lookup_elem(&file_scratch_slots, &slot);
+	if (!scratch)
 		return 0;
-	room->fact.h.ts = bpf_ktime_get_boot_ns();
-	room->fact.h.kind = IOLENS_KIND_FILE;
-	room->fact.h.cpu = bpf_get_smp_processor_id();
-	room->fact.name_id = name_id;
-	room->fact.kind = kind;
-	room->fact.flags = 0;
-	room->fact.reserved = 0;
+	scratch->fact.h.ts = bpf_ktime_get_boot_ns();
+	scratch->fact.h.kind = IOLENS_KIND_FILE;
+	scratch->fact.h.cpu = bpf_get_smp_processor_id();
+	scratch->fact.name_id = name_id;
+	scratch->fact.kind = kind;
+	scratch->fact.flags = 0;
+	scratch->fact.reserved = 0;
 
 	parent = BPF_CORE_READ(dentry, d_parent);
 	if (!BPF_CORE_READ(dentry, d_hash.pprev) && dentry != parent)
-		room->fact.flags |= IOLENS_FILE_DELETED;
+		scratch->fact.flags |= IOLENS_FILE_DELETED;
 	if (dentry == parent && dentry != BPF_CORE_READ(vfsmount, mnt_root))
-		room->fact.flags |= IOLENS_FILE_PSEUDO;
+		scratch->fact.flags |= IOLENS_FILE_PSEUDO;
 
-	room->dentry = (__u64)dentry;
-	room->mount = (__u64)vfsmount - bpf_core_field_offset(struct mount, mnt);
-	room->offset = 0;
-	room->whole = 0;
+	scratch->dentry = (__u64)dentry;
+	scratch->mount = (__u64)vfsmount - bpf_core_field_offset(struct mount, mnt);
+	scratch->offset = 0;
+	scratch->whole = 0;
 	for (int i = 0; i < FILE_DEPTH; i++) {
 		/* Without it the compiler enters the loop in its middle, and kernels before 6.2 take the way
 		 * back to that place for an endless loop (“back-edge”). */
@@ -304,20 +304,20 @@ static __always_inline int file_tell_by(__u64 dentry_address, __u64 mount_addres
 		if (file_step(slot))
 			break;
 	}
-	if (!room->whole)
-		room->fact.flags |= IOLENS_FILE_CUT;
-	offset = room->offset & 8191;
+	if (!scratch->whole)
+		scratch->fact.flags |= IOLENS_FILE_CUT;
+	offset = scratch->offset & 8191;
 	barrier_var(offset);
 	if (offset > IOLENS_PATH_LEN + FILE_NAME_MAX)
 		return 0;
-	room->fact.length = offset;
-	*(__u64 *)&room->path[offset] = 0;
-	size = (sizeof(room->fact) + offset + 7) & ~7U;
-	room->fact.h.size = size;
+	scratch->fact.length = offset;
+	*(__u64 *)&scratch->path[offset] = 0;
+	size = (sizeof(scratch->fact) + offset + 7) & ~7U;
+	scratch->fact.h.size = size;
 	barrier_var(size);
-	if (size > sizeof(*room))
+	if (size > sizeof(*scratch))
 		return 0;
-	if (!ring_put(room, size)) {
+	if (!ring_put(scratch, size)) {
 		if ((n = ring_counters()))
 			ring_count(n, fact_lost);
 		return 0;
@@ -326,11 +326,11 @@ static __always_inline int file_tell_by(__u64 dentry_address, __u64 mount_addres
 	return 1;
 }
 
-__noinline int file_tell(__u64 path_address, __u64 name_id, __u32 kind, __u32 slot)
+__noinline int file_emit(__u64 path_address, __u64 name_id, __u32 kind, __u32 slot)
 {
 	struct path *path = (struct path *)path_address;
 
-	return file_tell_by((__u64)BPF_CORE_READ(path, dentry), (__u64)BPF_CORE_READ(path, mnt), name_id, kind, slot);
+	return file_emit_by((__u64)BPF_CORE_READ(path, dentry), (__u64)BPF_CORE_READ(path, mnt), name_id, kind, slot);
 }
 
 /* The address that stands for a unix socket: its peer's, or its own; NULL when neither has one. */
@@ -343,35 +343,35 @@ static __always_inline struct unix_address *file_unix_address(struct unix_sock *
 }
 
 /* Sends a unix socket's address as a file's name. */
-__noinline int file_tell_unix(__u64 unix_address, __u64 name_id, __u32 slot)
+__noinline int file_emit_unix(__u64 unix_address, __u64 name_id, __u32 slot)
 {
 	struct unix_address *address = (struct unix_address *)unix_address;
 	struct iolens_counters *n;
-	struct file_room *room;
+	struct file_scratch *scratch;
 	__u32 size;
 	int length;
 	char *name;
 
-	room = bpf_map_lookup_elem(&file_rooms, &slot);
+	scratch = bpf_map_lookup_elem(&file_scratch_slots, &slot);
 	length = BPF_CORE_READ(address, len) - 2; /* without the family */
-	if (!room || length <= 0)
+	if (!scratch || length <= 0)
 		return 0;
-	__builtin_memset(room->path, 0, 120);
+	__builtin_memset(scratch->path, 0, 120);
 	if (length > 108)
 		length = 108;
 	name = (void *)address + bpf_core_field_offset(struct unix_address, name) + 2;
-	bpf_probe_read_kernel(room->path, (__u32)length & 127, name);
-	room->fact.h.ts = bpf_ktime_get_boot_ns();
-	room->fact.h.kind = IOLENS_KIND_FILE;
-	room->fact.h.cpu = bpf_get_smp_processor_id();
-	room->fact.name_id = name_id;
-	room->fact.kind = IOLENS_FILE_SOCKET;
-	room->fact.flags = IOLENS_FILE_PSEUDO;
-	room->fact.reserved = 0;
-	room->fact.length = length + 1;
-	size = (sizeof(room->fact) + 109 + 7) & ~7U;
-	room->fact.h.size = size;
-	if (ring_put(room, size))
+	bpf_probe_read_kernel(scratch->path, (__u32)length & 127, name);
+	scratch->fact.h.ts = bpf_ktime_get_boot_ns();
+	scratch->fact.h.kind = IOLENS_KIND_FILE;
+	scratch->fact.h.cpu = bpf_get_smp_processor_id();
+	scratch->fact.name_id = name_id;
+	scratch->fact.kind = IOLENS_FILE_SOCKET;
+	scratch->fact.flags = IOLENS_FILE_PSEUDO;
+	scratch->fact.reserved = 0;
+	scratch->fact.length = length + 1;
+	size = (sizeof(scratch->fact) + 109 + 7) & ~7U;
+	scratch->fact.h.size = size;
+	if (ring_put(scratch, size))
 		file_sent(&name_id);
 	else if ((n = ring_counters()))
 		ring_count(n, fact_lost);

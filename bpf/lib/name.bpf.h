@@ -35,11 +35,11 @@ static __always_inline __u64 name_mount(struct super_block *sb)
 	return best ? best + bpf_core_field_offset(struct mount, mnt) : 0;
 }
 
-__noinline int name_tell(__u64 dentry, __u64 inode, __u64 name_id, __u32 slot)
+__noinline int name_emit(__u64 dentry, __u64 inode, __u64 name_id, __u32 slot)
 {
 	struct super_block *sb = BPF_CORE_READ((struct inode *)inode, i_sb);
 
-	return file_tell_by(dentry, name_mount(sb), name_id, file_kind(BPF_CORE_READ((struct inode *)inode, i_mode), 0), slot);
+	return file_emit_by(dentry, name_mount(sb), name_id, file_kind(BPF_CORE_READ((struct inode *)inode, i_mode), 0), slot);
 }
 
 /* The name_id of a name that an inode has, which is told where it wasn't; 0: the kernel has forgotten its names. */
@@ -55,7 +55,7 @@ static __always_inline __u64 name_of_inode(__u64 inode, const struct iolens_file
 	id = file_mix(id, (__u64)file->dev << 32 | file->generation);
 	id = file_hide(file_mix(id, file->ino));
 	if (!file_known(&id))
-		name_tell(alias, inode, id, slot);
+		name_emit(alias, inode, id, slot);
 	return id;
 }
 

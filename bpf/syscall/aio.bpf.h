@@ -21,7 +21,7 @@ static __always_inline void request_aio_begin(__u64 address, __u64 id, __u64 pro
 	struct iolens_request *request;
 	struct iolens_call_event *e;
 	struct request_iocb block;
-	__u64 name_told = 0;
+	__u64 emitted_name = 0;
 	__u8 what;
 
 	if (bpf_probe_read_user(&block, sizeof(block), (void *)address) || block.opcode >= IOLENS_AIO_OPS)
@@ -43,7 +43,7 @@ static __always_inline void request_aio_begin(__u64 address, __u64 id, __u64 pro
 		else
 			call_count(e, block.bytes);
 	}
-	call_file(e, &name_told, FILE_SLOT_ENTER, direct);
+	call_file(e, &emitted_name, FILE_SLOT_ENTER, direct);
 	request_store(&key, request);
 }
 

@@ -94,12 +94,12 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 		t->two = 1;
 		break;
 	}
-	call_file(&t->e, &t->name_told, FILE_SLOT_ENTER, direct);
+	call_file(&t->e, &t->emitted_name, FILE_SLOT_ENTER, direct);
 	if (t->two) {
 		t->to.direction = IOLENS_DIR_WRITE;
 		t->to.requested = t->e.requested;
 		t->to.flags |= IOLENS_CALL_HAS_REQUESTED;
-		call_file(&t->to, &t->name_told, FILE_SLOT_ENTER, direct);
+		call_file(&t->to, &t->emitted_name, FILE_SLOT_ENTER, direct);
 		if (by_watch && !((t->e.flags | t->to.flags) & IOLENS_CALL_WATCHED))
 			t->state = CALL_NONE;
 		return;
@@ -150,7 +150,7 @@ static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 
 	switch (t->shape) {
 	case IOLENS_SHAPE_NEW_FD:
 		t->e.fd = (__s32)result;
-		call_file(&t->e, &t->name_told, FILE_SLOT_EXIT, direct);
+		call_file(&t->e, &t->emitted_name, FILE_SLOT_EXIT, direct);
 		break;
 	case IOLENS_SHAPE_PAIR:
 	case IOLENS_SHAPE_PAIR_FIRST: /* a row for each end */
@@ -160,8 +160,8 @@ static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 
 		t->two = 1;
 		t->e.fd = fds[0];
 		t->to.fd = fds[1];
-		call_file(&t->e, &t->name_told, FILE_SLOT_EXIT, direct);
-		call_file(&t->to, &t->name_told, FILE_SLOT_EXIT, direct);
+		call_file(&t->e, &t->emitted_name, FILE_SLOT_EXIT, direct);
+		call_file(&t->to, &t->emitted_name, FILE_SLOT_EXIT, direct);
 		break;
 	case IOLENS_SHAPE_MAP:
 		t->e.address = result;

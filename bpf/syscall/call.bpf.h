@@ -74,9 +74,9 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	if (info.shape == IOLENS_SHAPE_SIGRETURN)
 		return 0;
 	if (t->emitted != period) {
-		t->name_told = 0;
+		t->emitted_name = 0;
 		if (!by_watch) {
-			call_tell_thread(id, task_host_id(id), 0);
+			call_emit_thread(id, task_host_id(id), 0);
 			t->emitted = period;
 		}
 	}
@@ -104,12 +104,12 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 		t->ways = info.ways;
 		t->buffer = 0;
 	}
-	if (decode_all || (operations && (info.ways & IOLENS_CALL_TELL))) {
+	if (decode_all || (operations && (info.ways & IOLENS_CALL_EMIT))) {
 		t->all_texts = info.texts;
 		t->vectors = info.vectors;
 		t->texts = info.texts;
 		if (!operations || t->started)
-			call_tell_arguments(t, info.texts, FILE_SLOT_ENTER);
+			call_emit_arguments(t, info.texts, FILE_SLOT_ENTER);
 	}
 	if (info.flags) {
 		t->e.asked = t->values[(info.flags - 1) & 7];
@@ -208,11 +208,11 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 		t->started = operation_counts(task_host_id(id) >> 32, t->ways & IOLENS_CALL_QUIET ? 0 : t->e.h.ts - t->e.start,
 					      t->ways & IOLENS_CALL_OPENS ? t->values[t->all_texts == 1 ? 0 : 1] : 0,
 					      FILE_SLOT_EXIT);
-		if (t->started && (t->ways & IOLENS_CALL_TELL)) /* nothing was told before */
-			call_tell_arguments(t, t->all_texts, FILE_SLOT_EXIT);
-	} else if ((decode_all || (operations && (t->ways & IOLENS_CALL_TELL))) && t->texts &&
+		if (t->started && (t->ways & IOLENS_CALL_EMIT)) /* nothing was told before */
+			call_emit_arguments(t, t->all_texts, FILE_SLOT_EXIT);
+	} else if ((decode_all || (operations && (t->ways & IOLENS_CALL_EMIT))) && t->texts &&
 		   t->e.call != CALL_EXECVE && t->e.call != CALL_EXECVEAT) {
-		call_tell_arguments(t, t->all_texts, FILE_SLOT_EXIT);
+		call_emit_arguments(t, t->all_texts, FILE_SLOT_EXIT);
 	}
 	if (t->shape == IOLENS_SHAPE_IO_SUBMIT && result < (__s64)t->e.requested)
 		request_aio_refused(t->pointer, result < 0 ? 0 : result, t->e.requested, id, direct);

@@ -47,7 +47,7 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 
 		if (operation_paused()) /* another program: it has to begin by itself */
 			bpf_map_delete_elem(&started, &tgid);
-		else if (tell_start || tell_cwd)
+		else if (emit_start || emit_cwd)
 			operation_process(task, id,
 					  task_tgid((__u64)BPF_CORE_READ(task, real_parent),
 						    BPF_CORE_READ(task, real_parent, tgid)),
@@ -87,13 +87,13 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 	if (requests_wanted && last)
 		request_exit();
 	if (operations && last) {
-		if (tell_stop && operation_started(tgid) && (!follow || call_near(id >> 32)) && call_wanted_task(id, false))
+		if (emit_stop && operation_started(tgid) && (!follow || call_near(id >> 32)) && call_wanted_task(id, false))
 			operation_stop(id, host);
 		if (operation_paused())
 			bpf_map_delete_elem(&started, &tgid);
 	}
 	if (known || (requests_wanted && request_task_known(id))) /* behind all its rows */
-		call_tell_thread(id, host, IOLENS_TASK_ENDED | (last ? IOLENS_TASK_PROCESS_ENDED : 0));
+		call_emit_thread(id, host, IOLENS_TASK_ENDED | (last ? IOLENS_TASK_PROCESS_ENDED : 0));
 	if (row_readers_alive > 0 && last) {
 		__u32 own = task_tgid(bpf_get_current_task(), tgid);
 

@@ -36,7 +36,7 @@ static __noinline int call_watched_direct(struct iolens_call_event *e, struct fi
 
 /* What a file is, and its name where that was not told yet. `address` is the same file as a number. */
 static __always_inline void call_open_file(struct iolens_call_event *e, struct file *file, __u64 address,
-					   __u64 *name_told, __u32 slot, bool direct)
+					   __u64 *emitted_name, __u32 slot, bool direct)
 {
 	__u64 path = address + bpf_core_field_offset(struct file, f_path);
 	struct file_facts f = {};
@@ -66,44 +66,44 @@ static __always_inline void call_open_file(struct iolens_call_event *e, struct f
 		if (file_read(direct, file, f_flags) & 02000)
 			e->flags |= IOLENS_CALL_APPEND;
 	}
-	if (*name_told == f.name_id)
+	if (*emitted_name == f.name_id)
 		return;
 	if (file_known(&f.name_id) ||
-	    file_tell(path, f.name_id, f.kind, slot) == 1)
-		*name_told = f.name_id;
+	    file_emit(path, f.name_id, f.kind, slot) == 1)
+		*emitted_name = f.name_id;
 }
 
 /* What the call's fd is. */
-static __always_inline int call_file_by(struct iolens_call_event *e, __u64 *name_told, __u32 slot, bool direct)
+static __always_inline int call_file_by(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot, bool direct)
 {
 	__u64 address = 0;
 	struct file *file = file_of_fd(file_task(direct), e->fd, direct, &address);
 
 	if (file)
-		call_open_file(e, file, address, name_told, slot, direct);
+		call_open_file(e, file, address, emitted_name, slot, direct);
 	else
 		e->flags |= IOLENS_CALL_NO_FILE;
 	return 0;
 }
 
-static __noinline int call_file_plain(struct iolens_call_event *e, __u64 *name_told, __u32 slot)
+static __noinline int call_file_plain(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot)
 {
-	return call_file_by(e, name_told, slot, false);
+	return call_file_by(e, emitted_name, slot, false);
 }
 
-static __noinline int call_file_direct(struct iolens_call_event *e, __u64 *name_told, __u32 slot)
+static __noinline int call_file_direct(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot)
 {
-	return call_file_by(e, name_told, slot, true);
+	return call_file_by(e, emitted_name, slot, true);
 }
 
-static __always_inline void call_file(struct iolens_call_event *e, __u64 *name_told, __u32 slot, bool direct)
+static __always_inline void call_file(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot, bool direct)
 {
 	if (by_watch && watch_depth)
 		watch_fd_by_folder(e->fd);
 	if (direct)
-		call_file_direct(e, name_told, slot);
+		call_file_direct(e, emitted_name, slot);
 	else
-		call_file_plain(e, name_told, slot);
+		call_file_plain(e, emitted_name, slot);
 }
 
 /* A file that a call of an earlier period is on: user space may have forgotten its name. Another file has the fd, perhaps. */
@@ -121,9 +121,9 @@ static __noinline int call_name_again(const struct iolens_call_event *e, __u64 a
 		socket = BPF_CORE_READ(file, private_data);
 		unix = file_unix_address((struct unix_sock *)BPF_CORE_READ(socket, sk));
 		if (unix && file_hide(file_mix((__u64)unix, f.id.ino)) == e->name_id)
-			file_tell_unix((__u64)unix, e->name_id, slot);
+			file_emit_unix((__u64)unix, e->name_id, slot);
 	} else if (f.name_id == e->name_id) {
-		file_tell(address + bpf_core_field_offset(struct file, f_path), f.name_id, f.kind, slot);
+		file_emit(address + bpf_core_field_offset(struct file, f_path), f.name_id, f.kind, slot);
 	}
 	return 0;
 }

@@ -57,7 +57,7 @@ static __always_inline int call_fork(__u64 *ctx)
 		return 0;
 	if (operation_paused() && operation_started(host_from))
 		operation_start(host_to);
-	if ((tell_start || tell_cwd) && operation_started(host_to) && call_wanted_task(task_id(), true))
+	if ((emit_start || emit_cwd) && operation_started(host_to) && call_wanted_task(task_id(), true))
 		operation_process(child, (__u64)to << 32 | to, from, FILE_SLOT_FORK);
 	return 0;
 }
@@ -73,7 +73,7 @@ __noinline int call_holds_pipe(__u64 ino)
 	for (__u32 fd = 0; fd < CALL_LOW_FDS; fd++) {
 		struct file *file;
 
-		asm volatile("" ::: "memory"); /* see file_tell_by() */
+		asm volatile("" ::: "memory"); /* see file_emit_by() */
 		file = file_of_fd(task, fd, false, &address);
 		if (file && BPF_CORE_READ(file, f_inode, i_ino) == ino &&
 		    BPF_CORE_READ(file, f_inode, i_sb, s_magic) == FILE_MAGIC_PIPE)

@@ -20,9 +20,9 @@
 
 const volatile __u8 operations = 0; /* io-monitor's view is asked for */
 const volatile __u8 leave_std = 0;  /* calls on fds 0, 1 and 2 are left out */
-const volatile __u8 tell_start = 0;
-const volatile __u8 tell_stop = 0;
-const volatile __u8 tell_cwd = 0;
+const volatile __u8 emit_start = 0;
+const volatile __u8 emit_stop = 0;
+const volatile __u8 emit_cwd = 0;
 const volatile __u8 start_on_open = 0;     /* nothing of a process counts before it opens a certain file … */
 const volatile __u64 start_on_elapsed = 0; /* … or before something took longer than so many ns; 0: not asked for */
 
@@ -213,8 +213,8 @@ static __noinline int operation_process(struct task_struct *task, __u64 id, __u3
 
 	if (own_pidns.level)
 		host = (__u64)BPF_CORE_READ(task, tgid) << 32 | (__u32)BPF_CORE_READ(task, pid);
-	call_tell_thread(id, host, 0);
-	if (tell_start) {
+	call_emit_thread(id, host, 0);
+	if (emit_start) {
 		scratch = operation_new(slot, id, host, IOLENS_OPERATION_START);
 		if (!scratch)
 			return 0;
@@ -229,12 +229,12 @@ static __noinline int operation_process(struct task_struct *task, __u64 id, __u3
 			scratch->e.length1 = length;
 		operation_send(scratch);
 	}
-	if (tell_cwd) {
+	if (emit_cwd) {
 		__u64 path = (__u64)BPF_CORE_READ(task, fs) + bpf_core_field_offset(struct fs_struct, pwd);
 		__u64 name_id = file_hide(file_mix(file_mix(path, bpf_ktime_get_boot_ns()), id));
 
 		/* never told before: the folder's name may have changed since */
-		file_tell(path, name_id, IOLENS_FILE_DIRECTORY, slot);
+		file_emit(path, name_id, IOLENS_FILE_DIRECTORY, slot);
 		scratch = operation_new(slot, id, host, IOLENS_OPERATION_CHDIR);
 		if (!scratch)
 			return 0;

@@ -53,7 +53,7 @@ struct {
 	__uint(max_entries, REQUEST_SLOTS);
 	__type(key, __u32);
 	__type(value, struct iolens_request);
-} request_rooms SEC(".maps");
+} request_scratch_slots SEC(".maps");
 
 /* Processes that have submitted requests and live, by request_process(): when they last called execve, 0 = never. */
 struct {
@@ -122,7 +122,7 @@ static __always_inline void request_no_entry(void)
 
 static __always_inline struct iolens_request *request_new(__u32 slot, __u64 id, __u32 call, __u8 what)
 {
-	struct iolens_request *request = bpf_map_lookup_elem(&request_rooms, &slot);
+	struct iolens_request *request = bpf_map_lookup_elem(&request_scratch_slots, &slot);
 	struct iolens_call_event *e;
 
 	if (!request)
@@ -139,10 +139,10 @@ static __always_inline struct iolens_request *request_new(__u32 slot, __u64 id, 
 	return request;
 }
 
-/* The running thread's key in files_told. */
+/* The running thread's key in emitted_files. */
 static __always_inline __u64 request_task_key(__u64 id) { return file_mix(bpf_get_current_task(), (__u32)id); }
 
-/* Does user space know the thread by request_tell_task()? */
+/* Does user space know the thread by request_emit_task()? */
 static __always_inline bool request_task_known(__u64 id)
 {
 	__u64 task = request_task_key(id);
@@ -151,13 +151,13 @@ static __always_inline bool request_task_known(__u64 id)
 }
 
 /* Tells the thread once; the kernel's own threads, and one that only submits, make no call that would tell it. */
-__noinline int request_tell_task(__u64 id)
+__noinline int request_emit_task(__u64 id)
 {
 	__u64 task = request_task_key(id);
 
 	if (file_known(&task))
 		return 0;
-	call_tell_thread(id, task_host_id(id), 0);
+	call_emit_thread(id, task_host_id(id), 0);
 	file_sent(&task);
 	return 1;
 }
@@ -201,7 +201,7 @@ static __always_inline void request_store(struct request_key *key, struct iolens
 	if (by_watch && e->file != IOLENS_FILE_NONE && !(e->flags & IOLENS_CALL_WATCHED))
 		return;
 	if (by_watch)
-		request_tell_task((__u64)e->tgid << 32 | e->tid);
+		request_emit_task((__u64)e->tgid << 32 | e->tid);
 	if (!request_own(request->process)) {
 		request_no_entry();
 		return;

@@ -19,25 +19,25 @@
 /* What the call is given: sent at once, since a call may overwrite it, as execve does, or never return. A text on a page
  * that isn't in memory can't be read by a program that must not wait; the call itself brings it in, so that it is tried
  * again, and all is sent again, at its end. */
-static __noinline int call_tell_arguments(struct call_thread *t, __u32 texts, __u32 slot)
+static __noinline int call_emit_arguments(struct call_thread *t, __u32 texts, __u32 slot)
 {
-	struct call_argument_room *room;
+	struct call_argument_scratch *scratch;
 	struct iolens_counters *n;
 	__u32 size, offset = 0;
 
-	room = bpf_map_lookup_elem(&argument_rooms, &slot);
-	if (!room)
+	scratch = bpf_map_lookup_elem(&argument_scratch_slots, &slot);
+	if (!scratch)
 		return 0;
-	room->a.h.ts = bpf_ktime_get_boot_ns();
-	room->a.h.kind = IOLENS_KIND_ARGUMENTS;
-	room->a.h.cpu = bpf_get_smp_processor_id();
-	room->a.tid = own_pidns.level ? t->e.host_tid : t->e.tid;
-	room->a.call = t->e.call;
-	room->a.texts = 0;
-	room->a.reserved = 0;
+	scratch->a.h.ts = bpf_ktime_get_boot_ns();
+	scratch->a.h.kind = IOLENS_KIND_ARGUMENTS;
+	scratch->a.h.cpu = bpf_get_smp_processor_id();
+	scratch->a.tid = own_pidns.level ? t->e.host_tid : t->e.tid;
+	scratch->a.call = t->e.call;
+	scratch->a.texts = 0;
+	scratch->a.reserved = 0;
 #pragma unroll
 	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
-		room->a.values[i] = t->values[i];
+		scratch->a.values[i] = t->values[i];
 	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++) {
 		long length;
 		__u64 from;
@@ -46,31 +46,31 @@ static __noinline int call_tell_arguments(struct call_thread *t, __u32 texts, __
 			continue;
 		offset &= CALL_TEXTS - 1;
 		barrier_var(offset);
-		from = room->a.values[i];
+		from = scratch->a.values[i];
 		if ((t->vectors >> i & 1) && bpf_probe_read_user(&from, sizeof(from), (void *)from))
 			continue;
-		length = bpf_probe_read_user_str(&room->text[offset], IOLENS_ARGUMENT_TEXT, (void *)from);
+		length = bpf_probe_read_user_str(&scratch->text[offset], IOLENS_ARGUMENT_TEXT, (void *)from);
 		if (length < 0 || length > IOLENS_ARGUMENT_TEXT)
 			continue;
 		if (!length) { /* older kernels count an empty text's NUL as nothing */
-			room->text[offset] = 0;
+			scratch->text[offset] = 0;
 			length = 1;
 		}
-		room->a.texts |= 1 << i;
+		scratch->a.texts |= 1 << i;
 		offset += length;
 	}
 	offset &= 2 * CALL_TEXTS - 1;
 	barrier_var(offset);
 	if (offset > CALL_TEXTS + IOLENS_ARGUMENT_TEXT)
 		return 0;
-	t->texts = texts & ~room->a.texts;
-	*(__u64 *)&room->text[offset] = 0;
-	size = (sizeof(room->a) + offset + 7) & ~7U;
-	room->a.h.size = size;
+	t->texts = texts & ~scratch->a.texts;
+	*(__u64 *)&scratch->text[offset] = 0;
+	size = (sizeof(scratch->a) + offset + 7) & ~7U;
+	scratch->a.h.size = size;
 	barrier_var(size);
-	if (size > sizeof(*room))
+	if (size > sizeof(*scratch))
 		return 0;
-	if (!ring_put(room, size) && (n = ring_counters()))
+	if (!ring_put(scratch, size) && (n = ring_counters()))
 		ring_count(n, fact_lost);
 	return 0;
 }
@@ -139,7 +139,7 @@ static __noinline int call_send(struct call_thread *t)
 	if (by_watch && t->emitted != period && ((t->e.flags | t->to.flags) & IOLENS_CALL_WATCHED)) {
 		__u64 id = (__u64)t->e.tgid << 32 | t->e.tid;
 
-		call_tell_thread(id, task_host_id(id), 0);
+		call_emit_thread(id, task_host_id(id), 0);
 		t->emitted = period;
 	}
 	if (call_asked_for(t, &t->e)) {

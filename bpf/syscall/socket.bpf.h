@@ -87,7 +87,7 @@ static __always_inline void call_socket(struct iolens_call_event *e, struct file
 		f->name_id = file_hide(file_mix((__u64)address, f->id.ino));
 		e->name_id = f->name_id;
 		if (!file_known(&f->name_id))
-			file_tell_unix((__u64)address, f->name_id, slot);
+			file_emit_unix((__u64)address, f->name_id, slot);
 	}
 }
 

@@ -13,7 +13,7 @@
 
 /* Sends the name and owner of a thread, of which `id` is the task_id() and `host` the kernel's own; `flags` are those of
  * enum iolens_task_flag. */
-static __always_inline void call_tell_thread(__u64 id, __u64 host, __u32 flags)
+static __always_inline void call_emit_thread(__u64 id, __u64 host, __u32 flags)
 {
 	struct iolens_counters *n;
 	struct iolens_task_fact fact = {};

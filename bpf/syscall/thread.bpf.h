@@ -29,7 +29,7 @@ enum call_state_kind {
 struct call_thread {
 	struct iolens_call_event e;
 	struct iolens_call_event to; /* of a call that moves from one fd to another: the other side */
-	__u64 name_told; /* the last file's name_id: most calls in a row are on one file */
+	__u64 emitted_name; /* the last file's name_id: most calls in a row are on one file */
 	__u64 values[8]; /* what the call was given: six */
 	__u64 pointer; /* the caller's address of what is known only at the end: a sender's address, messages' lengths */
 	__u32 state;   /* enum call_state_kind */
@@ -96,7 +96,7 @@ __s64 alive = 0;
 
 static const struct call_thread call_nothing = {};
 
-struct call_argument_room {
+struct call_argument_scratch {
 	struct iolens_arguments a;
 	__u8 text[CALL_TEXTS + IOLENS_ARGUMENT_TEXT + 8];
 };
@@ -104,8 +104,8 @@ struct { /* made only where arguments are told; FILE_SLOT_ENTER and FILE_SLOT_EX
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 2);
 	__type(key, __u32);
-	__type(value, struct call_argument_room);
-} argument_rooms SEC(".maps");
+	__type(value, struct call_argument_scratch);
+} argument_scratch_slots SEC(".maps");
 
 static __always_inline bool call_near(__u32 tgid)
 {

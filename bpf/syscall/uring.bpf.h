@@ -21,18 +21,18 @@
 /* The file of a request, which the kernel gives us and no fd. */
 static __always_inline void request_file(struct iolens_call_event *e, struct file *file, __u32 slot, bool direct)
 {
-	__u64 address = (__u64)file, name_told = 0;
+	__u64 address = (__u64)file, emitted_name = 0;
 
 	if (by_watch && watch_depth)
 		watch_by_folder((__u64)BPF_CORE_READ(file, f_path.dentry));
 	if (direct)
 		file = bpf_rdonly_cast(file, kernel_type_file);
-	call_open_file(e, file, address, &name_told, slot, direct);
+	call_open_file(e, file, address, &emitted_name, slot, direct);
 }
 
 static __always_inline int request_uring_submit(struct io_kiocb *req, bool direct)
 {
-	__u64 id = task_id(), name_told = 0;
+	__u64 id = task_id(), emitted_name = 0;
 	__u8 opcode = BPF_CORE_READ(req, opcode), what;
 	struct request_key key = {};
 	struct iolens_request *request;
@@ -53,7 +53,7 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 	if (operations && !operation_started(task_host_id(id) >> 32))
 		return 0;
 	if (!by_watch)
-		request_tell_task(id);
+		request_emit_task(id);
 	if (what & IOLENS_REQUEST_MOVES) {
 		__s64 offset = compat_uring_offset(req);
 
@@ -69,7 +69,7 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 	if (file)
 		request_file(e, file, FILE_SLOT_SUBMIT, direct);
 	else if (e->fd >= 0)
-		call_file(e, &name_told, FILE_SLOT_SUBMIT, direct);
+		call_file(e, &emitted_name, FILE_SLOT_SUBMIT, direct);
 	compat_uring_key(req, &key.owner, &key.which);
 	request_store(&key, request);
 	return 0;
@@ -81,7 +81,7 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 	struct iolens_request *request;
 	struct iolens_call_event *e;
 	struct request_key key = {};
-	__u64 name_told = 0;
+	__u64 emitted_name = 0;
 	__u8 what;
 
 	compat_uring_complete(ctx, &end);
@@ -98,7 +98,7 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 		/* the fd is the submitting process's: only there can it be looked up */
 		e->fd = end.result;
 		if (bpf_get_current_pid_tgid() >> 32 == (own_pidns.level ? e->host_tgid : e->tgid))
-			call_file(e, &name_told, FILE_SLOT_COMPLETE, direct);
+			call_file(e, &emitted_name, FILE_SLOT_COMPLETE, direct);
 	} else if (e->file == IOLENS_FILE_NONE && end.req) { /* a registered file */
 		struct file *file = compat_uring_file((struct io_kiocb *)end.req);
 

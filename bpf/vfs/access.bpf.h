@@ -113,7 +113,7 @@ static __always_inline __u64 vfs_name(__u64 file, __u32 slot)
 
 	file_look((struct file *)file, &f, false);
 	if (!file_known(&f.name_id))
-		file_tell(file + bpf_core_field_offset(struct file, f_path), f.name_id, f.kind, slot);
+		file_emit(file + bpf_core_field_offset(struct file, f_path), f.name_id, f.kind, slot);
 	return f.name_id;
 }
 

@@ -6,7 +6,7 @@
 #include "lib/compat/base.bpf.h"
 #include "lib/compat/block.bpf.h"
 #include "lib/compat/fs.bpf.h"
-#include "lib/origin.bpf.h"
+#include "lib/target.bpf.h"
 #include "lib/watch.bpf.h"
 #include "vfs/access.bpf.h"
 
@@ -33,15 +33,15 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 	__u8 op = compat_block_op(bio->bi_opf);
 	__u32 size = bio->bi_iter.bi_size;
 	struct iolens_vfs_event e = {};
-	struct origin origin = {};
+	struct target target = {};
 	struct iolens_watch *watch;
 	struct gendisk *disk;
 	__u64 inode;
 
 	if (op > IOLENS_OP_WRITE || !size || !vfs_asked_for(op))
 		return 0;
-	origin_of(bio, &origin);
-	inode = origin.inode;
+	target_of(bio, &target);
+	inode = target.inode;
 	if (!inode)
 		return 0;
 	watch = watch_inode_or_folder((struct inode *)inode, &e.id);

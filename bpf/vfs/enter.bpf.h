@@ -6,7 +6,7 @@
 #include "lib/compat/base.bpf.h"
 #include "lib/compat/regs.bpf.h"
 #include "lib/file.bpf.h"
-#include "lib/origin.bpf.h"
+#include "lib/target.bpf.h"
 #include "lib/ring.bpf.h"
 #include "lib/watch.bpf.h"
 #include "vfs/access.bpf.h"

@@ -20,12 +20,12 @@ File open_file(const std::string& path) { return {std::fopen(path.c_str(), "re")
 }  // namespace
 
 std::optional<User> find_user(const std::string& name, const std::string& root) {
-    std::vector<char> room(64 << 10);
+    std::vector<char> buffer(64 << 10);
     const File users = open_file(root + "etc/passwd");
     if (!users) return {};
     std::optional<User> user;
     passwd entry{};
-    for (passwd* found = nullptr; ::fgetpwent_r(users.get(), &entry, room.data(), room.size(), &found) == 0;) {
+    for (passwd* found = nullptr; ::fgetpwent_r(users.get(), &entry, buffer.data(), buffer.size(), &found) == 0;) {
         if (name != found->pw_name && name != std::to_string(found->pw_uid)) continue;
         user = User{.uid = found->pw_uid,
                     .gid = found->pw_gid,
@@ -38,7 +38,7 @@ std::optional<User> find_user(const std::string& name, const std::string& root) 
     const File groups = open_file(root + "etc/group");
     if (!user || !groups) return user;
     group of{};
-    for (group* found = nullptr; ::fgetgrent_r(groups.get(), &of, room.data(), room.size(), &found) == 0;) {
+    for (group* found = nullptr; ::fgetgrent_r(groups.get(), &of, buffer.data(), buffer.size(), &found) == 0;) {
         for (char** member = found->gr_mem; *member != nullptr; ++member) {
             if (user->name == *member && found->gr_gid != user->gid) user->groups.push_back(found->gr_gid);
         }
@@ -58,11 +58,11 @@ std::optional<gid_t> find_group(const std::string& name, const std::string& root
     gid_t number = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
     if (error == std::errc() && end == name.data() + name.size()) return number;
-    std::vector<char> room(64 << 10);
+    std::vector<char> buffer(64 << 10);
     const File groups = open_file(root + "etc/group");
     if (!groups) return {};
     group of{};
-    for (group* found = nullptr; ::fgetgrent_r(groups.get(), &of, room.data(), room.size(), &found) == 0;) {
+    for (group* found = nullptr; ::fgetgrent_r(groups.get(), &of, buffer.data(), buffer.size(), &found) == 0;) {
         if (name == found->gr_name) return found->gr_gid;
     }
     return {};

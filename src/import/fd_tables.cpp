@@ -131,7 +131,7 @@ void FdTables::name_main(u32 tid) {
 }
 
 /// The half that was not used for longest goes: a log need not say that a thread has ended.
-void FdTables::make_room() {
+void FdTables::evict_idle() {
     constexpr std::size_t most = 1 << 16;
     if (tables_.size() <= most) return;
     std::vector<u64> used;
@@ -144,7 +144,7 @@ void FdTables::make_room() {
 }
 
 void FdTables::meet(const LoggedCall& call, bool begun) {
-    make_room();
+    evict_idle();
     if (!tables_.contains(call.tid) && !cloning_.empty()) {
         // a child's first call can come before the end of its parent's clone
         const auto parent = cloning_.begin();

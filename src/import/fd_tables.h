@@ -65,7 +65,7 @@ private:
     std::shared_ptr<Table>& table(u32 tid);
     void add(u32 tid, const LoggedCall& call, LoggedFile file, std::string_view flags);
 
-    void make_room();
+    void evict_idle();
 
     struct Thread {
         std::shared_ptr<Table> table;

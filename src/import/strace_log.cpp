@@ -131,12 +131,12 @@ void StraceImport::call(LoggedCall logged, Receiver& receiver) {
     if (logged.name == "exit" || logged.name == "exit_group") tables_.forget(logged.tid);
 }
 
-u64 StraceImport::tell(const LoggedFile& file, Receiver& receiver) {
+u64 StraceImport::add_name(const LoggedFile& file, Receiver& receiver) {
     constexpr std::size_t most = 1 << 17;  // half as many as Files has: what is here is there
     if (names_.size() >= most) names_.clear();
-    const auto [at, fresh] = names_.try_emplace((file.is_path ? '"' : '=') + file.name, told_ + 1);
+    const auto [at, fresh] = names_.try_emplace((file.is_path ? '"' : '=') + file.name, names_added_ + 1);
     if (!fresh) return at->second;
-    ++told_;
+    ++names_added_;
     const std::string_view name = std::string_view(file.name).substr(0, IOLENS_PATH_LEN);
     iolens_file_fact fact{};
     fact.name_id = at->second;
@@ -163,7 +163,7 @@ void StraceImport::send_side(const LoggedCall& logged, iolens_call_event event, 
             set_peer(event, *address);
         }
     }
-    event.name_id = tell(file, receiver);
+    event.name_id = add_name(file, receiver);
     deliver(event, receiver);
 }
 

@@ -39,13 +39,13 @@ private:
     void send(const LoggedCall& call, Receiver& receiver);
     void send_side(const LoggedCall& call, iolens_call_event event, const LoggedFile& file, Receiver& receiver);
     void deliver(const iolens_call_event& event, Receiver& receiver);
-    u64 tell(const LoggedFile& file, Receiver& receiver);
+    u64 add_name(const LoggedFile& file, Receiver& receiver);
 
     Unreadable unreadable_;
     StraceLines lines_;
     FdTables tables_;
     std::unordered_map<std::string, u64> names_;  // told names, by their text behind a letter for their kind
-    u64 told_ = 0;
+    u64 names_added_ = 0;
     std::unordered_map<u32, LoggedCall> restarted_;
     LogClock clock_ = LogClock::none;
     u64 line_ = 0;

@@ -23,8 +23,8 @@
 #include "base/text.h"
 #include "iolens/block_state.h"
 #include "iolens/event/block.h"
-#include "probe/origin.h"
 #include "probe/pid_namespace.h"
+#include "probe/target.h"
 // made by bpftool from bpf/block.bpf.c; it is C, and looks for the types of read-only data in the global namespace
 using iolens::iolens_filter;
 using iolens::iolens_pidns;
@@ -74,13 +74,13 @@ BlockProbe::BlockProbe(const Options& options) {
     }
     std::optional<KernelAddresses> addresses;
     if (options.attribute) {
-        addresses.emplace(origin_symbols());
-        set_origin_addresses(*object_->rodata, *addresses);
+        addresses.emplace(target_symbols());
+        set_target_addresses(*object_->rodata, *addresses);
     }
     names.reset();
     bpf_map__set_max_entries(object_->maps.targets, options.attribute ? options.max_inflight : 1);
     if (const int error = block_bpf__load(object_.get()); error != 0) fail_to_load("the block", error);
-    if (addresses) tell_bio_ends(object_->maps.bio_ends, *addresses);
+    if (addresses) fill_bio_ends(object_->maps.bio_ends, *addresses);
     allow_cgroup(object_->maps.filter_cgroup, options.filter, options.cgroup_fd);
     for (bpf_program* program : in_attach_order(*object_)) {
         if (bpf_program__autoload(program)) links_.push_back(attach(program));
@@ -180,7 +180,8 @@ std::optional<BlockProbe::Open> BlockProbe::take_out(const Open& one) {
         ::bpf_map_delete_elem(bpf_map__fd(object_->maps.targets), &found.state.vector) == 0) {
         __atomic_fetch_sub(&object_->bss->targets_open, 1, __ATOMIC_RELAXED);
     }
-    if (found.state.e.target.more != 0) ::bpf_map_delete_elem(bpf_map__fd(object_->maps.parts), &found.state.rq);
+    if (found.state.e.target.more != 0)
+        ::bpf_map_delete_elem(bpf_map__fd(object_->maps.extra_targets), &found.state.rq);
     return found;
 }
 
@@ -224,9 +225,11 @@ std::vector<u64> BlockProbe::names_in_flight() const {
     for_each_entry<u64, iolens_block_target>(
         object_->maps.targets,
         [&](u64 /*key*/, const iolens_block_target& target) { names.push_back(target.name_id); });
-    for_each_entry<u64, iolens_block_parts>(object_->maps.parts, [&](u64 /*key*/, const iolens_block_parts& parts) {
-        for (const iolens_block_part& part : parts.parts) names.push_back(part.target.name_id);
-    });
+    for_each_entry<u64, iolens_extra_targets>(object_->maps.extra_targets,
+                                              [&](u64 /*key*/, const iolens_extra_targets& extras) {
+                                                  for (const iolens_extra_target& extra : extras.targets)
+                                                      names.push_back(extra.target.name_id);
+                                              });
     return names;
 }
 

@@ -175,17 +175,17 @@ int CallProbe::load(const Options& options, bool direct) {
     constexpr u32 slots_of_calls = 2;
     constexpr u32 slots_of_uring = 4;
     constexpr u32 slots_of_operations = 7;
-    bpf_map__set_max_entries(object_->maps.file_rooms, options.operations ? slots_of_operations
-                                                       : uring            ? slots_of_uring
-                                                                          : slots_of_calls);
-    if (!uring) bpf_map__set_max_entries(object_->maps.request_rooms, 2);
-    bpf_map__set_autocreate(object_->maps.argument_rooms, options.decode_all || options.operations);
+    bpf_map__set_max_entries(object_->maps.file_scratch_slots, options.operations ? slots_of_operations
+                                                               : uring            ? slots_of_uring
+                                                                                  : slots_of_calls);
+    if (!uring) bpf_map__set_max_entries(object_->maps.request_scratch_slots, 2);
+    bpf_map__set_autocreate(object_->maps.argument_scratch_slots, options.decode_all || options.operations);
     bpf_map__set_autocreate(object_->maps.operation_scratches, options.operations);
     object_->rodata->operations = options.operations ? 1 : 0;
     object_->rodata->leave_std = options.leave_std ? 1 : 0;
-    object_->rodata->tell_start = options.tell_start ? 1 : 0;
-    object_->rodata->tell_stop = options.tell_stop ? 1 : 0;
-    object_->rodata->tell_cwd = options.tell_cwd ? 1 : 0;
+    object_->rodata->emit_start = options.emit_start ? 1 : 0;
+    object_->rodata->emit_stop = options.emit_stop ? 1 : 0;
+    object_->rodata->emit_cwd = options.emit_cwd ? 1 : 0;
     object_->rodata->start_on_open = options.start_words.empty() ? 0 : 1;
     object_->rodata->start_on_elapsed = options.start_on_elapsed_ns;
     constexpr u32 most_processes = 65536;

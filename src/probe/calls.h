@@ -38,9 +38,9 @@ public:
         // of io-monitor's view
         bool operations = false;
         bool leave_std = false;  ///< leave out calls on fds 0, 1 and 2
-        bool tell_start = false;
-        bool tell_stop = false;
-        bool tell_cwd = false;
+        bool emit_start = false;
+        bool emit_stop = false;
+        bool emit_cwd = false;
         std::vector<u8> start_words;     ///< --start-on-open: rows of 256, see bpf/syscall/operations.bpf.h
         u64 start_on_elapsed_ns = 0;     ///< 0: not asked for
         u64 libc_operations = 0;         ///< bit (1 << op): functions of libc are wanted for it …

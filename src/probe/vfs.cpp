@@ -19,9 +19,9 @@
 #include "base/failure.h"
 #include "base/fd.h"
 #include "base/text.h"
-#include "probe/origin.h"
 #include "probe/pid_namespace.h"
 #include "probe/symbols.h"
+#include "probe/target.h"
 #include "probe/vfs_attach.h"
 // made by bpftool from bpf/vfs.bpf.c; it is C, and looks for the types of read-only data in the global namespace
 using iolens::iolens_filter;
@@ -43,7 +43,7 @@ VfsProbe::Object VfsProbe::make() const {
     bpf_map__set_max_entries(object->maps.ring, static_cast<u32>(options_.ring_bytes));
     bpf_map__set_max_entries(object->maps.accesses, options_.max_inflight);
     bpf_map__set_max_entries(object->maps.bios, options_.blk ? options_.max_inflight : 1);
-    bpf_map__set_max_entries(object->maps.file_rooms, 1);  // until programs that send names are chosen
+    bpf_map__set_max_entries(object->maps.file_scratch_slots, 1);  // until programs that send names are chosen
     bpf_map__set_max_entries(object->maps.watched, std::max(options_.max_files, 1U));
     if (options_.depth != 0) {
         // each processor sets up to 128 free entries aside
@@ -59,7 +59,7 @@ VfsProbe::Object VfsProbe::make() const {
     data.levels = (options_.vfs ? 1U << IOLENS_LEVEL_VFS : 0U) | (options_.blk ? 1U << IOLENS_LEVEL_BLK : 0U);
     data.watch_depth = options_.depth;
     data.page_shift = static_cast<u32>(std::countr_zero(static_cast<u64>(::sysconf(_SC_PAGESIZE))));
-    set_origin_addresses(data, addresses_);
+    set_target_addresses(data, addresses_);
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object->obj) bpf_program__set_autoload(program, false);
     return object;
@@ -84,7 +84,7 @@ VfsProbe::VfsProbe(const Options& options) : options_(options) {
     bpf_program__set_autoload(object_->progs.iolens_resolve, true);
     if (const int error = vfs_bpf__load(object_.get()); error != 0) fail_to_load("the file", error);
     allow_cgroup(object_->maps.filter_cgroup, options_.filter, options_.cgroup_fd);
-    tell_bio_ends(object_->maps.bio_ends, addresses_);
+    fill_bio_ends(object_->maps.bio_ends, addresses_);
     // in the object they stand with the start first: the ends are attached first
     for (bpf_program* one : wanted | std::views::reverse) links_.push_back(attach(one));
     ::malloc_trim(0);

@@ -13,9 +13,9 @@
 
 #include "base/failure.h"
 #include "base/text.h"
-#include "probe/origin.h"
 #include "probe/pid_namespace.h"
 #include "probe/symbols.h"
+#include "probe/target.h"
 #include "probe/vfs.h"
 // made by bpftool from bpf/vfs.bpf.c; it is C, and looks for the types of read-only data in the global namespace
 using iolens::iolens_filter;
@@ -89,7 +89,7 @@ constexpr std::array every_kernel_target{
 }  // namespace
 
 std::vector<std::string_view> vfs_symbols() {
-    std::vector<std::string_view> all = origin_symbols();
+    std::vector<std::string_view> all = target_symbols();
     for (const KernelTarget& target : every_kernel_target) {
         if (std::ranges::find(all, target.function) == all.end()) all.push_back(target.function);
     }
@@ -129,7 +129,7 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
     share_map(object.maps.accesses, bpf_map__fd(object_->maps.accesses));
     if (way == VfsWay::kprobe) bpf_map__set_max_entries(object.maps.frames, options_.max_inflight);
     share_map(object.maps.bios, bpf_map__fd(object_->maps.bios));
-    share_map(object.maps.files_told, bpf_map__fd(object_->maps.files_told));
+    share_map(object.maps.emitted_files, bpf_map__fd(object_->maps.emitted_files));
     share_map(object.maps.filter_cgroup, bpf_map__fd(object_->maps.filter_cgroup));
     struct Wanted {
         bpf_program* program;
@@ -158,8 +158,8 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
         }
         wanted.push_back({program, *at, target->second});
         const u32 scratch = scratch_of(at->place);
-        if (bpf_map__max_entries(object.maps.file_rooms) < scratch) {
-            bpf_map__set_max_entries(object.maps.file_rooms, scratch);
+        if (bpf_map__max_entries(object.maps.file_scratch_slots) < scratch) {
+            bpf_map__set_max_entries(object.maps.file_scratch_slots, scratch);
         }
     }
     if (const int error = vfs_bpf__load(&object); error != 0) {

@@ -52,11 +52,11 @@ std::string Containers::read_path(u64 cgroup_id) {
     if (!mount_) return {};
     // a file handle of kernfs is the cgroup's id (FILEID_KERNFS, include/linux/exportfs.h)
     constexpr int fileid_kernfs = 0xfe;
-    alignas(file_handle) std::array<char, sizeof(file_handle) + sizeof cgroup_id> room{};
-    auto* handle = reinterpret_cast<file_handle*>(room.data());
+    alignas(file_handle) std::array<char, sizeof(file_handle) + sizeof cgroup_id> buffer{};
+    auto* handle = reinterpret_cast<file_handle*>(buffer.data());
     handle->handle_bytes = sizeof cgroup_id;
     handle->handle_type = fileid_kernfs;
-    std::memcpy(room.data() + offsetof(file_handle, f_handle), &cgroup_id, sizeof cgroup_id);
+    std::memcpy(buffer.data() + offsetof(file_handle, f_handle), &cgroup_id, sizeof cgroup_id);
     const Fd fd(::open_by_handle_at(mount_.get(), handle, O_PATH | O_CLOEXEC));
     if (!fd) return {};
     std::array<char, 4096> path{};

@@ -161,7 +161,7 @@ Value Resolver::file_of(const RawRow& row, bool csv, RowArena& arena) {
 Value Resolver::file_of(const iolens_file_id& file, u64 name_id) { return path_of(files_.find(file, name_id)); }
 
 Value Resolver::target_of(const iolens_block_target& target, RowArena& arena) {
-    if (target.origin == IOLENS_ORIGIN_FILE) {  // hardly any other: without a copy
+    if (target.kind == IOLENS_TARGET_FILE) {  // hardly any other: without a copy
         const Files::Name* name = files_.find(target.id, target.name_id);
         if (name != nullptr) return path_of(name);
     }

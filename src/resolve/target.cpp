@@ -9,16 +9,16 @@ namespace iolens {
 
 void append_target(Buffer& out, const iolens_block_target& t, Files& files, Disks& disks) {
     const auto to = std::back_inserter(out);
-    if (t.origin == IOLENS_ORIGIN_FILE) {
+    if (t.kind == IOLENS_TARGET_FILE) {
         const Files::Name* name = files.find(t.id, t.name_id);
         if (name != nullptr) {
             append(out, name->text);
         } else {
             fmt::format_to(to, FMT_COMPILE("{}:{}:{}"), t.id.dev >> 20, t.id.dev & 0xfffff, t.id.ino);
         }
-    } else if (t.origin == IOLENS_ORIGIN_RAW) {
+    } else if (t.kind == IOLENS_TARGET_RAW) {
         fmt::format_to(to, FMT_COMPILE("[raw {}]"), disks.name(t.id.dev));
-    } else if (const Value word = origin_word(t.origin); !word.is_null()) {
+    } else if (const Value word = target_kind_word(t.kind); !word.is_null()) {
         fmt::format_to(to, FMT_COMPILE("[{}]"), word.text());
     }
 }

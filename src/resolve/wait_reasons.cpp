@@ -204,7 +204,7 @@ const Known* find_known(std::string_view function) {
 
 const WaitWords& words_of(WaitFor reason) { return all_words.at(static_cast<std::size_t>(reason)); }
 
-bool tells_wait(std::string_view function) { return find_known(function) != nullptr; }
+bool is_wait_function(std::string_view function) { return find_known(function) != nullptr; }
 
 void WaitReasons::add(const iolens_symbol_fact& fact) {
     const std::string_view name = text_of(fact.name);

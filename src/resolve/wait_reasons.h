@@ -42,7 +42,7 @@ struct WaitWords {
 const WaitWords& words_of(WaitFor reason);
 
 /// Is a function of the kernel's (its name without what stands behind a dot) one that tells what is waited for?
-bool tells_wait(std::string_view function);
+bool is_wait_function(std::string_view function);
 
 /// The functions that tell, as they lie in the kernel that was traced.
 class WaitReasons {

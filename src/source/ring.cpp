@@ -72,7 +72,7 @@ std::size_t RingSource::read(Receiver& receiver) {
     if (!probes_.unfinished) return count_;
     if (stopped_) {
         // behind what is in the ring: it began before
-        if (count_ == 0 && !std::exchange(last_told_, true)) count_ += deliver(probes_.unfinished());
+        if (count_ == 0 && !std::exchange(unfinished_delivered_, true)) count_ += deliver(probes_.unfinished());
     } else if (const auto now = std::chrono::steady_clock::now(); now - looked_ >= look_again) {
         looked_ = now;
         count_ += deliver(probes_.unfinished());

@@ -56,7 +56,7 @@ private:
     Receiver* receiver_ = nullptr;
     std::vector<u64> copy_;  // of a record that is changed
     std::size_t count_ = 0;
-    bool last_told_ = false;  // what was under way at the end
+    bool unfinished_delivered_ = false;  // what was under way at the end
     bool stopped_ = false;
     std::chrono::steady_clock::time_point looked_ = std::chrono::steady_clock::now();
     std::exception_ptr thrown_;  // libbpf is C: nothing is thrown through it

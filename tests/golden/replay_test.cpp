@@ -138,7 +138,7 @@ TEST(GoldenRecording, OnlyTheRecordingNamesItsDisks) {
         if (named) put(test::disk_fact(major, minor, "elsewhere"));
         iolens_block_event e = test::block_event(1000, "dd", IOLENS_OP_READ, 8, 512);
         e.dev = major << 20 | minor;
-        e.target.origin = IOLENS_ORIGIN_RAW;
+        e.target.kind = IOLENS_TARGET_RAW;
         e.target.id.dev = e.dev;
         put(e);
         recorder.finish();

@@ -27,8 +27,8 @@
 #include "iolens/symbol_query.h"
 #include "json.h"
 #include "machine.h"
-#include "probe/origin.h"
 #include "probe/symbols.h"
+#include "probe/target.h"
 
 namespace iolens::test {
 namespace {
@@ -461,14 +461,14 @@ TRACED_TEST_F(Attribution, NothingOfARequestThatWasGivenBackIsLeft) {
     const u64 files = emulated() ? 300 : 3000;
     const auto path = [&](u64 n) { return scratch.path("small" + std::to_string(n)); };
     Tracer tracer({"block", "--format", "json", "--op", "write"});
-    const Fd parts = map_named("parts");
-    ASSERT_TRUE(parts);
+    const Fd extra_targets = map_named("extra_targets");
+    ASSERT_TRUE(extra_targets);
     for (int turn = 0; turn < 2; ++turn) {
         for (u64 n = 0; n < files; ++n) fill(path(n), (1 + n % 5) * 4 * kib);
         ::sync();
         for (u64 n = static_cast<u64>(turn) % 2; n < files; n += 2) std::filesystem::remove(path(n));
     }
-    EXPECT_TRUE(wait_until([&] { return entries_of(parts) == 0; })) << entries_of(parts) << " entries";
+    EXPECT_TRUE(wait_until([&] { return entries_of(extra_targets) == 0; })) << entries_of(extra_targets) << " entries";
     const Result r = tracer.stop();
     int given_back = 0;
     int merged = 0;
@@ -484,7 +484,7 @@ TRACED_TEST_F(Attribution, NothingOfARequestThatWasGivenBackIsLeft) {
 }
 
 TEST_F(Attribution, AddressesAreThoseOfKallsyms) {
-    const std::vector<std::string_view> names = origin_symbols();
+    const std::vector<std::string_view> names = target_symbols();
     const KernelAddresses addresses(names);
     const KernelSymbols listed("/proc/kallsyms", names);
     std::size_t found = 0;
@@ -499,9 +499,9 @@ TEST_F(Attribution, AddressesAreThoseOfKallsyms) {
     // more names than fit in one query come from /proc/kallsyms
     std::vector<std::string> many;
     for (int i = 0; i <= IOLENS_SYMBOL_QUERIES; ++i) many.push_back("no_such_symbol_" + std::to_string(i));
-    many.emplace_back(origin_functions[0]);
+    many.emplace_back(target_functions[0]);
     const std::vector<std::string_view> views(many.begin(), many.end());
-    EXPECT_EQ(KernelAddresses(views).of(origin_functions[0]), listed.address(origin_functions[0]));
+    EXPECT_EQ(KernelAddresses(views).of(target_functions[0]), listed.address(target_functions[0]));
 }
 
 /// Without the kernel's addresses direct I/O isn't known as such. Then its file is unknown, and never another one; what
@@ -578,10 +578,10 @@ TRACED_TEST_F(Attribution, AMergedRequestNamesItsFiles) {
         u64 at = number(row, "sector");
         u64 sum = 0;
         std::size_t count = 0;
-        const Json parts = parse_json(list);
-        for (const Json& part : parts) {
-            const std::string file = text_or_null(part.at("file"));
-            const u64 bytes = number(part.at("bytes"));
+        const Json extras = parse_json(list);
+        for (const Json& extra : extras) {
+            const std::string file = text_or_null(extra.at("file"));
+            const u64 bytes = number(extra.at("bytes"));
             EXPECT_EQ(count == 0, file == row.at("file")) << list;
             // the witness: where the file system says that the file is
             if (file.find("small") != std::string::npos) {

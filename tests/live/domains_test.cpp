@@ -558,9 +558,9 @@ public:
     std::string read() const {
         std::string all;
         all.reserve(256 << 20);  // to move 64 MiB to a larger place takes longer than iolens waits for a reader
-        std::array<char, 65536> room{};
-        for (ssize_t n = 0; (n = ::read(fd_, room.data(), room.size())) > 0;)
-            all.append(room.data(), static_cast<std::size_t>(n));
+        std::array<char, 65536> buffer{};
+        for (ssize_t n = 0; (n = ::read(fd_, buffer.data(), buffer.size())) > 0;)
+            all.append(buffer.data(), static_cast<std::size_t>(n));
         return all;
     }
 

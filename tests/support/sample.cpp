@@ -95,15 +95,15 @@ void write_sample(const std::string& path) {
     // what they are for: each kind, each way to tell it, names that are told, gone, hostile; authors
     r.record(file_fact(7, IOLENS_FILE_REGULAR, 0, {"data", "db"}));
     r.record(file_fact(8, IOLENS_FILE_REGULAR, IOLENS_FILE_DELETED, {"a\x1b[31m\nb", "tmp"}));
-    for (u8 origin = 0; origin < IOLENS_ORIGINS; ++origin) {
+    for (u8 kind = 0; kind < IOLENS_TARGET_KINDS; ++kind) {
         e = block_event(ts + 61, "worker", IOLENS_OP_WRITE, 64, 512);
-        e.target.origin = origin;
+        e.target.kind = kind;
         e.target.id.dev = 259U << 20 | 3;
-        if (origin == IOLENS_ORIGIN_FILE) {
+        if (kind == IOLENS_TARGET_FILE) {
             e.target.id.ino = 12;
             e.target.id.generation = 34;
             e.target.name_id = 7;
-            e.target.how = IOLENS_HOW_PAGE;
+            e.target.source = IOLENS_TARGET_SOURCE_PAGE;
             e.target.authors = 1;
             e.target.author = 99;
             std::copy_n("postgres", 8, static_cast<u8*>(e.target.author_comm));
@@ -115,53 +115,54 @@ void write_sample(const std::string& path) {
             e.target.name_id = 8;
             e.target.id.ino = 13;
             std::copy_n("\x1b[31mx\0", 8, static_cast<u8*>(e.target.author_comm));
-            e.target.how = IOLENS_HOW_URING;
+            e.target.source = IOLENS_TARGET_SOURCE_URING;
             put(r, e);
             e.target = {};
             e.target.name_id = 9;
             e.target.id.ino = 14;
             e.target.id.dev = 8U << 20 | 1;
-            e.target.origin = origin;
-            e.target.how = IOLENS_HOW_FS;
+            e.target.kind = kind;
+            e.target.source = IOLENS_TARGET_SOURCE_FS;
         }
         put(r, e);
     }
-    // merged: parts that are told, on two processors; parts of a request that was lost; a request whose parts were
+    // merged: extra targets with names, on two processors; those of a request that was lost; more than there is
+    // storage for
     e = block_event(ts + 62, "worker", IOLENS_OP_WRITE, 64, 64 << 10);
-    e.target.origin = IOLENS_ORIGIN_FILE;
+    e.target.kind = IOLENS_TARGET_FILE;
     e.target.id = {.ino = 12, .dev = 259U << 20 | 3, .generation = 34};
     e.target.name_id = 7;
     e.target.authors = 1;
     std::copy_n("postgres", 8, static_cast<u8*>(e.target.author_comm));
     e.target.more = 2;
-    iolens_block_parts parts{};
-    parts.h = {.ts = e.h.ts, .kind = IOLENS_KIND_PARTS, .size = 0, .cpu = 7};
-    parts.parts[0] = {.target = e.target, .bytes = 8 << 10};
-    parts.parts[0].target.id.ino = 13;
-    parts.parts[0].target.name_id = 8;
-    parts.parts[1].target.origin = IOLENS_ORIGIN_METADATA;
-    parts.parts[1].bytes = 4 << 10;
-    parts.h.size = offsetof(iolens_block_parts, parts) + 2 * sizeof(iolens_block_part);
-    const auto told = [&] { r.record(std::as_bytes(std::span(&parts, 1)).first(parts.h.size)); };
-    told();
-    parts.h.cpu = e.h.cpu;
-    parts.parts[0].bytes = 12 << 10;
-    told();
+    iolens_extra_targets extras{};
+    extras.h = {.ts = e.h.ts, .kind = IOLENS_KIND_EXTRA_TARGETS, .size = 0, .cpu = 7};
+    extras.targets[0] = {.target = e.target, .bytes = 8 << 10};
+    extras.targets[0].target.id.ino = 13;
+    extras.targets[0].target.name_id = 8;
+    extras.targets[1].target.kind = IOLENS_TARGET_METADATA;
+    extras.targets[1].bytes = 4 << 10;
+    extras.h.size = offsetof(iolens_extra_targets, targets) + 2 * sizeof(iolens_extra_target);
+    const auto sent = [&] { r.record(std::as_bytes(std::span(&extras, 1)).first(extras.h.size)); };
+    sent();
+    extras.h.cpu = e.h.cpu;
+    extras.targets[0].bytes = 12 << 10;
+    sent();
     put(r, e);
     put(r, e);
     e.h.ts += 1;
     e.target.more = 70;
-    parts.h.ts = e.h.ts;
-    parts.h.size = sizeof parts;
-    parts.others = 6 << 10;
-    for (u64 i = 0; i < IOLENS_BLOCK_PARTS; ++i) {
-        parts.parts[i].target = e.target;
-        parts.parts[i].target.id.ino = 100 + i;
-        parts.parts[i].target.name_id = 0;
-        parts.parts[i].target.authors = 0;
-        parts.parts[i].bytes = 512;
+    extras.h.ts = e.h.ts;
+    extras.h.size = sizeof extras;
+    extras.others = 6 << 10;
+    for (u64 i = 0; i < IOLENS_EXTRA_TARGETS; ++i) {
+        extras.targets[i].target = e.target;
+        extras.targets[i].target.id.ino = 100 + i;
+        extras.targets[i].target.name_id = 0;
+        extras.targets[i].target.authors = 0;
+        extras.targets[i].bytes = 512;
     }
-    told();
+    sent();
     put(r, e);
     // of a kind that isn't known yet, and an event of an older version that ended after `bytes`
     iolens_header unknown{.ts = ts + 70, .kind = 999, .size = sizeof unknown, .cpu = 0};
@@ -331,13 +332,13 @@ void write_why_sample(const std::string& path) {
         std::ranges::copy(frames, static_cast<u64*>(w.frames));
         put(r, w);
     };
-    const auto request = [&](u64 created, u64 issued, u64 end, u32 tid, const std::string& comm, u8 origin) {
+    const auto request = [&](u64 created, u64 issued, u64 end, u32 tid, const std::string& comm, u8 kind) {
         iolens_block_event e = block_event(base + end, comm, IOLENS_OP_WRITE, 4096 + created / 1000, 8192);
         e.queue_ns = issued - created;
         e.device_ns = end - issued;
         e.tid = tid;
         e.tgid = tid;
-        e.target.origin = origin;
+        e.target.kind = kind;
         return e;
     };
     wait(1'000'000, 2'000'000, 2'500'000, {0x4050, 0x1010, 0x2010, 0x3010});  // as deep as it is known
@@ -345,30 +346,30 @@ void write_why_sample(const std::string& path) {
     wait(4'000'000, 0, 6'000'000, {0x9999, 0x3100, 0});                       // its waking was not seen
     wait(6'500'000, 7'500'000, 7'600'000, {0x9999});                          // in no function that is known
     wait(8'000'000, 9'000'000, 9'500'000, {0x1020, 0x9999});                  // a vague one
-    iolens_block_event own = request(500'000, 700'000, 2'000'000, 1001, "writer", IOLENS_ORIGIN_FILE);
+    iolens_block_event own = request(500'000, 700'000, 2'000'000, 1001, "writer", IOLENS_TARGET_FILE);
     own.target.id = mine;
     own.target.name_id = 5;
     put(r, own);
-    iolens_block_event merged = request(600'000, 800'000, 2'100'000, 77, "kworker/0:1", IOLENS_ORIGIN_FILE);
+    iolens_block_event merged = request(600'000, 800'000, 2'100'000, 77, "kworker/0:1", IOLENS_TARGET_FILE);
     merged.target.id = {.ino = 13, .dev = mine.dev, .generation = 1};
     merged.target.name_id = 6;
     merged.target.authors = 2;
     merged.target.author = 4321;
     std::copy_n("aut\"hor", 7, static_cast<u8*>(merged.target.author_comm));
     merged.target.more = 1;
-    iolens_block_parts parts{};
-    parts.h = {.ts = merged.h.ts,
-               .kind = IOLENS_KIND_PARTS,
-               .size = offsetof(iolens_block_parts, parts) + sizeof(iolens_block_part),
-               .cpu = merged.h.cpu};
-    parts.parts[0].target.origin = IOLENS_ORIGIN_FILE;
-    parts.parts[0].target.id = mine;
-    parts.parts[0].target.name_id = 5;
-    parts.parts[0].bytes = 4096;
-    r.record(std::as_bytes(std::span(&parts, 1)).first(parts.h.size));
+    iolens_extra_targets extras{};
+    extras.h = {.ts = merged.h.ts,
+                .kind = IOLENS_KIND_EXTRA_TARGETS,
+                .size = offsetof(iolens_extra_targets, targets) + sizeof(iolens_extra_target),
+                .cpu = merged.h.cpu};
+    extras.targets[0].target.kind = IOLENS_TARGET_FILE;
+    extras.targets[0].target.id = mine;
+    extras.targets[0].target.name_id = 5;
+    extras.targets[0].bytes = 4096;
+    r.record(std::as_bytes(std::span(&extras, 1)).first(extras.h.size));
     put(r, merged);
-    put(r, request(700'000, 900'000, 5'000'000, 78, "jbd2/sda1-8", IOLENS_ORIGIN_JOURNAL));
-    iolens_block_event back = request(3'000'000, 3'000'000, 5'500'000, 0, "", IOLENS_ORIGIN_FILE);
+    put(r, request(700'000, 900'000, 5'000'000, 78, "jbd2/sda1-8", IOLENS_TARGET_JOURNAL));
+    iolens_block_event back = request(3'000'000, 3'000'000, 5'500'000, 0, "", IOLENS_TARGET_FILE);
     back.flags |= IOLENS_BLOCK_NO_CREATOR;
     back.target.id = mine;
     put(r, back);
@@ -381,7 +382,7 @@ void write_why_sample(const std::string& path) {
     call.file = IOLENS_FILE_REGULAR;
     put(r, call);
     // what has another file, or comes later, has nothing to do with it
-    iolens_block_event later = request(9'000'000, 9'100'000, 30'000'000, 79, "later", IOLENS_ORIGIN_FILE);
+    iolens_block_event later = request(9'000'000, 9'100'000, 30'000'000, 79, "later", IOLENS_TARGET_FILE);
     later.target.id = {.ino = 99, .dev = mine.dev, .generation = 1};
     put(r, later);
     iolens_call_event idle = call_event(base + 40'000'000, 0, IOLENS_DIR_READ, 3, 4096);

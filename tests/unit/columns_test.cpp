@@ -231,8 +231,8 @@ iolens_block_event full_block_event() {
     e.requeues = 2;
     e.target.name_id = 7;
     e.target.id = {.ino = 12, .dev = 8U << 20 | 1, .generation = 34};
-    e.target.origin = IOLENS_ORIGIN_FILE;
-    e.target.how = IOLENS_HOW_DIO;
+    e.target.kind = IOLENS_TARGET_FILE;
+    e.target.source = IOLENS_TARGET_SOURCE_DIO;
     e.target.more = 3;
     e.target.authors = 2;
     e.target.author = 99;

@@ -8,7 +8,7 @@
 namespace iolens {
 namespace {
 
-Files::Name told(u16 kind, u16 flags, const std::vector<std::string>& names) {
+Files::Name name_of(u16 kind, u16 flags, const std::vector<std::string>& names) {
     Files files;
     const std::vector<std::byte> record = test::file_fact(7, kind, flags, names);
     EXPECT_TRUE(files.add(*reinterpret_cast<const iolens_file_fact*>(record.data()), record));
@@ -17,20 +17,20 @@ Files::Name told(u16 kind, u16 flags, const std::vector<std::string>& names) {
 }
 
 TEST(Files, PathsAreReadFromTheirEnd) {
-    EXPECT_EQ(told(IOLENS_FILE_REGULAR, 0, {"c", "b", "a"}).text, "/a/b/c");
-    EXPECT_EQ(told(IOLENS_FILE_DIRECTORY, 0, {}).text, "/");
-    EXPECT_EQ(told(IOLENS_FILE_REGULAR, IOLENS_FILE_DELETED, {"x"}).text, "/x (deleted)");
-    EXPECT_EQ(told(IOLENS_FILE_REGULAR, IOLENS_FILE_CUT, {"x", "y"}).text, "…/y/x");
+    EXPECT_EQ(name_of(IOLENS_FILE_REGULAR, 0, {"c", "b", "a"}).text, "/a/b/c");
+    EXPECT_EQ(name_of(IOLENS_FILE_DIRECTORY, 0, {}).text, "/");
+    EXPECT_EQ(name_of(IOLENS_FILE_REGULAR, IOLENS_FILE_DELETED, {"x"}).text, "/x (deleted)");
+    EXPECT_EQ(name_of(IOLENS_FILE_REGULAR, IOLENS_FILE_CUT, {"x", "y"}).text, "…/y/x");
 }
 
 TEST(Files, NamesWithoutAPath) {
-    EXPECT_EQ(told(IOLENS_FILE_ANON, IOLENS_FILE_PSEUDO, {"[eventfd]"}).text, "anon_inode:[eventfd]");
-    EXPECT_EQ(told(IOLENS_FILE_ANON, IOLENS_FILE_PSEUDO, {"[eventfd]"}).csv, "anon_inode:[eventfd]");
-    EXPECT_EQ(told(IOLENS_FILE_REGULAR, IOLENS_FILE_PSEUDO, {"memfd:x"}).text, "/memfd:x (deleted)");
-    EXPECT_EQ(told(IOLENS_FILE_SOCKET, IOLENS_FILE_PSEUDO, {"@name"}).csv, "\"@name\"");
+    EXPECT_EQ(name_of(IOLENS_FILE_ANON, IOLENS_FILE_PSEUDO, {"[eventfd]"}).text, "anon_inode:[eventfd]");
+    EXPECT_EQ(name_of(IOLENS_FILE_ANON, IOLENS_FILE_PSEUDO, {"[eventfd]"}).csv, "anon_inode:[eventfd]");
+    EXPECT_EQ(name_of(IOLENS_FILE_REGULAR, IOLENS_FILE_PSEUDO, {"memfd:x"}).text, "/memfd:x (deleted)");
+    EXPECT_EQ(name_of(IOLENS_FILE_SOCKET, IOLENS_FILE_PSEUDO, {"@name"}).csv, "\"@name\"");
 }
 
-TEST(Files, ACsvFieldStaysOne) { EXPECT_EQ(told(IOLENS_FILE_REGULAR, 0, {"a\"b,c\nd"}).csv, "\"/a\"\"b,c\nd\""); }
+TEST(Files, ACsvFieldStaysOne) { EXPECT_EQ(name_of(IOLENS_FILE_REGULAR, 0, {"a\"b,c\nd"}).csv, "\"/a\"\"b,c\nd\""); }
 
 TEST(Files, DamagedFactsAreRefused) {
     Files files;
@@ -56,15 +56,15 @@ TEST(Files, TheOldestNamesAreForgotten) {
 
 TEST(Files, ANameInUseIsKept) {
     Files files(3);
-    const auto tell = [&](u64 id) {
+    const auto learn = [&](u64 id) {
         const std::vector<std::byte> record = test::file_fact(id, IOLENS_FILE_REGULAR, 0, {std::to_string(id)});
         files.add(*reinterpret_cast<const iolens_file_fact*>(record.data()), record);
     };
-    tell(1);
+    learn(1);
     for (u64 id = 2; id <= 100; ++id) {
         ASSERT_NE(files.find(1), nullptr) << id;
         EXPECT_EQ(files.find(1)->text, "/1");
-        tell(id);
+        learn(id);
     }
     EXPECT_NE(files.find(100), nullptr);
     EXPECT_EQ(files.find(50), nullptr);
@@ -85,13 +85,13 @@ TEST(Files, TheNewestNameIsNeverTheOneThatGoes) {
 
 TEST(Files, WhatIsNotNeededForAWholePeriodGoes) {
     Files files;
-    const auto tell = [&](u64 id) {
+    const auto learn = [&](u64 id) {
         const std::vector<std::byte> record = test::file_fact(id, IOLENS_FILE_REGULAR, 0, {std::to_string(id)});
         files.add(*reinterpret_cast<const iolens_file_fact*>(record.data()), record);
         files.named({.ino = id, .dev = 1, .generation = 2}, id);
     };
     constexpr u64 last = 10'000;
-    for (u64 id = 1; id <= last; ++id) tell(id);
+    for (u64 id = 1; id <= last; ++id) learn(id);
     files.given({.ino = 1, .dev = 1, .generation = 2}, 1);
     const iolens_file_id used{.ino = 3, .dev = 1, .generation = 2};
     const auto pass = [&] {
@@ -108,13 +108,13 @@ TEST(Files, WhatIsNotNeededForAWholePeriodGoes) {
     EXPECT_NE(files.find(4), nullptr);
     EXPECT_NE(files.find(last), nullptr);  // some are kept however old they are
     EXPECT_NE(files.find({.ino = 1, .dev = 1, .generation = 2}, 0), nullptr);
-    tell(101);
+    learn(101);
     ASSERT_NE(files.find(101), nullptr);
     EXPECT_EQ(files.find(101)->text, "/101");
     EXPECT_EQ(files.evicted(), 0U);
 }
 
-TEST(Files, AFileHasTheNameThatItWasLastToldBy) {
+TEST(Files, AFileHasTheNameThatWasEmittedLast) {
     Files files(4);
     const auto file = [](u64 ino) { return iolens_file_id{.ino = ino, .dev = 1, .generation = 2}; };
     for (u64 id = 1; id <= 2; ++id) {

@@ -30,9 +30,9 @@ std::pair<std::vector<std::string>, std::string> read_all(const std::string& pat
         while (!source.ended()) source.read(records);
     } catch (const Failure& failure) {
         EXPECT_EQ(failure.status(), Exit::failed);
-        return {filter.records, failure.what()};
+        return {records.records, failure.what()};
     }
-    return {filter.records, ""};
+    return {records.records, ""};
 }
 
 /// An earlier ledger has fewer counters, and the orphans among what was seen.

@@ -66,7 +66,7 @@ void expect_older_versions_are_read(std::string_view lens, const Event& event, s
 
 TEST(Records, AnOlderVersionsRecordIsReadAsItWroteIt) {
     iolens_block_event request = test::block_event(1'000, "0123456789abcde", IOLENS_OP_WRITE, 8, 4096);
-    request.target.origin = IOLENS_ORIGIN_FILE;
+    request.target.kind = IOLENS_TARGET_FILE;
     request.target.authors = 1;
     request.target.author = 7;
     std::ranges::fill(request.target.author_comm, u8{'a'});

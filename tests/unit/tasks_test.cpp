@@ -61,15 +61,15 @@ TEST(Tasks, ThoseThatHaveEndedGoAWholePeriodLater) {
 
 TEST(Arguments, AreFreedWhenTheirRowsWereMade) {
     Arguments arguments;
-    const auto tell = [&](u32 tid, u64 ts) {
+    const auto learn = [&](u32 tid, u64 ts) {
         iolens_arguments record{};
         record.h = {.ts = ts, .kind = IOLENS_KIND_ARGUMENTS, .size = sizeof record, .cpu = 0};
         record.tid = tid;
         arguments.add(record);
     };
-    tell(7, 1);  // a call that doesn't end
+    learn(7, 1);  // a call that doesn't end
     for (u32 tid = 100; tid < 10'100; ++tid) {
-        tell(tid, tid);
+        learn(tid, tid);
         ASSERT_NE(arguments.find(tid), nullptr);
         arguments.spent(tid);
         EXPECT_NE(arguments.find(tid), nullptr);  // a second row may come
@@ -79,9 +79,9 @@ TEST(Arguments, AreFreedWhenTheirRowsWereMade) {
     EXPECT_EQ(arguments.find(7)->h.ts, 1U);
     // a thread whose next call has begun keeps that one's
     arguments.spent(7);
-    tell(7, 2);
+    learn(7, 2);
     for (u32 tid = 100; tid < 10'100; ++tid) {
-        tell(tid, tid);
+        learn(tid, tid);
         arguments.spent(tid);
     }
     EXPECT_NE(arguments.find(7), nullptr);

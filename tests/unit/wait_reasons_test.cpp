@@ -78,10 +78,10 @@ TEST_F(WaitReasonsTest, UnknownSymbolsAreIgnored) {
 }
 
 TEST(WaitFunctions, AreKnownByTheirFullName) {
-    EXPECT_TRUE(tells_wait("io_schedule"));
-    EXPECT_TRUE(tells_wait("do_wait"));
+    EXPECT_TRUE(is_wait_function("io_schedule"));
+    EXPECT_TRUE(is_wait_function("do_wait"));
     for (const char* name : {"", "io_schedul", "io_schedule_", "schedule", "io_schedule.isra.0"}) {
-        EXPECT_FALSE(tells_wait(name)) << name;
+        EXPECT_FALSE(is_wait_function(name)) << name;
     }
 }
 

@@ -81,7 +81,7 @@ static __always_inline __u64 compat_btrfs_queued_end(__u64 *owner)
 	return queued.end_io;
 }
 /* A pointer to an inode of btrfs's, where no BTF tells what is there; 0: it is none. */
-static __always_inline __u64 compat_btrfs_untold_inode(__u64 at)
+static __always_inline __u64 compat_btrfs_untyped_inode(__u64 at)
 {
 	struct address_space *mapping;
 	struct inode *inode = 0;
@@ -96,13 +96,13 @@ static __always_inline __u64 compat_btrfs_direct_inode(__u64 owner)
 {
 	if (bpf_core_type_exists(struct btrfs_dio_private___inode))
 		return compat_read_if(struct btrfs_dio_private___inode, owner, inode);
-	return compat_btrfs_untold_inode(owner);
+	return compat_btrfs_untyped_inode(owner);
 }
 static __always_inline __u64 compat_btrfs_compressed_inode(__u64 owner)
 {
 	if (bpf_core_type_exists(struct compressed_bio___inode))
 		return compat_read_if(struct compressed_bio___inode, owner, inode);
-	return compat_btrfs_untold_inode(owner + 16); /* behind a count and the pages */
+	return compat_btrfs_untyped_inode(owner + 16); /* behind a count and the pages */
 }
 
 #endif

@@ -17,7 +17,7 @@
 
 #include "iolens/event/file.h"
 #include "iolens/event/header.h"
-#include "iolens/event/origin.h"
+#include "iolens/event/target.h"
 
 #ifdef __cplusplus
 namespace iolens {
@@ -65,8 +65,8 @@ enum iolens_block_flag {
 struct iolens_block_target {
 	u64 name_id;    /* of a file: the name that it is told by, iolens_file_fact; 0: the kernel has forgotten it */
 	struct iolens_file_id id; /* of what is no file only `dev`: the block device, 0: not known */
-	u8 origin;      /* enum iolens_origin, of the first bio */
-	u8 how;         /* enum iolens_origin_how */
+	u8 kind;      /* enum iolens_target_kind, of the first bio */
+	u8 source;         /* enum iolens_target_source */
 	u8 more;        /* other things that it has bios for; 255: that many or more */
 	u8 authors;     /* of pages that are written back: 0 not known, 1, 2: several, of whom it is the last */
 	u32 author;     /* process that made a clean page of the file dirty */
@@ -96,15 +96,15 @@ struct iolens_block_event {
 
 /* What else a merged request is for, in its bios' order. Sent right before its iolens_block_event, which has the same time
  * and processor. The rest of its bytes are for its own target; with `others`, some are for what found no place here. */
-#define IOLENS_BLOCK_PARTS 63
-struct iolens_block_part {
+#define IOLENS_EXTRA_TARGETS 63
+struct iolens_extra_target {
 	struct iolens_block_target target;
 	u64 bytes;
 };
-struct iolens_block_parts {
-	struct iolens_header h; /* size: as many parts as there are */
+struct iolens_extra_targets {
+	struct iolens_header h; /* size: up to the last element */
 	u64 others;             /* bytes of those that found no place */
-	struct iolens_block_part parts[IOLENS_BLOCK_PARTS];
+	struct iolens_extra_target targets[IOLENS_EXTRA_TARGETS];
 };
 
 #ifdef __cplusplus
@@ -119,7 +119,7 @@ namespace iolens {
 
 static_assert(std::has_unique_object_representations_v<iolens_block_event>);
 static_assert(sizeof(iolens_block_event) % 8 == 0);
-static_assert(std::has_unique_object_representations_v<iolens_block_parts>);
+static_assert(std::has_unique_object_representations_v<iolens_extra_targets>);
 
 /// The kernel's own ids, which tell tasks outside of the pid namespace apart, too.
 inline u32 host_tgid(const iolens_block_event& e) { return e.host_tid != 0 ? e.host_tgid : e.tgid; }
@@ -170,12 +170,12 @@ inline Value block_letters(const iolens_block_event& e) {
     return Value::small({out.data(), n});
 }
 
-inline constexpr std::array<std::string_view, IOLENS_ORIGINS> origin_words{
+inline constexpr std::array<std::string_view, IOLENS_TARGET_KINDS> target_kind_words{
     "", "file", "journal", "metadata", "swap", "raw", "discard", "flush", "", ""};
-inline constexpr std::array<std::string_view, IOLENS_HOWS> origin_hows{"", "page", "dio", "uring", "aio", "fs"};
+inline constexpr std::array<std::string_view, IOLENS_TARGET_SOURCES> target_source_words{"", "page", "dio", "uring", "aio", "fs"};
 
-inline Value origin_word(u8 origin) {
-    const std::string_view word = origin < IOLENS_ORIGINS ? origin_words.at(origin) : std::string_view();
+inline Value target_kind_word(u8 kind) {
+    const std::string_view word = kind < IOLENS_TARGET_KINDS ? target_kind_words.at(kind) : std::string_view();
     return word.empty() ? Value() : Value(word);
 }
 
@@ -287,12 +287,12 @@ inline constexpr std::array block_columns{
            }},
     Column{.name = "file_kind", .header = "FOR", .width = -9, .missing = '?',
            .help = "what it is for: file journal metadata swap raw discard flush; empty where that can't be told",
-           .get = [](const iolens_header& h) { return origin_word(as_block(h).target.origin); }},
+           .get = [](const iolens_header& h) { return target_kind_word(as_block(h).target.kind); }},
     Column{.name = "file_how", .header = "HOW", .width = -5,
            .help = "how that was told: page (of the page cache), dio, uring, aio (direct I/O), fs (the filesystem's own bio)",
            .get = [](const iolens_header& h) {
-               const u8 how = as_block(h).target.how;
-               return how == IOLENS_HOW_NONE || how >= IOLENS_HOWS ? Value() : Value(origin_hows.at(how));
+               const u8 source = as_block(h).target.source;
+               return source == IOLENS_TARGET_SOURCE_NONE || source >= IOLENS_TARGET_SOURCES ? Value() : Value(target_source_words.at(source));
            }},
     Column{.name = "file_dev", .header = "FILEDEV", .role = Role::device, .width = -7,
            .help = "of a file its filesystem, as the kernel numbers it; else the block device",
@@ -304,13 +304,13 @@ inline constexpr std::array block_columns{
            .help = "the file's inode number",
            .get = [](const iolens_header& h) {
                const auto& t = as_block(h).target;
-               return t.origin == IOLENS_ORIGIN_FILE ? Value(t.id.ino) : Value();
+               return t.kind == IOLENS_TARGET_FILE ? Value(t.id.ino) : Value();
            }},
     Column{.name = "generation", .header = "GEN", .width = -10,
            .help = "tells the file from an earlier one with the same inode number",
            .get = [](const iolens_header& h) {
                const auto& t = as_block(h).target;
-               return t.origin == IOLENS_ORIGIN_FILE ? Value(u64{t.id.generation}) : Value();
+               return t.kind == IOLENS_TARGET_FILE ? Value(u64{t.id.generation}) : Value();
            }},
     Column{.name = "file_more", .header = "MORE", .width = 4,
            .help = "other things that it was merged of bios for; 255: that many or more",

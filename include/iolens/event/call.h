@@ -84,7 +84,7 @@ struct iolens_call_info {
 
 /* What is done with a call; set for a run. */
 enum iolens_call_way {
-	IOLENS_CALL_TELL = 1 << 0,  /* its arguments are told */
+	IOLENS_CALL_EMIT = 1 << 0,  /* its arguments are told */
 	IOLENS_CALL_OPENS = 1 << 1, /* its first text may be what --start-on-open waits for */
 	IOLENS_CALL_HTTP = 1 << 2,  /* what it moves through a socket may be HTTP */
 	IOLENS_CALL_QUIET = 1 << 3, /* it has no row, but for a failure, which may be a libc function's */

@@ -19,7 +19,7 @@
 #include "lens/loss.h"
 #include "probe/block.h"
 #include "probe/symbols.h"
-#include "resolve/parts.h"
+#include "resolve/extra_targets.h"
 #include "resolve/target.h"
 #include "source/ring.h"
 #include "stats/pattern.h"
@@ -72,7 +72,7 @@ private:
     void begin_summary();
     Value pattern_of(const iolens_block_event& e);
     std::string_view group_of(const iolens_block_event& e, const iolens_block_target& target, RowArena& text);
-    Value parts_of(const iolens_block_event& e, RowArena& text);
+    Value targets_json(const iolens_block_event& e, RowArena& text);
     /// Is --group-by a key that a merged request has several of?
     [[nodiscard]] bool of_target() const { return group_by_ == "file" || group_by_ == "author"; }
 
@@ -85,9 +85,9 @@ private:
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<BlockProbe> probe_;
     Decoder decoder_;
-    WaitingParts waiting_;
-    const iolens_block_parts* parts_ = nullptr;  // of the row being made
-    std::array<u64, IOLENS_ORIGINS> origins_{};  // rows by what they are for
+    ExtraTargets waiting_;
+    const iolens_extra_targets* extra_targets_ = nullptr;  // of the row being made
+    std::array<u64, IOLENS_TARGET_KINDS> target_kinds_{};  // rows by what they are for
     Pattern access_;
     DiskTotals totals_;
     std::optional<GroupTotals> groups_;
@@ -230,20 +230,20 @@ bool BlockLens::asked_for(const iolens_block_event& e, const ViewOptions& f) {
 }
 
 /// As JSON; null where there is one target only, or the others are not known.
-Value BlockLens::parts_of(const iolens_block_event& e, RowArena& text) {
-    if (parts_ == nullptr) return {};
+Value BlockLens::targets_json(const iolens_block_event& e, RowArena& text) {
+    if (extra_targets_ == nullptr) return {};
     Buffer out;
-    u64 rest = e.bytes - std::min<u64>(e.bytes, parts_->others);
-    for (const iolens_block_part& part : parts_in(*parts_)) rest -= std::min(rest, part.bytes);
+    u64 rest = e.bytes - std::min<u64>(e.bytes, extra_targets_->others);
+    for (const iolens_extra_target& extra : targets_in(*extra_targets_)) rest -= std::min(rest, extra.bytes);
     const auto add = [&](const iolens_block_target& t, u64 bytes) {
         append(out, out.size() == 0 ? "[{\"file\":" : ",{\"file\":");
         append_json_or_null(out, resolver().target_of(t, text).text());
         append(out, ",\"file_kind\":");
-        append_json_or_null(out, origin_word(t.origin).text());
+        append_json_or_null(out, target_kind_word(t.kind).text());
         if (t.id.dev != 0) {
             fmt::format_to(std::back_inserter(out), R"(,"file_dev":"{}:{}")", t.id.dev >> 20, t.id.dev & 0xfffff);
         }
-        if (t.origin == IOLENS_ORIGIN_FILE) {
+        if (t.kind == IOLENS_TARGET_FILE) {
             fmt::format_to(std::back_inserter(out), R"(,"ino":{},"generation":{})", t.id.ino, t.id.generation);
         }
         append_author_json(out, t);
@@ -251,15 +251,15 @@ Value BlockLens::parts_of(const iolens_block_event& e, RowArena& text) {
     };
     add(e.target, rest);
     constexpr std::size_t most = 7;  // and the first
-    const auto parts = parts_in(*parts_);
-    for (const iolens_block_part& part : parts.first(std::min(parts.size(), most))) add(part.target, part.bytes);
+    const auto extras = targets_in(*extra_targets_);
+    for (const iolens_extra_target& extra : extras.first(std::min(extras.size(), most))) add(extra.target, extra.bytes);
     append(out, "]");
     return Value(text.copy(out));
 }
 
 Taken BlockLens::take(const iolens_header& record, RowBuffer& row) {
     if (const auto taken = learn(record)) return *taken;
-    if (record.kind == IOLENS_KIND_PARTS) {
+    if (record.kind == IOLENS_KIND_EXTRA_TARGETS) {
         return waiting_.add(record, resolver().files()) ? Taken::nothing : Taken::unknown;
     }
     const auto* event = decoder_.as<iolens_block_event>(record, IOLENS_KIND_BLOCK);
@@ -268,14 +268,14 @@ Taken BlockLens::take(const iolens_header& record, RowBuffer& row) {
     if (pending && !unfinished_) return Taken::nothing;
     const iolens_block_target& target = event->target;
     if (target.name_id != 0) resolver().files().named(target.id, target.name_id);
-    parts_ = waiting_.of(*event);
+    extra_targets_ = waiting_.of(*event);
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return without_row(pending);
     if (summing_ && !pending) add(*event, row.text);
-    ++origins_.at(target.origin < IOLENS_ORIGINS ? target.origin : u8{IOLENS_ORIGIN_NONE});
+    ++target_kinds_.at(target.kind < IOLENS_TARGET_KINDS ? target.kind : u8{IOLENS_TARGET_NONE});
 
     RawRow raw{.event = &event->h};
     if (selected(Role::pattern)) raw.pattern = pattern_of(*event);
-    if (selected(Role::json)) raw.json = parts_of(*event, row.text);
+    if (selected(Role::json)) raw.json = targets_json(*event, row.text);
     return fill(raw, row);
 }
 
@@ -310,13 +310,13 @@ void BlockLens::add(const iolens_block_event& e, RowArena& text) {
     if (groups_) {
         // a merged request counts for its first file, and each byte for its own
         u64 rest = e.bytes;
-        if (parts_ != nullptr && of_target()) {
-            for (const iolens_block_part& part : parts_in(*parts_)) {
-                groups_->add_bytes(e, group_of(e, part.target, text), part.bytes);
-                rest -= std::min(rest, part.bytes);
+        if (extra_targets_ != nullptr && of_target()) {
+            for (const iolens_extra_target& extra : targets_in(*extra_targets_)) {
+                groups_->add_bytes(e, group_of(e, extra.target, text), extra.bytes);
+                rest -= std::min(rest, extra.bytes);
             }
-            rest -= std::min(rest, parts_->others);
-            if (parts_->others != 0) groups_->add_bytes(e, {}, parts_->others);
+            rest -= std::min(rest, extra_targets_->others);
+            if (extra_targets_->others != 0) groups_->add_bytes(e, {}, extra_targets_->others);
         }
         groups_->add(e, group_of(e, e.target, text), rest);
     } else {
@@ -355,7 +355,8 @@ std::vector<std::string> BlockLens::diagnostics() const {
         fmt::format("begun before tracing {}, without a known creator {}, names sent again {}, skipped runs {}",
                     n.orphan, n.no_creator, n.fact_lost, ledger.missed),
         fmt::format("what for can't be told: submission not seen {}, no pages {}, pages of no file {}",
-                    origins_[IOLENS_ORIGIN_NONE], origins_[IOLENS_ORIGIN_NO_PAGES], origins_[IOLENS_ORIGIN_ANONYMOUS])};
+                    target_kinds_[IOLENS_TARGET_NONE], target_kinds_[IOLENS_TARGET_NO_PAGES],
+                    target_kinds_[IOLENS_TARGET_ANONYMOUS])};
     std::ranges::move(resolver().diagnostics(), std::back_inserter(all));
     return all;
 }

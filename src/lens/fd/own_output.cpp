@@ -18,7 +18,7 @@ namespace {
 /// The processes above this one: its shell, and what that is run by, up to the first.
 std::vector<u32> ancestors() {
     std::vector<u32> all;
-    for (u32 pid = static_cast<u32>(::getppid()); pid > 1 && all.size() < IOLENS_KEEP_SELF;) {
+    for (u32 pid = static_cast<u32>(::getppid()); pid > 1 && all.size() < IOLENS_FILTER_SELF;) {
         all.push_back(pid);
         pid = static_cast<u32>(std::strtoul(process_status(pid, "PPid").c_str(), nullptr, 10));
     }

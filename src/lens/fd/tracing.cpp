@@ -93,7 +93,7 @@ void Tracing::attach_why(const CallProbe::Options& options) {
 std::vector<Record> Tracing::symbols() {
     std::vector<Record> facts;
     const KernelSymbols symbols;
-    wait_functions_.emplace(symbols.functions(tells_wait));
+    wait_functions_.emplace(symbols.functions(is_wait_function));
     for (const KernelSymbols::Function& function : wait_functions_->functions()) {
         iolens_symbol_fact fact{};
         fact.h = {.ts = 0, .kind = IOLENS_KIND_SYMBOL, .size = sizeof fact, .cpu = IOLENS_NO_CPU};

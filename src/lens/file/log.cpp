@@ -66,7 +66,7 @@ void LogSnapshot::load() {
 std::size_t AccessLog::chunk_size() const {
     constexpr std::size_t min = 16;
     constexpr std::size_t max = 4096;
-    return std::clamp(room_ / 16, min, max);
+    return std::clamp(capacity_ / 16, min, max);
 }
 
 void AccessLog::drop_oldest(std::size_t max) {
@@ -87,13 +87,13 @@ void AccessLog::drop_oldest(std::size_t max) {
 }
 
 void AccessLog::add(const LoggedAccess& access) {
-    if (room_ == 0) return;
+    if (capacity_ == 0) return;
     const LogKey key = key_of(access);
     newest_.first = newest_.accesses.empty() ? key : std::min(newest_.first, key);
     newest_.accesses.push_back(access);
     ++size_;
     ++next_;
-    drop_oldest(room_);
+    drop_oldest(capacity_);
     if (newest_.accesses.size() < chunk_size()) return;
     const auto chunk = std::make_shared<LogChunk>();
     full_.push_back(chunk);
@@ -102,9 +102,9 @@ void AccessLog::add(const LoggedAccess& access) {
 
 void AccessLog::clear() { drop_oldest(0); }
 
-void AccessLog::resize(std::size_t room) {
-    room_ = room;
-    drop_oldest(room_);
+void AccessLog::resize(std::size_t capacity) {
+    capacity_ = capacity;
+    drop_oldest(capacity_);
 }
 
 LogSnapshot AccessLog::since(u64 number) const {

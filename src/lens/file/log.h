@@ -65,15 +65,15 @@ public:
     /// Most events that a log can have room for.
     static constexpr u64 most_events = 10'000'000;
 
-    explicit AccessLog(std::size_t room) : room_(room) {}
+    explicit AccessLog(std::size_t capacity) : capacity_(capacity) {}
 
     /// The oldest one makes room where it is full.
     void add(const LoggedAccess& access);
     void clear();
     /// The oldest ones go where there is less room than before.
-    void resize(std::size_t room);
+    void resize(std::size_t capacity);
 
-    [[nodiscard]] std::size_t room() const { return room_; }
+    [[nodiscard]] std::size_t capacity() const { return capacity_; }
     [[nodiscard]] std::size_t size() const { return size_; }
     [[nodiscard]] std::size_t bytes() const { return size_ * sizeof(LoggedAccess); }
     /// The number of the next access that is added; they are counted from 0, and cleared ones count.
@@ -86,7 +86,7 @@ private:
     [[nodiscard]] std::size_t chunk_size() const;
     void drop_oldest(std::size_t max);
 
-    std::size_t room_;
+    std::size_t capacity_;
     std::deque<std::shared_ptr<const LogChunk>> full_;
     LogChunk newest_;          // behind `full_`
     std::size_t skipped_ = 0;  // accesses of the oldest chunk that are no longer in the log

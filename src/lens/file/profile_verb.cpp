@@ -28,8 +28,8 @@ public:
     bool record(std::span<const std::byte> bytes) override {
         const iolens_header* head = decode_header(bytes);
         if (head == nullptr) return true;
-        iolens_vfs_event room;
-        const iolens_vfs_event* access = access_of(*head, nobody_, decoder_, room);
+        iolens_vfs_event storage;
+        const iolens_vfs_event* access = access_of(*head, nobody_, decoder_, storage);
         if (access != nullptr && vfs_moves(*access)) events.push_back(*access);
         return true;
     }

@@ -118,7 +118,7 @@ void Watches::add_one(const FoundFile& found, u32 flags, bool below) {
                       "a larger --max-files makes room");
     }
     ++files_;
-    if ((flags & IOLENS_WATCH_FILE) != 0) told_.push_back(found);
+    if ((flags & IOLENS_WATCH_FILE) != 0) unnamed_.push_back(found);
 }
 
 void Watches::add(const FoundFile& found, bool tree) {
@@ -164,7 +164,7 @@ void Watches::walk(const std::string& folder, bool tree) {
 std::vector<std::vector<u64>> Watches::names() {
     std::vector<std::vector<u64>> records;
     u32 last_disk = 0;
-    for (const FoundFile& found : told_) {
+    for (const FoundFile& found : unnamed_) {
         if (found.how.disk != last_disk) {
             last_disk = found.how.disk;
             iolens_disk_fact disk{};
@@ -188,7 +188,7 @@ std::vector<std::vector<u64>> Watches::names() {
         fact.name_id = found.what.name_id;
         records.push_back(make_record(fact));
     }
-    told_.clear();
+    unnamed_.clear();
     return records;
 }
 
@@ -315,18 +315,18 @@ bool access_of_call(const iolens_call_event& call, iolens_vfs_event& access) {
 }  // namespace
 
 const iolens_vfs_event* access_of(const iolens_header& head, const Tasks& tasks, Decoder& decoder,
-                                  iolens_vfs_event& room) {
+                                  iolens_vfs_event& storage) {
     const auto* call = decoder.as<iolens_call_event>(head, IOLENS_KIND_CALL);
     if (call == nullptr) {
         const auto* event = decoder.as<iolens_vfs_event>(head, IOLENS_KIND_VFS);
         return event != nullptr && vfs_is_known(*event) ? event : nullptr;
     }
-    if (!access_of_call(*call, room)) return nullptr;
+    if (!access_of_call(*call, storage)) return nullptr;
     if (const Tasks::Task* task = tasks.find(host_tid(*call))) {
-        task->comm.copy(reinterpret_cast<char*>(static_cast<u8*>(room.comm)), IOLENS_COMM_LEN - 1);
-        room.cgroup_id = task->cgroup_id;
+        task->comm.copy(reinterpret_cast<char*>(static_cast<u8*>(storage.comm)), IOLENS_COMM_LEN - 1);
+        storage.cgroup_id = task->cgroup_id;
     }
-    return &room;
+    return &storage;
 }
 
 Levels levels_of(const std::string& word) {

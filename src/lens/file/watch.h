@@ -72,7 +72,7 @@ private:
     std::unique_ptr<CallProbe> calls_;
     Disks disks_;
     Mounts mounts_;
-    std::vector<FoundFile> told_;  // their names are to be told
+    std::vector<FoundFile> unnamed_;  // whose names are still to be emitted
     std::size_t files_ = 0;
     std::size_t most_;
     bool needs_calls_ = false;
@@ -82,7 +82,7 @@ private:
 /// another record, a call that is no access, or an access of a kind unknown to this version. It may be in `room` or in
 /// `decoder`.
 const iolens_vfs_event* access_of(const iolens_header& head, const Tasks& tasks, Decoder& decoder,
-                                  iolens_vfs_event& room);
+                                  iolens_vfs_event& storage);
 
 /// What --level asks for.
 struct Levels {

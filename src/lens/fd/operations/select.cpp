@@ -183,7 +183,7 @@ void OperationSelection::choose(CallProbe::Options& options, const std::vector<u
         const u8 op = call.operation;
         const bool told = info.texts != 0 || op == IOLENS_OPERATION_KILL || op == IOLENS_OPERATION_DUP ||
                           op == IOLENS_OPERATION_SETXATTR;
-        if (told) info.ways |= IOLENS_CALL_TELL;
+        if (told) info.ways |= IOLENS_CALL_EMIT;
         if (op == IOLENS_OPERATION_OPEN && info.texts != 0) info.ways |= IOLENS_CALL_OPENS;
     }
     for (const KnownRequest& request : known_requests()) {
@@ -193,9 +193,9 @@ void OperationSelection::choose(CallProbe::Options& options, const std::vector<u
     }
     options.operations = true;
     options.leave_std = !std_fds_;
-    options.tell_start = wants(IOLENS_OPERATION_START) && chosen.empty();
-    options.tell_stop = wants(IOLENS_OPERATION_STOP) && chosen.empty();
-    options.tell_cwd = wants(IOLENS_OPERATION_CHDIR) && chosen.empty();
+    options.emit_start = wants(IOLENS_OPERATION_START) && chosen.empty();
+    options.emit_stop = wants(IOLENS_OPERATION_STOP) && chosen.empty();
+    options.emit_cwd = wants(IOLENS_OPERATION_CHDIR) && chosen.empty();
     if (!start_on_open_.empty()) options.start_words = search_table(start_on_open_);
     if (start_on_elapsed_ms_) options.start_on_elapsed_ns = static_cast<u64>(*start_on_elapsed_ms_ * 1e6);
     if (libc_) options.libc_operations = wanted_;

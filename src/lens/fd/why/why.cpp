@@ -57,12 +57,12 @@ void append_if(Buffer& out, bool known, u64 n) {
 }  // namespace
 
 bool Why::Request::is_for(const iolens_file_id& file) const {
-    return (e.target.origin == IOLENS_ORIGIN_FILE && e.target.id == file) ||
+    return (e.target.kind == IOLENS_TARGET_FILE && e.target.id == file) ||
            std::ranges::find(others, file) != others.end();
 }
 
 bool Why::is_of(const iolens_header& head) {
-    return head.kind == IOLENS_KIND_BLOCK || head.kind == IOLENS_KIND_PARTS || head.kind == IOLENS_KIND_WAIT;
+    return head.kind == IOLENS_KIND_BLOCK || head.kind == IOLENS_KIND_EXTRA_TARGETS || head.kind == IOLENS_KIND_WAIT;
 }
 
 void Why::take(const iolens_header& head) {
@@ -77,7 +77,7 @@ void Why::take(const iolens_header& head) {
                                    .reason = resolver_.wait_reasons().find(wait->frames)});
             return;
         }
-        case IOLENS_KIND_PARTS: parts_.add(head, resolver_.files()); return;
+        case IOLENS_KIND_EXTRA_TARGETS: extra_targets_.add(head, resolver_.files()); return;
         case IOLENS_KIND_BLOCK: {
             const auto* event = decoder_.as<iolens_block_event>(head, IOLENS_KIND_BLOCK);
             if (event == nullptr) return;
@@ -86,13 +86,13 @@ void Why::take(const iolens_header& head) {
                 resolver_.files().named(target.id, target.name_id);
                 static_cast<void>(resolver_.files().find(target.name_id));  // for a call of the next minute
             }
-            if (target.origin == IOLENS_ORIGIN_FILE) disks_of_[target.id.dev] = event->dev;
+            if (target.kind == IOLENS_TARGET_FILE) disks_of_[target.id.dev] = event->dev;
             if (requests_.size() >= most_requests) requests_.pop_front();
             while (!requests_.empty() && requests_.front().e.h.ts + kept_ns < head.ts) requests_.pop_front();
             Request& request = requests_.emplace_back(Request{.e = *event, .others = {}});
-            if (const iolens_block_parts* parts = parts_.of(*event)) {
-                for (const iolens_block_part& part : parts_in(*parts)) {
-                    if (part.target.origin == IOLENS_ORIGIN_FILE) request.others.push_back(part.target.id);
+            if (const iolens_extra_targets* extras = extra_targets_.of(*event)) {
+                for (const iolens_extra_target& extra : targets_in(*extras)) {
+                    if (extra.target.kind == IOLENS_TARGET_FILE) request.others.push_back(extra.target.id);
                 }
             }
             return;
@@ -108,9 +108,9 @@ const iolens_call_event* Why::due(u64 now_ns) {
         waits_.after(tid, ns);
     }
     if (held_.empty() || (held_.size() < most_calls && now_ns < held_.front().h.ts + hold_ns)) return nullptr;
-    tell(held_.front());
+    explain(held_.front());
     held_.pop_front();
-    return &told_.call;
+    return &explained_.call;
 }
 
 std::map<WaitFor, Why::Waited> Why::waits_of(const iolens_call_event& call) {
@@ -147,8 +147,8 @@ u32 Why::disk_of(u32 dev) {
 
 /// Did the told call create it?
 bool Why::caused(const Request& request) const {
-    return !has(request.e, IOLENS_BLOCK_NO_CREATOR) && host_tid(request.e) == host_tid(told_.call) &&
-           request.created() >= told_.call.start;
+    return !has(request.e, IOLENS_BLOCK_NO_CREATOR) && host_tid(request.e) == host_tid(explained_.call) &&
+           request.created() >= explained_.call.start;
 }
 
 std::vector<const Why::Request*> Why::requests_of(const iolens_call_event& call, bool commits) {
@@ -167,9 +167,9 @@ std::vector<const Why::Request*> Why::requests_of(const iolens_call_event& call,
         const u64 created = at->created();
         if (created > call.h.ts) continue;
         const bool ended = e.h.ts <= call.h.ts;
-        const bool others = e.target.origin == IOLENS_ORIGIN_JOURNAL || e.target.origin == IOLENS_ORIGIN_FLUSH ||
-                            e.target.origin == IOLENS_ORIGIN_METADATA;
-        const bool raw = opened != 0 && e.target.origin == IOLENS_ORIGIN_RAW && e.target.id.dev == opened;
+        const bool others = e.target.kind == IOLENS_TARGET_JOURNAL || e.target.kind == IOLENS_TARGET_FLUSH ||
+                            e.target.kind == IOLENS_TARGET_METADATA;
+        const bool raw = opened != 0 && e.target.kind == IOLENS_TARGET_RAW && e.target.id.dev == opened;
         const bool awaited = ended && (at->is_for(file) || raw || (commits && others && (disk == 0 || disk == e.dev)));
         if (awaited || caused(*at)) all.push_back(&*at);
     }
@@ -216,7 +216,7 @@ void Why::append_request(Buffer& out, const Request& request) {
     fmt::format_to(to, R"(,"bytes":{},"end_ns":{},"queue_ns":)", e.bytes, e.h.ts);
     append_if(out, known, e.queue_ns);
     fmt::format_to(to, R"(,"device_ns":{},"caused":{},"within":{},"held_back":{},"comm":)", e.device_ns,
-                   caused(request), e.h.ts <= told_.call.h.ts, !known);
+                   caused(request), e.h.ts <= explained_.call.h.ts, !known);
     known ? append_json(out, text_of(e.comm)) : append(out, "null");
     append(out, R"(,"pid":)");
     append_if(out, known, e.tgid);
@@ -253,7 +253,7 @@ std::string Why::request_line(const Request& request) {
     Buffer target;
     append_target(target, e.target, resolver_.files(), resolver_.disks());
     if (target.size() != 0) fmt::format_to(to, ", for {}", std::string_view(target.data(), target.size()));
-    if (e.h.ts > told_.call.h.ts) words += ", not waited for";
+    if (e.h.ts > explained_.call.h.ts) words += ", not waited for";
     const std::vector<Beside> others = beside(request);
     if (others.empty()) return words;
     fmt::format_to(to, "; beside {} of others:", count_of(others));
@@ -264,32 +264,32 @@ std::string Why::request_line(const Request& request) {
     return words;
 }
 
-void Why::tell(const iolens_call_event& call) {
-    told_ = {.call = call, .of_thread = find_call(call.call) != nullptr, .waits = {}, .requests = {}};
-    const std::map<WaitFor, Waited> waits = told_.of_thread ? waits_of(call) : std::map<WaitFor, Waited>();
-    told_.requests = requests_of(call, is_commit(call.call) || waits.contains(WaitFor::journal));
-    told_.waits.assign(waits.begin(), waits.end());
-    std::ranges::sort(told_.waits, [](const auto& a, const auto& b) {
+void Why::explain(const iolens_call_event& call) {
+    explained_ = {.call = call, .of_thread = find_call(call.call) != nullptr, .waits = {}, .requests = {}};
+    const std::map<WaitFor, Waited> waits = explained_.of_thread ? waits_of(call) : std::map<WaitFor, Waited>();
+    explained_.requests = requests_of(call, is_commit(call.call) || waits.contains(WaitFor::journal));
+    explained_.waits.assign(waits.begin(), waits.end());
+    std::ranges::sort(explained_.waits, [](const auto& a, const auto& b) {
         return a.second.ns != b.second.ns ? a.second.ns > b.second.ns : a.first < b.first;
     });
-    told_.running = call.h.ts - call.start;
-    for (const auto& [what, sum] : told_.waits) told_.running -= std::min(told_.running, sum.ns);
+    explained_.running = call.h.ts - call.start;
+    for (const auto& [what, sum] : explained_.waits) explained_.running -= std::min(explained_.running, sum.ns);
 }
 
 void Why::append_report(Buffer& out) {
     append(out, R"({"waits":[)");
-    for (const auto& [what, sum] : told_.waits) {
-        append(out, what == told_.waits.front().first ? R"({"for":")" : R"(,{"for":")");
+    for (const auto& [what, sum] : explained_.waits) {
+        append(out, what == explained_.waits.front().first ? R"({"for":")" : R"(,{"for":")");
         append(out, words_of(what).word);
         append(out, R"(","function":)");
         append_json_or_null(out, sum.function);
         fmt::format_to(std::back_inserter(out), R"(,"times":{},"ns":{}}})", sum.times, sum.ns);
     }
     append(out, R"(],"running_ns":)");
-    append_if(out, told_.of_thread, told_.running);
+    append_if(out, explained_.of_thread, explained_.running);
     append(out, R"(,"requests":[)");
-    for (const Request* request : told_.requests) {
-        if (request != told_.requests.front()) append(out, ',');
+    for (const Request* request : explained_.requests) {
+        if (request != explained_.requests.front()) append(out, ',');
         append_request(out, *request);
     }
     append(out, "]}");
@@ -297,33 +297,33 @@ void Why::append_report(Buffer& out) {
 
 std::span<const std::string> Why::lines() {
     lines_.clear();
-    for (const auto& [what, sum] : told_.waits) {
+    for (const auto& [what, sum] : explained_.waits) {
         std::string line = fmt::format("{:>12.3f} ms waiting for {}", ms(sum.ns), words_of(what).words);
         if (!sum.function.empty()) line += fmt::format(": {}", sum.function);
         if (sum.times > 1) line += fmt::format(", {} times", sum.times);
         lines_.push_back(std::move(line));
     }
-    if (told_.of_thread) lines_.push_back(fmt::format("{:>12.3f} ms running", ms(told_.running)));
+    if (explained_.of_thread) lines_.push_back(fmt::format("{:>12.3f} ms running", ms(explained_.running)));
     // the longest have lines, in the order of their ends
-    std::vector<const Request*> longest = told_.requests;
+    std::vector<const Request*> longest = explained_.requests;
     std::ranges::sort(longest, [](const Request* a, const Request* b) {
         const auto time = [](const Request* r) { return r->e.device_ns + r->e.queue_ns; };
         return time(a) != time(b) ? time(a) > time(b) : a->e.h.ts < b->e.h.ts;
     });
     if (!all_) longest.resize(std::min(longest.size(), most_lines));
     u64 more_bytes = 0;
-    for (const Request* request : told_.requests) {
+    for (const Request* request : explained_.requests) {
         if (std::ranges::find(longest, request) != longest.end()) {
             lines_.push_back(request_line(*request));
         } else {
             more_bytes += request->e.bytes;
         }
     }
-    if (told_.requests.size() > longest.size()) {
+    if (explained_.requests.size() > longest.size()) {
         lines_.push_back(fmt::format("             and {} shorter requests, {} bytes (-v shows them)",
-                                     told_.requests.size() - longest.size(), more_bytes));
+                                     explained_.requests.size() - longest.size(), more_bytes));
     }
-    if (told_.requests.empty()) lines_.emplace_back("             no block request");
+    if (explained_.requests.empty()) lines_.emplace_back("             no block request");
     return lines_;
 }
 

@@ -16,7 +16,7 @@
 #include "iolens/event/block.h"
 #include "iolens/event/call.h"
 #include "iolens/event/wait.h"
-#include "resolve/parts.h"
+#include "resolve/extra_targets.h"
 #include "resolve/resolver.h"
 #include "resolve/waits.h"
 
@@ -77,7 +77,7 @@ private:
         std::vector<const Request*> requests;           // by their ends
     };
 
-    void tell(const iolens_call_event& call);
+    void explain(const iolens_call_event& call);
     std::map<WaitFor, Waited> waits_of(const iolens_call_event& call);
     std::vector<const Request*> requests_of(const iolens_call_event& call, bool commits);
     u32 disk_of(u32 dev);
@@ -91,12 +91,12 @@ private:
     bool here_;
     Decoder decoder_;
     std::deque<iolens_call_event> held_;
-    Story told_;
+    Story explained_;
     std::deque<Request> requests_;  // by their ends
     Waits waits_;
     std::deque<std::pair<u32, u64>> ended_;  // threads, and when
     std::unordered_map<u32, u32> disks_of_;  // filesystems without a device of their own
-    WaitingParts parts_;
+    ExtraTargets extra_targets_;
     bool all_ = false;
     std::vector<std::string> lines_;
 };

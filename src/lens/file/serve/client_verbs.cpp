@@ -245,13 +245,13 @@ public:
             std::istringstream text(read_tree(folder() + "/" + line.node + "/control", folder()));
             std::string running;
             std::string since;
-            std::string room;
+            std::string capacity;
             std::string events;
-            text >> running >> since >> room >> events;
+            text >> running >> since >> capacity >> events;
             const std::string names = line.names.substr(std::min<std::size_t>(1, line.names.size()));
             const std::array row{Value(std::string_view(running == "1" ? "yes" : "no")),
                                  Value(std::string_view(since)),
-                                 Value(std::string_view(room)),
+                                 Value(std::string_view(capacity)),
                                  Value(std::string_view(events)),
                                  Value(std::string_view(line.node)),
                                  Value(std::string_view(names))};

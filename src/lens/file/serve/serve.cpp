@@ -163,7 +163,7 @@ std::unique_ptr<TreeReader> LogTree::read(std::string_view path) {
     if (rest == "/control") {
         return std::make_unique<TextReader>(
             fmt::format("{} {}.{:09} {} {}\n", file->running ? 1 : 0, file->began_monotonic / 1'000'000'000,
-                        file->began_monotonic % 1'000'000'000, file->log.room(), file->log.size()));
+                        file->began_monotonic % 1'000'000'000, file->log.capacity(), file->log.size()));
     }
     if (rest != "/log") return nullptr;
     lock.unlock();
@@ -242,10 +242,11 @@ int LogTree::add(const ControlCommand& command, const TreeClient& client) {
     std::unique_lock lock(mutex_);
     if (const auto known = by_id_.find(found.what.id); known != by_id_.end()) {
         Watched& file = *known->second;
-        if (command.max_events != 0 && command.max_events != file.log.room()) {
-            if (!has_memory(name, command.max_events, file.log.room())) return ENOMEM;
-            events_ += command.max_events - file.log.room();
-            say(fmt::format("{}: room for {} events, after {}", visible(name), command.max_events, file.log.room()));
+        if (command.max_events != 0 && command.max_events != file.log.capacity()) {
+            if (!has_memory(name, command.max_events, file.log.capacity())) return ENOMEM;
+            events_ += command.max_events - file.log.capacity();
+            say(fmt::format("{}: room for {} events, after {}", visible(name), command.max_events,
+                            file.log.capacity()));
             file.log.resize(command.max_events);
         }
         give_name(known->second, name);
@@ -311,7 +312,7 @@ int LogTree::remove(const std::string& path, const TreeClient& client) {
     by_name_.erase(named);
     if (!file->names.empty()) return 0;
     watcher_->unwatch(file->id);
-    events_ -= file->log.room();
+    events_ -= file->log.capacity();
     by_id_.erase(file->id);
     by_node_.erase(file->node);
     files_.erase(file->place);
@@ -344,8 +345,8 @@ bool LogTree::record(std::span<const std::byte> bytes) {
         resolver_.learn(*head);
         return true;
     }
-    iolens_vfs_event room;
-    if (const iolens_vfs_event* access = access_of(*head, resolver_.tasks(), decoder_, room)) log(*access);
+    iolens_vfs_event storage;
+    if (const iolens_vfs_event* access = access_of(*head, resolver_.tasks(), decoder_, storage)) log(*access);
     return true;
 }
 

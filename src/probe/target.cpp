@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "probe/origin.h"
+#include "probe/target.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -52,13 +52,13 @@ constexpr std::array known_ends{
 
 }  // namespace
 
-std::vector<std::string_view> origin_symbols() {
-    std::vector<std::string_view> all(origin_functions.begin(), origin_functions.end());
+std::vector<std::string_view> target_symbols() {
+    std::vector<std::string_view> all(target_functions.begin(), target_functions.end());
     for (const KnownEnd& known : known_ends) all.emplace_back(known.function);
     return all;
 }
 
-void tell_bio_ends(const bpf_map* map, const KernelAddresses& addresses) {
+void fill_bio_ends(const bpf_map* map, const KernelAddresses& addresses) {
     for (const KnownEnd& known : known_ends) {
         const u64 address = addresses.of(known.function);
         const u32 end = known.end;

@@ -11,20 +11,20 @@
 namespace iolens {
 
 /// Those that there are.
-std::span<const iolens_block_part> parts_in(const iolens_block_parts& parts);
+std::span<const iolens_extra_target> targets_in(const iolens_extra_targets& extras);
 
 /// Records that come before the requests that they belong to: of the same processor and time. Records of other
 /// processors may come between.
-class WaitingParts {
+class ExtraTargets {
 public:
     /// Keeps the names in it, too. Returns false where the record is damaged.
     bool add(const iolens_header& head, Files& files);
     /// Those of a request, which wait no longer; null where there are none. Valid until the next call.
-    const iolens_block_parts* of(const iolens_block_event& e);
+    const iolens_extra_targets* of(const iolens_block_event& e);
 
 private:
-    std::deque<iolens_block_parts> waiting_;
-    iolens_block_parts found_{};
+    std::deque<iolens_extra_targets> waiting_;
+    iolens_extra_targets found_{};
 };
 
 }  // namespace iolens

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What a bio is for: a file, or what else a disk is asked to keep. Nothing is guessed. */
-#ifndef IOLENS_LIB_ORIGIN_BPF_H
-#define IOLENS_LIB_ORIGIN_BPF_H
+#ifndef IOLENS_LIB_TARGET_BPF_H
+#define IOLENS_LIB_TARGET_BPF_H
 
 #include "lib/compat/base.bpf.h"
 #include "lib/compat/block.bpf.h"
@@ -10,7 +10,7 @@
 #include "lib/compat/mm.bpf.h"
 
 #include "iolens/bio_end.h"
-#include "iolens/event/origin.h"
+#include "iolens/event/target.h"
 
 /* Addresses of the kernel's, from /proc/kallsyms; 0: not in this kernel. */
 const volatile __u64 end_of_chain = 0;       /* bio_chain_endio */
@@ -28,59 +28,59 @@ struct {
 	__type(value, __u32);
 } bio_ends SEC(".maps");
 
-struct origin {
+struct target {
 	__u64 inode;  /* of a file */
 	__u64 vector; /* its pages' list, or that of the bio that it was made for */
 	__u32 device; /* raw: which */
-	__u8 kind;    /* enum iolens_origin */
-	__u8 how;     /* enum iolens_origin_how */
+	__u8 kind;    /* enum iolens_target_kind */
+	__u8 source;     /* enum iolens_target_source */
 	__u16 reserved;
 };
 
 /* No inline functions: the compiler would take offsets that this kernel may not have out of the question whether it has. */
-static __noinline __u64 origin_simple_dio_inode(__u64 bio) { return compat_simple_dio_inode(bio); }
-static __noinline __u64 origin_crypt_base(__u64 io) { return compat_crypt_base(io); }
-static __noinline __u64 origin_btrfs_inode(__u64 bio) { return compat_btrfs_inode(bio); }
+static __noinline __u64 target_simple_dio_inode(__u64 bio) { return compat_simple_dio_inode(bio); }
+static __noinline __u64 target_crypt_base(__u64 io) { return compat_crypt_base(io); }
+static __noinline __u64 target_btrfs_inode(__u64 bio) { return compat_btrfs_inode(bio); }
 
-static __noinline __u64 origin_btrfs_direct(__u64 owner) { return compat_btrfs_direct_inode(owner); }
-static __noinline __u64 origin_btrfs_compressed(__u64 owner) { return compat_btrfs_compressed_inode(owner); }
-static __noinline __u64 origin_btrfs_end(__u64 bio, __u64 *owner) { return compat_btrfs_end(bio, owner); }
-static __noinline __u64 origin_btrfs_queued_end(__u64 *owner) { return compat_btrfs_queued_end(owner); }
+static __noinline __u64 target_btrfs_direct(__u64 owner) { return compat_btrfs_direct_inode(owner); }
+static __noinline __u64 target_btrfs_compressed(__u64 owner) { return compat_btrfs_compressed_inode(owner); }
+static __noinline __u64 target_btrfs_end(__u64 bio, __u64 *owner) { return compat_btrfs_end(bio, owner); }
+static __noinline __u64 target_btrfs_queued_end(__u64 *owner) { return compat_btrfs_queued_end(owner); }
 
-static __always_inline void origin_is(struct origin *o, __u8 kind, __u8 how)
+static __always_inline void target_is(struct target *found, __u8 kind, __u8 source)
 {
-	o->kind = kind;
-	o->how = how;
+	found->kind = kind;
+	found->source = source;
 }
 
 /* An inode whose data the bio has: a file's, or one that a filesystem or block device has for itself. */
-static __always_inline void origin_inode(struct origin *o, __u64 inode, __u8 how)
+static __always_inline void target_inode(struct target *found, __u64 inode, __u8 source)
 {
 	__u32 mode = BPF_CORE_READ((struct inode *)inode, i_mode) & 0170000;
 
 	if (mode == 0060000) { /* a block device's pages: a mounted filesystem has claimed it */
-		o->device = BPF_CORE_READ(compat_bdev(inode), bd_dev);
-		origin_is(o, BPF_CORE_READ(compat_bdev(inode), bd_holder) ? IOLENS_ORIGIN_METADATA : IOLENS_ORIGIN_RAW, how);
+		found->device = BPF_CORE_READ(compat_bdev(inode), bd_dev);
+		target_is(found, BPF_CORE_READ(compat_bdev(inode), bd_holder) ? IOLENS_TARGET_METADATA : IOLENS_TARGET_RAW, source);
 	} else if (!mode || (BPF_CORE_READ((struct inode *)inode, i_sb, s_magic) == MAGIC_BTRFS &&
 			     BPF_CORE_READ((struct inode *)inode, i_ino) == 1)) { /* a filesystem's own, as btrfs's trees */
-		origin_is(o, IOLENS_ORIGIN_METADATA, how);
+		target_is(found, IOLENS_TARGET_METADATA, source);
 	} else {
-		o->inode = inode;
-		origin_is(o, IOLENS_ORIGIN_FILE, how);
+		found->inode = inode;
+		target_is(found, IOLENS_TARGET_FILE, source);
 	}
 }
 
-static __always_inline __u32 origin_end(__u64 function)
+static __always_inline __u32 target_end(__u64 function)
 {
 	__u32 *end = function ? bpf_map_lookup_elem(&bio_ends, &function) : 0;
 
 	return end ? *end : IOLENS_BIO_END_NONE;
 }
 
-static __always_inline void origin_raw(struct origin *o, struct bio *bio)
+static __always_inline void target_raw(struct target *found, struct bio *bio)
 {
-	o->device = compat_bio_device(bio);
-	origin_is(o, IOLENS_ORIGIN_RAW, IOLENS_HOW_DIO);
+	found->device = compat_bio_device(bio);
+	target_is(found, IOLENS_TARGET_RAW, IOLENS_TARGET_SOURCE_DIO);
 }
 
 /*
@@ -88,7 +88,7 @@ static __always_inline void origin_raw(struct origin *o, struct bio *bio)
  * may be another file's, mapped into the program's memory. What is mapped is up to date, what is read into the cache is not;
  * and direct writes have REQ_IDLE, writeback never.
  */
-static __always_inline bool origin_is_cache(__u32 opf, __u64 head)
+static __always_inline bool target_is_cache(__u32 opf, __u64 head)
 {
 	if (compat_block_op(opf) == IOLENS_OP_READ)
 		return !compat_is_uptodate(head);
@@ -97,7 +97,7 @@ static __always_inline bool origin_is_cache(__u32 opf, __u64 head)
 
 /* Of a bio that reads or writes. In this order: who is told of its end knows best, since a direct I/O's pages may be
  * another file's, mapped into the program's memory. */
-static __always_inline void origin_of(struct bio *bio, struct origin *o)
+static __always_inline void target_of(struct bio *bio, struct target *found)
 {
 	__u64 end = (__u64)bio->bi_end_io, owner = (__u64)bio->bi_private, page, mapping, inode, vector, complete, above;
 	struct bio *parent = bio, *source = bio;
@@ -108,7 +108,7 @@ static __always_inline void origin_of(struct bio *bio, struct origin *o)
 		if (end == end_of_chain) { /* a part of a bio that was cut, chained to the rest; iomap chains bios of one file */
 			parent = (struct bio *)owner;
 		} else if (end == end_of_crypt) { /* encrypted pages, for a bio that has the others */
-			above = origin_crypt_base(owner);
+			above = target_crypt_base(owner);
 			if (!above)
 				break;
 			parent = source = (struct bio *)above;
@@ -122,83 +122,83 @@ static __always_inline void origin_of(struct bio *bio, struct origin *o)
 		struct kiocb *iocb = BPF_CORE_READ((struct iomap_dio *)owner, iocb);
 
 		complete = (__u64)BPF_CORE_READ(iocb, ki_complete);
-		o->inode = (__u64)BPF_CORE_READ(iocb, ki_filp, f_inode);
-		origin_is(o, IOLENS_ORIGIN_FILE,
-			  complete && complete == complete_uring ? IOLENS_HOW_URING :
-			  complete && complete == complete_aio   ? IOLENS_HOW_AIO :
-								   IOLENS_HOW_DIO);
+		found->inode = (__u64)BPF_CORE_READ(iocb, ki_filp, f_inode);
+		target_is(found, IOLENS_TARGET_FILE,
+			  complete && complete == complete_uring ? IOLENS_TARGET_SOURCE_URING :
+			  complete && complete == complete_aio   ? IOLENS_TARGET_SOURCE_AIO :
+								   IOLENS_TARGET_SOURCE_DIO);
 		return;
 	}
 	if (pool_of_simple_dio && (__u64)BPF_CORE_READ(parent, bi_pool) == pool_of_simple_dio) {
-		o->inode = origin_simple_dio_inode((__u64)parent);
-		if (o->inode) {
-			origin_is(o, IOLENS_ORIGIN_FILE, IOLENS_HOW_DIO);
+		found->inode = target_simple_dio_inode((__u64)parent);
+		if (found->inode) {
+			target_is(found, IOLENS_TARGET_FILE, IOLENS_TARGET_SOURCE_DIO);
 			return;
 		}
 	}
 	/* unless something better is known */
 	meta = compat_block_flags(bio->bi_opf) & IOLENS_BLOCK_META;
-	origin_is(o, meta ? IOLENS_ORIGIN_METADATA : IOLENS_ORIGIN_ANONYMOUS, IOLENS_HOW_NONE);
-	switch (origin_end(end)) {
+	target_is(found, meta ? IOLENS_TARGET_METADATA : IOLENS_TARGET_ANONYMOUS, IOLENS_TARGET_SOURCE_NONE);
+	switch (target_end(end)) {
 	case IOLENS_BIO_END_BTRFS:
-		inode = origin_btrfs_inode((__u64)parent);
+		inode = target_btrfs_inode((__u64)parent);
 		if (!inode) {
-			kind = origin_end(origin_btrfs_end((__u64)parent, &owner));
+			kind = target_end(target_btrfs_end((__u64)parent, &owner));
 			if (kind == IOLENS_BIO_END_BTRFS_QUEUED)
-				kind = origin_end(origin_btrfs_queued_end(&owner));
+				kind = target_end(target_btrfs_queued_end(&owner));
 			switch (kind) {
 			case IOLENS_BIO_END_BTRFS_DIRECT:
-				inode = origin_btrfs_direct(owner);
+				inode = target_btrfs_direct(owner);
 				break;
 			case IOLENS_BIO_END_BTRFS_COMPRESSED:
-				inode = origin_btrfs_compressed(owner);
+				inode = target_btrfs_compressed(owner);
 				break;
 			}
 		}
 		if (inode) {
-			origin_inode(o, inode, IOLENS_HOW_FS);
+			target_inode(found, inode, IOLENS_TARGET_SOURCE_FS);
 			return;
 		}
 		break;
 	case IOLENS_BIO_END_BUFFER:
 		/* before the page: what a journal takes in may be a file's */
-		if (origin_end(compat_buffer_end(owner)) == IOLENS_BIO_END_JOURNAL) {
-			origin_is(o, IOLENS_ORIGIN_JOURNAL, IOLENS_HOW_FS);
+		if (target_end(compat_buffer_end(owner)) == IOLENS_BIO_END_JOURNAL) {
+			target_is(found, IOLENS_TARGET_JOURNAL, IOLENS_TARGET_SOURCE_FS);
 			return;
 		}
 		break;
 	case IOLENS_BIO_END_JOURNAL:
-		origin_is(o, IOLENS_ORIGIN_JOURNAL, IOLENS_HOW_FS);
+		target_is(found, IOLENS_TARGET_JOURNAL, IOLENS_TARGET_SOURCE_FS);
 		return;
 	case IOLENS_BIO_END_METADATA:
-		origin_is(o, IOLENS_ORIGIN_METADATA, IOLENS_HOW_FS);
+		target_is(found, IOLENS_TARGET_METADATA, IOLENS_TARGET_SOURCE_FS);
 		return;
 	case IOLENS_BIO_END_SWAP:
-		origin_is(o, IOLENS_ORIGIN_SWAP, IOLENS_HOW_FS);
+		target_is(found, IOLENS_TARGET_SWAP, IOLENS_TARGET_SOURCE_FS);
 		return;
 	case IOLENS_BIO_END_RAW:
-		origin_raw(o, bio);
+		target_raw(found, bio);
 		return;
 	case IOLENS_BIO_END_WAIT:
 		/* of a device that nobody has claimed it is a program's; else a filesystem's, or swapping */
 		if (!compat_bio_holder(bio))
-			origin_raw(o, bio);
+			target_raw(found, bio);
 		return;
 	}
 	if (compat_is_swap(bio->bi_opf)) {
-		origin_is(o, IOLENS_ORIGIN_SWAP, IOLENS_HOW_FS);
+		target_is(found, IOLENS_TARGET_SWAP, IOLENS_TARGET_SOURCE_FS);
 		return;
 	}
 	vector = (__u64)BPF_CORE_READ(source, bi_io_vec); /* numbers: nothing is added to a typed pointer */
 	if (!vector)
 		return;
-	o->vector = vector;
+	found->vector = vector;
 	vector += BPF_CORE_READ(source, bi_iter.bi_idx) * bpf_core_type_size(struct bio_vec);
 	page = (__u64)BPF_CORE_READ((struct bio_vec *)vector, bv_page);
 	if (!page)
 		return;
 	page = compat_head_page(page);
-	if (!end_of_iomap_dio && !origin_is_cache(bio->bi_opf, page))
+	if (!end_of_iomap_dio && !target_is_cache(bio->bi_opf, page))
 		return;
 	mapping = compat_mapping(page);
 	if (mapping & 3) /* anonymous memory: a program's buffer */
@@ -206,7 +206,7 @@ static __always_inline void origin_of(struct bio *bio, struct origin *o)
 	inode = mapping ? (__u64)BPF_CORE_READ((struct address_space *)mapping, host) : 0;
 	/* a filesystem's own buffers may be no pages of the cache, and have something else there */
 	if (inode && (__u64)BPF_CORE_READ((struct inode *)inode, i_mapping) == mapping)
-		origin_inode(o, inode, IOLENS_HOW_PAGE);
+		target_inode(found, inode, IOLENS_TARGET_SOURCE_PAGE);
 }
 
 #endif
