@@ -87,12 +87,12 @@ struct file_facts {
 };
 
 /*
- * Twins: with `direct`, a constant, the kernel's memory is read by plain loads through typed pointers, for which
+ * Variants: with `direct`, a constant, the kernel's memory is read by plain loads through typed pointers, for which
  * bpf_rdonly_cast must be there (6.2, fd264ca02094); without, by a helper's call for each field, as every kernel can.
  * Eight helper calls cost 275 ns where the loads cost 60.
  *
  * Where the kernel lacks it, libbpf looks for it in every module's BTF, even if no program that is loaded calls it, and
- * that needs CAP_SYS_ADMIN. So there is an object without it, too, of which the twins without `direct` are used.
+ * that needs CAP_SYS_ADMIN. So there is an object without it, too, of which the variants without `direct` are used.
  */
 #ifdef IOLENS_WITHOUT_CASTS
 #define bpf_rdonly_cast(address, type) ((void *)(address))

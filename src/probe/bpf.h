@@ -32,7 +32,7 @@ struct ProbeStatus {
     std::string program;  ///< the BPF program
     bool works = false;
     bool used = true;                   ///< false: another variant of it is better on this kernel
-    std::string how = "tp_btf";         ///< the kind of probe, and which of its twins
+    std::string how = "tp_btf";         ///< the kind of probe, and which of its variants
     std::string why;                    ///< in words, where it doesn't work
     std::optional<u64> verified_insns;  ///< what the verifier walked; bpf_prog_info, before 5.16 from its log
     std::optional<u64> missed;          ///< runs skipped by the recursion guard; bpf_prog_info, from 5.12

@@ -33,12 +33,12 @@ using iolens::iolens_pidns;
 namespace iolens {
 namespace {
 
-constexpr std::string_view twin_suffix = "_direct";
+constexpr std::string_view direct_suffix = "_direct";
 
-/// IOLENS_PROBE=plain or direct, btf or perf forces a twin, to test it.
-bool forced(std::string_view twin) {
+/// IOLENS_PROBE=plain or direct, btf or perf forces a variant, to test it.
+bool forced(std::string_view variant) {
     const char* word = std::getenv("IOLENS_PROBE");  // NOLINT(concurrency-mt-unsafe): one thread
-    return word != nullptr && word == twin;
+    return word != nullptr && word == variant;
 }
 
 /// Has the kernel what the direct programs read its memory with (6.2)?
@@ -86,13 +86,15 @@ bool is_run(const bpf_program* program) {
 }
 
 bool is_perf(std::string_view section) { return section.starts_with("tp/"); }
-/// Has a program of a BTF tracepoint a twin for perf's?
-bool has_perf_twin(std::string_view section) { return section == "tp_btf/sys_enter" || section == "tp_btf/sys_exit"; }
+/// Has a program of a BTF tracepoint a variant for perf's?
+bool has_perf_variant(std::string_view section) {
+    return section == "tp_btf/sys_enter" || section == "tp_btf/sys_exit";
+}
 
 }  // namespace
 
-/// Which programs are loaded. Of twins: the one that keeps a thread's state with the task and reads the kernel's memory
-/// directly, or the one that every kernel can have.
+/// Which programs are loaded. Of variants: the one that keeps a thread's state with the task and reads the kernel's
+/// memory directly, or the one that every kernel can have.
 void CallProbe::choose_programs(const Options& options, bool direct) {
     const syscall_bpf& object = *object_;
     const std::vector<LibcFunction>& libc = options.libc;
@@ -101,15 +103,16 @@ void CallProbe::choose_programs(const Options& options, bool direct) {
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object.obj) {
         const std::string name = bpf_program__name(program);
-        if (name.ends_with(twin_suffix)) {
+        if (name.ends_with(direct_suffix)) {
             bpf_program__set_autoload(program, direct);
-        } else if (bpf_object__find_program_by_name(object.obj, (name + std::string(twin_suffix)).c_str()) != nullptr) {
+        } else if (bpf_object__find_program_by_name(object.obj, (name + std::string(direct_suffix)).c_str()) !=
+                   nullptr) {
             bpf_program__set_autoload(program, !direct);
         }
         // of the two names that io_uring's submission has had, the one that the kernel has; none where it lacks
         // io_uring
         const std::string_view section = bpf_program__section_name(program);
-        const bool other_tracepoint = perf_ ? has_perf_twin(section) : is_perf(section);
+        const bool other_tracepoint = perf_ ? has_perf_variant(section) : is_perf(section);
         if (other_tracepoint) bpf_program__set_autoload(program, false);
         if (is_of_user_space(program)) {
             const bool wanted = many_uprobes_
@@ -130,7 +133,7 @@ void CallProbe::choose_programs(const Options& options, bool direct) {
 
 void CallProbe::Close::operator()(syscall_bpf* object) const { syscall_bpf__destroy(object); }
 
-/// Loads with one of the twins. Returns 0 or a negative errno.
+/// Loads with one of the variants. Returns 0 or a negative errno.
 int CallProbe::load(const Options& options, bool direct) {
     object_.reset(opened(open_object(KernelNames())));
     bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
@@ -339,17 +342,17 @@ std::vector<ProbeStatus> CallProbe::examine(bool variants) {
             status.name = status.name.substr(status.name.find('/') + 1);
             status.how = "perf's tracepoint";
         }
-        const bool direct = status.program.ends_with(twin_suffix);
+        const bool direct = status.program.ends_with(direct_suffix);
         if (direct) status.how += ", direct";
         if (other_tracepoint) {
             others.push_back(std::move(status));
             continue;
         }
-        const auto twin = std::ranges::find(chosen, status.name, &ProbeStatus::name);
-        if (twin == chosen.end()) {
+        const auto variant = std::ranges::find(chosen, status.name, &ProbeStatus::name);
+        if (variant == chosen.end()) {
             chosen.push_back(std::move(status));
         } else {
-            if (status.works && (direct || !twin->works)) std::swap(*twin, status);
+            if (status.works && (direct || !variant->works)) std::swap(*variant, status);
             others.push_back(std::move(status));
         }
     }
