@@ -38,20 +38,20 @@ struct {
 /* By the last bits of an inode number: 1 where one is, or was, watched. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, IOLENS_WATCH_NEAR);
+	__uint(max_entries, IOLENS_WATCHED_BUCKETS);
 	__type(key, __u32);
 	__type(value, __u8);
-} watch_near SEC(".maps");
+} watched_buckets SEC(".maps");
 
 /* Folders up from a file's own that may be watched ones; 0: no folder is. */
 const volatile __u32 watch_depth = 0;
 
-static __always_inline bool watch_is_near(__u64 ino)
+static __always_inline bool maybe_watched(__u64 ino)
 {
-	__u32 place = ino & (IOLENS_WATCH_NEAR - 1);
-	__u8 *near = bpf_map_lookup_elem(&watch_near, &place);
+	__u32 place = ino & (IOLENS_WATCHED_BUCKETS - 1);
+	__u8 *bucket = bpf_map_lookup_elem(&watched_buckets, &place);
 
-	return near && *near;
+	return bucket && *bucket;
 }
 
 static const __u8 watch_one = 1;
@@ -77,7 +77,7 @@ static __always_inline int watch_look_up(struct dentry *dentry)
 			return 0;
 		dentry = parent;
 		inode = BPF_CORE_READ(dentry, d_inode);
-		if (!inode || !watch_is_near(BPF_CORE_READ(inode, i_ino)))
+		if (!inode || !maybe_watched(BPF_CORE_READ(inode, i_ino)))
 			continue;
 		file_id_of(inode, &id, false);
 		folder = bpf_map_lookup_elem(&watched, &id);
@@ -93,8 +93,8 @@ static __always_inline int watch_look_up(struct dentry *dentry)
 			__sync_fetch_and_add(found, 1);
 		if (place)
 			return 0;
-		place = id.ino & (IOLENS_WATCH_NEAR - 1);
-		bpf_map_update_elem(&watch_near, &place, &watch_one, BPF_ANY); /* an array: it has the place */
+		place = id.ino & (IOLENS_WATCHED_BUCKETS - 1);
+		bpf_map_update_elem(&watched_buckets, &place, &watch_one, BPF_ANY); /* an array: it has the place */
 		return 1;
 	}
 	return 0;
@@ -108,7 +108,7 @@ static __always_inline struct iolens_watch *watch_inode(struct inode *inode, str
 {
 	struct iolens_watch *watch;
 
-	if (!watch_is_near(file_read(direct, inode, i_ino)))
+	if (!maybe_watched(file_read(direct, inode, i_ino)))
 		return 0;
 	file_id_of(inode, id, direct);
 	watch = bpf_map_lookup_elem(&watched, id);

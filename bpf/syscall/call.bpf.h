@@ -46,7 +46,7 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	info.ways = calls[nr].ways;
 	id = task_id();
 	tid = (__u32)task_host_id(id);
-	if (follow && !call_near(id >> 32))
+	if (follow && !maybe_followed(id >> 32))
 		return 0;
 	task = file_task(direct);
 	t = call_thread_of(task, tid, direct);
@@ -182,7 +182,7 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 	__u64 id = bpf_get_current_pid_tgid();
 	struct call_thread *t;
 
-	if (!own_pidns.level && follow && !call_near(id >> 32))
+	if (!own_pidns.level && follow && !maybe_followed(id >> 32))
 		return 0;
 	t = call_thread_of(file_task(direct), (__u32)id, direct);
 	if (regs)

@@ -42,7 +42,7 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 		bpf_map_delete_elem(&libc_calls, &old);
 	if (requests_wanted)
 		request_exec();
-	if (operations && (!follow || call_near(id >> 32)) && call_wanted_task(id, false)) {
+	if (operations && (!follow || maybe_followed(id >> 32)) && call_wanted_task(id, false)) {
 		__u32 tgid = host >> 32;
 
 		if (operation_paused()) /* another program: it has to begin by itself */
@@ -87,7 +87,7 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 	if (requests_wanted && last)
 		request_exit();
 	if (operations && last) {
-		if (emit_stop && operation_started(tgid) && (!follow || call_near(id >> 32)) && call_wanted_task(id, false))
+		if (emit_stop && operation_started(tgid) && (!follow || maybe_followed(id >> 32)) && call_wanted_task(id, false))
 			operation_stop(id, host);
 		if (operation_paused())
 			bpf_map_delete_elem(&started, &tgid);
@@ -104,7 +104,7 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 		tgid = task_tgid(bpf_get_current_task(), tgid);
 		if (bpf_map_delete_elem(&followed, &tgid))
 			return 0;
-		__sync_fetch_and_add(&near[tgid % IOLENS_CALL_NEAR], -1);
+		__sync_fetch_and_add(&followed_buckets[tgid % IOLENS_FOLLOWED_BUCKETS], -1);
 		__sync_fetch_and_add(&alive, -1);
 	}
 	return 0;

@@ -33,7 +33,7 @@ static __always_inline int call_fork(__u64 *ctx)
 	if (host_from == host_to)
 		return 0;
 	from = task_tgid(bpf_get_current_task(), host_from);
-	if (follow && (!call_near(from) || !bpf_map_lookup_elem(&followed, &from)))
+	if (follow && (!maybe_followed(from) || !bpf_map_lookup_elem(&followed, &from)))
 		return 0;
 	to = task_tgid(compat_number(&ctx[1]), host_to);
 	/* one that reads from no pipe is a socket's client: what it starts is none by that */
@@ -47,7 +47,7 @@ static __always_inline int call_fork(__u64 *ctx)
 		int error = bpf_map_update_elem(&followed, &to, &one, BPF_NOEXIST);
 
 		if (!error) {
-			__sync_fetch_and_add(&near[to % IOLENS_CALL_NEAR], 1);
+			__sync_fetch_and_add(&followed_buckets[to % IOLENS_FOLLOWED_BUCKETS], 1);
 			__sync_fetch_and_add(&alive, 1);
 		} else if (error != -EEXIST) { /* one whose end was skipped is followed on */
 			call_count_process();

@@ -78,7 +78,7 @@ static __noinline int libc_begin(struct pt_regs *ctx, __u32 function)
 	struct iolens_counters *n;
 	__u32 key = (__u32)task_host_id(id);
 
-	if (function >= LIBC_FUNCTION_COUNT || (follow && !call_near(id >> 32)) || !call_wanted_task(id, false))
+	if (function >= LIBC_FUNCTION_COUNT || (follow && !maybe_followed(id >> 32)) || !call_wanted_task(id, false))
 		return 0;
 	call.stack = compat_stack(ctx);
 	call.function = function;

@@ -89,7 +89,7 @@ const volatile __u8 decode_all = 0; /* each call's arguments are told */
 
 /* How many followed processes have an id that ends in these bits: for nearly every other process 0, and so an answer
  * without a map's lookup. */
-__u32 near[IOLENS_CALL_NEAR] = {};
+__u32 followed_buckets[IOLENS_FOLLOWED_BUCKETS] = {};
 
 /* Followed processes that live. User space sets it, and ends when it is 0. */
 __s64 alive = 0;
@@ -107,9 +107,9 @@ struct { /* made only where arguments are told; FILE_SLOT_ENTER and FILE_SLOT_EX
 	__type(value, struct call_argument_scratch);
 } argument_scratch_slots SEC(".maps");
 
-static __always_inline bool call_near(__u32 tgid)
+static __always_inline bool maybe_followed(__u32 tgid)
 {
-	return near[tgid % IOLENS_CALL_NEAR] != 0;
+	return followed_buckets[tgid % IOLENS_FOLLOWED_BUCKETS] != 0;
 }
 
 /* The state of a thread; NULL where it has none. `task` and `tid` are the same thread. */

@@ -43,7 +43,7 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 	if (opcode >= IOLENS_URING_OPS)
 		return 0;
 	what = uring_ops[opcode];
-	if (!what || (follow && !call_near(id >> 32)) || !call_wanted_task(id, false))
+	if (!what || (follow && !maybe_followed(id >> 32)) || !call_wanted_task(id, false))
 		return 0;
 	request = request_new(REQUEST_SLOT_URING, id, IOLENS_CALL_URING + opcode, what);
 	if (!request)

@@ -24,7 +24,7 @@ struct iolens_watch {
 };
 
 /* A power of two: whether an inode may be watched is told by the last bits of its number, without a look at the map. */
-#define IOLENS_WATCH_NEAR 16384
+#define IOLENS_WATCHED_BUCKETS 16384
 /* So many folders up a file's own is looked for in a watched tree. */
 #define IOLENS_WATCH_DEPTH 48
 

@@ -167,7 +167,7 @@ int CallProbe::load(const Options& options, bool direct) {
         share_map(object_->maps.watched, options.watch->watched);
         share_map(object_->maps.watched_below, options.watch->below);
         share_map(object_->maps.watch_found, options.watch->found);
-        share_map(object_->maps.watch_near, options.watch->near);
+        share_map(object_->maps.watched_buckets, options.watch->buckets);
     }
     choose_programs(options, direct);
     if (!options.libc.empty()) {
@@ -274,7 +274,7 @@ bool CallProbe::start(const Options& options, bool& direct) {
         if (::bpf_map_update_elem(bpf_map__fd(object_->maps.followed), &pid, &one, BPF_ANY) != 0) {
             throw Failure(Exit::failed, "can't follow a process: " + error_text(errno), "name fewer processes");
         }
-        ++object_->bss->near[pid % IOLENS_CALL_NEAR];  // nothing is attached yet
+        ++object_->bss->followed_buckets[pid % IOLENS_FOLLOWED_BUCKETS];  // nothing is attached yet
     }
     allow_cgroup(object_->maps.filter_cgroup, options.filter, options.cgroup_fd);
     // In the object they stand with the start first. The ends are attached first, so that what begins after its start

@@ -39,7 +39,7 @@ s64 CallProbe::alive() const { return __atomic_load_n(&object_->bss->alive, __AT
 void CallProbe::forget(u32 pid) {
     // the kernel side deletes it as well when the process exits now: whoever deletes it counts it off
     if (::bpf_map_delete_elem(bpf_map__fd(object_->maps.followed), &pid) == 0) {
-        __atomic_fetch_sub(&object_->bss->near[pid % IOLENS_CALL_NEAR], 1, __ATOMIC_RELAXED);
+        __atomic_fetch_sub(&object_->bss->followed_buckets[pid % IOLENS_FOLLOWED_BUCKETS], 1, __ATOMIC_RELAXED);
         __atomic_fetch_sub(&object_->bss->alive, 1, __ATOMIC_RELAXED);
     }
 }

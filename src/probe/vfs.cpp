@@ -126,9 +126,9 @@ u64 VfsProbe::evicted() const {
 /// Returns 0 or an errno.
 int VfsProbe::put_watch(const bpf_map* map, const iolens_file_id& id, const iolens_watch& how, u64 flags) {
     if (::bpf_map_update_elem(bpf_map__fd(map), &id, &how, flags) != 0) return errno;
-    const u32 place = id.ino & (IOLENS_WATCH_NEAR - 1);
+    const u32 place = id.ino & (IOLENS_WATCHED_BUCKETS - 1);
     const u8 one = 1;
-    return ::bpf_map_update_elem(bpf_map__fd(object_->maps.watch_near), &place, &one, BPF_ANY) == 0 ? 0 : errno;
+    return ::bpf_map_update_elem(bpf_map__fd(object_->maps.watched_buckets), &place, &one, BPF_ANY) == 0 ? 0 : errno;
 }
 
 void VfsProbe::unwatch(const iolens_file_id& id) {
@@ -200,7 +200,7 @@ WatchMaps VfsProbe::maps() const {
             .watched = bpf_map__fd(object_->maps.watched),
             .below = bpf_map__fd(object_->maps.watched_below),
             .found = bpf_map__fd(object_->maps.watch_found),
-            .near = bpf_map__fd(object_->maps.watch_near),
+            .buckets = bpf_map__fd(object_->maps.watched_buckets),
             .depth = options_.depth};
 }
 

@@ -27,7 +27,7 @@ struct WatchMaps {
     int watched = -1;
     int below = -1;
     int found = -1;
-    int near = -1;
+    int buckets = -1;
     u32 depth = 0;  ///< see bpf/lib/watch.bpf.h
 };
 

@@ -125,7 +125,7 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
     share_map(object.maps.watched, bpf_map__fd(object_->maps.watched));
     share_map(object.maps.watched_below, bpf_map__fd(object_->maps.watched_below));
     share_map(object.maps.watch_found, bpf_map__fd(object_->maps.watch_found));
-    share_map(object.maps.watch_near, bpf_map__fd(object_->maps.watch_near));
+    share_map(object.maps.watched_buckets, bpf_map__fd(object_->maps.watched_buckets));
     share_map(object.maps.accesses, bpf_map__fd(object_->maps.accesses));
     if (way == VfsWay::kprobe) bpf_map__set_max_entries(object.maps.frames, options_.max_inflight);
     share_map(object.maps.bios, bpf_map__fd(object_->maps.bios));

@@ -13,7 +13,7 @@ namespace iolens {
 #endif
 
 #define IOLENS_CALLS 480 /* system call numbers that can be asked for */
-#define IOLENS_CALL_NEAR 16384 /* a power of two: followed processes are counted by the last bits of their id */
+#define IOLENS_FOLLOWED_BUCKETS 16384 /* a power of two: followed processes are counted by the last bits of their id */
 
 /* Where a call keeps what is asked of it. */
 enum iolens_call_shape {
