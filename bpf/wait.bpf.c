@@ -28,7 +28,7 @@ struct {
 	__type(value, struct iolens_wait_event);
 } waiting SEC(".maps");
 
-const volatile __u64 least_ns = 10000; /* shorter waits are not told */
+const volatile __u64 min_ns = 10000; /* shorter waits are not told */
 
 /* The running task leaves the processor to another. The stack is the task's own: this is called before the switch. */
 static __always_inline int on_switch(__u64 *ctx)
@@ -55,7 +55,7 @@ static __always_inline int on_switch(__u64 *ctx)
 	if (!over)
 		return 0;
 	now = bpf_ktime_get_boot_ns();
-	if (now - over->start >= least_ns && (n = ring_counters())) {
+	if (now - over->start >= min_ns && (n = ring_counters())) {
 		over->h.ts = now;
 		ring_count(n, seen);
 		ring_send_often(n, &over->h, IOLENS_KIND_WAIT, sizeof(*over));

@@ -27,8 +27,8 @@ CodePoint code_point(std::string_view s, std::size_t at) {
         if ((byte(i) & 0xc0) != 0x80) return {};
         value = value << 6 | (byte(i) & 0x3fU);
     }
-    constexpr std::array<std::uint32_t, 5> least{0, 0, 0x80, 0x800, 0x10000};
-    if (value < least[length] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) return {};
+    constexpr std::array<std::uint32_t, 5> min{0, 0, 0x80, 0x800, 0x10000};
+    if (value < min[length] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) return {};
     return {value, length};
 }
 

@@ -64,9 +64,9 @@ public:
         if (from >= text_.size()) return 0;
         const std::size_t count = std::min(size, text_.size() - from);
         std::memcpy(to, text_.data() + from, count);
-        constexpr std::size_t most = 4 << 20;
+        constexpr std::size_t max = 4 << 20;
         constexpr std::size_t kept = 1 << 20;  // a shell goes back to behind the line that it wanted
-        if (from + count > most) {
+        if (from + count > max) {
             const std::size_t gone = from + count - kept;
             text_.erase(0, gone);
             base_ += static_cast<off_t>(gone);

@@ -132,15 +132,15 @@ void FdTables::name_main(u32 tid) {
 
 /// The half that was not used for longest goes: a log need not say that a thread has ended.
 void FdTables::evict_idle() {
-    constexpr std::size_t most = 1 << 16;
-    if (tables_.size() <= most) return;
+    constexpr std::size_t max = 1 << 16;
+    if (tables_.size() <= max) return;
     std::vector<u64> used;
     used.reserve(tables_.size());
     for (const auto& [tid, thread] : tables_) used.push_back(thread.used);
     const auto middle = used.begin() + static_cast<std::ptrdiff_t>(used.size() / 2);
     std::ranges::nth_element(used, middle);
     std::erase_if(tables_, [oldest_left = *middle](const auto& one) { return one.second.used < oldest_left; });
-    if (cloning_.size() > most) cloning_.clear();
+    if (cloning_.size() > max) cloning_.clear();
 }
 
 void FdTables::meet(const LoggedCall& call, bool begun) {

@@ -22,8 +22,8 @@ bool seconds(std::string_view text, u64& ns) {
     const std::string_view fraction = text.substr(point + 1);
     if (fraction.empty() || fraction.size() > digits || !whole(fraction, part)) return false;
     for (std::size_t i = fraction.size(); i < digits; ++i) part *= 10;
-    constexpr u64 most = ~u64{0} / 1'000'000'000 - 1;
-    if (second > most) return false;
+    constexpr u64 max = ~u64{0} / 1'000'000'000 - 1;
+    if (second > max) return false;
     ns = second * 1'000'000'000 + part;
     return true;
 }

@@ -132,8 +132,8 @@ void StraceImport::call(LoggedCall logged, Receiver& receiver) {
 }
 
 u64 StraceImport::add_name(const LoggedFile& file, Receiver& receiver) {
-    constexpr std::size_t most = 1 << 17;  // half as many as Files has: what is here is there
-    if (names_.size() >= most) names_.clear();
+    constexpr std::size_t max = 1 << 17;  // half as many as Files has: what is here is there
+    if (names_.size() >= max) names_.clear();
     const auto [at, fresh] = names_.try_emplace((file.is_path ? '"' : '=') + file.name, names_added_ + 1);
     if (!fresh) return at->second;
     ++names_added_;

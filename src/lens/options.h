@@ -26,11 +26,11 @@ public:
     virtual void text(const char* names, std::string& target, const char* word, const char* help) = 0;
     /// A comma-separated list.
     virtual void list(const char* names, std::vector<std::string>& target, const char* word, const char* help) = 0;
-    virtual void numbers(const char* names, std::vector<u64>& target, u64 least, u64 most, const char* word,
+    virtual void numbers(const char* names, std::vector<u64>& target, u64 min, u64 max, const char* word,
                          const char* help) = 0;
-    virtual void number(const char* names, std::optional<u64>& target, u64 least, u64 most, const char* word,
+    virtual void number(const char* names, std::optional<u64>& target, u64 min, u64 max, const char* word,
                         const char* help) = 0;
-    virtual void real(const char* names, std::optional<double>& target, double least, double most, const char* word,
+    virtual void real(const char* names, std::optional<double>& target, double min, double max, const char* word,
                       const char* help) = 0;
 };
 

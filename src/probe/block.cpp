@@ -113,12 +113,12 @@ struct BlockProbe::Open {
     [[nodiscard]] auto identity() const { return std::tuple(begun(), key, state.created); }
 };
 
-std::vector<BlockProbe::Open> BlockProbe::open_requests(u64 least_age_ns) const {
+std::vector<BlockProbe::Open> BlockProbe::open_requests(u64 min_age_ns) const {
     std::vector<Open> open;
     const u64 now = clock_ns(CLOCK_BOOTTIME);
     for_each_entry<u64, iolens_block_state>(object_->maps.inflight, [&](u64 key, const iolens_block_state& state) {
         const Open one{key, state};
-        if ((state.e.flags & IOLENS_BLOCK_DONE) == 0 && one.begun() + least_age_ns <= now) open.push_back(one);
+        if ((state.e.flags & IOLENS_BLOCK_DONE) == 0 && one.begun() + min_age_ns <= now) open.push_back(one);
     });
     std::ranges::sort(open, {}, &Open::identity);
     return open;
@@ -127,11 +127,11 @@ std::vector<BlockProbe::Open> BlockProbe::open_requests(u64 least_age_ns) const 
 /// Requests that stay open while the kernel is asked how many its disks have, and that these don't have: their ends
 /// were not seen. What a device has answered, and the kernel has not yet ended, is not counted by it either: that is
 /// waited for.
-std::vector<BlockProbe::Open> BlockProbe::without_end(u64 least_age_ns, std::chrono::milliseconds between) const {
+std::vector<BlockProbe::Open> BlockProbe::without_end(u64 min_age_ns, std::chrono::milliseconds between) const {
     constexpr int looks = 5;
     // what the kernel doesn't count among a disk's requests can't be held against its count
     const auto issued = [&] {
-        std::vector<Open> open = open_requests(least_age_ns);
+        std::vector<Open> open = open_requests(min_age_ns);
         std::erase_if(open, [](const Open& one) {
             const iolens_block_event& e = one.state.e;
             const bool counted = e.op < IOLENS_OP_COUNT && e.op != IOLENS_OP_FLUSH && e.op != IOLENS_OP_PASSTHROUGH;
@@ -247,8 +247,8 @@ void BlockProbe::detach() {
 
 std::vector<std::vector<u64>> BlockProbe::unfinished() {
     if (!links_.empty()) {
-        constexpr u64 least_age_ns = 1'000'000'000;
-        for (const Open& one : without_end(least_age_ns, std::chrono::milliseconds(1))) {
+        constexpr u64 min_age_ns = 1'000'000'000;
+        for (const Open& one : without_end(min_age_ns, std::chrono::milliseconds(1))) {
             if (const auto found = take_out(one)) settle(*found, IOLENS_BLOCK_NO_END);
         }
     }

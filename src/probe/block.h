@@ -52,8 +52,8 @@ private:
         void operator()(block_bpf* object) const;
     };
     struct Open;
-    [[nodiscard]] std::vector<Open> open_requests(u64 least_age_ns) const;
-    [[nodiscard]] std::vector<Open> without_end(u64 least_age_ns, std::chrono::milliseconds between) const;
+    [[nodiscard]] std::vector<Open> open_requests(u64 min_age_ns) const;
+    [[nodiscard]] std::vector<Open> without_end(u64 min_age_ns, std::chrono::milliseconds between) const;
     std::optional<Open> take_out(const Open& one);
     void settle(const Open& one, u32 flag);
 

@@ -314,20 +314,20 @@ void for_each_key(const bpf_map* map, const std::function<void(const void*)>& ea
 void for_each_bytes(const bpf_map* map, const std::function<void(const void* key, const void* value)>& each) {
     const std::size_t key_size = bpf_map__key_size(map);
     const std::size_t value_size = bpf_map__value_size(map);
-    u32 most = 1024;
+    u32 max = 1024;
     std::vector<u64> keys;  // words, so that both are aligned
     std::vector<u64> values;
     u32 position = 0;
     const void* from = nullptr;
     for (bool more = true; more;) {
-        keys.resize((most * key_size + 7) / 8);
-        values.resize((most * value_size + 7) / 8);
-        u32 count = most;
+        keys.resize((max * key_size + 7) / 8);
+        values.resize((max * value_size + 7) / 8);
+        u32 count = max;
         u32 next = 0;
         const int error = ::bpf_map_lookup_batch(bpf_map__fd(map), const_cast<void*>(from), &next, keys.data(),
                                                  values.data(), &count, nullptr);
         if (error != 0 && errno == ENOSPC) {  // one bucket has more entries
-            most *= 2;
+            max *= 2;
             continue;
         }
         if (error != 0 && errno != ENOENT) return;

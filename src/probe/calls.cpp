@@ -150,11 +150,11 @@ int CallProbe::load(const Options& options, bool direct) {
     const auto asked = [](u8 what) { return what != 0; };
     const bool uring = std::ranges::any_of(options.uring_ops, asked);
     if (uring || std::ranges::any_of(options.aio_ops, asked)) {
-        constexpr u32 most_contexts = 1024;
+        constexpr u32 max_contexts = 1024;
         object_->rodata->requests_wanted = 1;
         bpf_map__set_max_entries(object_->maps.requests, options.max_threads);
         bpf_map__set_max_entries(object_->maps.request_owners, options.max_threads);
-        bpf_map__set_max_entries(object_->maps.request_contexts, most_contexts);
+        bpf_map__set_max_entries(object_->maps.request_contexts, max_contexts);
     }
     object_->bss->alive = static_cast<s64>(options.follow.size());
     std::ranges::copy(options.aio_ops, static_cast<u8*>(object_->rodata->aio_ops));
@@ -191,9 +191,9 @@ int CallProbe::load(const Options& options, bool direct) {
     object_->rodata->emit_cwd = options.emit_cwd ? 1 : 0;
     object_->rodata->start_on_open = options.start_words.empty() ? 0 : 1;
     object_->rodata->start_on_elapsed = options.start_on_elapsed_ns;
-    constexpr u32 most_processes = 65536;
+    constexpr u32 max_processes = 65536;
     if (!options.start_words.empty() || options.start_on_elapsed_ns != 0) {
-        bpf_map__set_max_entries(object_->maps.started, most_processes);
+        bpf_map__set_max_entries(object_->maps.started, max_processes);
     }
     constexpr u32 row = 256;
     const auto rows = static_cast<u32>(options.start_words.size()) / row;

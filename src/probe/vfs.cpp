@@ -48,8 +48,8 @@ VfsProbe::Object VfsProbe::make() const {
     if (options_.depth != 0) {
         // each processor sets up to 128 free entries aside
         constexpr u32 of_processor = 256;
-        const auto least = of_processor * static_cast<u32>(std::max(libbpf_num_possible_cpus(), 1));
-        bpf_map__set_max_entries(object->maps.watched_below, std::max(options_.max_files, least));
+        const auto min = of_processor * static_cast<u32>(std::max(libbpf_num_possible_cpus(), 1));
+        bpf_map__set_max_entries(object->maps.watched_below, std::max(options_.max_files, min));
     }
     auto& data = *object->rodata;
     data.filter = options_.filter;

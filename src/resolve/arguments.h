@@ -22,7 +22,7 @@ std::string_view argument_texts(const iolens_arguments& record, ArgumentTexts& t
 /// The arguments of each thread's current call. They are kept until the call's rows are made.
 class Arguments {
 public:
-    explicit Arguments(std::size_t most = 1 << 15) : threads_(most) {}
+    explicit Arguments(std::size_t max = 1 << 15) : threads_(max) {}
 
     /// Adds a whole record.
     void add(const iolens_arguments& record) {
@@ -41,8 +41,8 @@ public:
         const iolens_arguments* record = find(host_tid);
         if (record == nullptr) return;
         spent_.emplace_back(host_tid, record->h.ts);
-        constexpr std::size_t most_between = 1024;
-        if (spent_.size() <= most_between) return;
+        constexpr std::size_t max_between = 1024;
+        if (spent_.size() <= max_between) return;
         const auto [tid, ts] = spent_.front();
         spent_.pop_front();
         const iolens_arguments* old = find(tid);

@@ -16,7 +16,7 @@ namespace iolens {
 template <typename Key, typename Value, typename Hash = std::hash<Key>>
 class Bounded {
 public:
-    explicit Bounded(std::size_t most) : most_(most) {}
+    explicit Bounded(std::size_t max) : max_(max) {}
 
     /// Adds an entry or gives it another value. Valid until the next put().
     Value& put(const Key& key, Value value) {
@@ -26,7 +26,7 @@ public:
         if (!fresh) return at->second.value;
         order_.push_back(key);
         at->second.place = std::prev(order_.end());
-        while (entries_.size() > most_ && entries_.size() > 1) make_room(at->second);
+        while (entries_.size() > max_ && entries_.size() > 1) make_room(at->second);
         return at->second.value;
     }
 
@@ -116,7 +116,7 @@ private:
         ++evicted_;
     }
 
-    std::size_t most_;
+    std::size_t max_;
     std::unordered_map<Key, Entry, Hash> entries_;
     std::list<Key> order_;  // the next one to be considered first
     u64 evicted_ = 0;

@@ -16,15 +16,15 @@ namespace iolens {
 std::optional<std::vector<Extent>> read_extents(const std::string& path) {
     const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!fd) return {};
-    constexpr u32 most = 512;
-    std::vector<u64> buffer((sizeof(fiemap) + most * sizeof(fiemap_extent)) / 8 + 1);
+    constexpr u32 max = 512;
+    std::vector<u64> buffer((sizeof(fiemap) + max * sizeof(fiemap_extent)) / 8 + 1);
     std::vector<Extent> all;
     for (u64 from = 0;;) {
         std::ranges::fill(buffer, 0);
         auto& map = *reinterpret_cast<fiemap*>(buffer.data());
         map.fm_start = from;
         map.fm_length = ~u64{0} - from;
-        map.fm_extent_count = most;
+        map.fm_extent_count = max;
         if (::ioctl(fd.get(), FS_IOC_FIEMAP, &map) != 0) return {};
         if (map.fm_mapped_extents == 0) return all;
         for (u32 i = 0; i < map.fm_mapped_extents; ++i) {

@@ -14,8 +14,8 @@ std::span<const iolens_extra_target> targets_in(const iolens_extra_targets& extr
 
 bool ExtraTargets::add(const iolens_header& head, Files& files) {
     if (head.size < offsetof(iolens_extra_targets, targets)) return false;
-    constexpr std::size_t most = 1024;  // the ones before it wait in vain: their requests were lost
-    if (waiting_.size() >= most) waiting_.pop_front();
+    constexpr std::size_t max = 1024;  // the ones before it wait in vain: their requests were lost
+    if (waiting_.size() >= max) waiting_.pop_front();
     iolens_extra_targets& extras = waiting_.emplace_back();
     std::memcpy(&extras, &head, std::min<std::size_t>(head.size, sizeof extras));
     for (const iolens_extra_target& extra : targets_in(extras)) {

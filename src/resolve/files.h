@@ -19,7 +19,7 @@ public:
         std::string csv;   ///< the same as a csv field: a path in double quotes, quotes inside doubled
     };
 
-    explicit Files(std::size_t most = 1 << 18) : names_(most), of_file_(most) {}
+    explicit Files(std::size_t max = 1 << 18) : names_(max), of_file_(max) {}
 
     /// A fact and its path. Returns false where the record is damaged.
     bool add(const iolens_file_fact& fact, std::span<const std::byte> record);

@@ -21,7 +21,7 @@ public:
         u8 ended = 0;       ///< the periods since then, its own included; 0: it hasn't
     };
 
-    explicit Tasks(std::size_t most = 1 << 16) : tasks_(most) {}
+    explicit Tasks(std::size_t max = 1 << 16) : tasks_(max) {}
 
     void add(const iolens_task_fact& fact);
 

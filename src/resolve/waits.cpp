@@ -10,7 +10,7 @@ void Waits::add(u32 tid, const Wait& wait) {
         at->second.last->next = added;
         at->second.last = added;
     }
-    while (all_.size() > most_) {
+    while (all_.size() > max_) {
         forget_oldest();
         ++evicted_;
     }

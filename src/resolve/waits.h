@@ -22,7 +22,7 @@ public:
         WaitReasons::Reason reason;
     };
 
-    explicit Waits(std::size_t most = 1 << 17) : most_(most) {}
+    explicit Waits(std::size_t max = 1 << 17) : max_(max) {}
 
     /// Adds a thread's next wait.
     void add(u32 tid, const Wait& wait);
@@ -53,7 +53,7 @@ private:
     void forget_first(Threads::iterator thread);
     void forget_oldest();
 
-    std::size_t most_;
+    std::size_t max_;
     Entries all_;      // as they were added
     Threads threads_;  // each has a wait
     std::vector<Wait> found_;

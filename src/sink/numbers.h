@@ -11,10 +11,10 @@
 namespace iolens {
 
 inline void append_number(Buffer& out, u64 n) {
-    constexpr std::size_t most = 20;
-    char* const begin = extend(out, most);
-    const char* const end = std::to_chars(begin, begin + most, n).ptr;
-    out.try_resize(out.size() - most + static_cast<std::size_t>(end - begin));
+    constexpr std::size_t max = 20;
+    char* const begin = extend(out, max);
+    const char* const end = std::to_chars(begin, begin + max, n).ptr;
+    out.try_resize(out.size() - max + static_cast<std::size_t>(end - begin));
 }
 
 /// Appends a separator and `digits` (at most 9) digits of n, which has no more.

@@ -19,8 +19,8 @@ namespace iolens {
 class Sizes {
 public:
     void add(std::uint64_t size, std::uint64_t times = 1) {
-        constexpr std::size_t most_exact = 256;
-        if (counts_.size() >= most_exact && !counts_.contains(size))
+        constexpr std::size_t max_exact = 256;
+        if (counts_.size() >= max_exact && !counts_.contains(size))
             size = Buckets<3>::last_value(Buckets<3>::index(size));
         counts_[size] += times;
     }

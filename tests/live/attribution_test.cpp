@@ -566,7 +566,7 @@ TRACED_TEST_F(Attribution, AMergedRequestNamesItsFiles) {
     expect_whole(t);
     std::map<std::string, u64> moved;
     std::size_t merged = 0;
-    std::size_t most = 0;
+    std::size_t max = 0;
     for (const Row& row : t.rows) {
         const std::string& list = row.at("files");
         const u64 more = number(row, "file_more");
@@ -593,7 +593,7 @@ TRACED_TEST_F(Attribution, AMergedRequestNamesItsFiles) {
             sum += bytes;
             ++count;
         }
-        most = std::max(most, count);
+        max = std::max(max, count);
         EXPECT_EQ(count, std::min<u64>(more, 7) + 1) << list;
         if (more <= 7) {
             EXPECT_EQ(sum, number(row, "bytes")) << list;
@@ -602,7 +602,7 @@ TRACED_TEST_F(Attribution, AMergedRequestNamesItsFiles) {
         }
     }
     EXPECT_GT(merged, 8U);
-    EXPECT_EQ(most, 8U) << "no request of more than eight files: make more of them";
+    EXPECT_EQ(max, 8U) << "no request of more than eight files: make more of them";
     for (int n = 0; n < files; ++n) {
         const auto at = moved.find(path(n));
         if (at == moved.end()) continue;  // beyond the eighth of a request

@@ -391,9 +391,9 @@ struct QueueReader {
     QueueReader(const QueueReader&) = delete;
     QueueReader& operator=(const QueueReader&) = delete;
 
-    void read(u64 most, u64 pause_each) {
+    void read(u64 max, u64 pause_each) {
         Message message{};
-        while (all < most) {
+        while (all < max) {
             if (::msgrcv(queue, &message, sizeof message.record, 0, 0) < 0 || message.type == last_type) break;
             if (first.size() < 3) first.push_back(message);
             ++all;

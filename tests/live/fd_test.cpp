@@ -519,17 +519,17 @@ TRACED_TEST_F(Fd, AMillionOpenFds) {
     rlimit limit{1'000'000, 1'000'000};
     if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::getrlimit(RLIMIT_NOFILE, &limit);  // as many as are allowed here
     NEEDS(limit.rlim_max >= 10'000, "few fds are allowed here");
-    const rlim_t most = std::min<rlim_t>(1'000'000, limit.rlim_max);
+    const rlim_t max = std::min<rlim_t>(1'000'000, limit.rlim_max);
     const Scratch scratch;
     const std::string path = scratch.path("one");
     spit(path, "0123456789");
     const Played p = play(
         [&](Diary& d) {
-            rlimit raised{most, most};
+            rlimit raised{max, max};
             ::setrlimit(RLIMIT_NOFILE, &raised);
             const int fd = ::open(path.c_str(), O_RDONLY);
             int last = fd;
-            for (rlim_t i = 0; i + 64 < most; ++i) {
+            for (rlim_t i = 0; i + 64 < max; ++i) {
                 const int next = ::dup(fd);
                 if (next < 0) break;
                 last = next;
@@ -538,7 +538,7 @@ TRACED_TEST_F(Fd, AMillionOpenFds) {
             d.row("pread64", last, 'R', 1, 4, ::pread(last, room.data(), 4, 1), path);
         },
         {"--op", "pread64"});
-    EXPECT_GE(static_cast<rlim_t>(std::stoull("0" + p.rows.at(0).at("fd"))), most - 200);
+    EXPECT_GE(static_cast<rlim_t>(std::stoull("0" + p.rows.at(0).at("fd"))), max - 200);
     expect_same(p);
 }
 
@@ -814,7 +814,7 @@ TRACED_TEST_F(Fd, AsynchronousRequestsAreRows) {
             EXPECT_EQ(row.at("bytes"), "4096") << engine.options;
             EXPECT_EQ(row.at("file"), file) << engine.options;
             EXPECT_NE(row.at("comm"), "") << engine.options;
-            const bool knows_fd = engine.has_fd && kernel_at_least(6, 1);
+            const bool knows_fd = engine.has_fd && kernel_is_since(6, 1);
             EXPECT_EQ(row.at("fd").empty(), !knows_fd && engine.calls != std::string("aio")) << engine.options;
         }
         EXPECT_EQ(offsets.size(), 200U) << engine.options;

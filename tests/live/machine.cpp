@@ -86,7 +86,7 @@ bool emulated() {
 
 bool lost(const Result& result) { return result.err.find("lost: ") != std::string::npos; }
 
-bool kernel_at_least(int major, int minor) {
+bool kernel_is_since(int major, int minor) {
     utsname kernel{};
     ::uname(&kernel);
     int its_major = 0;
@@ -205,12 +205,12 @@ void expect_whole(const Traced& t) {
 }
 
 std::set<u64> sectors_of(const std::string& path) {
-    constexpr u32 most = 256;
-    std::vector<u64> room((sizeof(fiemap) + most * sizeof(fiemap_extent)) / 8 + 1);
+    constexpr u32 max = 256;
+    std::vector<u64> room((sizeof(fiemap) + max * sizeof(fiemap_extent)) / 8 + 1);
     auto& map = *reinterpret_cast<fiemap*>(room.data());
     map.fm_length = ~u64{0};
     map.fm_flags = FIEMAP_FLAG_SYNC;
-    map.fm_extent_count = most;
+    map.fm_extent_count = max;
     const int fd = ::open(path.c_str(), O_RDONLY);
     EXPECT_EQ(::ioctl(fd, FS_IOC_FIEMAP, &map), 0);
     ::close(fd);

@@ -101,7 +101,7 @@ std::vector<u32> loaded_programs();
 Fd map_named(const std::string& name);
 
 /// Is the running kernel this version or a later one?
-bool kernel_at_least(int major, int minor);
+bool kernel_is_since(int major, int minor);
 
 /// A buffer for O_DIRECT, full of x. Valid until the next call.
 char* aligned(std::size_t bytes);

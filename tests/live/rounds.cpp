@@ -184,7 +184,7 @@ Fd map_named(const std::string& name) {
 }
 
 void run_rounds(int rounds, const std::function<void()>& round) {
-    const int most_repetitions = emulated() ? 9 : 3;
+    const int max_repetitions = emulated() ? 9 : 3;
     int repetitions = 0;
     for (int done = 0; done < rounds;) {
         SkippedRuns skipped;
@@ -208,7 +208,7 @@ void run_rounds(int rounds, const std::function<void()>& round) {
         }
         const u64 runs = skipped.count();
         const u64 completions = foreign.count();
-        if (failed && repetitions < most_repetitions && losses_reported() > losses && runs + completions > 0) {
+        if (failed && repetitions < max_repetitions && losses_reported() > losses && runs + completions > 0) {
             ++repetitions;
             const std::string why = "the kernel skipped " + std::to_string(runs) + " runs of programs, and " +
                                     std::to_string(completions) + " completions interrupted other processes";

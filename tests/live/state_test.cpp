@@ -217,7 +217,7 @@ private:
 
 /// io_uring tells no end of what is submitted with IOSQE_CQE_SKIP_SUCCESS.
 TRACED_TEST_F(State, SkippedCompletionsAreRowsWithoutAnEnd) {
-    NEEDS(kernel_at_least(5, 17), "this kernel has no IOSQE_CQE_SKIP_SUCCESS");
+    NEEDS(kernel_is_since(5, 17), "this kernel has no IOSQE_CQE_SKIP_SUCCESS");
     const Scratch scratch;
     const std::string path = scratch.path("data");
     spit(path, std::string(1 << 20, 'x'));
@@ -301,11 +301,11 @@ std::size_t per_processor(pid_t pid) {
 TRACED_TEST_F(State, ScratchMemoryIsForWhatIsUsed) {
     const Scratch scratch;
     spit(scratch.path("file"), "x");
-    const auto expect_at_most = [](std::size_t most, const std::vector<std::string>& arguments) {
+    const auto expect_at_most = [](std::size_t max, const std::vector<std::string>& arguments) {
         Tracer tracer(arguments);
         const std::size_t bytes = per_processor(tracer.pid());
         EXPECT_GT(bytes, 0U);
-        EXPECT_LE(bytes, most) << arguments.at(0) << " " << arguments.at(1);
+        EXPECT_LE(bytes, max) << arguments.at(0) << " " << arguments.at(1);
         static_cast<void>(tracer.stop());
     };
     const std::string self = std::to_string(::getpid());

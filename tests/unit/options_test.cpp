@@ -31,20 +31,20 @@ public:
     void list(const char* names, std::vector<std::string>& target, const char* /*word*/, const char* help) override {
         record(names, &target, help);
     }
-    void numbers(const char* names, std::vector<u64>& target, u64 least, u64 most, const char* /*word*/,
+    void numbers(const char* names, std::vector<u64>& target, u64 min, u64 max, const char* /*word*/,
                  const char* help) override {
-        EXPECT_LT(least, most) << names;
+        EXPECT_LT(min, max) << names;
         record(names, &target, help);
     }
-    void number(const char* names, std::optional<u64>& target, u64 least, u64 most, const char* /*word*/,
+    void number(const char* names, std::optional<u64>& target, u64 min, u64 max, const char* /*word*/,
                 const char* help) override {
-        EXPECT_LT(least, most) << names;
-        limits[names] = {least, most};
+        EXPECT_LT(min, max) << names;
+        limits[names] = {min, max};
         record(names, &target, help);
     }
-    void real(const char* names, std::optional<double>& target, double least, double most, const char* /*word*/,
+    void real(const char* names, std::optional<double>& target, double min, double max, const char* /*word*/,
               const char* help) override {
-        EXPECT_LT(least, most) << names;
+        EXPECT_LT(min, max) << names;
         record(names, &target, help);
     }
 

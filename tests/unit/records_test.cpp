@@ -55,8 +55,8 @@ std::vector<std::string> row_of(std::string_view name, const std::vector<u64>& r
 }
 
 template <typename Event>
-void expect_older_versions_are_read(std::string_view lens, const Event& event, std::size_t least) {
-    for (std::size_t size = least; size <= sizeof event; size += 8) {
+void expect_older_versions_are_read(std::string_view lens, const Event& event, std::size_t min) {
+    for (std::size_t size = min; size <= sizeof event; size += 8) {
         SCOPED_TRACE(size);
         Event zeroed{};
         std::memcpy(static_cast<void*>(&zeroed), &event, size);

@@ -250,9 +250,9 @@ Value BlockLens::targets_json(const iolens_block_event& e, RowArena& text) {
         fmt::format_to(std::back_inserter(out), R"(,"bytes":{}}})", bytes);
     };
     add(e.target, rest);
-    constexpr std::size_t most = 7;  // and the first
+    constexpr std::size_t max = 7;  // and the first
     const auto extras = targets_in(*extra_targets_);
-    for (const iolens_extra_target& extra : extras.first(std::min(extras.size(), most))) add(extra.target, extra.bytes);
+    for (const iolens_extra_target& extra : extras.first(std::min(extras.size(), max))) add(extra.target, extra.bytes);
     append(out, "]");
     return Value(text.copy(out));
 }

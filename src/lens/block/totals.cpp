@@ -32,7 +32,7 @@ void add_time_columns(std::vector<Column>& columns) {
 }
 
 /// With a group for the rest, as files come and go: some 100 MiB.
-constexpr std::size_t most_groups = 20'000;
+constexpr std::size_t max_groups = 20'000;
 constexpr std::string_view further_groups = "(others)";
 
 }  // namespace
@@ -84,7 +84,7 @@ void GroupTotals::Totals::add(const Totals& other) {
 GroupTotals::Totals& GroupTotals::of(std::string_view group, const iolens_block_event& e, u64 bytes) {
     auto at = totals_.find(group);
     if (at == totals_.end()) {
-        if (totals_.size() >= most_groups) {
+        if (totals_.size() >= max_groups) {
             group = further_groups;
             at = totals_.find(group);
         }

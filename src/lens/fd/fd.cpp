@@ -93,7 +93,7 @@ private:
 };
 
 /// Without --min-ms, --why tells of calls that took so long.
-constexpr double why_least_ms = 1;
+constexpr double why_min_ms = 1;
 
 View FdLens::prepare(const ViewOptions& view) {
     for (const std::string& word : view.ops) {
@@ -109,7 +109,7 @@ View FdLens::prepare(const ViewOptions& view) {
             throw Failure(Exit::usage, "--why is of calls, and --domains shows operations", "leave one out");
         why_.emplace(resolver(), !view.replayed);
         why_->set_all(view.verbose);
-        if (!replay_filters_->min_ms) replay_filters_->min_ms = why_least_ms;
+        if (!replay_filters_->min_ms) replay_filters_->min_ms = why_min_ms;
     }
     selection_.summing = view.summary;
     unfinished_ = view.unfinished;
@@ -210,9 +210,9 @@ std::unique_ptr<Source> FdLens::open_log(const ViewOptions& view, const LiveOpti
     if (live.uid) refuse("--uid");
     auto log = std::make_unique<StraceLog>(input_, [told = 0](u64 line, std::string_view text) mutable {
         constexpr std::size_t shown = 120;
-        constexpr int most = 20;  // of a file that is no log, each line is one
-        if (++told > most + 1) return;
-        if (told > most) {
+        constexpr int max = 20;  // of a file that is no log, each line is one
+        if (++told > max + 1) return;
+        if (told > max) {
             say("further lines that can't be read are only counted");
             return;
         }

@@ -10,8 +10,8 @@ namespace iolens {
 namespace {
 
 // So many have rows of their own; a summary that holds every file of a machine would grow without end.
-constexpr std::size_t most_files = 2000;
-constexpr std::size_t most_opens = 20'000;
+constexpr std::size_t max_files = 2000;
+constexpr std::size_t max_opens = 20'000;
 
 Column number(const char* key, const char* header, int width, const char* help, Unit unit = Unit::none) {
     return Column{.name = key, .header = header, .unit = unit, .width = width, .help = help};
@@ -50,7 +50,7 @@ void MovedTotals::add(const iolens_call_event& e) {
 
 void FileTotals::add(const iolens_call_event& e, std::string_view file) {
     std::string name(file);
-    if (totals_.size() >= most_files && !totals_.contains(name)) name = "(all others)";
+    if (totals_.size() >= max_files && !totals_.contains(name)) name = "(all others)";
     auto& slot = totals_[std::move(name)];
     if (!slot) slot = std::make_unique<Totals>();
     slot->errors += e.result < 0 ? 1U : 0U;
@@ -109,7 +109,7 @@ OpenTotals::Open& OpenTotals::find(const iolens_call_event& e, std::string_view 
 }
 
 void OpenTotals::add(const iolens_call_event& e, std::string_view name) {
-    if (e.open_id == 0 || (all_.size() >= most_opens && !open_.contains(e.open_id))) {
+    if (e.open_id == 0 || (all_.size() >= max_opens && !open_.contains(e.open_id))) {
         not_listed_ += e.open_id != 0 && e.direction != IOLENS_DIR_NONE ? 1U : 0U;
         return;
     }
@@ -136,7 +136,7 @@ void OpenTotals::add(const iolens_call_event& e, std::string_view name) {
         ++find(e, name).fds;
     } else if (makes_fds(e.call)) {
         // an id of a file that is gone
-        if (open_.erase(e.open_id) != 0 && all_.size() >= most_opens) return;
+        if (open_.erase(e.open_id) != 0 && all_.size() >= max_opens) return;
         find(e, name).opened_ns = e.start;
     }
 }

@@ -159,7 +159,7 @@ int parse_control(std::string_view text, ControlCommand& command) {
         errno = 0;
         const u64 number = std::strtoull(digits.c_str(), &end, 0);
         if (*end != '\0') return EINVAL;  // 09
-        if (errno == ERANGE || number > AccessLog::most_events) return ERANGE;
+        if (errno == ERANGE || number > AccessLog::max_events) return ERANGE;
         if (number == 0) return EINVAL;
         command.max_events = number;
         path = trimmed(path.substr(0, blank));

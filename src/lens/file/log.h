@@ -63,7 +63,7 @@ private:
 class AccessLog {
 public:
     /// Most events that a log can have room for.
-    static constexpr u64 most_events = 10'000'000;
+    static constexpr u64 max_events = 10'000'000;
 
     explicit AccessLog(std::size_t capacity) : capacity_(capacity) {}
 

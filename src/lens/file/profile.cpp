@@ -65,7 +65,7 @@ void FileProfiles::finish() {
 }
 
 FileProfiles::OfFile& FileProfiles::find(const iolens_file_id& id, std::string_view name) {
-    if (files_.size() >= most_ && !files_.contains(id)) return rest_;
+    if (files_.size() >= max_ && !files_.contains(id)) return rest_;
     auto& file = files_[id];
     if (!file) file = std::make_unique<OfFile>();
     if (!name.empty() && file->name != name) file->name = name;

@@ -27,7 +27,7 @@ Access plain_access(const iolens_vfs_event& e);
 /// Each file has a kilobyte or so; those that come when there are too many are added up in one row.
 class FileProfiles {
 public:
-    explicit FileProfiles(std::size_t most = 10'000) : most_(most) {}
+    explicit FileProfiles(std::size_t max = 10'000) : max_(max) {}
 
     /// Of reads and writes; `name` is what the file column shows.
     void add(const iolens_vfs_event& e, std::string_view name);
@@ -49,7 +49,7 @@ private:
     static void add_rows(Summary& summary, const OfFile& file, bool patterns);
     void finish();
 
-    std::size_t most_;
+    std::size_t max_;
     OfFile& find(const iolens_file_id& id, std::string_view name);
 
     std::unordered_map<iolens_file_id, std::unique_ptr<OfFile>, FileIdHash> files_;

@@ -112,7 +112,7 @@ void Watches::add_one(const FoundFile& found, u32 flags, bool below) {
     }
     // what is below a folder makes room later, but a folder that is too large now is to be known
     const bool watched =
-        below ? files_ < most_ && probe_.watch_below(found.what.id, how) : probe_.watch(found.what.id, how);
+        below ? files_ < max_ && probe_.watch_below(found.what.id, how) : probe_.watch(found.what.id, how);
     if (!watched) {
         throw Failure(Exit::usage, fmt::format("no room to watch more than {} files and folders", files_),
                       "a larger --max-files makes room");

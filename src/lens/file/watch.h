@@ -31,7 +31,7 @@ struct FoundFile {
 
 class Watches {
 public:
-    explicit Watches(VfsProbe& probe) : probe_(probe), most_(probe.max_files()) {}
+    explicit Watches(VfsProbe& probe) : probe_(probe), max_(probe.max_files()) {}
 
     /// Looks a path up. Throws Failure (usage) where there is no such file or it is neither a file nor a folder. errno
     /// says which. With `as`, also where this user may not read the file; its path is then not followed through /proc's
@@ -74,7 +74,7 @@ private:
     Mounts mounts_;
     std::vector<FoundFile> unnamed_;  // whose names are still to be emitted
     std::size_t files_ = 0;
-    std::size_t most_;
+    std::size_t max_;
     bool needs_calls_ = false;
 };
 

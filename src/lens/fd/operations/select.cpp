@@ -146,9 +146,9 @@ void OperationSelection::prepare(const ViewOptions& view, bool replayed) {
         if (given > 0.1 && given < 1e9) start_on_elapsed_ms_ = given;
     }
     if (queue_.empty()) queue_ = environment("MESSAGE_QUEUE_PATH");
-    constexpr std::size_t most = 250;
-    if (start_on_open_.size() > most) {
-        throw Failure(Exit::usage, "--start-on-open is too long", fmt::format("at most {} bytes", most));
+    constexpr std::size_t max = 250;
+    if (start_on_open_.size() > max) {
+        throw Failure(Exit::usage, "--start-on-open is too long", fmt::format("at most {} bytes", max));
     }
     if (!start_on_open_.empty() && !wants(IOLENS_OPERATION_OPEN)) {
         throw Failure(Exit::usage, "--start-on-open would never begin: opening files is not asked for",

@@ -21,11 +21,11 @@ constexpr u64 hold_ns = 200'000'000;
 /// What is kept, at most. Of a call that takes longer the first requests aren't told.
 constexpr u64 kept_ns = 60'000'000'000;
 constexpr u64 kept_waits_ns = 600'000'000'000;
-constexpr std::size_t most_requests = 1 << 18;
-constexpr std::size_t most_calls = 1 << 16;
+constexpr std::size_t max_requests = 1 << 18;
+constexpr std::size_t max_calls = 1 << 16;
 /// Without -v so many requests of a call have lines; and so many of those beside one are named.
-constexpr std::size_t most_lines = 10;
-constexpr std::size_t most_beside = 4;
+constexpr std::size_t max_lines = 10;
+constexpr std::size_t max_beside = 4;
 
 double ms(u64 ns) { return static_cast<double>(ns) / 1e6; }
 
@@ -87,7 +87,7 @@ void Why::take(const iolens_header& head) {
                 static_cast<void>(resolver_.files().find(target.name_id));  // for a call of the next minute
             }
             if (target.kind == IOLENS_TARGET_FILE) disks_of_[target.id.dev] = event->dev;
-            if (requests_.size() >= most_requests) requests_.pop_front();
+            if (requests_.size() >= max_requests) requests_.pop_front();
             while (!requests_.empty() && requests_.front().e.h.ts + kept_ns < head.ts) requests_.pop_front();
             Request& request = requests_.emplace_back(Request{.e = *event, .others = {}});
             if (const iolens_extra_targets* extras = extra_targets_.of(*event)) {
@@ -107,7 +107,7 @@ const iolens_call_event* Why::due(u64 now_ns) {
         const auto [tid, ns] = ended_.front();
         waits_.after(tid, ns);
     }
-    if (held_.empty() || (held_.size() < most_calls && now_ns < held_.front().h.ts + hold_ns)) return nullptr;
+    if (held_.empty() || (held_.size() < max_calls && now_ns < held_.front().h.ts + hold_ns)) return nullptr;
     explain(held_.front());
     held_.pop_front();
     return &explained_.call;
@@ -122,8 +122,8 @@ std::map<WaitFor, Why::Waited> Why::waits_of(const iolens_call_event& call) {
         Waited& sum = sums[what];
         sum.times++;
         sum.ns += to - from;
-        if (to - from > sum.most) {
-            sum.most = to - from;
+        if (to - from > sum.longest) {
+            sum.longest = to - from;
             sum.function = function;
         }
     };
@@ -257,10 +257,10 @@ std::string Why::request_line(const Request& request) {
     const std::vector<Beside> others = beside(request);
     if (others.empty()) return words;
     fmt::format_to(to, "; beside {} of others:", count_of(others));
-    for (std::size_t i = 0; i < std::min(others.size(), most_beside); ++i) {
+    for (std::size_t i = 0; i < std::min(others.size(), max_beside); ++i) {
         fmt::format_to(to, "{} {} of {} ({})", i == 0 ? "" : ",", others[i].requests, others[i].comm, others[i].pid);
     }
-    if (others.size() > most_beside) words += ", …";
+    if (others.size() > max_beside) words += ", …";
     return words;
 }
 
@@ -310,7 +310,7 @@ std::span<const std::string> Why::lines() {
         const auto time = [](const Request* r) { return r->e.device_ns + r->e.queue_ns; };
         return time(a) != time(b) ? time(a) > time(b) : a->e.h.ts < b->e.h.ts;
     });
-    if (!all_) longest.resize(std::min(longest.size(), most_lines));
+    if (!all_) longest.resize(std::min(longest.size(), max_lines));
     u64 more_bytes = 0;
     for (const Request* request : explained_.requests) {
         if (std::ranges::find(longest, request) != longest.end()) {

@@ -58,7 +58,7 @@ private:
     };
     struct Waited {
         std::string_view function;  // in which most of it was
-        u64 most = 0;
+        u64 longest = 0;
         u64 times = 0;
         u64 ns = 0;
     };

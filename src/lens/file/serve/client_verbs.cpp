@@ -118,9 +118,9 @@ protected:
         std::error_code error;
         return tree_name(fs::absolute(path, error), error);
     }
-    static void needs(const std::vector<std::string>& words, std::size_t least, std::size_t most, const char* what) {
-        if (words.size() < least || words.size() > most) {
-            throw Failure(Exit::usage, words.size() < least ? "which file?" : "too many words", what);
+    static void needs(const std::vector<std::string>& words, std::size_t min, std::size_t max, const char* what) {
+        if (words.size() < min || words.size() > max) {
+            throw Failure(Exit::usage, words.size() < min ? "which file?" : "too many words", what);
         }
     }
 
@@ -144,10 +144,10 @@ public:
         if (words.size() == 2) {
             u64 number = 0;
             const auto [end, error] = std::from_chars(words[1].data(), words[1].data() + words[1].size(), number);
-            if (error != std::errc() || *end != '\0' || number == 0 || number > AccessLog::most_events) {
+            if (error != std::errc() || *end != '\0' || number == 0 || number > AccessLog::max_events) {
                 throw Failure(Exit::usage,
                               fmt::format("'{}' is no number of events from 1 to {}", visible(words[1]),
-                                          u64{AccessLog::most_events}),
+                                          u64{AccessLog::max_events}),
                               "a name with a blank in it has to be quoted");
             }
             count = fmt::format(" {}", number);

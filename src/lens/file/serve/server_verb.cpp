@@ -57,7 +57,7 @@ public:
     }
     std::string_view words() const override { return "DIR"; }
     void flags(Flags& flags) override {
-        flags.number("--max-events", max_events_, 1, AccessLog::most_events, "N",
+        flags.number("--max-events", max_events_, 1, AccessLog::max_events, "N",
                      "room of a log where 'add' names none (default 10)");
         flags.number("--max-files", max_files_, 1, 1 << 22, "N", "most files watched at once (default 131072)");
         flags.text("--max-memory", max_memory_, "SIZE",
