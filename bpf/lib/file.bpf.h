@@ -200,7 +200,7 @@ static __always_inline void file_look(struct file *file, struct file_facts *f, b
 	struct dentry *dentry = file_read(direct, file, f_path.dentry);
 	struct super_block *sb = file_read(direct, inode, i_sb);
 	struct dentry *parent = file_read(direct, dentry, d_parent);
-	struct inode *folder = file_read(direct, parent, d_inode);
+	struct inode *directory = file_read(direct, parent, d_inode);
 	__u64 mount = file_word((void *)file + bpf_core_field_offset(struct file, f_path.mnt), direct);
 
 	file_id_of(inode, &f->id, direct);
@@ -208,7 +208,7 @@ static __always_inline void file_look(struct file *file, struct file_facts *f, b
 	f->kind = file_kind(file_read(direct, inode, i_mode), f->magic);
 	f->name_id = file_mix(mount, file_read(direct, dentry, d_name.hash_len));
 	f->name_id = file_mix(f->name_id, file_read(direct, dentry, d_hash.pprev) ? 1 : 2);
-	f->name_id = file_mix(f->name_id, folder ? file_read(direct, folder, i_ino) : 0);
+	f->name_id = file_mix(f->name_id, directory ? file_read(direct, directory, i_ino) : 0);
 	f->name_id = file_mix(f->name_id, (__u64)f->id.dev << 32 | f->id.generation);
 	f->name_id = file_mix(f->name_id, f->id.ino);
 	/* these share one inode, and their names have no hash: "[eventfd]" and "[timerfd]" differ only in what they do */

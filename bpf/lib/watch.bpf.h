@@ -61,7 +61,7 @@ static __always_inline int watch_look_up(struct dentry *dentry)
 {
 	struct dentry *parent;
 	struct inode *inode = BPF_CORE_READ(dentry, d_inode), *file = inode;
-	struct iolens_watch *folder;
+	struct iolens_watch *directory;
 	struct iolens_file_id id = {};
 	__u32 place;
 	__u64 *found;
@@ -80,13 +80,13 @@ static __always_inline int watch_look_up(struct dentry *dentry)
 		if (!inode || !maybe_watched(BPF_CORE_READ(inode, i_ino)))
 			continue;
 		file_id_of(inode, &id, false);
-		folder = bpf_map_lookup_elem(&watched, &id);
-		if (!folder || !(folder->flags & IOLENS_WATCH_FOLDER) || (i && !(folder->flags & IOLENS_WATCH_TREE)))
+		directory = bpf_map_lookup_elem(&watched, &id);
+		if (!directory || !(directory->flags & IOLENS_WATCH_DIRECTORY) || (i && !(directory->flags & IOLENS_WATCH_TREE)))
 			continue;
 		file_id_of(file, &id, false);
 		if (bpf_map_lookup_elem(&watched, &id)) /* left out on purpose: it has no flags */
 			return 0;
-		error = bpf_map_update_elem(&watched_below, &id, folder, BPF_NOEXIST);
+		error = bpf_map_update_elem(&watched_below, &id, directory, BPF_NOEXIST);
 		place = error && error != -EEXIST; /* that: another processor was faster */
 		found = bpf_map_lookup_elem(&watch_found, &place);
 		if (found && error != -EEXIST)
@@ -101,7 +101,7 @@ static __always_inline int watch_look_up(struct dentry *dentry)
 }
 
 /* The same for a number: a global function, which the verifier walks once. */
-__noinline int watch_by_folder(__u64 dentry) { return watch_look_up((struct dentry *)dentry); }
+__noinline int watch_by_directory(__u64 dentry) { return watch_look_up((struct dentry *)dentry); }
 
 /* Is this inode watched? `id` is filled for one that is. */
 static __always_inline struct iolens_watch *watch_inode(struct inode *inode, struct iolens_file_id *id, bool direct)
@@ -118,7 +118,7 @@ static __always_inline struct iolens_watch *watch_inode(struct inode *inode, str
 }
 
 /* Is this inode, or a folder that it has a name in? For those that know no open file of it. */
-static __always_inline struct iolens_watch *watch_inode_or_folder(struct inode *inode, struct iolens_file_id *id)
+static __always_inline struct iolens_watch *watch_inode_or_directory(struct inode *inode, struct iolens_file_id *id)
 {
 	struct iolens_watch *watch = watch_inode(inode, id, false);
 	__u64 alias;
@@ -126,7 +126,7 @@ static __always_inline struct iolens_watch *watch_inode_or_folder(struct inode *
 	if (watch || !watch_depth)
 		return watch;
 	alias = compat_alias(inode);
-	if (!alias || !watch_by_folder(alias))
+	if (!alias || !watch_by_directory(alias))
 		return 0;
 	return watch_inode(inode, id, false);
 }
@@ -138,14 +138,14 @@ static __always_inline struct iolens_watch *watch_file(struct file *file, struct
 
 	if (watch || !watch_depth)
 		return watch;
-	if (!watch_by_folder((__u64)BPF_CORE_READ(file, f_path.dentry)))
+	if (!watch_by_directory((__u64)BPF_CORE_READ(file, f_path.dentry)))
 		return 0;
 	return watch_inode(file_read(direct, file, f_inode), id, direct);
 }
 
 /* Looks whether the running thread's fd is a file in a watched folder. A function of its own, for programs that would look
  * from too deep down: all functions together have 512 bytes of stack, and older kernels count each one's. */
-__noinline int watch_fd_by_folder(__u32 fd)
+__noinline int watch_fd_by_directory(__u32 fd)
 {
 	__u64 address = 0;
 	struct file *file = file_of_fd(file_task(false), fd, false, &address);

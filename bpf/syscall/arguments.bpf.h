@@ -108,7 +108,7 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 		t->state = CALL_NONE;
 		return;
 	}
-	if (operations && (t->ways & IOLENS_CALL_HTTP) && t->e.file == IOLENS_FILE_SOCKET) {
+	if (operations && (t->actions & IOLENS_CALL_HTTP) && t->e.file == IOLENS_FILE_SOCKET) {
 		t->buffer = a1;
 		t->buffer_length = ~0ULL; /* the result says how much */
 	}

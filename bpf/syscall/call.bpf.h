@@ -35,15 +35,15 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 		nr = compat_x32_number(nr);
 	if (nr >= IOLENS_CALLS)
 		return 0;
-	info.shape = calls[nr].shape;
+	info.shape = syscalls[nr].shape;
 	if (!info.shape)
 		return 0;
-	info.id = calls[nr].id;
-	info.direction = calls[nr].direction;
-	info.flags = calls[nr].flags;
-	info.texts = calls[nr].texts;
-	info.vectors = calls[nr].vectors;
-	info.ways = calls[nr].ways;
+	info.id = syscalls[nr].id;
+	info.direction = syscalls[nr].direction;
+	info.flags = syscalls[nr].flags;
+	info.texts = syscalls[nr].texts;
+	info.vectors = syscalls[nr].vectors;
+	info.actions = syscalls[nr].actions;
 	id = task_id();
 	tid = (__u32)task_host_id(id);
 	if (follow && !maybe_followed(id >> 32))
@@ -101,10 +101,10 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	t->e.fd = -1;
 	if (operations) {
 		t->started = operation_started(task_host_id(id) >> 32);
-		t->ways = info.ways;
+		t->actions = info.actions;
 		t->buffer = 0;
 	}
-	if (decode_all || (operations && (info.ways & IOLENS_CALL_EMIT))) {
+	if (decode_all || (operations && (info.actions & IOLENS_CALL_EMIT))) {
 		t->all_texts = info.texts;
 		t->vectors = info.vectors;
 		t->texts = info.texts;
@@ -158,8 +158,8 @@ static __always_inline void call_unseen(__u64 nr, __s64 result, bool known)
 
 	if (by_watch || nr >= IOLENS_CALLS)
 		return;
-	shape = calls[nr].shape;
-	call = calls[nr].id;
+	shape = syscalls[nr].shape;
+	call = syscalls[nr].id;
 	if (!result && ((call >= CALL_CLONE && call <= CALL_VFORK) || call == CALL_CLONE3)) /* the child's first return */
 		return;
 	if (!shape || shape == IOLENS_SHAPE_SIGRETURN || shape == IOLENS_SHAPE_MAP || !call_wanted_task(task_id(), known))
@@ -174,7 +174,7 @@ static __always_inline bool call_is(const struct call_thread *t, __u64 nr)
 {
 	if (t->e.call == CALL_EXECVE || t->e.call == CALL_EXECVEAT)
 		return true;
-	return nr < IOLENS_CALLS && calls[nr].shape && calls[nr].id == t->e.call;
+	return nr < IOLENS_CALLS && syscalls[nr].shape && syscalls[nr].id == t->e.call;
 }
 
 static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 result, bool direct)
@@ -205,12 +205,12 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 	}
 	t->e.result = result;
 	if (operations && operation_paused() && !t->started) {
-		t->started = operation_counts(task_host_id(id) >> 32, t->ways & IOLENS_CALL_QUIET ? 0 : t->e.h.ts - t->e.start,
-					      t->ways & IOLENS_CALL_OPENS ? t->values[t->all_texts == 1 ? 0 : 1] : 0,
+		t->started = operation_counts(task_host_id(id) >> 32, t->actions & IOLENS_CALL_QUIET ? 0 : t->e.h.ts - t->e.start,
+					      t->actions & IOLENS_CALL_OPENS ? t->values[t->all_texts == 1 ? 0 : 1] : 0,
 					      FILE_SLOT_EXIT);
-		if (t->started && (t->ways & IOLENS_CALL_EMIT)) /* nothing was told before */
+		if (t->started && (t->actions & IOLENS_CALL_EMIT)) /* nothing was told before */
 			call_emit_arguments(t, t->all_texts, FILE_SLOT_EXIT);
-	} else if ((decode_all || (operations && (t->ways & IOLENS_CALL_EMIT))) && t->texts &&
+	} else if ((decode_all || (operations && (t->actions & IOLENS_CALL_EMIT))) && t->texts &&
 		   t->e.call != CALL_EXECVE && t->e.call != CALL_EXECVEAT) {
 		call_emit_arguments(t, t->all_texts, FILE_SLOT_EXIT);
 	}

@@ -59,7 +59,7 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 /* Tracing has ended: is the thread's call not over? */
 static __always_inline void call_pending(struct call_thread *t)
 {
-	if (t->state == CALL_NONE || (operations && (!t->started || (t->ways & IOLENS_CALL_QUIET))))
+	if (t->state == CALL_NONE || (operations && (!t->started || (t->actions & IOLENS_CALL_QUIET))))
 		return;
 	call_send_unended(t, IOLENS_CALL_PENDING);
 }

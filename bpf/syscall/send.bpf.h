@@ -134,7 +134,7 @@ static __noinline int call_send(struct call_thread *t)
 		operation_left_out();
 		return 0;
 	}
-	if (operations && (t->ways & IOLENS_CALL_QUIET) && t->e.result >= 0)
+	if (operations && (t->actions & IOLENS_CALL_QUIET) && t->e.result >= 0)
 		return 0;
 	if (by_watch && t->emitted != period && ((t->e.flags | t->to.flags) & IOLENS_CALL_WATCHED)) {
 		__u64 id = (__u64)t->e.tgid << 32 | t->e.tid;

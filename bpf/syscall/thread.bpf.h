@@ -11,7 +11,7 @@
 #define AF_INET 2
 #define AF_INET6 10
 
-/* what they are given is gone when they succeed; x86-64's numbers, see src/resolve/call_table.h */
+/* what they are given is gone when they succeed; x86-64's numbers, see src/resolve/syscall_table.h */
 #define CALL_EXECVE 59
 #define CALL_EXECVEAT 322
 /* these return in the child, too */
@@ -39,7 +39,7 @@ struct call_thread {
 	__u8 texts;    /* bit n: argument n is a text that could not be read yet */
 	__u8 all_texts; /* bit n: argument n is a text */
 	__u8 vectors;   /* bit n: argument n is an array of texts */
-	__u8 ways;      /* enum iolens_call_way */
+	__u8 actions;      /* enum iolens_call_action */
 	__u8 started;   /* with --start-on-…: it counts */
 	__u8 counted;   /* sides of it that are among those seen */
 	__u64 buffer;        /* what goes through a socket, where it may be HTTP */
@@ -79,7 +79,7 @@ struct {
 } row_readers SEC(".maps");
 __s64 row_readers_alive = 0; /* entries in it; 0: no lookup */
 
-const volatile struct iolens_call_info calls[IOLENS_CALLS] = {};
+const volatile struct iolens_call_info syscalls[IOLENS_CALLS] = {};
 const volatile __u8 follow = 0;
 /* What iolens writes its rows to. */
 const volatile __u64 own_ino = 0;

@@ -44,7 +44,7 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 	inode = target.inode;
 	if (!inode)
 		return 0;
-	watch = watch_inode_or_folder((struct inode *)inode, &e.id);
+	watch = watch_inode_or_directory((struct inode *)inode, &e.id);
 	if (!watch)
 		return 0;
 	disk = compat_bio_disk(bio);

@@ -21,7 +21,7 @@ static __always_inline void vfs_fault_seen(struct address_space *mapping, __u64 
 
 	if (!vfs_asked_for(IOLENS_VFS_FAULT) || !(levels & 1 << IOLENS_LEVEL_VFS) || !inode)
 		return;
-	if (!watch_inode_or_folder(inode, &e.id))
+	if (!watch_inode_or_directory(inode, &e.id))
 		return;
 	if (!vfs_task(&e)) {
 		vfs_count_filtered();

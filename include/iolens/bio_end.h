@@ -3,10 +3,6 @@
 #ifndef IOLENS_BIO_END_H
 #define IOLENS_BIO_END_H
 
-#ifdef __cplusplus
-namespace iolens {
-#endif
-
 enum iolens_bio_end {
 	IOLENS_BIO_END_NONE,
 	IOLENS_BIO_END_BTRFS,    /* has a struct btrfs_bio */
@@ -20,9 +16,5 @@ enum iolens_bio_end {
 	IOLENS_BIO_END_RAW,      /* direct I/O on a block device */
 	IOLENS_BIO_END_WAIT,     /* somebody waits for it: nothing more is said */
 };
-
-#ifdef __cplusplus
-}  // namespace iolens
-#endif
 
 #endif

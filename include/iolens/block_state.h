@@ -6,10 +6,6 @@
 #include "iolens/event/block.h"
 #include "iolens/filter.h"
 
-#ifdef __cplusplus
-namespace iolens {
-#endif
-
 struct iolens_block_state {
 	struct iolens_block_event e;
 	u64 created; /* ns; 0: not seen */
@@ -43,9 +39,5 @@ IOLENS_BOTH_SIDES u8 iolens_block_wanted(const volatile struct iolens_filter *fi
 		return 0;
 	return device_ns >= filter->min_ns;
 }
-
-#ifdef __cplusplus
-}  // namespace iolens
-#endif
 
 #endif

@@ -9,10 +9,6 @@
 
 #include "iolens/event/header.h"
 
-#ifdef __cplusplus
-namespace iolens {
-#endif
-
 #define IOLENS_FILTER_PIDS 16
 #define IOLENS_FILTER_SELF 8
 
@@ -47,9 +43,5 @@ IOLENS_BOTH_SIDES u8 iolens_filter_by_task(const volatile struct iolens_filter *
 {
 	return filter->pid_count || filter->by_tid || filter->by_uid || filter->by_comm || filter->by_cgroup;
 }
-
-#ifdef __cplusplus
-}  // namespace iolens
-#endif
 
 #endif

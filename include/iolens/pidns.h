@@ -8,18 +8,10 @@
 
 #include "iolens/event/header.h"
 
-#ifdef __cplusplus
-namespace iolens {
-#endif
-
 struct iolens_pidns {
 	u64 address; /* of its struct pid_namespace */
 	u32 level;   /* 0: the initial one, whose pids are the kernel's own */
 	u32 reserved;
 };
-
-#ifdef __cplusplus
-}  // namespace iolens
-#endif
 
 #endif

@@ -5,10 +5,6 @@
 
 #include "iolens/event/header.h"
 
-#ifdef __cplusplus
-namespace iolens {
-#endif
-
 #define IOLENS_QUERY_NAME_LEN 64
 #define IOLENS_SYMBOL_QUERIES 64
 
@@ -16,9 +12,5 @@ struct iolens_symbol_query {
 	char name[IOLENS_QUERY_NAME_LEN];
 	u64 address; /* 0: there is none of that name */
 };
-
-#ifdef __cplusplus
-}  // namespace iolens
-#endif
 
 #endif

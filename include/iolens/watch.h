@@ -6,12 +6,8 @@
 #include "iolens/event/file.h"
 #include "iolens/symbol_query.h"
 
-#ifdef __cplusplus
-namespace iolens {
-#endif
-
 enum iolens_watch_flag {
-	IOLENS_WATCH_FOLDER = 1 << 0, /* each file in this directory is watched */
+	IOLENS_WATCH_DIRECTORY = 1 << 0, /* each file in this directory is watched */
 	IOLENS_WATCH_TREE = 1 << 1,   /* and in those below it */
 	IOLENS_WATCH_FILE = 1 << 2,   /* this file is */
 	IOLENS_WATCH_CALLS = 1 << 3,  /* accesses are seen as system calls, and not at the filesystem's functions */
@@ -48,9 +44,5 @@ struct iolens_resolved {
 	u32 magic;       /* super_block.s_magic */
 	u32 found;       /* 1: the fd is open */
 };
-
-#ifdef __cplusplus
-}  // namespace iolens
-#endif
 
 #endif

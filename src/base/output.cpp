@@ -17,7 +17,7 @@
 
 namespace iolens {
 
-std::string folder_of(const std::string& path) {
+std::string directory_of(const std::string& path) {
     const auto slash = path.rfind('/');
     if (slash == std::string::npos) return ".";
     return slash == 0 ? "/" : path.substr(0, slash);
@@ -83,7 +83,7 @@ constexpr std::string_view for_everybody =
 ResultFile::ResultFile(std::string path) : path_(std::move(path)) {
     struct stat directory{};
     struct stat info{};
-    const bool shared = ::stat(folder_of(path_).c_str(), &directory) == 0 && (directory.st_mode & S_IWOTH) != 0;
+    const bool shared = ::stat(directory_of(path_).c_str(), &directory) == 0 && (directory.st_mode & S_IWOTH) != 0;
     int flags = O_WRONLY | O_CLOEXEC | O_NOCTTY;
     if (shared) {
         flags |= O_NOFOLLOW;

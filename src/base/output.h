@@ -132,6 +132,6 @@ private:
 void say(std::string_view words);
 
 /// The folder that holds `path`.
-std::string folder_of(const std::string& path);
+std::string directory_of(const std::string& path);
 
 }  // namespace iolens

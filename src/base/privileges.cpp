@@ -65,7 +65,7 @@ void give_up_capabilities(u64 keep) {
 
 void keep_only_needed(u64 keep, const std::vector<std::string>& paths) {
     const bool override_needed =
-        std::ranges::any_of(paths, [](const std::string& path) { return needs_override(folder_of(path)); });
+        std::ranges::any_of(paths, [](const std::string& path) { return needs_override(directory_of(path)); });
     give_up_capabilities(keep | (override_needed ? capability_bit(CAP_DAC_OVERRIDE) : 0));
 }
 

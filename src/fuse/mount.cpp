@@ -112,10 +112,10 @@ int on_getattr(const char* path, struct stat* info, fuse_file_info* /*file*/) {
     info->st_uid = 0;
     info->st_gid = c.group.value_or(0);
     const mode_t whose = c.group ? 0110 : 0100;  // a digit for the owner, and one for the group
-    const mode_t what = about->folder ? 5U : (about->readable ? 4U : 0U) + (about->writable ? 2U : 0U);
-    info->st_mode = (about->folder ? S_IFDIR : S_IFREG) | static_cast<mode_t>(what * whose);
-    if (about->folder) info->st_mode |= 0200;
-    info->st_nlink = about->folder ? 2 : 1;
+    const mode_t what = about->directory ? 5U : (about->readable ? 4U : 0U) + (about->writable ? 2U : 0U);
+    info->st_mode = (about->directory ? S_IFDIR : S_IFREG) | static_cast<mode_t>(what * whose);
+    if (about->directory) info->st_mode |= 0200;
+    info->st_nlink = about->directory ? 2 : 1;
     return 0;
 }
 
@@ -208,8 +208,8 @@ fuse_operations operations() {
 
 struct MountedTree::State {
     Context context;
-    std::string folder;
-    bool made_folder = false;
+    std::string directory;
+    bool made_directory = false;
     Fd lock;
     std::optional<Unmounter> unmounter;
     struct fuse* handle = nullptr;
@@ -220,32 +220,32 @@ struct MountedTree::State {
 namespace {
 
 /// Makes the folder ready: there, empty, nobody's. Returns whether it was made.
-bool prepare_folder(const std::string& folder, Fd& lock) {
+bool prepare_directory(const std::string& directory, Fd& lock) {
     struct stat info{};
-    if (::stat(folder.c_str(), &info) != 0 && is_of_killed_server(errno)) {
-        ::umount2(folder.c_str(), MNT_DETACH);
+    if (::stat(directory.c_str(), &info) != 0 && is_of_killed_server(errno)) {
+        ::umount2(directory.c_str(), MNT_DETACH);
     }
     bool made = false;
-    if (::stat(folder.c_str(), &info) != 0) {
-        if (errno != ENOENT || ::mkdir(folder.c_str(), 0755) != 0) {
+    if (::stat(directory.c_str(), &info) != 0) {
+        if (errno != ENOENT || ::mkdir(directory.c_str(), 0755) != 0) {
             throw Failure(Exit::failed,
-                          fmt::format("can't make the folder '{}': {}", visible(folder), error_text(errno)),
+                          fmt::format("can't make the folder '{}': {}", visible(directory), error_text(errno)),
                           "name a folder, as in 'iolens file serve /run/iolens'");
         }
         made = true;
     } else if (!S_ISDIR(info.st_mode)) {
-        throw Failure(Exit::usage, fmt::format("'{}' is no folder", visible(folder)),
+        throw Failure(Exit::usage, fmt::format("'{}' is no folder", visible(directory)),
                       "name one that is empty, or not there yet");
     }
-    lock = Fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    lock = Fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     std::error_code error;
-    const bool fuse_there = fs::exists(folder + "/control", error);
+    const bool fuse_there = fs::exists(directory + "/control", error);
     if (fuse_there || (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)) {
-        throw Failure(Exit::failed, fmt::format("'{}' is served already", visible(folder)),
+        throw Failure(Exit::failed, fmt::format("'{}' is served already", visible(directory)),
                       "name another folder, or end the other server");
     }
-    if (!fs::is_empty(folder, error)) {
-        throw Failure(Exit::usage, fmt::format("'{}' is not empty", visible(folder)),
+    if (!fs::is_empty(directory, error)) {
+        throw Failure(Exit::usage, fmt::format("'{}' is not empty", visible(directory)),
                       "name an empty folder, or one that is not there yet");
     }
     return made;
@@ -259,10 +259,10 @@ MountedTree::MountedTree(const Options& options, TreeFiles& files) : state_(std:
         throw Failure(Exit::unavailable, "there is no /dev/fuse to serve files with: " + error_text(errno),
                       "'modprobe fuse' loads it; in a container it has to be let in");
     }
-    state.made_folder = prepare_folder(options.folder, state.lock);
+    state.made_directory = prepare_directory(options.directory, state.lock);
     std::error_code error;
-    state.folder = fs::canonical(options.folder, error).string();
-    state.unmounter.emplace(state.folder, state.made_folder);
+    state.directory = fs::canonical(options.directory, error).string();
+    state.unmounter.emplace(state.directory, state.made_directory);
     state.context.files = &files;
     state.context.group = options.group;
     fuse_set_log_func(on_fuse_message);
@@ -275,11 +275,11 @@ MountedTree::MountedTree(const Options& options, TreeFiles& files) : state_(std:
     const fuse_operations all = operations();
     state.handle = fuse_new(&arguments, &all, sizeof all, &state.context);
     fuse_opt_free_args(&arguments);
-    if (state.handle == nullptr || fuse_mount(state.handle, state.folder.c_str()) != 0) {
+    if (state.handle == nullptr || fuse_mount(state.handle, state.directory.c_str()) != 0) {
         if (state.handle != nullptr) fuse_destroy(state.handle);
-        if (state.made_folder) ::rmdir(state.folder.c_str());
+        if (state.made_directory) ::rmdir(state.directory.c_str());
         throw Failure(Exit::unavailable,
-                      fmt::format("can't mount on '{}': {}", visible(state.folder), last_fuse_message.data()),
+                      fmt::format("can't mount on '{}': {}", visible(state.directory), last_fuse_message.data()),
                       "root may; in a container CAP_SYS_ADMIN is needed");
     }
 }
@@ -295,7 +295,7 @@ void MountedTree::start() {
     });
 }
 
-const std::string& MountedTree::folder() const { return state_->folder; }
+const std::string& MountedTree::directory() const { return state_->directory; }
 
 MountedTree::~MountedTree() {
     State& state = *state_;
@@ -309,7 +309,7 @@ MountedTree::~MountedTree() {
     if (state.thread.joinable()) state.thread.join();
     fuse_unmount(state.handle);
     fuse_destroy(state.handle);
-    if (state.made_folder) ::rmdir(state.folder.c_str());
+    if (state.made_directory) ::rmdir(state.directory.c_str());
 }
 
 bool MountedTree::ended() const { return state_->ended; }

@@ -48,7 +48,7 @@ struct TreeClient {
 class TreeFiles {
 public:
     struct About {
-        bool folder = false;
+        bool directory = false;
         bool readable = false;
         bool writable = false;
     };
@@ -60,7 +60,7 @@ public:
     /// Paths begin with "/", the tree's own root.
     virtual std::optional<About> about(std::string_view path) = 0;
     /// Names in a folder.
-    virtual std::vector<std::string> entries(std::string_view folder) = 0;
+    virtual std::vector<std::string> entries(std::string_view directory) = 0;
     virtual std::unique_ptr<TreeReader> read(std::string_view path) = 0;
     /// What one write(2) of a process brings. Returns 0 or an errno.
     virtual int write(std::string_view path, std::string_view text, const TreeClient& client) = 0;
@@ -70,7 +70,7 @@ public:
 class MountedTree {
 public:
     struct Options {
-        std::string folder;          ///< made where it is missing, and removed again then
+        std::string directory;       ///< made where it is missing, and removed again then
         std::optional<gid_t> group;  ///< whose members may read and write, too; else root alone
     };
 
@@ -85,7 +85,7 @@ public:
     void start();
 
     /// Its folder without links.
-    [[nodiscard]] const std::string& folder() const;
+    [[nodiscard]] const std::string& directory() const;
 
     /// Was it unmounted by somebody else?
     [[nodiscard]] bool ended() const;

@@ -14,7 +14,7 @@
 #include "base/record.h"
 #include "base/signals.h"
 #include "base/text.h"
-#include "resolve/calls.h"
+#include "resolve/syscalls.h"
 
 namespace iolens {
 namespace {
@@ -23,7 +23,7 @@ constexpr std::size_t lines_at_once = 256;
 constexpr int first_restart = 512;
 
 /// Calls that other architectures and times have under other names.
-const KnownCall* known_call(std::string_view name) {
+const Syscall* syscall_named(std::string_view name) {
     if (name == "send") name = "sendto";
     if (name == "recv") name = "recvfrom";
     if (name == "_llseek") name = "lseek";
@@ -34,8 +34,8 @@ const KnownCall* known_call(std::string_view name) {
     if (name == "pread") name = "pread64";
     if (name == "pwrite") name = "pwrite64";
     if (name == "restart_syscall") return nullptr;
-    const auto known = known_calls();
-    const auto at = std::ranges::find(known, name, &KnownCall::name);
+    const auto known = syscalls();
+    const auto at = std::ranges::find(known, name, &Syscall::name);
     return at == known.end() ? nullptr : &*at;
 }
 
@@ -173,7 +173,7 @@ void StraceImport::deliver(const iolens_call_event& event, Receiver& receiver) {
 }
 
 void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
-    const KnownCall* known = known_call(logged.name);
+    const Syscall* known = syscall_named(logged.name);
     if (known == nullptr) {
         // a call that is newer than we are, or of another architecture, has no row; it is no mistake of the log
         return;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "probe/calls.h"
-#include "resolve/calls.h"
+#include "probe/syscalls.h"
+#include "resolve/syscalls.h"
 
 namespace iolens {
 
 /// Asks the kernel side for a request of libaio or io_uring.
-inline void choose_request(CallProbe::Options& options, const KnownRequest& request) {
+inline void choose_request(SyscallProbe::Options& options, const KnownRequest& request) {
     const u8 what = static_cast<u8>(request.what | IOLENS_REQUEST_ASKED);
     if (request.id >= IOLENS_CALL_URING) {
         options.uring_ops.at(request.id - IOLENS_CALL_URING) = what;

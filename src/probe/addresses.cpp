@@ -10,9 +10,8 @@
 #include "probe/bpf.h"
 #include "probe/kernel_btf.h"
 #include "probe/symbols.h"
-// made by bpftool from bpf/symbols.bpf.c; it is C, and looks for the types of its data in the global namespace
+// made by bpftool from bpf/symbols.bpf.c
 #include "iolens/symbol_query.h"
-using iolens::iolens_symbol_query;
 #include "symbols.skel.h"
 
 namespace iolens {

@@ -25,9 +25,7 @@
 #include "iolens/event/block.h"
 #include "probe/pid_namespace.h"
 #include "probe/target.h"
-// made by bpftool from bpf/block.bpf.c; it is C, and looks for the types of read-only data in the global namespace
-using iolens::iolens_filter;
-using iolens::iolens_pidns;
+// made by bpftool from bpf/block.bpf.c
 #include "block.skel.h"
 
 namespace iolens {

@@ -38,8 +38,8 @@ std::string find_program(const std::string& name) {
         for (bool more = true; more;) {
             const std::size_t end = rest.find(':');
             more = end != std::string_view::npos;
-            const std::string folder(rest.substr(0, end));
-            const std::string path = (folder.empty() ? "." : folder) + "/" + name;
+            const std::string directory(rest.substr(0, end));
+            const std::string path = (directory.empty() ? "." : directory) + "/" + name;
             const int said = runs(path);
             if (said == 0) return path;
             if (said == EACCES) error = EACCES;

@@ -14,8 +14,7 @@
 #include "base/failure.h"
 #include "base/text.h"
 #include "probe/bpf.h"
-// made by bpftool from bpf/pidns.bpf.c; it is C, and looks for the types of its data in the global namespace
-using iolens::iolens_pidns;
+// made by bpftool from bpf/pidns.bpf.c
 #include "pidns.skel.h"
 
 namespace iolens {

@@ -23,10 +23,7 @@
 #include "probe/symbols.h"
 #include "probe/target.h"
 #include "probe/vfs_attach.h"
-// made by bpftool from bpf/vfs.bpf.c; it is C, and looks for the types of read-only data in the global namespace
-using iolens::iolens_filter;
-using iolens::iolens_pidns;
-using iolens::iolens_resolved;
+// made by bpftool from bpf/vfs.bpf.c
 #include "vfs.skel.h"
 
 namespace iolens {
@@ -215,7 +212,7 @@ iolens_loss VfsProbe::ledger() const {
 
 /// The functions of the filesystem that this program is on stand for the others'. The first row says how they are
 /// attached to; with `only`, a row for each of that way's programs follows.
-std::vector<ProbeStatus> VfsProbe::examine_functions(std::optional<VfsWay> only) {
+std::vector<ProbeStatus> VfsProbe::examine_functions(std::optional<AttachMode> only) {
     std::vector<ProbeStatus> all(1);
     ProbeStatus& status = all.front();
     status.name = "read_iter, write_iter";
@@ -231,20 +228,20 @@ std::vector<ProbeStatus> VfsProbe::examine_functions(std::optional<VfsWay> only)
             status.why = "the kernel doesn't run a program to tell about an open file (BPF_PROG_TEST_RUN)";
             return all;
         }
-        const VfsWay way = probe.attach_functions(*file);
+        const AttachMode mode = probe.attach_functions(*file);
         status.works = true;
-        status.how = way == VfsWay::calls ? "system calls and io_uring instead"
-                                          : std::string(vfs_ways.at(static_cast<std::size_t>(way)));
+        status.how = mode == AttachMode::syscalls ? "system calls and io_uring instead"
+                                                  : std::string(attach_mode_names.at(static_cast<std::size_t>(mode)));
         if (!probe.why().empty()) status.how += fmt::format(" ({})", fmt::join(probe.why(), "; "));
         if (!only) return all;
-        status.works = way == *only;
+        status.works = mode == *only;
         for (const Attached& attached : probe.attached_) {
             bpf_program* program = nullptr;
             bpf_object__for_each_program(program, attached.object->obj) {
                 if (bpf_program__fd(program) < 0) continue;
                 ProbeStatus one = program_status(program);
                 one.name = one.program;
-                one.how = vfs_ways.at(static_cast<std::size_t>(way));
+                one.how = attach_mode_names.at(static_cast<std::size_t>(mode));
                 one.works = true;
                 all.push_back(std::move(one));
             }
@@ -272,9 +269,9 @@ std::vector<ProbeStatus> VfsProbe::examine(bool variants) {
         one.how = "raw_tp, run for each file";
     }
     all.push_back(std::move(examine_functions({}).front()));
-    for (const VfsWay way : {VfsWay::fentry, VfsWay::kprobe}) {
+    for (const AttachMode mode : {AttachMode::fentry, AttachMode::kprobe}) {
         if (!variants) break;
-        for (ProbeStatus& one : examine_functions(way)) {
+        for (ProbeStatus& one : examine_functions(mode)) {
             one.used = false;
             all.push_back(std::move(one));
         }

@@ -32,8 +32,8 @@ struct WatchMaps {
 };
 
 /// Where accesses to a file are seen.
-enum class VfsWay : u8 { fentry, kprobe, calls };
-inline constexpr std::array<std::string_view, 3> vfs_ways{"fentry", "kprobe", "calls"};
+enum class AttachMode : u8 { fentry, kprobe, syscalls };
+inline constexpr std::array<std::string_view, 3> attach_mode_names{"fentry", "kprobe", "syscalls"};
 
 /// The programs of bpf/vfs.bpf.c in the kernel, from construction to destruction, and the files that they watch.
 class VfsProbe {
@@ -46,8 +46,8 @@ public:
         u32 max_files = 1;         ///< named ones and folders; of folders' files so many again
         bool vfs = true;           ///< levels
         bool blk = true;
-        std::optional<VfsWay> only;  ///< no other way is tried
-        u32 depth = 0;               ///< folders up from a file's own that may be watched ones; 0: no folder is
+        std::optional<AttachMode> only;  ///< no other mode is tried
+        u32 depth = 0;                   ///< folders up from a file's own that may be watched ones; 0: no folder is
     };
 
     /// Loads, and attaches the block level. Throws Failure (unavailable) where the kernel refuses.
@@ -59,9 +59,9 @@ public:
     /// What the kernel says of an open file; nothing where it can't be asked. From any thread.
     [[nodiscard]] std::optional<iolens_resolved> resolve(int fd);
 
-    /// Attaches to the functions of this file's filesystem, unless that was done. Returns the way in which accesses to
-    /// it are seen: with VfsWay::calls nothing is attached, and the caller has to load CallProbe.
-    VfsWay attach_functions(const iolens_resolved& file);
+    /// Attaches to the functions of this file's filesystem, unless that was done. Returns how accesses to
+    /// it are seen: with VfsWay::calls nothing is attached, and the caller has to load SyscallProbe.
+    AttachMode attach_functions(const iolens_resolved& file);
 
     /// Watches a file or folder from now on; returns false where there are too many.
     bool watch(const iolens_file_id& id, const iolens_watch& how);
@@ -84,9 +84,9 @@ public:
     [[nodiscard]] u32 max_files() const { return options_.max_files; }
     /// Files of watched folders that made room for others; they are found again when they are accessed.
     [[nodiscard]] u64 evicted() const;
-    /// Why the better ways are not to be had, for -v.
+    /// Why no better mode is available, for -v.
     [[nodiscard]] const std::vector<std::string>& why() const { return why_; }
-    /// Can faults be seen on the way that was taken?
+    /// Does the mode in use see page faults?
     [[nodiscard]] bool sees_faults() const { return sees_faults_; }
 
     /// Loads and attaches each program by itself and says how it went; leaves nothing attached.
@@ -105,11 +105,11 @@ private:
     using Targets = std::map<std::string, std::string>;  // place, as in bpf/vfs.bpf.c → function
 
     [[nodiscard]] Object make() const;
-    bool try_attach(const Targets& targets, VfsWay way, const Targets& optional, Targets& missing);
-    VfsWay attach_best(const Targets& targets, const Targets& optional);
+    bool try_attach(const Targets& targets, AttachMode mode, const Targets& optional, Targets& missing);
+    AttachMode attach_best(const Targets& targets, const Targets& optional);
     [[nodiscard]] bool wants(iolens_vfs_op op) const;
     Targets kernel_targets() const;
-    static std::vector<ProbeStatus> examine_functions(std::optional<VfsWay> only);
+    static std::vector<ProbeStatus> examine_functions(std::optional<AttachMode> only);
     void attach_seen_faults();
     void settle(iolens_vfs_event e);
     int put_watch(const bpf_map* map, const iolens_file_id& id, const iolens_watch& how, u64 flags);
@@ -119,8 +119,8 @@ private:
     Object object_;
     std::vector<Link> links_;
     std::vector<Attached> attached_;
-    std::map<std::array<u64, IOLENS_FUNCTIONS>, VfsWay> known_;  // by a filesystem's functions
-    std::set<std::string> functions_;                            // attached ones
+    std::map<std::array<u64, IOLENS_FUNCTIONS>, AttachMode> known_;  // by a filesystem's functions
+    std::set<std::string> functions_;                                // attached ones
     bool kernel_attached_ = false;
     u64 added_below_ = 0;  // files of watched folders, by us
     bool sees_faults_ = false;

@@ -17,20 +17,18 @@
 #include "probe/symbols.h"
 #include "probe/target.h"
 #include "probe/vfs.h"
-// made by bpftool from bpf/vfs.bpf.c; it is C, and looks for the types of read-only data in the global namespace
-using iolens::iolens_filter;
-using iolens::iolens_pidns;
-using iolens::iolens_resolved;
+// made by bpftool from bpf/vfs.bpf.c
 #include "vfs.skel.h"
 
 namespace iolens {
 namespace {
 
-/// IOLENS_PROBE=fentry, kprobe or calls forces a way, to test it.
-bool may_try(VfsWay way) {
+/// IOLENS_PROBE=fentry, kprobe or syscalls forces a mode, for tests.
+bool may_try(AttachMode mode) {
     const char* word = std::getenv("IOLENS_PROBE");  // NOLINT(concurrency-mt-unsafe): one thread
-    const bool names_one = word != nullptr && std::ranges::find(vfs_ways, std::string_view(word)) != vfs_ways.end();
-    return !names_one || vfs_ways.at(static_cast<std::size_t>(way)) == word;
+    const bool names_one =
+        word != nullptr && std::ranges::find(attach_mode_names, std::string_view(word)) != attach_mode_names.end();
+    return !names_one || attach_mode_names.at(static_cast<std::size_t>(mode)) == word;
 }
 
 constexpr std::string_view kprobe_suffix = "_kprobe";
@@ -111,8 +109,8 @@ VfsProbe::Targets VfsProbe::kernel_targets() const {
 }
 
 /// All of the targets or none; but of the optional places those that can't be had in this way become `missing`.
-bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& optional, Targets& missing) {
-    if (way == VfsWay::kprobe && ::access("/sys/bus/event_source/devices/kprobe/type", R_OK) != 0) {
+bool VfsProbe::try_attach(const Targets& targets, AttachMode mode, const Targets& optional, Targets& missing) {
+    if (mode == AttachMode::kprobe && ::access("/sys/bus/event_source/devices/kprobe/type", R_OK) != 0) {
         why_.emplace_back("kprobes: this kernel has none");
         return false;
     }
@@ -127,7 +125,7 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
     share_map(object.maps.watch_found, bpf_map__fd(object_->maps.watch_found));
     share_map(object.maps.watched_buckets, bpf_map__fd(object_->maps.watched_buckets));
     share_map(object.maps.accesses, bpf_map__fd(object_->maps.accesses));
-    if (way == VfsWay::kprobe) bpf_map__set_max_entries(object.maps.frames, options_.max_inflight);
+    if (mode == AttachMode::kprobe) bpf_map__set_max_entries(object.maps.frames, options_.max_inflight);
     share_map(object.maps.bios, bpf_map__fd(object_->maps.bios));
     share_map(object.maps.emitted_files, bpf_map__fd(object_->maps.emitted_files));
     share_map(object.maps.filter_cgroup, bpf_map__fd(object_->maps.filter_cgroup));
@@ -140,7 +138,7 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object.obj) {
         const auto at = at_function(program);
-        if (!at || at->kprobe != (way == VfsWay::kprobe)) continue;
+        if (!at || at->kprobe != (mode == AttachMode::kprobe)) continue;
         const auto target = targets.find(at->place);
         if (target == targets.end()) continue;
         bpf_program__set_autoload(program, true);
@@ -163,7 +161,8 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
         }
     }
     if (const int error = vfs_bpf__load(&object); error != 0) {
-        why_.push_back(fmt::format("{}: {}", vfs_ways.at(static_cast<std::size_t>(way)), probe_error_text(-error)));
+        why_.push_back(
+            fmt::format("{}: {}", attach_mode_names.at(static_cast<std::size_t>(mode)), probe_error_text(-error)));
         if (error == -EINVAL || error == -EACCES || error == -E2BIG) why_.back() += " (" + last_verifier_words() + ")";
         return false;
     }
@@ -172,8 +171,8 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
     for (const Wanted& one : wanted) {
         Link link = attach_function(one.program, one.at, one.function);
         if (!link) {
-            why_.push_back(fmt::format("{} of {}: {}", vfs_ways.at(static_cast<std::size_t>(way)), one.function,
-                                       probe_error_text(errno)));
+            why_.push_back(fmt::format("{} of {}: {}", attach_mode_names.at(static_cast<std::size_t>(mode)),
+                                       one.function, probe_error_text(errno)));
             return false;
         }
         made.links.push_back(std::move(link));
@@ -182,20 +181,20 @@ bool VfsProbe::try_attach(const Targets& targets, VfsWay way, const Targets& opt
     return true;
 }
 
-VfsWay VfsProbe::attach_best(const Targets& targets, const Targets& optional) {
-    for (const VfsWay way : {VfsWay::fentry, VfsWay::kprobe}) {
+AttachMode VfsProbe::attach_best(const Targets& targets, const Targets& optional) {
+    for (const AttachMode mode : {AttachMode::fentry, AttachMode::kprobe}) {
         Targets missing;
-        if (!(options_.only ? options_.only == way : may_try(way)) || !try_attach(targets, way, optional, missing))
+        if (!(options_.only ? options_.only == mode : may_try(mode)) || !try_attach(targets, mode, optional, missing))
             continue;
         // of a module whose types the kernel doesn't have: a loop device's requests
-        if (!missing.empty()) try_attach(missing, VfsWay::kprobe, {}, missing);
-        return way;
+        if (!missing.empty()) try_attach(missing, AttachMode::kprobe, {}, missing);
+        return mode;
     }
-    return VfsWay::calls;
+    return AttachMode::syscalls;
 }
 
-VfsWay VfsProbe::attach_functions(const iolens_resolved& file) {
-    if (!options_.vfs) return VfsWay::fentry;
+AttachMode VfsProbe::attach_functions(const iolens_resolved& file) {
+    if (!options_.vfs) return AttachMode::fentry;
     std::array<u64, IOLENS_FUNCTIONS> functions{};
     std::ranges::copy(file.functions, functions.begin());
     if (const auto known = known_.find(functions); known != known_.end()) return known->second;
@@ -207,8 +206,8 @@ VfsWay VfsProbe::attach_functions(const iolens_resolved& file) {
         if (known.empty()) known = (symbols ? *symbols : symbols.emplace()).name(address);
         return std::string(known.substr(0, known.find(' ')));  // "ext4_file_read_iter [ext4]"
     };
-    VfsWay& way = known_[functions];
-    way = VfsWay::calls;
+    AttachMode& mode = known_[functions];
+    mode = AttachMode::syscalls;
     Targets targets;
     if (wants(IOLENS_VFS_READ)) targets["read_iter"] = name(IOLENS_READ_ITER);
     if (wants(IOLENS_VFS_WRITE)) targets["write_iter"] = name(IOLENS_WRITE_ITER);
@@ -226,16 +225,16 @@ VfsWay VfsProbe::attach_functions(const iolens_resolved& file) {
         std::erase_if(targets, [&](const auto& target) { return functions_.contains(target.second); });
         const Targets kernels = kernel_attached_ ? Targets{} : kernel_targets();
         targets.insert(kernels.begin(), kernels.end());
-        way = targets.empty() ? VfsWay::fentry : attach_best(targets, kernels);
+        mode = targets.empty() ? AttachMode::fentry : attach_best(targets, kernels);
     }
-    if (way != VfsWay::calls) {
+    if (mode != AttachMode::syscalls) {
         for (const auto& [place, function] : targets) functions_.insert(function);
         if (!kernel_attached_) sees_faults_ = targets.contains("fault");
         kernel_attached_ = true;
     } else if (!kernel_attached_) {
         attach_seen_faults();
     }
-    return way;
+    return mode;
 }
 
 void VfsProbe::attach_seen_faults() {

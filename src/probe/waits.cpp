@@ -7,8 +7,7 @@
 #include <algorithm>
 
 #include "probe/pid_namespace.h"
-// made by bpftool from bpf/wait.bpf.c; it is C, and looks for the types of read-only data in the global namespace
-using iolens::iolens_pidns;
+// made by bpftool from bpf/wait.bpf.c
 #include "wait.skel.h"
 
 namespace iolens {

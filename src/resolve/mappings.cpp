@@ -3,7 +3,7 @@
 
 #include <iterator>
 
-#include "resolve/calls.h"
+#include "resolve/syscalls.h"
 
 namespace iolens {
 namespace {
@@ -44,7 +44,7 @@ void remove_range(ByAddress& mapped, u64 first, u64 end) {
 }  // namespace
 
 void Mappings::take(iolens_call_event& event) {
-    const KnownCall* call = find_call(event.call);
+    const Syscall* call = find_syscall(event.call);
     if (call == nullptr || event.result < 0) return;
     if (call->name.starts_with("execve") || call->name == "exit_group") {
         forget(host_tgid(event));

@@ -12,8 +12,8 @@
 #include "iolens/event/operation.h"
 #include "iolens/event/symbol.h"
 #include "iolens/event/vfs.h"
-#include "resolve/calls.h"
 #include "resolve/socket_address.h"
+#include "resolve/syscalls.h"
 #include "resolve/target.h"
 
 namespace iolens {
@@ -86,7 +86,7 @@ Value Resolver::resolve(const Column& column, const RawRow& row, RowArena& arena
         case Role::container:
         case Role::host_pid: return of_thread(column.role, *row.event);
         case Role::call: {
-            const std::string_view name = raw.is_null() ? std::string_view() : call_name(raw.number());
+            const std::string_view name = raw.is_null() ? std::string_view() : syscall_name(raw.number());
             return name.empty() ? raw : Value(name);
         }
         case Role::file: return file_of(row, false, arena);
@@ -109,7 +109,7 @@ Value Resolver::resolve(const Column& column, const RawRow& row, RowArena& arena
             return raw.is_null() ? raw : Value(arena.copy(SocketAddress(call.family, call.local).text()));
         }
         case Role::flags: {
-            const KnownCall* call = raw.is_null() ? nullptr : find_call(as_call(*row.event).call);
+            const Syscall* call = raw.is_null() ? nullptr : find_syscall(as_call(*row.event).call);
             if (call == nullptr) return raw;
             return Value(arena.build([&](std::string& out) { append_flags(out, *call, raw.number()); }));
         }
@@ -208,7 +208,7 @@ Value Resolver::socket_of(const iolens_call_event& call, bool csv, RowArena& are
 
 Value Resolver::arguments_of(const iolens_call_event& call, RowArena& arena) {
     const iolens_arguments* given = arguments_.find(host_tid(call));
-    const KnownCall* known = find_call(call.call);
+    const Syscall* known = find_syscall(call.call);
     if (given == nullptr || known == nullptr || given->call != call.call) return {};
     ArgumentTexts texts;
     const std::string_view whole = argument_texts(*given, texts);

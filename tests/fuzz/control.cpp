@@ -111,7 +111,7 @@ void check(LogTree& tree, const WatchedFiles& files) {
     for (std::size_t i = 2; i < names.size(); ++i) {
         require(std::ranges::count(names, names[i]) == 1);
         require(lines.find(names[i] + " /") != std::string::npos);
-        require(tree.about("/" + names[i])->folder);
+        require(tree.about("/" + names[i])->directory);
         require(tree.about("/" + names[i] + "/log")->readable);
         require(!text_of_file(tree, "/" + names[i] + "/control").empty());
     }

@@ -5,8 +5,8 @@
 
 #include "base/decode.h"
 #include "import/strace_log.h"
-#include "resolve/calls.h"
 #include "resolve/files.h"
+#include "resolve/syscalls.h"
 
 namespace {
 
@@ -20,7 +20,7 @@ public:
             if (!files_.add(*file, bytes)) std::abort();
         }
         if (const auto* event = decoder_.as<iolens_call_event>(*head, IOLENS_KIND_CALL)) {
-            if (find_call(event->call) == nullptr) std::abort();
+            if (find_syscall(event->call) == nullptr) std::abort();
             if (event->name_id != 0 && files_.find(event->name_id) == nullptr) std::abort();
         }
         return true;

@@ -14,7 +14,7 @@
 namespace iolens {
 namespace {
 
-const std::string folder = IOLENS_SOURCE_DIR "/tests/golden/";
+const std::string directory = IOLENS_SOURCE_DIR "/tests/golden/";
 
 struct Case {
     const char* name;
@@ -30,10 +30,10 @@ class Replay : public testing::TestWithParam<Case> {};
 TEST_P(Replay, IsTheSameToTheByte) {
     const Case& c = GetParam();
     const test::Result r = test::shell(std::string("export ") + c.environment + "; iolens replay " + c.options + " " +
-                                       folder + c.recording);
+                                       directory + c.recording);
     EXPECT_EQ(r.status, 0) << r.err;
     const std::string got = r.out + "--- standard error\n" + r.err;
-    const std::string path = folder + c.name + ".txt";
+    const std::string path = directory + c.name + ".txt";
     if (std::getenv("IOLENS_UPDATE_GOLDEN") != nullptr) test::spit(path, got);
     EXPECT_EQ(got, test::slurp(path));
 }
@@ -90,10 +90,10 @@ class Import : public testing::TestWithParam<Case> {};
 TEST_P(Import, IsTheSameToTheByte) {
     const Case& c = GetParam();
     const test::Result r =
-        test::shell(std::string("iolens fd ") + c.options + " -i " + folder + "strace/" + c.recording);
+        test::shell(std::string("iolens fd ") + c.options + " -i " + directory + "strace/" + c.recording);
     EXPECT_EQ(r.status, 0) << r.err;
     const std::string got = r.out + "--- standard error\n" + r.err;
-    const std::string path = folder + "strace/" + c.name + ".txt";
+    const std::string path = directory + "strace/" + c.name + ".txt";
     if (std::getenv("IOLENS_UPDATE_GOLDEN") != nullptr) test::spit(path, got);
     EXPECT_EQ(got, test::slurp(path));
 }
@@ -117,9 +117,9 @@ TEST(GoldenRecording, IsWhatTheSampleWrites) {
          {std::pair{"block.iol", &test::write_sample}, std::pair{"fd.iol", &test::write_fd_sample},
           std::pair{"why.iol", &test::write_why_sample}, std::pair{"operations.iol", &test::write_operations_sample},
           std::pair{"file.iol", &test::write_file_sample}}) {
-        if (std::getenv("IOLENS_UPDATE_GOLDEN") != nullptr) write(folder + name);
+        if (std::getenv("IOLENS_UPDATE_GOLDEN") != nullptr) write(directory + name);
         write(scratch.path("again"));
-        EXPECT_EQ(test::slurp(scratch.path("again")), test::slurp(folder + name)) << name;
+        EXPECT_EQ(test::slurp(scratch.path("again")), test::slurp(directory + name)) << name;
     }
 }
 
@@ -153,18 +153,18 @@ TEST(GoldenRecording, OnlyTheRecordingNamesItsDisks) {
 
 TEST(GoldenRecording, ACutOneIsShownUpToTheDamageAndFails) {
     const test::Scratch scratch;
-    const std::string whole = test::slurp(folder + "block.iol");
+    const std::string whole = test::slurp(directory + "block.iol");
     test::spit(scratch.path("cut"), whole.substr(0, whole.size() - 1));
     const test::Result r = test::run({test::iolens_path(), "replay", scratch.path("cut")});
     EXPECT_EQ(r.status, 1);
-    EXPECT_EQ(test::split(r.out, '\n').size(), test::split(test::slurp(folder + "table.txt"), '\n').size() - 2);
+    EXPECT_EQ(test::split(r.out, '\n').size(), test::split(test::slurp(directory + "table.txt"), '\n').size() - 2);
     EXPECT_NE(r.err.find("it is cut off"), std::string::npos) << r.err;
     EXPECT_NE(r.err.find("hint: what came before it has been shown"), std::string::npos) << r.err;
 }
 
 /// Its lens decides which options there are, also where it comes through a pipe.
 TEST(GoldenRecording, ItsLensHasTheOptions) {
-    const auto iolens = [](const std::string& words) { return test::shell("cd " + folder + "; " + words); };
+    const auto iolens = [](const std::string& words) { return test::shell("cd " + directory + "; " + words); };
     EXPECT_EQ(iolens("iolens replay -Q block.iol").status, 0);
     EXPECT_EQ(iolens("iolens replay -Q - < block.iol").out, iolens("iolens replay -Q block.iol").out);
     EXPECT_EQ(iolens("cat block.iol | iolens replay -Q -").out, iolens("iolens replay -Q block.iol").out);
@@ -188,7 +188,7 @@ TEST(GoldenRecording, AClosedPipeIsAQuietEnd) {
     // The reader is gone before the first byte is written; with `| head -1` that would be a race.
     const test::Scratch scratch;
     const std::string gone = scratch.path("gone");
-    const test::Result r = test::shell("{ until [ -e " + gone + " ]; do sleep 0.01; done; iolens replay " + folder +
+    const test::Result r = test::shell("{ until [ -e " + gone + " ]; do sleep 0.01; done; iolens replay " + directory +
                                        "block.iol; echo status $? >&2; } | { exec <&-; : > " + gone + "; }");
     EXPECT_EQ(r.out, "");
     EXPECT_EQ(r.err, "status 0\n");

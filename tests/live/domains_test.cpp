@@ -23,7 +23,7 @@
 #include "json.h"
 #include "machine.h"
 #include "probe/bpf.h"
-#include "resolve/calls.h"
+#include "resolve/syscalls.h"
 
 namespace iolens::test {
 namespace {
@@ -35,7 +35,7 @@ protected:
     void SetUp() override {
         NEEDS(missing_for_tracing().empty(), missing_for_tracing());
         NEEDS(fs::exists(helper()), "the program to look at was not built");
-        folder_ = fs::canonical(scratch_.path());
+        directory_ = fs::canonical(scratch_.path());
     }
 
     /// iolens fd --domains …, with its rows in out; a loss fails the round.
@@ -57,7 +57,7 @@ protected:
         std::vector<std::string> all;
         for (std::string line : split(csv, '\n')) {
             while (line.ends_with('\r')) line.pop_back();
-            if (line.find(",OPEN,") != std::string::npos && line.find(folder_ + "/end") != std::string::npos) break;
+            if (line.find(",OPEN,") != std::string::npos && line.find(directory_ + "/end") != std::string::npos) break;
             if (line.empty() || line.starts_with("domain,") || line.starts_with("START_STOP")) continue;
             all.push_back(line);
         }
@@ -65,7 +65,7 @@ protected:
     }
 
     const Scratch scratch_;
-    std::string folder_;
+    std::string directory_;
     const std::vector<std::string> columns_{"--format", "csv", "--columns", "domain,op,error_code,fd,bytes,arg1,arg2"};
 };
 
@@ -88,19 +88,19 @@ std::vector<std::string> lines_of(const std::string& path) {
 
 EXACT_TEST_F(Domains, EachOperationOfTheKernelIsARow) {
     const Result r =
-        traced(std::vector<std::string>{"--domains", "ALL", "--start-on-open", folder_ + "/begin"} + columns_,
-               {helper(), "calls", folder_});
+        traced(std::vector<std::string>{"--domains", "ALL", "--start-on-open", directory_ + "/begin"} + columns_,
+               {helper(), "calls", directory_});
     EXPECT_EQ(r.status, 0) << r.err;
     std::vector<std::string> ours = operations(r.out);
     // a forked child is where its parent is
-    std::erase(ours, "DIRS,CHDIR,0,-1,0," + folder_ + ",");
-    std::vector<std::string> theirs = lines_of(folder_ + "/end");
-    std::erase(theirs, "DIRS,CHDIR,0,-1,0," + folder_ + ",");
+    std::erase(ours, "DIRS,CHDIR,0,-1,0," + directory_ + ",");
+    std::vector<std::string> theirs = lines_of(directory_ + "/end");
+    std::erase(theirs, "DIRS,CHDIR,0,-1,0," + directory_ + ",");
     expect_same(ours, theirs);
     // every operation that system calls are
     std::set<std::string> seen;
     for (const std::string& line : ours) seen.insert(split(line, ',').at(1));
-    for (const KnownCall& call : known_calls()) {
+    for (const Syscall& call : syscalls()) {
         if (call.operation >= IOLENS_OPERATION_COUNT || call.operation == IOLENS_OPERATION_STOP) continue;
         const std::string op(known_operations.at(call.operation).name);
         EXPECT_TRUE(seen.contains(op)) << op;
@@ -108,9 +108,9 @@ EXACT_TEST_F(Domains, EachOperationOfTheKernelIsARow) {
 }
 
 TRACED_TEST_F(Domains, EachFunctionOfLibcIsARow) {
-    const Result r = traced({"--domains", "ALL", "--libc", "--start-on-open", folder_ + "/begin", "--format", "csv",
+    const Result r = traced({"--domains", "ALL", "--libc", "--start-on-open", directory_ + "/begin", "--format", "csv",
                              "--columns", "layer,domain,op,error_code,fd,bytes,arg1,arg2"},
-                            {helper(), "libc", folder_});
+                            {helper(), "libc", directory_});
     EXPECT_EQ(r.status, 0);
     std::vector<std::string> ours;
     std::vector<std::string> kernel;
@@ -118,7 +118,7 @@ TRACED_TEST_F(Domains, EachFunctionOfLibcIsARow) {
         if (line.starts_with("libc,")) ours.push_back(line.substr(5));
         if (line.starts_with("kernel,")) kernel.push_back(line.substr(7));
     }
-    std::vector<std::string> theirs = lines_of(folder_ + "/end");
+    std::vector<std::string> theirs = lines_of(directory_ + "/end");
     ASSERT_FALSE(theirs.empty());
     theirs.erase(theirs.begin());  // the opening of "begin", a system call
     expect_same(ours, theirs);
@@ -133,7 +133,7 @@ TRACED_TEST_F(Domains, EachFunctionOfLibcIsARow) {
 
 /// A process with a root and a C library of its own, as in a container.
 TRACED_TEST_F(Domains, TheLibcOfAnotherRootIsFound) {
-    const std::string root = folder_ + "/root";
+    const std::string root = directory_ + "/root";
     const auto take = [&](const std::string& from, const std::string& to) {
         fs::create_directories(fs::path(root + to).parent_path());
         fs::copy_file(from, root + to, fs::copy_options::overwrite_existing);
@@ -146,7 +146,7 @@ TRACED_TEST_F(Domains, TheLibcOfAnotherRootIsFound) {
         const pid_t child = ::fork();
         if (child == 0) {
             ::dup2(gate[0], 0);
-            ::execl(helper().c_str(), "program", "libc-when-told", folder_.c_str(), nullptr);
+            ::execl(helper().c_str(), "program", "libc-when-told", directory_.c_str(), nullptr);
             ::_exit(2);
         }
         EXPECT_TRUE(wait_until([&] {
@@ -196,7 +196,7 @@ TEST_F(Domains, ARefusedVariantIsNotTheEnd) {
     NEEDS(KernelNames().has("BPF_TRACE_UPROBE_MULTI"), "this kernel has one variant of uprobes");
     const std::string rows = scratch_.path("rows");
     const std::string iolens = iolens_path() + " fd -v --libc --domains ALL --format csv --columns layer,op -o " +
-                               rows + " -- " + helper() + " libc " + folder_;
+                               rows + " -- " + helper() + " libc " + directory_;
     const std::string log = scratch_.path("log");
     // stopped at these calls alone; each line has its process in front
     const std::string strace = "strace -f --seccomp-bpf -e trace=bpf -o " + log + " ";
@@ -226,18 +226,18 @@ TEST_F(Domains, ARefusedVariantIsNotTheEnd) {
 TRACED_TEST_F(Domains, AProgramWithoutALibcSaysSo) {
     NEEDS(fs::exists(helper("iolens-static-program")), "the static program was not built");
     const Result r = traced(std::vector<std::string>{"--domains", "ALL", "--libc"} + columns_,
-                            {helper("iolens-static-program"), "open", folder_, "one"});
+                            {helper("iolens-static-program"), "open", directory_, "one"});
     EXPECT_EQ(r.status, 0);
     EXPECT_NE(r.err.find("is linked statically"), std::string::npos) << r.err;
-    EXPECT_NE(r.out.find("OPEN,0,3,0," + folder_ + "/one"), std::string::npos) << r.out;
+    EXPECT_NE(r.out.find("OPEN,0,3,0," + directory_ + "/one"), std::string::npos) << r.out;
 }
 
 /// The shape of io-monitor's own tests.
 TRACED_TEST_F(Domains, TheSeedsProgramsHaveTheirSequences) {
     for (const char* program : {"seed1", "seed2"}) {
         const Result r =
-            traced({"--domains", "FILE_OPEN_CLOSE,FILE_WRITE,START_STOP", "--start-on-open", folder_ + "/file"},
-                   {helper(), program, folder_});
+            traced({"--domains", "FILE_OPEN_CLOSE,FILE_WRITE,START_STOP", "--start-on-open", directory_ + "/file"},
+                   {helper(), program, directory_});
         std::vector<std::string> all;
         for (const std::string& line : split(r.out, '\n')) {
             const auto fields = split(line, ',');
@@ -255,12 +255,12 @@ TRACED_TEST_F(Domains, TheSeedsProgramsHaveTheirSequences) {
 
 TRACED_TEST_F(Domains, AProcessHasAStartAndAnEnd) {
     const Result r =
-        traced(std::vector<std::string>{"--domains", "START_STOP,DIRS"} + columns_, {helper(), "spawn", folder_});
+        traced(std::vector<std::string>{"--domains", "START_STOP,DIRS"} + columns_, {helper(), "spawn", directory_});
     const auto all = split(r.out, '\n');
     ASSERT_EQ(all.size(), 9U) << r.out;
     const auto fields = [&](std::size_t i) { return split(all.at(i).substr(0, all.at(i).find('\r')), ','); };
     const std::string here = fs::current_path();
-    const std::string command = helper() + " spawn " + folder_;
+    const std::string command = helper() + " spawn " + directory_;
     EXPECT_EQ(fields(1).at(1), "START");
     EXPECT_EQ(fields(1).at(5), command);
     EXPECT_EQ(fields(2).at(1), "CHDIR");
@@ -268,10 +268,10 @@ TRACED_TEST_F(Domains, AProcessHasAStartAndAnEnd) {
     EXPECT_EQ(fields(3).at(1), "START");  // the child, as its parent's copy …
     EXPECT_EQ(fields(3).at(5), command);
     EXPECT_EQ(fields(4).at(5), here);
-    EXPECT_EQ(fields(5).at(5), helper() + " open " + folder_ + " other");  // … and as what it runs
+    EXPECT_EQ(fields(5).at(5), helper() + " open " + directory_ + " other");  // … and as what it runs
     EXPECT_EQ(fields(6).at(5), here);
     EXPECT_EQ(fields(7).at(1), "STOP");
-    EXPECT_EQ(fields(7).at(5), helper() + " open " + folder_ + " other");
+    EXPECT_EQ(fields(7).at(5), helper() + " open " + directory_ + " other");
     EXPECT_EQ(fields(7).at(6), fields(3).at(6));  // its parent
     EXPECT_EQ(fields(8).at(1), "STOP");
     EXPECT_EQ(fields(8).at(5), command);
@@ -296,55 +296,56 @@ TRACED_TEST_F(Domains, NothingCountsBeforeTheStart) {
     const auto rows = [&](std::vector<std::string> options, const std::vector<std::string>& command) {
         return operations(traced(std::move(options) + columns_, command).out);
     };
-    const std::vector<std::string> open{helper(), "open", folder_, "ab", "aaab", "after"};
+    const std::vector<std::string> open{helper(), "open", directory_, "ab", "aaab", "after"};
     // the words are found where a first part of them comes before
     EXPECT_EQ(rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-open", "aab"}, open),
               (std::vector<std::string>{
-                  "FILE_OPEN_CLOSE,OPEN,0,3,0," + folder_ + "/aaab,", "FILE_OPEN_CLOSE,CLOSE,0,3,0,,",
-                  "FILE_OPEN_CLOSE,OPEN,0,3,0," + folder_ + "/after,", "FILE_OPEN_CLOSE,CLOSE,0,3,0,,"}));
+                  "FILE_OPEN_CLOSE,OPEN,0,3,0," + directory_ + "/aaab,", "FILE_OPEN_CLOSE,CLOSE,0,3,0,,",
+                  "FILE_OPEN_CLOSE,OPEN,0,3,0," + directory_ + "/after,", "FILE_OPEN_CLOSE,CLOSE,0,3,0,,"}));
     // one that fails counts, too
     EXPECT_EQ(rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-open", "none/after"},
-                   {helper(), "open", folder_, "ab", "none/after"})
+                   {helper(), "open", directory_, "ab", "none/after"})
                   .size(),
               2U);
     EXPECT_TRUE(rows({"--domains", "ALL", "--start-on-open", "is never opened"}, open).empty());
     // the elapsed time of what is asked for
-    auto slow = rows({"--domains", "ALL", "--start-on-elapsed", "40"}, {helper(), "slow", folder_});
+    auto slow = rows({"--domains", "ALL", "--start-on-elapsed", "40"}, {helper(), "slow", directory_});
     ASSERT_GE(slow.size(), 2U);
     EXPECT_EQ(slow[0], "FILE_READ,READ,0,3,1,,");
     EXPECT_EQ(slow[1], "FILE_OPEN_CLOSE,CLOSE,0,3,0,,");
     EXPECT_TRUE(
-        rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-elapsed", "20000"}, {helper(), "slow", folder_}).empty());
+        rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-elapsed", "20000"}, {helper(), "slow", directory_}).empty());
     // both: whichever comes first
     slow = rows({"--domains", "ALL", "--start-on-elapsed", "40", "--start-on-open", "is never opened"},
-                {helper(), "slow", folder_});
+                {helper(), "slow", directory_});
     ASSERT_GE(slow.size(), 2U);
     EXPECT_EQ(slow[0], "FILE_READ,READ,0,3,1,,");
     EXPECT_EQ(
         rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-elapsed", "20000", "--start-on-open", "aab"}, open).size(),
         4U);
     // each process for itself: a child goes on as its parent was, another program begins anew
-    EXPECT_EQ(
-        rows({"--domains", "FILE_OPEN_CLOSE,PROCESSES", "--start-on-open", folder_ + "/child"},
-             {helper(), "spawn", folder_}),
-        (std::vector<std::string>{"FILE_OPEN_CLOSE,OPEN,0,4,0," + folder_ + "/child,", "FILE_OPEN_CLOSE,CLOSE,0,4,0,,",
-                                  "PROCESSES,EXEC,0,-1,0," + helper() + "," + helper()}));
+    EXPECT_EQ(rows({"--domains", "FILE_OPEN_CLOSE,PROCESSES", "--start-on-open", directory_ + "/child"},
+                   {helper(), "spawn", directory_}),
+              (std::vector<std::string>{"FILE_OPEN_CLOSE,OPEN,0,4,0," + directory_ + "/child,",
+                                        "FILE_OPEN_CLOSE,CLOSE,0,4,0,,",
+                                        "PROCESSES,EXEC,0,-1,0," + helper() + "," + helper()}));
     EXPECT_EQ(run({iolens_path(), "fd", "--domains", "DIRS", "--start-on-open", "x", "--", "true"}).status, 125);
 }
 
 TRACED_TEST_F(Domains, TheEnvironmentIsTheDefault) {
     const std::string begin =
-        "MONITOR_DOMAINS=FILE_OPEN_CLOSE FACILITY_ID=web START_ON_OPEN=" + folder_ + "/one iolens fd ";
-    const Result r = shell(begin + "-o " + scratch_.path("rows") + " -- " + helper() + " open " + folder_ + " one");
+        "MONITOR_DOMAINS=FILE_OPEN_CLOSE FACILITY_ID=web START_ON_OPEN=" + directory_ + "/one iolens fd ";
+    const Result r = shell(begin + "-o " + scratch_.path("rows") + " -- " + helper() + " open " + directory_ + " one");
     EXPECT_FALSE(lost(r)) << r.err;
     EXPECT_TRUE(std::regex_match(slurp(scratch_.path("rows")),
-                                 std::regex("web,\\d+,\\d+\\.\\d{6},\\d+,FILE_OPEN_CLOSE,OPEN,0,3,0," + folder_ +
+                                 std::regex("web,\\d+,\\d+\\.\\d{6},\\d+,FILE_OPEN_CLOSE,OPEN,0,3,0," + directory_ +
                                             "/one,\nweb,\\d+,\\d+\\.\\d{6},\\d+,FILE_OPEN_CLOSE,CLOSE,0,3,0,,\n")))
         << slurp(scratch_.path("rows")) << r.err;
 }
 
 TRACED_TEST_F(Domains, HttpIsSeenWhereItIsAskedFor) {
-    const Result r = traced(std::vector<std::string>{"--domains", "ALL,HTTP"} + columns_, {helper(), "http", folder_});
+    const Result r =
+        traced(std::vector<std::string>{"--domains", "ALL,HTTP"} + columns_, {helper(), "http", directory_});
     std::vector<std::string> seen;
     for (const std::string& line : operations(r.out)) {
         if (line.starts_with("HTTP,")) seen.push_back(line);
@@ -356,11 +357,11 @@ TRACED_TEST_F(Domains, HttpIsSeenWhereItIsAskedFor) {
                         "HTTP,HTTP_RESP_SEND,0,4," + response, "HTTP,HTTP_RESP_RECV,0,3," + response,
                         "HTTP,HTTP_REQ_SEND,0,3,0,GET /path?x=1 HTTP/1,", "HTTP,HTTP_REQ_RECV,0,4," + request}));
     // contents are private: neither asked for by ALL, nor more of them than two lines, also in a recording
-    const Result all = traced(std::vector<std::string>{"--domains", "ALL"} + columns_, {helper(), "http", folder_});
+    const Result all = traced(std::vector<std::string>{"--domains", "ALL"} + columns_, {helper(), "http", directory_});
     EXPECT_EQ(all.out.find("HTTP"), std::string::npos);
     const std::string recording = scratch_.path("recording");
     const Result only = traced(std::vector<std::string>{"--domains", "HTTP", "--record", recording} + columns_,
-                               {helper(), "http", folder_});
+                               {helper(), "http", directory_});
     EXPECT_EQ(operations(only.out).size(), seen.size());
     EXPECT_EQ(slurp(recording).find("secret"), std::string::npos);
     const Result again = run({iolens_path(), "replay", "--domains", "HTTP", "--format", "csv", "--columns",
@@ -431,7 +432,7 @@ TRACED_TEST_F(Domains, TheMessageQueueGetsAllOfIt) {
     std::thread thread([&] { reader.read(~u64{0}, 1000); });
     const Result r =
         run({iolens_path(), "fd", "--domains", "FILE_OPEN_CLOSE,FILE_WRITE", "--facility", facility, "--start-on-open",
-             folder_ + "/begin", "--mq", path, "--", helper(), "writes", folder_, std::to_string(count)},
+             directory_ + "/begin", "--mq", path, "--", helper(), "writes", directory_, std::to_string(count)},
             std::chrono::seconds(280));
     reader.end();
     thread.join();
@@ -460,7 +461,7 @@ TRACED_TEST_F(Domains, TheMessageQueueGetsAllOfIt) {
     EXPECT_EQ(open.number(276), 0);
     EXPECT_EQ(open.number(280), 3);
     EXPECT_EQ(open.number(288), 0);
-    EXPECT_EQ(std::string(open.record.data() + 296), folder_ + "/begin");
+    EXPECT_EQ(std::string(open.record.data() + 296), directory_ + "/begin");
     EXPECT_STREQ(open.record.data() + 4392, "");
     const Message& write = reader.first[1];
     EXPECT_EQ(write.number(268), 11);  // FILE_WRITE
@@ -519,7 +520,7 @@ TEST_F(Domains, AReaderThatGoesIsCounted) {
     NEEDS(reader.queue >= 0, "no message queues here");
     std::thread thread([&] { reader.read(100, 1000); });
     const Result r = run({iolens_path(), "fd", "--domains", "FILE_OPEN_CLOSE,FILE_WRITE", "--start-on-open",
-                          folder_ + "/begin", "--mq", path, "--", helper(), "writes", folder_, "5000"});
+                          directory_ + "/begin", "--mq", path, "--", helper(), "writes", directory_, "5000"});
     reader.end();
     thread.join();
     EXPECT_EQ(r.status, 0) << r.err;
@@ -590,7 +591,7 @@ TEST_F(Domains, ASignalEndsItThoughNobodyReads) {
     const u64 before = sockets_of(tracer.pid());
     const Client silent(socket);
     EXPECT_TRUE(wait_until([&] { return sockets_of(tracer.pid()) == before + 1; }));  // it is accepted
-    EXPECT_EQ(run({helper(), "writes", folder_, "20000"}).status, 0);
+    EXPECT_EQ(run({helper(), "writes", directory_, "20000"}).status, 0);
     const auto start = std::chrono::steady_clock::now();
     const Result r = tracer.stop(SIGINT);
     const auto took = std::chrono::steady_clock::now() - start;
@@ -633,7 +634,7 @@ TEST_F(Domains, ClientsOfASocketGetTheRows) {
     EXPECT_TRUE(wait_until([&] { return sockets_of(tracer.pid()) == before + 2; }));  // both are accepted
     EXPECT_EQ(run({iolens_path(), "fd", "--domains", "ALL", "--socket", path, "--", "true"}).status,
               125);  // it is in use
-    EXPECT_EQ(run({helper(), "writes", folder_, std::to_string(count)}, std::chrono::seconds(200)).status, 0);
+    EXPECT_EQ(run({helper(), "writes", directory_, std::to_string(count)}, std::chrono::seconds(200)).status, 0);
     // the slow one is cut off when it is too far behind, and not only at the end
     if (!emulated()) {
         EXPECT_TRUE(slow.is_cut_off());
@@ -653,7 +654,7 @@ TEST_F(Domains, ClientsOfASocketGetTheRows) {
         ASSERT_EQ(row.at("facility"), "u") << line;
         ASSERT_GT(number(row.at("unix_ns")), 0U) << line;
         writes += row.at("op") == "WRITE" ? 1U : 0U;
-        begins += row.at("op") == "OPEN" && row.at("arg1") == folder_ + "/begin" ? 1U : 0U;
+        begins += row.at("op") == "OPEN" && row.at("arg1") == directory_ + "/begin" ? 1U : 0U;
     }
     if (number_before(r.err, "(events|probe runs)") == 0) {
         EXPECT_EQ(writes, count) << r.err;
@@ -748,7 +749,7 @@ TEST_F(Domains, TheTableHasEveryCallOfThisKernel) {
         return other.contains(name) || name.ends_with("16") || name.ends_with("32");
     };
     std::set<std::string> ours;
-    for (const KnownCall& call : known_calls()) ours.insert(std::string(call.name));
+    for (const Syscall& call : syscalls()) ours.insert(std::string(call.name));
     std::vector<std::string> missing;
     for (const std::string& name : theirs) {
         if (!ours.contains(name) && !is_other(name)) missing.push_back(name);

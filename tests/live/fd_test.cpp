@@ -220,10 +220,10 @@ EXACT_TEST_F(Fd, ReadsAndWritesAreWhatTheProgramDid) {
         d.row("close", fd, '-', at, -1, -1, path);
         ::read(fd, room.data(), 5);
         d.row("read", fd, 'R', -1, 5, -1, "fd=" + std::to_string(fd), "EBADF");
-        const int folder = ::open("/", O_RDONLY | O_DIRECTORY);
-        d.row("openat", folder, '-', -1, -1, -1, "/");
-        ::read(folder, room.data(), 5);
-        d.row("read", folder, 'R', -1, 5, -1, "/", "EISDIR");
+        const int directory = ::open("/", O_RDONLY | O_DIRECTORY);
+        d.row("openat", directory, '-', -1, -1, -1, "/");
+        ::read(directory, room.data(), 5);
+        d.row("read", directory, 'R', -1, 5, -1, "/", "EISDIR");
     });
     expect_same(p);
 }
@@ -231,9 +231,9 @@ EXACT_TEST_F(Fd, ReadsAndWritesAreWhatTheProgramDid) {
 /// A call that moves from one fd to another is two rows.
 TRACED_TEST_F(Fd, TwoSidedCallsAreTwoRows) {
     const Scratch scratch;
-    const std::string folder = std::filesystem::canonical(scratch.path());
-    const std::string from = folder + "/from";
-    const std::string to = folder + "/to";
+    const std::string directory = std::filesystem::canonical(scratch.path());
+    const std::string from = directory + "/from";
+    const std::string to = directory + "/to";
     spit(from, std::string(5000, 'x'));
     std::array<int, 2> shared{};
     ASSERT_EQ(::pipe(shared.data()), 0);
@@ -367,10 +367,10 @@ TRACED_TEST_F(Fd, UnixSocketsHaveNames) {
 /// An fd is what the kernel's table says at that moment, however it came there.
 TRACED_TEST_F(Fd, AnFdIsRightHoweverItCame) {
     const Scratch scratch;
-    const std::string folder = std::filesystem::canonical(scratch.path());
-    const std::string first = folder + "/first";
-    const std::string second = folder + "/second";
-    const std::string third = folder + "/third";
+    const std::string directory = std::filesystem::canonical(scratch.path());
+    const std::string first = directory + "/first";
+    const std::string second = directory + "/second";
+    const std::string third = directory + "/third";
     const auto prepare = [&] {
         for (const std::string& path : {first, second, third}) {
             if (path != first || !std::filesystem::exists(first)) spit(path, "0123456789");
@@ -429,10 +429,10 @@ TRACED_TEST_F(Fd, AnFdIsRightHoweverItCame) {
             std::memcpy(&received, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof received);
             read_it(received, second);
             // renamed and deleted while it is open
-            ::rename(second.c_str(), (folder + "/renamed").c_str());
-            read_it(received, folder + "/renamed");
-            ::unlink((folder + "/renamed").c_str());
-            read_it(received, folder + "/renamed (deleted)");
+            ::rename(second.c_str(), (directory + "/renamed").c_str());
+            read_it(received, directory + "/renamed");
+            ::unlink((directory + "/renamed").c_str());
+            read_it(received, directory + "/renamed (deleted)");
         },
         {}, prepare);
     std::vector<std::string> seen;
@@ -691,11 +691,11 @@ TRACED_TEST_F(Fd, StateCallsAreRowsToo) {
 
 TRACED_TEST_F(Fd, NamesOfAllKindsAreWhole) {
     const Scratch scratch;
-    const std::string folder = std::filesystem::canonical(scratch.path());
-    std::vector<std::string> names{folder + "/a,b",         folder + "/a\"b",     folder + "/a\nb",
-                                   folder + "/\x1b[31mred", folder + "/\xff\xfe", folder + "/ü"};
+    const std::string directory = std::filesystem::canonical(scratch.path());
+    std::vector<std::string> names{directory + "/a,b",         directory + "/a\"b",     directory + "/a\nb",
+                                   directory + "/\x1b[31mred", directory + "/\xff\xfe", directory + "/ü"};
     // 4095 bytes, in folders of 200
-    std::string deep = folder;
+    std::string deep = directory;
     while (deep.size() + 201 < 4095) deep += "/" + std::string(200, 'd');
     const std::string longest = deep + "/" + std::string(4095 - deep.size() - 1, 'f');
     const Played p = play([&](Diary& d) {
@@ -704,7 +704,7 @@ TRACED_TEST_F(Fd, NamesOfAllKindsAreWhole) {
             d.row("write", fd, 'W', 0, 3, ::write(fd, "abc", 3), name);
             ::close(fd);
         }
-        std::string at = folder;
+        std::string at = directory;
         while (at.size() < deep.size()) {
             at += "/" + std::string(200, 'd');
             ::mkdir(at.c_str(), 0700);

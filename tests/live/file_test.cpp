@@ -273,7 +273,7 @@ TRACED_TEST_F(File, AFileIsItsInodeAndNotItsName) {
                                               "read 4 " + path, "read 5 " + ext4.path("kept") + " (deleted)"}));
 }
 
-TRACED_TEST_F(File, AFolderIsEveryFileInItNowAndLater) {
+TRACED_TEST_F(File, ADirectoryIsEveryFileInItNowAndLater) {
     const FileSystem ext4("ext4");
     namespace fs = std::filesystem;
     fs::create_directories(ext4.path("dir/below/deep"));
@@ -624,8 +624,8 @@ TRACED_TEST_F(File, AGuestsWritesAreItsImages) {
 /// A server in the background, from the moment that its tree is up.
 class Served : public Background {
 public:
-    explicit Served(const std::string& folder, const std::vector<std::string>& options = {})
-        : Background(command(folder, options)), folder_(folder) {
+    explicit Served(const std::string& directory, const std::vector<std::string>& options = {})
+        : Background(command(directory, options)), directory_(directory) {
         if (!wait_for_line("serving")) throw std::runtime_error("no server: " + err());
     }
     ~Served() {
@@ -634,7 +634,7 @@ public:
     Served(const Served&) = delete;
     Served& operator=(const Served&) = delete;
 
-    [[nodiscard]] std::string path(const std::string& name) const { return folder_ + "/" + name; }
+    [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
     /// What write(2) of a text returns, as errno.
     [[nodiscard]] int write(const std::string& name, const std::string& text) const {
         const int fd = ::open(path(name).c_str(), O_WRONLY | O_TRUNC);
@@ -646,13 +646,13 @@ public:
     [[nodiscard]] std::string node() const { return split(slurp(path("control")), ' ').at(0); }
 
 private:
-    static std::vector<std::string> command(const std::string& folder, const std::vector<std::string>& options) {
-        std::vector<std::string> words{iolens_path(), "file", "serve", folder};
+    static std::vector<std::string> command(const std::string& directory, const std::vector<std::string>& options) {
+        std::vector<std::string> words{iolens_path(), "file", "serve", directory};
         words.insert(words.end(), options.begin(), options.end());
         return words;
     }
 
-    std::string folder_;
+    std::string directory_;
 };
 
 class Serve : public File {
@@ -856,7 +856,7 @@ TEST_F(Serve, EightClientsAtOnce) {
     EXPECT_EQ(lines_of(slurp(served.path("control"))).size(), std::size_t{clients} * each / 2);
 }
 
-TEST_F(Serve, OneServerAFolderAndNothingIsLeft) {
+TEST_F(Serve, OneServerADirectoryAndNothingIsLeft) {
     const Scratch place;
     const std::string tree = place.path("tree");
     {
@@ -898,8 +898,8 @@ TEST_F(Serve, OneServerAFolderAndNothingIsLeft) {
     EXPECT_NE(slurp("/proc/mounts").find("proc"), std::string::npos);
     EXPECT_EQ(slurp("/proc/mounts").find(tree), std::string::npos);
     spit(place.path("file"), "x");
-    const auto refused = [&](const std::string& folder, const std::string& words) {
-        const Result r = run({iolens_path(), "file", "serve", folder});
+    const auto refused = [&](const std::string& directory, const std::string& words) {
+        const Result r = run({iolens_path(), "file", "serve", directory});
         EXPECT_NE(r.status, 0);
         EXPECT_NE(r.err.find(words), std::string::npos) << r.err;
         EXPECT_NE(r.err.find("hint: "), std::string::npos) << r.err;

@@ -33,7 +33,7 @@ std::string missing_for_tracing() {
 
 namespace {
 
-std::string memory_folder(u64 bytes) {
+std::string memory_directory(u64 bytes) {
     std::error_code error;
     const auto space = fs::space("/dev/shm", error);
     return !error && space.available > 2 * bytes ? "/dev/shm" : "";
@@ -41,7 +41,7 @@ std::string memory_folder(u64 bytes) {
 
 }  // namespace
 
-LoopDisk::LoopDisk(u64 bytes, bool partitions, u64 room) : scratch_(memory_folder(bytes)), room_(room) {
+LoopDisk::LoopDisk(u64 bytes, bool partitions, u64 room) : scratch_(memory_directory(bytes)), room_(room) {
     if (room != 0) {
         const std::string options = "mode=0700,size=" + std::to_string(room);
         if (::mount("tmpfs", scratch_.path().c_str(), "tmpfs", 0, options.c_str()) != 0) {

@@ -243,10 +243,10 @@ TRACED_TEST_F(State, SkippedCompletionsAreRowsWithoutAnEnd) {
 
 /// A folder's temporary files make room for later ones, also for what was there before and is accessed again. Named
 /// files stay.
-TRACED_TEST_F(State, FilesOfFoldersMakeRoomForOthers) {
+TRACED_TEST_F(State, FilesOfDirectoriesMakeRoomForOthers) {
     const Scratch scratch;
-    const std::string folder = scratch.path("folder");
-    std::filesystem::create_directory(folder);
+    const std::string directory = scratch.path("folder");
+    std::filesystem::create_directory(directory);
     const auto touch = [&](const std::string& path) {
         const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         if (fd < 0 || ::pwrite(fd, "x", 1, 0) != 1) ADD_FAILURE() << path;
@@ -254,26 +254,26 @@ TRACED_TEST_F(State, FilesOfFoldersMakeRoomForOthers) {
     };
     const std::string named = scratch.path("named");
     touch(named);
-    touch(folder + "/first");
+    touch(directory + "/first");
     // the map has at least this many, and sets some aside for each processor
     const std::size_t files = 4 * std::max<std::size_t>(1024, std::size_t{256} * std::thread::hardware_concurrency());
     const Traced traced = trace(
-        {"--columns", "op,level,file", "--level", "vfs", "-v", "--ring-size", "64", "--max-files", "1024", folder,
+        {"--columns", "op,level,file", "--level", "vfs", "-v", "--ring-size", "64", "--max-files", "1024", directory,
          named},
         [&] {
             for (std::size_t i = 0; i < files; ++i) {
-                touch(folder + "/temporary");
-                std::filesystem::remove(folder + "/temporary");
+                touch(directory + "/temporary");
+                std::filesystem::remove(directory + "/temporary");
             }
-            touch(folder + "/first");
+            touch(directory + "/first");
             touch(named);
         },
         "file");
     EXPECT_EQ(traced.counter("lost"), 0U) << traced.result.err;
     std::map<std::string, std::size_t> rows;
     for (const Row& row : traced.rows) ++rows[row.at("file")];
-    EXPECT_EQ(rows[folder + "/temporary"], files) << traced.result.err;
-    EXPECT_EQ(rows[folder + "/first"], 1U);
+    EXPECT_EQ(rows[directory + "/temporary"], files) << traced.result.err;
+    EXPECT_EQ(rows[directory + "/first"], 1U);
     EXPECT_EQ(rows[named], 1U);
     EXPECT_NE(traced.result.err.find("files of watched folders that made room for others: "), std::string::npos)
         << traced.result.err;

@@ -205,39 +205,39 @@ public:
         const std::string rate = std::to_string(bytes_per_second);
         const std::string v1 = "/sys/fs/cgroup/blkio";
         if (fs::exists(v1 + "/blkio.throttle.read_bps_device")) {
-            folder_ = v1 + "/iolens-test-" + std::to_string(::getpid());
-            fs::create_directory(folder_);
-            spit(folder_ + "/blkio.throttle.read_bps_device", dev + " " + rate);
-            spit(folder_ + "/blkio.throttle.write_bps_device", dev + " " + rate);
+            directory_ = v1 + "/iolens-test-" + std::to_string(::getpid());
+            fs::create_directory(directory_);
+            spit(directory_ + "/blkio.throttle.read_bps_device", dev + " " + rate);
+            spit(directory_ + "/blkio.throttle.write_bps_device", dev + " " + rate);
             return;
         }
         if (::mount("cgroup2", scratch_.path().c_str(), "cgroup2", 0, nullptr) != 0) return;
         mounted_ = true;
         spit(scratch_.path("cgroup.subtree_control"), "+io");
-        folder_ = scratch_.path("iolens-test-" + std::to_string(::getpid()));
-        fs::create_directory(folder_);
-        spit(folder_ + "/io.max", dev + " rbps=" + rate + " wbps=" + rate);
-        if (slurp(folder_ + "/io.max").empty()) {
-            fs::remove(folder_);
-            folder_.clear();
+        directory_ = scratch_.path("iolens-test-" + std::to_string(::getpid()));
+        fs::create_directory(directory_);
+        spit(directory_ + "/io.max", dev + " rbps=" + rate + " wbps=" + rate);
+        if (slurp(directory_ + "/io.max").empty()) {
+            fs::remove(directory_);
+            directory_.clear();
         }
     }
     ~Throttle() {
         // the last process may be on its way out
-        for (int i = 0; !folder_.empty() && i < 100 && ::rmdir(folder_.c_str()) != 0; ++i) {
+        for (int i = 0; !directory_.empty() && i < 100 && ::rmdir(directory_.c_str()) != 0; ++i) {
             std::this_thread::sleep_for(std::chrono::milliseconds(10));
         }
         if (mounted_) ::umount2(scratch_.path().c_str(), MNT_DETACH);
     }
     Throttle(const Throttle&) = delete;
     Throttle& operator=(const Throttle&) = delete;
-    [[nodiscard]] bool works() const { return !folder_.empty(); }
+    [[nodiscard]] bool works() const { return !directory_.empty(); }
     /// For a shell: from now on it is limited.
-    [[nodiscard]] std::string enter() const { return "echo $$ > " + folder_ + "/cgroup.procs; "; }
+    [[nodiscard]] std::string enter() const { return "echo $$ > " + directory_ + "/cgroup.procs; "; }
 
 private:
     Scratch scratch_;
-    std::string folder_;
+    std::string directory_;
     bool mounted_ = false;
 };
 
@@ -362,15 +362,15 @@ struct Timed {
 Timed timed(const std::string& call, const std::string& path, u64 bytes, std::size_t count,
             const std::string& before = {}, const std::string& after = {}) {
     const Scratch scratch;
-    const std::string folder = fs::canonical(scratch.path());
+    const std::string directory = fs::canonical(scratch.path());
     Timed t;
-    t.rows = why(before + helper() + " timed " + folder + " " + call + " " + path + " " + std::to_string(bytes) + " " +
-                 std::to_string(count) + after);
+    t.rows = why(before + helper() + " timed " + directory + " " + call + " " + path + " " + std::to_string(bytes) +
+                 " " + std::to_string(count) + after);
     std::erase_if(t.rows, [&](const Row& r) {
         return r.at("comm") != "iolens-libc-pro" || r.at("call") != call ||
                (path == "-" ? !r.at("file").starts_with("pipe:") : r.at("file") != path);
     });
-    std::vector<std::string> times = split(slurp(folder + "/times"), '\n');
+    std::vector<std::string> times = split(slurp(directory + "/times"), '\n');
     EXPECT_EQ(t.rows.size(), count);
     EXPECT_EQ(times.size(), count);
     times.resize(t.rows.size());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "resolve/calls.h"
+#include "resolve/syscalls.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -22,18 +22,18 @@ TEST(Calls, EachNumberHasOneName) {
     std::set<u16> numbers;
     std::set<u16> ids;
     std::set<std::string_view> names;
-    for (const KnownCall& call : known_calls()) {
+    for (const Syscall& call : syscalls()) {
         EXPECT_TRUE(ids.insert(call.id).second) << call.name;
         EXPECT_TRUE(call.number == IOLENS_CALLS || numbers.insert(call.number).second) << call.name;
         EXPECT_TRUE(names.insert(call.name).second) << call.name;
         EXPECT_LT(call.id, IOLENS_CALLS) << call.name;
         EXPECT_NE(call.info.shape, 0) << call.name;
         EXPECT_EQ(call.info.id, call.id) << call.name;
-        EXPECT_EQ(call_name(call.id), call.name);
+        EXPECT_EQ(syscall_name(call.id), call.name);
     }
-    EXPECT_EQ(call_name(17), "pread64");
-    EXPECT_EQ(call_name(IOLENS_CALLS), "");
-    EXPECT_EQ(call_name(~u64{0}), "");
+    EXPECT_EQ(syscall_name(17), "pread64");
+    EXPECT_EQ(syscall_name(IOLENS_CALLS), "");
+    EXPECT_EQ(syscall_name(~u64{0}), "");
 }
 
 /// The numbers of the kernel's own headers: "#define __NR_read 0", "#define __NR_io_setup 0".
@@ -55,7 +55,7 @@ TEST(Calls, TheTableIsTheKernelsOwnList) {
 #endif
     ASSERT_GT(theirs.size(), 280U);
     std::map<std::string, u64> ours;
-    for (const KnownCall& call : known_calls()) ours[std::string(call.name)] = call.number;
+    for (const Syscall& call : syscalls()) ours[std::string(call.name)] = call.number;
     for (const auto& [name, number] : theirs) {
         if (name == "syscalls" || name == "arch_specific_syscall") continue;
         // names of that header that stand for another one on 64 bits
@@ -70,7 +70,7 @@ TEST(Calls, TheTableIsTheKernelsOwnList) {
 /// Each operation that is a system call's has one, and each of libc's a function; each call's domain is in the table.
 TEST(Calls, EveryOperationHasItsSource) {
     std::set<u8> of_calls;
-    for (const KnownCall& call : known_calls()) of_calls.insert(call.operation);
+    for (const Syscall& call : syscalls()) of_calls.insert(call.operation);
     for (const KnownRequest& request : known_requests()) {
         EXPECT_TRUE(request.operation == IOLENS_OPERATION_NONE || of_calls.contains(request.operation)) << request.name;
     }
@@ -89,7 +89,7 @@ TEST(Calls, EveryOperationHasItsSource) {
     EXPECT_EQ(IOLENS_OPERATION_STOP, 48);
     EXPECT_EQ(IOLENS_OPERATION_HTTP_RESP_FINI_RECV, 54);
     // what the seed has wrong
-    EXPECT_EQ(find_call(84)->operation, IOLENS_OPERATION_RMDIR);
+    EXPECT_EQ(find_syscall(84)->operation, IOLENS_OPERATION_RMDIR);
     EXPECT_EQ(known_operations[IOLENS_OPERATION_TRUNCATE].domain, IOLENS_DOMAIN_FILE_SPACE);
 }
 
@@ -114,14 +114,14 @@ TEST(Calls, EveryKindOfArgumentHasItsText) {
         {'s', {{0, "NULL"}, {4096, "0x1000"}}},
     };
     std::set<char> kinds;
-    for (const KnownCall& call : known_calls()) {
+    for (const Syscall& call : syscalls()) {
         for (std::size_t at = 0; (at = call.arguments.find(':', at)) != std::string_view::npos;)
             kinds.insert(call.arguments[++at]);
     }
     for (const char kind : kinds) EXPECT_TRUE(texts.contains(kind)) << kind;
     for (const auto& [kind, all] : texts) {
         const std::string arguments = std::string("it:") + kind;
-        KnownCall call{};
+        Syscall call{};
         call.arguments = arguments;
         for (const auto& [value, text] : all) {
             const std::array<u64, IOLENS_CALL_ARGUMENTS> values{value};
@@ -133,7 +133,7 @@ TEST(Calls, EveryKindOfArgumentHasItsText) {
 }
 
 TEST(Calls, ATextIsALiteralOfOneLineThatDoesNotAct) {
-    const KnownCall* call = find_call(87);
+    const Syscall* call = find_syscall(87);
     ASSERT_NE(call, nullptr);
     ASSERT_EQ(call->name, "unlink");
     const std::array<u64, IOLENS_CALL_ARGUMENTS> values{1};

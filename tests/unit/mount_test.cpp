@@ -27,13 +27,13 @@ namespace {
 class Throwing final : public TreeFiles {
 public:
     std::optional<About> about(std::string_view path) override {
-        if (path == "/") return About{.folder = true};
+        if (path == "/") return About{.directory = true};
         if (path == "/bad-stat") throw std::runtime_error("stat");
-        if (path == "/bad-directory") return About{.folder = true};
+        if (path == "/bad-directory") return About{.directory = true};
         return About{.readable = true, .writable = true};
     }
-    std::vector<std::string> entries(std::string_view folder) override {
-        if (folder == "/bad-directory") throw std::bad_alloc();
+    std::vector<std::string> entries(std::string_view directory) override {
+        if (directory == "/bad-directory") throw std::bad_alloc();
         return {"good"};
     }
     std::unique_ptr<TreeReader> read(std::string_view path) override {
@@ -93,7 +93,7 @@ private:
     [[noreturn]] void serve(int ready, int end) const {
         try {
             Throwing files;
-            MountedTree tree({.folder = path_, .group = {}}, files);
+            MountedTree tree({.directory = path_, .group = {}}, files);
             tree.start();
             char byte = 0;
             if (::write(ready, "!", 1) == 1) static_cast<void>(::read(end, &byte, 1) == 0);

@@ -230,13 +230,13 @@ TEST(Tree, TheReleaseIsStrippedAndNamesItsSymbols) {
 TEST(Tree, EveryFileSaysItsLicence) {
     const std::set<std::string> shared_with_the_kernel{"filter.h",  "pidns.h",       "watch.h",
                                                        "bio_end.h", "block_state.h", "symbol_query.h"};
-    for (const char* folder : {"src", "tools", "include", "bpf", "tests", "vmlinux"}) {
-        for (const auto& entry : fs::recursive_directory_iterator(fs::path(IOLENS_SOURCE_DIR) / folder)) {
+    for (const char* directory : {"src", "tools", "include", "bpf", "tests", "vmlinux"}) {
+        for (const auto& entry : fs::recursive_directory_iterator(fs::path(IOLENS_SOURCE_DIR) / directory)) {
             const std::string extension = entry.path().extension();
             if (extension != ".h" && extension != ".cpp" && extension != ".c") continue;
-            const bool kernel = std::string_view(folder) == "bpf" || std::string_view(folder) == "vmlinux" ||
+            const bool kernel = std::string_view(directory) == "bpf" || std::string_view(directory) == "vmlinux" ||
                                 entry.path().string().find("/event/") != std::string::npos ||
-                                (std::string_view(folder) == "include" &&
+                                (std::string_view(directory) == "include" &&
                                  shared_with_the_kernel.contains(entry.path().filename().string()));
             const std::string want = kernel ? "GPL-2.0-only OR BSD-2-Clause" : "Apache-2.0";
             EXPECT_NE(test::slurp(entry.path()).substr(0, 100).find("SPDX-License-Identifier: " + want),

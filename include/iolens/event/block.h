@@ -19,10 +19,6 @@
 #include "iolens/event/header.h"
 #include "iolens/event/target.h"
 
-#ifdef __cplusplus
-namespace iolens {
-#endif
-
 /* Our own numbers: the kernel's enum req_op has changed between versions. */
 enum iolens_block_op {
 	IOLENS_OP_READ,
@@ -108,8 +104,6 @@ struct iolens_extra_targets {
 };
 
 #ifdef __cplusplus
-}  // namespace iolens
-
 #include <span>
 #include <type_traits>
 

@@ -8,10 +8,6 @@
 #include "iolens/event/file.h"
 #include "iolens/event/header.h"
 
-#ifdef __cplusplus
-namespace iolens {
-#endif
-
 #define IOLENS_CALLS 480 /* system call numbers that can be asked for */
 #define IOLENS_FOLLOWED_BUCKETS 16384 /* a power of two: followed processes are counted by the last bits of their id */
 
@@ -79,11 +75,11 @@ struct iolens_call_info {
 	u8 flags;     /* which argument has the flags, from 1; 0: none has */
 	u8 texts;     /* bit n: argument n is text, a path or a name */
 	u8 vectors;   /* bit n: argument n is an array of texts; the first one is meant */
-	u8 ways;      /* enum iolens_call_way */
+	u8 actions;      /* enum iolens_call_action */
 };
 
 /* What is done with a call; set for a run. */
-enum iolens_call_way {
+enum iolens_call_action {
 	IOLENS_CALL_EMIT = 1 << 0,  /* its arguments are told */
 	IOLENS_CALL_OPENS = 1 << 1, /* its first text may be what --start-on-open waits for */
 	IOLENS_CALL_HTTP = 1 << 2,  /* what it moves through a socket may be HTTP */
@@ -159,8 +155,6 @@ struct iolens_arguments {
 };
 
 #ifdef __cplusplus
-}  // namespace iolens
-
 #include <type_traits>
 
 #include "iolens/schema.h"

@@ -6,19 +6,11 @@
 
 #include "iolens/event/header.h"
 
-#ifdef __cplusplus
-namespace iolens {
-#endif
-
 struct iolens_disk_fact {
 	struct iolens_header h;
 	u32 dev; /* the kernel's dev_t: major << 20 | minor */
 	u32 reserved;
 	u8 name[IOLENS_DISK_NAME_LEN]; /* gendisk.disk_name, NUL-terminated */
 };
-
-#ifdef __cplusplus
-}  // namespace iolens
-#endif
 
 #endif

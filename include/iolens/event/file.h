@@ -8,10 +8,6 @@
 
 #include "iolens/event/header.h"
 
-#ifdef __cplusplus
-namespace iolens {
-#endif
-
 #define IOLENS_PATH_LEN 4096
 
 /* A file as the kernel has it: other names of it are the same, and a later file with its inode number is not. */
@@ -53,18 +49,18 @@ struct iolens_file_fact {
 };
 
 #ifdef __cplusplus
-}  // namespace iolens
-
 #include <type_traits>
 
-namespace iolens {
 static_assert(std::has_unique_object_representations_v<iolens_file_id>);
 static_assert(std::has_unique_object_representations_v<iolens_file_fact>);
 static_assert(sizeof(iolens_file_fact) % 8 == 0);
 
+// In the global namespace, where the standard library looks for it.
 inline bool operator==(const iolens_file_id& a, const iolens_file_id& b) {
     return a.ino == b.ino && a.dev == b.dev && a.generation == b.generation;
 }
+
+namespace iolens {
 struct FileIdHash {
     std::size_t operator()(const iolens_file_id& id) const {
         return static_cast<std::size_t>((id.ino * 0x9E3779B97F4A7C15ULL) ^ (u64{id.generation} << 32 | id.dev));

@@ -10,7 +10,6 @@
 
 #ifdef __cplusplus
 #include <cstdint>
-namespace iolens {
 using u8 = std::uint8_t;
 using u16 = std::uint16_t;
 using u32 = std::uint32_t;
@@ -47,9 +46,5 @@ struct iolens_header {
 	u16 size; /* bytes of the whole record, this header included; a multiple of 8 */
 	u32 cpu;  /* the processor that made the record */
 };
-
-#ifdef __cplusplus
-}  // namespace iolens
-#endif
 
 #endif

@@ -12,10 +12,6 @@
 
 #include "iolens/event/header.h"
 
-#ifdef __cplusplus
-namespace iolens {
-#endif
-
 /* One per CPU in the kernel (map `counters`), added up in user space. Earlier recordings end before a field that was added
  * later; in those without in_flight, `seen` has the orphans in it. */
 struct iolens_counters {
@@ -45,9 +41,5 @@ struct iolens_loss {
 	struct iolens_counters n;
 	u64 missed; /* program runs that the kernel skipped (its recursion guard) */
 };
-
-#ifdef __cplusplus
-}  // namespace iolens
-#endif
 
 #endif

@@ -8,10 +8,6 @@
 
 #include "iolens/event/header.h"
 
-#ifdef __cplusplus
-namespace iolens {
-#endif
-
 /* Domains and operations: the names of both, in the order and so with the numbers of io-monitor's records. What it has no
  * number for comes last. */
 #define IOLENS_DOMAINS(X)                                                                                                \
@@ -180,8 +176,6 @@ struct iolens_operation_event {
 };
 
 #ifdef __cplusplus
-}  // namespace iolens
-
 #include <array>
 #include <type_traits>
 

@@ -5,10 +5,6 @@
 
 #include "iolens/event/header.h"
 
-#ifdef __cplusplus
-namespace iolens {
-#endif
-
 #define IOLENS_SYMBOL_LEN 48
 
 /* Told before the first record that has an address in it. */
@@ -20,8 +16,6 @@ struct iolens_symbol_fact {
 };
 
 #ifdef __cplusplus
-}  // namespace iolens
-
 #include <type_traits>
 
 namespace iolens {

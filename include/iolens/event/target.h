@@ -3,10 +3,6 @@
 #ifndef IOLENS_EVENT_TARGET_H
 #define IOLENS_EVENT_TARGET_H
 
-#ifdef __cplusplus
-namespace iolens {
-#endif
-
 enum iolens_target_kind {
 	IOLENS_TARGET_NONE,      /* not asked for, or its bio was not seen */
 	IOLENS_TARGET_FILE,
@@ -31,9 +27,5 @@ enum iolens_target_source {
 	IOLENS_TARGET_SOURCE_FS,    /* the filesystem's own bio has it */
 	IOLENS_TARGET_SOURCES
 };
-
-#ifdef __cplusplus
-}  // namespace iolens
-#endif
 
 #endif

@@ -8,10 +8,6 @@
 
 #include "iolens/event/header.h"
 
-#ifdef __cplusplus
-namespace iolens {
-#endif
-
 enum iolens_task_flag {
 	IOLENS_TASK_ENDED = 1 << 0,        /* the thread exits */
 	IOLENS_TASK_PROCESS_ENDED = 1 << 1, /* it is its process's last one */
@@ -30,8 +26,6 @@ struct iolens_task_fact {
 };
 
 #ifdef __cplusplus
-}  // namespace iolens
-
 #include <type_traits>
 
 namespace iolens {

@@ -9,10 +9,6 @@
 #include "iolens/event/header.h"
 #include "iolens/watch.h"
 
-#ifdef __cplusplus
-namespace iolens {
-#endif
-
 enum iolens_vfs_level {
 	IOLENS_LEVEL_VFS,
 	IOLENS_LEVEL_BLK,
@@ -71,8 +67,6 @@ struct iolens_watch_fact {
 };
 
 #ifdef __cplusplus
-}  // namespace iolens
-
 #include <type_traits>
 
 #include "iolens/schema.h"

@@ -10,10 +10,6 @@
 
 #include "iolens/event/header.h"
 
-#ifdef __cplusplus
-namespace iolens {
-#endif
-
 #define IOLENS_WAIT_FRAMES 24
 
 struct iolens_wait_event {
@@ -28,8 +24,6 @@ struct iolens_wait_event {
 };
 
 #ifdef __cplusplus
-}  // namespace iolens
-
 #include <type_traits>
 
 namespace iolens {

@@ -24,7 +24,7 @@
 #include "lens/lens.h"
 #include "lens/loss.h"
 #include "probe/pid_namespace.h"
-#include "resolve/calls.h"
+#include "resolve/syscalls.h"
 
 namespace iolens {
 namespace {
@@ -52,7 +52,7 @@ public:
     Loss losses(const iolens_loss& ledger) const override;
     std::vector<std::string> diagnostics() const override;
     std::vector<ProbeStatus> examine(bool variants) const override {
-        std::vector<ProbeStatus> all = CallProbe::examine(variants);
+        std::vector<ProbeStatus> all = SyscallProbe::examine(variants);
         for (ProbeStatus& status : WaitProbe::examine()) all.push_back(std::move(status));
         return all;
     }
@@ -160,7 +160,7 @@ void FdLens::check_options(const ViewOptions& view, const LiveOptions& live) con
 std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions& live) {
     check_options(view, live);
     if (!input_.empty()) return open_log(view, live);
-    CallProbe::Options options;
+    SyscallProbe::Options options;
     Fd cgroup;
     ViewOptions of_tasks = view;
     of_tasks.pids.clear();  // followed, not filtered
@@ -283,7 +283,7 @@ Taken FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
         call_ = *event;
         resolver().mappings().take(call_);
         event = &call_;
-        const KnownCall* call = find_call(event->call);
+        const Syscall* call = find_syscall(event->call);
         const bool of_memory =
             call != nullptr && call->info.shape == IOLENS_SHAPE_RANGE && event->file == IOLENS_FILE_NONE;
         const bool io = call == nullptr || (call->is_io() && !of_memory);
@@ -316,7 +316,7 @@ void FdLens::add_prefix_line(const iolens_call_event& e, RowBuffer& row) {
     const std::string result = (e.flags & IOLENS_CALL_NO_RESULT) != 0 ? "?"
                                : e.result < 0                         ? "-1"
                                                                       : std::to_string(e.result);
-    row.prefix_line = row.text.format(FMT_COMPILE(" {},{},{},{}"), e.tid, result, call_name(e.call),
+    row.prefix_line = row.text.format(FMT_COMPILE(" {},{},{},{}"), e.tid, result, syscall_name(e.call),
                                       resolver().arguments_of(e, row.text).text());
 }
 

@@ -37,7 +37,7 @@ bool writes_to_terminal(u32 pid) {
 
 }  // namespace
 
-OwnOutput::OwnOutput(CallProbe::Options& options, const std::string& output) {
+OwnOutput::OwnOutput(SyscallProbe::Options& options, const std::string& output) {
     struct stat info{};
     const int status = output.empty() ? ::fstat(STDOUT_FILENO, &info) : ::stat(output.c_str(), &info);
     if (status != 0) return;
@@ -61,7 +61,7 @@ void OwnOutput::find_readers() const {
 
 OwnOutput::~OwnOutput() { row_readers().watch({}); }
 
-void OwnOutput::leave_readers_out(CallProbe& probe) const {
+void OwnOutput::leave_readers_out(SyscallProbe& probe) const {
     find_readers();
     row_readers().watch([&probe](const PipeReader& reader, bool reads) {
         reads ? probe.leave_out(reader.pid, reader.pipe) : probe.take_in(reader.pid);

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "probe/calls.h"
+#include "probe/syscalls.h"
 
 namespace iolens {
 
@@ -12,7 +12,7 @@ namespace iolens {
 class OwnOutput {
 public:
     /// Finds where rows go: `output`, or standard output for "". Its calls are filtered in the kernel.
-    OwnOutput(CallProbe::Options& options, const std::string& output);
+    OwnOutput(SyscallProbe::Options& options, const std::string& output);
     OwnOutput(const OwnOutput&) = delete;
     OwnOutput& operator=(const OwnOutput&) = delete;
     ~OwnOutput();
@@ -20,7 +20,7 @@ public:
     /// Leaves the readers of the rows out, those that come later, too. After attaching: a shell starts the programs of
     /// a pipeline one after the other, and those that begin later are seen to begin. What they did before has no row
     /// either.
-    void leave_readers_out(CallProbe& probe) const;
+    void leave_readers_out(SyscallProbe& probe) const;
 
     /// Is this a process that reads our rows?
     [[nodiscard]] static bool is_reader(u32 tgid);

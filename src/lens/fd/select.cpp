@@ -9,14 +9,14 @@
 #include "lens/requests.h"
 #include "probe/bpf.h"
 #include "probe/pid_namespace.h"
-#include "resolve/calls.h"
+#include "resolve/syscalls.h"
 #include "resolve/tasks.h"
 
 namespace iolens {
 
 void CallSelection::add(const std::string& word) {
-    const auto known = known_calls();
-    const auto at = std::ranges::find(known, std::string_view(word), &KnownCall::name);
+    const auto known = syscalls();
+    const auto at = std::ranges::find(known, std::string_view(word), &Syscall::name);
     // "io_uring" and "aio" stand for all of their requests
     const std::size_t before = chosen.size();
     if (at != known.end()) chosen.push_back(at->id);
@@ -35,9 +35,9 @@ bool CallSelection::includes(u16 call) const {
     return chosen.empty() || std::ranges::find(chosen, call) != chosen.end();
 }
 
-void CallSelection::choose(CallProbe::Options& options) const {
-    for (const KnownCall& call : known_calls()) {
-        if (call.number >= options.calls.size()) continue;  // this architecture has none
+void CallSelection::choose(SyscallProbe::Options& options) const {
+    for (const Syscall& call : syscalls()) {
+        if (call.number >= options.syscalls.size()) continue;  // this architecture has none
         if (operations && call.info.shape != IOLENS_SHAPE_SIGRETURN) continue;
         const bool shown = decode_all || (call.is_io() && (!seed_csv || call.info.direction != IOLENS_DIR_NONE));
         const bool closes = call.name == "close" || call.name == "close_range";
@@ -45,7 +45,7 @@ void CallSelection::choose(CallProbe::Options& options) const {
         const bool counted = summing && (call.info.shape == IOLENS_SHAPE_NEW_FD || (by_open && (closes || pair)));
         const bool wanted = chosen.empty() ? shown || counted : includes(call.id);
         if (!wanted && call.info.shape != IOLENS_SHAPE_SIGRETURN) continue;
-        iolens_call_info& info = options.calls.at(call.number);
+        iolens_call_info& info = options.syscalls.at(call.number);
         info = call.info;
         if (info.shape == IOLENS_SHAPE_OTHER && call.arguments.starts_with("fd:f")) info.shape = IOLENS_SHAPE_FD;
     }
@@ -60,12 +60,12 @@ void CallSelection::choose(CallProbe::Options& options) const {
     }
     // libaio's requests are seen through the calls that submit them and fetch their results
     if (std::ranges::any_of(options.aio_ops, [](u8 what) { return what != 0; })) {
-        for (const KnownCall& call : known_calls()) {
+        for (const Syscall& call : syscalls()) {
             const bool fetches = call.info.shape == IOLENS_SHAPE_IO_SUBMIT || call.info.shape == IOLENS_SHAPE_IO_GET ||
                                  call.info.shape == IOLENS_SHAPE_IO_DESTROY;
-            if (!fetches || call.number >= options.calls.size()) continue;
-            options.calls.at(call.number) = call.info;
-            if (operations) options.calls.at(call.number).ways |= IOLENS_CALL_QUIET;
+            if (!fetches || call.number >= options.syscalls.size()) continue;
+            options.syscalls.at(call.number) = call.info;
+            if (operations) options.syscalls.at(call.number).actions |= IOLENS_CALL_QUIET;
         }
     }
 }
@@ -77,7 +77,7 @@ std::optional<u32> process_of(u64 pid) {
     return static_cast<u32>(std::strtoul(tgid.c_str(), nullptr, 10));
 }
 
-void follow_processes(CallProbe::Options& options, const std::vector<u64>& pids) {
+void follow_processes(SyscallProbe::Options& options, const std::vector<u64>& pids) {
     for (const u64 pid : pids) {
         const std::optional<u32> process = process_of(pid);
         if (!process) {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "probe/calls.h"
+#include "probe/syscalls.h"
 
 namespace iolens {
 
@@ -24,13 +24,13 @@ struct CallSelection {
     /// Is it among those of --op, or is there no --op?
     [[nodiscard]] bool includes(u16 call) const;
 
-    void choose(CallProbe::Options& options) const;
+    void choose(SyscallProbe::Options& options) const;
 };
 
 /// The process of a process or thread id, while it lives.
 std::optional<u32> process_of(u64 pid);
 
 /// Follows these processes. Throws Failure (usage) where there is no such process.
-void follow_processes(CallProbe::Options& options, const std::vector<u64>& pids);
+void follow_processes(SyscallProbe::Options& options, const std::vector<u64>& pids);
 
 }  // namespace iolens

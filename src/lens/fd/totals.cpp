@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "resolve/calls.h"
+#include "resolve/syscalls.h"
 
 namespace iolens {
 namespace {
@@ -55,7 +55,7 @@ void FileTotals::add(const iolens_call_event& e, std::string_view file) {
     if (!slot) slot = std::make_unique<Totals>();
     slot->errors += e.result < 0 ? 1U : 0U;
     if (e.direction == IOLENS_DIR_NONE) {
-        const std::string_view call = call_name(e.call);
+        const std::string_view call = syscall_name(e.call);
         if (e.result >= 0 && (call.starts_with("open") || call == "creat" || call.starts_with("io_uring:open"))) {
             ++slot->opens;
         }
@@ -119,8 +119,8 @@ void OpenTotals::add(const iolens_call_event& e, std::string_view name) {
         its.moved.at(side_of(e)).add(e);
         return;
     }
-    const KnownCall* call = find_call(e.call);
-    const bool closes = call_name(e.call) == "close" || call_name(e.call) == "io_uring:close";
+    const Syscall* call = find_syscall(e.call);
+    const bool closes = syscall_name(e.call) == "close" || syscall_name(e.call) == "io_uring:close";
     if (e.result < 0) return;
     if (closes) {
         Open& its = find(e, name);

@@ -24,7 +24,7 @@
 namespace iolens {
 
 void Tracing::hold_command(const std::vector<std::string>& words, const std::string& user_name, bool preserve_env,
-                           CallProbe::Options& options) {
+                           SyscallProbe::Options& options) {
     std::optional<User> user;
     if (!user_name.empty()) user = find_user(user_name);
     if (!user_name.empty() && !user) {
@@ -40,7 +40,7 @@ void Tracing::hold_command(const std::vector<std::string>& words, const std::str
     command_name_ = words.front();
 }
 
-void Tracing::add_libc(CallProbe::Options& options) const {
+void Tracing::add_libc(SyscallProbe::Options& options) const {
     std::vector<std::string> paths;
     const auto add = [&](const Libc& libc, const std::string& whose) {
         if (libc.path.empty()) {
@@ -70,15 +70,15 @@ void Tracing::add_libc(CallProbe::Options& options) const {
     }
 }
 
-std::vector<Record> Tracing::attach(const CallProbe::Options& options, bool why) {
+std::vector<Record> Tracing::attach(const SyscallProbe::Options& options, bool why) {
     const auto types = kernel_btf();  // of all probes
-    calls_ = std::make_unique<CallProbe>(options);
+    calls_ = std::make_unique<SyscallProbe>(options);
     if (!why) return {};
     attach_why(options);
     return symbols();
 }
 
-void Tracing::attach_why(const CallProbe::Options& options) {
+void Tracing::attach_why(const SyscallProbe::Options& options) {
     BlockProbe::Options of_requests;
     of_requests.ring_bytes = options.ring_bytes;
     of_requests.ring_fd = calls_->ring_fd();

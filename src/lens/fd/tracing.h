@@ -8,9 +8,9 @@
 
 #include "base/record.h"
 #include "probe/block.h"
-#include "probe/calls.h"
 #include "probe/command.h"
 #include "probe/symbols.h"
+#include "probe/syscalls.h"
 #include "probe/waits.h"
 #include "source/ring.h"
 
@@ -22,14 +22,14 @@ public:
     /// Starts the command, which waits for start_command(), and follows it. `user_name`: who runs it; "": this user.
     /// Throws Failure.
     void hold_command(const std::vector<std::string>& words, const std::string& user_name, bool preserve_env,
-                      CallProbe::Options& options);
+                      SyscallProbe::Options& options);
 
     /// Adds the functions of the C libraries that the processes have, or the command will have.
-    void add_libc(CallProbe::Options& options) const;
+    void add_libc(SyscallProbe::Options& options) const;
 
     /// Loads and attaches; with `why` also the block requests of the whole machine, and the waits of the followed
     /// processes. Returns the facts that come first. Throws Failure.
-    std::vector<Record> attach(const CallProbe::Options& options, bool why);
+    std::vector<Record> attach(const SyscallProbe::Options& options, bool why);
 
     /// Forgets processes that ended before the probes saw it: they would be waited for for ever.
     void forget_ended(const std::vector<u32>& processes);
@@ -38,8 +38,8 @@ public:
     /// `follows`: it ends with the processes that it follows.
     [[nodiscard]] RingSource::Probes source(bool follows);
 
-    [[nodiscard]] CallProbe& calls() { return *calls_; }
-    [[nodiscard]] const CallProbe& calls() const { return *calls_; }
+    [[nodiscard]] SyscallProbe& calls() { return *calls_; }
+    [[nodiscard]] const SyscallProbe& calls() const { return *calls_; }
     [[nodiscard]] bool has_command() const { return command_ != nullptr; }
 
     void begin_period();
@@ -51,14 +51,14 @@ public:
     [[nodiscard]] u64 lost_waits() const { return waits_ ? waits_->ledger().n.state_full : 0; }
 
 private:
-    void attach_why(const CallProbe::Options& options);
+    void attach_why(const SyscallProbe::Options& options);
     [[nodiscard]] std::vector<Record> symbols();
     void hide_frames(std::span<std::byte> record) const;
     [[nodiscard]] int exit_status();
 
     std::unique_ptr<HeldCommand> command_;
     std::string command_name_;
-    std::unique_ptr<CallProbe> calls_;
+    std::unique_ptr<SyscallProbe> calls_;
     std::unique_ptr<BlockProbe> requests_;
     std::unique_ptr<WaitProbe> waits_;
     std::optional<HiddenFunctions> wait_functions_;

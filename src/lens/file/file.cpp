@@ -19,9 +19,9 @@
 #include "lens/filter.h"
 #include "lens/lens.h"
 #include "lens/loss.h"
-#include "probe/calls.h"
 #include "probe/kernel_btf.h"
 #include "probe/symbols.h"
+#include "probe/syscalls.h"
 #include "probe/vfs.h"
 
 namespace iolens {
@@ -154,12 +154,12 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     options.max_files = static_cast<u32>(max_files_.value_or(65536)) + 1;  // and what rows are written to
     options.vfs = levels_.vfs;
     options.blk = levels_.blk;
-    bool folders = false;
+    bool directories = false;
     for (const std::string& word : live.arguments) {
         struct stat info{};
-        folders = folders || (::stat(word.c_str(), &info) == 0 && S_ISDIR(info.st_mode));
+        directories = directories || (::stat(word.c_str(), &info) == 0 && S_ISDIR(info.st_mode));
     }
-    if (folders) options.depth = recursive_ ? IOLENS_WATCH_DEPTH : 1;
+    if (directories) options.depth = recursive_ ? IOLENS_WATCH_DEPTH : 1;
     require_tracing();
     const auto types = kernel_btf();  // of both probes
     probe_ = std::make_unique<VfsProbe>(options);

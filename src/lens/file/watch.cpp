@@ -21,7 +21,7 @@
 #include "iolens/event/disk.h"
 #include "iolens/event/file.h"
 #include "lens/requests.h"
-#include "resolve/calls.h"
+#include "resolve/syscalls.h"
 
 namespace iolens {
 namespace {
@@ -94,7 +94,7 @@ FoundFile Watches::find(const std::string& path, const Credentials& as) {
         throw Failure(Exit::usage, fmt::format("can't watch '{}': {}", visible(path), error_text(error)), hint);
     }
     FoundFile found = look(fd, path);
-    if (kind_of(found.what.mode) != regular && !found.is_folder()) {
+    if (kind_of(found.what.mode) != regular && !found.is_directory()) {
         errno = EINVAL;
         throw Failure(Exit::usage, fmt::format("can't watch '{}': it is no file and no folder", visible(path)),
                       kind_of(found.what.mode) == 0060000 ? "'iolens block -d' shows what a disk does"
@@ -106,9 +106,9 @@ FoundFile Watches::find(const std::string& path, const Credentials& as) {
 void Watches::add_one(const FoundFile& found, u32 flags, bool below) {
     iolens_watch how = found.how;
     how.flags = flags;
-    if (probe_.attach_functions(found.what) == VfsWay::calls) {
+    if (probe_.attach_functions(found.what) == AttachMode::syscalls) {
         how.flags |= IOLENS_WATCH_CALLS;
-        needs_calls_ = true;
+        needs_syscalls_ = true;
     }
     // what is below a folder makes room later, but a folder that is too large now is to be known
     const bool watched =
@@ -122,27 +122,27 @@ void Watches::add_one(const FoundFile& found, u32 flags, bool below) {
 }
 
 void Watches::add(const FoundFile& found, bool tree) {
-    if (!found.is_folder()) {
+    if (!found.is_directory()) {
         add_one(found, IOLENS_WATCH_FILE);
         return;
     }
     // first the folder, so that a file which is made meanwhile is not missed
-    add_one(found, u32{IOLENS_WATCH_FOLDER} | (tree ? u32{IOLENS_WATCH_TREE} : 0U));
+    add_one(found, u32{IOLENS_WATCH_DIRECTORY} | (tree ? u32{IOLENS_WATCH_TREE} : 0U));
     walk(found.path, tree);
 }
 
-void Watches::walk(const std::string& folder, bool tree) {
+void Watches::walk(const std::string& directory, bool tree) {
     std::error_code error;
-    std::vector<std::string> folders{folder};
-    while (!folders.empty()) {
-        const std::string here = std::move(folders.back());
-        folders.pop_back();
+    std::vector<std::string> directories{directory};
+    while (!directories.empty()) {
+        const std::string here = std::move(directories.back());
+        directories.pop_back();
         for (auto at = fs::directory_iterator(here, error); !error && at != fs::directory_iterator();
              at.increment(error)) {
             std::error_code gone;
             const fs::file_type type = at->symlink_status(gone).type();
             const std::string path = at->path().string();
-            if (type == fs::file_type::directory && tree) folders.push_back(path);
+            if (type == fs::file_type::directory && tree) directories.push_back(path);
             // a mount begins a tree of its own
             const bool mount = type == fs::file_type::directory && tree;
             if (type != fs::file_type::regular && !mount) continue;
@@ -155,7 +155,7 @@ void Watches::walk(const std::string& folder, bool tree) {
             struct stat child{};
             struct stat parent{};
             if (::fstat(fd.get(), &child) == 0 && ::stat(here.c_str(), &parent) == 0 && child.st_dev != parent.st_dev) {
-                add_one(look(fd, path), u32{IOLENS_WATCH_FOLDER} | u32{IOLENS_WATCH_TREE});
+                add_one(look(fd, path), u32{IOLENS_WATCH_DIRECTORY} | u32{IOLENS_WATCH_TREE});
             }
         }
     }
@@ -195,7 +195,7 @@ std::vector<std::vector<u64>> Watches::names() {
 namespace {
 
 /// What to ask CallProbe for, so that it sees the accesses.
-void choose_calls(CallProbe::Options& options, u32 ops) {
+void choose_syscalls(SyscallProbe::Options& options, u32 ops) {
     const auto wants = [&](iolens_vfs_op op) { return ops == 0 || (ops >> op & 1U) != 0; };
     const bool moves = wants(IOLENS_VFS_READ) || wants(IOLENS_VFS_WRITE);
     const auto wanted = [&](u8 direction, std::string_view name) {
@@ -204,8 +204,8 @@ void choose_calls(CallProbe::Options& options, u32 ops) {
         if (name == "fsync" || name == "fdatasync" || name == "io_uring:fsync") return wants(IOLENS_VFS_FSYNC);
         return name == "fallocate" && wants(IOLENS_VFS_DISCARD);
     };
-    for (const KnownCall& call : known_calls()) {
-        if (call.number >= options.calls.size()) continue;  // this architecture has none
+    for (const Syscall& call : syscalls()) {
+        if (call.number >= options.syscalls.size()) continue;  // this architecture has none
         bool chosen = wanted(call.info.direction, call.name);
         switch (call.info.shape) {
             case IOLENS_SHAPE_SEND:
@@ -221,7 +221,7 @@ void choose_calls(CallProbe::Options& options, u32 ops) {
             default: break;
         }
         if (!chosen) continue;
-        iolens_call_info& info = options.calls.at(call.number);
+        iolens_call_info& info = options.syscalls.at(call.number);
         info = call.info;
         if (info.shape == IOLENS_SHAPE_ALLOCATE) info.flags = 2;  // its mode is told
     }
@@ -236,14 +236,14 @@ void choose_calls(CallProbe::Options& options, u32 ops) {
 }  // namespace
 
 void Watches::complete(const VfsProbe::Options& options) {
-    if (calls_ || !needs_calls_ || !options.vfs) return;
-    CallProbe::Options calls;
+    if (calls_ || !needs_syscalls_ || !options.vfs) return;
+    SyscallProbe::Options calls;
     calls.filter = options.filter;
     calls.cgroup_fd = options.cgroup_fd;
     calls.max_threads = options.max_inflight;
     calls.watch = probe_.maps();
-    choose_calls(calls, options.filter.ops);
-    calls_ = std::make_unique<CallProbe>(calls);
+    choose_syscalls(calls, options.filter.ops);
+    calls_ = std::make_unique<SyscallProbe>(calls);
 }
 
 RingSource::Probes Watches::source() {
@@ -300,7 +300,7 @@ bool access_of_call(const iolens_call_event& call, iolens_vfs_event& access) {
         access.op = IOLENS_VFS_READ;
     } else if (call.direction == IOLENS_DIR_WRITE) {
         access.op = IOLENS_VFS_WRITE;
-    } else if (const KnownCall* known = find_call(call.call);
+    } else if (const Syscall* known = find_syscall(call.call);
                known != nullptr && known->info.shape == IOLENS_SHAPE_ALLOCATE) {
         constexpr u64 takes_out = 2 | 8;  // FALLOC_FL_PUNCH_HOLE, FALLOC_FL_COLLAPSE_RANGE
         if ((call.asked & takes_out) == 0) return false;

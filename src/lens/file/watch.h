@@ -11,7 +11,7 @@
 #include "base/privileges.h"
 #include "iolens/event/vfs.h"
 #include "lens/options.h"
-#include "probe/calls.h"
+#include "probe/syscalls.h"
 #include "probe/vfs.h"
 #include "resolve/disks.h"
 #include "resolve/mounts.h"
@@ -26,7 +26,7 @@ struct FoundFile {
     std::string path;    ///< as the kernel has it: links resolved
     std::string disk;    ///< name of the filesystem's block device; "" where it is on none
     iolens_watch how{};  ///< `disk` and `first_sector` of it
-    [[nodiscard]] bool is_folder() const { return (what.mode & 0170000U) == 0040000U; }
+    [[nodiscard]] bool is_directory() const { return (what.mode & 0170000U) == 0040000U; }
 };
 
 class Watches {
@@ -47,7 +47,7 @@ public:
 
     /// Traces system calls, too, where the functions of some filesystem can't be traced. Throws Failure.
     void complete(const VfsProbe::Options& options);
-    [[nodiscard]] const CallProbe* calls() const { return calls_.get(); }
+    [[nodiscard]] const SyscallProbe* calls() const { return calls_.get(); }
 
     /// See CallProbe and VfsProbe.
     [[nodiscard]] std::vector<u64> names_in_flight() const {
@@ -65,17 +65,17 @@ public:
 
 private:
     void add_one(const FoundFile& found, u32 flags, bool below = false);
-    void walk(const std::string& folder, bool tree);
+    void walk(const std::string& directory, bool tree);
     [[nodiscard]] FoundFile look(const Fd& fd, const std::string& path);
 
     VfsProbe& probe_;
-    std::unique_ptr<CallProbe> calls_;
+    std::unique_ptr<SyscallProbe> calls_;
     Disks disks_;
     Mounts mounts_;
     std::vector<FoundFile> unnamed_;  // whose names are still to be emitted
     std::size_t files_ = 0;
     std::size_t max_;
-    bool needs_calls_ = false;
+    bool needs_syscalls_ = false;
 };
 
 /// The access that a record is: one at the VFS, a bio, or a call on a watched file, by a task that `tasks` names. Null:

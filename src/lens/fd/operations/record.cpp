@@ -13,8 +13,8 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "probe/pid_namespace.h"
-#include "resolve/calls.h"
 #include "resolve/socket_address.h"
+#include "resolve/syscalls.h"
 #include "resolve/tasks.h"
 
 namespace iolens {
@@ -30,7 +30,7 @@ std::string address_text(u16 family, const u8* bytes, u16 port) {
 }
 
 /// The value of the first argument of a kind; nothing where it has none.
-std::optional<s64> argument_of_kind(const KnownCall& call, std::span<const u64> values, char kind) {
+std::optional<s64> argument_of_kind(const Syscall& call, std::span<const u64> values, char kind) {
     std::size_t place = 0;
     for (std::string_view rest = call.arguments; !rest.empty() && place < values.size(); ++place) {
         const std::size_t end = std::min(rest.find(' '), rest.size());
@@ -67,8 +67,9 @@ std::vector<Record> Operations::starts(const std::vector<u32>& processes) const 
         const auto parent = static_cast<u32>(std::strtoul(process_status(pid, "PPid").c_str(), nullptr, 10));
         if (selection_.wants(IOLENS_OPERATION_START)) record(pid, IOLENS_OPERATION_START, parent, command);
         std::error_code error;
-        const auto folder = std::filesystem::read_symlink(place + "/cwd", error);
-        if (selection_.wants(IOLENS_OPERATION_CHDIR) && !error) record(pid, IOLENS_OPERATION_CHDIR, 0, folder.string());
+        const auto directory = std::filesystem::read_symlink(place + "/cwd", error);
+        if (selection_.wants(IOLENS_OPERATION_CHDIR) && !error)
+            record(pid, IOLENS_OPERATION_CHDIR, 0, directory.string());
     }
     return all;
 }
@@ -89,7 +90,7 @@ const iolens_operation_event* Operations::of_call(const iolens_call_event& e, co
                                                   std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts,
                                                   Files& files) {
     if (e.result < 0) failed_.put(host_tid(e), {e.h.ts, static_cast<s32>(e.result)});
-    const KnownCall* call = find_call(e.call);
+    const Syscall* call = find_syscall(e.call);
     const KnownRequest* request = find_request(e.call);
     u8 op = call != nullptr ? call->operation : request != nullptr ? request->operation : u8{IOLENS_OPERATION_NONE};
     if (e.direction == IOLENS_DIR_READ) op = IOLENS_OPERATION_READ;

@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "iolens/event/operation.h"
 #include "lens/requests.h"
-#include "resolve/calls.h"
+#include "resolve/syscalls.h"
 #include "sink/queue.h"
 
 namespace iolens {
@@ -49,7 +49,7 @@ u64 operations_of(std::string_view name) {
 }
 
 /// Does a call move bytes between what may be sockets?
-bool may_carry_http(const KnownCall& call) {
+bool may_carry_http(const Syscall& call) {
     switch (call.info.shape) {
         case IOLENS_SHAPE_MOVE:
         case IOLENS_SHAPE_SEND:
@@ -60,7 +60,7 @@ bool may_carry_http(const KnownCall& call) {
     }
 }
 
-bool is_two_sided(const KnownCall& call) {
+bool is_two_sided(const Syscall& call) {
     return call.info.shape == IOLENS_SHAPE_SENDFILE || call.info.shape == IOLENS_SHAPE_COPY ||
            call.info.shape == IOLENS_SHAPE_TEE;
 }
@@ -81,7 +81,7 @@ std::vector<u8> search_table(const std::string& words) {
 
 }  // namespace
 
-u64 operations_of(const KnownCall& call) {
+u64 operations_of(const Syscall& call) {
     if (call.operation == IOLENS_OPERATION_NONE || call.operation == IOLENS_OPERATION_STOP) return 0;
     u64 all = bit(call.operation);
     if (call.name == "unlinkat") all |= bit(IOLENS_OPERATION_RMDIR);
@@ -164,27 +164,27 @@ bool OperationSelection::narrow(std::string_view word) {
     return true;
 }
 
-void OperationSelection::choose(CallProbe::Options& options, const std::vector<u16>& chosen) const {
+void OperationSelection::choose(SyscallProbe::Options& options, const std::vector<u16>& chosen) const {
     const bool http = (wanted_ & of_domain(IOLENS_DOMAIN_HTTP)) != 0;
-    for (const KnownCall& call : known_calls()) {
-        if (call.number >= options.calls.size()) continue;  // this architecture has none
+    for (const Syscall& call : syscalls()) {
+        if (call.number >= options.syscalls.size()) continue;  // this architecture has none
         if (!chosen.empty() && std::ranges::find(chosen, call.id) == chosen.end()) continue;
         const bool wanted = (operations_of(call) & wanted_) != 0;
         const bool carries = http && may_carry_http(call);
         // why fopen and opendir failed is what their system call was told
         const bool explains = libc_ && call.operation == IOLENS_OPERATION_OPEN;
         if (!wanted && !carries && !explains) continue;
-        iolens_call_info& info = options.calls.at(call.number);
+        iolens_call_info& info = options.syscalls.at(call.number);
         info = call.info;
         if (info.shape == IOLENS_SHAPE_OTHER && call.arguments.starts_with("fd:f")) info.shape = IOLENS_SHAPE_FD;
-        if (!wanted) info.ways |= IOLENS_CALL_QUIET;
-        if (carries) info.ways |= IOLENS_CALL_HTTP;
+        if (!wanted) info.actions |= IOLENS_CALL_QUIET;
+        if (carries) info.actions |= IOLENS_CALL_HTTP;
         if (!wanted) continue;
         const u8 op = call.operation;
         const bool told = info.texts != 0 || op == IOLENS_OPERATION_KILL || op == IOLENS_OPERATION_DUP ||
                           op == IOLENS_OPERATION_SETXATTR;
-        if (told) info.ways |= IOLENS_CALL_EMIT;
-        if (op == IOLENS_OPERATION_OPEN && info.texts != 0) info.ways |= IOLENS_CALL_OPENS;
+        if (told) info.actions |= IOLENS_CALL_EMIT;
+        if (op == IOLENS_OPERATION_OPEN && info.texts != 0) info.actions |= IOLENS_CALL_OPENS;
     }
     for (const KnownRequest& request : known_requests()) {
         if (!wants(request.operation)) continue;

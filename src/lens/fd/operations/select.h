@@ -9,14 +9,14 @@
 
 #include "iolens/event/operation.h"
 #include "lens/lens.h"
-#include "probe/calls.h"
+#include "probe/syscalls.h"
 
 namespace iolens {
 
-struct KnownCall;
+struct Syscall;
 
 /// The operations that a call can be, a bit each (1 << op).
-u64 operations_of(const KnownCall& call);
+u64 operations_of(const Syscall& call);
 
 class OperationSelection {
 public:
@@ -39,7 +39,7 @@ public:
     bool narrow(std::string_view word);
 
     /// `chosen`: the calls of --op; empty: all.
-    void choose(CallProbe::Options& options, const std::vector<u16>& chosen) const;
+    void choose(SyscallProbe::Options& options, const std::vector<u16>& chosen) const;
 
     /// The message queue of --mq. Throws Failure.
     [[nodiscard]] std::vector<ExtraSink> extra_sinks() const;

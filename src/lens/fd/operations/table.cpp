@@ -8,7 +8,7 @@
 #include "iolens/event/operation.h"
 #include "lens/fd/operations/select.h"
 #include "lens/lens.h"
-#include "resolve/calls.h"
+#include "resolve/syscalls.h"
 
 namespace iolens {
 
@@ -48,7 +48,7 @@ Summary domains_table() {
     for (u8 op = 0; op < IOLENS_OPERATION_COUNT; ++op) {
         std::string calls(other_source(op));
         const auto add = [](std::string& to, std::string_view name) { (to += to.empty() ? "" : " ") += name; };
-        for (const KnownCall& call : known_calls()) {
+        for (const Syscall& call : syscalls()) {
             if ((operations_of(call) >> op & 1) != 0) add(calls, call.name);
         }
         for (const KnownRequest& request : known_requests()) {

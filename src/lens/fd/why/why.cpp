@@ -10,7 +10,7 @@
 #include <tuple>
 
 #include "base/text.h"
-#include "resolve/calls.h"
+#include "resolve/syscalls.h"
 #include "resolve/target.h"
 
 namespace iolens {
@@ -36,7 +36,7 @@ bool is_commit(u16 id) {
     constexpr std::array<std::string_view, 10> names{
         "fsync", "fdatasync", "sync",       "syncfs",         "sync_file_range",
         "msync", "aio:fsync", "aio:fdsync", "io_uring:fsync", "io_uring:sync_file_range"};
-    return std::ranges::find(names, call_name(id)) != names.end();
+    return std::ranges::find(names, syscall_name(id)) != names.end();
 }
 
 /// Who stands for a request: who made its pages dirty, or else who created it.
@@ -265,7 +265,7 @@ std::string Why::request_line(const Request& request) {
 }
 
 void Why::explain(const iolens_call_event& call) {
-    explained_ = {.call = call, .of_thread = find_call(call.call) != nullptr, .waits = {}, .requests = {}};
+    explained_ = {.call = call, .of_thread = find_syscall(call.call) != nullptr, .waits = {}, .requests = {}};
     const std::map<WaitFor, Waited> waits = explained_.of_thread ? waits_of(call) : std::map<WaitFor, Waited>();
     explained_.requests = requests_of(call, is_commit(call.call) || waits.contains(WaitFor::journal));
     explained_.waits.assign(waits.begin(), waits.end());

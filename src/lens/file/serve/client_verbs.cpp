@@ -29,11 +29,11 @@ namespace {
 namespace fs = std::filesystem;
 
 /// A file of a tree, whole. Throws Failure where nobody serves it.
-std::string read_tree(const std::string& path, const std::string& folder) {
+std::string read_tree(const std::string& path, const std::string& directory) {
     const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) {
         if (errno == ENOENT || errno == ENOTDIR || is_of_killed_server(errno)) {
-            throw Failure(Exit::failed, fmt::format("nobody serves '{}'", visible(folder)),
+            throw Failure(Exit::failed, fmt::format("nobody serves '{}'", visible(directory)),
                           "'iolens file serve' does; --dir names another folder");
         }
         throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(path), error_text(errno)),
@@ -48,10 +48,10 @@ std::string read_tree(const std::string& path, const std::string& folder) {
 }
 
 /// Returns 0 or an errno of the tree's.
-int write_tree(const std::string& path, const std::string& folder, const std::string& text) {
+int write_tree(const std::string& path, const std::string& directory, const std::string& text) {
     const Fd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
     if (!fd) {
-        read_tree(path, folder);  // says why
+        read_tree(path, directory);  // says why
         return EACCES;
     }
     return ::write(fd.get(), text.data(), text.size()) < 0 ? errno : 0;
@@ -81,7 +81,7 @@ public:
     std::string_view examples() const override { return examples_; }
     std::string_view words() const override { return words_; }
     void flags(Flags& flags) override {
-        flags.text("--dir", folder_, "DIR", "the served folder (default /run/iolens)");
+        flags.text("--dir", directory_, "DIR", "the served folder (default /run/iolens)");
     }
 
 protected:
@@ -89,10 +89,10 @@ protected:
         std::string node;
         std::string names;  // as the control file has them, with a blank before each
     };
-    [[nodiscard]] std::string folder() const { return folder_.empty() ? std::string(default_tree) : folder_; }
+    [[nodiscard]] std::string directory() const { return directory_.empty() ? std::string(default_tree) : directory_; }
     [[nodiscard]] std::vector<Line> lines() const {
         std::vector<Line> all;
-        std::istringstream text(read_tree(folder() + "/control", folder()));
+        std::istringstream text(read_tree(directory() + "/control", directory()));
         for (std::string line; std::getline(text, line);) {
             const std::size_t blank = std::min(line.find(' '), line.size());
             all.push_back({line.substr(0, blank), line.substr(blank)});
@@ -129,7 +129,7 @@ private:
     std::string_view words_;
     std::string_view about_;
     std::string_view examples_;
-    std::string folder_;
+    std::string directory_;
 };
 
 class AddVerb final : public TreeVerb {
@@ -160,7 +160,7 @@ public:
             throw Failure(Exit::usage, fmt::format("the name '{}' ends in a number", visible(path)),
                           "give the number of events, too");
         }
-        const int error = write_tree(folder() + "/control", folder(), "add " + path + count);
+        const int error = write_tree(directory() + "/control", directory(), "add " + path + count);
         switch (error) {
             case 0: return 0;
             case ENOENT:
@@ -195,7 +195,7 @@ public:
                    "iolens file remove /srv/vm.qcow2") {}
     int run(const std::vector<std::string>& words) override {
         needs(words, 1, 1, "'iolens file remove PATH'");
-        const int error = write_tree(folder() + "/control", folder(), "remove " + absolute(words[0]));
+        const int error = write_tree(directory() + "/control", directory(), "remove " + absolute(words[0]));
         if (error == ENOENT) static_cast<void>(node_of(words[0]));  // says it
         if (error != 0) {
             throw Failure(Exit::failed, fmt::format("can't remove '{}': {}", visible(words[0]), error_text(error)),
@@ -210,7 +210,7 @@ public:
     ListVerb() : TreeVerb("list", "", "the files that are logged, by node and names", "iolens file list") {}
     int run(const std::vector<std::string>& /*words*/) override {
         Output out = Output::stream(STDOUT_FILENO, "standard output");
-        put_lines(out, read_tree(folder() + "/control", folder()));
+        put_lines(out, read_tree(directory() + "/control", directory()));
         out.flush();
         return 0;
     }
@@ -242,7 +242,7 @@ public:
         sink->begin("log", chosen, nullptr);
         for (const Line& line : lines()) {
             if (!only.empty() && line.node != only) continue;
-            std::istringstream text(read_tree(folder() + "/" + line.node + "/control", folder()));
+            std::istringstream text(read_tree(directory() + "/" + line.node + "/control", directory()));
             std::string running;
             std::string since;
             std::string capacity;
@@ -258,7 +258,7 @@ public:
             sink->row(row);
         }
         if (verbose_) {
-            append(out.buffer(), "\n" + read_tree(folder() + "/status", folder()));
+            append(out.buffer(), "\n" + read_tree(directory() + "/status", directory()));
             out.row_done();
         }
         out.flush();
@@ -276,7 +276,7 @@ public:
     int run(const std::vector<std::string>& words) override {
         needs(words, 1, 1, "name a path, or a node as 'iolens file list' shows it");
         const std::string node = node_of(words[0]);
-        const int error = write_tree(folder() + "/" + node + "/control", folder(), std::string(name()));
+        const int error = write_tree(directory() + "/" + node + "/control", directory(), std::string(name()));
         if (error != 0) {
             throw Failure(Exit::failed, fmt::format("can't {} '{}': {}", name(), visible(words[0]), error_text(error)));
         }
@@ -295,9 +295,9 @@ public:
     }
     int run(const std::vector<std::string>& words) override {
         needs(words, 1, 1, "name a path, or a node as 'iolens file list' shows it");
-        const std::string path = folder() + "/" + node_of(words[0]) + "/log";
+        const std::string path = directory() + "/" + node_of(words[0]) + "/log";
         const Fd log(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-        if (!log) read_tree(path, folder());  // says why
+        if (!log) read_tree(path, directory());  // says why
         catch_signals();
         Output out = Output::stream(STDOUT_FILENO, "standard output");
         watch_readers({out.pipe()});

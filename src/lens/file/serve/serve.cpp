@@ -124,20 +124,20 @@ LogTree::Shared LogTree::of_node(std::string_view path, std::string_view& rest) 
 }
 
 std::optional<TreeFiles::About> LogTree::about(std::string_view path) {
-    if (path == "/") return About{.folder = true};
+    if (path == "/") return About{.directory = true};
     if (path == "/control") return About{.readable = true, .writable = true};
     if (path == "/status") return About{.readable = true};
     const std::scoped_lock lock(mutex_);
     std::string_view rest;
     if (!of_node(path, rest)) return {};
-    if (rest.empty()) return About{.folder = true};
+    if (rest.empty()) return About{.directory = true};
     if (rest == "/control") return About{.readable = true, .writable = true};
     if (rest == "/log") return About{.readable = true};
     return {};
 }
 
-std::vector<std::string> LogTree::entries(std::string_view folder) {
-    if (folder != "/") return {"control", "log"};
+std::vector<std::string> LogTree::entries(std::string_view directory) {
+    if (directory != "/") return {"control", "log"};
     std::vector<std::string> all{"control", "status"};
     const std::scoped_lock lock(mutex_);
     for (const Shared& file : files_) all.push_back(file->node);
@@ -233,7 +233,7 @@ int LogTree::add(const ControlCommand& command, const TreeClient& client) {
     } catch (const Failure& failure) {
         return errno != 0 ? errno : EINVAL;
     }
-    if (found.is_folder()) return EISDIR;
+    if (found.is_directory()) return EISDIR;
     // a log that logs who reads it
     constexpr u32 fuse = 0x65735546;  // FUSE_SUPER_MAGIC
     if (found.what.magic == fuse && Mounts().source(found.what.id.dev) == tree_source) return EINVAL;

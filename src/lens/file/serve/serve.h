@@ -16,7 +16,7 @@
 #include "lens/file/log.h"
 #include "lens/file/serve/watcher.h"
 #include "lens/file/watch.h"
-#include "probe/calls.h"
+#include "probe/syscalls.h"
 #include "probe/vfs.h"
 #include "resolve/resolver.h"
 #include "source/ring.h"
@@ -47,7 +47,7 @@ public:
     LogTree(std::unique_ptr<FileWatcher> watcher, std::size_t max_events, u64 max_memory = default_log_memory);
 
     std::optional<About> about(std::string_view path) override;
-    std::vector<std::string> entries(std::string_view folder) override;
+    std::vector<std::string> entries(std::string_view directory) override;
     std::unique_ptr<TreeReader> read(std::string_view path) override;
     int write(std::string_view path, std::string_view text, const TreeClient& client) override;
 

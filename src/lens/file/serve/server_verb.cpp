@@ -82,7 +82,7 @@ private:
 int ServeVerb::run(const std::vector<std::string>& words) {
     if (words.size() > 1) throw Failure(Exit::usage, "one folder can be served", "start another one for each");
     MountedTree::Options mount;
-    mount.folder = words.empty() ? std::string(default_tree) : words[0];
+    mount.directory = words.empty() ? std::string(default_tree) : words[0];
     if (!group_.empty()) {
         mount.group = find_group(group_);
         if (!mount.group) {
@@ -118,9 +118,9 @@ int ServeVerb::run(const std::vector<std::string>& words) {
     // (CAP_SYS_ADMIN)
     u64 keep = capabilities_to_attach() | capability_bit(CAP_DAC_READ_SEARCH) | capability_bit(CAP_SYS_PTRACE);
     if (mount.group) keep |= capability_bit(CAP_SETUID) | capability_bit(CAP_SETGID);
-    keep_only_needed(keep, {tree.folder()});
+    keep_only_needed(keep, {tree.directory()});
     tree.start();
-    say(fmt::format("serving {}", visible(mount.folder)));
+    say(fmt::format("serving {}", visible(mount.directory)));
     notify_ready();
     constexpr int busy_ms = 5;
     constexpr int idle_ms = 80;
@@ -131,7 +131,7 @@ int ServeVerb::run(const std::vector<std::string>& words) {
         ::poll(fds.data(), fds.size(), nap_ms);
     }
     if (tree.ended() && !end_asked()) {
-        throw Failure(Exit::failed, fmt::format("'{}' was unmounted by somebody else", visible(mount.folder)),
+        throw Failure(Exit::failed, fmt::format("'{}' was unmounted by somebody else", visible(mount.directory)),
                       "start it again");
     }
     return 0;

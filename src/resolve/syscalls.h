@@ -11,8 +11,8 @@
 
 namespace iolens {
 
-/// A system call, as src/resolve/call_table.h has it.
-struct KnownCall {
+/// A system call, as src/resolve/syscall_table.h has it.
+struct Syscall {
     u16 id;      ///< x86-64's number, on every architecture
     u16 number;  ///< this architecture's; IOLENS_CALLS where it has none
     std::string_view name;
@@ -26,10 +26,10 @@ struct KnownCall {
     }
 };
 
-std::span<const KnownCall> known_calls();
+std::span<const Syscall> syscalls();
 
 /// The call of an id, or null.
-const KnownCall* find_call(u64 id);
+const Syscall* find_syscall(u64 id);
 
 /// An operation of libaio ("aio:pread") or io_uring ("io_uring:read"): a request that outlives the call that submits
 /// it.
@@ -46,18 +46,18 @@ std::span<const KnownRequest> known_requests();
 const KnownRequest* find_request(u64 id);
 
 /// The name of a call or a request by its id; "" for others.
-std::string_view call_name(u64 id);
+std::string_view syscall_name(u64 id);
 
 /// Does a call or a request make new fds?
 bool makes_fds(u64 id);
 
 /// A call's flags by name ("O_RDWR|O_CREAT"), as the kind of the argument that has them says; a number in hexadecimal
 /// where they have no names here.
-void append_flags(std::string& out, const KnownCall& call, u64 flags);
+void append_flags(std::string& out, const Syscall& call, u64 flags);
 
 /// What a call was given, as C would have it: `AT_FDCWD, "/etc/hosts", O_RDONLY`. A text is null where it could not be
 /// read; one that is too long ends in "…".
-void append_arguments(std::string& out, const KnownCall& call, std::span<const u64, IOLENS_CALL_ARGUMENTS> values,
+void append_arguments(std::string& out, const Syscall& call, std::span<const u64, IOLENS_CALL_ARGUMENTS> values,
                       std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts);
 
 }  // namespace iolens

@@ -16,13 +16,10 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "iolens/event/operation.h"
-#include "probe/calls.h"
-#include "probe/calls_libc.h"
 #include "probe/pid_namespace.h"
-// made by bpftool from bpf/syscall.bpf.c; it is C, and looks for the types of read-only data in the global namespace
-using iolens::iolens_call_info;
-using iolens::iolens_filter;
-using iolens::iolens_pidns;
+#include "probe/syscalls.h"
+#include "probe/syscalls_libc.h"
+// made by bpftool from bpf/syscall.bpf.c
 #include "syscall.skel.h"
 
 namespace iolens {
@@ -69,7 +66,7 @@ std::string_view libc_name(const bpf_program* program) {
 }
 
 /// Ends first, as above. False: as start().
-bool CallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
+bool SyscallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
     const auto refuse = [](std::string_view what, const std::string& path, int error) {
         throw Failure(Exit::unavailable,
                       fmt::format("can't watch {} in '{}': {}", what, visible(path), probe_error_text(error)),

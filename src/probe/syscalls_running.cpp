@@ -9,21 +9,18 @@
 #include <csignal>
 
 #include "base/fd.h"
-#include "probe/calls.h"
 #include "probe/pid_namespace.h"
-// made by bpftool from bpf/syscall.bpf.c; it is C, and looks for the types of read-only data in the global namespace
-using iolens::iolens_call_info;
-using iolens::iolens_filter;
-using iolens::iolens_pidns;
+#include "probe/syscalls.h"
+// made by bpftool from bpf/syscall.bpf.c
 #include "syscall.skel.h"
 
 namespace iolens {
 
-int CallProbe::followed_fd() const { return bpf_map__fd(object_->maps.followed); }
+int SyscallProbe::followed_fd() const { return bpf_map__fd(object_->maps.followed); }
 
-int CallProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
+int SyscallProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
 
-iolens_loss CallProbe::ledger() const {
+iolens_loss SyscallProbe::ledger() const {
     iolens_loss loss = read_ledger(object_->maps.counters, object_->obj);
     iolens_counters& n = loss.n;
     // the iterator has only the threads of our own pid namespace: what is left is in flight in others
@@ -32,11 +29,11 @@ iolens_loss CallProbe::ledger() const {
     return loss;
 }
 
-u64 CallProbe::missed() const { return read_missed(object_->obj); }
+u64 SyscallProbe::missed() const { return read_missed(object_->obj); }
 
-s64 CallProbe::alive() const { return __atomic_load_n(&object_->bss->alive, __ATOMIC_RELAXED); }
+s64 SyscallProbe::alive() const { return __atomic_load_n(&object_->bss->alive, __ATOMIC_RELAXED); }
 
-void CallProbe::forget(u32 pid) {
+void SyscallProbe::forget(u32 pid) {
     // the kernel side deletes it as well when the process exits now: whoever deletes it counts it off
     if (::bpf_map_delete_elem(bpf_map__fd(object_->maps.followed), &pid) == 0) {
         __atomic_fetch_sub(&object_->bss->followed_buckets[pid % IOLENS_FOLLOWED_BUCKETS], 1, __ATOMIC_RELAXED);
@@ -44,7 +41,7 @@ void CallProbe::forget(u32 pid) {
     }
 }
 
-void CallProbe::leave_out(u32 pid, u64 pipe) {
+void SyscallProbe::leave_out(u32 pid, u64 pipe) {
     const int map = bpf_map__fd(object_->maps.row_readers);
     if (::bpf_map_update_elem(map, &pid, &pipe, BPF_NOEXIST) == 0) {
         __atomic_fetch_add(&object_->bss->row_readers_alive, 1, __ATOMIC_RELAXED);
@@ -53,13 +50,13 @@ void CallProbe::leave_out(u32 pid, u64 pipe) {
     }
 }
 
-void CallProbe::take_in(u32 pid) {
+void SyscallProbe::take_in(u32 pid) {
     if (::bpf_map_delete_elem(bpf_map__fd(object_->maps.row_readers), &pid) == 0) {
         __atomic_fetch_sub(&object_->bss->row_readers_alive, 1, __ATOMIC_RELAXED);
     }
 }
 
-void CallProbe::forget_gone() {
+void SyscallProbe::forget_gone() {
     const auto now = std::chrono::steady_clock::now();
     if (!preempts_ || now - looked_at_ < std::chrono::seconds(1)) return;
     looked_at_ = now;
@@ -72,7 +69,7 @@ void CallProbe::forget_gone() {
     for (const u32 one : gone) forget(one);
 }
 
-void CallProbe::drop_ended_requests() {
+void SyscallProbe::drop_ended_requests() {
     constexpr auto pause = std::chrono::milliseconds(100);
     const auto now = std::chrono::steady_clock::now();
     if (__atomic_load_n(&object_->bss->request_ends, __ATOMIC_RELAXED) == request_ends_ || now - dropped_at_ < pause) {
@@ -83,7 +80,7 @@ void CallProbe::drop_ended_requests() {
 }
 
 /// Runs a program that isn't attached.
-void CallProbe::run(const bpf_program* program, std::span<u64> arguments) {
+void SyscallProbe::run(const bpf_program* program, std::span<u64> arguments) {
     bpf_test_run_opts run{};
     run.sz = sizeof run;
     run.ctx_in = arguments.data();
@@ -91,13 +88,13 @@ void CallProbe::run(const bpf_program* program, std::span<u64> arguments) {
     ::bpf_prog_test_run_opts(bpf_program__fd(program), &run);
 }
 
-void CallProbe::drop_request(const std::array<u64, 2>& key, u64 start, u16 flag) {
+void SyscallProbe::drop_request(const std::array<u64, 2>& key, u64 start, u16 flag) {
     std::array<u64, 4> arguments{key[0], key[1], start, flag};
     run(object_->progs.iolens_request_drop, arguments);
 }
 
 /// What begins is no longer seen first, so that what has begun is seen to end. Then what is not over is sent.
-void CallProbe::detach() {
+void SyscallProbe::detach() {
     if (links_.empty()) return;
     while (!links_.empty()) links_.pop_back();
     while (!many_links_.empty()) many_links_.pop_back();
@@ -119,7 +116,7 @@ void CallProbe::detach() {
 }
 
 /// A request is in the map after its process was, which stands there until it ends.
-void CallProbe::drop_requests() {
+void SyscallProbe::drop_requests() {
     const u64 ends = __atomic_load_n(&object_->bss->request_ends, __ATOMIC_RELAXED);
     if (ends == request_ends_) return;
     request_ends_ = ends;
@@ -141,7 +138,7 @@ void CallProbe::drop_requests() {
 }
 
 /// Those of libaio and io_uring: a call that ends has its names sent again.
-std::vector<u64> CallProbe::names_in_flight() const {
+std::vector<u64> SyscallProbe::names_in_flight() const {
     std::vector<u64> names;
     for_each_entry<std::array<u64, 2>, iolens_request>(
         object_->maps.requests,
@@ -149,6 +146,6 @@ std::vector<u64> CallProbe::names_in_flight() const {
     return names;
 }
 
-void CallProbe::begin_period() { __atomic_fetch_add(&object_->data->period, 1, __ATOMIC_RELAXED); }
+void SyscallProbe::begin_period() { __atomic_fetch_add(&object_->data->period, 1, __ATOMIC_RELAXED); }
 
 }  // namespace iolens

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "resolve/calls.h"
+#include "resolve/syscalls.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -27,9 +27,9 @@ constexpr void each_argument(std::string_view arguments, Each&& each) {
     }
 }
 
-constexpr KnownCall make_call(u16 id, u16 number, std::string_view name, iolens_call_shape shape,
-                              iolens_direction direction, std::string_view arguments, iolens_operation operation) {
-    KnownCall call{id, number, name, {}, arguments, static_cast<u8>(operation)};
+constexpr Syscall make_call(u16 id, u16 number, std::string_view name, iolens_call_shape shape,
+                            iolens_direction direction, std::string_view arguments, iolens_operation operation) {
+    Syscall call{id, number, name, {}, arguments, static_cast<u8>(operation)};
     call.info.id = id;
     call.info.shape = static_cast<u8>(shape);
     call.info.direction = static_cast<u8>(direction);
@@ -51,8 +51,8 @@ constexpr KnownCall make_call(u16 id, u16 number, std::string_view name, iolens_
     make_call(id, IOLENS_CALL_NUMBER(id, arm64), #name, IOLENS_SHAPE_##shape, IOLENS_DIR_##direction, arguments, \
               IOLENS_OPERATION_##operation),
 constexpr u16 NONE [[maybe_unused]] = IOLENS_CALLS;  // NOLINT(readability-identifier-naming): a word of the table
-constexpr auto known = std::to_array<KnownCall>({
-#include "resolve/call_table.h"
+constexpr auto known = std::to_array<Syscall>({
+#include "resolve/syscall_table.h"
 });
 #undef IOLENS_CALL
 #undef IOLENS_CALL_NUMBER
@@ -192,8 +192,8 @@ void append_value(std::string& out, char kind, u64 value) {
         case 'l': out += std::to_string(static_cast<s64>(value)); return;
         case 'o': out += fmt::format("{:#o}", static_cast<u32>(value)); return;
         case 'F': {
-            constexpr std::array<std::string_view, 4> ways{"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"};
-            append_bits(out, static_cast<u32>(value) & ~u64{O_ACCMODE}, open_bits, ways.at(value & O_ACCMODE));
+            constexpr std::array<std::string_view, 4> actions{"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"};
+            append_bits(out, static_cast<u32>(value) & ~u64{O_ACCMODE}, open_bits, actions.at(value & O_ACCMODE));
             return;
         }
         case 'P':
@@ -238,9 +238,9 @@ void append_value(std::string& out, char kind, u64 value) {
 
 }  // namespace
 
-std::span<const KnownCall> known_calls() { return known; }
+std::span<const Syscall> syscalls() { return known; }
 
-const KnownCall* find_call(u64 id) {
+const Syscall* find_syscall(u64 id) {
     return id < by_id.size() && by_id[id] < known.size() ? &known[by_id[id]] : nullptr;
 }
 
@@ -251,21 +251,21 @@ const KnownRequest* find_request(u64 id) {
     return at != requests.end() && at->id == id ? at : nullptr;
 }
 
-std::string_view call_name(u64 id) {
-    if (const KnownCall* call = find_call(id)) return call->name;
+std::string_view syscall_name(u64 id) {
+    if (const Syscall* call = find_syscall(id)) return call->name;
     const KnownRequest* request = find_request(id);
     return request != nullptr ? request->name : std::string_view();
 }
 
 bool makes_fds(u64 id) {
     if (const KnownRequest* request = find_request(id)) return (request->what & IOLENS_REQUEST_NEW_FD) != 0;
-    const KnownCall* call = find_call(id);
+    const Syscall* call = find_syscall(id);
     if (call == nullptr) return false;
     return call->info.shape == IOLENS_SHAPE_NEW_FD || call->info.shape == IOLENS_SHAPE_PAIR ||
            call->info.shape == IOLENS_SHAPE_PAIR_FIRST;
 }
 
-void append_flags(std::string& out, const KnownCall& call, u64 flags) {
+void append_flags(std::string& out, const Syscall& call, u64 flags) {
     char kind = 'x';
     each_argument(call.arguments, [&](unsigned place, std::string_view, char its) {
         if (place + 1 == call.info.flags) kind = its;
@@ -273,7 +273,7 @@ void append_flags(std::string& out, const KnownCall& call, u64 flags) {
     append_value(out, kind, flags);
 }
 
-void append_arguments(std::string& out, const KnownCall& call, std::span<const u64, IOLENS_CALL_ARGUMENTS> values,
+void append_arguments(std::string& out, const Syscall& call, std::span<const u64, IOLENS_CALL_ARGUMENTS> values,
                       std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts) {
     bool creates = true;  // open has a mode only where it creates a file
     each_argument(call.arguments, [&](unsigned place, std::string_view, char kind) {

@@ -20,17 +20,17 @@ struct syscall_bpf;
 namespace iolens {
 
 /// The programs of bpf/syscall.bpf.c in the kernel, from construction to destruction.
-class CallProbe {
+class SyscallProbe {
 public:
     struct Options {
         iolens_filter filter{};
         int cgroup_fd = -1;  ///< of filter.by_cgroup
         u64 ring_bytes = 8 << 20;
-        u32 max_threads = 32768;                             ///< entries of the state map
-        std::array<iolens_call_info, IOLENS_CALLS> calls{};  ///< by system call number
-        std::array<u8, IOLENS_AIO_OPS> aio_ops{};            ///< enum iolens_request_flag, by opcode
-        std::array<u8, IOLENS_URING_OPS> uring_ops{};        ///< likewise
-        u64 own_ino = 0;                                     ///< what rows are written to, by inode …
+        u32 max_threads = 32768;                                ///< entries of the state map
+        std::array<iolens_call_info, IOLENS_CALLS> syscalls{};  ///< by system call number
+        std::array<u8, IOLENS_AIO_OPS> aio_ops{};               ///< enum iolens_request_flag, by opcode
+        std::array<u8, IOLENS_URING_OPS> uring_ops{};           ///< likewise
+        u64 own_ino = 0;                                        ///< what rows are written to, by inode …
         u32 own_dev = 0;                 ///< … and device, the kernel's dev_t; calls on it are left out
         std::optional<WatchMaps> watch;  ///< only calls on watched files, into the same ring
         bool decode_all = false;         ///< tell each call's arguments
@@ -48,10 +48,10 @@ public:
     };
 
     /// Loads and attaches. Throws Failure (unavailable) where the kernel refuses.
-    explicit CallProbe(const Options& options);
-    ~CallProbe();
-    CallProbe(const CallProbe&) = delete;
-    CallProbe& operator=(const CallProbe&) = delete;
+    explicit SyscallProbe(const Options& options);
+    ~SyscallProbe();
+    SyscallProbe(const SyscallProbe&) = delete;
+    SyscallProbe& operator=(const SyscallProbe&) = delete;
 
     /// Sends what is not over as records without an end (IOLENS_CALL_PENDING).
     void detach();

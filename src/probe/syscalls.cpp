@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "probe/calls.h"
+#include "probe/syscalls.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -21,12 +21,9 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "iolens/event/operation.h"
-#include "probe/calls_libc.h"
 #include "probe/pid_namespace.h"
-// made by bpftool from bpf/syscall.bpf.c; it is C, and looks for the types of read-only data in the global namespace
-using iolens::iolens_call_info;
-using iolens::iolens_filter;
-using iolens::iolens_pidns;
+#include "probe/syscalls_libc.h"
+// made by bpftool from bpf/syscall.bpf.c
 #include "syscall.skel.h"
 #include "syscall_without_casts.skel.h"
 
@@ -95,7 +92,7 @@ bool has_perf_variant(std::string_view section) {
 
 /// Which programs are loaded. Of variants: the one that keeps a thread's state with the task and reads the kernel's
 /// memory directly, or the one that every kernel can have.
-void CallProbe::choose_programs(const Options& options, bool direct) {
+void SyscallProbe::choose_programs(const Options& options, bool direct) {
     const syscall_bpf& object = *object_;
     const std::vector<LibcFunction>& libc = options.libc;
     const bool uring = std::ranges::any_of(options.uring_ops, [](u8 what) { return what != 0; });
@@ -131,10 +128,10 @@ void CallProbe::choose_programs(const Options& options, bool direct) {
     bpf_map__set_autocreate(object.maps.thread_storage, direct);
 }
 
-void CallProbe::Close::operator()(syscall_bpf* object) const { syscall_bpf__destroy(object); }
+void SyscallProbe::Close::operator()(syscall_bpf* object) const { syscall_bpf__destroy(object); }
 
 /// Loads with one of the variants. Returns 0 or a negative errno.
-int CallProbe::load(const Options& options, bool direct) {
+int SyscallProbe::load(const Options& options, bool direct) {
     object_.reset(opened(open_object(KernelNames())));
     bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
     bpf_map__set_max_entries(object_->maps.threads, options.max_threads);
@@ -143,7 +140,7 @@ int CallProbe::load(const Options& options, bool direct) {
     std::ranges::copy(id_key(), std::begin(object_->rodata->id_key));
     object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
     object_->rodata->follow = options.follow.empty() ? 0 : 1;
-    std::ranges::copy(options.calls, static_cast<iolens_call_info*>(object_->rodata->calls));
+    std::ranges::copy(options.syscalls, static_cast<iolens_call_info*>(object_->rodata->syscalls));
     object_->rodata->own_ino = options.own_ino;
     object_->rodata->own_dev = options.own_dev;
     object_->rodata->decode_all = options.decode_all ? 1 : 0;
@@ -234,7 +231,7 @@ std::string_view lack_for_direct(const KernelNames& kernel) {
     return {};
 }
 
-CallProbe::CallProbe(const Options& options) {
+SyscallProbe::SyscallProbe(const Options& options) {
     const KernelNames kernel;
     // one link for all of libc's functions, where the kernel has that and the direct programs are not ruled out
     many_uprobes_ = !options.libc.empty() && !forced("plain") && kernel.has("BPF_TRACE_UPROBE_MULTI");
@@ -252,10 +249,10 @@ CallProbe::CallProbe(const Options& options) {
     ::malloc_trim(0);
 }
 
-CallProbe::~CallProbe() = default;
+SyscallProbe::~SyscallProbe() = default;
 
 /// Gives up a variant that the kernel refused, unless it was asked for by IOLENS_PROBE.
-bool CallProbe::give_up(bool& variant, std::string_view name, int error) {
+bool SyscallProbe::give_up(bool& variant, std::string_view name, int error) {
     if (!variant || forced(name)) return false;
     variant = false;
     why_.push_back(fmt::format("{}: {}", name, probe_error_text(error)));
@@ -263,7 +260,7 @@ bool CallProbe::give_up(bool& variant, std::string_view name, int error) {
 }
 
 /// Loads and attaches. False: the kernel refused a variant, and another one is to be tried.
-bool CallProbe::start(const Options& options, bool& direct) {
+bool SyscallProbe::start(const Options& options, bool& direct) {
     detach();
     if (const int error = load(options, direct); error != 0) {
         if (give_up(direct, "direct", -error) || give_up(many_uprobes_, "uprobe.multi", -error)) return false;
@@ -304,7 +301,7 @@ bool CallProbe::start(const Options& options, bool& direct) {
     return true;
 }
 
-std::vector<ProbeStatus> CallProbe::examine(bool variants) {
+std::vector<ProbeStatus> SyscallProbe::examine(bool variants) {
     // of variants the one that will be used: the direct one where it works
     std::vector<ProbeStatus> chosen;
     std::vector<ProbeStatus> others;
