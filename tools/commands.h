@@ -14,7 +14,7 @@ Command lens_command(std::unique_ptr<Lens> lens);
 
 /// iolens replay: shows a recording through the lens that made it. Its options are those of that lens, so the words of
 /// the command line are looked at before they are parsed.
-Command replay_command(std::span<char* const> words);
+Command replay_command(std::span<char* const> args);
 
 /// iolens doctor: what works on this kernel, and why not.
 Command doctor_command();

@@ -32,11 +32,11 @@ std::string first_line(const char* path) {
 }
 
 std::vector<Finding> checks() {
-    std::vector<Finding> all;
+    std::vector<Finding> items;
     utsname kernel{};
     ::uname(&kernel);
     const auto check = [&](std::string name, bool works, std::string why) {
-        all.push_back({"check", "", std::move(name), works, std::move(why), {}, {}, true});
+        items.push_back({"check", "", std::move(name), works, std::move(why), {}, {}, true});
     };
     check("kernel", true,
           fmt::format("{} {}", static_cast<const char*>(kernel.release), static_cast<const char*>(kernel.machine)));
@@ -62,22 +62,22 @@ std::vector<Finding> checks() {
     const std::string jit = first_line("/proc/sys/net/core/bpf_jit_enable");
     check("JIT", jit != "0", jit == "0" ? "BPF programs are interpreted: sysctl net.core.bpf_jit_enable=1" : "on");
     check("ring", true, "8 MiB, --ring-size changes it");
-    return all;
+    return items;
 }
 
 /// Returns Exit::unavailable when a lens can't trace here.
 int run_doctor(Format format, bool variants) {
-    std::vector<Finding> all = checks();
+    std::vector<Finding> items = checks();
     bool works = true;
-    for (const Finding& f : all)
+    for (const Finding& f : items)
         works = works && (f.works || f.name == "JIT" || f.name == "symbols" || f.name == "other users");
     const bool may_try = works;
     for (const auto& lens : make_lenses()) {
         if (!may_try) break;  // every probe would only say the same
         for (const ProbeStatus& p : lens->examine(variants)) {
             works = works && (p.works || !p.used);
-            all.push_back({"probe", std::string(lens->info().name), p.name, p.works, p.works ? p.how : p.why,
-                           p.verified_insns, p.program, p.used});
+            items.push_back({"probe", std::string(lens->info().name), p.name, p.works, p.works ? p.how : p.why,
+                             p.verified_insns, p.program, p.used});
         }
     }
 
@@ -97,7 +97,7 @@ int run_doctor(Format format, bool variants) {
     const auto sink = make_sink(format, out, {});
     for (const char* type : {"check", "probe"}) {
         if (std::string_view(type) == "check" || format == Format::json) sink->begin(type, chosen, nullptr);
-        for (const Finding& f : all) {
+        for (const Finding& f : items) {
             if (f.type != type) continue;
             const std::array row{Value(std::string_view(f.works ? "yes" : "no")),
                                  f.lens.empty() ? Value() : Value(std::string_view(f.lens)),

@@ -37,8 +37,8 @@ Command verb_command(const std::shared_ptr<Verb>& verb) {
     return {.name = verb->name(),
             .about = std::string(verb->about()),
             .examples = std::string(verb->examples()),
-            .arity = verb->words().empty() ? Arity::none : Arity::any,
-            .arguments = std::string(verb->words()),
+            .arity = verb->args().empty() ? Arity::none : Arity::any,
+            .arguments = std::string(verb->args()),
             .add_options = [verb](OptionGroups& groups) { verb->flags(groups.group("Options")); },
             .run =
                 [verb](const Given& given) {

@@ -26,32 +26,33 @@ int status_of(iolens::Exit status, bool traces_command) {
     return static_cast<int>(traces_command && !of_command ? iolens::Exit::own_failure : status);
 }
 
-iolens::Command program(std::span<char* const> words) {
-    iolens::Command all{.name = "iolens",
-                        .about = "iolens: a Linux machine's I/O, seen live",
-                        .examples =
-                            "sudo iolens block -Q 10     ten seconds of block requests, with their time in the queue\n"
-                            "sudo iolens doctor          what works on this kernel, and why not\n"
-                            "sudo iolens fd -- git status   what a command reads and writes\n"
-                            "iolens replay day.iol       show a recording again\n"
-                            "iolens schema               every column with unit and meaning\n"
-                            "iolens block --help         the options of a lens"};
-    for (auto& lens : iolens::make_lenses()) all.commands.push_back(iolens::lens_command(std::move(lens)));
-    all.commands.push_back(iolens::replay_command(words));
-    all.commands.push_back(iolens::doctor_command());
-    all.commands.push_back(iolens::schema_command());
-    return all;
+iolens::Command program(std::span<char* const> args) {
+    iolens::Command items{
+        .name = "iolens",
+        .about = "iolens: a Linux machine's I/O, seen live",
+        .examples =
+            "sudo iolens block -Q 10     ten seconds of block requests, with their time in the queue\n"
+            "sudo iolens doctor          what works on this kernel, and why not\n"
+            "sudo iolens fd -- git status   what a command reads and writes\n"
+            "iolens replay day.iol       show a recording again\n"
+            "iolens schema               every column with unit and meaning\n"
+            "iolens block --help         the options of a lens"};
+    for (auto& lens : iolens::make_lenses()) items.commands.push_back(iolens::lens_command(std::move(lens)));
+    items.commands.push_back(iolens::replay_command(args));
+    items.commands.push_back(iolens::doctor_command());
+    items.commands.push_back(iolens::schema_command());
+    return items;
 }
 
 }  // namespace
 
 // The one place where an exception ends.
 int main(int argc, char** argv) {
-    const std::span words(argv, static_cast<std::size_t>(argc));
-    const bool traces_command = std::ranges::find(words, std::string_view("--")) != words.end();
+    const std::span args(argv, static_cast<std::size_t>(argc));
+    const bool traces_command = std::ranges::find(args, std::string_view("--")) != args.end();
     open_standard_descriptors();
     try {
-        return iolens::run_command_line(words, program(words));
+        return iolens::run_command_line(args, program(args));
     } catch (const iolens::ReaderGone&) {
         return 0;
     } catch (const iolens::Failure& failure) {

@@ -28,7 +28,7 @@ void open_recording(Replay& replay, const std::string& path) {
 }
 
 /// Opens the recording that the command line names, before its options are parsed; once, since it may be a pipe.
-void find_recording(Replay& replay, std::span<char* const> words) {
+void find_recording(Replay& replay, std::span<char* const> args) {
     const auto lenses = make_lenses();
     ViewOptions view;
     std::string format;
@@ -39,7 +39,7 @@ void find_recording(Replay& replay, std::span<char* const> words) {
         add_view_flags(flags, view);
         flags.text("--format", format, "FORMAT", "");
     };
-    const std::optional<Given> given = parse_arguments(words, any);
+    const std::optional<Given> given = parse_arguments(args, any);
     if (!given || given->arguments.empty()) return;
     try {
         open_recording(replay, given->arguments.front());
@@ -50,10 +50,10 @@ void find_recording(Replay& replay, std::span<char* const> words) {
 
 }  // namespace
 
-Command replay_command(std::span<char* const> words) {
+Command replay_command(std::span<char* const> args) {
     const auto replay = std::make_shared<Replay>();
-    const bool chosen = words.size() > 1 && std::string_view(words[1]) == "replay";
-    if (chosen) find_recording(*replay, words.subspan(1));
+    const bool chosen = args.size() > 1 && std::string_view(args[1]) == "replay";
+    if (chosen) find_recording(*replay, args.subspan(1));
     Command command{.name = "replay",
                     .about = "show a recording again; needs no privilege",
                     .examples =
@@ -62,7 +62,7 @@ Command replay_command(std::span<char* const> words) {
                         "iolens replay --format csv day.iol         for a spreadsheet or a database\n"
                         "iolens replay --summary -o /dev/null day.iol\n"
                         "iolens replay --help day.iol               with the options of its lens",
-                    .arity = Arity::one,
+                    .arity = Arity::item,
                     .arguments = "FILE",
                     .arguments_help = "a recording: what --record wrote"};
     command.add_options = [replay](OptionGroups& groups) {

@@ -66,8 +66,8 @@ int run_schema(Format format) {
     const auto sink = make_sink(format, out, {});
     sink->begin("field", chosen, nullptr);
     for (const auto& lens : make_lenses()) {
-        const auto list = [&](std::string_view event, std::span<const Column> all) {
-            for (const Column& c : all) {
+        const auto list = [&](std::string_view event, std::span<const Column> items) {
+            for (const Column& c : items) {
                 const std::string_view unit = unit_name(c.unit);
                 const std::array row{Value(event),
                                      Value(c.name),

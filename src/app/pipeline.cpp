@@ -44,10 +44,10 @@ Pipeline::Pipeline(Lens& lens, const ViewOptions& view, const LiveOptions& live,
     sink_ = make_sink(view_.format, out_, options);
     // An error that no column shows ends its row in the table.
     if (view_.format == Format::table) {
-        const auto all = view_.type.columns;
-        const auto error = std::ranges::find(all, Role::error, &Column::role);
+        const auto items = view_.type.columns;
+        const auto error = std::ranges::find(items, Role::error, &Column::role);
         const bool shown = std::ranges::any_of(view_.columns, [](const Column* c) { return c->role == Role::error; });
-        if (error != all.end() && !shown) trailing_error_ = &*error;
+        if (error != items.end() && !shown) trailing_error_ = &*error;
     }
     // no values are made for rows that nobody reads, and without a summary or a limit nobody looks at the event
     only_recorded_ = out_.is_null() && view_.extra_sinks.empty() && !view.summary && !view.count;
@@ -60,8 +60,8 @@ Pipeline::Pipeline(Lens& lens, const ViewOptions& view, const LiveOptions& live,
     shown_ = wanted_.size();
     // Times in a table count from the first row's time, even where another time is shown before it, or alone.
     if (view_.format == Format::table && shown_ != 0) {
-        const auto all = view_.type.columns;
-        const auto time = std::ranges::find(all, Role::time, &Column::role);
+        const auto items = view_.type.columns;
+        const auto time = std::ranges::find(items, Role::time, &Column::role);
         const auto first = std::ranges::find(view_.columns, Role::time, &Column::role);
         if (first != view_.columns.end() && *first != &*time) {
             counted_from_ = &*time;
@@ -97,7 +97,7 @@ void Pipeline::reopen() {
         if (out_.reopen() && !intervals_) sink_->begin(view_.type.name, view_.columns, trailing_error_);
         watch_readers();
     } catch (const Failure& failure) {
-        say(fmt::format("{}; rows go on to the file that was open", failure.what()));
+        log_line(fmt::format("{}; rows go on to the file that was open", failure.what()));
     }
 }
 
@@ -110,14 +110,14 @@ bool Pipeline::record(std::span<const std::byte> bytes) {
     }
     if (recorder_ != nullptr) recorder_->record(bytes.first(head->size));
     if (only_recorded_ && recorder_ != nullptr) return true;
-    if (head->kind == IOLENS_KIND_CLOCK || take(*head) == Taken::unknown) ++unknown_;
+    if (head->kind == IOLENS_KIND_CLOCK || take(*head) == DecodeResult::unknown) ++unknown_;
     return rows_ < limit_;
 }
 
 void Pipeline::advance(u64 now_ns) {
     if (only_recorded_) return;
     const iolens_header clock{.ts = now_ns, .kind = IOLENS_KIND_CLOCK, .size = sizeof clock, .cpu = IOLENS_NO_CPU};
-    while (rows_ < limit_ && take(clock) == Taken::row) {
+    while (rows_ < limit_ && take(clock) == DecodeResult::row) {
     }
 }
 
@@ -197,11 +197,11 @@ Output Pipeline::open_output(const ViewOptions& view, bool other_way) {
                           : Output::stream(STDOUT_FILENO, "standard output");
 }
 
-Taken Pipeline::take(const iolens_header& record) {
+DecodeResult Pipeline::take(const iolens_header& record) {
     row_.clear();
-    const Taken taken = lens_.take(record, row_);
+    const DecodeResult taken = lens_.take(record, row_);
     if (!row_.prefix_line.empty()) sink_->line(row_.prefix_line);
-    if (taken == Taken::row) {
+    if (taken == DecodeResult::row) {
         show();
         ++rows_;
     }

@@ -49,7 +49,7 @@ private:
     /// Where there is another way for the rows, they are not also shown unless a file is named for them.
     static Output open_output(const ViewOptions& view, bool other_way);
 
-    Taken take(const iolens_header& record);
+    DecodeResult take(const iolens_header& record);
 
     void show();
 

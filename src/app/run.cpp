@@ -26,8 +26,8 @@ constexpr int nap_idle_ms = 80;
 constexpr u64 refresh_wall_ns = 1'000'000'000;
 
 /// What -v says on standard error, without more of what is traced: for programs that wait for the tracing to begin.
-bool remarks_wanted(const ViewOptions& view) {
-    return view.verbose || std::getenv("IOLENS_REMARKS") != nullptr;  // NOLINT(concurrency-mt-unsafe): one thread
+bool diagnostics_wanted(const ViewOptions& view) {
+    return view.verbose || std::getenv("IOLENS_DIAGNOSTICS") != nullptr;  // NOLINT(concurrency-mt-unsafe): one thread
 }
 
 /// In json a summary is among the rows: whether it is there must not depend on what standard error is.
@@ -108,8 +108,8 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
     std::erase(paths, "");
     keep_only_needed(source->capabilities() | (tracing ? capabilities_to_read_maps() : 0), paths);
     const u64 attached = clock_ns(CLOCK_BOOTTIME);
-    if (remarks_wanted(view) && tracing)
-        say(fmt::format("attached in {:.1f} ms", static_cast<double>(attached - started) / 1e6));
+    if (diagnostics_wanted(view) && tracing)
+        log_line(fmt::format("attached in {:.1f} ms", static_cast<double>(attached - started) / 1e6));
     const u64 deadline = live.duration_s ? attached + static_cast<u64>(*live.duration_s * 1e9) : ~u64{0};
 
     const u64 interval = live.interval_s ? static_cast<u64>(*live.interval_s * 1e9) : ~u64{0} - attached;
@@ -157,8 +157,8 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
         if (recorder) save_recording(*recorder, *source, pipeline);
         throw;
     }
-    if (remarks_wanted(view)) {
-        for (const std::string& line : lens.diagnostics()) say(line);
+    if (diagnostics_wanted(view)) {
+        for (const std::string& line : lens.diagnostics()) log_line(line);
     }
     return source->exit_status();
 }
@@ -178,7 +178,7 @@ void run_replay(Lens& lens, ViewOptions view, RecordingSource& source) {
     view.summary = summary_wanted(view);
     catch_signals();
     view.replayed = true;
-    if (view.verbose) say(fmt::format("recorded on kernel {}", visible(source.kernel())));
+    if (view.verbose) log_line(fmt::format("recorded on kernel {}", visible(source.kernel())));
     Pipeline pipeline(lens, view, {});
     refuse_same_file(source.inputs(), pipeline.output_file(), "the output");
     pipeline.set_wall_offset(source.wall_offset_ns());

@@ -44,12 +44,12 @@ void watch_readers(std::vector<int> outputs) {
 }
 
 void wait_for_input(int fd, int ms) {
-    std::vector<pollfd> all{pollfd{end_descriptor(), POLLIN, 0}, pollfd{fd, POLLIN, 0}};
-    const std::size_t first_output = all.size();
-    for (const int output : watched_outputs) all.push_back({output, 0, 0});
-    if (::poll(all.data(), all.size(), ms) <= 0) return;
-    if (all[first_output - 1].revents != 0) return;  // what has come is still recorded
-    for (const pollfd& output : std::span(all).subspan(first_output)) {
+    std::vector<pollfd> items{pollfd{end_descriptor(), POLLIN, 0}, pollfd{fd, POLLIN, 0}};
+    const std::size_t first_output = items.size();
+    for (const int output : watched_outputs) items.push_back({output, 0, 0});
+    if (::poll(items.data(), items.size(), ms) <= 0) return;
+    if (items[first_output - 1].revents != 0) return;  // what has come is still recorded
+    for (const pollfd& output : std::span(items).subspan(first_output)) {
         if (output.revents != 0) throw ReaderGone();
     }
 }
@@ -144,7 +144,7 @@ Output::Output(int fd, std::string name) : fd_(fd), name_(std::move(name)), term
 
 Output Output::stream(int fd, std::string name) { return {fd, std::move(name)}; }
 
-void say(std::string_view words) {
+void log_line(std::string_view words) {
     Output err = Output::stream(STDERR_FILENO, "standard error");
     append(err.buffer(), "iolens: ");
     append(err.buffer(), words);

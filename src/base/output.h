@@ -129,7 +129,7 @@ private:
 };
 
 /// A line on standard error: "iolens: " and what is to be said, which is made visible first where it isn't ours.
-void say(std::string_view words);
+void log_line(std::string_view words);
 
 /// The folder that holds `path`.
 std::string directory_of(const std::string& path);

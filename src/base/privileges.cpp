@@ -39,9 +39,9 @@ unsigned known_capabilities() { return static_cast<unsigned>(::cap_max_bits()); 
 
 u64 effective_capabilities() {
     const Capabilities own = own_capabilities();
-    u64 all = 0;
-    for (unsigned c = 0; c < known_capabilities(); ++c) all |= has(own, c, CAP_EFFECTIVE) ? capability_bit(c) : 0;
-    return all;
+    u64 items = 0;
+    for (unsigned c = 0; c < known_capabilities(); ++c) items |= has(own, c, CAP_EFFECTIVE) ? capability_bit(c) : 0;
+    return items;
 }
 
 void give_up_capabilities(u64 keep) {

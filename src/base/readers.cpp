@@ -49,8 +49,8 @@ PipeReaders::PipeReaders(const std::string& root) {
         for_each_entry(process.path() / "fd", [&](const fs::directory_entry& fd) {
             const u64 pipe = pipe_of(fd.path());
             if (pipe == 0 || !is_read(fd.path())) return;
-            std::vector<u32>& all = readers_[pipe];
-            if (all.empty() || all.back() != pid) all.push_back(pid);
+            std::vector<u32>& items = readers_[pipe];
+            if (items.empty() || items.back() != pid) items.push_back(pid);
             reads = true;
         });
         if (reads) stdout_[pid] = stdout_pipe_of(pid, root);
@@ -81,10 +81,10 @@ void RowReaders::add(u32 pid, u64 pipe) {
 }
 
 void RowReaders::remove(u32 pid) {
-    const auto at = known_.find(pid);
-    if (at == known_.end() || --at->second.count != 0) return;
-    const PipeReader gone{pid, at->second.pipe};
-    known_.erase(at);
+    const auto it = known_.find(pid);
+    if (it == known_.end() || --it->second.count != 0) return;
+    const PipeReader gone{pid, it->second.pipe};
+    known_.erase(it);
     if (watcher_) watcher_(gone, false);
 }
 

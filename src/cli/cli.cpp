@@ -33,14 +33,14 @@ const FormatName& name_of(Format format) { return *std::ranges::find(format_name
 
 /// A list is one word of the command line: an option of CLI11 with several values would eat the words after it.
 std::vector<std::string> items_of(const std::string& given) {
-    std::vector<std::string> all;
+    std::vector<std::string> items;
     for (std::size_t at = 0; at <= given.size();) {
         const std::size_t end = std::min(given.find(',', at), given.size());
         if (end == at) throw CLI::ValidationError("", fmt::format("'{}' has an empty part", visible(given)));
-        all.push_back(given.substr(at, end - at));
+        items.push_back(given.substr(at, end - at));
         at = end + 1;
     }
-    return all;
+    return items;
 }
 
 u64 whole_number(const std::string& given, u64 min, u64 max) {
@@ -57,9 +57,9 @@ u64 whole_number(const std::string& given, u64 min, u64 max) {
 double real_number(const std::string& given, double min, double max) {
     char* end = nullptr;
     const double x = std::strtod(given.c_str(), &end);
-    const bool all = !given.empty() && given.find_first_not_of("0123456789.") == std::string::npos &&
-                     end == given.c_str() + given.size();
-    if (!all || !std::isfinite(x) || x < min || x > max) {
+    const bool is_number = !given.empty() && given.find_first_not_of("0123456789.") == std::string::npos &&
+                           end == given.c_str() + given.size();
+    if (!is_number || !std::isfinite(x) || x < min || x > max) {
         throw CLI::ValidationError("", fmt::format("'{}' is no number from {} to {}", visible(given), min, max));
     }
     return x;
@@ -158,12 +158,13 @@ std::unique_ptr<ParsedCommand> build(CLI::App& app, const Command& command) {
     switch (command.arity) {
         case Arity::none: break;
         case Arity::at_most_one:
-        case Arity::one:
+        case Arity::item:
             app.add_option_function<std::string>(
-                   command.arguments, [&all = parsed->arguments](const std::string& given) { all.push_back(given); },
+                   command.arguments,
+                   [&items = parsed->arguments](const std::string& given) { items.push_back(given); },
                    command.arguments_help)
                 ->type_name("")
-                ->required(command.arity == Arity::one);
+                ->required(command.arity == Arity::item);
             break;
         case Arity::any:
             app.add_option(command.arguments, parsed->arguments, command.arguments_help)->type_name("");
@@ -199,8 +200,8 @@ Failure usage(std::string_view name, std::string what) {
 }
 
 /// What a line without a command, or with an unknown one, is told.
-std::string missing_command(std::span<char* const> words, const Command& program) {
-    if (words.size() > 1) return fmt::format("there is no command or option '{}'", visible(words[1]));
+std::string missing_command(std::span<char* const> args, const Command& program) {
+    if (args.size() > 1) return fmt::format("there is no command or option '{}'", visible(args[1]));
     std::string names;
     for (std::size_t i = 0; i < program.commands.size(); ++i) {
         names += i == 0 ? "" : i + 1 == program.commands.size() ? " or " : ", ";
@@ -209,13 +210,13 @@ std::string missing_command(std::span<char* const> words, const Command& program
     return "which command? " + names;
 }
 
-std::size_t dashes_in(std::span<char* const> words) {
-    return static_cast<std::size_t>(std::ranges::find(words, std::string_view("--")) - words.begin());
+std::size_t dashes_in(std::span<char* const> args) {
+    return static_cast<std::size_t>(std::ranges::find(args, std::string_view("--")) - args.begin());
 }
 
 }  // namespace
 
-int run_command_line(std::span<char* const> words, const Command& program) {
+int run_command_line(std::span<char* const> args, const Command& program) {
     CLI::App app{program.about};
     app.name(std::string(program.name));
     app.set_version_flag("-V,--version", std::string("iolens ") + IOLENS_VERSION);
@@ -224,13 +225,12 @@ int run_command_line(std::span<char* const> words, const Command& program) {
     const auto parsed = build(app, program);
 
     // What is behind "--" is a command to trace, and no option of ours.
-    const std::size_t dashes = dashes_in(words);
+    const std::size_t dashes = dashes_in(args);
     Given given;
-    if (dashes != words.size())
-        given.command.assign(words.begin() + static_cast<std::ptrdiff_t>(dashes) + 1, words.end());
+    if (dashes != args.size()) given.command.assign(args.begin() + static_cast<std::ptrdiff_t>(dashes) + 1, args.end());
     std::string name(program.name);
     try {
-        app.parse(static_cast<int>(dashes), words.data());
+        app.parse(static_cast<int>(dashes), args.data());
     } catch (const CLI::ParseError& error) {
         if (error.get_exit_code() == 0) {  // --help, --version
             const int status = app.exit(error);
@@ -239,25 +239,25 @@ int run_command_line(std::span<char* const> words, const Command& program) {
         }
         const bool any = !app.get_subcommands().empty();
         chosen_in(parsed.get(), name);
-        throw usage(name, any ? sentence(error) : missing_command(words, program));
+        throw usage(name, any ? sentence(error) : missing_command(args, program));
     }
     const ParsedCommand& chosen = *chosen_in(parsed.get(), name);
-    if (dashes != words.size() && !chosen.command->takes_command) {
+    if (dashes != args.size() && !chosen.command->takes_command) {
         throw usage(name, fmt::format("'{}' traces no command", name));
     }
-    if (dashes != words.size() && given.command.empty()) throw usage(name, "there is no command behind '--'");
+    if (dashes != args.size() && given.command.empty()) throw usage(name, "there is no command behind '--'");
     given.arguments = chosen.arguments;
     return chosen.command->run(given);
 }
 
-std::optional<Given> parse_arguments(std::span<char* const> words, const Command& command) {
+std::optional<Given> parse_arguments(std::span<char* const> args, const Command& command) {
     CLI::App app;
     app.set_help_flag();
     bool help = false;
     app.add_flag("-h,--help", help);
     const auto parsed = build(app, command);
     try {
-        app.parse(static_cast<int>(dashes_in(words)), words.data());
+        app.parse(static_cast<int>(dashes_in(args)), args.data());
     } catch (const CLI::ParseError&) {
         return {};
     }
@@ -277,8 +277,8 @@ void add_format_option(Flags& flags, std::string& word, std::span<const Format> 
 
 std::optional<Format> format_of(const std::string& word, std::span<const Format> formats) {
     if (word.empty()) return {};
-    const auto at = std::ranges::find(format_names, std::string_view(word), &FormatName::name);
-    if (at != format_names.end()) return at->format;
+    const auto it = std::ranges::find(format_names, std::string_view(word), &FormatName::name);
+    if (it != format_names.end()) return it->format;
     std::string known;
     for (const Format format : formats) known += fmt::format(" {}", name_of(format).name);
     throw Failure(Exit::usage, fmt::format("there is no format '{}'", visible(word)), "the formats are:" + known);

@@ -32,7 +32,7 @@ struct Given {
 };
 
 /// How many arguments a command takes.
-enum class Arity : u8 { none, at_most_one, one, any };
+enum class Arity : u8 { none, at_most_one, item, any };
 
 /// A command, or a further one below it.
 struct Command {
@@ -49,10 +49,10 @@ struct Command {
 };
 
 /// Parses the command line and runs a command. Returns the exit status. Throws Failure, ReaderGone.
-int run_command_line(std::span<char* const> words, const Command& program);
+int run_command_line(std::span<char* const> args, const Command& program);
 
 /// The arguments that a command would be given for these words; nothing where the words are wrong. Runs nothing.
-std::optional<Given> parse_arguments(std::span<char* const> words, const Command& command);
+std::optional<Given> parse_arguments(std::span<char* const> args, const Command& command);
 
 /// Adds --format, with what the command has.
 void add_format_option(Flags& flags, std::string& word, std::span<const Format> formats, Format default_format);

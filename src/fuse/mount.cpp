@@ -111,9 +111,9 @@ int on_getattr(const char* path, struct stat* info, fuse_file_info* /*file*/) {
     *info = {};
     info->st_uid = 0;
     info->st_gid = c.group.value_or(0);
-    const mode_t whose = c.group ? 0110 : 0100;  // a digit for the owner, and one for the group
-    const mode_t what = about->directory ? 5U : (about->readable ? 4U : 0U) + (about->writable ? 2U : 0U);
-    info->st_mode = (about->directory ? S_IFDIR : S_IFREG) | static_cast<mode_t>(what * whose);
+    const mode_t classes = c.group ? 0110 : 0100;  // a digit for the owner, and one for the group
+    const mode_t bits = about->directory ? 5U : (about->readable ? 4U : 0U) + (about->writable ? 2U : 0U);
+    info->st_mode = (about->directory ? S_IFDIR : S_IFREG) | static_cast<mode_t>(bits * classes);
     if (about->directory) info->st_mode |= 0200;
     info->st_nlink = about->directory ? 2 : 1;
     return 0;
@@ -193,15 +193,15 @@ struct Guarded<callback> {
 };
 
 fuse_operations operations() {
-    fuse_operations all{};
-    all.getattr = Guarded<on_getattr>::call;
-    all.readdir = Guarded<on_readdir>::call;
-    all.open = Guarded<on_open>::call;
-    all.release = Guarded<on_release>::call;
-    all.read = Guarded<on_read>::call;
-    all.write = Guarded<on_write>::call;
-    all.truncate = Guarded<on_truncate>::call;
-    return all;
+    fuse_operations items{};
+    items.getattr = Guarded<on_getattr>::call;
+    items.readdir = Guarded<on_readdir>::call;
+    items.open = Guarded<on_open>::call;
+    items.release = Guarded<on_release>::call;
+    items.read = Guarded<on_read>::call;
+    items.write = Guarded<on_write>::call;
+    items.truncate = Guarded<on_truncate>::call;
+    return items;
 }
 
 }  // namespace
@@ -272,8 +272,8 @@ MountedTree::MountedTree(const Options& options, TreeFiles& files) : state_(std:
         &arguments,
         "-ofsname=iolens,subtype=iolens,default_permissions,nosuid,nodev,noexec,entry_timeout=0,attr_timeout=0");
     if (options.group) fuse_opt_add_arg(&arguments, "-oallow_other");
-    const fuse_operations all = operations();
-    state.handle = fuse_new(&arguments, &all, sizeof all, &state.context);
+    const fuse_operations items = operations();
+    state.handle = fuse_new(&arguments, &items, sizeof items, &state.context);
     fuse_opt_free_args(&arguments);
     if (state.handle == nullptr || fuse_mount(state.handle, state.directory.c_str()) != 0) {
         if (state.handle != nullptr) fuse_destroy(state.handle);

@@ -113,15 +113,15 @@ std::string path_of(std::string_view given) {
 
 std::shared_ptr<FdTables::Table>& FdTables::table(u32 tid) {
     Thread& thread = tables_[tid];
-    std::shared_ptr<Table>& its = thread.table;
+    std::shared_ptr<Table>& fds = thread.table;
     thread.used = ++looks_;
-    if (!its) {
-        its = std::make_shared<Table>();
-        (*its)[0] = named(IOLENS_FILE_OTHER, "stdin");
-        (*its)[1] = named(IOLENS_FILE_OTHER, "stdout");
-        (*its)[2] = named(IOLENS_FILE_OTHER, "stderr");
+    if (!fds) {
+        fds = std::make_shared<Table>();
+        (*fds)[0] = named(IOLENS_FILE_OTHER, "stdin");
+        (*fds)[1] = named(IOLENS_FILE_OTHER, "stdout");
+        (*fds)[2] = named(IOLENS_FILE_OTHER, "stderr");
     }
-    return its;
+    return fds;
 }
 
 void FdTables::name_main(u32 tid) {
@@ -139,7 +139,7 @@ void FdTables::evict_idle() {
     for (const auto& [tid, thread] : tables_) used.push_back(thread.used);
     const auto middle = used.begin() + static_cast<std::ptrdiff_t>(used.size() / 2);
     std::ranges::nth_element(used, middle);
-    std::erase_if(tables_, [oldest_left = *middle](const auto& one) { return one.second.used < oldest_left; });
+    std::erase_if(tables_, [oldest_left = *middle](const auto& item) { return item.second.used < oldest_left; });
     if (cloning_.size() > max) cloning_.clear();
 }
 
@@ -211,12 +211,12 @@ void FdTables::apply(const LoggedCall& call) {
         const auto first = leading_number(call.argument(0));
         const auto last = leading_number(call.argument(1));
         if (!first || !last) return;
-        std::shared_ptr<Table>& its = table(tid);
-        if (has(call.argument(2), "UNSHARE")) its = std::make_shared<Table>(*its);
-        for (auto at = its->begin(); at != its->end();) {
-            const bool inside = at->first >= *first && static_cast<u32>(at->first) <= static_cast<u32>(*last);
-            if (inside && has(call.argument(2), "CLOEXEC")) at->second.close_on_exec = true;
-            at = inside && !has(call.argument(2), "CLOEXEC") ? its->erase(at) : std::next(at);
+        std::shared_ptr<Table>& fds = table(tid);
+        if (has(call.argument(2), "UNSHARE")) fds = std::make_shared<Table>(*fds);
+        for (auto it = fds->begin(); it != fds->end();) {
+            const bool inside = it->first >= *first && static_cast<u32>(it->first) <= static_cast<u32>(*last);
+            if (inside && has(call.argument(2), "CLOEXEC")) it->second.close_on_exec = true;
+            it = inside && !has(call.argument(2), "CLOEXEC") ? fds->erase(it) : std::next(it);
         }
     } else if (name == "dup" || name == "dup2" || name == "dup3" ||
                (name == "fcntl" && call.argument(1).starts_with("F_DUPFD"))) {
@@ -227,8 +227,8 @@ void FdTables::apply(const LoggedCall& call) {
     } else if (name == "fcntl" && call.argument(1) == "F_SETFD") {
         const auto fd = leading_number(call.argument(0));
         if (!fd) return;
-        const auto at = table(tid)->find(static_cast<int>(*fd));
-        if (at != table(tid)->end()) at->second.close_on_exec = has(call.argument(2), "CLOEXEC");
+        const auto it = table(tid)->find(static_cast<int>(*fd));
+        if (it != table(tid)->end()) it->second.close_on_exec = has(call.argument(2), "CLOEXEC");
     } else if (name == "pipe" || name == "pipe2" || name == "socketpair") {
         const bool pipe = name != "socketpair";
         const auto fds = pair_of(call.argument(pipe ? 0 : 3));
@@ -278,28 +278,28 @@ void FdTables::apply(const LoggedCall& call) {
         add(tid, call, named(IOLENS_FILE_REGULAR, "/memfd:" + path_of(call.argument(0)) + " (deleted)", true),
             call.argument(1));
     } else if (name == "execve" || name == "execveat") {
-        std::shared_ptr<Table>& its = table(tid);
-        its = std::make_shared<Table>(*its);  // no longer shared
-        std::erase_if(*its, [](const auto& one) { return one.second.close_on_exec; });
+        std::shared_ptr<Table>& fds = table(tid);
+        fds = std::make_shared<Table>(*fds);  // no longer shared
+        std::erase_if(*fds, [](const auto& item) { return item.second.close_on_exec; });
     } else if (name == "unshare" && has(call.all_arguments, "CLONE_FILES")) {
-        std::shared_ptr<Table>& its = table(tid);
-        its = std::make_shared<Table>(*its);
+        std::shared_ptr<Table>& fds = table(tid);
+        fds = std::make_shared<Table>(*fds);
     }
 }
 
 LoggedFile FdTables::file_of(u32 tid, std::string_view given) {
     const auto number = leading_number(given);
     const std::string_view shown = file_behind_fd(given);
-    const auto& its = table(tid);
-    const auto known = number ? its->find(static_cast<int>(*number)) : its->end();
+    const auto& fds = table(tid);
+    const auto known = number ? fds->find(static_cast<int>(*number)) : fds->end();
     if (!shown.empty()) {
         LoggedFile file = shown_file(shown);
-        if (known != its->end()) file.open_id = known->second.open_id;
+        if (known != fds->end()) file.open_id = known->second.open_id;
         // of a socket we may know more than its inode
-        if (known == its->end() || file.is_path || file.peer || file.kind != IOLENS_FILE_SOCKET) return file;
+        if (known == fds->end() || file.is_path || file.peer || file.kind != IOLENS_FILE_SOCKET) return file;
         return known->second;
     }
-    if (known != its->end()) return known->second;
+    if (known != fds->end()) return known->second;
     return named(IOLENS_FILE_OTHER, "fd=" + std::to_string(number.value_or(-1)));
 }
 

@@ -129,10 +129,10 @@ std::size_t take_arguments(std::string_view text, std::size_t at, std::vector<st
     std::string closing;
     std::size_t begin = at;
     const auto end_of_one = [&](std::size_t end) {
-        std::string_view one = text.substr(begin, end - begin);
-        skip_blanks(one);
-        cut_blanks(one);
-        if (!one.empty() || !arguments.empty()) arguments.push_back(one);
+        std::string_view item = text.substr(begin, end - begin);
+        skip_blanks(item);
+        cut_blanks(item);
+        if (!item.empty() || !arguments.empty()) arguments.push_back(item);
     };
     while (at < text.size()) {
         const char c = text[at];

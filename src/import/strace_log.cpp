@@ -35,8 +35,8 @@ const Syscall* syscall_named(std::string_view name) {
     if (name == "pwrite") name = "pwrite64";
     if (name == "restart_syscall") return nullptr;
     const auto known = syscalls();
-    const auto at = std::ranges::find(known, name, &Syscall::name);
-    return at == known.end() ? nullptr : &*at;
+    const auto it = std::ranges::find(known, name, &Syscall::name);
+    return it == known.end() ? nullptr : &*it;
 }
 
 /// The sum of the numbers behind each "name=".
@@ -210,10 +210,10 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
 
     const auto fd_number = [](std::string_view given) { return static_cast<s32>(leading_number(given).value_or(-1)); };
     const auto side = [&](std::string_view given, u8 direction) {
-        iolens_call_event one = event;
-        one.fd = fd_number(given);
-        one.direction = direction;
-        send_side(logged, one, tables_.file_of(logged.tid, given), receiver);
+        iolens_call_event item = event;
+        item.fd = fd_number(given);
+        item.direction = direction;
+        send_side(logged, item, tables_.file_of(logged.tid, given), receiver);
     };
     const auto requested = [&](std::size_t n) {
         set_number(event.requested, event.flags, IOLENS_CALL_HAS_REQUESTED, logged.argument(n));

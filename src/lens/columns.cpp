@@ -5,15 +5,15 @@
 
 namespace iolens {
 
-std::vector<const Column*> choose_columns(std::span<const Column> all, const std::vector<std::string>& names) {
+std::vector<const Column*> choose_columns(std::span<const Column> items, const std::vector<std::string>& names) {
     std::vector<const Column*> chosen;
     for (const std::string& name : names) {
-        const auto at = std::ranges::find(all, std::string_view(name), &Column::name);
-        if (at == all.end()) {
+        const auto it = std::ranges::find(items, std::string_view(name), &Column::name);
+        if (it == items.end()) {
             throw Failure(Exit::usage, fmt::format("there is no column '{}'", visible(name)),
-                          fmt::format("the columns are: {}", fmt::join(names_of(all), " ")));
+                          fmt::format("the columns are: {}", fmt::join(names_of(items), " ")));
         }
-        chosen.push_back(&*at);
+        chosen.push_back(&*it);
     }
     return chosen;
 }
@@ -29,9 +29,9 @@ void place_host_pid(std::vector<std::string>& names, const ViewOptions& view) {
     if (!view.columns.empty()) return;
     std::erase(names, "host_pid");
     if (!view.ns) return;
-    auto at = std::ranges::find(names, "pid");
-    if (at == names.end()) at = std::ranges::find(names, "tid");
-    names.insert(at == names.end() ? at : at + 1, "host_pid");
+    auto it = std::ranges::find(names, "pid");
+    if (it == names.end()) it = std::ranges::find(names, "tid");
+    names.insert(it == names.end() ? it : it + 1, "host_pid");
 }
 
 }  // namespace iolens

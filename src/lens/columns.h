@@ -15,7 +15,7 @@
 namespace iolens {
 
 /// The named columns. Throws Failure (usage) for an unknown one.
-std::vector<const Column*> choose_columns(std::span<const Column> all, const std::vector<std::string>& names);
+std::vector<const Column*> choose_columns(std::span<const Column> items, const std::vector<std::string>& names);
 
 /// The names of all columns.
 std::vector<std::string> names_of(std::span<const Column> columns);

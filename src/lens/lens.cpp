@@ -13,11 +13,11 @@ std::unique_ptr<Lens> make_file_lens();
 
 // A new lens is a directory of its own and a line here.
 std::vector<std::unique_ptr<Lens>> make_lenses() {
-    std::vector<std::unique_ptr<Lens>> all;
-    all.push_back(make_block_lens());
-    all.push_back(make_fd_lens());
-    all.push_back(make_file_lens());
-    return all;
+    std::vector<std::unique_ptr<Lens>> items;
+    items.push_back(make_block_lens());
+    items.push_back(make_fd_lens());
+    items.push_back(make_file_lens());
+    return items;
 }
 
 void Lens::select(Columns columns) {

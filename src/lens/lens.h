@@ -30,10 +30,10 @@ public:
     [[nodiscard]] virtual std::string_view name() const = 0;
     [[nodiscard]] virtual std::string_view about() const = 0;
     [[nodiscard]] virtual std::string_view examples() const = 0;
-    [[nodiscard]] virtual std::string_view words() const = 0;  ///< for the help: "PATH [MAX_EVENTS]"
+    [[nodiscard]] virtual std::string_view args() const = 0;  ///< for the help: "PATH [MAX_EVENTS]"
     virtual void flags(Flags& flags) = 0;
     /// Returns the exit status. Throws Failure.
-    virtual int run(const std::vector<std::string>& words) = 0;
+    virtual int run(const std::vector<std::string>& args) = 0;
 };
 
 /// Rows of one kind: the type of their JSON objects, and all columns that they can have.
@@ -72,7 +72,7 @@ struct View {
 };
 
 /// What a record is to a lens.
-enum class Taken : u8 {
+enum class DecodeResult : u8 {
     row,
     fact,     ///< a name: the resolver has it
     nothing,  ///< an event without a row: filtered, or part of another one
@@ -100,7 +100,7 @@ public:
     /// Takes a record. Taken::row: `row` holds a value for each selected column, valid until the next call. The caller
     /// clears the row before each call. A record of the kind IOLENS_KIND_CLOCK stands for the passing of time: it may
     /// release a row that waited for it, and is taken again as long as it does.
-    virtual Taken take(const iolens_header& record, RowBuffer& row) = 0;
+    virtual DecodeResult take(const iolens_header& record, RowBuffer& row) = 0;
 
     /// Its texts are valid until the next record. With `restart`, the next summary begins here.
     virtual Summary summary(bool restart) = 0;
@@ -128,20 +128,20 @@ protected:
     }
 
     /// Resolves a row's ids: fills a value for each selected column.
-    Taken fill(const RawRow& raw, RowBuffer& row) {
+    DecodeResult fill(const RawRow& raw, RowBuffer& row) {
         row.values.resize(selected_.size());
         for (std::size_t i = 0; i < selected_.size(); ++i) {
             row.values[i] = resolver_.value(*selected_[i], raw, row.text);
         }
-        return Taken::row;
+        return DecodeResult::row;
     }
     /// Is a column of this role selected?
     [[nodiscard]] bool selected(Role role) const { return (selected_roles_ >> static_cast<unsigned>(role) & 1) != 0; }
     /// Gives a record to the resolver; nothing where it is not a fact.
-    std::optional<Taken> learn(const iolens_header& record) {
+    std::optional<DecodeResult> learn(const iolens_header& record) {
         switch (resolver_.learn(record)) {
-            case Resolver::Learned::yes: return Taken::fact;
-            case Resolver::Learned::damaged: return Taken::unknown;
+            case Resolver::Learned::yes: return DecodeResult::fact;
+            case Resolver::Learned::damaged: return DecodeResult::unknown;
             case Resolver::Learned::no: break;
         }
         return {};
@@ -149,9 +149,9 @@ protected:
 
     /// Counts an operation that the filters drop here, and returns what take() returns for it. Pending operations were
     /// never counted as delivered.
-    Taken without_row(bool pending = false) {
+    DecodeResult without_row(bool pending = false) {
         without_row_ += pending ? 0U : 1U;
-        return Taken::nothing;
+        return DecodeResult::nothing;
     }
     [[nodiscard]] u64 without_row_count() const { return without_row_; }
 

@@ -43,12 +43,12 @@ KernelAddresses::KernelAddresses(std::span<const std::string_view> names) {
 }
 
 u64 KernelAddresses::of(std::string_view name) const {
-    const auto at = addresses_.find(name);
-    return at == addresses_.end() ? 0 : at->second;
+    const auto it = addresses_.find(name);
+    return it == addresses_.end() ? 0 : it->second;
 }
 
 bool KernelAddresses::hidden() const {
-    return std::ranges::all_of(addresses_, [](const auto& one) { return one.second == 0; });
+    return std::ranges::all_of(addresses_, [](const auto& item) { return item.second == 0; });
 }
 
 }  // namespace iolens

@@ -115,8 +115,8 @@ std::vector<BlockProbe::Open> BlockProbe::open_requests(u64 min_age_ns) const {
     std::vector<Open> open;
     const u64 now = clock_ns(CLOCK_BOOTTIME);
     for_each_entry<u64, iolens_block_state>(object_->maps.inflight, [&](u64 key, const iolens_block_state& state) {
-        const Open one{key, state};
-        if ((state.e.flags & IOLENS_BLOCK_DONE) == 0 && one.begun() + min_age_ns <= now) open.push_back(one);
+        const Open item{key, state};
+        if ((state.e.flags & IOLENS_BLOCK_DONE) == 0 && item.begun() + min_age_ns <= now) open.push_back(item);
     });
     std::ranges::sort(open, {}, &Open::identity);
     return open;
@@ -130,10 +130,10 @@ std::vector<BlockProbe::Open> BlockProbe::without_end(u64 min_age_ns, std::chron
     // what the kernel doesn't count among a disk's requests can't be held against its count
     const auto issued = [&] {
         std::vector<Open> open = open_requests(min_age_ns);
-        std::erase_if(open, [](const Open& one) {
-            const iolens_block_event& e = one.state.e;
+        std::erase_if(open, [](const Open& item) {
+            const iolens_block_event& e = item.state.e;
             const bool counted = e.op < IOLENS_OP_COUNT && e.op != IOLENS_OP_FLUSH && e.op != IOLENS_OP_PASSTHROUGH;
-            return one.state.issued == 0 || (e.flags & IOLENS_BLOCK_REQUEUED) != 0 || !counted;
+            return item.state.issued == 0 || (e.flags & IOLENS_BLOCK_REQUEUED) != 0 || !counted;
         });
         return open;
     };
@@ -142,20 +142,20 @@ std::vector<BlockProbe::Open> BlockProbe::without_end(u64 min_age_ns, std::chron
     for (int look = 0; look < looks && !open.empty(); ++look) {
         if (look != 0) std::this_thread::sleep_for(between);
         std::map<u32, u64> under_way;
-        for (const Open& one : open) under_way.try_emplace(one.state.e.dev, ~u64{0});
+        for (const Open& item : open) under_way.try_emplace(item.state.e.dev, ~u64{0});
         for (auto& [dev, count] : under_way) count = requests_of_disk(dev).value_or(count);
         std::vector<Open> still;
         std::ranges::set_intersection(open, issued(), std::back_inserter(still), {}, &Open::identity, &Open::identity);
         open.swap(still);
         // the oldest of a disk are those that it doesn't have any more
         std::map<u32, u64> counts;
-        for (const Open& one : open) ++counts[one.state.e.dev];
+        for (const Open& item : open) ++counts[item.state.e.dev];
         unseen.clear();
-        for (const Open& one : open) {
-            u64& count = counts[one.state.e.dev];
-            if (count <= under_way[one.state.e.dev]) continue;
+        for (const Open& item : open) {
+            u64& count = counts[item.state.e.dev];
+            if (count <= under_way[item.state.e.dev]) continue;
             --count;
-            unseen.push_back(one);
+            unseen.push_back(item);
         }
         if (unseen.empty()) break;
     }
@@ -163,13 +163,13 @@ std::vector<BlockProbe::Open> BlockProbe::without_end(u64 min_age_ns, std::chron
 }
 
 /// Takes an entry out of the state map; nothing where it has ended meanwhile.
-std::optional<BlockProbe::Open> BlockProbe::take_out(const Open& one) {
+std::optional<BlockProbe::Open> BlockProbe::take_out(const Open& item) {
     const int map = bpf_map__fd(object_->maps.inflight);
-    Open found{.key = one.key, .state = {}};
+    Open found{.key = item.key, .state = {}};
     // at once from 5.14 on; before, an end that comes in between has no row
     const bool at_once = ::bpf_map_lookup_and_delete_elem(map, &found.key, &found.state) == 0;
     if (!at_once && ::bpf_map_lookup_elem(map, &found.key, &found.state) != 0) return {};
-    if (found.identity() != one.identity()) {
+    if (found.identity() != item.identity()) {
         if (at_once) ::bpf_map_update_elem(map, &found.key, &found.state, BPF_NOEXIST);
         return {};
     }
@@ -184,17 +184,17 @@ std::optional<BlockProbe::Open> BlockProbe::take_out(const Open& one) {
 }
 
 /// Counts a request without an end, and makes its record if it is asked for. `flag` says why it has none.
-void BlockProbe::settle(const Open& one, u32 flag) {
-    iolens_block_event e = one.state.e;
+void BlockProbe::settle(const Open& item, u32 flag) {
+    iolens_block_event e = item.state.e;
     const u64 now = clock_ns(CLOCK_BOOTTIME);
-    if (one.state.issued == 0) {
+    if (item.state.issued == 0) {
         ++settled_.seen;
         e.flags |= IOLENS_BLOCK_NO_ISSUE;
     } else {
-        e.bytes = one.state.size;
+        e.bytes = item.state.size;
     }
-    if (one.state.created != 0) e.queue_ns = (one.state.issued != 0 ? one.state.issued : now) - one.state.created;
-    if (iolens_block_wanted(&object_->rodata->filter, &e, now - one.begun()) == 0) {
+    if (item.state.created != 0) e.queue_ns = (item.state.issued != 0 ? item.state.issued : now) - item.state.created;
+    if (iolens_block_wanted(&object_->rodata->filter, &e, now - item.begun()) == 0) {
         ++settled_.filtered;
         return;
     }
@@ -207,7 +207,7 @@ void BlockProbe::settle(const Open& one, u32 flag) {
     constexpr u32 inside = IOLENS_BLOCK_REQUEUED | IOLENS_BLOCK_STACKED;  // flags of the kernel side alone
     e.flags = static_cast<u16>((e.flags | flag) & ~inside);
     const bool attributed = object_->rodata->attribute || object_->rodata->own_pidns.level != 0;
-    e.h = {.ts = one.begun(),
+    e.h = {.ts = item.begun(),
            .kind = IOLENS_KIND_BLOCK,
            .size = static_cast<u16>(attributed ? sizeof e : offsetof(iolens_block_event, target)),
            .cpu = IOLENS_NO_CPU};
@@ -237,17 +237,17 @@ void BlockProbe::detach() {
     if (links_.empty()) return;
     const std::vector<Open> ended = without_end(0, std::chrono::milliseconds(20));
     links_.clear();
-    for (const Open& one : open_requests(0)) {
-        const bool has_ended = std::ranges::binary_search(ended, one.identity(), {}, &Open::identity);
-        settle(one, has_ended ? IOLENS_BLOCK_NO_END : IOLENS_BLOCK_PENDING);
+    for (const Open& item : open_requests(0)) {
+        const bool has_ended = std::ranges::binary_search(ended, item.identity(), {}, &Open::identity);
+        settle(item, has_ended ? IOLENS_BLOCK_NO_END : IOLENS_BLOCK_PENDING);
     }
 }
 
 std::vector<std::vector<u64>> BlockProbe::unfinished() {
     if (!links_.empty()) {
         constexpr u64 min_age_ns = 1'000'000'000;
-        for (const Open& one : without_end(min_age_ns, std::chrono::milliseconds(1))) {
-            if (const auto found = take_out(one)) settle(*found, IOLENS_BLOCK_NO_END);
+        for (const Open& item : without_end(min_age_ns, std::chrono::milliseconds(1))) {
+            if (const auto found = take_out(item)) settle(*found, IOLENS_BLOCK_NO_END);
         }
     }
     return std::exchange(unfinished_, {});

@@ -54,8 +54,8 @@ private:
     struct Open;
     [[nodiscard]] std::vector<Open> open_requests(u64 min_age_ns) const;
     [[nodiscard]] std::vector<Open> without_end(u64 min_age_ns, std::chrono::milliseconds between) const;
-    std::optional<Open> take_out(const Open& one);
-    void settle(const Open& one, u32 flag);
+    std::optional<Open> take_out(const Open& item);
+    void settle(const Open& item, u32 flag);
 
     std::unique_ptr<block_bpf, Close> object_;
     std::vector<Link> links_;

@@ -211,11 +211,11 @@ Link attach_at(const bpf_program* program, const UserPlace& place) {
 
 std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const std::optional<UserPlace>& place,
                                         const std::function<bool(const bpf_program*)>& wanted) {
-    std::vector<ProbeStatus> all;
+    std::vector<ProbeStatus> items;
     for (std::size_t index = 0;; ++index) {
         bpf_program* program = nullptr;
         const Object object = open_one(image, index, program);
-        if (program == nullptr) return all;
+        if (program == nullptr) return items;
         if (wanted && !wanted(program)) continue;
         const bool of_user_space = is_of_user_space(program);
         if (of_user_space && !(place && std::string_view(bpf_program__name(program)).ends_with(place->name))) continue;
@@ -240,7 +240,7 @@ std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const 
         }
         // it works all the same, but slower to load: without it each function is verified at every call
         if (error == 0 && bpf_object__btf_fd(object.get()) < 0) status.how += ", its BTF refused";
-        all.push_back(std::move(status));
+        items.push_back(std::move(status));
     }
 }
 

@@ -214,20 +214,20 @@ public:
 
     [[nodiscard]] std::string bytes() {
         std::string types;
-        for (const Selected& one : selected_) {
-            const btf_type* original = one.from->type(one.id);
+        for (const Selected& item : selected_) {
+            const btf_type* original = item.from->type(item.id);
             const std::size_t at = types.size();
             types.append(reinterpret_cast<const char*>(original),
-                         one.forward ? sizeof *original : one.from->size(one.id));
+                         item.forward ? sizeof *original : item.from->size(item.id));
             auto* type = reinterpret_cast<btf_type*>(types.data() + at);
-            if (one.forward) {  // its flag: a union
+            if (item.forward) {  // its flag: a union
                 type->info = u32{BTF_KIND_FWD} << 24 | u32{btf_is_union(original)} << 31;
                 type->type = 0;
             }
-            auto next = one.references.begin();
+            auto next = item.references.begin();
             visit(
                 type, [&](u32& reference) { reference = *next++; },
-                [&](u32& name) { name = string(one.from->name(name)); });
+                [&](u32& name) { name = string(item.from->name(name)); });
         }
         btf_header head{};
         head.magic = BTF_MAGIC;
@@ -311,7 +311,7 @@ struct TypeId {
 
 std::vector<TypeId> type_ids_in(bpf_object* object) {
     constexpr std::string_view prefix = "kernel_type_";
-    std::vector<TypeId> all;
+    std::vector<TypeId> items;
     const btf* types = bpf_object__btf(object);
     const auto name_of = [&](u32 id) {
         return std::string_view(btf__name_by_offset(types, btf__type_by_id(types, id)->name_off));
@@ -321,7 +321,7 @@ std::vector<TypeId> type_ids_in(bpf_object* object) {
     bpf_object__for_each_map(map, object) {
         if (std::string_view(bpf_map__name(map)).ends_with(".rodata")) break;
     }
-    if (section < 0 || map == nullptr) return all;
+    if (section < 0 || map == nullptr) return items;
     std::size_t size = 0;
     auto* data = static_cast<std::byte*>(const_cast<void*>(bpf_map__initial_value(map, &size)));
     const btf_type* type = btf__type_by_id(types, static_cast<u32>(section));
@@ -329,9 +329,9 @@ std::vector<TypeId> type_ids_in(bpf_object* object) {
         const btf_var_secinfo& variable = btf_var_secinfos(type)[i];
         const std::string_view name = name_of(variable.type);
         if (!name.starts_with(prefix) || variable.offset + sizeof(u32) > size) continue;
-        all.push_back({std::string(name.substr(prefix.size())), data + variable.offset});
+        items.push_back({std::string(name.substr(prefix.size())), data + variable.offset});
     }
-    return all;
+    return items;
 }
 
 class File {
@@ -356,8 +356,8 @@ private:
 };
 
 File& file() {
-    static File one;
-    return one;
+    static File item;
+    return item;
 }
 
 }  // namespace
@@ -377,9 +377,9 @@ void provide_kernel_types(bpf_object* object) {
     std::map<std::string, u32>& known = file().ids;
     const std::vector<TypeId> ids = type_ids_in(object);
     const auto set_ids = [&] {
-        for (const TypeId& one : ids) std::memcpy(one.place, &known.at(one.name), sizeof(u32));
+        for (const TypeId& item : ids) std::memcpy(item.place, &known.at(item.name), sizeof(u32));
     };
-    if (all_there && std::ranges::all_of(ids, [&](const TypeId& one) { return known.contains(one.name); })) {
+    if (all_there && std::ranges::all_of(ids, [&](const TypeId& item) { return known.contains(item.name); })) {
         set_ids();
         return;
     }
@@ -388,7 +388,7 @@ void provide_kernel_types(bpf_object* object) {
         throw Failure(Exit::unavailable, fmt::format("can't read the kernel's BTF ({})", kernel_btf_path),
                       "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, as the distributions' are");
     }
-    for (const TypeId& one : ids) known.try_emplace(one.name, kernel.find_struct(one.name));
+    for (const TypeId& item : ids) known.try_emplace(item.name, kernel.find_struct(item.name));
     set_ids();
     if (all_there) return;
     Selection selection(names);

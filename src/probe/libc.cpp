@@ -221,12 +221,12 @@ std::vector<LibcFunction> find_functions(const std::string& path, u64 operations
         }
         break;  // an object has one
     }
-    std::vector<LibcFunction> all;
+    std::vector<LibcFunction> items;
     for (const auto& [offset, name] : places) {
         const auto* known = std::ranges::find(watched, name, &Watched::name);
-        all.push_back({path, offset, name, static_cast<u64>(known - watched.begin()), opened});
+        items.push_back({path, offset, name, static_cast<u64>(known - watched.begin()), opened});
     }
-    return all;
+    return items;
 }
 
 }  // namespace iolens

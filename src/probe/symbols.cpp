@@ -66,8 +66,8 @@ std::vector<KernelSymbols::Function> KernelSymbols::functions(
 }
 
 std::string_view KernelSymbols::name(u64 address) const {
-    const auto at = std::ranges::find(all_, address, &Symbol::address);
-    return at == all_.end() ? std::string_view() : name_of(*at);
+    const auto it = std::ranges::find(all_, address, &Symbol::address);
+    return it == all_.end() ? std::string_view() : name_of(*it);
 }
 
 namespace {
@@ -80,17 +80,17 @@ u64 hidden_start(std::size_t index) { return (index + 1) * hidden_step; }
 }  // namespace
 
 HiddenFunctions::HiddenFunctions(std::vector<KernelSymbols::Function> functions) : functions_(std::move(functions)) {
-    std::ranges::sort(functions_, {}, [](const auto& one) { return std::tie(one.start, one.end, one.name); });
+    std::ranges::sort(functions_, {}, [](const auto& item) { return std::tie(item.start, item.end, item.name); });
 }
 
 std::vector<KernelSymbols::Function> HiddenFunctions::functions() const {
-    std::vector<KernelSymbols::Function> all = functions_;
-    for (std::size_t i = 0; i < all.size(); ++i) {
-        const u64 size = std::min(all[i].end - all[i].start, hidden_step - 1);
-        all[i].start = hidden_start(i);
-        all[i].end = all[i].start + size;
+    std::vector<KernelSymbols::Function> items = functions_;
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        const u64 size = std::min(items[i].end - items[i].start, hidden_step - 1);
+        items[i].start = hidden_start(i);
+        items[i].end = items[i].start + size;
     }
-    return all;
+    return items;
 }
 
 u64 HiddenFunctions::hide(u64 address) const {

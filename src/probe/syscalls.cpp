@@ -282,12 +282,12 @@ bool SyscallProbe::start(const Options& options, bool& direct) {
         if (!bpf_program__autoload(program) || is_of_user_space(program) || is_run(program)) continue;
         programs.push_back(program);
     }
-    for (bpf_program* one : programs | std::views::reverse) {
-        Link link(bpf_program__attach(one));
+    for (bpf_program* item : programs | std::views::reverse) {
+        Link link(bpf_program__attach(item));
         if (!link) {
             const int error = errno;
-            if (is_perf(bpf_program__section_name(one)) && give_up(perf_, "perf", error)) return false;
-            fail_to_attach(one, error);
+            if (is_perf(bpf_program__section_name(item)) && give_up(perf_, "perf", error)) return false;
+            fail_to_attach(item, error);
         }
         links_.push_back(std::move(link));
     }

@@ -66,7 +66,7 @@ void SyscallProbe::forget_gone() {
     for (const u32* from = nullptr; ::bpf_map_get_next_key(map, from, &pid) == 0; from = &pid) {
         if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) gone.push_back(pid);
     }
-    for (const u32 one : gone) forget(one);
+    for (const u32 item : gone) forget(item);
 }
 
 void SyscallProbe::drop_ended_requests() {

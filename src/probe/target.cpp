@@ -53,9 +53,9 @@ constexpr std::array known_ends{
 }  // namespace
 
 std::vector<std::string_view> target_symbols() {
-    std::vector<std::string_view> all(target_functions.begin(), target_functions.end());
-    for (const KnownEnd& known : known_ends) all.emplace_back(known.function);
-    return all;
+    std::vector<std::string_view> items(target_functions.begin(), target_functions.end());
+    for (const KnownEnd& known : known_ends) items.emplace_back(known.function);
+    return items;
 }
 
 void fill_bio_ends(const bpf_map* map, const KernelAddresses& addresses) {

@@ -83,7 +83,7 @@ VfsProbe::VfsProbe(const Options& options) : options_(options) {
     allow_cgroup(object_->maps.filter_cgroup, options_.filter, options_.cgroup_fd);
     fill_bio_ends(object_->maps.bio_ends, addresses_);
     // in the object they stand with the start first: the ends are attached first
-    for (bpf_program* one : wanted | std::views::reverse) links_.push_back(attach(one));
+    for (bpf_program* item : wanted | std::views::reverse) links_.push_back(attach(item));
     ::malloc_trim(0);
 }
 
@@ -146,7 +146,7 @@ std::vector<u64> VfsProbe::names_in_flight() const {
 
 void VfsProbe::begin_period() {
     const u32 period = __atomic_add_fetch(&object_->data->period, 1, __ATOMIC_RELAXED);
-    for (const Attached& one : attached_) __atomic_store_n(&one.object->data->period, period, __ATOMIC_RELAXED);
+    for (const Attached& item : attached_) __atomic_store_n(&item.object->data->period, period, __ATOMIC_RELAXED);
 }
 
 /// Starts first, so that what has begun is seen to end.
@@ -154,8 +154,8 @@ void VfsProbe::detach() {
     if (detached_) return;
     detached_ = true;
     while (!links_.empty()) links_.pop_back();
-    for (Attached& one : attached_) {
-        while (!one.links.empty()) one.links.pop_back();
+    for (Attached& item : attached_) {
+        while (!item.links.empty()) item.links.pop_back();
     }
     for (const bpf_map* map : {object_->maps.accesses, object_->maps.bios}) {
         for_each_bytes(
@@ -183,9 +183,9 @@ void VfsProbe::settle(iolens_vfs_event e) {
 }
 
 u64 VfsProbe::unwatched_files() const {
-    const u32 one = 1;
+    const u32 item = 1;
     u64 files = 0;
-    ::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watch_found), &one, &files);
+    ::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watch_found), &item, &files);
     return files;
 }
 
@@ -203,7 +203,7 @@ WatchMaps VfsProbe::maps() const {
 
 iolens_loss VfsProbe::ledger() const {
     iolens_loss loss = read_ledger(object_->maps.counters, object_->obj);
-    for (const Attached& one : attached_) loss.missed += read_missed(one.object->obj);
+    for (const Attached& item : attached_) loss.missed += read_missed(item.object->obj);
     loss.n.delivered += settled_.delivered;
     loss.n.filtered += settled_.filtered;
     loss.n.in_flight += settled_.in_flight;
@@ -213,8 +213,8 @@ iolens_loss VfsProbe::ledger() const {
 /// The functions of the filesystem that this program is on stand for the others'. The first row says how they are
 /// attached to; with `only`, a row for each of that way's programs follows.
 std::vector<ProbeStatus> VfsProbe::examine_functions(std::optional<AttachMode> only) {
-    std::vector<ProbeStatus> all(1);
-    ProbeStatus& status = all.front();
+    std::vector<ProbeStatus> items(1);
+    ProbeStatus& status = items.front();
     status.name = "read_iter, write_iter";
     status.program = "iolens_read_iter";
     try {
@@ -226,57 +226,57 @@ std::vector<ProbeStatus> VfsProbe::examine_functions(std::optional<AttachMode> o
         const auto file = probe.resolve(self.get());
         if (!file) {
             status.why = "the kernel doesn't run a program to tell about an open file (BPF_PROG_TEST_RUN)";
-            return all;
+            return items;
         }
         const AttachMode mode = probe.attach_functions(*file);
         status.works = true;
         status.how = mode == AttachMode::syscalls ? "system calls and io_uring instead"
                                                   : std::string(attach_mode_names.at(static_cast<std::size_t>(mode)));
         if (!probe.why().empty()) status.how += fmt::format(" ({})", fmt::join(probe.why(), "; "));
-        if (!only) return all;
+        if (!only) return items;
         status.works = mode == *only;
         for (const Attached& attached : probe.attached_) {
             bpf_program* program = nullptr;
             bpf_object__for_each_program(program, attached.object->obj) {
                 if (bpf_program__fd(program) < 0) continue;
-                ProbeStatus one = program_status(program);
-                one.name = one.program;
-                one.how = attach_mode_names.at(static_cast<std::size_t>(mode));
-                one.works = true;
-                all.push_back(std::move(one));
+                ProbeStatus item = program_status(program);
+                item.name = item.program;
+                item.how = attach_mode_names.at(static_cast<std::size_t>(mode));
+                item.works = true;
+                items.push_back(std::move(item));
             }
         }
     } catch (const Failure& failure) {
         status.why = failure.what();
     }
-    return all;
+    return items;
 }
 
 std::vector<ProbeStatus> VfsProbe::examine(bool variants) {
     std::size_t size = 0;
     const void* image = vfs_bpf__elf_bytes(&size);
     const KernelNames kernel;
-    std::vector<ProbeStatus> all;
+    std::vector<ProbeStatus> items;
     const auto wanted = [&](const bpf_program* program) {
         const std::string_view section = bpf_program__section_name(program);
         if (section.starts_with("raw_tp/")) return true;
         return section.starts_with("tp_btf/") && (!is_seen_fault(program) || kernel.has_tracepoint(section));
     };
-    all = examine_object({static_cast<const std::byte*>(image), size}, {}, wanted);
-    for (ProbeStatus& one : all) {
-        if (one.program != "iolens_resolve") continue;
-        one.name = "what a file is";  // in use it is run, and not attached
-        one.how = "raw_tp, run for each file";
+    items = examine_object({static_cast<const std::byte*>(image), size}, {}, wanted);
+    for (ProbeStatus& item : items) {
+        if (item.program != "iolens_resolve") continue;
+        item.name = "what a file is";  // in use it is run, and not attached
+        item.how = "raw_tp, run for each file";
     }
-    all.push_back(std::move(examine_functions({}).front()));
+    items.push_back(std::move(examine_functions({}).front()));
     for (const AttachMode mode : {AttachMode::fentry, AttachMode::kprobe}) {
         if (!variants) break;
-        for (ProbeStatus& one : examine_functions(mode)) {
-            one.used = false;
-            all.push_back(std::move(one));
+        for (ProbeStatus& item : examine_functions(mode)) {
+            item.used = false;
+            items.push_back(std::move(item));
         }
     }
-    return all;
+    return items;
 }
 
 }  // namespace iolens

@@ -64,8 +64,8 @@ Link attach_function(bpf_program* program, const AtFunction& at, const std::stri
 u32 scratch_of(std::string_view place) {
     constexpr std::array<std::string_view, 7> slots{"read_iter", "write_iter", "splice_read", "fsync",
                                                     "fallocate", "fault",      "store"};
-    const auto at = std::ranges::find(slots, place);
-    return at == slots.end() ? 1 : static_cast<u32>(at - slots.begin()) + 1;
+    const auto it = std::ranges::find(slots, place);
+    return it == slots.end() ? 1 : static_cast<u32>(it - slots.begin()) + 1;
 }
 
 /// A function of the kernel's own that is attached to, the place of its programs, and the operations that pass it.
@@ -87,11 +87,11 @@ constexpr std::array every_kernel_target{
 }  // namespace
 
 std::vector<std::string_view> vfs_symbols() {
-    std::vector<std::string_view> all = target_symbols();
+    std::vector<std::string_view> items = target_symbols();
     for (const KernelTarget& target : every_kernel_target) {
-        if (std::ranges::find(all, target.function) == all.end()) all.push_back(target.function);
+        if (std::ranges::find(items, target.function) == items.end()) items.push_back(target.function);
     }
-    return all;
+    return items;
 }
 
 bool is_seen_fault(const bpf_program* program) {
@@ -167,12 +167,12 @@ bool VfsProbe::try_attach(const Targets& targets, AttachMode mode, const Targets
         return false;
     }
     // ends first
-    std::ranges::partition(wanted, [](const Wanted& one) { return one.at.end; });
-    for (const Wanted& one : wanted) {
-        Link link = attach_function(one.program, one.at, one.function);
+    std::ranges::partition(wanted, [](const Wanted& item) { return item.at.end; });
+    for (const Wanted& item : wanted) {
+        Link link = attach_function(item.program, item.at, item.function);
         if (!link) {
             why_.push_back(fmt::format("{} of {}: {}", attach_mode_names.at(static_cast<std::size_t>(mode)),
-                                       one.function, probe_error_text(errno)));
+                                       item.function, probe_error_text(errno)));
             return false;
         }
         made.links.push_back(std::move(link));

@@ -26,56 +26,56 @@ public:
         if (!fresh) return at->second.value;
         order_.push_back(key);
         at->second.place = std::prev(order_.end());
-        while (entries_.size() > max_ && entries_.size() > 1) make_room(at->second);
+        while (entries_.size() > max_ && entries_.size() > 1) evict(at->second);
         return at->second.value;
     }
 
     /// The entry of a key, which is made where there is none.
     Value& get(const Key& key) {
-        if (const auto at = entries_.find(key); at != entries_.end()) {
-            at->second.used = true;
-            return at->second.value;
+        if (const auto it = entries_.find(key); it != entries_.end()) {
+            it->second.used = true;
+            return it->second.value;
         }
         return put(key, Value{});
     }
 
     /// Null where there is none.
     [[nodiscard]] const Value* find(const Key& key) const {
-        const auto at = entries_.find(key);
-        if (at == entries_.end()) return nullptr;
-        at->second.used = true;
-        return &at->second.value;
+        const auto it = entries_.find(key);
+        if (it == entries_.end()) return nullptr;
+        it->second.used = true;
+        return &it->second.value;
     }
 
     [[nodiscard]] Value* find(const Key& key) { return const_cast<Value*>(std::as_const(*this).find(key)); }
 
     /// Never too old from now on, though it may make room.
     void keep(const Key& key) {
-        if (const auto at = entries_.find(key); at != entries_.end()) at->second.idle = kept;
+        if (const auto it = entries_.find(key); it != entries_.end()) it->second.idle = kept;
     }
 
     /// A period has passed. Of more than `keep` entries those go that were neither used nor put during a whole period,
     /// the oldest first.
     void age(std::size_t keep) {
         for (auto place = order_.begin(); place != order_.end();) {
-            const auto at = entries_.find(*place++);
-            Entry& entry = at->second;
+            const auto it = entries_.find(*place++);
+            Entry& entry = it->second;
             if (entry.idle == kept) continue;
             if (std::exchange(entry.used, false)) entry.idle = 0;
             if (entry.idle < idle_periods) ++entry.idle;
             if (entry.idle == idle_periods && entries_.size() > keep) {
                 order_.erase(entry.place);
-                entries_.erase(at);
+                entries_.erase(it);
             }
         }
     }
 
     void erase_if(auto goes) {
         for (auto place = order_.begin(); place != order_.end();) {
-            const auto at = entries_.find(*place);
-            if (goes(at->second.value)) {
+            const auto it = entries_.find(*place);
+            if (goes(it->second.value)) {
                 place = order_.erase(place);
-                entries_.erase(at);
+                entries_.erase(it);
             } else {
                 ++place;
             }
@@ -83,10 +83,10 @@ public:
     }
 
     void erase(const Key& key) {
-        const auto at = entries_.find(key);
-        if (at == entries_.end()) return;
-        order_.erase(at->second.place);
-        entries_.erase(at);
+        const auto it = entries_.find(key);
+        if (it == entries_.end()) return;
+        order_.erase(it->second.place);
+        entries_.erase(it);
     }
 
     [[nodiscard]] std::size_t size() const { return entries_.size(); }
@@ -104,7 +104,7 @@ private:
         typename std::list<Key>::iterator place;
     };
 
-    void make_room(const Entry& added) {
+    void evict(const Entry& added) {
         const auto oldest = entries_.find(order_.front());
         if (oldest->second.used || &oldest->second == &added) {
             oldest->second.used = false;

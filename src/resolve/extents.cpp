@@ -18,7 +18,7 @@ std::optional<std::vector<Extent>> read_extents(const std::string& path) {
     if (!fd) return {};
     constexpr u32 max = 512;
     std::vector<u64> buffer((sizeof(fiemap) + max * sizeof(fiemap_extent)) / 8 + 1);
-    std::vector<Extent> all;
+    std::vector<Extent> items;
     for (u64 from = 0;;) {
         std::ranges::fill(buffer, 0);
         auto& map = *reinterpret_cast<fiemap*>(buffer.data());
@@ -26,15 +26,15 @@ std::optional<std::vector<Extent>> read_extents(const std::string& path) {
         map.fm_length = ~u64{0} - from;
         map.fm_extent_count = max;
         if (::ioctl(fd.get(), FS_IOC_FIEMAP, &map) != 0) return {};
-        if (map.fm_mapped_extents == 0) return all;
+        if (map.fm_mapped_extents == 0) return items;
         for (u32 i = 0; i < map.fm_mapped_extents; ++i) {
             const fiemap_extent& extent = map.fm_extents[i];
             constexpr u32 placeless =
                 FIEMAP_EXTENT_UNKNOWN | FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_DATA_INLINE | FIEMAP_EXTENT_ENCODED;
             if ((extent.fe_flags & placeless) == 0) {
-                all.push_back({extent.fe_logical, extent.fe_physical, extent.fe_length});
+                items.push_back({extent.fe_logical, extent.fe_physical, extent.fe_length});
             }
-            if ((extent.fe_flags & FIEMAP_EXTENT_LAST) != 0) return all;
+            if ((extent.fe_flags & FIEMAP_EXTENT_LAST) != 0) return items;
             from = extent.fe_logical + extent.fe_length;
         }
     }
@@ -54,24 +54,25 @@ Ranges sectors_of(const std::vector<Extent>& extents, u64 from, u64 to) {
 
 Ranges united(Ranges ranges) {
     std::ranges::sort(ranges);
-    Ranges all;
+    Ranges items;
     for (const auto& [first, end] : ranges) {
         if (first >= end) continue;
-        if (!all.empty() && first <= all.back().second) {
-            all.back().second = std::max(all.back().second, end);
+        if (!items.empty() && first <= items.back().second) {
+            items.back().second = std::max(items.back().second, end);
         } else {
-            all.emplace_back(first, end);
+            items.emplace_back(first, end);
         }
     }
-    return all;
+    return items;
 }
 
-u64 covered(const Ranges& some, const Ranges& all) {
+u64 covered(const Ranges& some, const Ranges& items) {
     u64 sum = 0;
     for (const auto& [first, end] : some) {
         // the first one that ends behind our beginning
-        auto at = std::ranges::upper_bound(all, first, {}, &std::pair<u64, u64>::second);
-        for (; at != all.end() && at->first < end; ++at) sum += std::min(end, at->second) - std::max(first, at->first);
+        auto it = std::ranges::upper_bound(items, first, {}, &std::pair<u64, u64>::second);
+        for (; it != items.end() && it->first < end; ++it)
+            sum += std::min(end, it->second) - std::max(first, it->first);
     }
     return sum;
 }

@@ -30,7 +30,7 @@ Ranges sectors_of(const std::vector<Extent>& extents, u64 from, u64 to);
 /// In order, without overlaps.
 Ranges united(Ranges ranges);
 /// How much of `some` is in `all`, which is united.
-u64 covered(const Ranges& some, const Ranges& all);
+u64 covered(const Ranges& some, const Ranges& items);
 u64 total(const Ranges& ranges);
 
 }  // namespace iolens

@@ -26,11 +26,11 @@ bool ExtraTargets::add(const iolens_header& head, Files& files) {
 
 const iolens_extra_targets* ExtraTargets::of(const iolens_block_event& e) {
     if (e.target.more == 0) return nullptr;
-    const auto at = std::ranges::find_if(
+    const auto it = std::ranges::find_if(
         waiting_, [&](const iolens_extra_targets& extras) { return extras.h.ts == e.h.ts && extras.h.cpu == e.h.cpu; });
-    if (at == waiting_.end()) return nullptr;
-    found_ = *at;
-    waiting_.erase(at);
+    if (it == waiting_.end()) return nullptr;
+    found_ = *it;
+    waiting_.erase(it);
     return &found_;
 }
 

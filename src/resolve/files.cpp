@@ -78,8 +78,8 @@ const Files::Name* Files::find(const iolens_file_id& file, u64 name_id) {
     const u64* last = of_file_.find(file);
     const Name* name = last == nullptr ? nullptr : find(*last);
     if (name != nullptr) return name;
-    const auto at = given_.find(file);
-    return at == given_.end() ? nullptr : find(at->second);
+    const auto it = given_.find(file);
+    return it == given_.end() ? nullptr : find(it->second);
 }
 
 void Files::given(const iolens_file_id& file, u64 name_id) {

@@ -19,15 +19,15 @@ u64 page_end(const iolens_call_event& event) {
 /// Removes what is mapped in [first, end). A mapping that is only partly inside is cut or split.
 void remove_range(ByAddress& mapped, u64 first, u64 end) {
     if (first >= end) return;
-    auto at = mapped.upper_bound(first);
-    if (at != mapped.begin()) --at;
-    while (at != mapped.end() && at->first < end) {
-        const auto [start, whole] = *at;
+    auto it = mapped.upper_bound(first);
+    if (it != mapped.begin()) --it;
+    while (it != mapped.end() && it->first < end) {
+        const auto [start, whole] = *it;
         if (whole.end <= first) {
-            ++at;
+            ++it;
             continue;
         }
-        at = mapped.erase(at);
+        it = mapped.erase(it);
         if (start < first) {
             Mappings::Mapped head = whole;
             head.end = first;

@@ -244,12 +244,12 @@ void Resolver::age(const std::function<void()>& begin_period,
 }
 
 std::vector<std::string> Resolver::diagnostics() const {
-    std::vector<std::string> all{fmt::format("kept at the end: {} names, {} threads", files_.size(), tasks_.size())};
+    std::vector<std::string> items{fmt::format("kept at the end: {} names, {} threads", files_.size(), tasks_.size())};
     if (files_.evicted() + tasks_.evicted() + arguments_.evicted() != 0) {
-        all.push_back(fmt::format("dropped to make space: {} names, {} threads, {} calls' arguments", files_.evicted(),
-                                  tasks_.evicted(), arguments_.evicted()));
+        items.push_back(fmt::format("dropped to make space: {} names, {} threads, {} calls' arguments",
+                                    files_.evicted(), tasks_.evicted(), arguments_.evicted()));
     }
-    return all;
+    return items;
 }
 
 }  // namespace iolens

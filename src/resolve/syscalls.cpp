@@ -21,8 +21,8 @@ constexpr void each_argument(std::string_view arguments, Each&& each) {
     unsigned place = 0;
     while (!arguments.empty()) {
         const std::size_t end = std::min(arguments.find(' '), arguments.size());
-        const std::string_view one = arguments.substr(0, end);
-        each(place++, one.substr(0, one.size() - 2), one.back());
+        const std::string_view item = arguments.substr(0, end);
+        each(place++, item.substr(0, item.size() - 2), item.back());
         arguments.remove_prefix(std::min(end + 1, arguments.size()));
     }
 }
@@ -210,9 +210,9 @@ void append_value(std::string& out, char kind, u64 value) {
             }
             break;
         case 'c': {
-            const auto* at = std::ranges::find(fcntl_names, value, &Bit::bits);
-            if (at != fcntl_names.end()) {
-                out += at->name;
+            const auto* it = std::ranges::find(fcntl_names, value, &Bit::bits);
+            if (it != fcntl_names.end()) {
+                out += it->name;
                 return;
             }
             break;
@@ -247,8 +247,8 @@ const Syscall* find_syscall(u64 id) {
 std::span<const KnownRequest> known_requests() { return requests; }
 
 const KnownRequest* find_request(u64 id) {
-    const auto* at = std::ranges::lower_bound(requests, id, {}, &KnownRequest::id);
-    return at != requests.end() && at->id == id ? at : nullptr;
+    const auto* it = std::ranges::lower_bound(requests, id, {}, &KnownRequest::id);
+    return it != requests.end() && it->id == id ? it : nullptr;
 }
 
 std::string_view syscall_name(u64 id) {
@@ -267,8 +267,8 @@ bool makes_fds(u64 id) {
 
 void append_flags(std::string& out, const Syscall& call, u64 flags) {
     char kind = 'x';
-    each_argument(call.arguments, [&](unsigned place, std::string_view, char its) {
-        if (place + 1 == call.info.flags) kind = its;
+    each_argument(call.arguments, [&](unsigned place, std::string_view, char kind_of_flags) {
+        if (place + 1 == call.info.flags) kind = kind_of_flags;
     });
     append_value(out, kind, flags);
 }

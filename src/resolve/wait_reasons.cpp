@@ -192,12 +192,12 @@ constexpr std::array<WaitWords, static_cast<std::size_t>(WaitFor::other) + 1> al
 const Known* find_known(std::string_view function) {
     // asked for each of the kernel's symbols
     static const std::unordered_map<std::string_view, const Known*> by_name = [] {
-        std::unordered_map<std::string_view, const Known*> all;
-        for (const Known& one : known) all.emplace(one.function, &one);
-        return all;
+        std::unordered_map<std::string_view, const Known*> items;
+        for (const Known& item : known) items.emplace(item.function, &item);
+        return items;
     }();
-    const auto at = by_name.find(function);
-    return at == by_name.end() ? nullptr : at->second;
+    const auto it = by_name.find(function);
+    return it == by_name.end() ? nullptr : it->second;
 }
 
 }  // namespace
@@ -219,10 +219,10 @@ WaitReasons::Reason WaitReasons::find(std::span<const u64> frames) const {
     for (const u64 frame : frames) {
         if (frame == 0) break;
         // an address of a return: the one behind the call, perhaps already the next function's
-        auto at = functions_.lower_bound(frame);
-        if (at == functions_.begin()) continue;
-        --at;
-        const auto& [start, function] = *at;
+        auto it = functions_.lower_bound(frame);
+        if (it == functions_.begin()) continue;
+        --it;
+        const auto& [start, function] = *it;
         if (frame > function.end) continue;
         if (!function.vague) return {function.what, function.name};
         if (vague.function.empty()) vague = {function.what, function.name};

@@ -23,10 +23,10 @@ void Waits::forget_before(u64 ns) {
 std::span<const Waits::Wait> Waits::after(u32 tid, u64 ns) {
     found_.clear();
     while (true) {
-        const auto at = threads_.find(tid);
-        if (at == threads_.end()) return {};
-        if (at->second.first->wait.end > ns) break;
-        forget_first(at);
+        const auto it = threads_.find(tid);
+        if (it == threads_.end()) return {};
+        if (it->second.first->wait.end > ns) break;
+        forget_first(it);
     }
     for (auto at = threads_.at(tid).first; at != all_.end(); at = at->next) found_.push_back(at->wait);
     return found_;

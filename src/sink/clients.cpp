@@ -24,7 +24,7 @@ using namespace std::chrono_literals;
 // ends within a second.
 struct Patience {
     std::chrono::milliseconds silence;
-    std::chrono::milliseconds all;
+    std::chrono::milliseconds items;
 };
 constexpr Patience unhurried{1s, 5s};
 constexpr Patience signalled{400ms, 600ms};
@@ -132,8 +132,8 @@ void ClientsSink::drop_disconnected() {
     for (const Client& client : clients_) polled_.push_back({client.fd.get(), 0, 0});
     if (polled_.empty() || ::poll(polled_.data(), polled_.size(), 0) <= 0) return;
     remove_clients([this](const Client& client) {
-        const auto at = std::ranges::find(polled_, client.fd.get(), &pollfd::fd);
-        return (at->revents & (POLLHUP | POLLERR)) != 0;
+        const auto it = std::ranges::find(polled_, client.fd.get(), &pollfd::fd);
+        return (it->revents & (POLLHUP | POLLERR)) != 0;
     });
 }
 
@@ -194,14 +194,14 @@ void ClientsSink::flush() {
 LossCause ClientsSink::finish() {
     flush();
     const auto start = Clock::now();
-    auto deadline = start + unhurried.all;
+    auto deadline = start + unhurried.items;
     bool hurried = false;
     for (Client& client : clients_) client.progress = start;
     while (true) {
         const auto now = Clock::now();
         if (!hurried && end_asked()) {
             hurried = true;
-            deadline = std::min(deadline, now + signalled.all);
+            deadline = std::min(deadline, now + signalled.items);
         }
         remove_clients([&](Client& client) {
             const u64 before = client.next;

@@ -27,7 +27,7 @@ public:
 
     void begin(std::string_view /*type*/, Columns /*columns*/, const Column* /*trailing_error*/) override {}
     void row(Row row) override;
-    void loss(const Loss& loss) override { put_loss_remark(out_, loss); }
+    void loss(const Loss& loss) override { put_loss_line(out_, loss); }
 
 private:
     Output& out_;

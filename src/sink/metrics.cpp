@@ -87,6 +87,6 @@ void MetricsSink::table_row(Row row) {
     out.push_back('\n');
 }
 
-void MetricsSink::loss(const Loss& loss) { put_loss_remark(out_, loss); }
+void MetricsSink::loss(const Loss& loss) { put_loss_line(out_, loss); }
 
 }  // namespace iolens

@@ -94,11 +94,11 @@ void QueueSink::start_thread() {
     wake.sa_handler = [](int) {};
     ::sigaction(wake_signal, &wake, nullptr);
     // all others are for the thread that prints
-    sigset_t all;
+    sigset_t items;
     sigset_t before;
-    sigfillset(&all);
-    sigdelset(&all, wake_signal);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigfillset(&items);
+    sigdelset(&items, wake_signal);
+    ::pthread_sigmask(SIG_SETMASK, &items, &before);
     thread_ = std::thread([this] { deliver(); });
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }

@@ -22,13 +22,13 @@ std::unique_ptr<Sink> make_sink(Format format, Output& out, SinkOptions options)
 }
 
 std::vector<const Column*> pointers_to(std::span<const Column> columns) {
-    std::vector<const Column*> all;
-    all.reserve(columns.size());
-    for (const Column& column : columns) all.push_back(&column);
-    return all;
+    std::vector<const Column*> items;
+    items.reserve(columns.size());
+    for (const Column& column : columns) items.push_back(&column);
+    return items;
 }
 
-void put_loss_remark(Output& out, const Loss& loss) {
+void put_loss_line(Output& out, const Loss& loss) {
     if (out.is_terminal()) return;
     append(out.buffer(), "# ");
     append_loss_line(out.buffer(), loss);
@@ -53,7 +53,7 @@ void append_loss_line(Buffer& out, const Loss& loss) {
     append(out, ")");
 }
 
-std::string ledger_remark(const Loss& loss) {
+std::string ledger_line(const Loss& loss) {
     return fmt::format("seen {}, delivered {}, filtered {}, lost {}, in flight {}", loss.seen, loss.delivered,
                        loss.filtered, loss.lost(), loss.in_flight);
 }

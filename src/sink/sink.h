@@ -88,12 +88,12 @@ std::unique_ptr<Sink> make_sink(Format format, Output& out, SinkOptions options)
 std::vector<const Column*> pointers_to(std::span<const Column> columns);
 
 /// A loss behind the rows of a text, as a line that begins with "#"; not on a terminal, where standard error has it.
-void put_loss_remark(Output& out, const Loss& loss);
+void put_loss_line(Output& out, const Loss& loss);
 
 /// One line of words: what was lost, and why.
 void append_loss_line(Buffer& out, const Loss& loss);
 
 /// The sum, for a verbose run.
-std::string ledger_remark(const Loss& loss);
+std::string ledger_line(const Loss& loss);
 
 }  // namespace iolens

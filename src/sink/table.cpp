@@ -126,6 +126,6 @@ void TableSink::line(std::string_view words) {
     out_.row_done();
 }
 
-void TableSink::loss(const Loss& loss) { put_loss_remark(out_, loss); }
+void TableSink::loss(const Loss& loss) { put_loss_line(out_, loss); }
 
 }  // namespace iolens

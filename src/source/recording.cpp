@@ -93,9 +93,9 @@ iolens_loss RecordingSource::ledger_in(std::span<const std::byte> record) {
     const std::size_t counters = std::min(record.size() - around, sizeof loss.n);
     std::memcpy(&loss.n, record.data() + sizeof loss.h, counters);
     if (counters <= offsetof(iolens_counters, in_flight)) {
-        const u64 no_room = std::min(loss.n.orphan, loss.n.state_full);
-        loss.n.seen -= std::min(loss.n.seen, loss.n.orphan - no_room);
-        loss.n.state_full = no_room;
+        const u64 no_space = std::min(loss.n.orphan, loss.n.state_full);
+        loss.n.seen -= std::min(loss.n.seen, loss.n.orphan - no_space);
+        loss.n.state_full = no_space;
     }
     return loss;
 }

@@ -112,11 +112,11 @@ private:
 
     void add_to(std::uint64_t bucket, std::uint64_t count) {
         const std::uint64_t first = bucket << count_bits;
-        const auto at = std::ranges::lower_bound(words_, first);
-        if (at != words_.end() && *at >> count_bits == bucket) {
-            *at += count;
+        const auto it = std::ranges::lower_bound(words_, first);
+        if (it != words_.end() && *it >> count_bits == bucket) {
+            *it += count;
         } else {
-            words_.insert(at, first | count);
+            words_.insert(it, first | count);
         }
     }
 

@@ -268,7 +268,7 @@ TEST(Cli, TwoCapabilitiesAreEnough) {
             "ulimit -l unlimited; exec setpriv --reuid=65534 --regid=65534 --clear-groups "
             "--inh-caps=-all,+bpf,+perfmon --ambient-caps=-all,+bpf,+perfmon " +
             scratch.path("iolens") + " " + lens + disk.name();
-        Background tracer({"/bin/sh", "-c", "export IOLENS_REMARKS=1; " + line});
+        Background tracer({"/bin/sh", "-c", "export IOLENS_DIAGNOSTICS=1; " + line});
         ASSERT_TRUE(tracer.wait_for_line("attached")) << lens << tracer.err();
         if (lens[0] == 'b') {
             direct_io(disk.path(), true, 0, 4096);

@@ -144,7 +144,7 @@ public:
         RowBuffer row;
         const auto taken = [&](const iolens_header& record) {
             row.clear();
-            const bool is_row = lens_->take(record, row) == Taken::row;
+            const bool is_row = lens_->take(record, row) == DecodeResult::row;
             if (is_row) take(Row(row.values));
             return is_row;
         };

@@ -44,7 +44,7 @@ std::vector<std::string> row_of(std::string_view name, const std::vector<u64>& r
     const std::vector<const Column*> columns = lens->prepare(view).columns;
     RowBuffer row;
     lens->select(columns);
-    const Taken taken = lens->take(*reinterpret_cast<const iolens_header*>(record.data()), row);
+    const DecodeResult taken = lens->take(*reinterpret_cast<const iolens_header*>(record.data()), row);
     clobber_stack();
     std::vector<std::string> cells{std::to_string(static_cast<int>(taken))};
     for (const Value& value : row.values) {
@@ -108,8 +108,8 @@ TEST(Records, OperationsOfALaterVersionAreUnknown) {
     access.h = {.ts = 2'000, .kind = IOLENS_KIND_VFS, .size = sizeof access, .cpu = 0};
     ViewOptions reads;
     reads.ops = {"read"};
-    const std::string row = std::to_string(static_cast<int>(Taken::row));
-    const std::string unknown = std::to_string(static_cast<int>(Taken::unknown));
+    const std::string row = std::to_string(static_cast<int>(DecodeResult::row));
+    const std::string unknown = std::to_string(static_cast<int>(DecodeResult::unknown));
     EXPECT_EQ(row_of("file", record_of(access, sizeof access), reads).at(0), row);
     for (const u8 op : {u8{IOLENS_VFS_OPS}, u8{32}, u8{255}}) {
         access.op = op;
@@ -123,7 +123,7 @@ TEST(Records, OperationsOfALaterVersionAreUnknown) {
     iolens_block_event request = test::block_event(1'000, "dd", 255, 8, 4096);
     EXPECT_EQ(row_of("block", record_of(request, sizeof request)).at(0), row);
     EXPECT_EQ(row_of("block", record_of(request, sizeof request), reads).at(0),
-              std::to_string(static_cast<int>(Taken::nothing)));
+              std::to_string(static_cast<int>(DecodeResult::nothing)));
 }
 
 TEST(Records, EveryNumberIsAnErrno) {
@@ -134,7 +134,7 @@ TEST(Records, EveryNumberIsAnErrno) {
     EXPECT_EQ(metrics_row::signed_of(Value::signed_number(lowest)), lowest);
     EXPECT_EQ(row_of("fd", record_of(test::call_event(1'000, 0, IOLENS_DIR_READ, 3, lowest), sizeof(iolens_call_event)))
                   .at(0),
-              std::to_string(static_cast<int>(Taken::row)));
+              std::to_string(static_cast<int>(DecodeResult::row)));
 }
 
 }  // namespace

@@ -60,7 +60,7 @@ public:
 
     View prepare(const ViewOptions& view) override;
     std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
-    Taken take(const iolens_header& record, RowBuffer& row) override;
+    DecodeResult take(const iolens_header& record, RowBuffer& row) override;
     Summary summary(bool restart) override;
     Loss losses(const iolens_loss& ledger) const override;
     std::vector<std::string> diagnostics() const override;
@@ -205,7 +205,7 @@ std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptio
     options.max_inflight = static_cast<u32>(live.max_inflight.value_or(options.max_inflight));
     require_tracing();
     probe_ = std::make_unique<BlockProbe>(options);
-    if (options.attribute && kernel_addresses_hidden()) say(no_direct_files);
+    if (options.attribute && kernel_addresses_hidden()) log_line(no_direct_files);
     replay_filters_.reset();  // the kernel filters
     return std::make_unique<RingSource>(RingSource::Probes{
         .ring_fd = probe_->ring_fd(),
@@ -257,15 +257,15 @@ Value BlockLens::targets_json(const iolens_block_event& e, RowArena& text) {
     return Value(text.copy(out));
 }
 
-Taken BlockLens::take(const iolens_header& record, RowBuffer& row) {
+DecodeResult BlockLens::take(const iolens_header& record, RowBuffer& row) {
     if (const auto taken = learn(record)) return *taken;
     if (record.kind == IOLENS_KIND_EXTRA_TARGETS) {
-        return waiting_.add(record, resolver().files()) ? Taken::nothing : Taken::unknown;
+        return waiting_.add(record, resolver().files()) ? DecodeResult::nothing : DecodeResult::unknown;
     }
     const auto* event = decoder_.as<iolens_block_event>(record, IOLENS_KIND_BLOCK);
-    if (event == nullptr) return Taken::unknown;
+    if (event == nullptr) return DecodeResult::unknown;
     const bool pending = block_has(*event, IOLENS_BLOCK_PENDING);
-    if (pending && !unfinished_) return Taken::nothing;
+    if (pending && !unfinished_) return DecodeResult::nothing;
     const iolens_block_target& target = event->target;
     if (target.name_id != 0) resolver().files().named(target.id, target.name_id);
     extra_targets_ = waiting_.of(*event);
@@ -350,15 +350,15 @@ std::vector<std::string> BlockLens::diagnostics() const {
     if (!probe_) return {};
     const iolens_loss ledger = probe_->ledger();
     const iolens_counters& n = ledger.n;
-    std::vector<std::string> all{
-        ledger_remark(losses(ledger)),
+    std::vector<std::string> items{
+        ledger_line(losses(ledger)),
         fmt::format("begun before tracing {}, without a known creator {}, names sent again {}, skipped runs {}",
                     n.orphan, n.no_creator, n.fact_lost, ledger.missed),
         fmt::format("what for can't be told: submission not seen {}, no pages {}, pages of no file {}",
                     target_kinds_[IOLENS_TARGET_NONE], target_kinds_[IOLENS_TARGET_NO_PAGES],
                     target_kinds_[IOLENS_TARGET_ANONYMOUS])};
-    std::ranges::move(resolver().diagnostics(), std::back_inserter(all));
-    return all;
+    std::ranges::move(resolver().diagnostics(), std::back_inserter(items));
+    return items;
 }
 
 }  // namespace

@@ -82,16 +82,16 @@ void GroupTotals::Totals::add(const Totals& other) {
 }
 
 GroupTotals::Totals& GroupTotals::of(std::string_view group, const iolens_block_event& e, u64 bytes) {
-    auto at = totals_.find(group);
-    if (at == totals_.end()) {
+    auto it = totals_.find(group);
+    if (it == totals_.end()) {
         if (totals_.size() >= max_groups) {
             group = further_groups;
-            at = totals_.find(group);
+            it = totals_.find(group);
         }
-        if (at == totals_.end()) at = totals_.emplace(group, std::make_unique<Totals>()).first;
+        if (it == totals_.end()) it = totals_.emplace(group, std::make_unique<Totals>()).first;
     }
-    at->second->bytes.at(e.op == IOLENS_OP_READ ? 0 : 1) += bytes;
-    return *at->second;
+    it->second->bytes.at(e.op == IOLENS_OP_READ ? 0 : 1) += bytes;
+    return *it->second;
 }
 
 void GroupTotals::add(const iolens_block_event& e, std::string_view group, u64 bytes) {
@@ -119,24 +119,24 @@ Summary GroupTotals::summary() const {
         time("device_ns", "LAT(ms)", "time of the device, added up: of requests at the same time more than has passed"),
     };
     add_time_columns(s.columns);
-    std::vector<std::pair<std::string_view, const Totals*>> all;
-    all.reserve(totals_.size());
-    for (const auto& [group, totals] : totals_) all.emplace_back(group, totals.get());
-    std::ranges::sort(all, [](const auto& a, const auto& b) {
-        const auto rank = [](const auto& one) {
-            const Totals& t = *one.second;
+    std::vector<std::pair<std::string_view, const Totals*>> items;
+    items.reserve(totals_.size());
+    for (const auto& [group, totals] : totals_) items.emplace_back(group, totals.get());
+    std::ranges::sort(items, [](const auto& a, const auto& b) {
+        const auto rank = [](const auto& item) {
+            const Totals& t = *item.second;
             return std::tuple(t.device_ns, t.requests, t.bytes[0] + t.bytes[1]);
         };
         return rank(a) != rank(b) ? rank(a) > rank(b) : a.first < b.first;
     });
     Totals rest;
-    if (all.size() > top_) {
-        for (std::size_t i = top_; i < all.size(); ++i) rest.add(*all[i].second);
-        s.texts.push_back(fmt::format("({} more)", all.size() - top_));
-        all.resize(top_);
-        all.emplace_back(s.texts.back(), &rest);
+    if (items.size() > top_) {
+        for (std::size_t i = top_; i < items.size(); ++i) rest.add(*items[i].second);
+        s.texts.push_back(fmt::format("({} more)", items.size() - top_));
+        items.resize(top_);
+        items.emplace_back(s.texts.back(), &rest);
     }
-    for (const auto& [group, t] : all) {
+    for (const auto& [group, t] : items) {
         std::vector<Value> row{Value(t->requests), Value(t->bytes[0]), Value(t->bytes[1]),
                                Value(t->errors),   Value(t->queue_ns), Value(t->device_ns)};
         for (const SmallHistogram* h : {&t->queue, &t->device}) add_percentiles(row, *h, {50, 90, 99});

@@ -47,25 +47,25 @@ public:
 
     View prepare(const ViewOptions& view) override;
     std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
-    Taken take(const iolens_header& record, RowBuffer& row) override;
+    DecodeResult take(const iolens_header& record, RowBuffer& row) override;
     Summary summary(bool restart) override;
     Loss losses(const iolens_loss& ledger) const override;
     std::vector<std::string> diagnostics() const override;
     std::vector<ProbeStatus> examine(bool variants) const override {
-        std::vector<ProbeStatus> all = SyscallProbe::examine(variants);
-        for (ProbeStatus& status : WaitProbe::examine()) all.push_back(std::move(status));
-        return all;
+        std::vector<ProbeStatus> items = SyscallProbe::examine(variants);
+        for (ProbeStatus& status : WaitProbe::examine()) items.push_back(std::move(status));
+        return items;
     }
 
 private:
     void add(const iolens_call_event& e, RowArena& text);
     [[nodiscard]] bool of_reader(u32 tgid) const;
-    Taken take_call(const iolens_call_event& e, RowBuffer& row);
-    Taken take_operation(const iolens_header& record, RowBuffer& row);
-    Taken take_deferred(u64 now_ns, RowBuffer& row);
+    DecodeResult take_call(const iolens_call_event& e, RowBuffer& row);
+    DecodeResult take_operation(const iolens_header& record, RowBuffer& row);
+    DecodeResult take_deferred(u64 now_ns, RowBuffer& row);
     [[nodiscard]] bool asked_for(const iolens_call_event& e, const ViewOptions& f) const;
     void add_prefix_line(const iolens_call_event& e, RowBuffer& row);
-    Taken show_operation(const iolens_operation_event* e, RowBuffer& row);
+    DecodeResult show_operation(const iolens_operation_event* e, RowBuffer& row);
     const iolens_operation_event* operation_of(const iolens_call_event& e);
     void check_options(const ViewOptions& view, const LiveOptions& live) const;
     std::unique_ptr<Source> open_log(const ViewOptions& view, const LiveOptions& live);
@@ -213,12 +213,12 @@ std::unique_ptr<Source> FdLens::open_log(const ViewOptions& view, const LiveOpti
         constexpr int max = 20;  // of a file that is no log, each line is one
         if (++told > max + 1) return;
         if (told > max) {
-            say("further lines that can't be read are only counted");
+            log_line("further lines that can't be read are only counted");
             return;
         }
         Buffer start;
         append_visible(start, text, shown);
-        say(fmt::format("line {} can't be read: {}", line, std::string_view(start.data(), start.size())));
+        log_line(fmt::format("line {} can't be read: {}", line, std::string_view(start.data(), start.size())));
     });
     log_ = log.get();
     resolver().set_recorded();
@@ -237,7 +237,7 @@ bool FdLens::asked_for(const iolens_call_event& e, const ViewOptions& f) const {
     return passes(f, subject);
 }
 
-Taken FdLens::take(const iolens_header& record, RowBuffer& row) {
+DecodeResult FdLens::take(const iolens_header& record, RowBuffer& row) {
     if (record.kind == IOLENS_KIND_CLOCK) return take_deferred(record.ts, row);
     last_ts_ = std::max(last_ts_, record.ts);
     if (const auto taken = learn(record)) {
@@ -247,18 +247,18 @@ Taken FdLens::take(const iolens_header& record, RowBuffer& row) {
     }
     if (Why::is_of(record)) {
         if (why_) why_->take(record);
-        return Taken::nothing;
+        return DecodeResult::nothing;
     }
     if (record.kind == IOLENS_KIND_OPERATION) return take_operation(record, row);
     const auto* event = decoder_.as<iolens_call_event>(record, IOLENS_KIND_CALL);
-    return event == nullptr ? Taken::unknown : take_call(*event, row);
+    return event == nullptr ? DecodeResult::unknown : take_call(*event, row);
 }
 
-Taken FdLens::take_operation(const iolens_header& record, RowBuffer& row) {
-    if (record.size < sizeof(iolens_operation_event)) return Taken::unknown;
+DecodeResult FdLens::take_operation(const iolens_header& record, RowBuffer& row) {
+    if (record.size < sizeof(iolens_operation_event)) return DecodeResult::unknown;
     const iolens_operation_event& event = as_operation(record);
-    if (event.op >= IOLENS_OPERATION_COUNT) return Taken::unknown;
-    if (!wanted_operations_.on()) return Taken::nothing;  // a replay without --domains
+    if (event.op >= IOLENS_OPERATION_COUNT) return DecodeResult::unknown;
+    if (!wanted_operations_.on()) return DecodeResult::nothing;  // a replay without --domains
     if (of_reader(event.tgid)) return without_row();
     const iolens_operation_event* operation = operations_.of_record(record, resolver().files());
     if (operation != nullptr && replay_filters_) {
@@ -274,10 +274,10 @@ Taken FdLens::take_operation(const iolens_header& record, RowBuffer& row) {
     return show_operation(operation, row);
 }
 
-Taken FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
+DecodeResult FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
     const iolens_call_event* event = &e;
     const bool pending = (event->flags & IOLENS_CALL_PENDING) != 0;
-    if (pending && !unfinished_) return Taken::nothing;
+    if (pending && !unfinished_) return DecodeResult::nothing;
     if (of_reader(event->tgid)) return without_row(pending);
     if (event->direction == IOLENS_DIR_NONE && !wanted_operations_.on()) {
         call_ = *event;
@@ -298,11 +298,11 @@ Taken FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
     if (selection_.decode_all) resolver().arguments().spent(host_tid(*event));
     if (selection_.seed_csv && event->direction == IOLENS_DIR_NONE) {
         const bool shown = selection_.summing || selection_.decode_all;  // in the summary, or in the line before
-        return shown ? Taken::nothing : without_row(pending);
+        return shown ? DecodeResult::nothing : without_row(pending);
     }
     if (why_) {
-        why_->hold(*event);
-        return Taken::nothing;
+        why_->defer(*event);
+        return DecodeResult::nothing;
     }
     if (log_ != nullptr) resolver().set_log_clock(log_->import().clock());
     return fill({.event = &event->h}, row);
@@ -324,10 +324,10 @@ void FdLens::add_prefix_line(const iolens_call_event& e, RowBuffer& row) {
 bool FdLens::of_reader(u32 tgid) const { return own_output_ && OwnOutput::is_reader(tgid); }
 
 /// The next call of --why whose time has come.
-Taken FdLens::take_deferred(u64 now_ns, RowBuffer& row) {
-    if (!why_) return Taken::nothing;
-    const iolens_call_event* event = why_->due(std::max(now_ns, last_ts_));
-    if (event == nullptr) return Taken::nothing;
+DecodeResult FdLens::take_deferred(u64 now_ns, RowBuffer& row) {
+    if (!why_) return DecodeResult::nothing;
+    const iolens_call_event* event = why_->release(std::max(now_ns, last_ts_));
+    if (event == nullptr) return DecodeResult::nothing;
     RawRow raw{.event = &event->h};
     if (selected(Role::json)) {
         Buffer out;
@@ -359,8 +359,8 @@ const iolens_operation_event* FdLens::operation_of(const iolens_call_event& e) {
     return operation;
 }
 
-Taken FdLens::show_operation(const iolens_operation_event* e, RowBuffer& row) {
-    if (e == nullptr) return Taken::nothing;
+DecodeResult FdLens::show_operation(const iolens_operation_event* e, RowBuffer& row) {
+    if (e == nullptr) return DecodeResult::nothing;
     if (selection_.summing) operations_.add(*e);
     return fill({.event = &e->h}, row);
 }
@@ -387,16 +387,16 @@ std::vector<std::string> FdLens::diagnostics() const {
     if (!tracing_) return {};
     const iolens_loss ledger = tracing_->calls().ledger();
     const iolens_counters& n = ledger.n;
-    std::vector<std::string> all{
-        ledger_remark(losses(ledger)),
+    std::vector<std::string> items{
+        ledger_line(losses(ledger)),
         fmt::format("names sent again {}, skipped runs {}, 32-bit calls {}, ends without a start {}", n.fact_lost,
                     ledger.missed, n.not_decoded, n.orphan),
         fmt::format("filtered as our own output: {}", n.own)};
-    std::ranges::move(resolver().diagnostics(), std::back_inserter(all));
-    if (why_) all.push_back(fmt::format("made room for others: {} waits", why_->waits_evicted()));
+    std::ranges::move(resolver().diagnostics(), std::back_inserter(items));
+    if (why_) items.push_back(fmt::format("made room for others: {} waits", why_->waits_evicted()));
     const std::vector<std::string>& why_not = tracing_->calls().why();
-    if (!why_not.empty()) all.push_back(fmt::format("not taken: {}", fmt::join(why_not, "; ")));
-    return all;
+    if (!why_not.empty()) items.push_back(fmt::format("not taken: {}", fmt::join(why_not, "; ")));
+    return items;
 }
 
 }  // namespace

@@ -17,12 +17,12 @@ namespace {
 
 /// The processes above this one: its shell, and what that is run by, up to the first.
 std::vector<u32> ancestors() {
-    std::vector<u32> all;
-    for (u32 pid = static_cast<u32>(::getppid()); pid > 1 && all.size() < IOLENS_FILTER_SELF;) {
-        all.push_back(pid);
+    std::vector<u32> items;
+    for (u32 pid = static_cast<u32>(::getppid()); pid > 1 && items.size() < IOLENS_FILTER_SELF;) {
+        items.push_back(pid);
         pid = static_cast<u32>(std::strtoul(process_status(pid, "PPid").c_str(), nullptr, 10));
     }
-    return all;
+    return items;
 }
 
 bool writes_to_terminal(u32 pid) {

@@ -16,10 +16,10 @@ namespace iolens {
 
 void CallSelection::add(const std::string& word) {
     const auto known = syscalls();
-    const auto at = std::ranges::find(known, std::string_view(word), &Syscall::name);
+    const auto it = std::ranges::find(known, std::string_view(word), &Syscall::name);
     // "io_uring" and "aio" stand for all of their requests
     const std::size_t before = chosen.size();
-    if (at != known.end()) chosen.push_back(at->id);
+    if (it != known.end()) chosen.push_back(it->id);
     for (const KnownRequest& request : known_requests()) {
         if (request.name == word || request.name.substr(0, request.name.find(':')) == word) {
             chosen.push_back(request.id);

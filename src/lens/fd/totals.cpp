@@ -76,21 +76,22 @@ Summary FileTotals::summary() const {
                                           number("errors", "ERRORS", 6, "calls that failed"),
                                           file_column("file, pipe or peer; those that took longest first"),
                                       });
-    std::vector<const std::pair<const std::string, std::unique_ptr<Totals>>*> all;
-    for (const auto& one : totals_) {
-        if (one.second->times.count() != 0 || one.second->opens != 0 || one.second->errors != 0) all.push_back(&one);
+    std::vector<const std::pair<const std::string, std::unique_ptr<Totals>>*> items;
+    for (const auto& item : totals_) {
+        if (item.second->times.count() != 0 || item.second->opens != 0 || item.second->errors != 0)
+            items.push_back(&item);
     }
-    std::ranges::sort(all, [](const auto* a, const auto* b) {
+    std::ranges::sort(items, [](const auto* a, const auto* b) {
         const u64 x = a->second->time_ns();
         const u64 y = b->second->time_ns();
         return x != y ? x > y : a->first < b->first;
     });
-    for (const auto* one : all) {
-        const Totals& t = *one->second;
+    for (const auto* item : items) {
+        const Totals& t = *item->second;
         std::vector<Value> row{Value(t.opens)};
         add_moved(row, t.moved);
         add_percentiles(row, t.times, {50, 99});
-        row.insert(row.end(), {Value(t.errors), Value(std::string_view(one->first))});
+        row.insert(row.end(), {Value(t.errors), Value(std::string_view(item->first))});
         s.rows.push_back(std::move(row));
     }
     return s;
@@ -114,20 +115,20 @@ void OpenTotals::add(const iolens_call_event& e, std::string_view name) {
         return;
     }
     if (e.direction != IOLENS_DIR_NONE) {
-        Open& its = find(e, name);
-        its.errors += e.result < 0 ? 1U : 0U;
-        its.moved.at(side_of(e)).add(e);
+        Open& found = find(e, name);
+        found.errors += e.result < 0 ? 1U : 0U;
+        found.moved.at(side_of(e)).add(e);
         return;
     }
     const Syscall* call = find_syscall(e.call);
     const bool closes = syscall_name(e.call) == "close" || syscall_name(e.call) == "io_uring:close";
     if (e.result < 0) return;
     if (closes) {
-        Open& its = find(e, name);
+        Open& found = find(e, name);
         // a child's copy of it is closed without an end to the file
-        if (its.host_tid != host_tid(e) && its.opened_ns != 0) return;
-        if (--its.fds == 0 || its.opened_ns == 0) {
-            its.closed_ns = e.h.ts;
+        if (found.host_tid != host_tid(e) && found.opened_ns != 0) return;
+        if (--found.fds == 0 || found.opened_ns == 0) {
+            found.closed_ns = e.h.ts;
             open_.erase(e.open_id);
         }
         return;
@@ -151,13 +152,13 @@ Summary OpenTotals::summary() const {
     add_moved_columns(s.columns);
     s.columns.push_back(number("errors", "ERRORS", 6, "calls that failed"));
     s.columns.push_back(file_column("file, pipe or peer, in the order of opening"));
-    for (const Open& one : all_) {
-        if (one.opened_ns == 0 && one.moved[0].calls + one.moved[1].calls == 0) continue;  // only its close was seen
-        const bool whole = one.opened_ns != 0 && one.closed_ns != 0;
-        std::vector<Value> row{one.opened_ns != 0 ? Value(one.opened_ns) : Value(),
-                               whole ? Value(one.closed_ns - one.opened_ns) : Value(), Value(u64{one.tid})};
-        add_moved(row, one.moved);
-        row.insert(row.end(), {Value(one.errors), Value(std::string_view(one.name))});
+    for (const Open& item : all_) {
+        if (item.opened_ns == 0 && item.moved[0].calls + item.moved[1].calls == 0) continue;  // only its close was seen
+        const bool whole = item.opened_ns != 0 && item.closed_ns != 0;
+        std::vector<Value> row{item.opened_ns != 0 ? Value(item.opened_ns) : Value(),
+                               whole ? Value(item.closed_ns - item.opened_ns) : Value(), Value(u64{item.tid})};
+        add_moved(row, item.moved);
+        row.insert(row.end(), {Value(item.errors), Value(std::string_view(item.name))});
         s.rows.push_back(std::move(row));
     }
     if (not_listed_ != 0) {

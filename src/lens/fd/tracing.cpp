@@ -23,7 +23,7 @@
 
 namespace iolens {
 
-void Tracing::hold_command(const std::vector<std::string>& words, const std::string& user_name, bool preserve_env,
+void Tracing::hold_command(const std::vector<std::string>& args, const std::string& user_name, bool preserve_env,
                            SyscallProbe::Options& options) {
     std::optional<User> user;
     if (!user_name.empty()) user = find_user(user_name);
@@ -33,18 +33,18 @@ void Tracing::hold_command(const std::vector<std::string>& words, const std::str
     }
     const char* sudo_user = std::getenv("SUDO_USER");  // NOLINT(concurrency-mt-unsafe): one thread
     if (!user && sudo_user != nullptr && ::isatty(STDERR_FILENO) == 1) {
-        say(fmt::format("the command runs as root; to run it as you: --user {}", visible(sudo_user)));
+        log_line(fmt::format("the command runs as root; to run it as you: --user {}", visible(sudo_user)));
     }
-    command_ = std::make_unique<HeldCommand>(words, user, preserve_env);
+    command_ = std::make_unique<HeldCommand>(args, user, preserve_env);
     options.follow.push_back(static_cast<u32>(command_->pid()));
-    command_name_ = words.front();
+    command_name_ = args.front();
 }
 
 void Tracing::add_libc(SyscallProbe::Options& options) const {
     std::vector<std::string> paths;
-    const auto add = [&](const Libc& libc, const std::string& whose) {
+    const auto add = [&](const Libc& libc, const std::string& owner) {
         if (libc.path.empty()) {
-            say(fmt::format("--libc: {} {}; its system calls are shown as always", whose, libc.why));
+            log_line(fmt::format("--libc: {} {}; its system calls are shown as always", owner, libc.why));
         } else if (std::ranges::find(paths, libc.path) == paths.end()) {
             paths.push_back(libc.path);
         }
@@ -60,7 +60,7 @@ void Tracing::add_libc(SyscallProbe::Options& options) const {
     for (const std::string& path : paths) {
         const auto functions = find_functions(path, options.libc_operations);
         if (functions.empty()) {
-            if (!end_asked()) say(fmt::format("--libc: '{}' has none of the functions", visible(path)));
+            if (!end_asked()) log_line(fmt::format("--libc: '{}' has none of the functions", visible(path)));
             continue;
         }
         const auto file = identity_of(functions.front().file->get());
@@ -102,7 +102,7 @@ std::vector<Record> Tracing::symbols() {
         function.name.copy(reinterpret_cast<char*>(static_cast<u8*>(fact.name)), sizeof fact.name - 1);
         facts.push_back(make_record(fact));
     }
-    if (facts.empty()) say("what calls wait for can't be named: /proc/kallsyms hides the kernel's addresses");
+    if (facts.empty()) log_line("what calls wait for can't be named: /proc/kallsyms hides the kernel's addresses");
     return facts;
 }
 

@@ -21,7 +21,7 @@ class Tracing {
 public:
     /// Starts the command, which waits for start_command(), and follows it. `user_name`: who runs it; "": this user.
     /// Throws Failure.
-    void hold_command(const std::vector<std::string>& words, const std::string& user_name, bool preserve_env,
+    void hold_command(const std::vector<std::string>& args, const std::string& user_name, bool preserve_env,
                       SyscallProbe::Options& options);
 
     /// Adds the functions of the C libraries that the processes have, or the command will have.

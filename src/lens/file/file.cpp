@@ -42,7 +42,7 @@ public:
 
     View prepare(const ViewOptions& view) override;
     std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) override;
-    Taken take(const iolens_header& record, RowBuffer& row) override;
+    DecodeResult take(const iolens_header& record, RowBuffer& row) override;
     Summary summary(bool restart) override;
     Loss losses(const iolens_loss& ledger) const override;
     std::vector<std::string> diagnostics() const override;
@@ -168,9 +168,9 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     for (const std::string& word : live.arguments) watches_->add(watches_->find(word), recursive_);
     watches_->complete(options);
     if ((ops_ & 1U << IOLENS_VFS_FAULT) != 0 && levels_.vfs && !probe_->sees_faults()) {
-        say("faults of mapped pages can't be seen on this kernel; 'iolens doctor' tells why");
+        log_line("faults of mapped pages can't be seen on this kernel; 'iolens doctor' tells why");
     }
-    if (levels_.blk && kernel_addresses_hidden()) say(no_direct_files);
+    if (levels_.blk && kernel_addresses_hidden()) log_line(no_direct_files);
     replay_filters_.reset();  // the kernel filters
     begin_log(clock_ns(CLOCK_BOOTTIME));
     RingSource::Probes source = watches_->source();
@@ -194,18 +194,18 @@ void FileLens::begin_log(u64 ns) {
     resolver().set_log_start(ns);
 }
 
-Taken FileLens::take(const iolens_header& record, RowBuffer& row) {
+DecodeResult FileLens::take(const iolens_header& record, RowBuffer& row) {
     if (const auto taken = learn(record)) return *taken;
     const iolens_vfs_event* event = access_of(record, resolver().tasks(), decoder_, access_);
     if (event == nullptr) {
         const auto* call = decoder_.as<iolens_call_event>(record, IOLENS_KIND_CALL);  // no access to a file's contents
-        return call != nullptr ? without_row((call->flags & IOLENS_CALL_PENDING) != 0) : Taken::unknown;
+        return call != nullptr ? without_row((call->flags & IOLENS_CALL_PENDING) != 0) : DecodeResult::unknown;
     }
     if (event->name_id != 0) resolver().files().named(event->id, event->name_id);
     const bool level = event->level == IOLENS_LEVEL_BLK ? levels_.blk : levels_.vfs;
     const bool op = ops_ == 0 || (event->op < IOLENS_VFS_OPS && (ops_ >> event->op & 1U) != 0);
     const bool pending = vfs_has(*event, IOLENS_VFS_PENDING);
-    if (pending && !unfinished_) return Taken::nothing;
+    if (pending && !unfinished_) return DecodeResult::nothing;
     if (!level || !op || (replay_filters_ && !asked_for(*event, *replay_filters_))) return without_row(pending);
     if (!began_) begin_log(event->start);
     if (summing_) totals_.add(*event, resolver().file_of(event->id, event->name_id).text());
@@ -251,13 +251,13 @@ Loss FileLens::losses(const iolens_loss& ledger) const {
 std::vector<std::string> FileLens::diagnostics() const {
     if (!probe_) return {};
     const iolens_loss ledger = probe_->ledger();
-    std::vector<std::string> all{ledger_remark(losses(ledger))};
+    std::vector<std::string> items{ledger_line(losses(ledger))};
     if (const u64 evicted = probe_->evicted(); evicted != 0) {
-        all.push_back(fmt::format("files of watched folders that made room for others: {}", evicted));
+        items.push_back(fmt::format("files of watched folders that made room for others: {}", evicted));
     }
-    std::ranges::move(resolver().diagnostics(), std::back_inserter(all));
-    if (!probe_->why().empty()) all.push_back(fmt::format("not taken: {}", fmt::join(probe_->why(), "; ")));
-    return all;
+    std::ranges::move(resolver().diagnostics(), std::back_inserter(items));
+    if (!probe_->why().empty()) items.push_back(fmt::format("not taken: {}", fmt::join(probe_->why(), "; ")));
+    return items;
 }
 
 }  // namespace

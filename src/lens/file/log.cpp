@@ -111,10 +111,10 @@ LogSnapshot AccessLog::since(u64 number) const {
     LogSnapshot some;
     const u64 first = next_ - size_;
     std::size_t skip = skipped_ + (number > first ? std::min(number, next_) - first : 0);
-    auto at = full_.begin();
-    for (; at != full_.end() && skip >= (*at)->accesses.size(); ++at) skip -= (*at)->accesses.size();
+    auto it = full_.begin();
+    for (; it != full_.end() && skip >= (*it)->accesses.size(); ++it) skip -= (*it)->accesses.size();
     some.chunks_.reserve(full_.size() + 1);
-    some.chunks_.assign(at, full_.end());
+    some.chunks_.assign(it, full_.end());
     some.count_ = next_ - std::clamp(number, first, next_);
     if (!some.chunks_.empty() || skip < newest_.accesses.size()) {
         some.skip_ = skip;

@@ -47,13 +47,13 @@ std::vector<iolens_vfs_event> read_recording(const std::string& path) {
                       fmt::format("'{}' is a recording of 'iolens {}'", visible(path), visible(source.lens())),
                       "'iolens file --record' makes one of files");
     }
-    Collector all;
-    while (!source.ended()) source.read(all);
-    return std::move(all.events);
+    Collector items;
+    while (!source.ended()) source.read(items);
+    return std::move(items.events);
 }
 
 std::vector<iolens_vfs_event> read_log(std::istream& file, const std::string& path) {
-    std::vector<iolens_vfs_event> all;
+    std::vector<iolens_vfs_event> items;
     u64 number = 0;
     u64 unreadable = 0;
     for (std::string line; std::getline(file, line);) {
@@ -61,17 +61,17 @@ std::vector<iolens_vfs_event> read_log(std::istream& file, const std::string& pa
         iolens_vfs_event event;
         if (line.empty() || line[0] == '#') continue;
         if (parse_iotracer_line(line, event)) {
-            all.push_back(event);
+            items.push_back(event);
         } else if (++unreadable == 1) {
-            say(fmt::format("line {} can't be read: {}", number, visible(line.substr(0, 120))));
+            log_line(fmt::format("line {} can't be read: {}", number, visible(line.substr(0, 120))));
         }
     }
-    if (all.empty()) {
+    if (items.empty()) {
         throw Failure(Exit::failed, fmt::format("there is no access in '{}'", visible(path)),
                       "give a log of 'iolens file log', or a recording of 'iolens file --record'");
     }
-    if (unreadable > 1) say(fmt::format("{} lines could not be read", unreadable));
-    return all;
+    if (unreadable > 1) log_line(fmt::format("{} lines could not be read", unreadable));
+    return items;
 }
 
 Ranges blocks_of(const std::vector<iolens_vfs_event>& events, u8 op) {
@@ -135,15 +135,15 @@ public:
                "iolens file profile --map /srv/vm.qcow2 vm.log   also which sectors each access should touch, and did\n"
                "iolens file profile day.iol                      what 'iolens file --record' kept";
     }
-    std::string_view words() const override { return "LOG"; }
+    std::string_view args() const override { return "LOG"; }
     void flags(Flags& flags) override {
         flags.text("--map", map_, "FILE", "the file that it is of: its extents say which sectors belong to what");
     }
-    int run(const std::vector<std::string>& words) override {
-        if (words.size() != 1) throw Failure(Exit::usage, "which log or recording?", "'iolens file profile LOG'");
-        std::ifstream file(words[0], std::ios::binary);
+    int run(const std::vector<std::string>& args) override {
+        if (args.size() != 1) throw Failure(Exit::usage, "which log or recording?", "'iolens file profile LOG'");
+        std::ifstream file(args[0], std::ios::binary);
         if (!file) {
-            throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(words[0]), error_text(errno)),
+            throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(args[0]), error_text(errno)),
                           "name a log or a recording");
         }
         std::array<char, recording_magic.size()> begin{};
@@ -151,7 +151,7 @@ public:
         const bool recording = begin == recording_magic;
         file.clear();
         file.seekg(0);
-        const std::vector<iolens_vfs_event> events = recording ? read_recording(words[0]) : read_log(file, words[0]);
+        const std::vector<iolens_vfs_event> events = recording ? read_recording(args[0]) : read_log(file, args[0]);
         std::array<AccessProfile, IOLENS_LEVELS> levels;
         for (const iolens_vfs_event& e : events) levels.at(e.level == IOLENS_LEVEL_BLK ? 1 : 0).add(plain_access(e));
         Output out = Output::stream(STDOUT_FILENO, "standard output");

@@ -43,8 +43,8 @@ std::optional<s64> argument_of_kind(const Syscall& call, std::span<const u64> va
 }  // namespace
 
 std::vector<Record> Operations::starts(const std::vector<u32>& processes) const {
-    std::vector<Record> all;
-    if (!selection_.from_the_start()) return all;
+    std::vector<Record> items;
+    if (!selection_.from_the_start()) return items;
     const auto record = [&](u32 pid, u8 op, u32 parent, std::string_view text) {
         iolens_operation_event e{};
         text = text.substr(0, IOLENS_OPERATION_TEXT - 1);
@@ -58,7 +58,7 @@ std::vector<Record> Operations::starts(const std::vector<u32>& processes) const 
         e.call = 0xffff;
         e.op = op;
         e.length1 = static_cast<u16>(text.size());
-        all.push_back(make_record(e, {text}));
+        items.push_back(make_record(e, {text}));
     };
     for (const u32 pid : processes) {
         const std::string place = "/proc/" + std::to_string(pid);
@@ -71,7 +71,7 @@ std::vector<Record> Operations::starts(const std::vector<u32>& processes) const 
         if (selection_.wants(IOLENS_OPERATION_CHDIR) && !error)
             record(pid, IOLENS_OPERATION_CHDIR, 0, directory.string());
     }
-    return all;
+    return items;
 }
 
 const iolens_operation_event* Operations::made(const iolens_operation_event& e, std::string_view first,
@@ -102,23 +102,23 @@ const iolens_operation_event* Operations::of_call(const iolens_call_event& e, co
     if (op == IOLENS_OPERATION_FORK && (e.asked & clone_thread) != 0) return nullptr;  // a thread
     if (!selection_.wants(op)) return nullptr;
 
-    iolens_operation_event its{};
-    its.h = e.h;
-    its.start = e.start;
-    its.name_id = e.file == IOLENS_FILE_NONE ? 0 : e.name_id;
-    its.tgid = e.tgid;
-    its.tid = e.tid;
-    its.host_tid = e.host_tid;
-    its.error = e.result < 0 ? static_cast<s32>(e.result) : 0;
+    iolens_operation_event operation{};
+    operation.h = e.h;
+    operation.start = e.start;
+    operation.name_id = e.file == IOLENS_FILE_NONE ? 0 : e.name_id;
+    operation.tgid = e.tgid;
+    operation.tid = e.tid;
+    operation.host_tid = e.host_tid;
+    operation.error = e.result < 0 ? static_cast<s32>(e.result) : 0;
     if (call_is_unended(e)) {
-        its.h.ts = e.start;
+        operation.h.ts = e.start;
         const bool pending = (e.flags & IOLENS_CALL_PENDING) != 0;
-        if (pending || e.h.cpu != IOLENS_NO_CPU) its.error = pending ? IOLENS_ERROR_PENDING : IOLENS_ERROR_NO_END;
+        if (pending || e.h.cpu != IOLENS_NO_CPU) operation.error = pending ? IOLENS_ERROR_PENDING : IOLENS_ERROR_NO_END;
     }
-    its.fd = e.fd < 0 ? -1 : e.fd;
-    its.call = e.call;
-    its.op = op;
-    its.layer = IOLENS_LAYER_KERNEL;
+    operation.fd = e.fd < 0 ? -1 : e.fd;
+    operation.call = e.call;
+    operation.op = op;
+    operation.layer = IOLENS_LAYER_KERNEL;
     const u64 result = e.result < 0 ? 0 : static_cast<u64>(e.result);
     std::array<std::string, 2> args;
     std::size_t count = 0;
@@ -129,16 +129,16 @@ const iolens_operation_event* Operations::of_call(const iolens_call_event& e, co
     // "" below an fd is the fd itself: AT_EMPTY_PATH
     if (call != nullptr && !values.empty() && call->arguments.starts_with("dirfd:D") && texts[1].data() != nullptr &&
         texts[1].empty()) {
-        its.fd = static_cast<s32>(values[0]);
+        operation.fd = static_cast<s32>(values[0]);
     }
     switch (op) {
         case IOLENS_OPERATION_READ:
         case IOLENS_OPERATION_WRITE:
         case IOLENS_OPERATION_GETXATTR:
-        case IOLENS_OPERATION_LISTXATTR: its.bytes = result; break;
+        case IOLENS_OPERATION_LISTXATTR: operation.bytes = result; break;
         case IOLENS_OPERATION_SETXATTR:
-            if (call != nullptr && its.error == 0) {
-                its.bytes = static_cast<u64>(argument_of_kind(*call, values, 'u').value_or(0));
+            if (call != nullptr && operation.error == 0) {
+                operation.bytes = static_cast<u64>(argument_of_kind(*call, values, 'u').value_or(0));
             }
             break;
         case IOLENS_OPERATION_KILL:
@@ -150,7 +150,7 @@ const iolens_operation_event* Operations::of_call(const iolens_call_event& e, co
             if (!values.empty()) args[0] = std::to_string(static_cast<s32>(values[0]));
             break;
         case IOLENS_OPERATION_FORK:
-            if (its.error == 0) args[0] = std::to_string(result);
+            if (operation.error == 0) args[0] = std::to_string(result);
             break;
         case IOLENS_OPERATION_CONNECT:
         case IOLENS_OPERATION_ACCEPT:
@@ -161,41 +161,43 @@ const iolens_operation_event* Operations::of_call(const iolens_call_event& e, co
             break;
         case IOLENS_OPERATION_OPEN:
             // io_uring's path is not told, but the file that it has become
-            if (const Files::Name* name = files.find(its.name_id); args[0].empty() && name != nullptr) {
+            if (const Files::Name* name = files.find(operation.name_id); args[0].empty() && name != nullptr) {
                 args[0] = name->text;
             }
             if (args[0] == "." || args[0] == "..") return nullptr;  // io-monitor leaves them out
             break;
         default: break;
     }
-    return made(its, args[0], args[1]);
+    return made(operation, args[0], args[1]);
 }
 
 const iolens_operation_event* Operations::of_record(const iolens_header& head, Files& files) {
     if (head.kind != IOLENS_KIND_OPERATION || head.size < sizeof(iolens_operation_event)) return nullptr;
-    iolens_operation_event its = reinterpret_cast<const iolens_operation_event&>(head);
-    if (its.op >= IOLENS_OPERATION_COUNT || std::size_t{its.length1} + its.length2 > head.size - sizeof its) {
+    iolens_operation_event operation = reinterpret_cast<const iolens_operation_event&>(head);
+    if (operation.op >= IOLENS_OPERATION_COUNT ||
+        std::size_t{operation.length1} + operation.length2 > head.size - sizeof operation) {
         return nullptr;
     }
     const char* texts = operation_text(reinterpret_cast<const iolens_operation_event&>(head));
-    std::string first(texts, its.length1);
-    std::string second(texts + its.length1, its.length2);
-    switch (its.op) {
+    std::string first(texts, operation.length1);
+    std::string second(texts + operation.length1, operation.length2);
+    switch (operation.op) {
         case IOLENS_OPERATION_START:
             while (!first.empty() && first.back() == '\0') first.pop_back();
             std::ranges::replace(first, '\0', ' ');
-            second = std::to_string(its.ppid);
-            processes_.put(process_key(its), {first, its.ppid});
+            second = std::to_string(operation.ppid);
+            processes_.put(process_key(operation), {first, operation.ppid});
             break;
         case IOLENS_OPERATION_STOP:
-            if (const Process* process = processes_.find(process_key(its))) {
+            if (const Process* process = processes_.find(process_key(operation))) {
                 first = process->command;
                 second = std::to_string(process->parent);
-                processes_.erase(process_key(its));
+                processes_.erase(process_key(operation));
             }
             break;
         case IOLENS_OPERATION_CHDIR:
-            if (const Files::Name* name = files.find(its.name_id); first.empty() && name != nullptr) first = name->text;
+            if (const Files::Name* name = files.find(operation.name_id); first.empty() && name != nullptr)
+                first = name->text;
             break;
         case IOLENS_OPERATION_HTTP_REQ_SEND:
         case IOLENS_OPERATION_HTTP_REQ_RECV:
@@ -211,24 +213,25 @@ const iolens_operation_event* Operations::of_record(const iolens_header& head, F
         }
         default: break;
     }
-    if (its.layer == IOLENS_LAYER_LIBC && its.error == IOLENS_ERROR_UNKNOWN) {
+    if (operation.layer == IOLENS_LAYER_LIBC && operation.error == IOLENS_ERROR_UNKNOWN) {
         // what its system call was told
-        const Failed* failed = failed_.find(host_tid(its));
-        if (failed != nullptr && failed->end >= its.start && failed->end <= its.h.ts) its.error = failed->error;
+        const Failed* failed = failed_.find(host_tid(operation));
+        if (failed != nullptr && failed->end >= operation.start && failed->end <= operation.h.ts)
+            operation.error = failed->error;
     }
-    if (!selection_.wants(its.op)) return nullptr;
-    if (its.op == IOLENS_OPERATION_OPEN && (first == "." || first == "..")) return nullptr;
-    return made(its, first, second);
+    if (!selection_.wants(operation.op)) return nullptr;
+    if (operation.op == IOLENS_OPERATION_OPEN && (first == "." || first == "..")) return nullptr;
+    return made(operation, first, second);
 }
 
 void Operations::add(const iolens_operation_event& e) {
-    Totals& its = totals_[e.op];
-    ++its.calls;
+    Totals& totals = totals_[e.op];
+    ++totals.calls;
     if (is_unended(e)) return;
-    its.errors += e.error != 0 ? 1U : 0U;
-    its.bytes += e.bytes;
-    its.time_ns += e.h.ts - e.start;
-    its.times.add(e.h.ts - e.start);
+    totals.errors += e.error != 0 ? 1U : 0U;
+    totals.bytes += e.bytes;
+    totals.time_ns += e.h.ts - e.start;
+    totals.times.add(e.h.ts - e.start);
 }
 
 Summary Operations::summary() const {
@@ -248,11 +251,11 @@ Summary Operations::summary() const {
         time("p99_ns", "p99", "99 in 100"),
         time("max_ns", "max", "the longest"),
     };
-    for (const auto& [op, its] : totals_) {
+    for (const auto& [op, totals] : totals_) {
         s.rows.push_back({Value(known_domains.at(known_operations.at(op).domain).name),
-                          Value(known_operations.at(op).name), Value(its.calls), Value(its.errors), Value(its.bytes),
-                          Value(its.time_ns)});
-        add_percentiles(s.rows.back(), its.times, {50, 99});
+                          Value(known_operations.at(op).name), Value(totals.calls), Value(totals.errors),
+                          Value(totals.bytes), Value(totals.time_ns)});
+        add_percentiles(s.rows.back(), totals.times, {50, 99});
     }
     return s;
 }

@@ -22,11 +22,11 @@ static_assert(IOLENS_OPERATION_COUNT <= 64);
 constexpr u64 bit(u8 op) { return u64{1} << op; }
 
 constexpr u64 of_domain(iolens_domain domain) {
-    u64 all = 0;
+    u64 items = 0;
     for (u8 op = 0; op < IOLENS_OPERATION_COUNT; ++op) {
-        if (known_operations[op].domain == domain) all |= bit(op);
+        if (known_operations[op].domain == domain) items |= bit(op);
     }
-    return all;
+    return items;
 }
 
 // Contents are private: only who names it gets it.
@@ -44,8 +44,8 @@ std::string environment(const char* name) {
 u64 operations_of(std::string_view name) {
     if (name == "ALL") return all_domains;
     if (name == "NETWORKING") return networking;
-    const auto at = std::ranges::find(known_domains, name, &KnownDomain::name);
-    return at == known_domains.end() ? 0 : of_domain(static_cast<iolens_domain>(at - known_domains.begin()));
+    const auto it = std::ranges::find(known_domains, name, &KnownDomain::name);
+    return it == known_domains.end() ? 0 : of_domain(static_cast<iolens_domain>(it - known_domains.begin()));
 }
 
 /// Does a call move bytes between what may be sockets?
@@ -83,10 +83,10 @@ std::vector<u8> search_table(const std::string& words) {
 
 u64 operations_of(const Syscall& call) {
     if (call.operation == IOLENS_OPERATION_NONE || call.operation == IOLENS_OPERATION_STOP) return 0;
-    u64 all = bit(call.operation);
-    if (call.name == "unlinkat") all |= bit(IOLENS_OPERATION_RMDIR);
-    if (is_two_sided(call)) all |= bit(IOLENS_OPERATION_WRITE);
-    return all;
+    u64 items = bit(call.operation);
+    if (call.name == "unlinkat") items |= bit(IOLENS_OPERATION_RMDIR);
+    if (is_two_sided(call)) items |= bit(IOLENS_OPERATION_WRITE);
+    return items;
 }
 
 void OperationSelection::view_flags(Flags& flags) {
@@ -121,7 +121,7 @@ void OperationSelection::prepare(const ViewOptions& view, bool replayed) {
             throw Failure(Exit::usage, fmt::format("there is no domain '{}'", visible(name)),
                           "'iolens schema --domains' lists them");
         }
-        if (its == 0) say(fmt::format("MONITOR_DOMAINS: there is no domain '{}'", visible(name)));
+        if (its == 0) log_line(fmt::format("MONITOR_DOMAINS: there is no domain '{}'", visible(name)));
         wanted_ |= its;
     }
     if (narrowed_ != 0) wanted_ &= narrowed_;
@@ -158,9 +158,9 @@ void OperationSelection::prepare(const ViewOptions& view, bool replayed) {
 
 bool OperationSelection::narrow(std::string_view word) {
     if (word == "_IO_NEW_FOPEN") word = "OPEN";  // what glibc calls fopen inside
-    const auto at = std::ranges::find(known_operations, word, &KnownOperation::name);
-    if (at == known_operations.end()) return false;
-    narrowed_ |= bit(static_cast<u8>(at - known_operations.begin()));
+    const auto it = std::ranges::find(known_operations, word, &KnownOperation::name);
+    if (it == known_operations.end()) return false;
+    narrowed_ |= bit(static_cast<u8>(it - known_operations.begin()));
     return true;
 }
 
@@ -202,8 +202,8 @@ void OperationSelection::choose(SyscallProbe::Options& options, const std::vecto
 }
 
 std::vector<ExtraSink> OperationSelection::extra_sinks() const {
-    std::vector<ExtraSink> all;
-    if (queue_.empty()) return all;
+    std::vector<ExtraSink> items;
+    if (queue_.empty()) return items;
     static const auto names = [](auto& known, std::size_t count) {
         std::vector<std::string_view> list;
         list.reserve(count);
@@ -213,9 +213,9 @@ std::vector<ExtraSink> OperationSelection::extra_sinks() const {
     static const std::vector<std::string_view> domains = names(known_domains, known_domains.size());
     static const std::vector<std::string_view> operations =
         names(known_operations, std::size_t{IOLENS_OPERATION_LAST_OF_RECORDS} + 1);
-    all.push_back({std::make_unique<QueueSink>(queue_, domains, operations),
-                   pointers_to(std::span(operation_columns).first(metrics_columns))});
-    return all;
+    items.push_back({std::make_unique<QueueSink>(queue_, domains, operations),
+                     pointers_to(std::span(operation_columns).first(metrics_columns))});
+    return items;
 }
 
 }  // namespace iolens

@@ -101,15 +101,16 @@ void Why::take(const iolens_header& head) {
     }
 }
 
-const iolens_call_event* Why::due(u64 now_ns) {
-    const u64 oldest_held = held_.empty() ? now_ns : held_.front().h.ts;
-    for (; !ended_.empty() && ended_.front().second + hold_ns < oldest_held; ended_.pop_front()) {
+const iolens_call_event* Why::release(u64 now_ns) {
+    const u64 oldest_deferred = deferred_.empty() ? now_ns : deferred_.front().h.ts;
+    for (; !ended_.empty() && ended_.front().second + hold_ns < oldest_deferred; ended_.pop_front()) {
         const auto [tid, ns] = ended_.front();
         waits_.after(tid, ns);
     }
-    if (held_.empty() || (held_.size() < max_calls && now_ns < held_.front().h.ts + hold_ns)) return nullptr;
-    explain(held_.front());
-    held_.pop_front();
+    if (deferred_.empty() || (deferred_.size() < max_calls && now_ns < deferred_.front().h.ts + hold_ns))
+        return nullptr;
+    explain(deferred_.front());
+    deferred_.pop_front();
     return &explained_.call;
 }
 
@@ -140,7 +141,7 @@ std::map<WaitFor, Why::Waited> Why::waits_of(const iolens_call_event& call) {
 
 /// The whole disk that a filesystem is on; 0: not known.
 u32 Why::disk_of(u32 dev) {
-    if (const auto at = disks_of_.find(dev); at != disks_of_.end()) return at->second;
+    if (const auto it = disks_of_.find(dev); it != disks_of_.end()) return it->second;
     const std::optional<Disk> disk = here_ ? resolver_.disks().find(dev) : std::nullopt;
     return disks_of_[dev] = disk ? disk->whole_dev : 0;
 }
@@ -152,7 +153,7 @@ bool Why::caused(const Request& request) const {
 }
 
 std::vector<const Why::Request*> Why::requests_of(const iolens_call_event& call, bool commits) {
-    std::vector<const Request*> all;
+    std::vector<const Request*> items;
     const iolens_file_id file{.ino = call.ino, .dev = call.dev, .generation = call.generation};
     const u32 disk = call.dev == 0 ? 0 : disk_of(call.dev);
     u32 opened = 0;  // a block device that the call is on
@@ -161,41 +162,41 @@ std::vector<const Why::Request*> Why::requests_of(const iolens_call_event& call,
         const std::optional<Disk> device = name != nullptr ? resolver_.disks().find(name->text) : std::nullopt;
         if (device) opened = device->dev;
     }
-    for (auto at = std::ranges::lower_bound(requests_, call.start, {}, [](const Request& r) { return r.e.h.ts; });
-         at != requests_.end(); ++at) {
-        const iolens_block_event& e = at->e;
-        const u64 created = at->created();
+    for (auto it = std::ranges::lower_bound(requests_, call.start, {}, [](const Request& r) { return r.e.h.ts; });
+         it != requests_.end(); ++it) {
+        const iolens_block_event& e = it->e;
+        const u64 created = it->created();
         if (created > call.h.ts) continue;
         const bool ended = e.h.ts <= call.h.ts;
         const bool others = e.target.kind == IOLENS_TARGET_JOURNAL || e.target.kind == IOLENS_TARGET_FLUSH ||
                             e.target.kind == IOLENS_TARGET_METADATA;
         const bool raw = opened != 0 && e.target.kind == IOLENS_TARGET_RAW && e.target.id.dev == opened;
-        const bool awaited = ended && (at->is_for(file) || raw || (commits && others && (disk == 0 || disk == e.dev)));
-        if (awaited || caused(*at)) all.push_back(&*at);
+        const bool awaited = ended && (it->is_for(file) || raw || (commits && others && (disk == 0 || disk == e.dev)));
+        if (awaited || caused(*it)) items.push_back(&*it);
     }
-    return all;
+    return items;
 }
 
 /// Those of others that were on the disk while a request was, by whose they are; the most first.
 std::vector<Why::Beside> Why::beside(const Request& request) const {
-    std::vector<Beside> all;
+    std::vector<Beside> items;
     const auto mine = whose(request.e);
-    for (auto at =
+    for (auto it =
              std::ranges::lower_bound(requests_, request.created(), {}, [](const Request& r) { return r.e.h.ts; });
-         at != requests_.end(); ++at) {
-        if (at->e.dev != request.e.dev || at->created() >= request.e.h.ts || whose(at->e) == mine) continue;
-        const auto [comm, pid] = whose(at->e);
-        const auto known = std::ranges::find_if(all, [&](const Beside& b) { return b.pid == pid && b.comm == comm; });
-        if (known != all.end()) {
+         it != requests_.end(); ++it) {
+        if (it->e.dev != request.e.dev || it->created() >= request.e.h.ts || whose(it->e) == mine) continue;
+        const auto [comm, pid] = whose(it->e);
+        const auto known = std::ranges::find_if(items, [&](const Beside& b) { return b.pid == pid && b.comm == comm; });
+        if (known != items.end()) {
             known->requests++;
         } else {
-            all.push_back({std::string(comm), pid, 1});
+            items.push_back({std::string(comm), pid, 1});
         }
     }
-    std::ranges::sort(all, [](const Beside& a, const Beside& b) {
+    std::ranges::sort(items, [](const Beside& a, const Beside& b) {
         return a.requests != b.requests ? a.requests > b.requests : std::tie(a.comm, a.pid) < std::tie(b.comm, b.pid);
     });
-    return all;
+    return items;
 }
 
 u64 Why::count_of(const std::vector<Beside>& others) {

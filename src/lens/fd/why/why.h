@@ -37,9 +37,9 @@ public:
     /// A thread has ended: its waits go when its last calls have been told.
     void ended(u32 host_tid, u64 ns) { ended_.emplace_back(host_tid, ns); }
 
-    void hold(const iolens_call_event& call) { held_.push_back(call); }
+    void defer(const iolens_call_event& call) { deferred_.push_back(call); }
     /// The next call whose time has come at `now_ns` (CLOCK_BOOTTIME); null: none.
-    const iolens_call_event* due(u64 now_ns);
+    const iolens_call_event* release(u64 now_ns);
 
     /// The last call of due() as one JSON object.
     void append_report(Buffer& out);
@@ -90,7 +90,7 @@ private:
     Resolver& resolver_;
     bool here_;
     Decoder decoder_;
-    std::deque<iolens_call_event> held_;
+    std::deque<iolens_call_event> deferred_;
     Story explained_;
     std::deque<Request> requests_;  // by their ends
     Waits waits_;

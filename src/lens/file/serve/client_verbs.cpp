@@ -74,12 +74,12 @@ void put_lines(Output& out, const std::string& text) {
 /// A command over the tree of a server.
 class TreeVerb : public Verb {
 public:
-    TreeVerb(std::string_view name, std::string_view words, std::string_view about, std::string_view examples)
-        : name_(name), words_(words), about_(about), examples_(examples) {}
+    TreeVerb(std::string_view name, std::string_view args, std::string_view about, std::string_view examples)
+        : name_(name), args_(args), about_(about), examples_(examples) {}
     std::string_view name() const override { return name_; }
     std::string_view about() const override { return about_; }
     std::string_view examples() const override { return examples_; }
-    std::string_view words() const override { return words_; }
+    std::string_view args() const override { return args_; }
     void flags(Flags& flags) override {
         flags.text("--dir", directory_, "DIR", "the served folder (default /run/iolens)");
     }
@@ -91,13 +91,13 @@ protected:
     };
     [[nodiscard]] std::string directory() const { return directory_.empty() ? std::string(default_tree) : directory_; }
     [[nodiscard]] std::vector<Line> lines() const {
-        std::vector<Line> all;
+        std::vector<Line> items;
         std::istringstream text(read_tree(directory() + "/control", directory()));
         for (std::string line; std::getline(text, line);) {
             const std::size_t blank = std::min(line.find(' '), line.size());
-            all.push_back({line.substr(0, blank), line.substr(blank)});
+            items.push_back({line.substr(0, blank), line.substr(blank)});
         }
-        return all;
+        return items;
     }
     /// The node of a path, or of a node's own name. Throws Failure where it isn't watched.
     [[nodiscard]] std::string node_of(const std::string& path) const {
@@ -118,15 +118,15 @@ protected:
         std::error_code error;
         return tree_name(fs::absolute(path, error), error);
     }
-    static void needs(const std::vector<std::string>& words, std::size_t min, std::size_t max, const char* what) {
-        if (words.size() < min || words.size() > max) {
-            throw Failure(Exit::usage, words.size() < min ? "which file?" : "too many words", what);
+    static void needs(const std::vector<std::string>& args, std::size_t min, std::size_t max, const char* what) {
+        if (args.size() < min || args.size() > max) {
+            throw Failure(Exit::usage, args.size() < min ? "which file?" : "too many words", what);
         }
     }
 
 private:
     std::string_view name_;
-    std::string_view words_;
+    std::string_view args_;
     std::string_view about_;
     std::string_view examples_;
     std::string directory_;
@@ -138,21 +138,21 @@ public:
         : TreeVerb("add", "PATH [MAX_EVENTS]", "log what happens to a file, from now on",
                    "iolens file add /srv/vm.qcow2          keep the server's default number of events\n"
                    "iolens file add /srv/vm.qcow2 100000   keep the last 100000") {}
-    int run(const std::vector<std::string>& words) override {
-        needs(words, 1, 2, "'iolens file add PATH [MAX_EVENTS]'");
+    int run(const std::vector<std::string>& args) override {
+        needs(args, 1, 2, "'iolens file add PATH [MAX_EVENTS]'");
         std::string count;
-        if (words.size() == 2) {
+        if (args.size() == 2) {
             u64 number = 0;
-            const auto [end, error] = std::from_chars(words[1].data(), words[1].data() + words[1].size(), number);
+            const auto [end, error] = std::from_chars(args[1].data(), args[1].data() + args[1].size(), number);
             if (error != std::errc() || *end != '\0' || number == 0 || number > AccessLog::max_events) {
                 throw Failure(Exit::usage,
-                              fmt::format("'{}' is no number of events from 1 to {}", visible(words[1]),
+                              fmt::format("'{}' is no number of events from 1 to {}", visible(args[1]),
                                           u64{AccessLog::max_events}),
                               "a name with a blank in it has to be quoted");
             }
             count = fmt::format(" {}", number);
         }
-        const std::string path = absolute(words[0]);
+        const std::string path = absolute(args[0]);
         // what ends in a number is read as a path and a number of events
         const std::size_t blank = path.rfind(' ');
         if (count.empty() && blank != std::string::npos &&
@@ -164,16 +164,16 @@ public:
         switch (error) {
             case 0: return 0;
             case ENOENT:
-                throw Failure(Exit::usage, fmt::format("there is no file '{}'", visible(words[0])),
+                throw Failure(Exit::usage, fmt::format("there is no file '{}'", visible(args[0])),
                               "name one that is there");
             case EISDIR:
-                throw Failure(Exit::usage, fmt::format("'{}' is a folder", visible(words[0])),
+                throw Failure(Exit::usage, fmt::format("'{}' is a folder", visible(args[0])),
                               "add its files; 'iolens file PATH' shows what happens in a folder");
             case EINVAL:
-                throw Failure(Exit::usage, fmt::format("'{}' can't be watched", visible(words[0])),
+                throw Failure(Exit::usage, fmt::format("'{}' can't be watched", visible(args[0])),
                               "name a regular file, by a path of less than 4096 bytes");
             case EACCES:
-                throw Failure(Exit::failed, fmt::format("you may not read '{}'", visible(words[0])),
+                throw Failure(Exit::failed, fmt::format("you may not read '{}'", visible(args[0])),
                               "the server logs only files that whoever adds them may read");
             case ENOMEM:
                 throw Failure(Exit::failed, "the logs would take more memory than the server's --max-memory",
@@ -182,7 +182,7 @@ public:
                 throw Failure(Exit::failed, "the server watches as many files as it can",
                               "'iolens file serve --max-files' makes room for more");
             default:
-                throw Failure(Exit::failed, fmt::format("can't add '{}': {}", visible(words[0]), error_text(error)),
+                throw Failure(Exit::failed, fmt::format("can't add '{}': {}", visible(args[0]), error_text(error)),
                               "the server's standard error has the reason");
         }
     }
@@ -193,12 +193,12 @@ public:
     RemoveVerb()
         : TreeVerb("remove", "PATH", "log a file no longer; its log goes with its last name",
                    "iolens file remove /srv/vm.qcow2") {}
-    int run(const std::vector<std::string>& words) override {
-        needs(words, 1, 1, "'iolens file remove PATH'");
-        const int error = write_tree(directory() + "/control", directory(), "remove " + absolute(words[0]));
-        if (error == ENOENT) static_cast<void>(node_of(words[0]));  // says it
+    int run(const std::vector<std::string>& args) override {
+        needs(args, 1, 1, "'iolens file remove PATH'");
+        const int error = write_tree(directory() + "/control", directory(), "remove " + absolute(args[0]));
+        if (error == ENOENT) static_cast<void>(node_of(args[0]));  // says it
         if (error != 0) {
-            throw Failure(Exit::failed, fmt::format("can't remove '{}': {}", visible(words[0]), error_text(error)),
+            throw Failure(Exit::failed, fmt::format("can't remove '{}': {}", visible(args[0]), error_text(error)),
                           "'iolens file list' shows what is watched");
         }
         return 0;
@@ -225,8 +225,8 @@ public:
         TreeVerb::flags(flags);
         flags.toggle("-v,--verbose", verbose_, "also how much memory the logs have, and what was lost");
     }
-    int run(const std::vector<std::string>& words) override {
-        needs(words, 0, 1, "'iolens file status [PATH]'");
+    int run(const std::vector<std::string>& args) override {
+        needs(args, 0, 1, "'iolens file status [PATH]'");
         static const std::vector<Column> columns{
             {.name = "running", .header = "RUNNING", .width = -7, .help = "yes or no"},
             {.name = "since", .header = "T0", .width = 18, .help = "CLOCK_MONOTONIC, seconds"},
@@ -235,7 +235,7 @@ public:
             {.name = "node", .header = "NODE", .width = -14, .help = "folder in the tree"},
             {.name = "names", .header = "NAMES", .role = Role::name, .width = -10, .help = "paths"},
         };
-        const std::string only = words.empty() ? std::string() : node_of(words[0]);
+        const std::string only = args.empty() ? std::string() : node_of(args[0]);
         Output out = Output::stream(STDOUT_FILENO, "standard output");
         const auto sink = make_sink(Format::table, out, {});
         const auto chosen = pointers_to(columns);
@@ -273,12 +273,12 @@ private:
 class CommandVerb final : public TreeVerb {
 public:
     using TreeVerb::TreeVerb;
-    int run(const std::vector<std::string>& words) override {
-        needs(words, 1, 1, "name a path, or a node as 'iolens file list' shows it");
-        const std::string node = node_of(words[0]);
+    int run(const std::vector<std::string>& args) override {
+        needs(args, 1, 1, "name a path, or a node as 'iolens file list' shows it");
+        const std::string node = node_of(args[0]);
         const int error = write_tree(directory() + "/" + node + "/control", directory(), std::string(name()));
         if (error != 0) {
-            throw Failure(Exit::failed, fmt::format("can't {} '{}': {}", name(), visible(words[0]), error_text(error)));
+            throw Failure(Exit::failed, fmt::format("can't {} '{}': {}", name(), visible(args[0]), error_text(error)));
         }
         return 0;
     }
@@ -293,9 +293,9 @@ public:
         TreeVerb::flags(flags);
         flags.toggle("-f,--follow", follow_, "go on with what comes, until Ctrl-C");
     }
-    int run(const std::vector<std::string>& words) override {
-        needs(words, 1, 1, "name a path, or a node as 'iolens file list' shows it");
-        const std::string path = directory() + "/" + node_of(words[0]) + "/log";
+    int run(const std::vector<std::string>& args) override {
+        needs(args, 1, 1, "name a path, or a node as 'iolens file list' shows it");
+        const std::string path = directory() + "/" + node_of(args[0]) + "/log";
         const Fd log(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
         if (!log) read_tree(path, directory());  // says why
         catch_signals();
@@ -337,22 +337,22 @@ private:
 }  // namespace
 
 std::vector<std::unique_ptr<Verb>> make_file_verbs() {
-    std::vector<std::unique_ptr<Verb>> all;
-    all.push_back(make_serve_verb());
-    all.push_back(std::make_unique<AddVerb>());
-    all.push_back(std::make_unique<RemoveVerb>());
-    all.push_back(std::make_unique<ListVerb>());
-    all.push_back(std::make_unique<StatusVerb>());
-    all.push_back(std::make_unique<CommandVerb>("start", "PATH", "log again, behind what is there",
-                                                "iolens file start /srv/vm.qcow2"));
-    all.push_back(std::make_unique<CommandVerb>("stop", "PATH", "log nothing until 'start'; the log stays",
-                                                "iolens file stop /srv/vm.qcow2"));
-    all.push_back(std::make_unique<CommandVerb>("reset", "PATH", "empty the log", "iolens file reset /srv/vm.qcow2"));
-    all.push_back(std::make_unique<CommandVerb>("timereset", "PATH", "empty the log, and count its time from now",
-                                                "iolens file timereset /srv/vm.qcow2"));
-    all.push_back(std::make_unique<LogVerb>());
-    all.push_back(make_profile_verb());
-    return all;
+    std::vector<std::unique_ptr<Verb>> items;
+    items.push_back(make_serve_verb());
+    items.push_back(std::make_unique<AddVerb>());
+    items.push_back(std::make_unique<RemoveVerb>());
+    items.push_back(std::make_unique<ListVerb>());
+    items.push_back(std::make_unique<StatusVerb>());
+    items.push_back(std::make_unique<CommandVerb>("start", "PATH", "log again, behind what is there",
+                                                  "iolens file start /srv/vm.qcow2"));
+    items.push_back(std::make_unique<CommandVerb>("stop", "PATH", "log nothing until 'start'; the log stays",
+                                                  "iolens file stop /srv/vm.qcow2"));
+    items.push_back(std::make_unique<CommandVerb>("reset", "PATH", "empty the log", "iolens file reset /srv/vm.qcow2"));
+    items.push_back(std::make_unique<CommandVerb>("timereset", "PATH", "empty the log, and count its time from now",
+                                                  "iolens file timereset /srv/vm.qcow2"));
+    items.push_back(std::make_unique<LogVerb>());
+    items.push_back(make_profile_verb());
+    return items;
 }
 
 }  // namespace iolens

@@ -119,8 +119,8 @@ LogTree::Shared LogTree::of_node(std::string_view path, std::string_view& rest) 
     path.remove_prefix(1);
     const std::size_t slash = std::min(path.find('/'), path.size());
     rest = path.substr(slash);
-    const auto at = by_node_.find(std::string(path.substr(0, slash)));
-    return at == by_node_.end() ? nullptr : at->second;
+    const auto it = by_node_.find(std::string(path.substr(0, slash)));
+    return it == by_node_.end() ? nullptr : it->second;
 }
 
 std::optional<TreeFiles::About> LogTree::about(std::string_view path) {
@@ -138,10 +138,10 @@ std::optional<TreeFiles::About> LogTree::about(std::string_view path) {
 
 std::vector<std::string> LogTree::entries(std::string_view directory) {
     if (directory != "/") return {"control", "log"};
-    std::vector<std::string> all{"control", "status"};
+    std::vector<std::string> items{"control", "status"};
     const std::scoped_lock lock(mutex_);
-    for (const Shared& file : files_) all.push_back(file->node);
-    return all;
+    for (const Shared& file : files_) items.push_back(file->node);
+    return items;
 }
 
 std::unique_ptr<TreeReader> LogTree::read(std::string_view path) {
@@ -217,8 +217,8 @@ bool LogTree::has_memory(const std::string& name, u64 events, u64 instead_of) co
     const u64 rest =
         max_memory_ / sizeof(LoggedAccess) - std::min(max_memory_ / sizeof(LoggedAccess), events_ - instead_of);
     if (events <= rest) return true;
-    say(fmt::format("{}: a log of {} events would exceed --max-memory; there is room for {}", visible(name), events,
-                    rest));
+    log_line(fmt::format("{}: a log of {} events would exceed --max-memory; there is room for {}", visible(name),
+                         events, rest));
     return false;
 }
 
@@ -245,8 +245,8 @@ int LogTree::add(const ControlCommand& command, const TreeClient& client) {
         if (command.max_events != 0 && command.max_events != file.log.capacity()) {
             if (!has_memory(name, command.max_events, file.log.capacity())) return ENOMEM;
             events_ += command.max_events - file.log.capacity();
-            say(fmt::format("{}: room for {} events, after {}", visible(name), command.max_events,
-                            file.log.capacity()));
+            log_line(fmt::format("{}: room for {} events, after {}", visible(name), command.max_events,
+                                 file.log.capacity()));
             file.log.resize(command.max_events);
         }
         give_name(known->second, name);
@@ -259,7 +259,7 @@ int LogTree::add(const ControlCommand& command, const TreeClient& client) {
     try {
         watcher_->watch(found);
     } catch (const Failure& failure) {
-        say(fmt::format("{}: {}", visible(name), failure.what()));
+        log_line(fmt::format("{}: {}", visible(name), failure.what()));
         watcher_->unwatch(found.what.id);
         return failure.status() == Exit::usage ? ENOSPC : EOPNOTSUPP;
     }
@@ -321,9 +321,9 @@ int LogTree::remove(const std::string& path, const TreeClient& client) {
 
 void LogTree::log(const iolens_vfs_event& e) {
     if (!vfs_moves(e)) return;
-    const auto at = by_id_.find(e.id);
-    if (at == by_id_.end()) return;
-    Watched& file = *at->second;
+    const auto it = by_id_.find(e.id);
+    if (it == by_id_.end()) return;
+    Watched& file = *it->second;
     if (e.start < file.from) return;
     // what was under way at a stop is still logged, and what began before a start is not
     if (file.running ? e.start >= file.stopped && e.start < file.started : e.start >= file.stopped) return;

@@ -55,7 +55,7 @@ public:
                "echo 'add /srv/vm.qcow2 1000' > /run/iolens/control\n"
                "cat /run/iolens/control /run/iolens/sda1_1234/log";
     }
-    std::string_view words() const override { return "DIR"; }
+    std::string_view args() const override { return "DIR"; }
     void flags(Flags& flags) override {
         flags.number("--max-events", max_events_, 1, AccessLog::max_events, "N",
                      "room of a log where 'add' names none (default 10)");
@@ -68,7 +68,7 @@ public:
                      "room for events on their way, a power of two (default 8)");
         add_level_flag(flags, level_);
     }
-    int run(const std::vector<std::string>& words) override;
+    int run(const std::vector<std::string>& args) override;
 
 private:
     std::optional<u64> max_events_;
@@ -79,10 +79,10 @@ private:
     std::string level_;
 };
 
-int ServeVerb::run(const std::vector<std::string>& words) {
-    if (words.size() > 1) throw Failure(Exit::usage, "one folder can be served", "start another one for each");
+int ServeVerb::run(const std::vector<std::string>& args) {
+    if (args.size() > 1) throw Failure(Exit::usage, "one folder can be served", "start another one for each");
     MountedTree::Options mount;
-    mount.directory = words.empty() ? std::string(default_tree) : words[0];
+    mount.directory = args.empty() ? std::string(default_tree) : args[0];
     if (!group_.empty()) {
         mount.group = find_group(group_);
         if (!mount.group) {
@@ -120,7 +120,7 @@ int ServeVerb::run(const std::vector<std::string>& words) {
     if (mount.group) keep |= capability_bit(CAP_SETUID) | capability_bit(CAP_SETGID);
     keep_only_needed(keep, {tree.directory()});
     tree.start();
-    say(fmt::format("serving {}", visible(mount.directory)));
+    log_line(fmt::format("serving {}", visible(mount.directory)));
     notify_ready();
     constexpr int busy_ms = 5;
     constexpr int idle_ms = 80;
