@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -43,8 +44,8 @@ pid_t spawn(const std::vector<std::string>& command, const std::string& out, con
     ::_exit(127);
 }
 
-std::function<void()> look;  // of WhileWaiting
-u64 losses = 0;
+std::function<void()> look;   // of WhileWaiting
+std::atomic<u64> losses = 0;  // commands may run in several threads
 
 void count_loss(const Result& result) {
     if (result.err.find("lost: ") != std::string::npos) ++losses;
