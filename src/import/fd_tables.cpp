@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "import/strace_value.h"
+
 namespace iolens {
 namespace {
 

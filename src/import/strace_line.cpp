@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "import/strace_value.h"
+
 namespace iolens {
 namespace {
 
@@ -12,7 +14,6 @@ constexpr std::string_view unfinished_mark = "<unfinished ...>";
 constexpr std::string_view resumed_mark = " resumed>";
 constexpr u64 day = 86'400'000'000'000;
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
 bool name_char(char c) { return digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 
 void skip_blanks(std::string_view& text) { text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size())); }
@@ -72,48 +73,6 @@ std::optional<u64> take_time(std::string_view& text, LogClock& clock) {
     if (rest.empty() || (rest[0] != ' ' && rest[0] != '\t')) return {};
     text = rest;
     return ns;
-}
-
-/// The place behind a text in double quotes that begins at `at`; npos where it doesn't end.
-std::size_t behind_quotes(std::string_view text, std::size_t at) {
-    for (++at; at < text.size(); ++at) {
-        if (text[at] == '\\') {
-            ++at;
-        } else if (text[at] == '"') {
-            return at + 1;
-        }
-    }
-    return std::string_view::npos;
-}
-
-/// The place behind what -y prints in <>, which begins at `at`: "</a/path>", "<TCP:[127.0.0.1:1->127.0.0.1:2]>",
-/// "</dev/null<char 1:3>>". strace writes a < or > of a path as an escape.
-std::size_t behind_angles(std::string_view text, std::size_t at) {
-    int depth = 0;
-    int brackets = 0;
-    for (std::size_t i = at; i < text.size(); ++i) {
-        switch (text[i]) {
-            case '\\': ++i; break;  // strace escapes a quote in a path
-            case '"':
-                if (brackets > 0) {  // a unix socket's path
-                    i = behind_quotes(text, i);
-                    if (i == std::string_view::npos) return i;
-                    --i;
-                }
-                break;
-            case '[': ++brackets; break;
-            case ']': --brackets; break;
-            case '<': ++depth; break;
-            case '>':
-                if (brackets > 0 && text[i - 1] == '-') break;  // ->
-                if (--depth == 0) return i + 1;
-                break;
-            default: break;
-        }
-    }
-    // a path with a bracket in it, perhaps
-    const std::size_t end = text.find('>', at);
-    return end == std::string_view::npos ? end : end + 1;
 }
 
 /// Does a < at this place open what -y prints? Then a number or AT_FDCWD is before it; "1<<3" is a shift.
@@ -248,71 +207,6 @@ bool take_call(LoggedCall& call) {
 }
 
 }  // namespace
-
-std::optional<s64> leading_number(std::string_view text) {
-    const bool negative = take_word(text, "-");
-    int base = 10;
-    if (text.size() > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
-        base = 16;
-        text.remove_prefix(2);
-    } else if (text.size() > 1 && text[0] == '0' && digit(text[1])) {
-        base = 8;
-    }
-    u64 n = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n, base);
-    if (error != std::errc() || end == text.data()) return {};
-    return static_cast<s64>(negative ? ~n + 1 : n);
-}
-
-std::string_view file_behind_fd(std::string_view text) {
-    std::size_t at = 0;
-    if (text.starts_with("AT_FDCWD")) {
-        at = 8;
-    } else {
-        while (at < text.size() && digit(text[at])) ++at;
-    }
-    if (at == 0 || at >= text.size() || text[at] != '<') return {};
-    const std::size_t end = behind_angles(text, at);
-    return end == std::string_view::npos ? std::string_view() : text.substr(at + 1, end - at - 2);
-}
-
-std::optional<std::string> unquoted(std::string_view text) {
-    if (!text.starts_with('"')) return {};
-    const std::size_t end = behind_quotes(text, 0);
-    if (end == std::string_view::npos) return {};
-    text = text.substr(1, end - 2);
-    std::string out;
-    const auto octal = [](char c) { return c >= '0' && c <= '7'; };
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] != '\\' || i + 1 >= text.size()) {
-            out += text[i];
-            continue;
-        }
-        const char c = text[++i];
-        if (octal(c)) {
-            unsigned value = 0;
-            std::size_t digits = 0;
-            for (; digits < 3 && i + digits < text.size() && octal(text[i + digits]); ++digits) {
-                value = value * 8 + static_cast<unsigned>(text[i + digits] - '0');
-            }
-            i += digits - 1;
-            out += static_cast<char>(value & 0xff);
-        } else if (c == 'x') {
-            unsigned value = 0;
-            const char* begin = text.data() + i + 1;
-            const auto [after, error] =
-                std::from_chars(begin, std::min(begin + 2, text.data() + text.size()), value, 16);
-            if (error == std::errc()) i += static_cast<std::size_t>(after - begin);
-            out += static_cast<char>(value & 0xff);
-        } else {
-            constexpr std::string_view letters = "ntvfrabe";
-            constexpr std::string_view bytes = "\n\t\v\f\r\a\b\033";
-            const std::size_t which = letters.find(c);
-            out += which == std::string_view::npos ? c : bytes[which];
-        }
-    }
-    return out;
-}
 
 void StraceLines::meet(u32 tid) {
     if (main_tid_ != 0 || attached_.contains(tid)) return;

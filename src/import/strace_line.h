@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The text of strace's log, taken apart. Nothing here knows what a call means.
+// The lines of strace's log, taken apart. Nothing here knows what a call means.
 #pragma once
 
 #include <memory>
@@ -73,14 +73,5 @@ private:
     u64 day_ns_ = 0;   // added to times since midnight
     u64 last_ns_ = 0;  // time of day of the line before
 };
-
-/// A text in double quotes, possibly with "..." behind it, as bytes; nothing where it isn't one.
-std::optional<std::string> unquoted(std::string_view text);
-
-/// A number in decimal, octal (0…) or hexadecimal (0x…) at the beginning of `text`.
-std::optional<s64> leading_number(std::string_view text);
-
-/// What stands in <> behind the fd at the beginning of `text`, as -y prints it; "" where nothing does.
-std::string_view file_behind_fd(std::string_view text);
 
 }  // namespace iolens

@@ -14,6 +14,7 @@
 #include "base/record.h"
 #include "base/signals.h"
 #include "base/text.h"
+#include "import/strace_value.h"
 #include "resolve/syscalls.h"
 
 namespace iolens {

@@ -20,7 +20,6 @@
 #include <tuple>
 #include <type_traits>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -28,6 +27,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "iolens/event/header.h"
+#include "probe/btf_types.h"
 #include "probe/kernel_btf.h"
 
 namespace iolens {
@@ -35,7 +35,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using Names = std::unordered_set<std::string>;
+using Names = BtfTypes::Names;
 
 /// Of "task_struct___new", a flavor of it: "task_struct". As bpf_core_essential_name_len() of libbpf.
 std::string_view without_flavor(std::string_view name) {
@@ -49,102 +49,6 @@ bool can_be_named(u32 kind) {
     return kind == BTF_KIND_STRUCT || kind == BTF_KIND_UNION || kind == BTF_KIND_ENUM || kind == BTF_KIND_ENUM64 ||
            kind == BTF_KIND_TYPEDEF;
 }
-
-/// BTF as sysfs has it, of the kernel or of a module, whose ids and strings go on where the kernel's end. libbpf would
-/// copy the 5 MB, and index them, which costs more than all that is done here.
-class Types {
-public:
-    explicit Types(std::shared_ptr<const BtfFile> file, const Types* kernel = nullptr)
-        : kernel_(kernel),
-          file_(std::move(file)),
-          first_id_(kernel == nullptr ? 1 : kernel->end()),
-          first_string_(kernel == nullptr ? 0 : kernel->strings().size()) {}
-
-    /// Finds each type. Returns false where the BTF is damaged, or has a kind of type that isn't known.
-    bool index() {
-        if (kernel_ == nullptr) places_.reserve(file_->types().size() / 24);
-        for (std::size_t at = 0; at + sizeof(btf_type) <= file_->types().size(); at += size_of(at)) {
-            if (size_of(at) == 0) return false;
-            places_.push_back(static_cast<u32>(at));
-        }
-        return !places_.empty();
-    }
-
-    [[nodiscard]] u32 begin() const { return first_id_; }
-    [[nodiscard]] u32 end() const { return first_id_ + static_cast<u32>(places_.size()); }
-    /// Of 1 to end(), in a module also the kernel's.
-    [[nodiscard]] const btf_type* type(u32 id) const {
-        if (id < first_id_) return kernel_->type(id);
-        return at(places_.at(id - first_id_));
-    }
-    [[nodiscard]] bool has(u32 id) const { return id < end(); }
-    /// Bytes of the type, with its members.
-    [[nodiscard]] std::size_t size(u32 id) const {
-        return id < first_id_ ? kernel_->size(id) : size_of(places_.at(id - first_id_));
-    }
-    [[nodiscard]] std::string_view name(u32 offset) const {
-        if (offset < first_string_) return kernel_->name(offset);
-        const std::size_t at = offset - first_string_;
-        return at < strings().size() ? strings().substr(at, strings().find('\0', at) - at) : std::string_view();
-    }
-    [[nodiscard]] std::string_view name(const btf_type* type) const { return name(type->name_off); }
-    /// Is one of the names among its strings?
-    [[nodiscard]] bool mentions(const Names& names) const {
-        for (std::string_view rest = strings(); !rest.empty();) {
-            const std::size_t length = std::min(rest.find('\0'), rest.size() - 1);
-            if (length != 0 && names.contains(std::string(rest.substr(0, length)))) return true;
-            rest.remove_prefix(length + 1);
-        }
-        return false;
-    }
-    /// The first struct of a name; 0 where there is none.
-    [[nodiscard]] u32 find_struct(std::string_view wanted) const {
-        for (u32 id = first_id_; id < end(); ++id) {
-            if (btf_is_struct(type(id)) && name(type(id)) == wanted) return id;
-        }
-        return 0;
-    }
-
-private:
-    [[nodiscard]] std::string_view strings() const { return file_->strings(); }
-    [[nodiscard]] const btf_type* at(std::size_t place) const {
-        return reinterpret_cast<const btf_type*>(file_->types().data() + place);
-    }
-    /// 0: it has no known kind, or is not all there.
-    [[nodiscard]] std::size_t size_of(std::size_t place) const {
-        const btf_type* type = at(place);
-        std::size_t size = sizeof *type;
-        switch (btf_kind(type)) {
-            case BTF_KIND_INT:
-            case BTF_KIND_VAR:
-            case BTF_KIND_DECL_TAG: size += sizeof(u32); break;
-            case BTF_KIND_ARRAY: size += sizeof(struct btf_array); break;
-            case BTF_KIND_STRUCT:
-            case BTF_KIND_UNION: size += btf_vlen(type) * sizeof(btf_member); break;
-            case BTF_KIND_ENUM: size += btf_vlen(type) * sizeof(struct btf_enum); break;
-            case BTF_KIND_ENUM64: size += btf_vlen(type) * sizeof(struct btf_enum64); break;
-            case BTF_KIND_FUNC_PROTO: size += btf_vlen(type) * sizeof(btf_param); break;
-            case BTF_KIND_DATASEC: size += btf_vlen(type) * sizeof(btf_var_secinfo); break;
-            case BTF_KIND_PTR:
-            case BTF_KIND_FWD:
-            case BTF_KIND_TYPEDEF:
-            case BTF_KIND_VOLATILE:
-            case BTF_KIND_CONST:
-            case BTF_KIND_RESTRICT:
-            case BTF_KIND_FUNC:
-            case BTF_KIND_FLOAT:
-            case BTF_KIND_TYPE_TAG: break;
-            default: return 0;
-        }
-        return place + size <= file_->types().size() ? size : 0;
-    }
-
-    const Types* kernel_;
-    std::shared_ptr<const BtfFile> file_;
-    std::vector<u32> places_;  ///< by id
-    u32 first_id_;
-    std::size_t first_string_;
-};
 
 /// What stands behind a type: its members, values or parameters, or the one description of an array.
 template <typename Item, typename Type>
@@ -199,7 +103,7 @@ public:
     explicit Selection(const Names& names) : names_(names) {}
 
     /// Takes the types of the kernel or a module that have these names; returns the names that it has.
-    Names take(const Types& from, const Names& names) {
+    Names take(const BtfTypes& from, const Names& names) {
         Names found;
         for (u32 id = from.begin(); id < from.end(); ++id) {
             const btf_type* type = from.type(id);
@@ -241,16 +145,16 @@ public:
 
 private:
     struct Selected {
-        const Types* from;
+        const BtfTypes* from;
         u32 id;
         bool forward;
         std::vector<u32> references;  ///< as ids of the selection, in the order of visit()
     };
 
     /// Returns its id in the selection.
-    u32 add(const Types& from, u32 id, bool forward) {
+    u32 add(const BtfTypes& from, u32 id, bool forward) {
         if (id == 0 || !from.has(id)) return 0;  // void
-        const Types* owner = id < from.begin() ? nullptr : &from;
+        const BtfTypes* owner = id < from.begin() ? nullptr : &from;
         const auto [place, fresh] = ids_.try_emplace({owner, id, forward}, static_cast<u32>(selected_.size()) + 1);
         if (!fresh) return place->second;
         const u32 own = place->second;
@@ -268,7 +172,7 @@ private:
         return own;
     }
 
-    u32 add_pointed(const Types& from, u32 id) {
+    u32 add_pointed(const BtfTypes& from, u32 id) {
         while (id != 0 && from.has(id) && btf_is_mod(from.type(id))) id = from.type(id)->type;
         if (id == 0 || !from.has(id)) return 0;
         const std::string_view name = from.name(from.type(id));
@@ -286,18 +190,18 @@ private:
 
     const Names& names_;
     std::vector<Selected> selected_;
-    std::map<std::tuple<const Types*, u32, bool>, u32> ids_;
+    std::map<std::tuple<const BtfTypes*, u32, bool>, u32> ids_;
     std::string strings_ = std::string(1, '\0');
     std::unordered_map<std::string, u32> offsets_;
 };
 
 /// The kernel's modules whose BTF has one of the names.
-std::vector<Types> modules_with(const Names& names, const Types& kernel) {
-    std::vector<Types> modules;
+std::vector<BtfTypes> modules_with(const Names& names, const BtfTypes& kernel) {
+    std::vector<BtfTypes> modules;
     std::error_code error;
     for (fs::directory_iterator at("/sys/kernel/btf", error), end; !error && at != end; at.increment(error)) {
         if (at->path() == kernel_btf_path) continue;
-        Types module(std::make_shared<const BtfFile>(at->path()), &kernel);
+        BtfTypes module(std::make_shared<const BtfFile>(at->path()), &kernel);
         if (module.mentions(names) && module.index()) modules.push_back(std::move(module));
     }
     return modules;
@@ -383,7 +287,7 @@ void provide_kernel_types(bpf_object* object) {
         set_ids();
         return;
     }
-    Types kernel(kernel_btf());
+    BtfTypes kernel(kernel_btf());
     if (!kernel.index()) {
         throw Failure(Exit::unavailable, fmt::format("can't read the kernel's BTF ({})", kernel_btf_path),
                       "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, as the distributions' are");
@@ -394,8 +298,8 @@ void provide_kernel_types(bpf_object* object) {
     Selection selection(names);
     Names missing = names;
     for (const std::string& found : selection.take(kernel, names)) missing.erase(found);
-    const std::vector<Types> modules = modules_with(missing, kernel);
-    for (const Types& module : modules) selection.take(module, missing);
+    const std::vector<BtfTypes> modules = modules_with(missing, kernel);
+    for (const BtfTypes& module : modules) selection.take(module, missing);
     if (!file().write(selection.bytes())) {
         throw Failure(Exit::failed, "can't write the kernel's types for libbpf: " + error_text(errno));
     }

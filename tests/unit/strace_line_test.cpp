@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "import/strace_value.h"
+
 namespace iolens {
 namespace {
 
