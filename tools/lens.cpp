@@ -43,7 +43,7 @@ Command verb_command(const std::shared_ptr<Verb>& verb) {
             .run =
                 [verb](const Given& given) {
                     capture_libbpf_log(false);
-                    return verb->run(given.arguments);
+                    return run_verb(*verb, given.arguments);
                 }};
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one loop: source → lens → sink.
+// The one loop: of a trace and a replay (source → lens → sink), and of a server.
 #include "app/run.h"
 
 #include <sys/utsname.h>
@@ -74,15 +74,96 @@ void save_recording(Recorder& recorder, Source& source, Pipeline& pipeline) {
     }
 }
 
-std::unique_ptr<Source> open_source(Lens& lens, ViewOptions& view, const LiveOptions& live) {
+/// Calls a function that loads programs. Throws Failure.
+template <typename Function>
+auto load_by(const Function& function) {
     try {
-        return lens.open(view, live);
+        return function();
     } catch (const Failure&) {
         // bpf_check() returns EAGAIN when a signal is pending: the failure is not the kernel's
         if (!end_asked()) throw;
         throw Failure(Exit::failed, "interrupted before tracing began");
     }
 }
+
+/// Runs until it has ended, or SIGINT or SIGTERM asks for the end.
+void run_loop(Polled& polled) {
+    int idle_ms = nap_busy_ms;
+    while (!end_asked()) {
+        const u64 now = clock_ns(CLOCK_BOOTTIME);
+        const Progress progress = polled.work(now);
+        if (progress == Progress::ended) break;
+        idle_ms = progress == Progress::busy ? nap_busy_ms : std::min(idle_ms * 2, nap_idle_ms);
+        const std::span<const int> descriptors = polled.descriptors();
+        if (descriptors.empty()) continue;
+        const u64 left_ms = (std::max(polled.deadline_ns(), now) - now) / 1'000'000 + 1;
+        wait_for_input(descriptors, static_cast<int>(std::min<u64>(static_cast<u64>(idle_ms), left_ms)));
+    }
+}
+
+/// Takes records from a source to a pipeline, as long as the options say.
+class Trace final : public Polled {
+public:
+    Trace(Source& source, Pipeline& pipeline, u64 begin_ns, const LiveOptions& live)
+        : source_(source),
+          pipeline_(pipeline),
+          descriptor_(source.descriptor()),
+          end_ns_(live.duration_s ? begin_ns + ns_of(*live.duration_s) : ~u64{0}),
+          interval_ns_(live.interval_s ? ns_of(*live.interval_s) : ~u64{0} - begin_ns),
+          next_ns_(begin_ns + interval_ns_),
+          wall_at_ns_(begin_ns) {
+        pipeline_.set_wall_offset(source_.wall_offset_ns());
+    }
+
+    std::span<const int> descriptors() const override { return {&descriptor_, descriptor_ < 0 ? 0U : 1U}; }
+    u64 deadline_ns() const override { return std::min(end_ns_, next_ns_); }
+    Progress work(u64 now_ns) override {
+        if (now_ns >= end_ns_) return Progress::ended;
+        if (now_ns - wall_at_ns_ >= refresh_wall_ns) {
+            pipeline_.set_wall_offset(source_.wall_offset_ns());
+            wall_at_ns_ = now_ns;
+        }
+        if (reopen_asked()) pipeline_.reopen();
+        const bool busy = source_.read(pipeline_) != 0;
+        pipeline_.advance(now_ns);
+        pipeline_.flush();
+        if (now_ns >= next_ns_) {
+            pipeline_.interval(now_ns);
+            next_ns_ += interval_ns_ * ((now_ns - next_ns_) / interval_ns_ + 1);
+        }
+        if (source_.ended() || pipeline_.full()) return Progress::ended;
+        return busy ? Progress::busy : Progress::idle;
+    }
+
+private:
+    static u64 ns_of(double seconds) { return static_cast<u64>(seconds * 1e9); }
+
+    Source& source_;
+    Pipeline& pipeline_;
+    int descriptor_;
+    u64 end_ns_;
+    u64 interval_ns_;
+    u64 next_ns_;
+    u64 wall_at_ns_;
+};
+
+/// Takes the records of a recording to a pipeline.
+class Replay final : public Polled {
+public:
+    Replay(Source& source, Pipeline& pipeline) : source_(source), pipeline_(pipeline) {}
+
+    std::span<const int> descriptors() const override { return {}; }  // read() waits for a pipe
+    Progress work(u64 /*now_ns*/) override {
+        source_.read(pipeline_);
+        pipeline_.advance(0);
+        pipeline_.flush();  // the next frame may be long in coming
+        return source_.ended() || pipeline_.full() ? Progress::ended : Progress::busy;
+    }
+
+private:
+    Source& source_;
+    Pipeline& pipeline_;
+};
 
 }  // namespace
 
@@ -93,7 +174,7 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
     Pipeline pipeline(lens, view, live, live.interval_s.has_value());
     // before the probes, and before a command that is traced: what can't be written to must not cost a run
     const std::unique_ptr<Recorder> recorder = open_recorder(live, pipeline);
-    const std::unique_ptr<Source> source = open_source(lens, view, live);
+    const std::unique_ptr<Source> source = load_by([&] { return lens.open(view, live); });
     refuse_same_file(source->inputs(), pipeline.output_file(), "the output");
     if (recorder) {
         refuse_same_file(source->inputs(), recorder->identity(), "the recording");
@@ -110,36 +191,12 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
     const u64 attached = clock_ns(CLOCK_BOOTTIME);
     if (diagnostics_wanted(view) && tracing)
         log_line(fmt::format("attached in {:.1f} ms", static_cast<double>(attached - started) / 1e6));
-    const u64 deadline = live.duration_s ? attached + static_cast<u64>(*live.duration_s * 1e9) : ~u64{0};
-
-    const u64 interval = live.interval_s ? static_cast<u64>(*live.interval_s * 1e9) : ~u64{0} - attached;
 
     try {
         pipeline.begin();
         pipeline.watch_readers();
-        int idle_ms = nap_busy_ms;
-        u64 wall_at = 0;
-        u64 next = attached + interval;
-        for (u64 now = attached; !end_asked() && !pipeline.full() && now < deadline; now = clock_ns(CLOCK_BOOTTIME)) {
-            if (now - wall_at >= refresh_wall_ns) {
-                pipeline.set_wall_offset(source->wall_offset_ns());
-                wall_at = now;
-            }
-            if (reopen_asked()) pipeline.reopen();
-            const bool busy = source->read(pipeline) != 0;
-            pipeline.advance(now);
-            pipeline.flush();
-            if (now >= next) {
-                pipeline.interval(now);
-                next += interval * ((now - next) / interval + 1);
-            }
-            if (source->ended()) break;
-            idle_ms = busy ? nap_busy_ms : std::min(idle_ms * 2, nap_idle_ms);
-            if (pipeline.full()) break;
-            const u64 left_ms = (std::min(deadline, std::max(next, now)) - now) / 1'000'000 + 1;
-            if (!tracing) continue;  // read() itself waits for what comes
-            wait_for_input(source->descriptor(), static_cast<int>(std::min<u64>(static_cast<u64>(idle_ms), left_ms)));
-        }
+        Trace trace(*source, pipeline, attached, live);
+        run_loop(trace);
         source->stop();
         while (!pipeline.full() && source->read(pipeline) != 0) {
         }
@@ -161,6 +218,17 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
         for (const std::string& line : lens.diagnostics()) log_line(line);
     }
     return source->exit_status();
+}
+
+int run_verb(Verb& verb, const std::vector<std::string>& args) {
+    const int status = verb.run(args);
+    const std::unique_ptr<Service> service = verb.take_service();
+    if (!service) return status;
+    catch_signals();
+    load_by([&] { service->start(); });
+    run_loop(*service);
+    if (!service->stop()) ::_exit(status);  // the destructor would wait for a thread that hangs in the kernel
+    return status;
 }
 
 std::unique_ptr<Lens> lens_of(const RecordingSource& recording) {
@@ -186,11 +254,8 @@ void run_replay(Lens& lens, ViewOptions view, RecordingSource& source) {
         pipeline.begin();
         pipeline.watch_readers();
         try {
-            while (!source.ended() && !pipeline.full() && !end_asked()) {
-                source.read(pipeline);
-                pipeline.advance(0);
-                pipeline.flush();  // the next frame may be long in coming
-            }
+            Replay replay(source, pipeline);
+            run_loop(replay);
             pipeline.advance(~u64{0});
         } catch (const Failure&) {
             pipeline.finish(source.ledger(), view.summary);

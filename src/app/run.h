@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "lens/lens.h"
 #include "source/recording.h"
 
@@ -8,6 +11,9 @@ namespace iolens {
 
 /// Traces with a lens until the end that was asked for. Throws Failure.
 int run_live(Lens& lens, ViewOptions view, const LiveOptions& live);
+
+/// Runs a verb, and the server that it leaves until SIGINT or SIGTERM. Returns the exit status. Throws Failure.
+int run_verb(Verb& verb, const std::vector<std::string>& args);
 
 /// The lens that made a recording. Throws Failure where this version does not have it.
 std::unique_ptr<Lens> lens_of(const RecordingSource& recording);

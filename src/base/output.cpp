@@ -43,12 +43,17 @@ void watch_readers(std::vector<int> outputs) {
     watched_outputs = std::move(outputs);
 }
 
-void wait_for_input(int fd, int ms) {
-    std::vector<pollfd> items{pollfd{end_descriptor(), POLLIN, 0}, pollfd{fd, POLLIN, 0}};
+void wait_for_input(std::span<const int> fds, int ms) {
+    std::vector<pollfd> items;
+    items.reserve(1 + fds.size() + watched_outputs.size());
+    items.push_back({end_descriptor(), POLLIN, 0});
+    for (const int fd : fds) items.push_back({fd, POLLIN, 0});
     const std::size_t first_output = items.size();
     for (const int output : watched_outputs) items.push_back({output, 0, 0});
     if (::poll(items.data(), items.size(), ms) <= 0) return;
-    if (items[first_output - 1].revents != 0) return;  // what has come is still recorded
+    for (const pollfd& input : std::span(items).subspan(1, fds.size())) {
+        if (input.revents != 0) return;  // what has come is still recorded
+    }
     for (const pollfd& output : std::span(items).subspan(first_output)) {
         if (output.revents != 0) throw ReaderGone();
     }

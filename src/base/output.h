@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,10 +36,11 @@ int pipe_or_socket(int fd);
 /// Sets the pipes and sockets for results whose readers wait_for_input() watches; -1 is none.
 void watch_readers(std::vector<int> outputs);
 
-/// Waits until `fd` is readable (-1: no descriptor), a signal ends the run, or `ms` milliseconds have passed (-1: no
-/// limit). Throws ReaderGone once nothing is to be read and nobody reads a watched output any more: a row that shows it
-/// may never come.
-void wait_for_input(int fd, int ms);
+/// Waits until one of the descriptors is readable (-1: no descriptor), a signal ends the run, or `ms` milliseconds have
+/// passed (-1: no limit). Throws ReaderGone once nothing is to be read and nobody reads a watched output any more: a
+/// row that shows it may never come.
+void wait_for_input(std::span<const int> fds, int ms);
+inline void wait_for_input(int fd, int ms) { wait_for_input(std::span(&fd, 1), ms); }
 
 /// A file for results. Opening it changes nothing in it, so that what fails before the first result destroys nothing.
 class ResultFile {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <fuse3/fuse.h>
 #include <fuse3/fuse_lowlevel.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -24,8 +25,10 @@
 #include <new>
 #include <system_error>
 #include <unordered_map>
+#include <utility>
 
 #include "base/failure.h"
+#include "base/signals.h"
 #include "base/text.h"
 #include "fuse/unmounter.h"
 
@@ -215,6 +218,7 @@ struct MountedTree::State {
     struct fuse* handle = nullptr;
     std::thread thread;
     std::atomic<bool> ended = false;
+    Fd end = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 };
 
 namespace {
@@ -292,26 +296,33 @@ void MountedTree::start() {
     state.thread = std::thread([&state] {
         fuse_loop_mt(state.handle, 0);
         state.ended = true;
+        ::eventfd_write(state.end.get(), 1);
     });
 }
 
 const std::string& MountedTree::directory() const { return state_->directory; }
 
-MountedTree::~MountedTree() {
+bool MountedTree::stop() {
     State& state = *state_;
     fuse_session_exit(fuse_get_session(state.handle));
     // libfuse's loop looks whether it is to end when a signal interrupts it; unmounting wakes it only when no file of
     // the tree is open any more
-    while (state.thread.joinable() && !state.ended) {
+    while (state.thread.joinable() && !state.ended && !end_overdue()) {
         ::pthread_kill(state.thread.native_handle(), SIGUSR1);
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
-    if (state.thread.joinable()) state.thread.join();
     fuse_unmount(state.handle);
-    fuse_destroy(state.handle);
-    if (state.made_directory) ::rmdir(state.directory.c_str());
+    if (std::exchange(state.made_directory, false)) ::rmdir(state.directory.c_str());
+    return !state.thread.joinable() || state.ended;
+}
+
+MountedTree::~MountedTree() {
+    stop();
+    if (state_->thread.joinable()) state_->thread.join();
+    fuse_destroy(state_->handle);
 }
 
 bool MountedTree::ended() const { return state_->ended; }
+int MountedTree::end_descriptor() const { return state_->end.get(); }
 
 }  // namespace iolens

@@ -84,11 +84,17 @@ public:
     /// Answers from now on, by threads with the capabilities that the calling one has.
     void start();
 
+    /// Unmounts it, once the requests under way are answered. False: after a signal to end it did not wait for all of
+    /// them (see end_overdue()); the destructor does.
+    bool stop();
+
     /// Its folder without links.
     [[nodiscard]] const std::string& directory() const;
 
     /// Was it unmounted by somebody else?
     [[nodiscard]] bool ended() const;
+    /// Becomes readable when ended() becomes true.
+    [[nodiscard]] int end_descriptor() const;
 
 private:
     struct State;

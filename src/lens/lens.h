@@ -19,6 +19,40 @@
 
 namespace iolens {
 
+/// What a turn of the loop found.
+enum class Progress : u8 {
+    idle,
+    busy,   ///< there was work: the next turn comes soon
+    ended,  ///< there will be no more work
+};
+
+/// What the loop in src/app runs: a trace, a replay, a server.
+class Polled {
+public:
+    Polled() = default;
+    Polled(const Polled&) = delete;
+    Polled& operator=(const Polled&) = delete;
+    virtual ~Polled() = default;
+
+    /// The descriptors that the loop polls for input before it calls work() again. Empty: it does not wait, since
+    /// work() does.
+    [[nodiscard]] virtual std::span<const int> descriptors() const = 0;
+    /// Does what there is to do now, by CLOCK_BOOTTIME. Also called when nothing became readable.
+    virtual Progress work(u64 now_ns) = 0;
+    /// The time at which work() is called at the latest; ~0: none.
+    [[nodiscard]] virtual u64 deadline_ns() const { return ~u64{0}; }
+};
+
+/// A server: it runs until SIGINT or SIGTERM.
+class Service : public Polled {
+public:
+    /// Loads, attaches and opens, with the signals caught. Throws Failure.
+    virtual void start() = 0;
+    /// Ends it. False: half a second after a signal, a thread of it still waits in a system call that can't be
+    /// interrupted, such as a lookup on a dead NFS mount. The destructor would wait for it, _exit(2) does not.
+    virtual bool stop() = 0;
+};
+
 /// A further command below a lens's own: "iolens file serve".
 class Verb {
 public:
@@ -34,6 +68,8 @@ public:
     virtual void flags(Flags& flags) = 0;
     /// Returns the exit status. Throws Failure.
     virtual int run(const std::vector<std::string>& args) = 0;
+    /// After run(): the server that the loop in src/app is to run; nullptr if the command is done.
+    [[nodiscard]] virtual std::unique_ptr<Service> take_service() { return nullptr; }
 };
 
 /// Rows of one kind: the type of their JSON objects, and all columns that they can have.

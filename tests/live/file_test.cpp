@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -873,7 +874,8 @@ TEST_F(Serve, OneServerADirectoryAndNothingIsLeft) {
         Served killed(tree);
         killed.stop(SIGKILL);
         // what is left is unmounted and removed by another process
-        EXPECT_TRUE(wait_until([&] { return !std::filesystem::exists(tree); }));
+        const auto gone = [&] { return ::access(tree.c_str(), F_OK) != 0 && errno == ENOENT; };
+        EXPECT_TRUE(wait_until(gone));  // ENOTCONN until it is unmounted
         EXPECT_EQ(slurp("/proc/mounts").find(tree), std::string::npos);
         Served again(tree);
         EXPECT_EQ(slurp(again.path("control")), "");
@@ -911,6 +913,55 @@ TEST_F(Serve, OneServerADirectoryAndNothingIsLeft) {
     Served kept(place.path("mine"));  // a folder that was there stays
     EXPECT_EQ(kept.stop(SIGTERM).status, 0);
     EXPECT_TRUE(std::filesystem::is_empty(place.path("mine")));
+}
+
+TEST_F(Serve, EndsWhenItIsUnmountedBySomebodyElse) {
+    const Scratch place;
+    Served served(place.path("tree"));
+    ASSERT_EQ(::umount2(served.path("").c_str(), 0), 0) << std::strerror(errno);
+    const Result r = served.stop(0);
+    EXPECT_EQ(r.status, 1);
+    EXPECT_NE(r.err.find("was unmounted by somebody else\nhint: start it again\n"), std::string::npos) << r.err;
+}
+
+/// While it loads its programs, too: the kernel's verifier gives up when a signal comes.
+TEST_F(Serve, EndsByASignalAtEachMoment) {
+    const Scratch place;
+    const int moments = emulated() ? 8 : 12;
+    for (int i = 0; i < moments; ++i) {
+        const int ms = (emulated() ? 180 : 15) * i;
+        const Result r = shell("timeout -s INT --preserve-status " + std::to_string(ms / 1000.0 + 0.01) + " " +
+                               iolens_path() + " file serve " + place.path("tree"));
+        const bool before = r.err.find("interrupted before tracing began") != std::string::npos;
+        EXPECT_TRUE(r.status == 0 || r.status == 128 + SIGINT || (r.status == 1 && before))
+            << ms << ": " << r.status << r.err;
+        EXPECT_FALSE(std::filesystem::exists(place.path("tree"))) << ms;
+    }
+}
+
+/// 'add' looks up a path in a filesystem whose server has stopped: nothing but SIGKILL interrupts that.
+TEST_F(Serve, EndsWhileARequestHangs) {
+    const Scratch place;
+    Served stopped(place.path("stopped"));
+    Served served(place.path("tree"));
+    struct stat info{};
+    ASSERT_EQ(::stat(stopped.path("").c_str(), &info), 0);
+    std::filesystem::create_directory(place.path("connections"));
+    ASSERT_EQ(::mount("none", place.path("connections").c_str(), "fusectl", 0, nullptr), 0) << std::strerror(errno);
+    ::kill(stopped.pid(), SIGSTOP);
+    int error = 0;
+    std::thread client([&] { error = served.write("control", "add " + stopped.path("file")); });
+    const std::string waiting = place.path("connections/" + std::to_string(minor(info.st_dev)) + "/waiting");
+    EXPECT_TRUE(wait_until([&] { return slurp(waiting) == "1\n"; }));
+    const auto start = std::chrono::steady_clock::now();
+    const Result r = served.stop(SIGTERM);
+    EXPECT_EQ(r.status, 0) << r.err;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(emulated() ? 10 : 1));
+    EXPECT_FALSE(std::filesystem::exists(place.path("tree")));
+    client.join();
+    EXPECT_NE(error, 0);
+    ::kill(stopped.pid(), SIGCONT);
+    ::umount2(place.path("connections").c_str(), MNT_DETACH);
 }
 
 TEST_F(Serve, WithoutFuseItSaysSo) {

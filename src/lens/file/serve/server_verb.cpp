@@ -4,20 +4,18 @@
 
 #include <fmt/format.h>
 #include <linux/capability.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdlib>
+#include <span>
+#include <utility>
 
 #include "base/failure.h"
 #include "base/output.h"
 #include "base/privileges.h"
-#include "base/signals.h"
 #include "base/user.h"
 #include "fuse/mount.h"
 #include "lens/file/serve/serve.h"
@@ -41,6 +39,45 @@ void notify_ready() {
     static_cast<void>(::sendto(socket.get(), ready.data(), ready.size(), MSG_NOSIGNAL,
                                reinterpret_cast<const sockaddr*>(&address),
                                static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length)));
+}
+
+/// The logs, the probes that fill them, and the tree that shows them.
+class Server final : public Service {
+public:
+    Server(MountedTree::Options mount, const LogTree::Options& options) : mount_(std::move(mount)), options_(options) {}
+
+    void start() override;
+    bool stop() override { return tree_->stop(); }
+    std::span<const int> descriptors() const override { return descriptors_; }
+    Progress work(u64 /*now_ns*/) override {
+        if (tree_->ended()) {
+            throw Failure(Exit::failed, fmt::format("'{}' was unmounted by somebody else", visible(mount_.directory)),
+                          "start it again");
+        }
+        return files_->drain() != 0 ? Progress::busy : Progress::idle;
+    }
+
+private:
+    MountedTree::Options mount_;
+    LogTree::Options options_;
+    std::unique_ptr<LogTree> files_;
+    std::unique_ptr<MountedTree> tree_;  // after the files: its threads read them
+    std::array<int, 2> descriptors_{-1, -1};
+};
+
+void Server::start() {
+    require_tracing();
+    files_ = std::make_unique<LogTree>(options_);
+    tree_ = std::make_unique<MountedTree>(mount_, *files_);
+    // 'add' attaches further probes and looks up what its caller names; the tree is unmounted at the end
+    // (CAP_SYS_ADMIN)
+    u64 keep = capabilities_to_attach() | capability_bit(CAP_DAC_READ_SEARCH) | capability_bit(CAP_SYS_PTRACE);
+    if (mount_.group) keep |= capability_bit(CAP_SETUID) | capability_bit(CAP_SETGID);
+    keep_only_needed(keep, {tree_->directory()});
+    tree_->start();
+    descriptors_ = {files_->descriptor(), tree_->end_descriptor()};
+    log_line(fmt::format("serving {}", visible(mount_.directory)));
+    notify_ready();
 }
 
 class ServeVerb final : public Verb {
@@ -69,6 +106,7 @@ public:
         add_level_flag(flags, level_);
     }
     int run(const std::vector<std::string>& args) override;
+    std::unique_ptr<Service> take_service() override { return std::move(server_); }
 
 private:
     std::optional<u64> max_events_;
@@ -77,6 +115,7 @@ private:
     std::string max_memory_;
     std::string group_;
     std::string level_;
+    std::unique_ptr<Server> server_;
 };
 
 int ServeVerb::run(const std::vector<std::string>& args) {
@@ -110,30 +149,7 @@ int ServeVerb::run(const std::vector<std::string>& args) {
     options.probe.max_files = static_cast<u32>(max_files_.value_or(131072));
     options.probe.vfs = levels.vfs;
     options.probe.blk = levels.blk;
-    require_tracing();
-    catch_signals();
-    LogTree files(options);
-    MountedTree tree(mount, files);
-    // 'add' attaches further probes and looks up what its caller names; the tree is unmounted at the end
-    // (CAP_SYS_ADMIN)
-    u64 keep = capabilities_to_attach() | capability_bit(CAP_DAC_READ_SEARCH) | capability_bit(CAP_SYS_PTRACE);
-    if (mount.group) keep |= capability_bit(CAP_SETUID) | capability_bit(CAP_SETGID);
-    keep_only_needed(keep, {tree.directory()});
-    tree.start();
-    log_line(fmt::format("serving {}", visible(mount.directory)));
-    notify_ready();
-    constexpr int busy_ms = 5;
-    constexpr int idle_ms = 80;
-    int nap_ms = busy_ms;
-    while (!end_asked() && !tree.ended()) {
-        nap_ms = files.drain() != 0 ? busy_ms : std::min(nap_ms * 2, idle_ms);
-        std::array<pollfd, 2> fds{pollfd{end_descriptor(), POLLIN, 0}, pollfd{files.descriptor(), POLLIN, 0}};
-        ::poll(fds.data(), fds.size(), nap_ms);
-    }
-    if (tree.ended() && !end_asked()) {
-        throw Failure(Exit::failed, fmt::format("'{}' was unmounted by somebody else", visible(mount.directory)),
-                      "start it again");
-    }
+    server_ = std::make_unique<Server>(std::move(mount), options);
     return 0;
 }
 
