@@ -92,11 +92,11 @@ int run_doctor(Format format, bool variants) {
     };
     constexpr std::size_t details = 2;  // what a table of the used variants has no need of
     std::vector<const Column*> chosen = pointers_to(columns);
-    if (format == Format::table && !variants) chosen.resize(chosen.size() - details);
+    if (format == table_format && !variants) chosen.resize(chosen.size() - details);
     Output out = Output::stream(STDOUT_FILENO, "standard output");
-    const auto sink = make_sink(format, out, {});
+    const auto sink = format->make(out, {});
     for (const char* type : {"check", "probe"}) {
-        if (std::string_view(type) == "check" || format == Format::json) sink->begin(type, chosen, nullptr);
+        if (std::string_view(type) == "check" || format == json_format) sink->begin(type, chosen, nullptr);
         for (const Finding& f : items) {
             if (f.type != type) continue;
             const std::array row{Value(std::string_view(f.works ? "yes" : "no")),
@@ -127,15 +127,14 @@ Command doctor_command() {
             .add_options =
                 [options](OptionGroups& groups) {
                     Flags& flags = groups.group("Options");
-                    add_format_option(flags, options->format, plain_formats, Format::table);
+                    add_format_option(flags, options->format, plain_formats, table_format);
                     flags.toggle("--variants", options->variants,
                                  "also try the variants of probes that this kernel doesn't need");
                 },
             .run =
                 [options](const Given& /*given*/) {
                     capture_libbpf_log(false);
-                    return run_doctor(format_of(options->format, plain_formats).value_or(Format::table),
-                                      options->variants);
+                    return run_doctor(format_of(options->format, plain_formats, table_format), options->variants);
                 }};
 }
 

@@ -18,7 +18,7 @@ struct LensRun {
 
 int run_lens(LensRun& run, const Given& given) {
     const LensInfo& info = run.lens->info();
-    run.view.format = format_of(run.format, info.formats);
+    run.view.format = format_of(run.format, formats_of(info), nullptr);
     run.view.to_stderr = !given.command.empty();
     run.live.command = given.command;
     if (!info.arguments.empty()) {
@@ -65,7 +65,7 @@ Command lens_command(std::unique_ptr<Lens> lens) {
         Flags& live = groups.group("Tracing");
         run->lens->add_options(view, &live);
         add_view_flags(view, run->view);
-        add_format_option(view, run->format, run->lens->info().formats, run->lens->info().default_format);
+        add_format_option(view, run->format, formats_of(run->lens->info()), run->lens->info().default_format);
         add_live_flags(live, run->live);
     };
     command.run = [run](const Given& given) { return run_lens(*run, given); };

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
 #include <exception>
 #include <memory>
@@ -7,6 +8,7 @@
 #include "app/run.h"
 #include "base/failure.h"
 #include "base/signals.h"
+#include "base/text.h"
 #include "commands.h"
 
 namespace iolens {
@@ -27,6 +29,22 @@ void open_recording(Replay& replay, const std::string& path) {
     replay.lens = lens_of(*replay.recording);
 }
 
+constexpr std::string_view of_every_lens = "every lens";
+
+/// Throws Failure (usage) for an option that only recordings of another lens have. Not with --help, which shows those
+/// of this one.
+void check_options(const Lens& lens, const ParsedWords& given) {
+    const auto is_help = [](const GivenOption& option) { return option.heading.empty(); };
+    if (std::ranges::any_of(given.options, is_help)) return;
+    const std::string_view name = lens.info().name;
+    for (const auto& [names, owner] : given.options) {
+        if (owner == of_every_lens || owner == name) continue;
+        throw Failure(Exit::usage, fmt::format("{} is not an option of {} recordings", names, name),
+                      fmt::format("{} recordings have it; 'iolens replay {} --help' shows the options of this one",
+                                  owner, visible(given.arguments.front())));
+    }
+}
+
 /// Opens the recording that the command line names, before its options are parsed; once, since it may be a pipe.
 void find_recording(Replay& replay, std::span<char* const> args) {
     const auto lenses = make_lenses();
@@ -34,18 +52,20 @@ void find_recording(Replay& replay, std::span<char* const> args) {
     std::string format;
     Command any{.name = "replay", .about = {}, .examples = {}, .arity = Arity::at_most_one, .arguments = "FILE"};
     any.add_options = [&](OptionGroups& groups) {
-        Flags& flags = groups.group("");
-        for (const auto& lens : lenses) lens->add_options(flags, nullptr);
+        for (const auto& lens : lenses) lens->add_options(groups.group(lens->info().name), nullptr);
+        Flags& flags = groups.group(of_every_lens);
         add_view_flags(flags, view);
         flags.text("--format", format, "FORMAT", "");
     };
-    const std::optional<Given> given = parse_arguments(args, any);
+    const std::optional<ParsedWords> given = parse_words(args, any);
     if (!given || given->arguments.empty()) return;
     try {
         open_recording(replay, given->arguments.front());
     } catch (const Failure&) {
         replay.failure = std::current_exception();
+        return;
     }
+    check_options(*replay.lens, *given);
 }
 
 }  // namespace
@@ -71,15 +91,15 @@ Command replay_command(std::span<char* const> args) {
         add_view_flags(view, replay->view);
         if (replay->lens) {
             const LensInfo& info = replay->lens->info();
-            add_format_option(view, replay->format, info.formats, info.default_format);
+            add_format_option(view, replay->format, formats_of(info), info.default_format);
         } else {
-            add_format_option(view, replay->format, plain_formats, Format::table);
+            add_format_option(view, replay->format, plain_formats, table_format);
         }
     };
     command.run = [replay](const Given& given) {
         if (replay->failure) std::rethrow_exception(replay->failure);
         if (!replay->lens) open_recording(*replay, given.arguments.front());
-        replay->view.format = format_of(replay->format, replay->lens->info().formats);
+        replay->view.format = format_of(replay->format, formats_of(replay->lens->info()), nullptr);
         run_replay(*replay->lens, replay->view, *replay->recording);
         return static_cast<int>(Exit::ok);
     };

@@ -63,7 +63,7 @@ int run_schema(Format format) {
     };
     const std::vector<const Column*> chosen = pointers_to(columns);
     Output out = Output::stream(STDOUT_FILENO, "standard output");
-    const auto sink = make_sink(format, out, {});
+    const auto sink = format->make(out, {});
     sink->begin("field", chosen, nullptr);
     for (const auto& lens : make_lenses()) {
         const auto list = [&](std::string_view event, std::span<const Column> items) {
@@ -90,7 +90,7 @@ int run_domains(Format format) {
     const Summary table = domains_table();
     const std::vector<const Column*> columns = pointers_to(table.columns);
     Output out = Output::stream(STDOUT_FILENO, "standard output");
-    const auto sink = make_sink(format, out, {});
+    const auto sink = format->make(out, {});
     sink->begin("operation", columns, nullptr);
     for (const auto& row : table.rows) sink->row(row);
     out.flush();
@@ -111,13 +111,13 @@ Command schema_command() {
             .add_options =
                 [options](OptionGroups& groups) {
                     Flags& flags = groups.group("What to show");
-                    add_format_option(flags, options->format, plain_formats, Format::table);
+                    add_format_option(flags, options->format, plain_formats, table_format);
                     flags.toggle("--domains", options->domains,
                                  "the domains and operations of 'iolens fd --domains', with their calls");
                 },
             .run =
                 [options](const Given& /*given*/) {
-                    const Format format = format_of(options->format, plain_formats).value_or(Format::table);
+                    const Format format = format_of(options->format, plain_formats, table_format);
                     return options->domains ? run_domains(format) : run_schema(format);
                 }};
 }

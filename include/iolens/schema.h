@@ -122,9 +122,10 @@ struct Column {
     std::string_view header;  ///< a table's heading
     Unit unit = Unit::none;
     Role role = Role::plain;
-    int width = 0;       ///< of a table's cell: negative = left-aligned
-    int cut = 0;         ///< longest text that a table shows; 0 = all of it
-    char missing = '-';  ///< what a table shows for null
+    Value::Kind kind = Value::Kind::null;  ///< of its values: declared where a sink needs the column
+    int width = 0;                         ///< of a table's cell: negative = left-aligned
+    int cut = 0;                           ///< longest text that a table shows; 0 = all of it
+    char missing = '-';                    ///< what a table shows for null
     std::string_view help;
     /// Takes the value from a record of the column's own event. The record is at least sizeof(event) long.
     Value (*get)(const iolens_header&) = nullptr;

@@ -32,7 +32,7 @@ Pipeline::Pipeline(Lens& lens, const ViewOptions& view, const LiveOptions& live,
         throw Failure(Exit::usage, fmt::format("'{}' has no summaries by interval", lens.info().name),
                       "--summary alone adds up to the end");
     }
-    if (view.unfinished && view_.format != Format::table && view_.format != Format::json) {
+    if (view.unfinished && view_.format != table_format && view_.format != json_format) {
         throw Failure(Exit::usage, "--unfinished is of rows as table or json",
                       "add --format table, or leave --unfinished out");
     }
@@ -41,9 +41,9 @@ Pipeline::Pipeline(Lens& lens, const ViewOptions& view, const LiveOptions& live,
     }
     const SinkOptions options{
         .header = !view.no_header, .colour = colour_wanted(out_), .csv_line_end = view_.csv_line_end};
-    sink_ = make_sink(view_.format, out_, options);
+    sink_ = view_.format->make(out_, options);
     // An error that no column shows ends its row in the table.
-    if (view_.format == Format::table) {
+    if (view_.format == table_format) {
         const auto items = view_.type.columns;
         const auto error = std::ranges::find(items, Role::error, &Column::role);
         const bool shown = std::ranges::any_of(view_.columns, [](const Column* c) { return c->role == Role::error; });
@@ -59,7 +59,7 @@ Pipeline::Pipeline(Lens& lens, const ViewOptions& view, const LiveOptions& live,
     }
     shown_ = wanted_.size();
     // Times in a table count from the first row's time, even where another time is shown before it, or alone.
-    if (view_.format == Format::table && shown_ != 0) {
+    if (view_.format == table_format && shown_ != 0) {
         const auto items = view_.type.columns;
         const auto time = std::ranges::find(items, Role::time, &Column::role);
         const auto first = std::ranges::find(view_.columns, Role::time, &Column::role);
@@ -130,7 +130,7 @@ void Pipeline::interval(u64 now_ns) {
                                                .width = -12,
                                                .help = "end of the interval"});
     for (auto& row : s.rows) row.insert(row.begin(), Value(now_ns + wall_offset_ns_));
-    const bool table = view_.format == Format::table;
+    const bool table = view_.format == table_format;
     const bool first = interval_columns_.empty();
     if (first) interval_columns_ = std::move(s.columns);  // the sink keeps on to them
     if (table && out_.is_terminal()) append(out_.buffer(), "\x1b[H\x1b[J");
@@ -166,15 +166,15 @@ void Pipeline::finish(const iolens_loss& ledger, bool summary) {
     const Summary s = summary && !intervals_ ? lens_.summary(false) : Summary{};
     summary = !s.columns.empty();
     const std::vector<const Column*> columns = pointers_to(s.columns);
-    if (summary && view_.format == Format::json) {
+    if (summary && view_.format == json_format) {
         sink_->begin("summary", columns, nullptr);
         for (const auto& row : s.rows) sink_->row(row);
     }
     if (loss.any()) sink_->loss(loss);
     out_.flush();
     Output err = Output::stream(STDERR_FILENO, "standard error");
-    if (summary && view_.format != Format::json) {
-        const auto table = make_sink(Format::table, err, {.header = true, .colour = false});
+    if (summary && view_.format != json_format) {
+        const auto table = table_format->make(err, {.header = true, .colour = false});
         append(err.buffer(), "\n");
         table->begin("summary", columns, nullptr);
         for (const auto& row : s.rows) table->row(row);
@@ -217,7 +217,7 @@ void Pipeline::show() {
     }
     if (shown_ != 0) {
         sink_->row(row.first(shown_));
-        if (view_.format == Format::table) {
+        if (view_.format == table_format) {
             for (const std::string& line : row_.detail_lines) sink_->line(line);
         }
     }

@@ -33,7 +33,7 @@ bool diagnostics_wanted(const ViewOptions& view) {
 /// In json a summary is among the rows: whether it is there must not depend on what standard error is.
 bool summary_wanted(const ViewOptions& view) {
     if (!view.summary_by.empty()) return true;
-    return view.format != Format::json && !view.no_summary && ::isatty(STDERR_FILENO) == 1;
+    return view.format != json_format && !view.no_summary && ::isatty(STDERR_FILENO) == 1;
 }
 
 /// Opens the recording, before anything is traced. Throws Failure (usage).

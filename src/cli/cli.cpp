@@ -17,20 +17,6 @@
 namespace iolens {
 namespace {
 
-struct FormatName {
-    std::string_view name;
-    Format format;
-    std::string_view note{};
-};
-constexpr std::array<FormatName, 6> format_names{{{"table", Format::table},
-                                                  {"csv", Format::csv},
-                                                  {"json", Format::json, "one object per line"},
-                                                  {"metrics", Format::metrics, "io-monitor's, with --domains"},
-                                                  {"metrics-table", Format::metrics_table, "the same in columns"},
-                                                  {"iotracer", Format::iotracer, "its log's lines"}}};
-
-const FormatName& name_of(Format format) { return *std::ranges::find(format_names, format, &FormatName::format); }
-
 /// A list is one word of the command line: an option of CLI11 with several values would eat the words after it.
 std::vector<std::string> items_of(const std::string& given) {
     std::vector<std::string> items;
@@ -250,38 +236,48 @@ int run_command_line(std::span<char* const> args, const Command& program) {
     return chosen.command->run(given);
 }
 
-std::optional<Given> parse_arguments(std::span<char* const> args, const Command& command) {
+std::optional<ParsedWords> parse_words(std::span<char* const> args, const Command& command) {
     CLI::App app;
     app.set_help_flag();
     bool help = false;
-    app.add_flag("-h,--help", help);
+    app.add_flag("-h,--help", help)->group("");
     const auto parsed = build(app, command);
     try {
         app.parse(static_cast<int>(dashes_in(args)), args.data());
     } catch (const CLI::ParseError&) {
         return {};
     }
-    return Given{.arguments = parsed->arguments, .command = {}};
+    ParsedWords given{.arguments = parsed->arguments, .options = {}};
+    for (const CLI::Option* option : app.parse_order()) {
+        if (option->get_positional()) continue;
+        given.options.push_back({option->get_name(false, true), option->get_group()});
+    }
+    return given;
 }
 
 void add_format_option(Flags& flags, std::string& word, std::span<const Format> formats, Format default_format) {
-    std::string help = fmt::format("{} (default)", name_of(default_format).name);
+    std::string help = fmt::format("{} (default)", default_format->name);
     for (const Format format : formats) {
         if (format == default_format) continue;
-        const FormatName& name = name_of(format);
-        help += fmt::format("{}{}", format == formats.back() ? " or " : ", ", name.name);
-        if (!name.note.empty()) help += fmt::format(" ({})", name.note);
+        help += fmt::format("{}{}", format == formats.back() ? " or " : ", ", format->name);
+        if (!format->note.empty()) help += fmt::format(" ({})", format->note);
     }
     flags.text("--format", word, "FORMAT", help.c_str());
 }
 
-std::optional<Format> format_of(const std::string& word, std::span<const Format> formats) {
-    if (word.empty()) return {};
-    const auto it = std::ranges::find(format_names, std::string_view(word), &FormatName::name);
-    if (it != format_names.end()) return it->format;
-    std::string known;
-    for (const Format format : formats) known += fmt::format(" {}", name_of(format).name);
-    throw Failure(Exit::usage, fmt::format("there is no format '{}'", visible(word)), "the formats are:" + known);
+Format format_of(const std::string& word, std::span<const Format> formats, Format otherwise) {
+    if (word.empty()) return otherwise;
+    std::string names;
+    for (const Format format : formats) {
+        if (format->name == word) return format;
+        names += fmt::format(" {}", format->name);
+    }
+    const bool of_others =
+        std::ranges::find(all_formats, std::string_view(word), &FormatInfo::name) != all_formats.end();
+    throw Failure(Exit::usage,
+                  of_others ? fmt::format("'{}' is not a format of these rows", word)
+                            : fmt::format("there is no format '{}'", visible(word)),
+                  "the formats are:" + names);
 }
 
 double seconds_of(const std::string& word) {

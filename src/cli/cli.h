@@ -51,13 +51,25 @@ struct Command {
 /// Parses the command line and runs a command. Returns the exit status. Throws Failure, ReaderGone.
 int run_command_line(std::span<char* const> args, const Command& program);
 
-/// The arguments that a command would be given for these words; nothing where the words are wrong. Runs nothing.
-std::optional<Given> parse_arguments(std::span<char* const> args, const Command& command);
+/// An option on the command line.
+struct GivenOption {
+    std::string names;    ///< all of them: "-Q,--queue"
+    std::string heading;  ///< the group that it was added to; "" for --help
+};
+
+/// What a command would be given for these words.
+struct ParsedWords {
+    std::vector<std::string> arguments;
+    std::vector<GivenOption> options;  ///< in their order
+};
+
+/// Parses words without running the command; nothing where they are wrong.
+std::optional<ParsedWords> parse_words(std::span<char* const> args, const Command& command);
 
 /// Adds --format, with what the command has.
 void add_format_option(Flags& flags, std::string& word, std::span<const Format> formats, Format default_format);
-/// The format of --format; nothing for "". Throws Failure (usage) for an unknown one.
-std::optional<Format> format_of(const std::string& word, std::span<const Format> formats);
+/// The format of --format; `otherwise` for "". Throws Failure (usage) where it is none of `formats`.
+Format format_of(const std::string& word, std::span<const Format> formats, Format otherwise);
 
 /// A number of seconds. Throws Failure (usage).
 double seconds_of(const std::string& word);

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "base/failure.h"
-
 namespace iolens {
 
 std::unique_ptr<Lens> make_block_lens();
@@ -26,13 +24,17 @@ void Lens::select(Columns columns) {
     for (const Column* column : columns) selected_roles_ |= u64{1} << static_cast<unsigned>(column->role);
 }
 
-Format Lens::choose_format(const ViewOptions& view, Format otherwise) const {
-    const Format format = view.format.value_or(otherwise);
-    if (std::ranges::find(info().formats, format) == info().formats.end()) {
-        throw Failure(Exit::usage, fmt::format("'{}' has no rows for this format", info().name),
-                      "table, csv and json are for every lens");
+std::vector<Format> formats_of(const LensInfo& lens) {
+    std::vector<Format> items;
+    for (const FormatInfo& format : all_formats) {
+        if (format.is_plain() || !fixed_columns(lens, &format).empty()) items.push_back(&format);
     }
-    return format;
+    return items;
+}
+
+Columns fixed_columns(const LensInfo& lens, Format format) {
+    const auto it = std::ranges::find(lens.fixed_formats, format, &FixedFormat::format);
+    return it != lens.fixed_formats.end() ? it->columns : Columns();
 }
 
 }  // namespace iolens

@@ -2,6 +2,7 @@
 // A lens: what it is, as data, and the few questions that only its code can answer.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <span>
@@ -13,6 +14,7 @@
 #include "lens/summary.h"
 #include "probe/bpf.h"
 #include "resolve/resolver.h"
+#include "sink/formats.h"
 #include "sink/sink.h"
 #include "sink/stream.h"
 #include "source/source.h"
@@ -78,19 +80,39 @@ struct RowType {
     std::span<const Column> columns;
 };
 
+/// A format whose columns cannot be chosen: its rows have those that it needs.
+struct FixedFormat {
+    Format format;
+    Columns columns;
+
+    /// Takes what columns_for() made for this format. Fails to compile for other columns.
+    consteval FixedFormat(Format fixed, Columns needed) : format(fixed), columns(needed) {
+        const auto name_of = [](const Column* column) { return column->name; };
+        if (!std::ranges::equal(fixed->needs, needed, {}, &NeededColumn::name, name_of)) {
+            throw "the format needs other columns";
+        }
+    }
+};
+
 /// What a lens is.
 struct LensInfo {
     std::string_view name;  ///< the command, and the name in a recording
     std::string_view about;
-    std::string_view examples;              ///< one "command  what it does" a line
-    std::string_view arguments{};           ///< for the help: "PATH"; "" where the one argument is SECONDS
-    std::span<const RowType> row_types;     ///< the first is the usual one
-    std::span<const Format> formats;        ///< of its rows
-    Format default_format = Format::table;  ///< where no option chooses another
-    bool takes_command = false;             ///< traces a command behind "--"
-    bool has_intervals = false;             ///< its summary can begin anew: --interval
+    std::string_view examples;                     ///< one "command  what it does" a line
+    std::string_view arguments{};                  ///< for the help: "PATH"; "" where the one argument is SECONDS
+    std::span<const RowType> row_types;            ///< the first is the usual one
+    std::span<const FixedFormat> fixed_formats{};  ///< beside those for rows of any kind
+    Format default_format = table_format;          ///< where no option chooses another
+    bool takes_command = false;                    ///< traces a command behind "--"
+    bool has_intervals = false;                    ///< its summary can begin anew: --interval
     std::vector<std::unique_ptr<Verb>> (*make_verbs)() = nullptr;
 };
+
+/// The formats of a lens's rows, in the order of the table of formats.
+std::vector<Format> formats_of(const LensInfo& lens);
+
+/// The columns of a lens's fixed format; none where the columns can be chosen.
+Columns fixed_columns(const LensInfo& lens, Format format);
 
 /// Where rows also go, beside the output, and the columns that they have there.
 struct ExtraSink {
@@ -100,7 +122,7 @@ struct ExtraSink {
 
 /// What is shown, as the options have it.
 struct View {
-    Format format = Format::table;
+    Format format = table_format;
     RowType type;
     std::vector<const Column*> columns;
     std::string_view csv_line_end = "\r\n";
@@ -156,13 +178,6 @@ public:
     [[nodiscard]] const Resolver& resolver() const { return resolver_; }
 
 protected:
-    /// The format of the rows: that of --format, or `otherwise`. Throws Failure (usage) where the lens does not have
-    /// it.
-    [[nodiscard]] Format choose_format(const ViewOptions& view, Format otherwise) const;
-    [[nodiscard]] Format choose_format(const ViewOptions& view) const {
-        return choose_format(view, info().default_format);
-    }
-
     /// Resolves a row's ids: fills a value for each selected column.
     DecodeResult fill(const RawRow& raw, RowBuffer& row) {
         row.values.resize(selected_.size());

@@ -36,7 +36,7 @@ public:
 
 /// Of a view: live or replayed.
 struct ViewOptions {
-    std::optional<Format> format;      ///< --format; none: the lens chooses
+    Format format = nullptr;           ///< --format; null: the lens chooses
     bool to_stderr = false;            ///< rows go to standard error: a traced command has standard output
     std::string output;                ///< "" = standard output
     std::vector<std::string> columns;  ///< empty = the lens's choice

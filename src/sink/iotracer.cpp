@@ -25,14 +25,15 @@ void append_iotracer_line(Buffer& out, const IotracerLine& line) {
     append(out, '\n');
 }
 
-void IotracerSink::row(Row row) {
-    append_iotracer_line(out_.buffer(), {.since_ns = row[0].number(),
-                                         .rw = row[1].text(),
-                                         .address = row[2].number(),
-                                         .bytes = row[3].number(),
-                                         .level = row[4].text(),
-                                         .comm = row[5].text(),
-                                         .pid = row[6].number()});
+void IotracerSink::row(Row values) {
+    const NeededRow<iotracer_needs> row(values);
+    append_iotracer_line(out_.buffer(), {.since_ns = row.number("timestamp"),
+                                         .rw = row.text("access_type"),
+                                         .address = row.number("address"),
+                                         .bytes = row.number("size"),
+                                         .level = row.text("level"),
+                                         .comm = row.text("comm"),
+                                         .pid = row.number("pid")});
     out_.row_done();
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "sink/needs.h"
 #include "sink/sink.h"
 
 namespace iolens {
@@ -20,13 +21,20 @@ struct IotracerLine {
 /// in a task's name becomes "?".
 void append_iotracer_line(Buffer& out, const IotracerLine& line);
 
-/// iotracer's log format; its rows have the values of an IotracerLine, in that order.
+inline constexpr std::array iotracer_needs{
+    NeededColumn{"timestamp", Value::Kind::number}, NeededColumn{"access_type", Value::Kind::text},
+    NeededColumn{"address", Value::Kind::number},   NeededColumn{"size", Value::Kind::number},
+    NeededColumn{"level", Value::Kind::text},       NeededColumn{"comm", Value::Kind::text},
+    NeededColumn{"pid", Value::Kind::number},
+};
+
+/// iotracer's log format. Its rows have the columns of iotracer_needs.
 class IotracerSink final : public Sink {
 public:
     explicit IotracerSink(Output& out) : out_(out) {}
 
     void begin(std::string_view /*type*/, Columns /*columns*/, const Column* /*trailing_error*/) override {}
-    void row(Row row) override;
+    void row(Row values) override;
     void loss(const Loss& loss) override { put_loss_line(out_, loss); }
 
 private:

@@ -8,67 +8,58 @@
 namespace iolens {
 namespace {
 
-using namespace metrics_row;
-
-void append_signed(Buffer& out, const Value& value) {
-    if (value.is_negative()) out.push_back('-');
-    append_number(out, value.number());
+void append_signed(Buffer& out, s64 n) {
+    if (n < 0) out.push_back('-');
+    append_number(out, n < 0 ? u64{0} - static_cast<u64>(n) : static_cast<u64>(n));
 }
 
 std::string_view view(const Buffer& text) { return {text.data(), text.size()}; }
 
 }  // namespace
 
-void MetricsSink::row(Row row) {
-    if (table_) {
-        table_row(row);
-    } else {
-        csv_row(row);
-    }
-    ++rows_;
-    out_.row_done();
-}
-
 /// A text as a field: on a terminal it does not act.
-void MetricsSink::text(const Value& value) {
+void MetricsSink::text(std::string_view text) {
     if (!out_.is_terminal()) {
-        append_csv(out_.buffer(), value.text());
+        append_csv(out_.buffer(), text);
         return;
     }
     words_.clear();
-    append_visible(words_, value.text());
+    append_visible(words_, text);
     append_csv(out_.buffer(), view(words_));
 }
 
-void MetricsSink::csv_row(Row row) {
+void MetricsSink::row(Row values) {
+    const MetricsRow row(values);
     Buffer& out = out_.buffer();
-    text(row[facility]);
+    text(row.text("facility"));
     out.push_back(',');
-    append_number(out, row[time_ns].number() / 1'000'000'000);
+    append_number(out, row.number("unix_ns") / 1'000'000'000);
     out.push_back(',');
-    append_scaled(out, row[duration_ns].number() / 1'000'000, row[duration_ns].number() % 1'000'000, 6);
+    append_scaled(out, row.number("duration_ns") / 1'000'000, row.number("duration_ns") % 1'000'000, 6);
     out.push_back(',');
-    append_number(out, row[pid].number());
+    append_number(out, row.number("pid"));
     out.push_back(',');
-    append(out, row[domain].text());
+    append(out, row.text("domain"));
     out.push_back(',');
-    append(out, row[op].text());
+    append(out, row.text("op"));
     out.push_back(',');
-    append_signed(out, row[error]);
+    append_signed(out, row.signed_number("error_code"));
     out.push_back(',');
-    append_signed(out, row[fd]);
+    append_signed(out, row.signed_number("fd"));
     out.push_back(',');
-    append_number(out, row[bytes].number());
+    append_number(out, row.number("bytes"));
     out.push_back(',');
-    text(row[first_text]);
+    text(row.text("arg1"));
     out.push_back(',');
-    text(row[second_text]);
+    text(row.text("arg2"));
     out.push_back('\n');
+    out_.row_done();
 }
 
-void MetricsSink::table_row(Row row) {
+void MetricsTableSink::row(Row values) {
     constexpr u64 group = 4;
     constexpr u64 page = 16;
+    const MetricsRow row(values);
     Buffer& out = out_.buffer();
     if (rows_ % group == 0) out.push_back('\n');
     if (rows_ % page == 0) {
@@ -76,17 +67,17 @@ void MetricsSink::table_row(Row row) {
                        "FACILITY", "TS.", "ELAPSED", "PID", "DOMAIN", "OPERATION", "ERR", "FD", "XFER", "PARM");
     }
     words_.clear();
-    append_visible(words_, row[facility].text());
+    append_visible(words_, row.text("facility"));
     fmt::format_to(std::back_inserter(out), "{:>10} {:>10} {:8.4f} {:>5} {:>20}  {:<20} {:>3} {:>5} {:>8} ",
-                   view(words_), row[time_ns].number() / 1'000'000'000,
-                   static_cast<double>(row[duration_ns].number()) / 1e6, row[pid].number(), row[domain].text(),
-                   row[op].text(), signed_of(row[error]), signed_of(row[fd]), row[bytes].number());
-    append_visible(out, row[first_text].text());
+                   view(words_), row.number("unix_ns") / 1'000'000'000,
+                   static_cast<double>(row.number("duration_ns")) / 1e6, row.number("pid"), row.text("domain"),
+                   row.text("op"), row.signed_number("error_code"), row.signed_number("fd"), row.number("bytes"));
+    append_visible(out, row.text("arg1"));
     out.push_back(' ');
-    append_visible(out, row[second_text].text());
+    append_visible(out, row.text("arg2"));
     out.push_back('\n');
+    ++rows_;
+    out_.row_done();
 }
-
-void MetricsSink::loss(const Loss& loss) { put_loss_line(out_, loss); }
 
 }  // namespace iolens

@@ -1,36 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
+// The two forms of io-monitor's plugins.
 #pragma once
 
+#include "sink/needs.h"
 #include "sink/sink.h"
 
 namespace iolens {
 
-/// What a row for io-monitor's readers begins with, in this order; times are ns, time_ns since 1970.
-namespace metrics_row {
-enum : std::size_t { facility, time_ns, duration_ns, pid, domain, op, error, fd, bytes, first_text, second_text };
+/// Of rows for io-monitor's readers: MetricsSink, MetricsTableSink and QueueSink.
+inline constexpr std::array metrics_needs{
+    NeededColumn{"facility", Value::Kind::text},      NeededColumn{"unix_ns", Value::Kind::number},
+    NeededColumn{"duration_ns", Value::Kind::number}, NeededColumn{"pid", Value::Kind::number},
+    NeededColumn{"domain", Value::Kind::text},        NeededColumn{"op", Value::Kind::text},
+    NeededColumn{"error_code", Value::Kind::number},  NeededColumn{"fd", Value::Kind::number},
+    NeededColumn{"bytes", Value::Kind::number},       NeededColumn{"arg1", Value::Kind::text},
+    NeededColumn{"arg2", Value::Kind::text},
+};
+using MetricsRow = NeededRow<metrics_needs>;
 
-/// A value that may be negative.
-inline s64 signed_of(const Value& value) {
-    return static_cast<s64>(value.is_negative() ? u64{0} - value.number() : value.number());
-}
-}  // namespace metrics_row
-
-/// The two forms of io-monitor's plugins.
+/// Lines of csv. A text is quoted where it would break its line.
 class MetricsSink final : public Sink {
 public:
-    /// `table`: with headings; else lines of csv. A text is quoted where it would break its line.
-    MetricsSink(Output& out, bool table) : out_(out), table_(table) {}
+    explicit MetricsSink(Output& out) : out_(out) {}
     void begin(std::string_view /*type*/, Columns /*columns*/, const Column* /*trailing_error*/) override {}
-    void row(Row row) override;
-    void loss(const Loss& loss) override;
+    void row(Row values) override;
+    void loss(const Loss& loss) override { put_loss_line(out_, loss); }
 
 private:
-    void csv_row(Row row);
-    void table_row(Row row);
-    void text(const Value& value);
+    void text(std::string_view text);
 
     Output& out_;
-    bool table_;
+    Buffer words_;
+};
+
+/// Aligned columns, with a heading every 16 rows.
+class MetricsTableSink final : public Sink {
+public:
+    explicit MetricsTableSink(Output& out) : out_(out) {}
+    void begin(std::string_view /*type*/, Columns /*columns*/, const Column* /*trailing_error*/) override {}
+    void row(Row values) override;
+    void loss(const Loss& loss) override { put_loss_line(out_, loss); }
+
+private:
+    Output& out_;
     u64 rows_ = 0;
     Buffer words_;
 };

@@ -22,8 +22,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-using namespace metrics_row;
-
 constexpr std::size_t max_bytes = 64 << 20;
 constexpr int wake_signal = SIGURG;  // means nothing to who doesn't ask for it
 // A reader that takes nothing for this long is gone: while rows come, and at the end.
@@ -184,28 +182,29 @@ bool QueueSink::wait_for_space(std::unique_lock<std::mutex>& lock, std::size_t s
     return !over_;
 }
 
-void QueueSink::row(Row row) {
-    const auto place_of = [](std::span<const std::string_view> names, const Value& name) {
-        return static_cast<std::size_t>(std::ranges::find(names, name.text()) - names.begin());
+void QueueSink::row(Row values) {
+    const MetricsRow row(values);
+    const auto place_of = [](std::span<const std::string_view> names, std::string_view name) {
+        return static_cast<std::size_t>(std::ranges::find(names, name) - names.begin());
     };
-    const std::size_t domain_number = place_of(domains_, row[domain]);
-    const std::size_t op_number = place_of(operations_, row[op]);
+    const std::size_t domain_number = place_of(domains_, row.text("domain"));
+    const std::size_t op_number = place_of(operations_, row.text("op"));
     if (domain_number == domains_.size() || op_number == operations_.size()) {
         ++given_up_;  // io-monitor has no number for it
         return;
     }
     if (!thread_.joinable()) start_thread();
-    Waiting record{.time_ns = row[time_ns].number(),
-                   .duration_ns = row[duration_ns].number(),
-                   .bytes = row[bytes].number(),
-                   .pid = static_cast<u32>(row[pid].number()),
-                   .error = static_cast<s32>(signed_of(row[error])),
-                   .fd = static_cast<s32>(signed_of(row[fd])),
+    Waiting record{.time_ns = row.number("unix_ns"),
+                   .duration_ns = row.number("duration_ns"),
+                   .bytes = row.number("bytes"),
+                   .pid = static_cast<u32>(row.number("pid")),
+                   .error = static_cast<s32>(row.signed_number("error_code")),
+                   .fd = static_cast<s32>(row.signed_number("fd")),
                    .domain = static_cast<u8>(domain_number),
                    .op = static_cast<u8>(op_number),
-                   .facility = std::string(row[facility].text()),
-                   .first = std::string(row[first_text].text()),
-                   .second = std::string(row[second_text].text())};
+                   .facility = std::string(row.text("facility")),
+                   .first = std::string(row.text("arg1")),
+                   .second = std::string(row.text("arg2"))};
     std::unique_lock lock(mutex_);
     if (!wait_for_space(lock, record.size())) {
         ++given_up_;

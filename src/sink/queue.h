@@ -13,9 +13,9 @@
 
 namespace iolens {
 
-/// io-monitor's records on its System V message queue. Takes the rows of MetricsSink. What the reader has no room for
-/// yet waits here, in memory. When that is full, row() waits, but not for a reader that takes nothing, nor after SIGINT
-/// or SIGTERM.
+/// io-monitor's records on its System V message queue. Its rows have the columns of metrics_needs. What the reader has
+/// no room for yet waits here, in memory. When that is full, row() waits, but not for a reader that takes nothing, nor
+/// after SIGINT or SIGTERM.
 class QueueSink final : public StreamSink {
 public:
     /// `path` names the queue as io-monitor does: ftok(path, 'm'). The queue is made where it isn't there (mode 0600).
@@ -25,7 +25,7 @@ public:
               std::span<const std::string_view> operations);
     ~QueueSink() override;
 
-    void row(Row row) override;
+    void row(Row values) override;
     LossCause finish() override;
 
 private:

@@ -1,25 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sink/sink.h"
 
-#include "sink/csv.h"
-#include "sink/iotracer.h"
-#include "sink/json.h"
-#include "sink/metrics.h"
-#include "sink/table.h"
-
 namespace iolens {
-
-std::unique_ptr<Sink> make_sink(Format format, Output& out, SinkOptions options) {
-    switch (format) {
-        case Format::csv: return std::make_unique<CsvSink>(out, options);
-        case Format::json: return std::make_unique<JsonSink>(out);
-        case Format::metrics: return std::make_unique<MetricsSink>(out, false);
-        case Format::metrics_table: return std::make_unique<MetricsSink>(out, true);
-        case Format::iotracer: return std::make_unique<IotracerSink>(out);
-        case Format::table: break;
-    }
-    return std::make_unique<TableSink>(out, options);
-}
 
 std::vector<const Column*> pointers_to(std::span<const Column> columns) {
     std::vector<const Column*> items;

@@ -2,8 +2,6 @@
 // Columns, rows and losses become bytes. A sink knows no event and no lens.
 #pragma once
 
-#include <array>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,11 +11,9 @@
 
 namespace iolens {
 
-/// Metrics are io-monitor's, see MetricsSink; the last one is iotracer's. They are for the rows of some lenses.
-enum class Format : u8 { table, csv, json, metrics, metrics_table, iotracer };
-
-/// Those that rows and tables of any kind have.
-inline constexpr std::array plain_formats{Format::table, Format::csv, Format::json};
+/// An entry of the table of formats (sink/formats.h).
+struct FormatInfo;
+using Format = const FormatInfo*;
 
 /// One cause of loss, in the words that a person reads and the key that a program does.
 struct LossCause {
@@ -80,9 +76,6 @@ struct SinkOptions {
     bool colour = false;                     ///< of a table: failed rows stand out
     std::string_view csv_line_end = "\r\n";  ///< as RFC 4180 has it
 };
-
-/// A sink that appends to `out` (which outlives it) and calls its row_done() after each row.
-std::unique_ptr<Sink> make_sink(Format format, Output& out, SinkOptions options);
 
 /// The table of an event or a summary, as sinks take it.
 std::vector<const Column*> pointers_to(std::span<const Column> columns);

@@ -162,6 +162,31 @@ TEST(GoldenRecording, ACutOneIsShownUpToTheDamageAndFails) {
     EXPECT_NE(r.err.find("hint: what came before it has been shown"), std::string::npos) << r.err;
 }
 
+TEST(GoldenRecording, AnOptionOfAnotherLensIsNamed) {
+    struct Line {
+        const char* words;
+        const char* error;
+    };
+    for (const auto& [words, error] :
+         {Line{"--domains ALL block.iol",
+               "iolens: --domains is not an option of block recordings\n"
+               "hint: fd recordings have it; 'iolens replay block.iol --help' shows the options of this one\n"},
+          Line{"file.iol --no-summary -Q --domains ALL",
+               "iolens: -Q,--queue is not an option of file recordings\n"
+               "hint: block recordings have it; 'iolens replay file.iol --help' shows the options of this one\n"},
+          Line{"--absolute - < fd.iol",
+               "iolens: --absolute is not an option of fd recordings\n"
+               "hint: file recordings have it; 'iolens replay - --help' shows the options of this one\n"}}) {
+        const test::Result r = test::shell("cd " + directory + "; iolens replay " + words);
+        EXPECT_EQ(r.status, 2) << words;
+        EXPECT_EQ(r.out, "") << words;
+        EXPECT_EQ(r.err, error) << words;
+    }
+    const test::Result help = test::shell("cd " + directory + "; iolens replay --domains ALL block.iol --help");
+    EXPECT_EQ(help.status, 0) << help.err;
+    EXPECT_NE(help.out.find("--queue"), std::string::npos);
+}
+
 /// Its lens decides which options there are, also where it comes through a pipe.
 TEST(GoldenRecording, ItsLensHasTheOptions) {
     const auto iolens = [](const std::string& words) { return test::shell("cd " + directory + "; " + words); };

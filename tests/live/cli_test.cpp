@@ -57,6 +57,9 @@ TEST(Cli, NonsenseIsAUsageError) {
     expect_refusal({"block", "--op", "reed"}, 2, "there is no operation 'reed'");
     expect_refusal({"block", "--columns", "bites"}, 2, "there is no column 'bites'");
     expect_refusal({"block", "--format", "xml"}, 2, "there is no format 'xml'");
+    for (const char* command : {"block", "doctor", "schema"}) {
+        expect_refusal({command, "--format", "metrics"}, 2, "'metrics' is not a format of these rows");
+    }
     expect_refusal({"block", "-o", "/no/such/folder/x"}, 2, "can't write '/no/such/folder/x'");
     expect_refusal({"block", "soon"}, 2, "soon");
     expect_refusal({"block", "-5"}, 2, "-5");

@@ -371,7 +371,7 @@ TEST_F(File, BadInputEndsInASentenceAndAHint) {
     refused({"--level", "fs", place.path("file")}, 2, "no level 'fs'");
     refused({"--max-files", "0", place.path("file")}, 2, "no whole number");
     refused({"--max-files", "1", place.path()}, 2, "no room to watch more than");
-    refused({"--format", "metrics", place.path("file")}, 2, "no rows for this format");
+    refused({"--format", "metrics", place.path("file")}, 2, "'metrics' is not a format of these rows");
     refused({"--format", "iotracer", "--op", "fsync", place.path("file")}, 2, "reads and writes only");
     refused({"profile"}, 2, "which log or recording?");
     refused({"profile", place.path("none")}, 1, "can't read");

@@ -10,6 +10,7 @@
 #include <random>
 
 #include "iolens/event/operation.h"
+#include "lens/fd/columns.h"
 #include "lens/lens.h"
 #include "run.h"
 #include "sample.h"
@@ -88,7 +89,7 @@ struct TestedView {
     std::string name;
     std::string lens;
     std::map<std::string, std::string> options;
-    std::vector<Format> formats{Format::table, Format::csv, Format::json};
+    std::vector<Format> formats{table_format, csv_format, json_format};
 };
 
 const TestedView block_view{.name = "block", .lens = "block", .options = {}};
@@ -97,24 +98,13 @@ const TestedView why_view{.name = "fd --why", .lens = "fd", .options = {{"--why"
 const TestedView operations_view{.name = "fd --domains", .lens = "fd", .options = {{"--domains", "ALL,HTTP"}}};
 const TestedView file_view{.name = "file", .lens = "file", .options = {}};
 // Formats whose columns cannot be chosen.
-const TestedView fd_csv_view{.name = "fd's own csv", .lens = "fd", .options = {}, .formats = {Format::csv}};
+const TestedView fd_csv_view{.name = "fd's own csv", .lens = "fd", .options = {}, .formats = {csv_format}};
 const TestedView metrics_view{.name = "metrics",
                               .lens = "fd",
                               .options = {{"--domains", "ALL,HTTP"}},
-                              .formats = {Format::metrics, Format::metrics_table}};
-const TestedView iotracer_view{.name = "iotracer", .lens = "file", .options = {}, .formats = {Format::iotracer}};
-
-std::string name_of(Format format) {
-    switch (format) {
-        case Format::table: return "table";
-        case Format::csv: return "csv";
-        case Format::json: return "json";
-        case Format::metrics: return "metrics";
-        case Format::metrics_table: return "metrics-table";
-        case Format::iotracer: return "iotracer";
-    }
-    return "?";
-}
+                              .formats = {format_named("metrics"), format_named("metrics-table")}};
+const TestedView iotracer_view{
+    .name = "iotracer", .lens = "file", .options = {}, .formats = {format_named("iotracer")}};
 
 /// A lens that replays records.
 class Replayed {
@@ -165,7 +155,7 @@ public:
         std::vector<std::string> rows;
         std::string text;
         Output out = Output::into([&](std::string_view bytes) { text += bytes; });
-        const auto sink = make_sink(format_, out, {.header = false, .colour = false});
+        const auto sink = format_->make(out, {.header = false, .colour = false});
         sink->begin("row", wanted, nullptr);
         // as Pipeline does
         const auto all = view_.type.columns;
@@ -190,7 +180,7 @@ private:
 /// All columns of a view.
 std::vector<std::string> names_of(const TestedView& view) {
     std::vector<std::string> names;
-    for (const Column* column : Replayed(view, Format::csv).all_columns()) names.emplace_back(column->name);
+    for (const Column* column : Replayed(view, csv_format).all_columns()) names.emplace_back(column->name);
     return names;
 }
 
@@ -450,7 +440,7 @@ private:
     [[nodiscard]] std::string where(const std::vector<std::size_t>& order) const {
         std::string names;
         for (const std::size_t i : order) (names += names.empty() ? "" : ",") += all_[i]->name;
-        return view_.name + ", " + name_of(format_) + ", --columns " + names;
+        return view_.name + ", " + std::string(format_->name) + ", --columns " + names;
     }
 
     const TestedView& view_;
@@ -487,7 +477,7 @@ void check_cells(const TestedView& view, const Records& records, std::vector<con
 }
 
 void check_cells(const TestedView& view, const Records& records) {
-    check_cells(view, records, Replayed(view, Format::csv).all_columns(), false);
+    check_cells(view, records, Replayed(view, csv_format).all_columns(), false);
 }
 
 Records block_records() {
@@ -538,15 +528,15 @@ TEST(Cells, OfClientsDoNotDependOnTheOutput) {
           std::pair{&why_view, recorded(test::write_why_sample)}, std::pair{&operations_view, operation_records()},
           std::pair{&file_view, file_records()}}) {
         std::vector<std::vector<std::string>> of_json;
-        for (const Format output : {Format::json, Format::table, Format::csv}) {
+        for (const Format output : {json_format, table_format, csv_format}) {
             Replayed replayed(*view, output, names_of(*view));
             std::vector<std::vector<std::string>> rows;
             replayed.each_row(records, replayed.all_columns(), [&](Row row) {
                 auto& row_values = rows.emplace_back();
                 for (const Value& value : row) row_values.push_back(text_of_value(value));
             });
-            if (output == Format::json) of_json = rows;
-            EXPECT_EQ(rows, of_json) << view->name << ", " << name_of(output);
+            if (output == json_format) of_json = rows;
+            EXPECT_EQ(rows, of_json) << view->name << ", " << output->name;
         }
     }
 }
@@ -584,9 +574,25 @@ TEST(Cells, OfTimesDoNotDependOnOtherColumns) {
 }
 TEST(Cells, OfFixedFormatsDoNotDependOnOtherColumns) {
     check_cells(fd_csv_view, fd_records(), pointers_to(call_csv_columns), true);
-    check_cells(metrics_view, operation_records(), pointers_to(std::span(operation_columns).first(metrics_columns)),
-                true);
+    check_cells(metrics_view, operation_records(), {metrics_columns.begin(), metrics_columns.end()}, true);
     check_cells(iotracer_view, file_records(), pointers_to(iotracer_columns), true);
+}
+
+/// A sink that needs a column relies on the kind that the table declares.
+TEST(Cells, AreOfTheKindThatTheirColumnDeclares) {
+    const auto check = [](const TestedView& view, const Records& records, Columns columns) {
+        std::size_t rows = 0;
+        Replayed(view, view.formats.front()).each_row(records, columns, [&](Row row) {
+            ++rows;
+            for (std::size_t i = 0; i < columns.size(); ++i) {
+                EXPECT_NE(columns[i]->kind, Value::Kind::null) << columns[i]->name;
+                EXPECT_TRUE(row[i].is_null() || row[i].kind() == columns[i]->kind) << columns[i]->name;
+            }
+        });
+        EXPECT_GT(rows, 0U) << view.name;
+    };
+    check(metrics_view, operation_records(), metrics_columns);
+    check(iotracer_view, file_records(), pointers_to(iotracer_columns));
 }
 
 // --- Every byte of an event shows
@@ -692,9 +698,9 @@ void check_bits(const EventCheck& check) {
                 shows = shown(check, format, earlier(base), base.with_flipped(bit), false).text != before[i];
             }
             const Hidden* hidden = find_hidden(check.hidden, bit);
-            if (hidden == nullptr && format == Format::table) hidden = find_hidden(check.hidden_in_table, bit);
+            if (hidden == nullptr && format == table_format) hidden = find_hidden(check.hidden_in_table, bit);
             const bool as_listed = hidden == nullptr ? shows : !shows || hidden->may_show;
-            EXPECT_TRUE(as_listed) << check.view.name << ", " << name_of(format) << ": bit " << bit % 8 << " of byte "
+            EXPECT_TRUE(as_listed) << check.view.name << ", " << format->name << ": bit " << bit % 8 << " of byte "
                                    << byte
                                    << (hidden == nullptr ? " shows nowhere"
                                                          : " shows, which was hidden: " + hidden->why);
@@ -720,12 +726,12 @@ void check_fixed(const EventCheck& check, const std::vector<std::string_view>& n
                 }
                 if (after.values == before.values || find_hidden(check.hidden, bit) != nullptr) continue;
                 EXPECT_NE(after.text, before.text)
-                    << check.view.name << ", " << name_of(format) << ": bit " << bit % 8 << " of byte " << byte;
+                    << check.view.name << ", " << format->name << ": bit " << bit % 8 << " of byte " << byte;
             }
         }
         for (std::size_t i = 0; i < columns.size(); ++i) {
             if (std::ranges::find(no_part_of_event, columns[i]->name) != no_part_of_event.end()) continue;
-            EXPECT_TRUE(changes[i]) << check.view.name << ", " << name_of(format) << ": " << columns[i]->name;
+            EXPECT_TRUE(changes[i]) << check.view.name << ", " << format->name << ": " << columns[i]->name;
         }
     }
 }

@@ -7,7 +7,7 @@
 #include "base/decode.h"
 #include "lens/lens.h"
 #include "sample.h"
-#include "sink/metrics.h"
+#include "sink/needs.h"
 
 namespace iolens {
 namespace {
@@ -39,7 +39,7 @@ std::vector<u64> record_of(const Event& event, std::size_t size) {
 std::vector<std::string> row_of(std::string_view name, const std::vector<u64>& record, ViewOptions view = {}) {
     const std::unique_ptr<Lens> lens = make_lens(name);
     view.replayed = true;
-    view.format = Format::json;
+    view.format = json_format;
     for (const Column& column : lens->info().row_types.front().columns) view.columns.emplace_back(column.name);
     const std::vector<const Column*> columns = lens->prepare(view).columns;
     RowBuffer row;
@@ -130,8 +130,8 @@ TEST(Records, EveryNumberIsAnErrno) {
     constexpr s64 lowest = std::numeric_limits<s64>::min();
     EXPECT_EQ(negated(-5), 5U);
     EXPECT_EQ(negated(lowest), u64{1} << 63);
-    EXPECT_EQ(metrics_row::signed_of(Value::signed_number(-5)), -5);
-    EXPECT_EQ(metrics_row::signed_of(Value::signed_number(lowest)), lowest);
+    EXPECT_EQ(signed_of(Value::signed_number(-5)), -5);
+    EXPECT_EQ(signed_of(Value::signed_number(lowest)), lowest);
     EXPECT_EQ(row_of("fd", record_of(test::call_event(1'000, 0, IOLENS_DIR_READ, 3, lowest), sizeof(iolens_call_event)))
                   .at(0),
               std::to_string(static_cast<int>(DecodeResult::row)));

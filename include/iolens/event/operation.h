@@ -224,46 +224,51 @@ inline const char* operation_text(const iolens_operation_event& e) {
 }
 
 // clang-format off
-/// The first eleven are io-monitor's metrics, in its order.
 inline constexpr std::array operation_columns{
-    Column{.name = "facility", .header = "FACILITY", .role = Role::facility, .width = -8,
+    Column{.name = "facility", .header = "FACILITY", .role = Role::facility, .kind = Value::Kind::text, .width = -8,
            .help = "who measures: --facility, by default u"},
-    Column{.name = "unix_ns", .header = "TIME", .unit = Unit::nanoseconds, .role = Role::wall, .width = -12,
+    Column{.name = "unix_ns", .header = "TIME", .unit = Unit::nanoseconds, .role = Role::wall,
+           .kind = Value::Kind::number, .width = -12,
            .help = "end of the operation, since 1970",
            .get = [](const iolens_header& h) { return Value(h.ts); }},
-    Column{.name = "duration_ns", .header = "DUR(ms)", .unit = Unit::nanoseconds, .role = Role::duration, .width = 9,
+    Column{.name = "duration_ns", .header = "DUR(ms)", .unit = Unit::nanoseconds, .role = Role::duration,
+           .kind = Value::Kind::number, .width = 9,
            .help = "how long it took",
            .get = [](const iolens_header& h) {
                return is_unended(as_operation(h)) ? Value() : Value(h.ts - as_operation(h).start);
            }},
-    Column{.name = "pid", .header = "PID", .width = -7,
+    Column{.name = "pid", .header = "PID", .kind = Value::Kind::number, .width = -7,
            .help = "process; 0: it is outside of the pid namespace that iolens ran in",
            .get = [](const iolens_header& h) { return Value(u64{as_operation(h).tgid}); }},
-    Column{.name = "domain", .header = "DOMAIN", .width = -16, .help = "'iolens schema --domains' lists them",
+    Column{.name = "domain", .header = "DOMAIN", .kind = Value::Kind::text, .width = -16,
+           .help = "'iolens schema --domains' lists them",
            .get = [](const iolens_header& h) {
                return Value(known_domains[known_operations[as_operation(h).op].domain].name);
            }},
-    Column{.name = "op", .header = "OP", .width = -14, .help = "the kind of operation",
+    Column{.name = "op", .header = "OP", .kind = Value::Kind::text, .width = -14, .help = "the kind of operation",
            .get = [](const iolens_header& h) { return Value(known_operations[as_operation(h).op].name); }},
-    Column{.name = "error_code", .header = "CODE", .width = 4, .help = "errno; 0: it succeeded; -1: failed, why is not known",
+    Column{.name = "error_code", .header = "CODE", .kind = Value::Kind::number, .width = 4,
+           .help = "errno; 0: it succeeded; -1: failed, why is not known",
            .get = [](const iolens_header& h) {
                const s32 error = as_operation(h).error;
                if (is_unended(as_operation(h))) return Value();
                return error == IOLENS_ERROR_UNKNOWN ? Value::signed_number(-1) : Value(negated(error));
            }},
-    Column{.name = "fd", .header = "FD", .width = 4, .help = "file descriptor, of OPEN the new one; -1: none",
+    Column{.name = "fd", .header = "FD", .kind = Value::Kind::number, .width = 4,
+           .help = "file descriptor, of OPEN the new one; -1: none",
            .get = [](const iolens_header& h) { return Value::signed_number(as_operation(h).fd); }},
-    Column{.name = "bytes", .header = "BYTES", .unit = Unit::bytes, .width = 8, .help = "bytes moved",
+    Column{.name = "bytes", .header = "BYTES", .unit = Unit::bytes, .kind = Value::Kind::number, .width = 8,
+           .help = "bytes moved",
            .get = [](const iolens_header& h) {
                return is_unended(as_operation(h)) ? Value() : Value(as_operation(h).bytes);
            }},
-    Column{.name = "arg1", .header = "ARG1", .role = Role::name, .width = -20,
+    Column{.name = "arg1", .header = "ARG1", .role = Role::name, .kind = Value::Kind::text, .width = -20,
            .help = "path, command line, address …, as the operation has it",
            .get = [](const iolens_header& h) {
                const auto& e = as_operation(h);
                return Value(std::string_view(operation_text(e), e.length1));
            }},
-    Column{.name = "arg2", .header = "ARG2", .role = Role::name, .width = -10,
+    Column{.name = "arg2", .header = "ARG2", .role = Role::name, .kind = Value::Kind::text, .width = -10,
            .help = "second path, name of an attribute, signal, parent of a process …",
            .get = [](const iolens_header& h) {
                const auto& e = as_operation(h);
@@ -308,7 +313,6 @@ inline constexpr std::array operation_columns{
            .help = "pid of the process in the initial pid namespace; differs from pid where iolens ran in another"},
 };
 // clang-format on
-inline constexpr std::size_t metrics_columns = 11;
 
 }  // namespace iolens
 #endif

@@ -113,14 +113,13 @@ const LensInfo& BlockLens::info() const {
             "iolens block --summary -o /dev/null   only the totals and percentiles\n"
             "iolens block --group-by file --interval 5   who keeps the disks busy, every five seconds",
         .row_types = types,
-        .formats = plain_formats,
         .has_intervals = true,
     };
     return block;
 }
 
 View BlockLens::prepare(const ViewOptions& view) {
-    const Format format = choose_format(view);
+    const Format format = view.format != nullptr ? view.format : info().default_format;
     ops_ = operation_bits(view.ops, block_ops);
     summing_ = view.summary;
     unfinished_ = view.unfinished;
@@ -145,10 +144,10 @@ View BlockLens::prepare(const ViewOptions& view) {
     if (author_ && no_file_) {
         throw Failure(Exit::usage, "--author needs to know the file", "leave --author or --no-file out");
     }
-    author_ = author_ || (format == Format::json && !no_file_);
+    author_ = author_ || (format == json_format && !no_file_);
 
     std::vector<std::string> names = view.columns;
-    if (names.empty() && format == Format::table) {
+    if (names.empty() && format == table_format) {
         names = {view.wall ? "unix_ns" : "time_ns", "comm", "pid"};
         if (view.verbose) names.emplace_back("tid");
         names.insert(names.end(), {"disk", "rwbs", "sector", "bytes"});
@@ -164,13 +163,13 @@ View BlockLens::prepare(const ViewOptions& view) {
         for (const Column& column : block_columns) {
             if (no_file_ && column.name == "file_kind") break;  // what follows is of files
             if (!author_ && column.name.starts_with("author")) continue;
-            if (column.role == Role::json && format != Format::json) continue;
+            if (column.role == Role::json && format != json_format) continue;
             if (column.role != Role::pattern || pattern_) names.emplace_back(column.name);
         }
     }
     place_host_pid(names, view);
     std::vector<const Column*> chosen = choose_columns(block_columns, names);
-    if (format == Format::table) {
+    if (format == table_format) {
         std::ranges::replace(chosen, &column_named("file"), &table_file);
         std::ranges::replace(chosen, &column_named("author"), &table_author);
     }

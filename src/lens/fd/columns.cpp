@@ -3,9 +3,9 @@
 
 #include "base/failure.h"
 #include "iolens/event/call.h"
-#include "iolens/event/operation.h"
 #include "lens/columns.h"
-#include "sink/sink.h"
+#include "lens/fd/info.h"
+#include "sink/formats.h"
 
 namespace iolens {
 
@@ -18,7 +18,7 @@ std::vector<const Column*> choose_call_columns(const ViewOptions& view, const Ca
         }
         return pointers_to(call_csv_columns);
     }
-    if (names.empty() && calls.format == Format::table) {
+    if (names.empty() && calls.format == table_format) {
         names = {view.wall ? "unix_ns" : "time_ns", "duration_ns", "comm", "tid", "call", "fd"};
         if (calls.decode_all) names.insert(names.end(), {"requested", "dev", "ino"});
         names.insert(names.end(), {"offset", "bytes", "error", "file"});
@@ -34,15 +34,15 @@ std::vector<const Column*> choose_call_columns(const ViewOptions& view, const Ca
 
 std::vector<const Column*> choose_operation_columns(const ViewOptions& view, Format format) {
     std::vector<std::string> names = view.columns;
-    const bool metrics = format == Format::metrics || format == Format::metrics_table;
-    if (metrics && !names.empty()) {
+    const Columns fixed = fixed_columns(fd_info(), format);
+    if (!fixed.empty() && !names.empty()) {
         throw Failure(Exit::usage, "--columns is not for io-monitor's own formats", "add --format csv, table or json");
     }
-    if (metrics && view.ns) {
+    if (!fixed.empty() && view.ns) {
         throw Failure(Exit::usage, "--ns is not for io-monitor's own formats", "add --format csv, table or json");
     }
-    if (metrics) return pointers_to(std::span(operation_columns).first(metrics_columns));
-    if (names.empty() && format == Format::table) {
+    if (!fixed.empty()) return {fixed.begin(), fixed.end()};
+    if (names.empty() && format == table_format) {
         names = {view.wall ? "unix_ns" : "time_ns",
                  "duration_ns",
                  "comm",

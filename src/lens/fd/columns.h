@@ -3,13 +3,15 @@
 
 #include <vector>
 
+#include "iolens/event/operation.h"
 #include "lens/options.h"
+#include "sink/formats.h"
 
 namespace iolens {
 
 /// What decides on the columns of calls.
 struct CallView {
-    Format format = Format::table;
+    Format format = table_format;
     bool why = false;         ///< with what each call waited for
     bool decode_all = false;  ///< every call, with its arguments
     bool seed_csv = false;    ///< iomonitor's columns
@@ -17,6 +19,9 @@ struct CallView {
 
 /// The columns of calls. Throws Failure (usage).
 std::vector<const Column*> choose_call_columns(const ViewOptions& view, const CallView& calls);
+
+/// The columns of operations for io-monitor's formats and its message queue.
+inline constexpr auto metrics_columns = columns_for(metrics_needs, operation_columns);
 
 /// The columns of operations: --domains. Throws Failure (usage).
 std::vector<const Column*> choose_operation_columns(const ViewOptions& view, Format format);

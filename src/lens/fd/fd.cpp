@@ -122,11 +122,12 @@ View FdLens::prepare(const ViewOptions& view) {
                       "--summary adds up per file and peer, --summary=open per open file");
     }
     selection_.decode_all = view.verbose && !wanted_operations_.on() && !why_;
-    const Format format = choose_format(view, wants_why_                ? Format::table
-                                              : wanted_operations_.on() ? Format::metrics
-                                                                        : info().default_format);
-    why_lines_ = format == Format::table;
-    selection_.seed_csv = view.columns.empty() && format == Format::csv && !why_ && !wanted_operations_.on();
+    const Format format = view.format != nullptr    ? view.format
+                          : wants_why_              ? table_format
+                          : wanted_operations_.on() ? format_named("metrics")
+                                                    : info().default_format;
+    why_lines_ = format == table_format;
+    selection_.seed_csv = view.columns.empty() && format == csv_format && !why_ && !wanted_operations_.on();
     const CallView calls{
         .format = format, .why = wants_why_, .decode_all = selection_.decode_all, .seed_csv = selection_.seed_csv};
     return {

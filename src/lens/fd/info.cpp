@@ -3,14 +3,15 @@
 
 #include "iolens/event/call.h"
 #include "iolens/event/operation.h"
+#include "lens/fd/columns.h"
 
 namespace iolens {
 
 const LensInfo& fd_info() {
     static constexpr std::array types{RowType{.name = "fd", .columns = call_columns},
                                       RowType{.name = "operation", .columns = operation_columns}};
-    static constexpr std::array formats{Format::table, Format::csv, Format::json, Format::metrics,
-                                        Format::metrics_table};
+    static constexpr std::array fixed_formats{FixedFormat(format_named("metrics"), metrics_columns),
+                                              FixedFormat(format_named("metrics-table"), metrics_columns)};
     static constexpr LensInfo fd{
         .name = "fd",
         .about = "what a process reads and writes, to and from where: files, pipes, sockets",
@@ -31,8 +32,8 @@ const LensInfo& fd_info() {
             "iolens fd --why --min-ms 20 --op fsync --format json -- ./load\n"
             "iolens fd --columns time_ns,call,bytes,file -- cat /etc/hosts",
         .row_types = types,
-        .formats = formats,
-        .default_format = Format::csv,
+        .fixed_formats = fixed_formats,
+        .default_format = csv_format,
         .takes_command = true,
     };
     return fd;

@@ -23,6 +23,7 @@
 #include "probe/symbols.h"
 #include "probe/syscalls.h"
 #include "probe/vfs.h"
+#include "sink/formats.h"
 
 namespace iolens {
 namespace {
@@ -73,7 +74,8 @@ private:
 
 const LensInfo& FileLens::info() const {
     static constexpr std::array types{RowType{.name = "file", .columns = vfs_columns}};
-    static constexpr std::array formats{Format::table, Format::csv, Format::json, Format::iotracer};
+    static constexpr auto log_columns = columns_for(iotracer_needs, iotracer_columns);
+    static constexpr std::array fixed_formats{FixedFormat(format_named("iotracer"), log_columns)};
     static constexpr LensInfo file{
         .name = "file",
         .about = "what happens to files, at the VFS and at the block level, in one timeline",
@@ -87,17 +89,17 @@ const LensInfo& FileLens::info() const {
             "iolens file --format iotracer vm.qcow2        lines as iotracer's log has them",
         .arguments = "PATH",
         .row_types = types,
-        .formats = formats,
+        .fixed_formats = fixed_formats,
         .make_verbs = make_file_verbs,
     };
     return file;
 }
 
 View FileLens::prepare(const ViewOptions& view) {
-    const Format format = choose_format(view);
+    const Format format = view.format != nullptr ? view.format : info().default_format;
     ops_ = operation_bits(view.ops, vfs_ops);
     levels_ = levels_of(level_);
-    iotracer_ = format == Format::iotracer;
+    iotracer_ = format == format_named("iotracer");
     constexpr u32 moves = 1U << IOLENS_VFS_READ | 1U << IOLENS_VFS_WRITE;
     if (iotracer_ && (ops_ & ~moves) != 0) {
         throw Failure(Exit::usage, "iotracer's log knows reads and writes only", "leave --format or --op out");
@@ -118,10 +120,11 @@ View FileLens::prepare(const ViewOptions& view) {
         if (view.ns) {
             throw Failure(Exit::usage, "--ns is not for iotracer's own format", "take --format csv or table");
         }
-        return {.format = format, .type = info().row_types.front(), .columns = pointers_to(iotracer_columns)};
+        const Columns fixed = fixed_columns(info(), format);
+        return {.format = format, .type = info().row_types.front(), .columns = {fixed.begin(), fixed.end()}};
     }
     std::vector<std::string> names = view.columns;
-    if (names.empty() && format == Format::table) {
+    if (names.empty() && format == table_format) {
         names = {view.wall ? "unix_ns" : "time_ns", "level", "rw", "address", "bytes", "duration_ns", "comm", "pid"};
         if (view.verbose) names.insert(names.end(), {"tid", "requested", "disk", "dev", "ino", "error"});
         names.emplace_back("file");

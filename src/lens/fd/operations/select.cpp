@@ -10,6 +10,8 @@
 #include "base/output.h"
 #include "base/text.h"
 #include "iolens/event/operation.h"
+#include "lens/fd/columns.h"
+#include "lens/fd/info.h"
 #include "lens/requests.h"
 #include "resolve/syscalls.h"
 #include "sink/queue.h"
@@ -127,8 +129,7 @@ void OperationSelection::prepare(const ViewOptions& view, bool replayed) {
     if (narrowed_ != 0) wanted_ &= narrowed_;
     if (domains_.empty()) {
         const bool only_here = narrowed_ != 0 || !start_on_open_.empty() || start_on_elapsed_ms_ || libc_ || std_fds_ ||
-                               !queue_.empty() || !facility_.empty() || view.format == Format::metrics ||
-                               view.format == Format::metrics_table;
+                               !queue_.empty() || !facility_.empty() || !fixed_columns(fd_info(), view.format).empty();
         if (!only_here) return;
         throw Failure(Exit::usage, "this is for operations by domain", "add --domains ALL, or those that you want");
     }
@@ -214,7 +215,7 @@ std::vector<ExtraSink> OperationSelection::extra_sinks() const {
     static const std::vector<std::string_view> operations =
         names(known_operations, std::size_t{IOLENS_OPERATION_LAST_OF_RECORDS} + 1);
     items.push_back({std::make_unique<QueueSink>(queue_, domains, operations),
-                     pointers_to(std::span(operation_columns).first(metrics_columns))});
+                     std::vector<const Column*>(metrics_columns.begin(), metrics_columns.end())});
     return items;
 }
 

@@ -237,7 +237,7 @@ public:
         };
         const std::string only = args.empty() ? std::string() : node_of(args[0]);
         Output out = Output::stream(STDOUT_FILENO, "standard output");
-        const auto sink = make_sink(Format::table, out, {});
+        const auto sink = table_format->make(out, {});
         const auto chosen = pointers_to(columns);
         sink->begin("log", chosen, nullptr);
         for (const Line& line : lines()) {
