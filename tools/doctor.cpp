@@ -7,6 +7,7 @@
 
 #include "base/failure.h"
 #include "base/privileges.h"
+#include "base/units.h"
 #include "commands.h"
 #include "probe/symbols.h"
 
@@ -41,27 +42,29 @@ std::vector<Finding> checks() {
     check("kernel", true,
           fmt::format("{} {}", static_cast<const char*>(kernel.release), static_cast<const char*>(kernel.machine)));
     const bool may = may_trace();
-    check("privilege", may, may ? "CAP_SYS_ADMIN, or CAP_BPF and CAP_PERFMON" : "run it with sudo");
+    check("privilege", may, may ? "CAP_SYS_ADMIN, or CAP_BPF and CAP_PERFMON" : "missing: run it with sudo");
     const bool btf = ::access("/sys/kernel/btf/vmlinux", R_OK) == 0;
-    check("BTF", btf, btf ? "/sys/kernel/btf/vmlinux" : "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y");
+    check("BTF", btf, btf ? "/sys/kernel/btf/vmlinux" : "missing: boot a kernel built with CONFIG_DEBUG_INFO_BTF=y");
     const bool hidden = kernel_addresses_hidden();
     check("symbols", !hidden,
-          hidden ? "/proc/kallsyms hides addresses (CAP_SYSLOG, kernel.kptr_restrict): no files of direct I/O, no waits"
+          hidden ? "/proc/kallsyms hides addresses (CAP_SYSLOG, kernel.kptr_restrict): no files of direct I/O, no "
+                   "--why waits"
                  : "/proc/kallsyms");
     const u64 other = capability_bit(CAP_DAC_READ_SEARCH) | capability_bit(CAP_SYS_PTRACE);
     const bool others = (effective_capabilities() & other) == other;
     check("other users", others,
           others ? "CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE"
-                 : "without CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE: no --libc and no open files of their processes");
+                 : "CAP_DAC_READ_SEARCH or CAP_SYS_PTRACE missing: no --libc and no open files of their processes");
     const std::string lockdown = first_line("/sys/kernel/security/lockdown");
     const bool locked = may ? lockdown_forbids_reads() : lockdown.find("[confidentiality]") != std::string::npos;
     check("lockdown", !locked,
-          locked             ? "confidentiality mode forbids reading kernel memory: boot with lockdown=integrity"
-          : lockdown.empty() ? "not in this kernel, or securityfs is not mounted"
+          locked             ? "confidentiality mode prevents reading kernel memory: boot with lockdown=integrity"
+          : lockdown.empty() ? "none, or securityfs is not mounted"
                              : lockdown);
     const std::string jit = first_line("/proc/sys/net/core/bpf_jit_enable");
-    check("JIT", jit != "0", jit == "0" ? "BPF programs are interpreted: sysctl net.core.bpf_jit_enable=1" : "on");
-    check("ring", true, "8 MiB, --ring-size changes it");
+    check("JIT", jit != "0",
+          jit == "0" ? "BPF programs are interpreted, which is slow: sysctl net.core.bpf_jit_enable=1" : "on");
+    check("ring", true, size_text(default_ring_bytes) + " (--ring-size)");
     return items;
 }
 
@@ -83,12 +86,16 @@ int run_doctor(Format format, bool variants) {
 
     static const std::vector<Column> columns{
         {.name = "works", .header = "WORKS", .width = -5, .help = "yes or no"},
-        {.name = "lens", .header = "LENS", .width = -6, .help = "which lens wants it"},
-        {.name = "name", .header = "WHAT", .width = -20, .help = "check or tracepoint"},
-        {.name = "verified_insns", .header = "INSNS", .width = 6, .help = "instructions that the verifier walked"},
-        {.name = "detail", .header = "HOW, OR WHY NOT", .role = Role::name, .width = -20, .help = "in words"},
-        {.name = "program", .header = "PROGRAM", .role = Role::name, .width = -20, .help = "the BPF program"},
-        {.name = "used", .header = "USED", .width = -4, .help = "no: this kernel has a better variant (--variants)"},
+        {.name = "lens", .header = "LENS", .width = -6, .help = "lens that uses it"},
+        {.name = "name", .header = "WHAT", .width = -20, .help = "check or program"},
+        {.name = "verified_insns", .header = "INSNS", .width = 6, .help = "instructions processed by the verifier"},
+        {.name = "detail",
+         .header = "DETAIL",
+         .role = Role::name,
+         .width = -20,
+         .help = "how it attaches, or why it fails"},
+        {.name = "program", .header = "PROGRAM", .role = Role::name, .width = -20, .help = "name of the BPF program"},
+        {.name = "used", .header = "USED", .width = -4, .help = "no: this kernel has a better variant"},
     };
     constexpr std::size_t details = 2;  // what a table of the used variants has no need of
     std::vector<const Column*> chosen = pointers_to(columns);
@@ -122,14 +129,16 @@ Command doctor_command() {
     };
     const auto options = std::make_shared<Options>();
     return {.name = "doctor",
-            .about = "what works on this kernel, and why not",
-            .examples = "sudo iolens doctor\nsudo iolens doctor --format json",
+            .about = "check what works on this kernel, and why the rest does not",
+            .examples =
+                "sudo iolens doctor  check this kernel\nsudo iolens doctor --variants --format json  also try the "
+                "probes' fallbacks, as JSON lines",
             .add_options =
                 [options](OptionGroups& groups) {
                     Flags& flags = groups.group("Options");
                     add_format_option(flags, options->format, plain_formats, table_format);
                     flags.toggle("--variants", options->variants,
-                                 "also try the variants of probes that this kernel doesn't need");
+                                 "also load the variants of probes that this kernel does not need");
                 },
             .run =
                 [options](const Given& /*given*/) {

@@ -24,10 +24,10 @@ int run_lens(LensRun& run, const Given& given) {
     if (!info.arguments.empty()) {
         run.live.arguments = given.arguments;
     } else if (!given.arguments.empty()) {
-        if (run.live.duration_s) {
-            throw Failure(Exit::usage, "SECONDS is given twice", "leave -D or the argument out");
+        if (run.live.duration_ns) {
+            throw Failure(Exit::usage, "SECONDS is given twice", "remove -D or the argument");
         }
-        run.live.duration_s = seconds_of(given.arguments.front());
+        run.live.duration_ns = duration_of(given.arguments.front());
     }
     capture_libbpf_log(false);
     return run_live(*run.lens, run.view, run.live);
@@ -57,16 +57,20 @@ Command lens_command(std::unique_ptr<Lens> lens) {
                     .about = std::string(info.about),
                     .examples = std::string(info.examples),
                     .arity = info.arguments.empty() ? Arity::at_most_one : Arity::any,
-                    .arguments = info.arguments.empty() ? "SECONDS" : std::string(info.arguments),
-                    .arguments_help = info.arguments.empty() ? "stop after SECONDS" : "",
+                    .arguments = info.arguments.empty() ? "[SECONDS]" : std::string(info.arguments),
+                    .arguments_help = info.arguments.empty()
+                                          ? "stop after SECONDS, like --duration (default: at Ctrl-C)"
+                                          : std::string(info.arguments_help),
                     .takes_command = info.takes_command};
     command.add_options = [run](OptionGroups& groups) {
         Flags& view = groups.group("What to show");
         Flags& live = groups.group("Tracing");
+        OptionHelp help = run->lens->info().option_help;
+        help.pid = help.pid_live;
         run->lens->add_options(view, &live);
-        add_view_flags(view, run->view);
+        add_view_flags(view, run->view, help);
         add_format_option(view, run->format, formats_of(run->lens->info()), run->lens->info().default_format);
-        add_live_flags(live, run->live);
+        add_live_flags(live, run->live, help);
     };
     command.run = [run](const Given& given) { return run_lens(*run, given); };
     if (info.make_verbs != nullptr) {

@@ -27,16 +27,15 @@ int status_of(iolens::Exit status, bool traces_command) {
 }
 
 iolens::Command program(std::span<char* const> args) {
-    iolens::Command items{
-        .name = "iolens",
-        .about = "iolens: a Linux machine's I/O, seen live",
-        .examples =
-            "sudo iolens block -Q 10     ten seconds of block requests, with their time in the queue\n"
-            "sudo iolens doctor          what works on this kernel, and why not\n"
-            "sudo iolens fd -- git status   what a command reads and writes\n"
-            "iolens replay day.iol       show a recording again\n"
-            "iolens schema               every column with unit and meaning\n"
-            "iolens block --help         the options of a lens"};
+    iolens::Command items{.name = "iolens",
+                          .about = "iolens: trace Linux I/O live, with the files and processes behind it",
+                          .examples =
+                              "sudo iolens block -Q 10  trace block requests for 10 seconds, with queue times\n"
+                              "sudo iolens fd -- git status  trace what a command reads and writes\n"
+                              "sudo iolens file /var/lib/db  trace accesses to the files of a directory\n"
+                              "sudo iolens doctor  check what works on this kernel\n"
+                              "iolens replay day.iol  show a recording\n"
+                              "iolens block --help  show the options of a command"};
     for (auto& lens : iolens::make_lenses()) items.commands.push_back(iolens::lens_command(std::move(lens)));
     items.commands.push_back(iolens::replay_command(args));
     items.commands.push_back(iolens::doctor_command());
@@ -60,7 +59,7 @@ int main(int argc, char** argv) {
         if (!failure.hint().empty()) std::fprintf(stderr, "hint: %s\n", failure.hint().c_str());
         return status_of(failure.status(), traces_command);
     } catch (const std::bad_alloc&) {
-        std::fputs("iolens: out of memory\nhint: take a smaller --ring-size\n", stderr);
+        std::fputs("iolens: out of memory\nhint: use a smaller --ring-size\n", stderr);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "iolens: %s\n", iolens::visible(error.what()).c_str());
     }

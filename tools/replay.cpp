@@ -74,25 +74,27 @@ Command replay_command(std::span<char* const> args) {
     const auto replay = std::make_shared<Replay>();
     const bool chosen = args.size() > 1 && std::string_view(args[1]) == "replay";
     if (chosen) find_recording(*replay, args.subspan(1));
-    Command command{.name = "replay",
-                    .about = "show a recording again; needs no privilege",
-                    .examples =
-                        "iolens replay day.iol                      all of it\n"
-                        "iolens replay -Q -m 10 day.iol             what took the device 10 ms or more\n"
-                        "iolens replay --format csv day.iol         for a spreadsheet or a database\n"
-                        "iolens replay --summary -o /dev/null day.iol\n"
-                        "iolens replay --help day.iol               with the options of its lens",
-                    .arity = Arity::item,
-                    .arguments = "FILE",
-                    .arguments_help = "a recording: what --record wrote"};
+    Command command{
+        .name = "replay",
+        .about = "show a recording made with --record; needs no privileges",
+        .examples =
+            "iolens replay day.iol  show all of it\n"
+            "iolens replay -Q -m 10 day.iol  show requests that took the device 10 ms or more\n"
+            "iolens replay --format csv day.iol  write csv for a spreadsheet or a database\n"
+            "iolens replay --summary -o /dev/null day.iol  print only the summary\n"
+            "iolens replay --help day.iol  show this help with the options of the recording's lens",
+        .arity = Arity::item,
+        .arguments = "FILE",
+        .arguments_help = "a recording; '-' is standard input. Name it with --help to see the options of its lens"};
     command.add_options = [replay](OptionGroups& groups) {
         Flags& view = groups.group("What to show");
-        if (replay->lens) replay->lens->add_options(view, nullptr);
-        add_view_flags(view, replay->view);
         if (replay->lens) {
             const LensInfo& info = replay->lens->info();
+            replay->lens->add_options(view, nullptr);
+            add_view_flags(view, replay->view, info.option_help);
             add_format_option(view, replay->format, formats_of(info), info.default_format);
         } else {
+            add_view_flags(view, replay->view);
             add_format_option(view, replay->format, plain_formats, table_format);
         }
     };

@@ -54,12 +54,12 @@ std::string_view kind_name(Role role) {
 /// Prints every event's columns, from the tables that the sinks use.
 int run_schema(Format format) {
     static const std::vector<Column> columns{
-        {.name = "event", .header = "EVENT", .width = -8, .help = "the lens, and the type of its json objects"},
-        {.name = "field", .header = "FIELD", .width = -10, .help = "csv and json key, word for --columns"},
-        {.name = "heading", .header = "HEADING", .width = -9, .help = "in a table"},
-        {.name = "kind", .header = "KIND", .width = -11, .help = "what the value is"},
-        {.name = "unit", .header = "UNIT", .width = -5, .help = "what it counts"},
-        {.name = "meaning", .header = "MEANING", .width = -10, .help = "in words"},
+        {.name = "event", .header = "EVENT", .width = -8, .help = "event type, the type of its JSON objects"},
+        {.name = "field", .header = "FIELD", .width = -10, .help = "csv and JSON key, and name for --columns"},
+        {.name = "heading", .header = "HEADING", .width = -9, .help = "table heading"},
+        {.name = "kind", .header = "KIND", .width = -11, .help = "kind of value"},
+        {.name = "unit", .header = "UNIT", .width = -5, .help = "unit of a number"},
+        {.name = "meaning", .header = "MEANING", .width = -10, .help = "description"},
     };
     const std::vector<const Column*> chosen = pointers_to(columns);
     Output out = Output::stream(STDOUT_FILENO, "standard output");
@@ -106,14 +106,16 @@ Command schema_command() {
     };
     const auto options = std::make_shared<Options>();
     return {.name = "schema",
-            .about = "every column with unit and meaning",
-            .examples = "iolens schema\niolens schema --format csv\niolens schema --domains",
+            .about = "list every column with its unit and meaning",
+            .examples =
+                "iolens schema  list all columns as a table\niolens schema --format csv  list them as csv\niolens "
+                "schema --domains  list operations by domain",
             .add_options =
                 [options](OptionGroups& groups) {
-                    Flags& flags = groups.group("What to show");
+                    Flags& flags = groups.group("Options");
                     add_format_option(flags, options->format, plain_formats, table_format);
                     flags.toggle("--domains", options->domains,
-                                 "the domains and operations of 'iolens fd --domains', with their calls");
+                                 "list the domains and operations of 'iolens fd --domains', with their system calls");
                 },
             .run =
                 [options](const Given& /*given*/) {

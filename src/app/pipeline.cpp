@@ -28,13 +28,8 @@ Pipeline::Pipeline(Lens& lens, const ViewOptions& view, const LiveOptions& live,
       limit_(view.count.value_or(~u64{0})),
       out_(open_output(view, !view_.extra_sinks.empty() || !live.socket.empty() || live.record == "-")),
       intervals_(intervals) {
-    if (intervals && !lens.info().has_intervals) {
-        throw Failure(Exit::usage, fmt::format("'{}' has no summaries by interval", lens.info().name),
-                      "--summary alone adds up to the end");
-    }
     if (view.unfinished && view_.format != table_format && view_.format != json_format) {
-        throw Failure(Exit::usage, "--unfinished is of rows as table or json",
-                      "add --format table, or leave --unfinished out");
+        throw Failure(Exit::usage, "--unfinished needs table or json", "add --format table, or omit --unfinished");
     }
     if (!live.socket.empty()) {
         view_.extra_sinks.push_back({std::make_unique<ClientsSink>(live.socket), pointers_to(view_.type.columns)});
@@ -97,7 +92,7 @@ void Pipeline::reopen() {
         if (out_.reopen() && !intervals_) sink_->begin(view_.type.name, view_.columns, trailing_error_);
         watch_readers();
     } catch (const Failure& failure) {
-        log_line(fmt::format("{}; rows go on to the file that was open", failure.what()));
+        log_line(fmt::format("{}; rows still go to the old file", failure.what()));
     }
 }
 
@@ -151,17 +146,17 @@ void Pipeline::finish(const iolens_loss& ledger, bool summary) {
     loss.note_skipped_runs(ledger.missed);
     const u64 accounted = loss.delivered + loss.filtered + loss.lost() + loss.in_flight;
     if (loss.seen > accounted) {
-        loss.causes.push_back({"unaccounted", "operations (no cause is known)", loss.seen - accounted});
+        loss.causes.push_back({"unaccounted", "operation", "cause unknown", loss.seen - accounted});
     }
     for (const ExtraSink& extra : view_.extra_sinks) {
         if (loss.any()) extra.sink->loss(loss);
         for (const LossCause& kept : {extra.sink->finish(), extra.sink->refused()}) {
-            if (kept.count != 0) loss.causes.push_back({kept.name, kept.words, kept.count, false});
+            if (kept.count != 0) loss.causes.push_back({kept.name, kept.item, kept.cause, kept.count, false});
         }
     }
-    if (unreadable_ != 0) loss.causes.push_back({"unreadable", "records that could not be read", unreadable_, false});
+    if (unreadable_ != 0) loss.causes.push_back({"unreadable", "record", "unreadable", unreadable_, false});
     if (unknown_ != 0) {
-        loss.causes.push_back({"unknown", "records of a kind unknown to this version", unknown_, false});
+        loss.causes.push_back({"unknown", "record", "of a type unknown to this version", unknown_, false});
     }
     const Summary s = summary && !intervals_ ? lens_.summary(false) : Summary{};
     summary = !s.columns.empty();

@@ -40,13 +40,13 @@ bool summary_wanted(const ViewOptions& view) {
 std::unique_ptr<Recorder> open_recorder(const LiveOptions& live, const Pipeline& pipeline) {
     if (live.record.empty()) return nullptr;
     if (live.record == "-" && !live.command.empty()) {
-        throw Failure(Exit::usage, "the recording and the command can't both have the standard output",
-                      "name a file with --record");
+        throw Failure(Exit::usage, "the recording and the command can't share standard output",
+                      "use a file with --record");
     }
     auto recorder = std::make_unique<Recorder>(live.record);
     const auto file = recorder->identity();
     if (file && file == pipeline.output_file()) {
-        throw Failure(Exit::usage, "rows and the recording can't go to the same file", "name two files");
+        throw Failure(Exit::usage, "rows and the recording can't go to the same file", "use two files");
     }
     return recorder;
 }
@@ -108,8 +108,8 @@ public:
         : source_(source),
           pipeline_(pipeline),
           descriptor_(source.descriptor()),
-          end_ns_(live.duration_s ? begin_ns + ns_of(*live.duration_s) : ~u64{0}),
-          interval_ns_(live.interval_s ? ns_of(*live.interval_s) : ~u64{0} - begin_ns),
+          end_ns_(live.duration_ns ? begin_ns + *live.duration_ns : ~u64{0}),
+          interval_ns_(live.interval_ns.value_or(~u64{0} - begin_ns)),
           next_ns_(begin_ns + interval_ns_),
           wall_at_ns_(begin_ns) {
         pipeline_.set_wall_offset(source_.wall_offset_ns());
@@ -136,8 +136,6 @@ public:
     }
 
 private:
-    static u64 ns_of(double seconds) { return static_cast<u64>(seconds * 1e9); }
-
     Source& source_;
     Pipeline& pipeline_;
     int descriptor_;
@@ -168,10 +166,10 @@ private:
 }  // namespace
 
 int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
-    view.summary = summary_wanted(view) || live.interval_s;
+    view.summary = summary_wanted(view) || live.interval_ns;
     catch_signals(!view.output.empty());
     const u64 started = clock_ns(CLOCK_BOOTTIME);
-    Pipeline pipeline(lens, view, live, live.interval_s.has_value());
+    Pipeline pipeline(lens, view, live, live.interval_ns.has_value());
     // before the probes, and before a command that is traced: what can't be written to must not cost a run
     const std::unique_ptr<Recorder> recorder = open_recorder(live, pipeline);
     const std::unique_ptr<Source> source = load_by([&] { return lens.open(view, live); });
@@ -201,7 +199,7 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
         while (!pipeline.full() && source->read(pipeline) != 0) {
         }
         pipeline.advance(~u64{0});
-        if (live.interval_s) pipeline.interval(clock_ns(CLOCK_BOOTTIME));
+        if (live.interval_ns) pipeline.interval(clock_ns(CLOCK_BOOTTIME));
         const iolens_loss ledger = source->ledger();
         if (recorder) end_recording(*recorder, *source);
         pipeline.finish(ledger, view.summary);
@@ -237,7 +235,7 @@ std::unique_ptr<Lens> lens_of(const RecordingSource& recording) {
         if (lens->info().name == name) return std::move(lens);
     }
     throw Failure(Exit::failed,
-                  fmt::format("'{}' was recorded by a lens '{}' that this iolens doesn't have",
+                  fmt::format("'{}' was recorded by 'iolens {}', which this iolens does not have",
                               visible(recording.path()), visible(name)),
                   "replay it with the iolens that recorded it");
 }

@@ -62,17 +62,17 @@ void wait_for_input(std::span<const int> fds, int ms) {
 void refuse_same_file(const std::vector<FileIdentity>& inputs, const std::optional<FileIdentity>& output,
                       std::string_view name) {
     if (!output || std::ranges::find(inputs, *output) == inputs.end()) return;
-    throw Failure(Exit::usage, fmt::format("{} is a file that is read in the same run", name),
-                  "name another file; nothing was changed");
+    throw Failure(Exit::usage, fmt::format("{} is also an input of this run", name),
+                  "use another file; nothing was changed");
 }
 
 namespace {
 
 /// Why a file that lies in a directory for everybody is not taken; "" if it is.
 std::string_view why_suspect(const struct stat& info) {
-    if (!S_ISREG(info.st_mode) && !S_ISCHR(info.st_mode)) return "it is not a regular file";
-    if (S_ISREG(info.st_mode) && info.st_nlink > 1) return "it has more than one name";
-    if (info.st_uid != ::geteuid()) return "it belongs to somebody else";
+    if (!S_ISREG(info.st_mode) && !S_ISCHR(info.st_mode)) return "not a regular file";
+    if (S_ISREG(info.st_mode) && info.st_nlink > 1) return "other hard links to it exist";
+    if (info.st_uid != ::geteuid()) return "it belongs to another user";
     return {};
 }
 
@@ -81,7 +81,7 @@ std::string_view why_suspect(const struct stat& info) {
 }
 
 constexpr std::string_view for_everybody =
-    "anyone may write to its directory: name a file elsewhere, or one that doesn't exist";
+    "its directory is world-writable: use a file elsewhere, or one that does not exist";
 
 }  // namespace
 
@@ -104,7 +104,7 @@ ResultFile::ResultFile(std::string path) : path_(std::move(path)) {
     // a symbolic link to a file that doesn't exist yet
     if (!fd_ && errno == ENOENT && !shared) fd_ = Fd(::open(path_.c_str(), flags | O_CREAT, 0600));
     if (!fd_ || ::fstat(fd_.get(), &info) != 0) {
-        refuse_result(path_, error_text(errno), "name a file in a directory that exists and that you may write to");
+        refuse_result(path_, error_text(errno), "use a file in an existing directory that you can write to");
     }
     if (const auto why = shared ? why_suspect(info) : std::string_view(); !why.empty()) {
         refuse_result(path_, why, for_everybody);
@@ -123,14 +123,14 @@ ResultFile::~ResultFile() {
 void ResultFile::append_from_now_on() const {
     const int flags = ::fcntl(fd_.get(), F_GETFL);
     if (identity_of(fd_.get()) && ::fcntl(fd_.get(), F_SETFL, flags | O_APPEND) != 0) {
-        refuse_result(path_, error_text(errno), "name another file");
+        refuse_result(path_, error_text(errno), "use another file");
     }
 }
 
 void ResultFile::start() {
     if (std::exchange(started_, true)) return;
     if (identity_of(fd_.get()) && ::ftruncate(fd_.get(), 0) != 0) {
-        refuse_result(path_, error_text(errno), "name another file");
+        refuse_result(path_, error_text(errno), "use another file");
     }
     append_from_now_on();
 }
@@ -222,14 +222,13 @@ void Output::give_up(int error) {
     whole_ = 0;
     if (error == EPIPE) throw ReaderGone();
     if (error == EINTR || error == EAGAIN) {
-        throw Failure(
-            Exit::failed,
-            fmt::format("{} row{} not written: {} is not read", rows, rows == 1 ? " was" : "s were", visible(name_)),
-            "end its reader first, or write to a file with -o");
+        throw Failure(Exit::failed,
+                      fmt::format("{} not written: nobody reads {}", counted(rows, "row"), visible(name_)),
+                      "stop its reader first, or write to a file with -o");
     }
     throw Failure(Exit::failed, fmt::format("can't write to {}: {}", visible(name_), error_text(error)),
-                  error == ENOSPC ? "make room, or write elsewhere with -o; the rows up to here are whole"
-                                  : "the rows up to here are whole");
+                  error == ENOSPC ? "free some space, or write elsewhere with -o; the rows so far are complete"
+                                  : "the rows so far are complete");
 }
 
 bool Output::reopen() {

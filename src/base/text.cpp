@@ -4,7 +4,6 @@
 #include <fmt/compile.h>
 
 #include <array>
-#include <charconv>
 #include <cstring>
 
 namespace iolens {
@@ -125,21 +124,8 @@ std::string visible(std::string_view bytes) {
     return fmt::to_string(out);
 }
 
-std::optional<std::uint64_t> parse_size(std::string_view text) {
-    std::uint64_t number = 0;
-    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc()) return {};
-    std::string_view unit = text.substr(static_cast<std::size_t>(rest - text.data()));
-    if (unit.size() == 3 && unit.ends_with("iB")) unit.remove_suffix(2);
-    constexpr std::string_view units = "KMG";
-    unsigned bits = 0;
-    if (!unit.empty()) {
-        const std::size_t at = units.find(unit);
-        if (unit.size() != 1 || at == std::string_view::npos) return {};
-        bits = 10 * (static_cast<unsigned>(at) + 1);
-    }
-    if (number << bits >> bits != number) return {};
-    return number << bits;
+std::string counted(std::uint64_t count, std::string_view noun) {
+    return fmt::format("{} {}{}", count, noun, count == 1 ? "" : noun.ends_with('s') ? "es" : "s");
 }
 
 std::string_view errno_name(int error) {

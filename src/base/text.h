@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <cstring>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -42,8 +41,8 @@ void append_csv(Buffer& out, std::string_view bytes);
 /// A name of a file or device for an error message.
 std::string visible(std::string_view bytes);
 
-/// Bytes: "4096", "64KiB", "8MiB" or "1GiB", also without "iB"; nothing for another text, or more than 64 bits.
-std::optional<std::uint64_t> parse_size(std::string_view text);
+/// "1 request", "2 requests", "3 accesses".
+std::string counted(std::uint64_t count, std::string_view noun);
 
 /// EIO for 5; the number itself where there is no name.
 std::string_view errno_name(int error);

@@ -6,13 +6,15 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <iostream>
 #include <memory>
 #include <optional>
 
 #include "base/failure.h"
+#include "base/suggest.h"
 #include "base/text.h"
+#include "base/units.h"
+#include "cli/help.h"
 
 namespace iolens {
 namespace {
@@ -22,7 +24,7 @@ std::vector<std::string> items_of(const std::string& given) {
     std::vector<std::string> items;
     for (std::size_t at = 0; at <= given.size();) {
         const std::size_t end = std::min(given.find(',', at), given.size());
-        if (end == at) throw CLI::ValidationError("", fmt::format("'{}' has an empty part", visible(given)));
+        if (end == at) throw CLI::ValidationError("", fmt::format("'{}' has an empty item", visible(given)));
         items.push_back(given.substr(at, end - at));
         at = end + 1;
     }
@@ -35,20 +37,37 @@ u64 whole_number(const std::string& given, u64 min, u64 max) {
     const u64 n = std::strtoull(given.c_str(), &end, 10);
     const bool digits = !given.empty() && given.find_first_not_of("0123456789") == std::string::npos;
     if (!digits || errno == ERANGE || n < min || n > max) {
-        throw CLI::ValidationError("", fmt::format("'{}' is no whole number from {} to {}", visible(given), min, max));
+        throw CLI::ValidationError("",
+                                   fmt::format("'{}' is not a whole number from {} to {}", visible(given), min, max));
     }
     return n;
 }
 
-double real_number(const std::string& given, double min, double max) {
-    char* end = nullptr;
-    const double x = std::strtod(given.c_str(), &end);
-    const bool is_number = !given.empty() && given.find_first_not_of("0123456789.") == std::string::npos &&
-                           end == given.c_str() + given.size();
-    if (!is_number || !std::isfinite(x) || x < min || x > max) {
-        throw CLI::ValidationError("", fmt::format("'{}' is no number from {} to {}", visible(given), min, max));
+u64 in_range(const std::string& given, std::optional<u64> value, u64 min, u64 max, std::string (*text)(u64),
+             std::string_view kind, std::string_view examples) {
+    if (!value) {
+        throw CLI::ValidationError("", fmt::format("'{}' is not a {} (examples: {})", visible(given), kind, examples));
     }
-    return x;
+    if (*value < min || *value > max) {
+        throw CLI::ValidationError(
+            "", fmt::format("{} '{}' is out of range ({} to {})", kind, visible(given), text(min), text(max)));
+    }
+    return *value;
+}
+
+u64 time_in(const std::string& given, u64 bare_ns, u64 min, u64 max) {
+    return in_range(given, parse_time(given, bare_ns), min, max, time_text, "time", "0.5, 10s, 500ms, 5min");
+}
+
+u64 size_in(const std::string& given, u64 bare, u64 min, u64 max) {
+    return in_range(given, parse_size(given, bare), min, max, size_text, "size", "64KiB, 8MiB, 1GiB");
+}
+
+/// "-d,--disk DISK" as the help shows it, with names in a column of their own.
+std::string shown_name(std::string_view names, std::string_view value) {
+    std::string shown = names.starts_with("--") ? "    " : "";
+    for (const char c : names) shown += c == ',' ? std::string(", ") : std::string(1, c);
+    return shown.append(value);
 }
 
 /// Options as CLI11's.
@@ -56,17 +75,22 @@ class CliFlags final : public Flags {
 public:
     CliFlags(CLI::App& app, std::string_view group) : app_(app), group_(group) {}
     [[nodiscard]] const std::string& heading() const { return group_; }
+    [[nodiscard]] const std::vector<HelpEntry>& entries() const { return entries_; }
 
     void toggle(const char* names, bool& target, const char* help) override {
-        app_.add_flag(names, target, help)->group(group_);
+        app_.add_flag(names, target)->group(group_);
+        entries_.push_back({shown_name(names, ""), help});
     }
-    void toggle_word(const char* names, std::string& target, const char* help) override {
-        app_.add_flag(names, target, help)->group(group_);
+    void toggle_word(const char* names, std::string& target, const char* word, const char* help) override {
+        app_.add_flag(names, target)->group(group_);
+        entries_.push_back({shown_name(names, word), help});
     }
     void text(const char* names, std::string& target, const char* word, const char* help) override {
-        finish(app_.add_option(names, target, help), word)->check([](const std::string& given) {
-            return given.empty() ? std::string("it is empty") : std::string();
-        });
+        const auto take = [&target](const std::string& given) {
+            if (given.empty()) throw CLI::ValidationError("", "the value is empty");
+            target = given;
+        };
+        add(names, take, word, help);
     }
     void list(const char* names, std::vector<std::string>& target, const char* word, const char* help) override {
         add(names, [&target](const std::string& given) { target = items_of(given); }, word, help);
@@ -80,28 +104,37 @@ public:
     }
     void number(const char* names, std::optional<u64>& target, u64 min, u64 max, const char* word,
                 const char* help) override {
-        add(
-            names, [&target, min, max](const std::string& given) { target = whole_number(given, min, max); }, word,
-            help);
+        const auto take = [&target, min, max](const std::string& given) { target = whole_number(given, min, max); };
+        add(names, take, word, help);
     }
-    void real(const char* names, std::optional<double>& target, double min, double max, const char* word,
+    void time(const char* names, std::optional<u64>& target, u64 bare_ns, u64 min, u64 max, const char* word,
               const char* help) override {
-        add(
-            names, [&target, min, max](const std::string& given) { target = real_number(given, min, max); }, word,
-            help);
+        const auto take = [&target, bare_ns, min, max](const std::string& given) {
+            target = time_in(given, bare_ns, min, max);
+        };
+        add(names, take, word, help);
+    }
+    void size(const char* names, std::optional<u64>& target, u64 bare, u64 min, u64 max, const char* word,
+              const char* help) override {
+        const auto take = [&target, bare, min, max](const std::string& given) {
+            target = size_in(given, bare, min, max);
+        };
+        add(names, take, word, help);
     }
 
 private:
     void add(const char* names, const std::function<void(const std::string&)>& take, const char* word,
              const char* help) {
-        finish(app_.add_option_function<std::string>(names, take, help), word);
-    }
-    CLI::Option* finish(CLI::Option* option, const char* word) {
-        return option->group(group_)->type_name(word)->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+        app_.add_option_function<std::string>(names, take)
+            ->type_name(word)
+            ->group(group_)
+            ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+        entries_.push_back({shown_name(names, std::string(" ") + word), help});
     }
 
     CLI::App& app_;
     std::string group_;
+    std::vector<HelpEntry> entries_;
 };
 
 class CliGroups final : public OptionGroups {
@@ -113,6 +146,7 @@ public:
         }
         return *groups_.emplace_back(std::make_unique<CliFlags>(app_, heading));
     }
+    [[nodiscard]] const std::vector<std::unique_ptr<CliFlags>>& items() const { return groups_; }
 
 private:
     CLI::App& app_;
@@ -128,33 +162,21 @@ struct ParsedCommand {
     std::vector<std::unique_ptr<ParsedCommand>> below;
 };
 
-std::string footer(std::string_view examples) {
-    std::string text = "\nexamples:\n";
-    std::istringstream lines{std::string(examples)};
-    for (std::string line; std::getline(lines, line);) text += "  " + line + "\n";
-    return text;
-}
-
 std::unique_ptr<ParsedCommand> build(CLI::App& app, const Command& command) {
     auto parsed = std::make_unique<ParsedCommand>();
     parsed->command = &command;
     parsed->app = &app;
     parsed->groups = std::make_unique<CliGroups>(app);
-    app.footer(footer(command.examples));
     switch (command.arity) {
         case Arity::none: break;
         case Arity::at_most_one:
         case Arity::item:
             app.add_option_function<std::string>(
                    command.arguments,
-                   [&items = parsed->arguments](const std::string& given) { items.push_back(given); },
-                   command.arguments_help)
-                ->type_name("")
+                   [&items = parsed->arguments](const std::string& given) { items.push_back(given); })
                 ->required(command.arity == Arity::item);
             break;
-        case Arity::any:
-            app.add_option(command.arguments, parsed->arguments, command.arguments_help)->type_name("");
-            break;
+        case Arity::any: app.add_option(command.arguments, parsed->arguments); break;
     }
     if (command.add_options) command.add_options(*parsed->groups);
     for (const Command& below : command.commands) {
@@ -173,27 +195,81 @@ const ParsedCommand* chosen_in(const ParsedCommand* parsed, std::string& name) {
     return parsed;
 }
 
-/// CLI11 2.1 begins some messages with a colon and a name of its own kind; ours are sentences.
-std::string sentence(const CLI::ParseError& error) {
-    std::string text = error.what();
-    while (!text.empty() && (text.front() == ':' || text.front() == ' ')) text.erase(0, 1);
-    if (const auto end = text.find('\n'); end != std::string::npos) text.resize(end);
-    return visible(text);
+HelpPage help_page(const ParsedCommand& parsed, const std::string& name) {
+    const Command& command = *parsed.command;
+    HelpPage page{.about = command.about, .usage = {}, .sections = {}, .examples = command.examples};
+    if (command.run) {
+        std::string usage = name + " [OPTIONS]";
+        if (!command.arguments.empty()) usage += " " + command.arguments;
+        if (command.takes_command) usage += " [-- COMMAND [ARG...]]";
+        page.usage.push_back(std::move(usage));
+    }
+    if (!command.arguments_help.empty()) {
+        std::string argument = command.arguments;
+        std::erase_if(argument, [](char c) { return c == '[' || c == ']'; });
+        page.sections.push_back({"Arguments", {{std::move(argument), command.arguments_help}}});
+    }
+    if (!command.commands.empty()) {
+        page.usage.push_back(name + " COMMAND [OPTIONS]");
+        HelpSection& section = page.sections.emplace_back(HelpSection{.heading = "Commands", .entries = {}});
+        for (const Command& below : command.commands) section.entries.push_back({std::string(below.name), below.about});
+    }
+    for (const auto& flags : parsed.groups->items()) page.sections.push_back({flags->heading(), flags->entries()});
+    if (page.sections.empty() || page.sections.back().heading != "Options") page.sections.push_back({"Options", {}});
+    page.sections.back().entries.push_back({shown_name("-h,--help", ""), "print this help"});
+    if (!command.run) page.sections.back().entries.push_back({shown_name("-V,--version", ""), "print the version"});
+    return page;
 }
 
 Failure usage(std::string_view name, std::string what) {
     return {Exit::usage, std::move(what), fmt::format("'{} --help' shows the options, with examples", name)};
 }
 
-/// What a line without a command, or with an unknown one, is told.
-std::string missing_command(std::span<char* const> args, const Command& program) {
-    if (args.size() > 1) return fmt::format("there is no command or option '{}'", visible(args[1]));
-    std::string names;
-    for (std::size_t i = 0; i < program.commands.size(); ++i) {
-        names += i == 0 ? "" : i + 1 == program.commands.size() ? " or " : ", ";
-        names += program.commands[i].name;
+std::string unknown_option(const std::string& word, const CLI::App& app) {
+    std::vector<std::string> names;
+    for (const CLI::Option* option : app.get_options()) {
+        for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
     }
-    return "which command? " + names;
+    const std::vector<std::string_view> views(names.begin(), names.end());
+    return unknown_name("option", word.substr(0, word.find('=')), views);
+}
+
+/// What is wrong, as a sentence of ours.
+std::string sentence(const CLI::ParseError& error, const CLI::App& app) {
+    std::string text = error.what();
+    if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+        const std::vector<std::string> args = app.remaining(true);
+        if (!args.empty() && args.front().starts_with('-')) return unknown_option(args.front(), app);
+        if (!args.empty()) return fmt::format("unexpected argument '{}'", visible(args.front()));
+    }
+    if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
+        return "missing " + text.substr(0, text.find(' '));
+    }
+    if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
+        const std::string option = text.substr(0, text.find(':'));
+        if (text.ends_with(" missing")) return option + " needs a value";
+        if (text.find("At Most 1") != std::string::npos) return option + " is given twice";
+    }
+    // CLI11 2.1 begins some messages with a colon
+    while (!text.empty() && (text.front() == ':' || text.front() == ' ')) text.erase(0, 1);
+    if (const auto end = text.find('\n'); end != std::string::npos) text.resize(end);
+    return visible(text);
+}
+
+/// What is wrong with a command line that names no command.
+std::string missing_command(std::span<char* const> args, const Command& program, const CLI::App& app) {
+    std::vector<std::string_view> names;
+    for (const Command& command : program.commands) names.push_back(command.name);
+    if (args.size() > 1) {
+        const std::string word = args[1];
+        return word.starts_with('-') ? unknown_option(word, app) : unknown_name("command", word, names);
+    }
+    std::string list;
+    for (const std::string_view name : names) {
+        list += list.empty() ? "" : name == names.back() ? " or " : ", ";
+        list += name;
+    }
+    return "missing command: " + list;
 }
 
 std::size_t dashes_in(std::span<char* const> args) {
@@ -207,7 +283,6 @@ int run_command_line(std::span<char* const> args, const Command& program) {
     app.name(std::string(program.name));
     app.set_version_flag("-V,--version", std::string("iolens ") + IOLENS_VERSION);
     app.require_subcommand(1);
-    app.get_formatter()->column_width(34);
     const auto parsed = build(app, program);
 
     // What is behind "--" is a command to trace, and no option of ours.
@@ -218,20 +293,21 @@ int run_command_line(std::span<char* const> args, const Command& program) {
     try {
         app.parse(static_cast<int>(dashes), args.data());
     } catch (const CLI::ParseError& error) {
-        if (error.get_exit_code() == 0) {  // --help, --version
-            const int status = app.exit(error);
+        const ParsedCommand& chosen = *chosen_in(parsed.get(), name);
+        if (error.get_exit_code() == 0) {
+            const bool help = dynamic_cast<const CLI::CallForHelp*>(&error) != nullptr;
+            std::cout << (help ? help_text(help_page(chosen, name), help_width()) : error.what() + std::string("\n"));
             if (!std::cout.flush()) throw Failure(Exit::failed, "can't write to standard output: " + error_text(errno));
-            return status;
+            return 0;
         }
         const bool any = !app.get_subcommands().empty();
-        chosen_in(parsed.get(), name);
-        throw usage(name, any ? sentence(error) : missing_command(args, program));
+        throw usage(name, any ? sentence(error, *chosen.app) : missing_command(args, program, app));
     }
     const ParsedCommand& chosen = *chosen_in(parsed.get(), name);
     if (dashes != args.size() && !chosen.command->takes_command) {
-        throw usage(name, fmt::format("'{}' traces no command", name));
+        throw usage(name, fmt::format("'{}' does not run a command", name));
     }
-    if (dashes != args.size() && given.command.empty()) throw usage(name, "there is no command behind '--'");
+    if (dashes != args.size() && given.command.empty()) throw usage(name, "missing command after '--'");
     given.arguments = chosen.arguments;
     return chosen.command->run(given);
 }
@@ -267,24 +343,24 @@ void add_format_option(Flags& flags, std::string& word, std::span<const Format> 
 
 Format format_of(const std::string& word, std::span<const Format> formats, Format otherwise) {
     if (word.empty()) return otherwise;
-    std::string names;
+    std::vector<std::string_view> names;
     for (const Format format : formats) {
         if (format->name == word) return format;
-        names += fmt::format(" {}", format->name);
+        names.push_back(format->name);
     }
-    const bool of_others =
+    const bool elsewhere =
         std::ranges::find(all_formats, std::string_view(word), &FormatInfo::name) != all_formats.end();
-    throw Failure(Exit::usage,
-                  of_others ? fmt::format("'{}' is not a format of these rows", word)
-                            : fmt::format("there is no format '{}'", visible(word)),
-                  "the formats are:" + names);
+    throw Failure(
+        Exit::usage,
+        elsewhere ? fmt::format("format '{}' does not apply here", word) : unknown_name("format", word, names),
+        list_names("formats", names));
 }
 
-double seconds_of(const std::string& word) {
+u64 duration_of(const std::string& given) {
     try {
-        return real_number(word, 0.001, 1e9);
+        return time_in(given, bare_duration, min_duration, max_duration);
     } catch (const CLI::ParseError& error) {
-        throw Failure(Exit::usage, sentence(error), "10 for ten seconds, 0.5 for half of one");
+        throw Failure(Exit::usage, error.what(), "10 is ten seconds; 500ms and 5min have units");
     }
 }
 

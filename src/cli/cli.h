@@ -40,7 +40,7 @@ struct Command {
     std::string about;
     std::string examples;  ///< one "command  what it does" a line
     Arity arity = Arity::none;
-    std::string arguments{};       ///< for the help: "PATH"
+    std::string arguments{};       ///< for the help: "[SECONDS]", "PATH..."
     std::string arguments_help{};  ///< what they are
     bool takes_command = false;    ///< behind "--"
     std::function<void(OptionGroups&)> add_options{};
@@ -71,7 +71,7 @@ void add_format_option(Flags& flags, std::string& word, std::span<const Format> 
 /// The format of --format; `otherwise` for "". Throws Failure (usage) where it is none of `formats`.
 Format format_of(const std::string& word, std::span<const Format> formats, Format otherwise);
 
-/// A number of seconds. Throws Failure (usage).
-double seconds_of(const std::string& word);
+/// The nanoseconds of --duration, given as an argument. Throws Failure (usage).
+u64 duration_of(const std::string& given);
 
 }  // namespace iolens

@@ -233,24 +233,24 @@ bool prepare_directory(const std::string& directory, Fd& lock) {
     if (::stat(directory.c_str(), &info) != 0) {
         if (errno != ENOENT || ::mkdir(directory.c_str(), 0755) != 0) {
             throw Failure(Exit::failed,
-                          fmt::format("can't make the folder '{}': {}", visible(directory), error_text(errno)),
-                          "name a folder, as in 'iolens file serve /run/iolens'");
+                          fmt::format("can't create directory '{}': {}", visible(directory), error_text(errno)),
+                          "use another directory, as in 'iolens file serve /run/iolens'");
         }
         made = true;
     } else if (!S_ISDIR(info.st_mode)) {
-        throw Failure(Exit::usage, fmt::format("'{}' is no folder", visible(directory)),
-                      "name one that is empty, or not there yet");
+        throw Failure(Exit::usage, fmt::format("'{}' is not a directory", visible(directory)),
+                      "use an empty directory, or one that does not exist");
     }
     lock = Fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     std::error_code error;
     const bool fuse_there = fs::exists(directory + "/control", error);
     if (fuse_there || (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)) {
-        throw Failure(Exit::failed, fmt::format("'{}' is served already", visible(directory)),
-                      "name another folder, or end the other server");
+        throw Failure(Exit::failed, fmt::format("'{}' is already served", visible(directory)),
+                      "use another directory, or stop the other server");
     }
     if (!fs::is_empty(directory, error)) {
         throw Failure(Exit::usage, fmt::format("'{}' is not empty", visible(directory)),
-                      "name an empty folder, or one that is not there yet");
+                      "use an empty directory, or one that does not exist");
     }
     return made;
 }
@@ -260,8 +260,8 @@ bool prepare_directory(const std::string& directory, Fd& lock) {
 MountedTree::MountedTree(const Options& options, TreeFiles& files) : state_(std::make_unique<State>()) {
     State& state = *state_;
     if (::access("/dev/fuse", R_OK | W_OK) != 0) {
-        throw Failure(Exit::unavailable, "there is no /dev/fuse to serve files with: " + error_text(errno),
-                      "'modprobe fuse' loads it; in a container it has to be let in");
+        throw Failure(Exit::unavailable, "can't open /dev/fuse: " + error_text(errno),
+                      "'modprobe fuse' loads the module; a container needs access to the device");
     }
     state.made_directory = prepare_directory(options.directory, state.lock);
     std::error_code error;
@@ -284,7 +284,7 @@ MountedTree::MountedTree(const Options& options, TreeFiles& files) : state_(std:
         if (state.made_directory) ::rmdir(state.directory.c_str());
         throw Failure(Exit::unavailable,
                       fmt::format("can't mount on '{}': {}", visible(state.directory), last_fuse_message.data()),
-                      "root may; in a container CAP_SYS_ADMIN is needed");
+                      "run it as root; a container needs CAP_SYS_ADMIN");
     }
 }
 

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/failure.h"
+#include "base/output.h"
 #include "base/record.h"
 #include "base/signals.h"
 #include "base/text.h"
@@ -288,17 +289,36 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
     deliver(event, receiver);
 }
 
-StraceLog::StraceLog(const std::string& path, StraceImport::Unreadable unreadable)
-    : path_(path), import_(std::move(unreadable)) {
+namespace {
+
+/// Shows the first lines that can't be read: of a file that is no log, that is each.
+StraceImport::Unreadable unreadable_lines() {
+    return [count = 0](u64 line, std::string_view text) mutable {
+        constexpr std::size_t shown = 120;
+        constexpr int max_lines = 20;
+        if (++count > max_lines + 1) return;
+        if (count > max_lines) {
+            log_line("further unreadable lines are only counted");
+            return;
+        }
+        Buffer start;
+        append_visible(start, text, shown);
+        log_line(fmt::format("can't read line {}: {}", line, std::string_view(start.data(), start.size())));
+    };
+}
+
+}  // namespace
+
+StraceLog::StraceLog(const std::string& path) : path_(path), import_(unreadable_lines()) {
     file_ = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
     struct stat info{};
     if (!file_ || ::fstat(file_.get(), &info) != 0) {
         throw Failure(Exit::usage, fmt::format("can't read '{}': {}", visible(path), error_text(errno)),
-                      "name a log that 'strace -f -T -tt -o FILE' has made");
+                      "use a log of 'strace -f -T -tt -o FILE'");
     }
     if (S_ISDIR(info.st_mode)) {
         throw Failure(Exit::usage, fmt::format("'{}' is a directory", visible(path)),
-                      "name a log that 'strace -f -T -tt -o FILE' has made");
+                      "use a log of 'strace -f -T -tt -o FILE'");
     }
 }
 
@@ -320,7 +340,7 @@ bool StraceLog::fill() {
         }
         if (errno == EINTR || errno == EAGAIN) continue;
         throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(path_), error_text(errno)),
-                      "what came before has been shown");
+                      "the calls before it were shown");
     }
     return false;
 }

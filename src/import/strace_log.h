@@ -57,8 +57,8 @@ private:
 /// A log of strace as a source.
 class StraceLog final : public Source {
 public:
-    /// Throws Failure (usage) where the file can't be read.
-    StraceLog(const std::string& path, StraceImport::Unreadable unreadable);
+    /// Throws Failure (usage) where the file can't be read. Lines that are no call are shown on standard error.
+    explicit StraceLog(const std::string& path);
 
     [[nodiscard]] int descriptor() const override { return -1; }
     std::size_t read(Receiver& receiver) override;

@@ -10,8 +10,10 @@ std::vector<const Column*> choose_columns(std::span<const Column> items, const s
     for (const std::string& name : names) {
         const auto it = std::ranges::find(items, std::string_view(name), &Column::name);
         if (it == items.end()) {
-            throw Failure(Exit::usage, fmt::format("there is no column '{}'", visible(name)),
-                          fmt::format("the columns are: {}", fmt::join(names_of(items), " ")));
+            std::vector<std::string_view> known;
+            known.reserve(items.size());
+            for (const Column& column : items) known.push_back(column.name);
+            throw Failure(Exit::usage, unknown_name("column", name, known), list_names("columns", known));
         }
         chosen.push_back(&*it);
     }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/failure.h"
+#include "base/suggest.h"
 #include "base/text.h"
 #include "iolens/schema.h"
 #include "lens/options.h"
@@ -32,10 +33,9 @@ u32 operation_bits(const std::vector<std::string>& words, const Table& table) {
         std::size_t place = 0;
         while (place < table.size() && table[place].word != word) ++place;
         if (place == table.size()) {
-            std::string known;
-            for (const auto& op : table) known += (known.empty() ? "" : " ") + std::string(op.word);
-            throw Failure(Exit::usage, fmt::format("there is no operation '{}'", visible(word)),
-                          "the operations are: " + known);
+            std::vector<std::string_view> known;
+            for (const auto& op : table) known.push_back(op.word);
+            throw Failure(Exit::usage, unknown_name("operation", word, known), list_names("operations", known));
         }
         bits |= 1U << place;
     }

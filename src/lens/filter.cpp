@@ -40,17 +40,16 @@ iolens_filter task_filters(const ViewOptions& view, const LiveOptions& live, Fd&
         struct statfs fs{};
         if (!cgroup) {
             throw Failure(Exit::usage,
-                          fmt::format("can't open the cgroup '{}': {}", visible(live.cgroup), error_text(errno)),
-                          "name a directory below the cgroup v2 mount, often /sys/fs/cgroup");
+                          fmt::format("can't open cgroup '{}': {}", visible(live.cgroup), error_text(errno)),
+                          "use a directory below the cgroup v2 mount point, usually /sys/fs/cgroup");
         }
         if (::fstatfs(cgroup.get(), &fs) != 0 || fs.f_type != CGROUP2_SUPER_MAGIC) {
-            throw Failure(Exit::usage,
-                          fmt::format("'{}' is no directory of a cgroup v2 hierarchy", visible(live.cgroup)),
-                          "'grep cgroup2 /proc/self/mountinfo' tells where one is mounted");
+            throw Failure(Exit::usage, fmt::format("'{}' is not a cgroup v2 directory", visible(live.cgroup)),
+                          "'grep cgroup2 /proc/self/mountinfo' shows where cgroup v2 is mounted");
         }
         filter.by_cgroup = 1;
     }
-    if (view.min_ms) filter.min_ns = static_cast<u64>(*view.min_ms * 1e6);
+    filter.min_ns = view.min_ns.value_or(0);
     filter.self[0] = static_cast<u32>(::getpid());
     return filter;
 }
@@ -64,7 +63,7 @@ bool passes(const ViewOptions& filters, const FilterSubject& subject) {
     if (!filters.comm.empty() && subject.comm != std::string_view(filters.comm).substr(0, IOLENS_COMM_LEN - 1)) {
         return false;
     }
-    return !filters.min_ms || !subject.duration_ns || *subject.duration_ns >= static_cast<u64>(*filters.min_ms * 1e6);
+    return !filters.min_ns || !subject.duration_ns || *subject.duration_ns >= *filters.min_ns;
 }
 
 }  // namespace iolens

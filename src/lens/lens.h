@@ -99,12 +99,13 @@ struct LensInfo {
     std::string_view name;  ///< the command, and the name in a recording
     std::string_view about;
     std::string_view examples;                     ///< one "command  what it does" a line
-    std::string_view arguments{};                  ///< for the help: "PATH"; "" where the one argument is SECONDS
+    std::string_view arguments{};                  ///< for the help: "PATH..."; "" where the one argument is SECONDS
+    std::string_view arguments_help{};             ///< what they are
     std::span<const RowType> row_types;            ///< the first is the usual one
     std::span<const FixedFormat> fixed_formats{};  ///< beside those for rows of any kind
     Format default_format = table_format;          ///< where no option chooses another
     bool takes_command = false;                    ///< traces a command behind "--"
-    bool has_intervals = false;                    ///< its summary can begin anew: --interval
+    OptionHelp option_help{};
     std::vector<std::unique_ptr<Verb>> (*make_verbs)() = nullptr;
 };
 

@@ -13,13 +13,13 @@ Loss count_losses(const iolens_counters& n, std::span<const LossCounter> counter
     loss.filtered = n.filtered + without_row;
     loss.in_flight = n.in_flight;
     loss.no_end = n.no_end;
-    loss.note("ring_full", "events (the ring was full: a larger --ring-size, or less output)", n.ring_full);
+    loss.note("ring_full", "event", "ring buffer full (use a larger --ring-size, or write less)", n.ring_full);
     u64 named = 0;  // causes of their own among state_full
     for (const LossCounter& cause : counters) named += cause.in_state_full ? n.*cause.counter : 0;
     for (const LossCounter& cause : counters) {
         u64 count = n.*cause.counter;
         if (cause.counter == &iolens_counters::state_full) count -= std::min(named, count);
-        if (count != 0) loss.causes.push_back({cause.key, cause.words, count, cause.in_sum});
+        if (count != 0) loss.causes.push_back({cause.key, cause.item, cause.cause, count, cause.in_sum});
     }
     return loss;
 }

@@ -13,8 +13,9 @@ namespace iolens {
 /// A counter of the kernel side that is a cause of loss.
 struct LossCounter {
     u64 iolens_counters::* counter = nullptr;
-    std::string_view key;        ///< in JSON
-    std::string_view words;      ///< behind the number, for a person
+    std::string_view key;   ///< in JSON
+    std::string_view item;  ///< what was lost, in the singular
+    std::string_view cause;
     bool in_state_full = false;  ///< iolens_counters::state_full counts them, too
     bool in_sum = true;          ///< so many operations; else something that is not an operation of the lens
 };

@@ -172,14 +172,14 @@ const std::array<u64, 2>& id_key() {
 
 std::string probe_error_text(int error) {
     switch (error) {
-        case EPERM: return "the kernel refused it: a privilege is missing, or lockdown or a security module forbids it";
+        case EPERM: return "permission denied (EPERM): missing capability, lockdown or an LSM";
         case ESRCH:
-        case ENOENT: return "this kernel has no such tracepoint";
+        case ENOENT: return "no such tracepoint in this kernel";
         case EACCES:
-        case EINVAL: return "the kernel's verifier refused it";
-        case E2BIG: return "too large for the kernel's verifier";
-        case ENOMEM: return "no memory for it";
-        case EOPNOTSUPP: return "this kernel can't attach programs of this kind";
+        case EINVAL: return "rejected by the verifier";
+        case E2BIG: return "too large for the verifier (E2BIG)";
+        case ENOMEM: return "out of memory (ENOMEM)";
+        case EOPNOTSUPP: return "this kernel can't attach programs of this type";
         default: return error_text(error);
     }
 }
@@ -189,7 +189,7 @@ void LinkDeleter::operator()(bpf_link* link) const { bpf_link__destroy(link); }
 void fail_to_attach(const bpf_program* program, int error) {
     throw Failure(Exit::unavailable,
                   fmt::format("can't attach {}: {}", bpf_program__section_name(program), probe_error_text(error)),
-                  "'iolens doctor' tells what works on this kernel");
+                  "'iolens doctor' shows what works on this kernel");
 }
 
 Link attach(bpf_program* program) {
@@ -239,7 +239,7 @@ std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const 
             status.works = true;
         }
         // it works all the same, but slower to load: without it each function is verified at every call
-        if (error == 0 && bpf_object__btf_fd(object.get()) < 0) status.how += ", its BTF refused";
+        if (error == 0 && bpf_object__btf_fd(object.get()) < 0) status.how += ", its BTF rejected";
         items.push_back(std::move(status));
     }
 }
@@ -256,12 +256,11 @@ void share_map(bpf_map* map, int fd) {
 
 void fail_to_load(std::string_view what, int error) {
     if (lockdown_forbids_reads()) {
-        throw Failure(Exit::unavailable, "lockdown=confidentiality forbids BPF programs to read kernel memory",
-                      "boot with lockdown=integrity, or without lockdown; 'iolens replay FILE' works here, too");
+        throw Failure(Exit::unavailable, "lockdown=confidentiality prevents BPF programs from reading kernel memory",
+                      "boot with lockdown=integrity or without lockdown; 'iolens replay FILE' still works");
     }
-    throw Failure(Exit::unavailable,
-                  fmt::format("the kernel did not load {} probes: {}", what, probe_error_text(-error)),
-                  "'iolens doctor' tells what works on this kernel; libbpf says: " + last_libbpf_warning());
+    throw Failure(Exit::unavailable, fmt::format("can't load {} probes: {}", what, probe_error_text(-error)),
+                  "'iolens doctor' shows what works on this kernel; libbpf says: " + last_libbpf_warning());
 }
 
 void allow_cgroup(const bpf_map* map, const iolens_filter& filter, int cgroup_fd) {
@@ -269,8 +268,7 @@ void allow_cgroup(const bpf_map* map, const iolens_filter& filter, int cgroup_fd
     const u32 zero = 0;
     const u32 fd = static_cast<u32>(cgroup_fd);
     if (::bpf_map_update_elem(bpf_map__fd(map), &zero, &fd, BPF_ANY) != 0) {
-        throw Failure(Exit::usage, "the kernel does not take this cgroup: " + error_text(errno),
-                      "name a directory of the cgroup v2 hierarchy");
+        throw Failure(Exit::usage, "the kernel rejects this cgroup: " + error_text(errno), "use a cgroup v2 directory");
     }
 }
 

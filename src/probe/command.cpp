@@ -49,7 +49,7 @@ std::string find_program(const std::string& name) {
     const bool missing = error == ENOENT || error == ENOTDIR;
     throw Failure(missing ? Exit::not_found : Exit::not_executable,
                   fmt::format("can't run '{}': {}", visible(name), error_text(error)),
-                  missing ? "name a program in PATH, or give its whole path" : "'ls -l' shows who may run it");
+                  missing ? "use a program in PATH, or its full path" : "check its permissions with 'ls -l'");
 }
 
 }  // namespace
@@ -59,7 +59,7 @@ HeldCommand::HeldCommand(const std::vector<std::string>& words, const std::optio
     : program_(find_program(words.at(0))) {
     std::array<int, 2> gate{-1, -1};
     if (::pipe2(gate.data(), O_CLOEXEC) != 0) {
-        throw Failure(Exit::failed, "can't make a pipe: " + error_text(errno), "raise 'ulimit -n'");
+        throw Failure(Exit::failed, "can't create a pipe: " + error_text(errno), "raise 'ulimit -n'");
     }
     const Fd inside(gate[0]);
     gate_ = Fd(gate[1]);
@@ -85,7 +85,7 @@ HeldCommand::HeldCommand(const std::vector<std::string>& words, const std::optio
         if (::read(inside.get(), &go, 1) != 1) ::_exit(1);
         if (user && (::setgroups(user->groups.size(), user->groups.data()) != 0 || ::setgid(user->gid) != 0 ||
                      ::setuid(user->uid) != 0)) {
-            const std::string text = "iolens: can't become that user: " + error_text(errno) + "\n";
+            const std::string text = "iolens: can't change to that user: " + error_text(errno) + "\n";
             static_cast<void>(::write(STDERR_FILENO, text.data(), text.size()) == 0);
             ::_exit(static_cast<int>(Exit::not_executable));
         }

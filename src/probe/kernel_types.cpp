@@ -290,7 +290,7 @@ void provide_kernel_types(bpf_object* object) {
     BtfTypes kernel(kernel_btf());
     if (!kernel.index()) {
         throw Failure(Exit::unavailable, fmt::format("can't read the kernel's BTF ({})", kernel_btf_path),
-                      "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, as the distributions' are");
+                      "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distribution kernels are");
     }
     for (const TypeId& item : ids) known.try_emplace(item.name, kernel.find_struct(item.name));
     set_ids();
@@ -301,7 +301,7 @@ void provide_kernel_types(bpf_object* object) {
     const std::vector<BtfTypes> modules = modules_with(missing, kernel);
     for (const BtfTypes& module : modules) selection.take(module, missing);
     if (!file().write(selection.bytes())) {
-        throw Failure(Exit::failed, "can't write the kernel's types for libbpf: " + error_text(errno));
+        throw Failure(Exit::failed, "can't write the reduced BTF for libbpf: " + error_text(errno));
     }
 }
 

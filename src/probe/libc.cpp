@@ -134,10 +134,10 @@ constexpr std::string_view multiarch = "/lib/x86_64-linux-gnu";
 #endif
 constexpr std::size_t headers = 1 << 20;  // bytes: what the kernel needs of a program is in the first page
 constexpr std::size_t max_library = 64 << 20;
-constexpr std::string_view is_static = "is linked statically: it has no C library to watch";
-constexpr std::string_view is_musl = "has musl's C library, whose functions are not known here";
-constexpr std::string_view is_unreadable = "has a C library that can't be read, or that is no regular file";
-constexpr std::string_view is_none = "has no C library that is known here";
+constexpr std::string_view is_static = "is statically linked, without a C library to trace";
+constexpr std::string_view is_musl = "uses musl, which is not supported";
+constexpr std::string_view is_unreadable = "has a C library that can't be read or is not a regular file";
+constexpr std::string_view is_none = "has no known C library";
 
 }  // namespace
 

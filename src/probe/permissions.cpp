@@ -75,12 +75,12 @@ bool lockdown_forbids_reads() {
 
 void require_tracing() {
     if (!may_trace()) {
-        throw Failure(Exit::unavailable, "tracing needs root, or the capabilities CAP_BPF and CAP_PERFMON",
-                      "run it with sudo; 'iolens replay FILE' needs no privilege");
+        throw Failure(Exit::unavailable, "tracing needs root, or CAP_BPF and CAP_PERFMON",
+                      "run it with sudo; 'iolens replay FILE' needs no privileges");
     }
     if (::access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
-        throw Failure(Exit::unavailable, "this kernel has no readable BTF (/sys/kernel/btf/vmlinux)",
-                      "mount sysfs, or boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, as the distributions' are");
+        throw Failure(Exit::unavailable, "can't read the kernel's BTF (/sys/kernel/btf/vmlinux)",
+                      "mount sysfs, or boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distribution kernels are");
     }
 }
 

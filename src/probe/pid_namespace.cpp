@@ -25,7 +25,7 @@ constexpr ino_t initial_pidns_inode = 0xEFFFFFFC;
 
 [[noreturn]] void fail(int error) {
     throw Failure(Exit::unavailable,
-                  "can't tell the pids of this pid namespace: the kernel did not run the program that finds it: " +
+                  "can't identify this pid namespace: the kernel does not run the program that finds it: " +
                       probe_error_text(error),
                   "run iolens in the initial pid namespace, outside of the container");
 }
@@ -58,8 +58,8 @@ void require_own_proc() {
     std::array<char, 32> self{};
     const ssize_t length = ::readlink("/proc/self", self.data(), self.size());
     if (length > 0 && std::string(self.data(), static_cast<std::size_t>(length)) == std::to_string(::getpid())) return;
-    throw Failure(Exit::unavailable, "/proc is missing, or shows another pid namespace than this one",
-                  "'unshare --mount-proc' and 'mount -t proc proc /proc' mount this namespace's");
+    throw Failure(Exit::unavailable, "/proc is missing, or belongs to another pid namespace",
+                  "mount it with 'unshare --mount-proc' or 'mount -t proc proc /proc'");
 }
 
 }  // namespace iolens

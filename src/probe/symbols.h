@@ -62,6 +62,6 @@ bool kernel_addresses_hidden(const std::string& path = "/proc/kallsyms");
 
 /// What that costs.
 inline constexpr std::string_view no_direct_files =
-    "files of direct I/O are not known: /proc/kallsyms hides addresses (CAP_SYSLOG, kernel.kptr_restrict)";
+    "direct I/O is not attributed to files: /proc/kallsyms hides addresses (CAP_SYSLOG, kernel.kptr_restrict)";
 
 }  // namespace iolens

@@ -226,8 +226,8 @@ bool storage_works() {
 
 /// What this kernel lacks for the direct programs, or nothing.
 std::string_view lack_for_direct(const KernelNames& kernel) {
-    if (!storage_works()) return "this kernel keeps nothing with a task";
-    if (!has_casts(kernel)) return "this kernel has no bpf_rdonly_cast";
+    if (!storage_works()) return "no BPF task storage";
+    if (!has_casts(kernel)) return "no bpf_rdonly_cast";
     return {};
 }
 
@@ -269,7 +269,7 @@ bool SyscallProbe::start(const Options& options, bool& direct) {
     for (const u32 pid : options.follow) {
         const u8 one = 1;
         if (::bpf_map_update_elem(bpf_map__fd(object_->maps.followed), &pid, &one, BPF_ANY) != 0) {
-            throw Failure(Exit::failed, "can't follow a process: " + error_text(errno), "name fewer processes");
+            throw Failure(Exit::failed, "can't follow a process: " + error_text(errno), "use fewer processes");
         }
         ++object_->bss->followed_buckets[pid % IOLENS_FOLLOWED_BUCKETS];  // nothing is attached yet
     }
@@ -296,7 +296,7 @@ bool SyscallProbe::start(const Options& options, bool& direct) {
         // made while there is the privilege for it
         iterator_link_ = attach(object_->progs.iolens_pending_direct);
         iterator_ = Fd(::bpf_iter_create(bpf_link__fd(iterator_link_.get())));
-        if (!iterator_) throw Failure(Exit::unavailable, "can't look at the threads: " + error_text(errno), "");
+        if (!iterator_) throw Failure(Exit::unavailable, "can't create a task iterator: " + error_text(errno));
     }
     return true;
 }
@@ -327,17 +327,17 @@ std::vector<ProbeStatus> SyscallProbe::examine(bool variants) {
         // in use these are run, and not attached
         if (status.program == "iolens_request_drop") {
             status.name = "requests without an end";
-            status.how = "raw_tp, run for each request";
+            status.how = "raw_tp, run per request";
         } else if (status.program.starts_with("iolens_pending")) {
             status.name = "calls at the end";
-            status.how = status.program == "iolens_pending" ? "raw_tp, run for each thread" : "iterator of tasks";
+            status.how = status.program == "iolens_pending" ? "raw_tp, run per thread" : "task iterator";
         }
         const bool of_perf = status.name.starts_with("raw_syscalls/");
         const bool other_tracepoint =
             of_perf != perf && (of_perf || status.name == "sys_enter" || status.name == "sys_exit");
         if (of_perf) {
             status.name = status.name.substr(status.name.find('/') + 1);
-            status.how = "perf's tracepoint";
+            status.how = "perf tracepoint";
         }
         const bool direct = status.program.ends_with(direct_suffix);
         if (direct) status.how += ", direct";

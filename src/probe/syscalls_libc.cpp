@@ -69,8 +69,8 @@ std::string_view libc_name(const bpf_program* program) {
 bool SyscallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
     const auto refuse = [](std::string_view what, const std::string& path, int error) {
         throw Failure(Exit::unavailable,
-                      fmt::format("can't watch {} in '{}': {}", what, visible(path), probe_error_text(error)),
-                      "leave --libc out; the kernel's rows are whole without it");
+                      fmt::format("can't trace {} in '{}': {}", what, visible(path), probe_error_text(error)),
+                      "omit --libc; the kernel rows are complete without it");
     };
     if (many_uprobes_) {
         std::map<std::string, std::pair<std::vector<u64>, std::vector<u64>>> files;  // offsets and cookies
@@ -85,7 +85,7 @@ bool SyscallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
                 if (many_links_.back()) continue;
                 const int error = errno;
                 if (give_up(many_uprobes_, "uprobe.multi", error)) return false;
-                refuse("its functions", path, error);
+                refuse("libc functions", path, error);
             }
         }
         return true;

@@ -225,12 +225,12 @@ std::vector<ProbeStatus> VfsProbe::examine_functions(std::optional<AttachMode> o
         const Fd self(::open("/proc/self/exe", O_PATH | O_CLOEXEC));
         const auto file = probe.resolve(self.get());
         if (!file) {
-            status.why = "the kernel doesn't run a program to tell about an open file (BPF_PROG_TEST_RUN)";
+            status.why = "the kernel does not run the program that identifies a file (BPF_PROG_TEST_RUN)";
             return items;
         }
         const AttachMode mode = probe.attach_functions(*file);
         status.works = true;
-        status.how = mode == AttachMode::syscalls ? "system calls and io_uring instead"
+        status.how = mode == AttachMode::syscalls ? "falls back to system calls and io_uring"
                                                   : std::string(attach_mode_names.at(static_cast<std::size_t>(mode)));
         if (!probe.why().empty()) status.how += fmt::format(" ({})", fmt::join(probe.why(), "; "));
         if (!only) return items;
@@ -266,7 +266,7 @@ std::vector<ProbeStatus> VfsProbe::examine(bool variants) {
     for (ProbeStatus& item : items) {
         if (item.program != "iolens_resolve") continue;
         item.name = "what a file is";  // in use it is run, and not attached
-        item.how = "raw_tp, run for each file";
+        item.how = "raw_tp, run per file";
     }
     items.push_back(std::move(examine_functions({}).front()));
     for (const AttachMode mode : {AttachMode::fentry, AttachMode::kprobe}) {

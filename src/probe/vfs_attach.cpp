@@ -111,7 +111,7 @@ VfsProbe::Targets VfsProbe::kernel_targets() const {
 /// All of the targets or none; but of the optional places those that can't be had in this way become `missing`.
 bool VfsProbe::try_attach(const Targets& targets, AttachMode mode, const Targets& optional, Targets& missing) {
     if (mode == AttachMode::kprobe && ::access("/sys/bus/event_source/devices/kprobe/type", R_OK) != 0) {
-        why_.emplace_back("kprobes: this kernel has none");
+        why_.emplace_back("kprobe: not supported by this kernel");
         return false;
     }
     Attached made;
@@ -218,7 +218,7 @@ AttachMode VfsProbe::attach_functions(const iolens_resolved& file) {
     if (wants(IOLENS_VFS_READ) && !splice.empty() && !by_read_iter) targets["splice_read"] = splice;
     const auto unknown = [](const auto& target) { return target.second.empty(); };
     if (wants(IOLENS_VFS_READ) && targets["read_iter"].empty()) {
-        why_.emplace_back("the filesystem's read function is unknown");
+        why_.emplace_back("unknown read function of the filesystem");
     } else {
         std::erase_if(targets, unknown);
         // two filesystems may share one

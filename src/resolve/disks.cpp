@@ -94,6 +94,18 @@ std::optional<Disk> Disks::find(const std::string& wanted) const {
     return read_disk(place);
 }
 
+std::vector<std::string> Disks::all_names() const {
+    std::vector<std::string> names;
+    if (!here_) return names;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(root_ + "/sys/class/block", error)) {
+        names.push_back(entry.path().filename().string());
+        if (std::string mapped = read_line(entry.path() / "dm/name"); !mapped.empty())
+            names.push_back(std::move(mapped));
+    }
+    return names;
+}
+
 std::optional<Disk> Disks::find(u32 dev) const {
     if (!here_) return {};
     return read_disk(fs::path(root_) / "sys/dev/block" / fmt::format("{}:{}", dev >> 20, dev & 0xfffff));

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "iolens/event/header.h"
 
@@ -37,6 +38,9 @@ public:
 
     /// A disk, partition or device-mapper name, or a path in /dev, as sysfs has it.
     [[nodiscard]] std::optional<Disk> find(const std::string& name) const;
+
+    /// Every name that find() takes, without paths.
+    [[nodiscard]] std::vector<std::string> all_names() const;
 
     /// The same by its number.
     [[nodiscard]] std::optional<Disk> find(u32 dev) const;

@@ -8,6 +8,7 @@
 #include <array>
 #include <iterator>
 
+#include "base/text.h"
 #include "iolens/event/disk.h"
 #include "iolens/event/operation.h"
 #include "iolens/event/symbol.h"
@@ -244,9 +245,10 @@ void Resolver::age(const std::function<void()>& begin_period,
 }
 
 std::vector<std::string> Resolver::diagnostics() const {
-    std::vector<std::string> items{fmt::format("kept at the end: {} names, {} threads", files_.size(), tasks_.size())};
+    std::vector<std::string> items{
+        fmt::format("cached at the end: {}, {}", counted(files_.size(), "name"), counted(tasks_.size(), "thread"))};
     if (files_.evicted() + tasks_.evicted() + arguments_.evicted() != 0) {
-        items.push_back(fmt::format("dropped to make space: {} names, {} threads, {} calls' arguments",
+        items.push_back(fmt::format("evicted from caches: {} names, {} threads, arguments of {} calls",
                                     files_.evicted(), tasks_.evicted(), arguments_.evicted()));
     }
     return items;

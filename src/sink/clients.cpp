@@ -53,8 +53,8 @@ bool is_left_over(const std::string& path) {
 ClientsSink::ClientsSink(const std::string& path)
     : path_(path), lines_(Output::into([this](std::string_view lines) { append(lines); })), json_(lines_) {
     if (path.size() >= sizeof(sockaddr_un::sun_path)) {
-        throw Failure(Exit::usage, fmt::format("'{}' is too long for a socket", visible(path)),
-                      fmt::format("at most {} bytes", sizeof(sockaddr_un::sun_path) - 1));
+        throw Failure(Exit::usage, fmt::format("socket path '{}' is too long", visible(path)),
+                      fmt::format("use a path of at most {} bytes", sizeof(sockaddr_un::sun_path) - 1));
     }
     if (is_left_over(path)) ::unlink(path.c_str());
     listener_ = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -65,12 +65,12 @@ ClientsSink::ClientsSink(const std::string& path)
     ::umask(before);
     if (bound != 0) {
         path_.clear();
-        throw Failure(Exit::usage, fmt::format("can't make the socket '{}': {}", visible(path), error_text(error)),
-                      error == EADDRINUSE ? "another program listens there, or it is no socket: name another"
-                                          : "name a file that isn't there, in a folder that you may write to");
+        throw Failure(Exit::usage, fmt::format("can't create socket '{}': {}", visible(path), error_text(error)),
+                      error == EADDRINUSE ? "another program listens on it, or it is not a socket: use another path"
+                                          : "use a path that does not exist, in a directory that you can write to");
     }
     if (::listen(listener_.get(), SOMAXCONN) != 0) {
-        throw Failure(Exit::failed, "can't listen on a socket: " + error_text(errno), "");
+        throw Failure(Exit::failed, "can't listen on the socket: " + error_text(errno));
     }
 }
 
@@ -217,11 +217,11 @@ LossCause ClientsSink::finish() {
         for (const Client& client : clients_) polled_.push_back({client.fd.get(), POLLOUT, 0});
         ::poll(polled_.data(), polled_.size(), poll_ms);
     }
-    return {"clients_cut_off", "clients of the socket that read too slowly, cut off", cut_off_};
+    return {"clients_cut_off", "socket client", "disconnected for reading too slowly", cut_off_};
 }
 
 LossCause ClientsSink::refused() const {
-    return {"clients_refused", "clients of the socket that were refused (too many were connected)", refused_};
+    return {"clients_refused", "socket client", "refused, too many were connected", refused_};
 }
 
 }  // namespace iolens

@@ -69,18 +69,20 @@ QueueSink::QueueSink(const std::string& path, std::span<const std::string_view> 
     : domains_(domains), operations_(operations) {
     const key_t key = ::ftok(path.c_str(), 'm');
     if (key == -1) {
-        throw Failure(Exit::usage, fmt::format("can't name a queue by '{}': {}", visible(path), error_text(errno)),
-                      "name a file that is there; its listener names the same one");
+        throw Failure(Exit::usage,
+                      fmt::format("can't get a message queue key for '{}': {}", visible(path), error_text(errno)),
+                      "use an existing file, the same one as the listener");
     }
     queue_ = ::msgget(key, 0600 | IPC_CREAT);
     msqid_ds about{};
     const bool foreign = queue_ == -1 ? errno == EACCES : ::msgctl(queue_, IPC_STAT, &about) != 0 || !is_ours(about);
     if (foreign) {
-        throw Failure(Exit::usage, fmt::format("the queue of '{}' belongs to another user", visible(path)),
-                      "run its listener as the user that iolens runs as, or name another file; 'ipcs -q' lists queues");
+        throw Failure(Exit::usage, fmt::format("the message queue of '{}' belongs to another user", visible(path)),
+                      "run the listener as the user that iolens runs as, or use another file; 'ipcs -q' lists queues");
     }
     if (queue_ == -1) {
-        throw Failure(Exit::failed, fmt::format("can't open the queue of '{}': {}", visible(path), error_text(errno)),
+        throw Failure(Exit::failed,
+                      fmt::format("can't open the message queue of '{}': {}", visible(path), error_text(errno)),
                       "'ipcs -q' lists the queues and their owners");
     }
 }
@@ -235,8 +237,8 @@ LossCause QueueSink::finish() {
     end_thread();
     given_up_ += waiting_.size();
     waiting_.clear();
-    return {"queue_given_up", "records for the message queue (its reader takes none, or it has no number for them)",
-            given_up_};
+    return {"queue_given_up", "record",
+            "not sent to the message queue, whose reader was too slow or has no number for them", given_up_};
 }
 
 }  // namespace iolens

@@ -30,8 +30,8 @@ Recorder::Recorder(const std::string& path)
       file_(path == "-" ? nullptr : std::make_unique<ResultFile>(path)),
       fd_(file_ ? file_->fd() : STDOUT_FILENO) {
     if (!file_ && ::isatty(fd_) == 1) {
-        throw Failure(Exit::usage, "a recording is not for a terminal",
-                      "name a file, or pipe it: 'iolens block --record - | iolens replay -'");
+        throw Failure(Exit::usage, "can't write a recording to a terminal",
+                      "use a file, or a pipe: 'iolens block --record - | iolens replay -'");
     }
 }
 
@@ -94,7 +94,7 @@ void Recorder::write(std::span<const std::byte> bytes) {
         frame_.resize(sizeof(RecordingFrame));
         if (error == EPIPE) throw ReaderGone();
         throw Failure(Exit::failed, fmt::format("can't write to {}: {}", visible(path_), error_text(error)),
-                      "make room, or record elsewhere; the recording can be replayed up to here");
+                      "free some space, or record elsewhere; the recording so far can be replayed");
     }
 }
 

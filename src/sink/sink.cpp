@@ -19,15 +19,14 @@ void put_loss_line(Output& out, const Loss& loss) {
 }
 
 void append_loss_line(Buffer& out, const Loss& loss) {
-    std::string_view separator = "lost: ";
+    std::string_view separator = "lost ";
     for (const LossCause& cause : loss.causes) {
-        fmt::format_to(std::back_inserter(out), "{}{} {}", separator, cause.count, cause.words);
-        separator = ", ";
+        fmt::format_to(std::back_inserter(out), "{}{}: {}", separator, counted(cause.count, cause.item), cause.cause);
+        separator = "; ";
     }
     if (loss.no_end != 0) {
-        fmt::format_to(std::back_inserter(out), "{}{} without a latency (completion not seen)",
-                       loss.causes.empty() ? "" : "; ",
-                       loss.no_end == 1 ? "1 row" : fmt::format("{} rows", loss.no_end));
+        fmt::format_to(std::back_inserter(out), "{}{} without a latency: completion not seen",
+                       loss.causes.empty() ? "" : "; ", counted(loss.no_end, "row"));
     }
     fmt::format_to(std::back_inserter(out), " (seen {}, delivered {}, filtered {}", loss.seen, loss.delivered,
                    loss.filtered);

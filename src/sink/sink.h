@@ -15,10 +15,11 @@ namespace iolens {
 struct FormatInfo;
 using Format = const FormatInfo*;
 
-/// One cause of loss, in the words that a person reads and the key that a program does.
+/// One cause of loss: "lost 2 requests: more in flight than --max-inflight".
 struct LossCause {
-    std::string_view name;
-    std::string_view words;
+    std::string_view name;   ///< in JSON
+    std::string_view item;   ///< what was lost, in the singular
+    std::string_view cause;  ///< why
     u64 count = 0;
     bool in_sum = true;  ///< so many operations; else something that isn't an operation of the lens
 };
@@ -33,15 +34,15 @@ struct Loss {
     std::vector<LossCause> causes;  ///< only those with a count
 
     /// A cause, where it has a count.
-    void note(std::string_view name, std::string_view words, u64 count) {
-        if (count != 0) causes.push_back({name, words, count});
+    void note(std::string_view name, std::string_view item, std::string_view cause, u64 count) {
+        if (count != 0) causes.push_back({name, item, cause, count});
     }
     /// The same of what are no operations of the lens: they are not in the sum.
-    void note_beside(std::string_view name, std::string_view words, u64 count) {
-        if (count != 0) causes.push_back({name, words, count, false});
+    void note_beside(std::string_view name, std::string_view item, std::string_view cause, u64 count) {
+        if (count != 0) causes.push_back({name, item, cause, count, false});
     }
     /// What the kernel skipped belongs to no operation.
-    void note_skipped_runs(u64 count) { note_beside("missed", "probe runs that the kernel skipped", count); }
+    void note_skipped_runs(u64 count) { note_beside("missed", "probe run", "skipped by the kernel", count); }
     /// Operations that have no row.
     [[nodiscard]] u64 lost() const {
         u64 sum = 0;

@@ -20,25 +20,26 @@ RecordingSource::RecordingSource(const std::string& path)
       fd_(path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)) {
     if (!fd_) {
         throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(path), error_text(errno)),
-                      "name a file that --record made");
+                      "use a file that --record wrote");
     }
     const bool whole = fill(&header_, sizeof header_);
     if (!whole || header_.magic != recording_magic) {
         throw Failure(Exit::failed, fmt::format("'{}' is not a recording of iolens", visible(path)),
-                      "name a file that --record made");
+                      "use a file that --record wrote");
     }
     if (header_.byte_order != recording_byte_order) {
-        throw Failure(Exit::failed, fmt::format("'{}' was recorded on a machine of another byte order", visible(path)),
-                      "replay it on a machine like the one that recorded it");
+        throw Failure(Exit::failed,
+                      fmt::format("'{}' was recorded on a machine with another byte order", visible(path)),
+                      "replay it on a machine with the same byte order");
     }
     if (header_.version != recording_version) {
         throw Failure(Exit::failed,
-                      fmt::format("'{}' has version {} of the format, this iolens reads {}", visible(path),
+                      fmt::format("'{}' has format version {}, and this iolens reads version {}", visible(path),
                                   header_.version, recording_version),
                       "replay it with the iolens that recorded it");
     }
     if (::crc32(0, reinterpret_cast<const Bytef*>(&header_), offsetof(RecordingHeader, crc)) != header_.crc) {
-        damaged("its header is corrupted");
+        damaged("corrupt header");
     }
 }
 
@@ -67,7 +68,7 @@ bool RecordingSource::fill(void* to, std::size_t size) {
         }
         if (n < 0) {
             throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(path_), error_text(errno)),
-                          "name a file that --record made");
+                          "use a file that --record wrote");
         }
         if (n == 0) return false;
         at += n;
@@ -78,9 +79,8 @@ bool RecordingSource::fill(void* to, std::size_t size) {
 }
 
 void RecordingSource::damaged(const char* how) const {
-    throw Failure(Exit::failed,
-                  fmt::format("the recording '{}' is damaged at byte {}: {}", visible(path_), offset_, how),
-                  "what came before it has been shown");
+    throw Failure(Exit::failed, fmt::format("recording '{}' is damaged at byte {}: {}", visible(path_), offset_, how),
+                  "the events before it were shown");
 }
 
 /// The ledger in a record of this or an earlier version.
@@ -106,32 +106,32 @@ std::size_t RecordingSource::read(Receiver& receiver) {
     if (!fill(&frame, sizeof frame)) {
         if (ended_) return 0;
         offset_ = start;
-        damaged("it is cut off");
+        damaged("truncated");
     }
     if (frame.size == 0) {
-        if (frame.crc != 0) damaged("a frame's size is corrupted");
+        if (frame.crc != 0) damaged("corrupt frame size");
         ended_ = true;
         return 0;
     }
-    if (frame.size > recording_frame_max || frame.size % 8 != 0) damaged("a frame's size is corrupted");
+    if (frame.size > recording_frame_max || frame.size % 8 != 0) damaged("corrupt frame size");
     frame_.resize(frame.size / 8);
     if (!fill(frame_.data(), frame.size)) {
         if (ended_) return 0;
-        damaged("it is cut off");
+        damaged("truncated");
     }
     const auto* bytes = reinterpret_cast<const std::byte*>(frame_.data());
     if (::crc32(0, reinterpret_cast<const Bytef*>(frame_.data()), frame.size) != frame.crc) {
         offset_ = start;
-        damaged("a frame's checksum is wrong");
+        damaged("wrong frame checksum");
     }
 
     std::size_t count = 0;
     for (std::size_t at = 0; at < frame.size;) {
         iolens_header head{};
-        if (frame.size - at < sizeof head) damaged("a record is cut off");
+        if (frame.size - at < sizeof head) damaged("truncated record");
         std::memcpy(&head, bytes + at, sizeof head);
         if (head.size < sizeof head || head.size % 8 != 0 || head.size > frame.size - at) {
-            damaged("a record's size is corrupted");
+            damaged("corrupt record size");
         }
         ++count;
         if (head.kind == IOLENS_KIND_LOSS) {

@@ -23,7 +23,7 @@ constexpr std::chrono::seconds look_again{5};
 RingSource::RingSource(Probes probes) : probes_(std::move(probes)), ring_(nullptr, ring_buffer__free) {
     ring_.reset(ring_buffer__new(probes_.ring_fd, on_record, this, nullptr));
     if (!ring_) {
-        throw Failure(Exit::failed, "can't map the ring buffer: " + error_text(errno), "try a smaller --ring-size");
+        throw Failure(Exit::failed, "can't map the ring buffer: " + error_text(errno), "use a smaller --ring-size");
     }
 }
 

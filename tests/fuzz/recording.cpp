@@ -80,7 +80,8 @@ public:
     void toggle(const char* names, bool& target, const char* /*help*/) override {
         target = find(names) != nullptr || target;
     }
-    void toggle_word(const char* /*names*/, std::string& /*target*/, const char* /*help*/) override {}
+    void toggle_word(const char* /*names*/, std::string& /*target*/, const char* /*word*/,
+                     const char* /*help*/) override {}
     void text(const char* names, std::string& target, const char* /*word*/, const char* /*help*/) override {
         if (const auto* value = find(names)) target = *value;
     }
@@ -98,7 +99,9 @@ public:
                  const char* /*help*/) override {}
     void number(const char* /*names*/, std::optional<u64>& /*target*/, u64 /*min*/, u64 /*max*/, const char* /*word*/,
                 const char* /*help*/) override {}
-    void real(const char* /*names*/, std::optional<double>& /*target*/, double /*min*/, double /*max*/,
+    void time(const char* /*names*/, std::optional<u64>& /*target*/, u64 /*bare_ns*/, u64 /*min*/, u64 /*max*/,
+              const char* /*word*/, const char* /*help*/) override {}
+    void size(const char* /*names*/, std::optional<u64>& /*target*/, u64 /*bare*/, u64 /*min*/, u64 /*max*/,
               const char* /*word*/, const char* /*help*/) override {}
 
 private:

@@ -98,7 +98,7 @@ void engines(const std::string& kind) {
             EXPECT_EQ(r.status, 0) << r.err << r.out;
             ::sync();
         });
-        EXPECT_EQ(t.result.err.find("lost: "), std::string::npos) << t.result.err;
+        EXPECT_EQ(t.result.err.find("iolens: lost "), std::string::npos) << t.result.err;
         const std::string op = read ? "read" : "write";
         auto sums = by_file(t, op);
         for (const Job& job : jobs) {
@@ -281,7 +281,7 @@ TRACED_TEST_F(Attribution, NoRowIsForAFileThatItsSectorsAreNotOf) {
         for (const pid_t child : children) ::waitpid(child, nullptr, 0);
         ::sync();
     });
-    EXPECT_EQ(t.result.err.find("lost: "), std::string::npos) << t.result.err;
+    EXPECT_EQ(t.result.err.find("iolens: lost "), std::string::npos) << t.result.err;
     std::map<u64, std::string> owner;  // of each 512-byte sector, now
     for (int writer = 0; writer < writers; ++writer) {
         for (int round = 0; round < rounds; round += 3) {
@@ -537,7 +537,7 @@ TRACED_TEST_F(Attribution, WithoutTheKernelsAddressesNoFileIsWrong) {
             ::munmap(map, size);
             ::close(source);
         });
-        EXPECT_NE(t.result.err.find("files of direct I/O are not known"), std::string::npos) << t.result.err;
+        EXPECT_NE(t.result.err.find("direct I/O is not attributed to files"), std::string::npos) << t.result.err;
         const auto sums = by_file(t, read ? "read" : "write");
         EXPECT_GE(bytes_of(sums, "?") + bytes_of(sums, ""), size);
         EXPECT_EQ(bytes_of(sums, direct), 0U);
@@ -844,7 +844,7 @@ TRACED_TEST_F(Attribution, WithoutFilesNothingOfThemIsThere) {
     EXPECT_FALSE(t.rows[0].contains("file_kind"));
     const Result r = run({iolens_path(), "block", "--no-file", "--author"});
     EXPECT_EQ(r.status, 2);
-    EXPECT_NE(r.err.find("--author needs to know the file"), std::string::npos) << r.err;
+    EXPECT_NE(r.err.find("--author needs file attribution"), std::string::npos) << r.err;
 }
 
 }  // namespace

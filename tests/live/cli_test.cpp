@@ -32,41 +32,62 @@ void expect_refusal(const std::vector<std::string>& words, int status, const std
 }
 
 TEST(Cli, NonsenseIsAUsageError) {
-    expect_refusal({}, 2, "which command?");
-    expect_refusal({"nonsense"}, 2, "there is no command or option 'nonsense'");
-    expect_refusal({"--nonsense"}, 2, "there is no command or option '--nonsense'");
-    expect_refusal({"block", "--nonsense"}, 2, "--nonsense");
-    expect_refusal({"block", "-d", "no-such-disk"}, 2, "there is no disk 'no-such-disk'");
-    expect_refusal({"block", "-d", "../../etc"}, 2, "there is no disk");
+    expect_refusal({}, 2, "missing command: block, fd, file, replay, doctor or schema");
+    expect_refusal({"nonsense"}, 2, "unknown command 'nonsense'");
+    expect_refusal({"--nonsense"}, 2, "unknown option '--nonsense'");
+    expect_refusal({"block", "--nonsense"}, 2, "unknown option '--nonsense'");
+    expect_refusal({"block", "-d", "no-such-disk"}, 2, "unknown disk 'no-such-disk'");
+    expect_refusal({"block", "-d", "../../etc"}, 2, "unknown disk");
     expect_refusal({"block", "-d", ""}, 2, "empty");
-    expect_refusal({"block", "-c", "/no/such/cgroup"}, 2, "can't open the cgroup");
-    expect_refusal({"block", "-c", "/proc/version"}, 2, "can't open the cgroup '/proc/version': Not a directory");
-    expect_refusal({"block", "-c", "/tmp"}, 2, "no directory of a cgroup v2");
+    expect_refusal({"block", "-c", "/no/such/cgroup"}, 2, "can't open cgroup");
+    expect_refusal({"block", "-c", "/proc/version"}, 2, "can't open cgroup '/proc/version': Not a directory");
+    expect_refusal({"block", "-c", "/tmp"}, 2, "'/tmp' is not a cgroup v2 directory");
     expect_refusal({"block", "-m", "-5"}, 2, "-5");
     expect_refusal({"block", "-m", "1e999"}, 2, "1e999");
     expect_refusal({"block", "-m", "nan"}, 2, "nan");
     expect_refusal({"block", "-p", "-1"}, 2, "-1");
-    expect_refusal({"block", "-p", "0"}, 2, "'0' is no whole number");
-    expect_refusal({"block", "-p", "99999999999999999999"}, 2, "no whole number");
-    expect_refusal({"block", "-p", "1,,2"}, 2, "empty part");
+    expect_refusal({"block", "-p", "0"}, 2, "'0' is not a whole number");
+    expect_refusal({"block", "-p", "99999999999999999999"}, 2, "not a whole number");
+    expect_refusal({"block", "-p", "1,,2"}, 2, "empty item");
     expect_refusal({"block", "--count", "0"}, 2, "'0'");
     expect_refusal({"block", "--count", "3x"}, 2, "'3x'");
-    expect_refusal({"block", "--ring-size", "3"}, 2, "no power of two");
+    expect_refusal({"block", "--ring-size", "3"}, 2, "--ring-size 3MiB is not a power of two");
     expect_refusal({"block", "--ring-size", "999999"}, 2, "999999");
     expect_refusal({"block", "--max-inflight", "1"}, 2, "'1'");
-    expect_refusal({"block", "--op", "reed"}, 2, "there is no operation 'reed'");
-    expect_refusal({"block", "--columns", "bites"}, 2, "there is no column 'bites'");
-    expect_refusal({"block", "--format", "xml"}, 2, "there is no format 'xml'");
+    expect_refusal({"block", "--op", "reed"}, 2, "unknown operation 'reed' (did you mean 'read'?)");
+    expect_refusal({"block", "--columns", "bites"}, 2, "unknown column 'bites' (did you mean 'bytes'?)");
+    expect_refusal({"block", "--format", "xml"}, 2, "unknown format 'xml'");
+    expect_refusal({"block", "--format", "JSON"}, 2, "unknown format 'JSON' (did you mean 'json'?)");
+    expect_refusal({"block", "--format", "iotracer"}, 2, "format 'iotracer' does not apply here");
     for (const char* command : {"block", "doctor", "schema"}) {
-        expect_refusal({command, "--format", "metrics"}, 2, "'metrics' is not a format of these rows");
+        expect_refusal({command, "--format", "metrics"}, 2, "format 'metrics' does not apply here");
     }
+    expect_refusal({"blok"}, 2, "unknown command 'blok' (did you mean 'block'?)");
+    expect_refusal({"block", "--colums", "pid"}, 2, "unknown option '--colums' (did you mean '--columns'?)");
+    expect_refusal({"block", "--group-by", "files", "--summary"}, 2, "(did you mean 'file'?)");
+    expect_refusal({"fd", "--op", "raed"}, 2, "unknown system call 'raed' (did you mean 'read'?)");
+    expect_refusal({"fd", "--domains", "SOCKET"}, 2, "unknown domain 'SOCKET' (did you mean 'SOCKETS'?)");
+    expect_refusal({"fd", "--summary=opens"}, 2, "unknown summary 'opens' (did you mean 'open'?)");
+    expect_refusal({"fd", "--op"}, 2, "--op needs a value");
+    expect_refusal({"fd", "--"}, 125, "missing command after '--'");
+    expect_refusal({"block", "-m", "1x"}, 2, "'1x' is not a time");
+    expect_refusal({"block", "-m", ""}, 2, "'' is not a time");
+    expect_refusal({"block", "-m", "300h"}, 2, "out of range (0 to 1000000s)");
+    expect_refusal({"block", "-D", "1e3"}, 2, "'1e3' is not a time");
+    expect_refusal({"block", "-D", "10 s"}, 2, "'10 s' is not a time");
+    expect_refusal({"block", "-D", "10us"}, 2, "out of range");
+    expect_refusal({"block", "-D", "99999999999999999999"}, 2, "is not a time");
+    expect_refusal({"block", "10 s"}, 2, "'10 s' is not a time");
+    expect_refusal({"block", "--interval", "99ms"}, 2, "out of range (100ms to 1000000s)");
+    expect_refusal({"block", "--ring-size", "8MB"}, 2, "'8MB' is not a size");
+    expect_refusal({"block", "--ring-size", "64KiB"}, 2, "out of range (1MiB to 1GiB)");
     expect_refusal({"block", "-o", "/no/such/folder/x"}, 2, "can't write '/no/such/folder/x'");
     expect_refusal({"block", "soon"}, 2, "soon");
     expect_refusal({"block", "-5"}, 2, "-5");
     expect_refusal({"block", "1", "2"}, 2, "2");
     expect_refusal({"block", "-D", "1", "2"}, 2, "twice");
-    expect_refusal({"block", "--comm", "a", "--comm", "b"}, 2, "--comm");
-    expect_refusal({"replay"}, 2, "FILE");
+    expect_refusal({"block", "--comm", "a", "--comm", "b"}, 2, "--comm is given twice");
+    expect_refusal({"replay"}, 2, "missing FILE");
     expect_refusal({"replay", "/no/such/file"}, 1, "can't read '/no/such/file'");
     expect_refusal({"replay", "/proc/version"}, 1, "not a recording");
     expect_refusal({"replay", "/etc"}, 1, "/etc");
@@ -90,8 +111,8 @@ TEST(Cli, HelpEndsWithExamples) {
         const Result r = run(command);
         EXPECT_EQ(r.status, 0);
         EXPECT_EQ(r.err, "");
-        EXPECT_NE(r.out.find("\nexamples:\n"), std::string::npos) << r.out;
-        EXPECT_GT(r.out.find("\nexamples:\n"), r.out.find("--help"));
+        EXPECT_NE(r.out.find("\nExamples:\n"), std::string::npos) << r.out;
+        EXPECT_GT(r.out.find("\nExamples:\n"), r.out.find("--help"));
     }
     EXPECT_EQ(run({iolens_path(), "--version"}).out.substr(0, 7), "iolens ");
 }
@@ -133,7 +154,7 @@ TEST(Cli, DoctorNamesEveryProbe) {
     std::map<std::string, Json> used;
     for (const Json& row : parse_json_lines(r.out)) {
         if (row.at("type") != "probe") continue;
-        EXPECT_EQ(row.at("detail").get<std::string>().find("BTF refused"), std::string::npos) << row;
+        EXPECT_EQ(row.at("detail").get<std::string>().find("BTF rejected"), std::string::npos) << row;
         if (row.at("used") == "yes") used[text_or_null(row.at("lens")) + " " + text_or_null(row.at("name"))] = row;
     }
     for (const char* probe :
@@ -202,7 +223,7 @@ TEST(Cli, AFullDiskIsAnErrorAndLeavesWholeRows) {
     shell("umount " + scratch.path());
     EXPECT_EQ(r.status, 1);
     EXPECT_NE(r.err.find("No space left on device"), std::string::npos) << r.err;
-    EXPECT_NE(r.err.find("hint: make room"), std::string::npos) << r.err;
+    EXPECT_NE(r.err.find("hint: free some space"), std::string::npos) << r.err;
     ASSERT_GT(rows.size(), 1000U);
     EXPECT_EQ(rows.back(), '\n');
 }
@@ -232,7 +253,7 @@ TEST(Cli, AServiceReopensItsOutput) {
     std::filesystem::rename(rows, rows + ".2");
     std::filesystem::create_directory(rows);
     ASSERT_EQ(::kill(service.pid(), SIGHUP), 0);
-    ASSERT_TRUE(service.wait_for_line("rows go on to the file that was open"));
+    ASSERT_TRUE(service.wait_for_line("rows still go to the old file"));
     direct_io(disk.path(), true, 24, 4096);
     EXPECT_TRUE(wait_until([&] { return lines_of(rows + ".2") == 2; }));
     EXPECT_EQ(service.stop(SIGINT).status, 0);
@@ -280,7 +301,7 @@ TEST(Cli, TwoCapabilitiesAreEnough) {
         const Result r = tracer.stop(SIGINT);
         EXPECT_EQ(r.status, 0) << lens << r.err;
         const bool addresses = std::string(lens) == "block -d " || std::string(lens).starts_with("file");
-        EXPECT_EQ(r.err.find("files of direct I/O are not known") != std::string::npos, addresses) << lens << r.err;
+        EXPECT_EQ(r.err.find("direct I/O is not attributed to files") != std::string::npos, addresses) << lens << r.err;
     }
 }
 

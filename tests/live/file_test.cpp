@@ -361,21 +361,21 @@ TEST_F(File, BadInputEndsInASentenceAndAHint) {
         EXPECT_NE(r.err.find("hint: "), std::string::npos) << r.err;
         EXPECT_EQ(r.out, "");
     };
-    refused({}, 2, "which file or folder?");
+    refused({}, 2, "missing PATH");
     refused({place.path("none")}, 2, "No such file");
     refused({place.path("none\n\x1b[31m")}, 2, "none\\n\\x1b[31m");
     refused({place.path(std::string(4096, 'x'))}, 2, "name too long");
     refused({place.path("file") + "/below"}, 2, "Not a directory");
-    refused({place.path("fifo")}, 2, "no file and no folder");
-    refused({"--op", "seek", place.path("file")}, 2, "no operation 'seek'");
-    refused({"--level", "fs", place.path("file")}, 2, "no level 'fs'");
-    refused({"--max-files", "0", place.path("file")}, 2, "no whole number");
-    refused({"--max-files", "1", place.path()}, 2, "no room to watch more than");
-    refused({"--format", "metrics", place.path("file")}, 2, "'metrics' is not a format of these rows");
-    refused({"--format", "iotracer", "--op", "fsync", place.path("file")}, 2, "reads and writes only");
-    refused({"profile"}, 2, "which log or recording?");
+    refused({place.path("fifo")}, 2, "not a regular file or directory");
+    refused({"--op", "seek", place.path("file")}, 2, "unknown operation 'seek'");
+    refused({"--level", "fs", place.path("file")}, 2, "unknown level 'fs'");
+    refused({"--max-files", "0", place.path("file")}, 2, "not a whole number");
+    refused({"--max-files", "1", place.path()}, 2, "can't watch more than");
+    refused({"--format", "metrics", place.path("file")}, 2, "format 'metrics' does not apply here");
+    refused({"--format", "iotracer", "--op", "fsync", place.path("file")}, 2, "only reads and writes");
+    refused({"profile"}, 2, "missing LOG");
     refused({"profile", place.path("none")}, 1, "can't read");
-    refused({"profile", place.path("file")}, 1, "there is no access in");
+    refused({"profile", place.path("file")}, 1, "contains no accesses");
     // a name with a blank and a newline is a name
     const std::string odd = place.path("a b\nc");
     make_file(odd, 10);
@@ -438,7 +438,8 @@ TRACED_TEST_F(File, PagesOfAMappingAreFaults) {
         ::msync(map, 256 * page, MS_SYNC);
         ::munmap(map, 256 * page);
     });
-    NEEDS(t.result.err.find("can't be seen") == std::string::npos, "this kernel shows no faults without kprobes");
+    NEEDS(t.result.err.find("does not show faults") == std::string::npos,
+          "this kernel shows no faults without kprobes");
     expect_whole(t);
     std::set<u64> loaded;
     std::set<u64> stored;
@@ -519,7 +520,7 @@ void profile(const std::string& filesystem, const std::vector<Job>& jobs, u64 bl
                 by_the_disk = disk_bytes(fs.disk(), read) - before;
             },
             "file");
-        EXPECT_EQ(t.result.err.find("lost: "), std::string::npos) << t.result.err;
+        EXPECT_EQ(t.result.err.find("iolens: lost "), std::string::npos) << t.result.err;
         const std::string op = read ? "read" : "write";
         EXPECT_LE(bytes_of(rows_of(t, "BLK", op)), by_the_disk);  // which has the filesystem's own, too
         for (const Job& job : jobs) {
@@ -864,7 +865,7 @@ TEST_F(Serve, OneServerADirectoryAndNothingIsLeft) {
         Served served(tree);
         const Result second = run({iolens_path(), "file", "serve", tree});
         EXPECT_EQ(second.status, 1);
-        EXPECT_NE(second.err.find("served already"), std::string::npos) << second.err;
+        EXPECT_NE(second.err.find("already served"), std::string::npos) << second.err;
         const int held = ::open((tree + "/control").c_str(), O_RDONLY);  // a client that stays
         EXPECT_EQ(served.stop(SIGTERM).status, 0);
         ::close(held);
@@ -892,7 +893,7 @@ TEST_F(Serve, OneServerADirectoryAndNothingIsLeft) {
         ::close(fuse);
         struct stat info{};
         EXPECT_NE(::stat(tree.c_str(), &info), 0);  // ENOTCONN or, on 7.x, ECONNREFUSED
-        EXPECT_NE(run({iolens_path(), "file", "list", "--dir", tree}).err.find("nobody serves"), std::string::npos);
+        EXPECT_NE(run({iolens_path(), "file", "list", "--dir", tree}).err.find("no server for"), std::string::npos);
         Served again(tree);
         EXPECT_EQ(again.stop(SIGINT).status, 0);
         std::filesystem::remove(tree);
@@ -906,9 +907,9 @@ TEST_F(Serve, OneServerADirectoryAndNothingIsLeft) {
         EXPECT_NE(r.err.find(words), std::string::npos) << r.err;
         EXPECT_NE(r.err.find("hint: "), std::string::npos) << r.err;
     };
-    refused(place.path("file"), "is no folder");
+    refused(place.path("file"), "is not a directory");
     refused(place.path(), "is not empty");
-    refused(place.path("none/below"), "can't make the folder");
+    refused(place.path("none/below"), "can't create directory");
     std::filesystem::create_directory(place.path("mine"));
     Served kept(place.path("mine"));  // a folder that was there stays
     EXPECT_EQ(kept.stop(SIGTERM).status, 0);
@@ -969,7 +970,7 @@ TEST_F(Serve, WithoutFuseItSaysSo) {
     const Result r = shell("unshare -m sh -c 'mount -t tmpfs none /dev && exec " + iolens_path() + " file serve " +
                            place.path("tree") + "'");
     EXPECT_EQ(r.status, 3) << r.err;
-    EXPECT_NE(r.err.find("there is no /dev/fuse"), std::string::npos) << r.err;
+    EXPECT_NE(r.err.find("can't open /dev/fuse"), std::string::npos) << r.err;
     EXPECT_NE(r.err.find("hint: "), std::string::npos) << r.err;
     EXPECT_FALSE(std::filesystem::exists(place.path("tree")));
 }
@@ -985,7 +986,7 @@ TEST_F(Serve, TheCommandsAreThinOverTheTree) {
         words.insert(words.begin() + 3, {"--dir", tree});
         return run(words);
     };
-    EXPECT_NE(file({"list"}).err.find("nobody serves"), std::string::npos);
+    EXPECT_NE(file({"list"}).err.find("no server for"), std::string::npos);
     const Served served(tree);
     EXPECT_EQ(file({"add", path}).status, 2);  // a name that ends in a number
     EXPECT_EQ(file({"add", path, "0"}).status, 2);

@@ -84,7 +84,7 @@ bool emulated() {
     return cpu.find("TCG") != std::string::npos || cpu.find("CPU implementer\t: 0x00") != std::string::npos;
 }
 
-bool lost(const Result& result) { return result.err.find("lost: ") != std::string::npos; }
+bool lost(const Result& result) { return result.err.find("iolens: lost ") != std::string::npos; }
 
 bool kernel_is_since(int major, int minor) {
     utsname kernel{};
@@ -178,7 +178,7 @@ Cgroup::~Cgroup() {
 
 u64 Traced::counter(const std::string& word) const {
     std::smatch m;
-    if (!std::regex_search(result.err, m, std::regex(word + " ([0-9]+)"))) return ~u64{0};
+    if (!std::regex_search(result.err, m, std::regex(word + " ([0-9]+)(?=[,)\n]|$)"))) return ~u64{0};
     return std::stoull(m[1]);
 }
 
@@ -200,7 +200,7 @@ Traced trace(std::vector<std::string> options, const std::function<void()>& work
 
 void expect_whole(const Traced& t) {
     EXPECT_EQ(t.result.status, 0) << t.result.err;
-    EXPECT_EQ(t.result.err.find("lost: "), std::string::npos) << t.result.err;
+    EXPECT_EQ(t.result.err.find("iolens: lost "), std::string::npos) << t.result.err;
     EXPECT_NE(t.counter("seen"), ~u64{0}) << t.result.err;  // stop() has checked the sum
 }
 

@@ -131,7 +131,7 @@ TRACED_TEST_F(State, TooManyRequestsAreNamed) {
         },
         "fd");
     EXPECT_EQ(without_end(traced.rows, "aio:pread"), std::size_t{in_flight}) << traced.result.err;
-    EXPECT_NE(traced.result.err.find("64 requests of libaio and io_uring (more in flight than --max-inflight)"),
+    EXPECT_NE(traced.result.err.find("64 libaio or io_uring requests: more in flight than --max-inflight"),
               std::string::npos)
         << traced.result.err;
 }
@@ -275,7 +275,7 @@ TRACED_TEST_F(State, FilesOfDirectoriesMakeRoomForOthers) {
     EXPECT_EQ(rows[directory + "/temporary"], files) << traced.result.err;
     EXPECT_EQ(rows[directory + "/first"], 1U);
     EXPECT_EQ(rows[named], 1U);
-    EXPECT_NE(traced.result.err.find("files of watched folders that made room for others: "), std::string::npos)
+    EXPECT_NE(traced.result.err.find("files of watched directories that were evicted: "), std::string::npos)
         << traced.result.err;
 }
 
@@ -572,7 +572,7 @@ TRACED_TEST_F(State, AMissedEndOfACallIsARow) {
         for (const int fd : pipe) ::close(fd);
         EXPECT_EQ(traced.result.status, 0);
         EXPECT_EQ(traced.counter("lost"), 0U) << traced.result.err;
-        EXPECT_EQ(traced.counter("ends without a start"), 1U) << traced.result.err;
+        EXPECT_EQ(traced.counter("returns without a start"), 1U) << traced.result.err;
         EXPECT_NE(traced.result.err.find("1 row without a latency"), std::string::npos) << traced.result.err;
         std::vector<Json> rows = parse_json_lines(traced.result.out);
         std::erase_if(rows, [](const Json& row) { return row["type"] != "fd"; });
@@ -613,11 +613,11 @@ TRACED_TEST_F(State, OtherAbisAndDeniedCallsAreCounted) {
             });
         },
         "fd");
-    EXPECT_NE(traced.result.err.find("lost: 3 calls of 32-bit programs (not decoded)"), std::string::npos)
+    EXPECT_NE(traced.result.err.find("lost 3 calls: 32-bit programs are not decoded"), std::string::npos)
         << traced.result.err;
     EXPECT_EQ(traced.counter("lost"), 3U);
     // and what was under way when tracing began
-    EXPECT_GE(traced.counter("ends without a start"), 5U) << traced.result.err;
+    EXPECT_GE(traced.counter("returns without a start"), 5U) << traced.result.err;
 }
 #endif
 

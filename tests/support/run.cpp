@@ -48,7 +48,7 @@ std::function<void()> look;   // of WhileWaiting
 std::atomic<u64> losses = 0;  // commands may run in several threads
 
 void count_loss(const Result& result) {
-    if (result.err.find("lost: ") != std::string::npos) ++losses;
+    if (result.err.find("iolens: lost ") != std::string::npos) ++losses;
 }
 
 /// Where iolens says what it has seen: is all of it accounted for?

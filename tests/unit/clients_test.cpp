@@ -131,7 +131,7 @@ TEST_F(ClientsTest, LossIsWrittenAsALine) {
     sink_.loss({.seen = 9, .delivered = 9, .filtered = 0, .causes = {}});
     sink_.flush();
     EXPECT_EQ(received(client), "");
-    sink_.loss({.seen = 5, .delivered = 3, .filtered = 1, .causes = {{"ring_full", "events", 1}}});
+    sink_.loss({.seen = 5, .delivered = 3, .filtered = 1, .causes = {{"ring_full", "event", "ring buffer full", 1}}});
     sink_.finish();
     EXPECT_EQ(received(client, true),
               "{\"type\":\"loss\",\"seen\":5,\"delivered\":3,\"filtered\":1,\"ring_full\":1}\n");

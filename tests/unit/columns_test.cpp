@@ -59,8 +59,8 @@ public:
     void toggle(const char* names, bool& target, const char* /*help*/) override {
         if (find(names) != nullptr) target = true;
     }
-    void toggle_word(const char* names, std::string& target, const char* help) override {
-        text(names, target, "", help);
+    void toggle_word(const char* names, std::string& target, const char* word, const char* help) override {
+        text(names, target, word, help);
     }
     void text(const char* names, std::string& target, const char* /*word*/, const char* /*help*/) override {
         if (const std::string* value = find(names)) target = *value;
@@ -73,7 +73,9 @@ public:
                  const char* /*help*/) override {}
     void number(const char* /*names*/, std::optional<u64>& /*target*/, u64 /*min*/, u64 /*max*/, const char* /*word*/,
                 const char* /*help*/) override {}
-    void real(const char* /*names*/, std::optional<double>& /*target*/, double /*min*/, double /*max*/,
+    void time(const char* /*names*/, std::optional<u64>& /*target*/, u64 /*bare_ns*/, u64 /*min*/, u64 /*max*/,
+              const char* /*word*/, const char* /*help*/) override {}
+    void size(const char* /*names*/, std::optional<u64>& /*target*/, u64 /*bare*/, u64 /*min*/, u64 /*max*/,
               const char* /*word*/, const char* /*help*/) override {}
 
 private:

@@ -22,7 +22,7 @@ namespace {
 class RecordedFlags final : public Flags {
 public:
     void toggle(const char* names, bool& target, const char* help) override { record(names, &target, help); }
-    void toggle_word(const char* names, std::string& target, const char* help) override {
+    void toggle_word(const char* names, std::string& target, const char* /*word*/, const char* help) override {
         record(names, &target, help);
     }
     void text(const char* names, std::string& target, const char* /*word*/, const char* help) override {
@@ -42,8 +42,15 @@ public:
         limits[names] = {min, max};
         record(names, &target, help);
     }
-    void real(const char* names, std::optional<double>& target, double min, double max, const char* /*word*/,
+    void time(const char* names, std::optional<u64>& target, u64 bare_ns, u64 min, u64 max, const char* /*word*/,
               const char* help) override {
+        EXPECT_NE(bare_ns, 0U) << names;
+        EXPECT_LT(min, max) << names;
+        record(names, &target, help);
+    }
+    void size(const char* names, std::optional<u64>& target, u64 bare, u64 min, u64 max, const char* /*word*/,
+              const char* help) override {
+        EXPECT_NE(bare, 0U) << names;
         EXPECT_LT(min, max) << names;
         record(names, &target, help);
     }
@@ -78,15 +85,17 @@ TEST(Options, EachSetsItsOwnField) {
     RecordedFlags flags;
     ViewOptions view;
     LiveOptions live;
-    add_view_flags(flags, view);
-    add_live_flags(flags, live);
+    OptionHelp help;
+    help.interval = "of a lens that has it";
+    add_view_flags(flags, view, help);
+    add_live_flags(flags, live, help);
     const std::map<std::string, const void*> expected{{"-t", &view.wall},
                                                       {"--pid", &view.pids},
                                                       {"--tid", &view.tid},
                                                       {"--comm", &view.comm},
                                                       {"--op", &view.ops},
-                                                      {"-m", &view.min_ms},
-                                                      {"--min-ms", &view.min_ms},
+                                                      {"-m", &view.min_ns},
+                                                      {"--min-ms", &view.min_ns},
                                                       {"--count", &view.count},
                                                       {"-o", &view.output},
                                                       {"--columns", &view.columns},
@@ -96,11 +105,11 @@ TEST(Options, EachSetsItsOwnField) {
                                                       {"-v", &view.verbose},
                                                       {"-c", &live.cgroup},
                                                       {"--uid", &live.uid},
-                                                      {"-D", &live.duration_s},
-                                                      {"--interval", &live.interval_s},
+                                                      {"-D", &live.duration_ns},
+                                                      {"--interval", &live.interval_ns},
                                                       {"--record", &live.record},
                                                       {"--socket", &live.socket},
-                                                      {"--ring-size", &live.ring_mib},
+                                                      {"--ring-size", &live.ring_bytes},
                                                       {"--max-inflight", &live.max_inflight}};
     for (const auto& [name, target] : expected) {
         ASSERT_TRUE(flags.targets.contains(name)) << name;
@@ -110,16 +119,23 @@ TEST(Options, EachSetsItsOwnField) {
     EXPECT_EQ(flags.limits["--uid"].first, 0U);
 }
 
+TEST(Options, OnlyALensWithIntervalsHasThem) {
+    RecordedFlags flags;
+    LiveOptions live;
+    add_live_flags(flags, live);
+    EXPECT_FALSE(flags.targets.contains("--interval"));
+}
+
 TEST(Options, TheRingSizeIsAPowerOfTwo) {
     LiveOptions live;
     EXPECT_EQ(ring_bytes(live), u64{8} << 20);
     for (const u64 mib : {u64{1}, u64{2}, u64{1024}}) {
-        live.ring_mib = mib;
+        live.ring_bytes = mib << 20;
         EXPECT_EQ(ring_bytes(live), mib << 20);
     }
     for (const u64 mib : {u64{3}, u64{6}, u64{1023}}) {
-        live.ring_mib = mib;
-        EXPECT_NE(failure_of([&] { ring_bytes(live); }).find(std::to_string(mib)), std::string::npos) << mib;
+        live.ring_bytes = mib << 20;
+        EXPECT_NE(failure_of([&] { ring_bytes(live); }).find(std::to_string(mib) + "MiB"), std::string::npos) << mib;
     }
 }
 
@@ -141,7 +157,7 @@ TEST(TaskFilters, FollowTheOptions) {
     ViewOptions view;
     view.pids = {1, 0x7fffffff};
     view.tid = 5;
-    view.min_ms = 1.5;
+    view.min_ns = 1'500'000;
     LiveOptions live;
     live.uid = 0;
     Fd cgroup;

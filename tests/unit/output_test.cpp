@@ -96,10 +96,10 @@ TEST(Output, WhatOthersMayHavePutThereIsRefused) {
         }
         return std::string();
     };
-    EXPECT_EQ(refusal("two"), ": it has more than one name");
-    EXPECT_EQ(refusal("fifo"), ": it is not a regular file");
+    EXPECT_EQ(refusal("two"), ": other hard links to it exist");
+    EXPECT_EQ(refusal("fifo"), ": not a regular file");
     if (::chown(scratch.path("other").c_str(), 12345, 12345) == 0) {  // root may
-        EXPECT_EQ(refusal("other"), ": it belongs to somebody else");
+        EXPECT_EQ(refusal("other"), ": it belongs to another user");
     }
     EXPECT_EQ(refusal("ours"), "");
     EXPECT_EQ(refusal("new"), "");

@@ -37,7 +37,7 @@ TEST(Schema, UnknownColumnsAreRefusedWithTheList) {
         FAIL();
     } catch (const Failure& failure) {
         EXPECT_EQ(failure.status(), Exit::usage);
-        EXPECT_STREQ(failure.what(), "there is no column 'nonsense'");
+        EXPECT_STREQ(failure.what(), "unknown column 'nonsense'");
         EXPECT_NE(failure.hint().find("device_ns"), std::string::npos);
     }
 }

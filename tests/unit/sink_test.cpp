@@ -47,7 +47,7 @@ std::string sunk(Format format, SinkOptions options = {}, bool with_error = fals
             {Value(u64{4'999'999'999}), Value(), Value(), Value()},
         }};
         for (const auto& row : rows) sink->row(Row(row).first(with_error ? 4 : 3));
-        Loss loss{.seen = 5, .delivered = 3, .filtered = 1, .causes = {{"ring_full", "events", 1}}};
+        Loss loss{.seen = 5, .delivered = 3, .filtered = 1, .causes = {{"ring_full", "event", "ring buffer full", 1}}};
         sink->loss(loss);
         out.flush();
     }
@@ -60,7 +60,7 @@ TEST(Sink, Table) {
               "0.000000    dd       1.234\n"
               "1.250000    a,\"b\\n   0.000\n"
               "0.000000    ?            -\n"
-              "# lost: 1 events (seen 5, delivered 3, filtered 1)\n");
+              "# lost 1 event: ring buffer full (seen 5, delivered 3, filtered 1)\n");
 }
 
 TEST(Sink, TableMarksAFailureThatNoColumnShows) {
@@ -77,7 +77,7 @@ TEST(Sink, Csv) {
               "5000000000,dd,1234567\r\n"
               "6250000999,\"a,\"\"b\n,long\",0\r\n"
               "4999999999,,\r\n"
-              "#loss,\"lost: 1 events (seen 5, delivered 3, filtered 1)\",\r\n");
+              "#loss,\"lost 1 event: ring buffer full (seen 5, delivered 3, filtered 1)\",\r\n");
 }
 
 TEST(Sink, Json) {

@@ -180,165 +180,168 @@ inline constexpr unsigned block_no_latency = IOLENS_BLOCK_NO_ISSUE | IOLENS_BLOC
 // clang-format off
 inline constexpr std::array block_columns{
     Column{.name = "time_ns", .header = "TIME(s)", .unit = Unit::nanoseconds, .role = Role::time, .width = -11,
-           .help = "when the request completed, CLOCK_BOOTTIME; a table shows seconds since its first row",
+           .help = "completion time, CLOCK_BOOTTIME (block_rq_complete); in a table, seconds since the first row",
            .get = [](const iolens_header& h) { return Value(h.ts); }},
     Column{.name = "unix_ns", .header = "TIMESTAMP", .unit = Unit::nanoseconds, .role = Role::wall, .width = -12,
-           .help = "the same as wall-clock time since 1970; a table shows local HH:MM:SS.mmm",
+           .help = "time_ns as wall-clock time since 1970; in a table, local HH:MM:SS.mmm",
            .get = [](const iolens_header& h) { return Value(h.ts); }},
     Column{.name = "comm", .header = "COMM", .role = Role::name, .width = -14, .cut = 14, .missing = '?',
-           .help = "name of the thread that created the request; empty where its creation was not seen",
+           .help = "name of the thread that submitted the first bio; empty if the submission was not seen",
            .get = [](const iolens_header& h) {
                const auto& e = as_block(h);
                return block_has(e, IOLENS_BLOCK_NO_CREATOR) ? Value() : Value(text_of(e.comm));
            }},
     Column{.name = "pid", .header = "PID", .width = -7, .missing = '0',
-           .help = "process that created the request; 0: it is outside of the pid namespace that iolens ran in",
+           .help = "process that submitted the first bio; 0 outside the pid namespace that iolens ran in",
            .get = [](const iolens_header& h) {
                const auto& e = as_block(h);
                return block_has(e, IOLENS_BLOCK_NO_CREATOR) ? Value() : Value(u64{e.tgid});
            }},
     Column{.name = "tid", .header = "TID", .width = -7, .missing = '0',
-           .help = "thread that created the request",
+           .help = "thread that submitted the first bio",
            .get = [](const iolens_header& h) {
                const auto& e = as_block(h);
                return block_has(e, IOLENS_BLOCK_NO_CREATOR) ? Value() : Value(u64{e.tid});
            }},
     Column{.name = "disk", .header = "DISK", .role = Role::disk, .width = -7, .missing = '?',
-           .help = "the whole disk that did it",
+           .help = "whole disk that completed the request",
            .get = [](const iolens_header& h) { return Value(u64{as_block(h).dev}); }},
     Column{.name = "dev", .header = "MAJ:MIN", .role = Role::device, .width = -7,
-           .help = "the disk's number",
+           .help = "device number of the whole disk",
            .get = [](const iolens_header& h) { return Value(u64{as_block(h).dev}); }},
     Column{.name = "op", .header = "OP", .width = -12,
-           .help = "read write flush discard secure_erase write_zeroes write_same zone_* passthrough other",
+           .help = "operation (REQ_OP_*): read, write, flush, discard, secure_erase, write_zeroes, write_same, zone_*, "
+                   "passthrough, other",
            .get = [](const iolens_header& h) {
                return Value(block_op(as_block(h).op).word);
            }},
     Column{.name = "rwbs", .header = "T", .width = -4,
-           .help = "F preflush, then R read, W write, F flush, D discard, DE secure erase, WZ write zeroes, WX write same, "
-                   "Z. zone command, N passthrough, then F FUA, A readahead, S sync, M metadata",
+           .help = "operation and flags as in the rwbs field of block tracepoints: F preflush, then R read, W write, F "
+                   "flush, D discard, DE secure erase, WZ write zeroes, WX write same, Z. zone command, N passthrough, "
+                   "then F FUA, A readahead, S sync, M metadata",
            .get = [](const iolens_header& h) { return block_letters(as_block(h)); }},
     Column{.name = "sector", .header = "SECTOR", .unit = Unit::sectors, .width = -10,
-           .help = "first 512-byte sector, counted from the start of the whole disk; none for flush and passthrough",
+           .help = "first 512-byte sector from the start of the whole disk; empty for flush and passthrough",
            .get = [](const iolens_header& h) {
                const auto& e = as_block(h);
                return block_has(e, IOLENS_BLOCK_NO_SECTOR) ? Value() : Value(e.sector);
            }},
     Column{.name = "bytes", .header = "BYTES", .unit = Unit::bytes, .width = -7,
-           .help = "size; parts that completed one by one are added up",
+           .help = "size of the request; the sum of its partial completions",
            .get = [](const iolens_header& h) { return Value(u64{as_block(h).bytes}); }},
     Column{.name = "pattern", .header = "P", .role = Role::pattern, .width = -1, .missing = '?',
-           .help = "S: starts where the row before it on this disk ended; R: elsewhere; ?: the disk's first",
+           .help = "S: starts where the previous row on this disk ended; R: elsewhere; ?: first on this disk",
            .get = [](const iolens_header& h) {
                const auto& e = as_block(h);
                return block_has(e, IOLENS_BLOCK_NO_SECTOR) ? Value() : Value(e.sector);
            }},
     Column{.name = "queue_ns", .header = "QUE(ms)", .unit = Unit::nanoseconds, .role = Role::duration, .width = 7,
-           .help = "time from creation to the (last) issue to the device",
+           .help = "time from submission of the first bio (block_bio_queue) to the last issue (block_rq_issue)",
            .get = [](const iolens_header& h) {
                const auto& e = as_block(h);
                return block_has(e, IOLENS_BLOCK_NO_CREATOR) ? Value() : Value(e.queue_ns);
            }},
     Column{.name = "device_ns", .header = "LAT(ms)", .unit = Unit::nanoseconds, .role = Role::duration, .width = 7,
-           .help = "time from the last issue to completion; on a disk without requests from submission to completion",
+           .help = "time from the last issue (block_rq_issue) to completion; on a disk without requests, from "
+                   "submission to completion",
            .get = [](const iolens_header& h) {
                const auto& e = as_block(h);
                return block_has(e, block_no_latency) ? Value() : Value(e.device_ns);
            }},
     Column{.name = "error", .header = "ERR", .role = Role::error, .width = -9,
-           .help = "why the request failed, by errno's name; empty when it did not",
+           .help = "errno name of a failed request; empty on success",
            .get = [](const iolens_header& h) {
                const auto& e = as_block(h);
                return e.error == 0 ? Value() : Value(u64{e.error});
            }},
     Column{.name = "requeues", .header = "REQ", .width = 3,
-           .help = "times that the driver gave the request back",
+           .help = "number of times that the driver requeued the request (block_rq_requeue)",
            .get = [](const iolens_header& h) { return Value(u64{as_block(h).requeues}); }},
     Column{.name = "bios", .header = "BIOS", .width = 4,
-           .help = "bios merged into the request; 0 for flush and passthrough, 255 = that many or more",
+           .help = "number of bios merged into the request; 0 for flush and passthrough; 255: that many or more",
            .get = [](const iolens_header& h) { return Value(u64{as_block(h).bios}); }},
     Column{.name = "cgroup_id", .header = "CGROUP", .width = -7,
-           .help = "cgroup v2 id of the creator (the inode number of the cgroup's directory)",
+           .help = "cgroup v2 ID of the submitter (inode number of the cgroup directory)",
            .get = [](const iolens_header& h) {
                const auto& e = as_block(h);
                return block_has(e, IOLENS_BLOCK_NO_CREATOR) ? Value() : Value(e.cgroup_id);
            }},
     Column{.name = "cpu", .header = "CPU", .width = 3,
-           .help = "processor on which the completion ran",
+           .help = "CPU of the completion",
            .get = [](const iolens_header& h) { return Value(u64{h.cpu}); }},
     Column{.name = "end", .header = "END", .width = -7,
-           .help = "missed: the end was not seen; pending: it was still to come when tracing ended; then time_ns is the issue's "
-                   "time, or the creation's; empty for every other request",
+           .help = "missed: completion not seen; pending: in flight when tracing ended, with time_ns of its issue or "
+                   "submission; empty otherwise",
            .get = [](const iolens_header& h) {
                const auto& e = as_block(h);
                return end_word(block_has(e, IOLENS_BLOCK_PENDING), block_has(e, IOLENS_BLOCK_NO_END));
            }},
     Column{.name = "host_pid", .header = "HOSTPID", .width = -7,
-           .help = "pid of the process in the initial pid namespace; differs from pid where iolens ran in another",
+           .help = "process ID in the initial pid namespace",
            .get = [](const iolens_header& h) {
                const auto& e = as_block(h);
                return block_has(e, IOLENS_BLOCK_NO_CREATOR) ? Value() : Value(u64{host_tgid(e)});
            }},
     Column{.name = "file_kind", .header = "FOR", .width = -9, .missing = '?',
-           .help = "what it is for: file journal metadata swap raw discard flush; empty where that can't be told",
+           .help = "target of the request: file, journal, metadata, swap, raw, discard, flush; empty if unknown",
            .get = [](const iolens_header& h) { return target_kind_word(as_block(h).target.kind); }},
     Column{.name = "file_how", .header = "HOW", .width = -5,
-           .help = "how that was told: page (of the page cache), dio, uring, aio (direct I/O), fs (the filesystem's own bio)",
+           .help = "source of the target: page (page cache), dio, uring, aio (direct I/O), fs (bio of the filesystem "
+                   "itself)",
            .get = [](const iolens_header& h) {
                const u8 source = as_block(h).target.source;
                return source == IOLENS_TARGET_SOURCE_NONE || source >= IOLENS_TARGET_SOURCES ? Value() : Value(target_source_words.at(source));
            }},
     Column{.name = "file_dev", .header = "FILEDEV", .role = Role::device, .width = -7,
-           .help = "of a file its filesystem, as the kernel numbers it; else the block device",
+           .help = "device number of the file's filesystem (super_block.s_dev); for other targets, of the block device",
            .get = [](const iolens_header& h) {
                const auto& t = as_block(h).target;
                return t.id.dev == 0 ? Value() : Value(u64{t.id.dev});
            }},
     Column{.name = "ino", .header = "INODE", .width = -9,
-           .help = "the file's inode number",
+           .help = "inode number of the file (inode.i_ino)",
            .get = [](const iolens_header& h) {
                const auto& t = as_block(h).target;
                return t.kind == IOLENS_TARGET_FILE ? Value(t.id.ino) : Value();
            }},
     Column{.name = "generation", .header = "GEN", .width = -10,
-           .help = "tells the file from an earlier one with the same inode number",
+           .help = "inode generation (inode.i_generation); differs between files that reuse an inode number",
            .get = [](const iolens_header& h) {
                const auto& t = as_block(h).target;
                return t.kind == IOLENS_TARGET_FILE ? Value(u64{t.id.generation}) : Value();
            }},
     Column{.name = "file_more", .header = "MORE", .width = 4,
-           .help = "other things that it was merged of bios for; 255: that many or more",
+           .help = "number of further targets of a merged request; 255: that many or more",
            .get = [](const iolens_header& h) { return Value(u64{as_block(h).target.more}); }},
     Column{.name = "files", .header = "FILES", .role = Role::json, .width = -5,
-           .help = "of a merged request for several things, up to eight of them in its bios' order, as JSON: file, its kind, file_dev, "
-                   "ino, generation, author, author_pid and bytes",
+           .help = "JSON list of the targets of a merged request, up to eight in bio order: file, file_kind, file_dev, "
+                   "ino, generation, author, author_pid, bytes",
            .get = [](const iolens_header& h) {
                const u8 more = as_block(h).target.more;
                return more == 0 ? Value() : Value(u64{more});
            }},
     Column{.name = "author", .header = "AUTHOR", .role = Role::name, .width = -14, .cut = 14,
-           .help = "of pages that are written back: the name of the thread that made a page of the file dirty, before that; a "
-                   "table shows a + behind it where others did, too",
+           .help = "for writeback, name of the thread that dirtied a page of the file; in a table, + if there were "
+                   "others",
            .get = [](const iolens_header& h) {
                const auto& t = as_block(h).target;
                return t.authors == 0 ? Value() : Value(text_of(t.author_comm));
            }},
     Column{.name = "author_pid", .header = "APID", .width = -7,
-           .help = "its process",
+           .help = "process of the author",
            .get = [](const iolens_header& h) {
                const auto& t = as_block(h).target;
                return t.authors == 0 ? Value() : Value(u64{t.author});
            }},
     Column{.name = "authors", .header = "N", .width = 1,
-           .help = "1, or 2 where several have dirtied the file, of whom the author is the last",
+           .help = "number of threads that dirtied the file: 1, or 2 for two or more, of which the author is the last",
            .get = [](const iolens_header& h) {
                const auto& t = as_block(h).target;
                return t.authors == 0 ? Value() : Value(u64{t.authors});
            }},
     Column{.name = "file", .header = "FILE", .role = Role::file, .width = -4, .missing = '?',
-           .help = "path of the file that it is for, or MAJ:MIN:INODE where the kernel has forgotten its name; [journal] [metadata] "
-                   "[swap] [raw DEVICE] [discard] [flush]; a table shows +N behind it where it was merged of bios for N other "
-                   "things; empty where it can't be told",
+           .help = "path of the target file, or MAJ:MIN:INODE if the kernel has evicted its name; [journal] [metadata] "
+                   "[swap] [raw DEVICE] [discard] [flush]; in a table, +N for N further targets; empty if unknown",
            .get = [](const iolens_header& h) { return Value(u64{as_block(h).target.name_id}); }},
 };
 // clang-format on

@@ -213,27 +213,27 @@ inline constexpr std::array<std::string_view, IOLENS_FILE_KINDS> file_kinds{
 /// The default csv: iomonitor's columns, of calls that move bytes.
 inline constexpr std::array call_csv_columns{
     Column{.name = "time", .header = "TIME", .role = Role::clock,
-           .help = "start of the call, local wall-clock time HH:MM:SS.uuuuuu",
+           .help = "start time of the call, local HH:MM:SS.uuuuuu",
            .get = [](const iolens_header& h) { return call_start(as_call(h)); }},
     Column{.name = "dt", .header = "DT", .unit = Unit::nanoseconds, .role = Role::seconds,
-           .help = "how long the call took, in seconds",
+           .help = "duration of the call in seconds",
            .get = [](const iolens_header& h) { return call_duration(as_call(h)); }},
-    Column{.name = "pid", .header = "PID", .help = "the thread that called, as strace -f has it",
+    Column{.name = "pid", .header = "PID", .help = "thread that made the call, as in strace -f",
            .get = [](const iolens_header& h) { return call_task_id(as_call(h), as_call(h).tid); }},
     Column{.name = "fd", .header = "FD", .help = "file descriptor",
            .get = [](const iolens_header& h) { return Value::signed_number(as_call(h).fd); }},
-    Column{.name = "dir", .header = "DIR", .help = "R or W",
+    Column{.name = "dir", .header = "DIR", .help = "direction: R or W",
            .get = [](const iolens_header& h) { return call_direction(as_call(h)); }},
-    Column{.name = "bytes", .header = "BYTES", .help = "bytes moved, -1 on an error",
+    Column{.name = "bytes", .header = "BYTES", .help = "bytes transferred; -1 on error",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                if ((e.flags & IOLENS_CALL_NO_RESULT) != 0) return Value();
                return Value::signed_number(e.result < 0 ? -1 : e.result);
            }},
     Column{.name = "file", .header = "FILE", .role = Role::file_csv,
-           .help = "a path in double quotes; pipe:[inode]; a socket's peer address",
+           .help = "path in double quotes; pipe:[inode]; peer address of a socket",
            .get = [](const iolens_header& h) { return Value(as_call(h).name_id); }},
-    Column{.name = "port", .header = "PORT", .help = "the peer's port",
+    Column{.name = "port", .header = "PORT", .help = "peer port",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                return (e.flags & IOLENS_CALL_HAS_PEER) != 0 && e.port != 0 ? Value(u64{e.port}) : Value();
@@ -243,149 +243,150 @@ inline constexpr std::array call_csv_columns{
 /// All that there is to see of a call.
 inline constexpr std::array call_columns{
     Column{.name = "time_ns", .header = "TIME(s)", .unit = Unit::nanoseconds, .role = Role::time, .width = -11,
-           .help = "when the call began, CLOCK_BOOTTIME; a table shows seconds since its first row",
+           .help = "start time of the call, CLOCK_BOOTTIME; in a table, seconds since the first row",
            .get = [](const iolens_header& h) { return call_start(as_call(h)); }},
     Column{.name = "unix_ns", .header = "TIMESTAMP", .unit = Unit::nanoseconds, .role = Role::wall, .width = -12,
-           .help = "the same as wall-clock time since 1970; a table shows local HH:MM:SS.mmm",
+           .help = "time_ns as wall-clock time since 1970; in a table, local HH:MM:SS.mmm",
            .get = [](const iolens_header& h) { return call_start(as_call(h)); }},
     Column{.name = "end_ns", .header = "END(s)", .unit = Unit::nanoseconds, .role = Role::time, .width = -11,
-           .help = "when the call returned, CLOCK_BOOTTIME",
+           .help = "return time of the call, CLOCK_BOOTTIME",
            .get = [](const iolens_header& h) { return (as_call(h).flags & no_end) != 0 ? Value() : Value(h.ts); }},
     Column{.name = "duration_ns", .header = "LAT(ms)", .unit = Unit::nanoseconds, .role = Role::duration, .width = 8,
-           .help = "from the call's start to its end",
+           .help = "duration of the call",
            .get = [](const iolens_header& h) { return call_duration(as_call(h)); }},
     Column{.name = "comm", .header = "COMM", .role = Role::comm, .width = -15, .missing = '?',
            .help = "name of the thread",
            .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
     Column{.name = "pid", .header = "PID", .width = -7,
-           .help = "process that called; 0: it is outside of the pid namespace that iolens ran in",
+           .help = "process that made the call; 0 outside the pid namespace that iolens ran in",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                return host_tgid(e) != 0 ? Value(u64{e.tgid}) : Value();
            }},
-    Column{.name = "tid", .header = "TID", .width = -7, .help = "thread that called",
+    Column{.name = "tid", .header = "TID", .width = -7, .help = "thread that made the call",
            .get = [](const iolens_header& h) { return call_task_id(as_call(h), as_call(h).tid); }},
-    Column{.name = "uid", .header = "UID", .role = Role::uid, .width = -5, .help = "user of the thread",
+    Column{.name = "uid", .header = "UID", .role = Role::uid, .width = -5, .help = "user ID of the thread",
            .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
     Column{.name = "cgroup_id", .header = "CGROUP", .role = Role::cgroup, .width = -7,
-           .help = "cgroup v2 id of the thread (the inode number of the cgroup's directory)",
+           .help = "cgroup v2 ID of the thread (inode number of the cgroup directory)",
            .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
     Column{.name = "container", .header = "CONTAINER", .role = Role::container, .width = -12, .cut = 12,
-           .help = "container of the thread, by the 64 digits in its cgroup's path; only while it is traced",
+           .help = "container ID of the thread: the 64 hexadecimal digits in its cgroup path; empty in a replay",
            .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
-    Column{.name = "call", .header = "CALL", .role = Role::call, .width = -12, .help = "the system call",
+    Column{.name = "call", .header = "CALL", .role = Role::call, .width = -12, .help = "name of the system call, or of the libaio or io_uring request",
            .get = [](const iolens_header& h) { return Value(u64{as_call(h).call}); }},
-    Column{.name = "fd", .header = "FD", .width = 4, .help = "file descriptor; of open and the like the new one",
+    Column{.name = "fd", .header = "FD", .width = 4, .help = "file descriptor; for open and similar calls, the new one",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                return e.fd < 0 ? Value() : Value(static_cast<u64>(e.fd));
            }},
-    Column{.name = "dir", .header = "D", .width = -1, .help = "R: bytes come in, W: bytes go out; none for other calls",
+    Column{.name = "dir", .header = "D", .width = -1, .help = "direction of the transfer: R in, W out; empty for other calls",
            .get = [](const iolens_header& h) { return call_direction(as_call(h)); }},
     Column{.name = "offset", .header = "OFFSET", .unit = Unit::bytes, .width = 10,
-           .help = "where in the file: as given, or the file's position when the call began",
+           .help = "offset in the file: as given, or the file position at the start of the call (file.f_pos)",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                return (e.flags & IOLENS_CALL_HAS_OFFSET) != 0 ? Value(e.offset) : Value();
            }},
     Column{.name = "requested", .header = "WANTED", .unit = Unit::bytes, .width = 8,
-           .help = "bytes that the call asked for; none where it has no single count",
+           .help = "bytes requested; empty for calls without a single count",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                return (e.flags & IOLENS_CALL_HAS_REQUESTED) != 0 ? Value(e.requested) : Value();
            }},
     Column{.name = "bytes", .header = "BYTES", .unit = Unit::bytes, .width = 8,
-           .help = "bytes moved; none when the call failed",
+           .help = "bytes transferred; empty on error",
            .get = [](const iolens_header& h) { return call_bytes(as_call(h)); }},
-    Column{.name = "result", .header = "RESULT", .width = 8, .help = "what the call returned; -1 when it failed",
+    Column{.name = "result", .header = "RESULT", .width = 8, .help = "return value; -1 on error",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                if ((e.flags & IOLENS_CALL_NO_RESULT) != 0) return Value();
                return Value::signed_number(e.result < 0 ? -1 : e.result);
            }},
     Column{.name = "error", .header = "ERR", .role = Role::error, .width = -9,
-           .help = "why the call failed, by errno's name; empty when it did not",
+           .help = "errno name of a failed call; empty on success",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                return e.result < 0 ? Value(negated(e.result)) : Value();
            }},
     Column{.name = "kind", .header = "KIND", .width = -9,
-           .help = "file directory character disk fifo pipe socket anon other, none for a closed fd",
+           .help = "type of the file: file, directory, character, disk, fifo, pipe, socket, anon, other; none for a "
+                   "closed fd",
            .get = [](const iolens_header& h) {
                const u8 kind = as_call(h).file;
                return Value(file_kinds[kind < IOLENS_FILE_KINDS ? kind : std::size_t{IOLENS_FILE_OTHER}]);
            }},
     Column{.name = "file", .header = "FILE", .role = Role::file, .width = -20, .missing = '?',
-           .help = "path of the file; pipe:[inode], anon_inode:[…]; a socket's peer, address:port",
+           .help = "path of the file; pipe:[inode]; anon_inode:[…]; peer of a socket, address:port",
            .get = [](const iolens_header& h) { return Value(as_call(h).name_id); }},
-    Column{.name = "dev", .header = "MAJ:MIN", .role = Role::device, .width = -7, .help = "device of the file",
+    Column{.name = "dev", .header = "MAJ:MIN", .role = Role::device, .width = -7, .help = "device number of the filesystem (super_block.s_dev)",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                return call_has_file(e) ? Value(u64{e.dev}) : Value();
            }},
-    Column{.name = "ino", .header = "INODE", .width = -9, .help = "inode number of the file",
+    Column{.name = "ino", .header = "INODE", .width = -9, .help = "inode number of the file (inode.i_ino)",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                return call_has_file(e) ? Value(e.ino) : Value();
            }},
-    Column{.name = "generation", .header = "GEN", .width = -10, .help = "generation of the inode",
+    Column{.name = "generation", .header = "GEN", .width = -10, .help = "inode generation (inode.i_generation); differs between files that reuse an inode number",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                return call_has_file(e) ? Value(u64{e.generation}) : Value();
            }},
     Column{.name = "open_id", .header = "OPEN", .width = -20,
-           .help = "the same for all calls on one open file, also through dup and fork; used again when it is closed",
+           .help = "ID of the open file description (struct file), shared by dup and fork; reused after the last close",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                return e.open_id != 0 ? Value(e.open_id) : Value();
            }},
-    Column{.name = "peer", .header = "PEER", .role = Role::peer, .width = -15, .help = "address that a socket is connected to",
+    Column{.name = "peer", .header = "PEER", .role = Role::peer, .width = -15, .help = "peer address of a socket",
            .get = [](const iolens_header& h) {
                return (as_call(h).flags & IOLENS_CALL_HAS_PEER) != 0 ? Value(u64{1}) : Value();
            }},
-    Column{.name = "peer_port", .header = "PORT", .width = 5, .help = "port that a socket is connected to",
+    Column{.name = "peer_port", .header = "PORT", .width = 5, .help = "peer port of a socket",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                return (e.flags & IOLENS_CALL_HAS_PEER) != 0 ? Value(u64{e.port}) : Value();
            }},
-    Column{.name = "local", .header = "LOCAL", .role = Role::local, .width = -15, .help = "a socket's own address",
+    Column{.name = "local", .header = "LOCAL", .role = Role::local, .width = -15, .help = "local address of a socket",
            .get = [](const iolens_header& h) {
                return (as_call(h).flags & IOLENS_CALL_HAS_LOCAL) != 0 ? Value(u64{1}) : Value();
            }},
-    Column{.name = "local_port", .header = "LPORT", .width = 5, .help = "a socket's own port",
+    Column{.name = "local_port", .header = "LPORT", .width = 5, .help = "local port of a socket",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                return e.local_port != 0 ? Value(u64{e.local_port}) : Value();
            }},
     Column{.name = "address", .header = "ADDRESS", .width = 15,
-           .help = "where in the process's memory a mapping is: of mmap, munmap and msync; requested is its length",
+           .help = "address of a mapping in the process (mmap, munmap, msync); requested is its length",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                return (e.flags & IOLENS_CALL_HAS_ADDRESS) != 0 ? Value(e.address) : Value();
            }},
     Column{.name = "flags", .header = "FLAGS", .role = Role::flags, .width = -18,
-           .help = "the call's flags: open's, mmap's protection, lseek's whence; a number where they have no names here",
+           .help = "flags of the call: open flags, mmap protection, lseek whence; numeric if they have no names here",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                return (e.flags & IOLENS_CALL_HAS_ASKED) != 0 ? Value(e.asked) : Value();
            }},
     Column{.name = "arguments", .header = "ARGUMENTS", .role = Role::arguments, .width = -20,
-           .help = "what the call was given, as C would have it; only with -v",
+           .help = "arguments of the call in C notation (with -v)",
            .get = [](const iolens_header& h) { return Value(u64{as_call(h).tid}); }},
     Column{.name = "why", .header = "WHY", .role = Role::json, .width = -4,
-           .help = "with --why, as JSON: what the call waited for, how long it ran, and the block requests that it caused or waited "
-                   "for, with what was on the disk beside each",
+           .help = "with --why, as JSON: what the call waited for, how long it ran, and the block requests that it "
+                   "caused or waited for, with other requests on the disk at the same time",
            .get = [](const iolens_header&) { return Value(); }},
-    Column{.name = "cpu", .header = "CPU", .width = 3, .help = "processor on which the call ended",
+    Column{.name = "cpu", .header = "CPU", .width = 3, .help = "CPU of the return",
            .get = [](const iolens_header& h) { return h.cpu != IOLENS_NO_CPU ? Value(u64{h.cpu}) : Value(); }},
     Column{.name = "end", .header = "END", .width = -7,
-           .help = "missed: the end was not seen; pending: it was still to come when tracing ended; empty for every other call",
+           .help = "missed: completion not seen; pending: in flight when tracing ended; empty otherwise",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                return end_word((e.flags & IOLENS_CALL_PENDING) != 0, call_is_unended(e) && e.h.cpu != IOLENS_NO_CPU);
            }},
     Column{.name = "host_pid", .header = "HOSTPID", .width = -7,
-           .help = "pid of the process in the initial pid namespace; differs from pid where iolens ran in another",
+           .help = "process ID in the initial pid namespace",
            .get = [](const iolens_header& h) {
                const u32 id = host_tgid(as_call(h));
                return id != 0 ? Value(u64{id}) : Value();

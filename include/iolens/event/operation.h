@@ -14,21 +14,21 @@
 	X(LINKS, "hard and symbolic links")                                                                              \
 	X(XATTRS, "extended attributes")                                                                                 \
 	X(DIRS, "directories")                                                                                           \
-	X(FILE_SYSTEMS, "mounting file systems")                                                                         \
+	X(FILE_SYSTEMS, "mounts")                                                                         \
 	X(FILE_DESCRIPTORS, "file descriptors")                                                                          \
-	X(SYNCS, "writing to disk what was kept in memory")                                                              \
+	X(SYNCS, "flushing cached data to disk")                                                              \
 	X(SOCKETS, "sockets")                                                                                            \
-	X(SEEKS, "the position in a file")                                                                               \
-	X(FILE_SPACE, "the space of a file")                                                                             \
+	X(SEEKS, "file positions")                                                                               \
+	X(FILE_SPACE, "file allocation and truncation")                                                                             \
 	X(PROCESSES, "processes")                                                                                        \
-	X(FILE_METADATA, "what is known of a file")                                                                      \
+	X(FILE_METADATA, "file attributes")                                                                      \
 	X(FILE_WRITE, "writing and sending")                                                                             \
 	X(FILE_READ, "reading and receiving")                                                                            \
 	X(FILE_OPEN_CLOSE, "opening and closing files")                                                                  \
-	X(MISC, "renaming, locks, nodes, the root")                                                                      \
-	X(DIR_METADATA, "what is in a directory")                                                                        \
-	X(START_STOP, "beginning and end of processes")                                                                  \
-	X(HTTP, "requests and responses of HTTP; part of ALL only if named, because contents are private")
+	X(MISC, "renaming, locks, device nodes, chroot")                                                                      \
+	X(DIR_METADATA, "directory contents")                                                                        \
+	X(START_STOP, "process start and exit")                                                                  \
+	X(HTTP, "HTTP requests and responses; not part of ALL, because contents are private")
 
 #define IOLENS_OPERATIONS(X)                                                                                             \
 	X(OPEN, FILE_OPEN_CLOSE)                                                                                         \
@@ -226,91 +226,91 @@ inline const char* operation_text(const iolens_operation_event& e) {
 // clang-format off
 inline constexpr std::array operation_columns{
     Column{.name = "facility", .header = "FACILITY", .role = Role::facility, .kind = Value::Kind::text, .width = -8,
-           .help = "who measures: --facility, by default u"},
+           .help = "facility ID (--facility, default u)"},
     Column{.name = "unix_ns", .header = "TIME", .unit = Unit::nanoseconds, .role = Role::wall,
            .kind = Value::Kind::number, .width = -12,
-           .help = "end of the operation, since 1970",
+           .help = "end time of the operation since 1970",
            .get = [](const iolens_header& h) { return Value(h.ts); }},
     Column{.name = "duration_ns", .header = "DUR(ms)", .unit = Unit::nanoseconds, .role = Role::duration,
            .kind = Value::Kind::number, .width = 9,
-           .help = "how long it took",
+           .help = "duration of the operation",
            .get = [](const iolens_header& h) {
                return is_unended(as_operation(h)) ? Value() : Value(h.ts - as_operation(h).start);
            }},
     Column{.name = "pid", .header = "PID", .kind = Value::Kind::number, .width = -7,
-           .help = "process; 0: it is outside of the pid namespace that iolens ran in",
+           .help = "process; 0 outside the pid namespace that iolens ran in",
            .get = [](const iolens_header& h) { return Value(u64{as_operation(h).tgid}); }},
     Column{.name = "domain", .header = "DOMAIN", .kind = Value::Kind::text, .width = -16,
-           .help = "'iolens schema --domains' lists them",
+           .help = "domain of the operation ('iolens schema --domains' lists them)",
            .get = [](const iolens_header& h) {
                return Value(known_domains[known_operations[as_operation(h).op].domain].name);
            }},
-    Column{.name = "op", .header = "OP", .kind = Value::Kind::text, .width = -14, .help = "the kind of operation",
+    Column{.name = "op", .header = "OP", .kind = Value::Kind::text, .width = -14, .help = "operation",
            .get = [](const iolens_header& h) { return Value(known_operations[as_operation(h).op].name); }},
     Column{.name = "error_code", .header = "CODE", .kind = Value::Kind::number, .width = 4,
-           .help = "errno; 0: it succeeded; -1: failed, why is not known",
+           .help = "errno; 0 on success; -1: failed with an unknown errno",
            .get = [](const iolens_header& h) {
                const s32 error = as_operation(h).error;
                if (is_unended(as_operation(h))) return Value();
                return error == IOLENS_ERROR_UNKNOWN ? Value::signed_number(-1) : Value(negated(error));
            }},
     Column{.name = "fd", .header = "FD", .kind = Value::Kind::number, .width = 4,
-           .help = "file descriptor, of OPEN the new one; -1: none",
+           .help = "file descriptor; for OPEN, the new one; -1: none",
            .get = [](const iolens_header& h) { return Value::signed_number(as_operation(h).fd); }},
     Column{.name = "bytes", .header = "BYTES", .unit = Unit::bytes, .kind = Value::Kind::number, .width = 8,
-           .help = "bytes moved",
+           .help = "bytes transferred",
            .get = [](const iolens_header& h) {
                return is_unended(as_operation(h)) ? Value() : Value(as_operation(h).bytes);
            }},
     Column{.name = "arg1", .header = "ARG1", .role = Role::name, .kind = Value::Kind::text, .width = -20,
-           .help = "path, command line, address …, as the operation has it",
+           .help = "first argument: path, command line, address …, depending on the operation",
            .get = [](const iolens_header& h) {
                const auto& e = as_operation(h);
                return Value(std::string_view(operation_text(e), e.length1));
            }},
     Column{.name = "arg2", .header = "ARG2", .role = Role::name, .kind = Value::Kind::text, .width = -10,
-           .help = "second path, name of an attribute, signal, parent of a process …",
+           .help = "second argument: second path, attribute name, signal, parent process …",
            .get = [](const iolens_header& h) {
                const auto& e = as_operation(h);
                return Value(std::string_view(operation_text(e) + e.length1, e.length2));
            }},
-    Column{.name = "layer", .header = "LAYER", .width = -6, .help = "kernel, or libc for a function of its",
+    Column{.name = "layer", .header = "LAYER", .width = -6, .help = "kernel, or libc for a function of libc",
            .get = [](const iolens_header& h) {
                return Value(std::string_view(as_operation(h).layer == IOLENS_LAYER_LIBC ? "libc" : "kernel"));
            }},
     Column{.name = "time_ns", .header = "TIME(s)", .unit = Unit::nanoseconds, .role = Role::time, .width = -11,
-           .help = "start of the operation, CLOCK_BOOTTIME; in a table: since the first row",
+           .help = "start time of the operation, CLOCK_BOOTTIME; in a table, seconds since the first row",
            .get = [](const iolens_header& h) { return Value(as_operation(h).start); }},
     Column{.name = "tid", .header = "TID", .width = -7, .help = "thread",
            .get = [](const iolens_header& h) { return Value(u64{as_operation(h).tid}); }},
     Column{.name = "comm", .header = "COMM", .role = Role::comm, .width = -15, .help = "name of the thread"},
-    Column{.name = "uid", .header = "UID", .role = Role::uid, .width = -5, .help = "user of the thread"},
+    Column{.name = "uid", .header = "UID", .role = Role::uid, .width = -5, .help = "user ID of the thread"},
     Column{.name = "cgroup_id", .header = "CGROUP", .role = Role::cgroup, .width = -7,
-           .help = "cgroup v2 id of the thread"},
+           .help = "cgroup v2 ID of the thread (inode number of the cgroup directory)"},
     Column{.name = "container", .header = "CONTAINER", .role = Role::container, .width = -12, .cut = 12,
-           .help = "container of the thread, by the 64 digits in its cgroup's path; only while it is traced"},
-    Column{.name = "call", .header = "CALL", .role = Role::call, .width = -12, .help = "the system call that it was",
+           .help = "container ID of the thread: the 64 hexadecimal digits in its cgroup path; empty in a replay"},
+    Column{.name = "call", .header = "CALL", .role = Role::call, .width = -12, .help = "system call of the operation",
            .get = [](const iolens_header& h) {
                const auto& e = as_operation(h);
                return e.call != 0xffff ? Value(u64{e.call}) : Value();
            }},
-    Column{.name = "error", .header = "ERR", .role = Role::error, .width = -9, .help = "why it failed, by errno's name",
+    Column{.name = "error", .header = "ERR", .role = Role::error, .width = -9, .help = "errno name of a failed operation; empty on success",
            .get = [](const iolens_header& h) {
                const s32 error = as_operation(h).error;
                const bool known = error != 0 && error != IOLENS_ERROR_UNKNOWN && !is_unended(as_operation(h));
                return known ? Value(negated(error)) : Value();
            }},
     Column{.name = "file", .header = "FILE", .role = Role::file, .width = -20, .missing = '-',
-           .help = "what the fd is: path, pipe, peer",
+           .help = "what the fd refers to: path, pipe, peer",
            .get = [](const iolens_header& h) { return Value(as_operation(h).name_id); }},
     Column{.name = "end", .header = "END", .width = -7,
-           .help = "missed: the end was not seen; pending: it was still to come when tracing ended; empty for every other row",
+           .help = "missed: completion not seen; pending: in flight when tracing ended; empty otherwise",
            .get = [](const iolens_header& h) {
                const s32 error = as_operation(h).error;
                return end_word(error == IOLENS_ERROR_PENDING, error == IOLENS_ERROR_NO_END);
            }},
     Column{.name = "host_pid", .header = "HOSTPID", .role = Role::host_pid, .width = -7,
-           .help = "pid of the process in the initial pid namespace; differs from pid where iolens ran in another"},
+           .help = "process ID in the initial pid namespace"},
 };
 // clang-format on
 

@@ -105,44 +105,44 @@ inline u64 vfs_address(const iolens_vfs_event& e) {
 // clang-format off
 inline constexpr std::array vfs_columns{
     Column{.name = "time_ns", .header = "TIME(s)", .unit = Unit::nanoseconds, .role = Role::time, .width = -11,
-           .help = "when it ended, CLOCK_BOOTTIME; a table shows seconds since its first row",
+           .help = "completion time, CLOCK_BOOTTIME; in a table, seconds since the first row",
            .get = [](const iolens_header& h) { return Value(h.ts); }},
     Column{.name = "unix_ns", .header = "TIMESTAMP", .unit = Unit::nanoseconds, .role = Role::wall, .width = -12,
-           .help = "the same as wall-clock time since 1970; a table shows local HH:MM:SS.mmm",
+           .help = "time_ns as wall-clock time since 1970; in a table, local HH:MM:SS.mmm",
            .get = [](const iolens_header& h) { return Value(h.ts); }},
     Column{.name = "start_ns", .header = "START(s)", .unit = Unit::nanoseconds, .role = Role::time, .width = -11,
-           .help = "when it began, CLOCK_BOOTTIME",
+           .help = "start time, CLOCK_BOOTTIME",
            .get = [](const iolens_header& h) { return Value(as_vfs(h).start); }},
     Column{.name = "level", .header = "LVL", .width = -3,
-           .help = "VFS: an access as it enters the filesystem; BLK: a bio that the filesystem submits for the file",
+           .help = "VFS: access that enters the filesystem; BLK: bio that the filesystem submits for the file",
            .get = [](const iolens_header& h) { return Value(vfs_level(as_vfs(h))); }},
     Column{.name = "op", .header = "OP", .width = -7,
-           .help = "read write fsync fault discard",
+           .help = "operation: read, write, fsync, fault, discard",
            .get = [](const iolens_header& h) { return Value(vfs_op(as_vfs(h)).word); }},
     Column{.name = "rw", .header = "T", .width = -1,
-           .help = "R read, W write, F fsync, M fault of a mapped page, D discarded range",
+           .help = "operation letter: R read, W write, F fsync, M fault of a mapped page, D discarded range",
            .get = [](const iolens_header& h) { return Value(vfs_op(as_vfs(h)).letter); }},
     Column{.name = "address", .header = "ADDRESS", .width = -12,
-           .help = "VFS: byte offset in the file; BLK: 512-byte sector from the start of the filesystem's device, with "
-                   "--absolute from the start of the disk",
+           .help = "VFS: byte offset in the file; BLK: 512-byte sector from the start of the filesystem's device, or of "
+                   "the disk with --absolute",
            .get = [](const iolens_header& h) {
                const auto& e = as_vfs(h);
                return vfs_has(e, IOLENS_VFS_NO_ADDRESS) ? Value() : Value(vfs_address(e));
            }},
     Column{.name = "sector", .header = "SECTOR", .unit = Unit::sectors, .width = -10,
-           .help = "BLK: first 512-byte sector, from the start of the whole disk",
+           .help = "BLK: first 512-byte sector from the start of the whole disk",
            .get = [](const iolens_header& h) {
                const auto& e = as_vfs(h);
                return e.level == IOLENS_LEVEL_BLK ? Value(e.address) : Value();
            }},
     Column{.name = "requested", .header = "ASKED", .unit = Unit::bytes, .width = -9,
-           .help = "bytes that were asked for",
+           .help = "bytes requested",
            .get = [](const iolens_header& h) {
                const auto& e = as_vfs(h);
                return e.op == IOLENS_VFS_FSYNC ? Value() : Value(e.requested);
            }},
     Column{.name = "bytes", .header = "BYTES", .unit = Unit::bytes, .width = -9,
-           .help = "bytes that were moved; of a fault or discard, its range",
+           .help = "bytes transferred; for a fault or discard, the length of its range",
            .get = [](const iolens_header& h) {
                const auto& e = as_vfs(h);
                if (e.op == IOLENS_VFS_FSYNC) return Value();
@@ -150,75 +150,76 @@ inline constexpr std::array vfs_columns{
                return vfs_has(e, IOLENS_VFS_NO_END) || e.result < 0 ? Value() : Value(static_cast<u64>(e.result));
            }},
     Column{.name = "duration_ns", .header = "LAT(ms)", .unit = Unit::nanoseconds, .role = Role::duration, .width = 8,
-           .help = "VFS: how long it took; BLK: from the bio's submission to its end",
+           .help = "VFS: duration of the access; BLK: time from submission of the bio to its completion",
            .get = [](const iolens_header& h) {
                const auto& e = as_vfs(h);
                return vfs_has(e, IOLENS_VFS_NO_END) ? Value() : Value(h.ts - e.start);
            }},
     Column{.name = "comm", .header = "COMM", .role = Role::name, .width = -14, .cut = 14, .missing = '?',
-           .help = "name of the thread that asked for it; BLK: that submitted it, for writeback a kernel thread",
+           .help = "name of the thread that issued the access; BLK: that submitted the bio, for writeback a kernel "
+                   "thread",
            .get = [](const iolens_header& h) {
                const std::string_view name = text_of(as_vfs(h).comm);
                return name.empty() ? Value() : Value(name);
            }},
     Column{.name = "pid", .header = "PID", .width = -7,
-           .help = "its process; 0: it is outside of the pid namespace that iolens ran in",
+           .help = "process of that thread; 0 outside the pid namespace that iolens ran in",
            .get = [](const iolens_header& h) { return Value(u64{as_vfs(h).tgid}); }},
     Column{.name = "tid", .header = "TID", .width = -7,
-           .help = "the thread",
+           .help = "thread",
            .get = [](const iolens_header& h) { return Value(u64{as_vfs(h).tid}); }},
     Column{.name = "disk", .header = "DISK", .role = Role::disk, .width = -7,
-           .help = "BLK: the whole disk",
+           .help = "BLK: whole disk",
            .get = [](const iolens_header& h) {
                const auto& e = as_vfs(h);
                return e.level == IOLENS_LEVEL_BLK ? Value(u64{e.disk}) : Value();
            }},
     Column{.name = "dev", .header = "MAJ:MIN", .role = Role::device, .width = -7,
-           .help = "the file's filesystem, as the kernel numbers it",
+           .help = "device number of the filesystem (super_block.s_dev)",
            .get = [](const iolens_header& h) { return Value(u64{as_vfs(h).id.dev}); }},
     Column{.name = "ino", .header = "INODE", .width = -9,
-           .help = "the file's inode number",
+           .help = "inode number of the file (inode.i_ino)",
            .get = [](const iolens_header& h) { return Value(as_vfs(h).id.ino); }},
     Column{.name = "generation", .header = "GEN", .width = -10,
-           .help = "tells the file from an earlier one with the same inode number",
+           .help = "inode generation (inode.i_generation); differs between files that reuse an inode number",
            .get = [](const iolens_header& h) { return Value(u64{as_vfs(h).id.generation}); }},
     Column{.name = "store", .header = "S", .width = 1,
-           .help = "of a fault: 1 where the page is to be written to",
+           .help = "for a fault, 1: write access",
            .get = [](const iolens_header& h) {
                const auto& e = as_vfs(h);
                return e.op == IOLENS_VFS_FAULT ? Value(u64{vfs_has(e, IOLENS_VFS_STORE) ? 1U : 0U}) : Value();
            }},
     Column{.name = "async", .header = "A", .width = 1,
-           .help = "VFS: 1 where the call that asked did not wait for the end (libaio, io_uring)",
+           .help = "VFS, 1: the submitting call did not wait for completion (libaio, io_uring)",
            .get = [](const iolens_header& h) {
                const auto& e = as_vfs(h);
                return e.level == IOLENS_LEVEL_VFS ? Value(u64{vfs_has(e, IOLENS_VFS_ASYNC) ? 1U : 0U}) : Value();
            }},
     Column{.name = "cgroup_id", .header = "CGROUP", .width = -7,
-           .help = "cgroup v2 id of the thread (the inode number of the cgroup's directory)",
+           .help = "cgroup v2 ID of the thread (inode number of the cgroup directory)",
            .get = [](const iolens_header& h) {
                return as_vfs(h).cgroup_id == 0 ? Value() : Value(as_vfs(h).cgroup_id);
            }},
     Column{.name = "error", .header = "ERR", .role = Role::error, .width = -9,
-           .help = "why it failed, by errno's name; empty when it did not",
+           .help = "errno name of a failed access; empty on success",
            .get = [](const iolens_header& h) {
                const auto& e = as_vfs(h);
                return e.result >= 0 ? Value() : Value(negated(e.result));
            }},
     Column{.name = "cpu", .header = "CPU", .width = 3,
-           .help = "processor on which it ended",
+           .help = "CPU of the completion",
            .get = [](const iolens_header& h) { return Value(u64{h.cpu}); }},
     Column{.name = "file", .header = "FILE", .role = Role::file, .width = -10,
-           .help = "the file's path",
+           .help = "path of the file",
            .get = [](const iolens_header& h) { return Value(as_vfs(h).name_id); }},
     Column{.name = "end", .header = "END", .width = -7,
-           .help = "missed: the end was not seen; pending: it was still to come when tracing ended; empty for every other row",
+           .help = "missed: completion not seen; pending: in flight when tracing ended; empty otherwise",
            .get = [](const iolens_header& h) {
                const auto& e = as_vfs(h);
                return end_word(vfs_has(e, IOLENS_VFS_PENDING), vfs_has(e, IOLENS_VFS_MISSED));
            }},
     Column{.name = "host_pid", .header = "HOSTPID", .width = -7,
-           .help = "pid of the process in the initial pid namespace; differs from pid where iolens ran in another",
+           .help = "process ID in the initial pid namespace",
            .get = [](const iolens_header& h) { return Value(u64{host_tgid(as_vfs(h))}); }},
 };
 
@@ -226,7 +227,7 @@ inline constexpr std::array vfs_columns{
 inline constexpr std::array iotracer_columns{
     Column{.name = "timestamp", .header = "TIMESTAMP", .unit = Unit::nanoseconds, .role = Role::since,
            .kind = Value::Kind::number,
-           .help = "start of the access, in seconds since the log began",
+           .help = "start time, in seconds since the start of the log",
            .get = [](const iolens_header& h) { return Value(as_vfs(h).start); }},
     Column{.name = "access_type", .header = "T", .kind = Value::Kind::text, .help = "R or W",
            .get = [](const iolens_header& h) { return Value(vfs_op(as_vfs(h)).letter); }},
@@ -234,14 +235,14 @@ inline constexpr std::array iotracer_columns{
            .help = "VFS: byte offset in the file; BLK: 512-byte sector from the start of the filesystem's device",
            .get = [](const iolens_header& h) { return Value(vfs_address(as_vfs(h))); }},
     Column{.name = "size", .header = "SIZE", .unit = Unit::bytes, .kind = Value::Kind::number,
-           .help = "bytes that were asked for",
+           .help = "bytes requested",
            .get = [](const iolens_header& h) { return Value(as_vfs(h).requested); }},
     Column{.name = "level", .header = "LEVEL", .kind = Value::Kind::text, .help = "VFS or BLK",
            .get = [](const iolens_header& h) { return Value(vfs_level(as_vfs(h))); }},
     Column{.name = "comm", .header = "COMM", .role = Role::name, .kind = Value::Kind::text,
            .help = "name of the thread",
            .get = [](const iolens_header& h) { return Value(text_of(as_vfs(h).comm)); }},
-    Column{.name = "pid", .header = "PID", .kind = Value::Kind::number, .help = "its process",
+    Column{.name = "pid", .header = "PID", .kind = Value::Kind::number, .help = "process",
            .get = [](const iolens_header& h) { return Value(u64{as_vfs(h).tgid}); }},
 };
 // clang-format on

@@ -10,6 +10,7 @@
 
 #include "base/decode.h"
 #include "base/failure.h"
+#include "base/suggest.h"
 #include "base/text.h"
 #include "iolens/event/block.h"
 #include "lens/block/totals.h"
@@ -49,13 +50,13 @@ public:
     void add_options(Flags& flags, Flags* /*live*/) override {
         flags.toggle("-Q,--queue", queue_, "show the time from creation to issue, QUE(ms)");
         flags.toggle("-P,--pattern", pattern_,
-                     "show whether a request starts where the disk's last one ended (S) or not (R)");
-        flags.toggle("--no-file", no_file_, "don't ask what requests are for: no FILE column, and no cost of it");
-        flags.text("--group-by", group_by_, "KEY", "add the summary up by file, author, comm, cgroup or disk");
-        flags.number("--top", top_, 1, 1'000'000, "N", "so many of them, those that took longest (default 20)");
-        flags.toggle("-A,--author", author_,
-                     "of what is written back, show who made the pages dirty (default in json)");
-        flags.text("-d,--disk", disk_, "DISK", "only this disk, partition or device-mapper device");
+                     "show whether a request starts where the previous one on its disk ended (S) or not (R)");
+        flags.toggle("--no-file", no_file_, "skip file attribution: no FILE column, less overhead");
+        flags.text("--group-by", group_by_, "KEY", "summarize per file, author, comm, cgroup or disk");
+        flags.number("--top", top_, 1, 1'000'000, "N",
+                     "with --group-by: show the N groups with the most device time (default 20)");
+        flags.toggle("-A,--author", author_, "for writeback, show which process dirtied the pages (always in JSON)");
+        flags.text("-d,--disk", disk_, "DISK", "only requests to this disk, partition or device-mapper device");
     }
 
     View prepare(const ViewOptions& view) override;
@@ -102,18 +103,27 @@ const LensInfo& BlockLens::info() const {
     static constexpr std::array types{RowType{.name = "block", .columns = block_columns}};
     static constexpr LensInfo block{
         .name = "block",
-        .about = "every block request, live: who asked for it, which disk did it, how long it took",
+        .about = "trace block I/O: who issued each request, for which file and disk, and how long it took",
         .examples =
-            "iolens block                          every request until Ctrl-C\n"
-            "iolens block -Q -d nvme0n1 10         one disk for 10 seconds, with the time in the queue\n"
-            "iolens block -m 5 --op read           reads that took the device 5 ms or more\n"
-            "iolens block -p 1234 --format json    what one process asks for, as JSON lines\n"
-            "iolens block --record day.iol 60      keep a minute's events for 'iolens replay day.iol'\n"
-            "iolens block -A --op write            also who made the pages dirty that are written back\n"
-            "iolens block --summary -o /dev/null   only the totals and percentiles\n"
-            "iolens block --group-by file --interval 5   who keeps the disks busy, every five seconds",
+            "iolens block  trace every request until Ctrl-C\n"
+            "iolens block -Q -d nvme0n1 10  trace one disk for 10 seconds, with queue times\n"
+            "iolens block -m 5 --op read  show reads that took the device 5 ms or more\n"
+            "iolens block -p 1234 --format json  show the I/O of one process as JSON lines\n"
+            "iolens block --record day.iol 60  record a minute for 'iolens replay day.iol'\n"
+            "iolens block -A --op write  show who dirtied the pages that are written back\n"
+            "iolens block --summary -o /dev/null  print only totals and percentiles\n"
+            "iolens block --group-by file --interval 5  show every 5 seconds which files keep the disks busy",
         .row_types = types,
-        .has_intervals = true,
+        .option_help = {.ops = "only these operations, such as read, write, flush or discard",
+                        .min_time = "only requests with a device time of MS milliseconds or more (or with a unit: "
+                                    "500us, 2s)",
+                        .unfinished = "also show requests that are in flight when tracing ends, without a latency "
+                                      "(table and json)",
+                        .summary = "print totals and percentiles per disk and operation at the end (default on a "
+                                   "terminal)",
+                        .interval = "print a summary every SECONDS (or with a unit: 500ms) instead of rows; redraw "
+                                    "it on a terminal",
+                        .max_inflight = "track at most N requests in flight (default 32768)"},
     };
     return block;
 }
@@ -124,25 +134,26 @@ View BlockLens::prepare(const ViewOptions& view) {
     summing_ = view.summary;
     unfinished_ = view.unfinished;
     if (!view.summary_by.empty() && view.summary_by != "true") {
-        throw Failure(Exit::usage, fmt::format("there is no --summary={} of block requests", visible(view.summary_by)),
-                      "--summary adds up per disk and operation");
+        throw Failure(Exit::usage,
+                      fmt::format("--summary={} does not apply to block requests", visible(view.summary_by)),
+                      "--summary is per disk and operation; --group-by groups by something else");
     }
     if (!group_by_.empty()) {
         if (std::ranges::find(group_keys, std::string_view(group_by_)) == group_keys.end()) {
-            throw Failure(Exit::usage, fmt::format("can't group by '{}'", visible(group_by_)),
-                          "the keys are: file author comm cgroup disk");
+            throw Failure(Exit::usage, unknown_name("--group-by key", group_by_, group_keys),
+                          list_names("keys", group_keys));
         }
-        if (!view.summary) throw Failure(Exit::usage, "--group-by is of a summary", "add --summary or --interval");
+        if (!view.summary) throw Failure(Exit::usage, "--group-by needs a summary", "add --summary or --interval");
         if (no_file_ && of_target()) {
-            throw Failure(Exit::usage, fmt::format("--group-by {} needs to know the file", group_by_),
-                          "leave --no-file out");
+            throw Failure(Exit::usage, fmt::format("--group-by {} needs file attribution", group_by_),
+                          "omit --no-file");
         }
         groups_.emplace(group_by_, static_cast<std::size_t>(top_.value_or(20)));
     }
     replay_filters_ = view;
     if (view.replayed) resolver().set_recorded();
     if (author_ && no_file_) {
-        throw Failure(Exit::usage, "--author needs to know the file", "leave --author or --no-file out");
+        throw Failure(Exit::usage, "--author needs file attribution", "omit --author or --no-file");
     }
     author_ = author_ || (format == json_format && !no_file_);
 
@@ -185,8 +196,10 @@ std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptio
     if (!disk_.empty()) {
         const std::optional<Disk> disk = resolver().disks().find(disk_);
         if (!disk) {
-            throw Failure(Exit::usage, fmt::format("there is no disk '{}'", visible(disk_)),
-                          "'lsblk' lists the disks; a partition or a device-mapper name will do, too");
+            const std::vector<std::string> names = resolver().disks().all_names();
+            const std::vector<std::string_view> views(names.begin(), names.end());
+            throw Failure(Exit::usage, unknown_name("disk", disk_, views),
+                          "'lsblk' lists disks, partitions and device-mapper devices");
         }
         options.filter.by_dev = 1;
         options.filter.dev = disk->whole_dev;
@@ -340,7 +353,8 @@ Loss BlockLens::losses(const iolens_loss& ledger) const {
     static constexpr std::array counters{
         LossCounter{.counter = &iolens_counters::state_full,
                     .key = "state_full",
-                    .words = "requests (more in flight than --max-inflight)"},
+                    .item = "request",
+                    .cause = "more in flight than --max-inflight"},
     };
     return count_losses(ledger.n, counters, without_row_count());
 }
@@ -351,9 +365,9 @@ std::vector<std::string> BlockLens::diagnostics() const {
     const iolens_counters& n = ledger.n;
     std::vector<std::string> items{
         ledger_line(losses(ledger)),
-        fmt::format("begun before tracing {}, without a known creator {}, names sent again {}, skipped runs {}",
+        fmt::format("started before tracing {}, without a known creator {}, names sent again {}, probe runs skipped {}",
                     n.orphan, n.no_creator, n.fact_lost, ledger.missed),
-        fmt::format("what for can't be told: submission not seen {}, no pages {}, pages of no file {}",
+        fmt::format("not attributed: submission not seen {}, no pages {}, anonymous pages {}",
                     target_kinds_[IOLENS_TARGET_NONE], target_kinds_[IOLENS_TARGET_NO_PAGES],
                     target_kinds_[IOLENS_TARGET_ANONYMOUS])};
     std::ranges::move(resolver().diagnostics(), std::back_inserter(items));

@@ -22,13 +22,14 @@ Column time(const char* key, const char* header, const char* help) {
 }
 
 void add_time_columns(std::vector<Column>& columns) {
-    columns.insert(columns.end(),
-                   {time("queue_p50_ns", "QUE p50", "half of the requests waited no longer for their issue"),
-                    time("queue_p90_ns", "p90", "nine in ten"), time("queue_p99_ns", "p99", "99 in 100"),
-                    time("queue_max_ns", "max", "the longest"),
-                    time("device_p50_ns", "LAT p50", "half of the requests took the device no longer"),
-                    time("device_p90_ns", "p90", "nine in ten"), time("device_p99_ns", "p99", "99 in 100"),
-                    time("device_max_ns", "max", "the longest")});
+    columns.insert(columns.end(), {time("queue_p50_ns", "QUE p50", "median queue time"),
+                                   time("queue_p90_ns", "p90", "90th percentile of queue times"),
+                                   time("queue_p99_ns", "p99", "99th percentile of queue times"),
+                                   time("queue_max_ns", "max", "longest queue time"),
+                                   time("device_p50_ns", "LAT p50", "median device time"),
+                                   time("device_p90_ns", "p90", "90th percentile of device times"),
+                                   time("device_p99_ns", "p99", "99th percentile of device times"),
+                                   time("device_max_ns", "max", "longest device time")});
 }
 
 /// With a group for the rest, as files come and go: some 100 MiB.
@@ -53,9 +54,9 @@ Summary DiskTotals::summary() const {
     s.columns = {
         Column{.name = "disk", .header = "DISK", .role = Role::name, .width = -9, .help = "whole disk"},
         Column{.name = "op", .header = "OP", .width = -12, .help = "operation"},
-        number("requests", "REQUESTS", 9, "rows"),
-        number("bytes", "BYTES", 13, "bytes", Unit::bytes),
-        number("errors", "ERRORS", 6, "failed requests"),
+        number("requests", "REQUESTS", 9, "number of requests"),
+        number("bytes", "BYTES", 13, "bytes of all requests", Unit::bytes),
+        number("errors", "ERRORS", 6, "number of failed requests"),
     };
     add_time_columns(s.columns);
     for (const auto& [key, t] : totals_) {
@@ -111,12 +112,12 @@ void GroupTotals::add(const iolens_block_event& e, std::string_view group, u64 b
 Summary GroupTotals::summary() const {
     Summary s;
     s.columns = {
-        number("requests", "REQUESTS", 9, "rows"),
-        number("read_bytes", "READ", 13, "bytes that were read", Unit::bytes),
-        number("other_bytes", "WRITTEN", 13, "bytes that were written, discarded, …", Unit::bytes),
-        number("errors", "ERRORS", 6, "failed requests"),
-        time("queue_ns", "QUE(ms)", "time from creation to issue, added up"),
-        time("device_ns", "LAT(ms)", "time of the device, added up: of requests at the same time more than has passed"),
+        number("requests", "REQUESTS", 9, "number of requests"),
+        number("read_bytes", "READ", 13, "bytes read", Unit::bytes),
+        number("other_bytes", "WRITTEN", 13, "bytes written, discarded, …", Unit::bytes),
+        number("errors", "ERRORS", 6, "number of failed requests"),
+        time("queue_ns", "QUE(ms)", "sum of queue times"),
+        time("device_ns", "LAT(ms)", "sum of device times; exceeds elapsed time for concurrent requests"),
     };
     add_time_columns(s.columns);
     std::vector<std::pair<std::string_view, const Totals*>> items;
@@ -143,8 +144,12 @@ Summary GroupTotals::summary() const {
         row.push_back(group.empty() ? Value() : Value(group));
         s.rows.push_back(std::move(row));
     }
-    s.columns.push_back(
-        Column{.name = key_, .header = header_, .role = Role::name, .width = -4, .missing = '?', .help = "whose"});
+    s.columns.push_back(Column{.name = key_,
+                               .header = header_,
+                               .role = Role::name,
+                               .width = -4,
+                               .missing = '?',
+                               .help = "group (--group-by)"});
     return s;
 }
 

@@ -13,8 +13,8 @@ std::vector<const Column*> choose_call_columns(const ViewOptions& view, const Ca
     std::vector<std::string> names = view.columns;
     if (calls.seed_csv) {
         if (view.ns) {
-            throw Failure(Exit::usage, "--ns is not for iomonitor's csv",
-                          "add --format table or json, or name the columns with --columns");
+            throw Failure(Exit::usage, "iomonitor's csv has no column for --ns",
+                          "add --format table or json, or choose columns with --columns");
         }
         return pointers_to(call_csv_columns);
     }
@@ -36,10 +36,10 @@ std::vector<const Column*> choose_operation_columns(const ViewOptions& view, For
     std::vector<std::string> names = view.columns;
     const Columns fixed = fixed_columns(fd_info(), format);
     if (!fixed.empty() && !names.empty()) {
-        throw Failure(Exit::usage, "--columns is not for io-monitor's own formats", "add --format csv, table or json");
+        throw Failure(Exit::usage, "io-monitor's formats have fixed columns", "add --format csv, table or json");
     }
     if (!fixed.empty() && view.ns) {
-        throw Failure(Exit::usage, "--ns is not for io-monitor's own formats", "add --format csv, table or json");
+        throw Failure(Exit::usage, "io-monitor's formats have no column for --ns", "add --format csv, table or json");
     }
     if (!fixed.empty()) return {fixed.begin(), fixed.end()};
     if (names.empty() && format == table_format) {

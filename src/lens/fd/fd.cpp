@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // iolens fd: what a process reads and writes, to and from where.
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -9,6 +10,7 @@
 #include "base/decode.h"
 #include "base/failure.h"
 #include "base/record.h"
+#include "base/suggest.h"
 #include "import/strace_log.h"
 #include "iolens/event/call.h"
 #include "lens/fd/columns.h"
@@ -34,15 +36,16 @@ public:
     const LensInfo& info() const override { return fd_info(); }
 
     void add_options(Flags& view, Flags* live) override {
-        view.toggle(
-            "--why", wants_why_,
-            "under each call of 1 ms or more (--min-ms), what it waited for, and the block requests of its time");
+        view.toggle("--why", wants_why_,
+                    "explain calls of 1 ms or more (--min-ms): what they waited for and which block requests were "
+                    "involved");
         wanted_operations_.view_flags(view);
         if (live == nullptr) return;
-        live->text("--user", user_, "NAME", "run the command as this user (name or number, of /etc/passwd)");
-        live->toggle("--preserve-env", preserve_env_, "with --user, keep the environment");
+        live->text("--user", user_, "NAME", "run COMMAND as this user (a name or number in /etc/passwd)");
+        live->toggle("--preserve-env", preserve_env_, "with --user: keep the environment");
         wanted_operations_.live_flags(*live);
-        live->text("-i,--input", input_, "FILE", "show the calls in a log of 'strace -f -T -tt'; needs no privilege");
+        live->text("-i,--input", input_, "FILE",
+                   "show the calls in a log of 'strace -f -T -tt' instead of tracing; needs no privileges");
     }
 
     View prepare(const ViewOptions& view) override;
@@ -68,7 +71,7 @@ private:
     DecodeResult show_operation(const iolens_operation_event* e, RowBuffer& row);
     const iolens_operation_event* operation_of(const iolens_call_event& e);
     void check_options(const ViewOptions& view, const LiveOptions& live) const;
-    std::unique_ptr<Source> open_log(const ViewOptions& view, const LiveOptions& live);
+    std::unique_ptr<Source> open_log();
 
     OperationSelection wanted_operations_;  // of --domains
     Operations operations_{wanted_operations_};
@@ -92,8 +95,8 @@ private:
     std::pair<u32, u64> line_of_;  // thread and start of the call whose prefix line was made last
 };
 
-/// Without --min-ms, --why tells of calls that took so long.
-constexpr double why_min_ms = 1;
+/// Without --min-ms, --why explains calls that took at least this long.
+constexpr u64 why_min_ns = 1'000'000;
 
 View FdLens::prepare(const ViewOptions& view) {
     for (const std::string& word : view.ops) {
@@ -106,20 +109,20 @@ View FdLens::prepare(const ViewOptions& view) {
     if (view.replayed) resolver().set_recorded();
     if (wants_why_) {
         if (wanted_operations_.on())
-            throw Failure(Exit::usage, "--why is of calls, and --domains shows operations", "leave one out");
+            throw Failure(Exit::usage, "--why explains calls, and --domains shows operations", "omit one of them");
         why_.emplace(resolver(), !view.replayed);
         why_->set_all(view.verbose);
-        if (!replay_filters_->min_ms) replay_filters_->min_ms = why_min_ms;
+        if (!replay_filters_->min_ns) replay_filters_->min_ns = why_min_ns;
     }
     selection_.summing = view.summary;
     unfinished_ = view.unfinished;
     if (unfinished_ && !wanted_operations_.queue().empty()) {
-        throw Failure(Exit::usage, "--mq has no messages for pending operations", "leave --unfinished out");
+        throw Failure(Exit::usage, "--mq has no messages for unfinished operations", "omit --unfinished");
     }
     selection_.by_open = view.summary_by == "open";
     if (!view.summary_by.empty() && view.summary_by != "true" && !selection_.by_open) {
-        throw Failure(Exit::usage, fmt::format("there is no --summary={}", visible(view.summary_by)),
-                      "--summary adds up per file and peer, --summary=open per open file");
+        throw Failure(Exit::usage, unknown_name("summary", view.summary_by, std::array{std::string_view("open")}),
+                      "--summary is per file and peer, --summary=open per open file");
     }
     selection_.decode_all = view.verbose && !wanted_operations_.on() && !why_;
     const Format format = view.format != nullptr    ? view.format
@@ -140,32 +143,39 @@ View FdLens::prepare(const ViewOptions& view) {
 
 /// Throws Failure (usage) for options that don't go together.
 void FdLens::check_options(const ViewOptions& view, const LiveOptions& live) const {
-    if (!input_.empty() && wanted_operations_.wants_libc()) {
-        throw Failure(Exit::usage, "--libc is for tracing, and -i shows a log", "leave one of them out");
-    }
-    if (!input_.empty() && why_) {
-        throw Failure(Exit::usage, "--why is for tracing, and -i shows a log", "leave one of them out");
+    const char* of_tracing = wanted_operations_.wants_libc() ? "--libc"
+                             : why_                          ? "--why"
+                             : !live.command.empty()         ? "a command"
+                             : !view.pids.empty()            ? "-p"
+                             : !user_.empty()                ? "--user"
+                             : !live.cgroup.empty()          ? "--cgroup"
+                             : live.uid                      ? "--uid"
+                                                             : nullptr;
+    if (!input_.empty() && of_tracing != nullptr) {
+        throw Failure(Exit::usage, fmt::format("{} and -i can't be combined", of_tracing),
+                      "omit one of them: -i shows a log and traces nothing");
     }
     if (!input_.empty()) return;
     if (why_ && live.command.empty() && view.pids.empty()) {
-        throw Failure(Exit::usage, "--why of which process?", "name one with -p, or put a command behind '--'");
+        throw Failure(Exit::usage, "--why needs -p PID or '-- COMMAND'",
+                      "'iolens fd --why -p 1234' explains the calls of a process");
     }
     if (!live.command.empty() && !view.pids.empty()) {
-        throw Failure(Exit::usage, "-p and a command don't go together", "leave one of them out");
+        throw Failure(Exit::usage, "-p and a command can't be combined", "omit one of them");
     }
     if (live.command.empty() && !user_.empty()) {
-        throw Failure(Exit::usage, "--user is for a command", "put the command behind '--'");
+        throw Failure(Exit::usage, "--user needs a command", "add '-- COMMAND'");
     }
 }
 
 std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions& live) {
     check_options(view, live);
-    if (!input_.empty()) return open_log(view, live);
+    if (!input_.empty()) return open_log();
     SyscallProbe::Options options;
     Fd cgroup;
     ViewOptions of_tasks = view;
     of_tasks.pids.clear();  // followed, not filtered
-    if (replay_filters_) of_tasks.min_ms = replay_filters_->min_ms;
+    if (replay_filters_) of_tasks.min_ns = replay_filters_->min_ns;
     options.filter = task_filters(of_tasks, live, cgroup);
     options.cgroup_fd = cgroup.get();
     if (wanted_operations_.on()) wanted_operations_.choose(options, selection_.chosen);
@@ -200,27 +210,8 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     return std::make_unique<RingSource>(std::move(source));
 }
 
-std::unique_ptr<Source> FdLens::open_log(const ViewOptions& view, const LiveOptions& live) {
-    const auto refuse = [](const char* what) {
-        throw Failure(Exit::usage, fmt::format("{} is for tracing, and -i shows a log", what), "leave one of them out");
-    };
-    if (!live.command.empty()) refuse("a command");
-    if (!view.pids.empty()) refuse("-p");
-    if (!user_.empty()) refuse("--user");
-    if (!live.cgroup.empty()) refuse("--cgroup");
-    if (live.uid) refuse("--uid");
-    auto log = std::make_unique<StraceLog>(input_, [told = 0](u64 line, std::string_view text) mutable {
-        constexpr std::size_t shown = 120;
-        constexpr int max = 20;  // of a file that is no log, each line is one
-        if (++told > max + 1) return;
-        if (told > max) {
-            log_line("further lines that can't be read are only counted");
-            return;
-        }
-        Buffer start;
-        append_visible(start, text, shown);
-        log_line(fmt::format("line {} can't be read: {}", line, std::string_view(start.data(), start.size())));
-    });
+std::unique_ptr<Source> FdLens::open_log() {
+    auto log = std::make_unique<StraceLog>(input_);
     log_ = log.get();
     resolver().set_recorded();
     return log;
@@ -374,12 +365,12 @@ Summary FdLens::summary(bool /*restart*/) {
 Loss FdLens::losses(const iolens_loss& ledger) const {
     Loss loss = count_losses(ledger.n, fd_loss_counters(), without_row_count());
     if (tracing_) {
-        loss.note_beside("waits_full", "waits (more threads than --max-inflight)", tracing_->lost_waits());
+        loss.note_beside("waits_full", "wait", "more threads than --max-inflight", tracing_->lost_waits());
     }
     if (log_ != nullptr) {
         loss.seen += log_->import().unreadable() + log_->import().unfinished();
-        loss.note("unreadable_lines", "unreadable lines", log_->import().unreadable());
-        loss.note("unfinished", "unfinished calls", log_->import().unfinished());
+        loss.note("unreadable_lines", "line", "unreadable", log_->import().unreadable());
+        loss.note("unfinished", "call", "end not in the log", log_->import().unfinished());
     }
     return loss;
 }
@@ -390,13 +381,13 @@ std::vector<std::string> FdLens::diagnostics() const {
     const iolens_counters& n = ledger.n;
     std::vector<std::string> items{
         ledger_line(losses(ledger)),
-        fmt::format("names sent again {}, skipped runs {}, 32-bit calls {}, ends without a start {}", n.fact_lost,
-                    ledger.missed, n.not_decoded, n.orphan),
-        fmt::format("filtered as our own output: {}", n.own)};
+        fmt::format("names sent again {}, probe runs skipped {}, 32-bit calls {}, returns without a start {}",
+                    n.fact_lost, ledger.missed, n.not_decoded, n.orphan),
+        fmt::format("filtered as iolens's own output: {}", n.own)};
     std::ranges::move(resolver().diagnostics(), std::back_inserter(items));
-    if (why_) items.push_back(fmt::format("made room for others: {} waits", why_->waits_evicted()));
+    if (why_) items.push_back(fmt::format("evicted: {} waits", why_->waits_evicted()));
     const std::vector<std::string>& why_not = tracing_->calls().why();
-    if (!why_not.empty()) items.push_back(fmt::format("not taken: {}", fmt::join(why_not, "; ")));
+    if (!why_not.empty()) items.push_back(fmt::format("variants not used: {}", fmt::join(why_not, "; ")));
     return items;
 }
 

@@ -5,7 +5,9 @@
 #include <cstdlib>
 
 #include "base/failure.h"
+#include "base/suggest.h"
 #include "base/text.h"
+#include "iolens/event/operation.h"
 #include "lens/requests.h"
 #include "probe/bpf.h"
 #include "probe/pid_namespace.h"
@@ -26,9 +28,13 @@ void CallSelection::add(const std::string& word) {
         }
     }
     if (chosen.size() != before) return;
-    throw Failure(
-        Exit::usage, fmt::format("there is no system call '{}'", visible(word)),
-        "their names are those of 'man syscalls', as pread64; aio and io_uring stand for all requests of theirs");
+    std::vector<std::string_view> names{"aio", "io_uring"};
+    for (const Syscall& call : known) names.push_back(call.name);
+    for (const KnownRequest& request : known_requests()) names.push_back(request.name);
+    // with --domains
+    for (const KnownOperation& operation : known_operations) names.push_back(operation.name);
+    throw Failure(Exit::usage, unknown_name("system call", word, names),
+                  "use the names of 'man syscalls', such as pread64; aio and io_uring stand for all of their requests");
 }
 
 bool CallSelection::includes(u16 call) const {
@@ -82,7 +88,7 @@ void follow_processes(SyscallProbe::Options& options, const std::vector<u64>& pi
         const std::optional<u32> process = process_of(pid);
         if (!process) {
             if (may_trace()) require_own_proc();
-            throw Failure(Exit::usage, fmt::format("there is no process {}", pid), "'ps -e' lists those that run");
+            throw Failure(Exit::usage, fmt::format("no such process: {}", pid), "'ps -e' lists running processes");
         }
         if (std::ranges::find(options.follow, *process) == options.follow.end()) options.follow.push_back(*process);
     }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/text.h"
 #include "resolve/syscalls.h"
 
 namespace iolens {
@@ -25,12 +26,12 @@ Column file_column(const char* help) {
 
 /// The columns of what was read and what was written, and their values.
 void add_moved_columns(std::vector<Column>& columns) {
-    columns.insert(columns.end(), {number("reads", "READS", 8, "calls that read from it or receive"),
+    columns.insert(columns.end(), {number("reads", "READS", 8, "number of calls that read or receive"),
                                    number("read_bytes", "BYTES", 12, "bytes read", Unit::bytes),
-                                   time_column("read_time_ns", "TIME(ms)", "time in these calls, added up"),
-                                   number("writes", "WRITES", 8, "calls that write to it or send"),
+                                   time_column("read_time_ns", "TIME(ms)", "sum of their durations"),
+                                   number("writes", "WRITES", 8, "number of calls that write or send"),
                                    number("write_bytes", "BYTES", 12, "bytes written", Unit::bytes),
-                                   time_column("write_time_ns", "TIME(ms)", "time in these calls, added up")});
+                                   time_column("write_time_ns", "TIME(ms)", "sum of their durations")});
 }
 void add_moved(std::vector<Value>& row, const std::array<MovedTotals, 2>& moved) {
     for (const MovedTotals& side : moved) {
@@ -67,14 +68,14 @@ void FileTotals::add(const iolens_call_event& e, std::string_view file) {
 
 Summary FileTotals::summary() const {
     Summary s;
-    s.columns = {number("opens", "OPENS", 6, "times it was opened; only where the calls that open are followed")};
+    s.columns = {number("opens", "OPENS", 6, "number of opens, if calls that open are traced")};
     add_moved_columns(s.columns);
     s.columns.insert(s.columns.end(), {
-                                          time_column("p50_ns", "p50", "half of the calls took no longer"),
-                                          time_column("p99_ns", "p99", "99 in 100"),
-                                          time_column("max_ns", "max", "the longest"),
-                                          number("errors", "ERRORS", 6, "calls that failed"),
-                                          file_column("file, pipe or peer; those that took longest first"),
+                                          time_column("p50_ns", "p50", "median duration"),
+                                          time_column("p99_ns", "p99", "99th percentile of durations"),
+                                          time_column("max_ns", "max", "longest call"),
+                                          number("errors", "ERRORS", 6, "number of failed calls"),
+                                          file_column("file, pipe or peer, sorted by time"),
                                       });
     std::vector<const std::pair<const std::string, std::unique_ptr<Totals>>*> items;
     for (const auto& item : totals_) {
@@ -145,13 +146,13 @@ void OpenTotals::add(const iolens_call_event& e, std::string_view name) {
 Summary OpenTotals::summary() const {
     Summary s;
     s.columns = {
-        time_column("opened_ns", "OPENED(s)", "when it was opened; none: before tracing", Role::time),
-        time_column("open_ns", "OPEN(ms)", "how long it was open; none: its close was not seen"),
-        number("tid", "TID", -7, "thread that opened it, or was first seen with it"),
+        time_column("opened_ns", "OPENED(s)", "time of the open; empty: before tracing", Role::time),
+        time_column("open_ns", "OPEN(ms)", "time from open to close; empty: close not seen"),
+        number("tid", "TID", -7, "thread that opened it, or used it first"),
     };
     add_moved_columns(s.columns);
-    s.columns.push_back(number("errors", "ERRORS", 6, "calls that failed"));
-    s.columns.push_back(file_column("file, pipe or peer, in the order of opening"));
+    s.columns.push_back(number("errors", "ERRORS", 6, "number of failed calls"));
+    s.columns.push_back(file_column("file, pipe or peer, sorted by time of open"));
     for (const Open& item : all_) {
         if (item.opened_ns == 0 && item.moved[0].calls + item.moved[1].calls == 0) continue;  // only its close was seen
         const bool whole = item.opened_ns != 0 && item.closed_ns != 0;
@@ -163,7 +164,7 @@ Summary OpenTotals::summary() const {
     }
     if (not_listed_ != 0) {
         std::vector<Value> last(s.columns.size());
-        s.texts.push_back(fmt::format("({} calls on further files)", not_listed_));
+        s.texts.push_back(fmt::format("({} on further files)", counted(not_listed_, "call")));
         last.back() = Value(std::string_view(s.texts.back()));
         s.rows.push_back(std::move(last));
     }

@@ -28,12 +28,12 @@ void Tracing::hold_command(const std::vector<std::string>& args, const std::stri
     std::optional<User> user;
     if (!user_name.empty()) user = find_user(user_name);
     if (!user_name.empty() && !user) {
-        throw Failure(Exit::usage, fmt::format("there is no user '{}'", visible(user_name)),
-                      "/etc/passwd has the users that can be named");
+        throw Failure(Exit::usage, fmt::format("unknown user '{}'", visible(user_name)),
+                      "use a name or number in /etc/passwd");
     }
     const char* sudo_user = std::getenv("SUDO_USER");  // NOLINT(concurrency-mt-unsafe): one thread
     if (!user && sudo_user != nullptr && ::isatty(STDERR_FILENO) == 1) {
-        log_line(fmt::format("the command runs as root; to run it as you: --user {}", visible(sudo_user)));
+        log_line(fmt::format("the command runs as root; use --user {} to run it as you", visible(sudo_user)));
     }
     command_ = std::make_unique<HeldCommand>(args, user, preserve_env);
     options.follow.push_back(static_cast<u32>(command_->pid()));
@@ -44,7 +44,7 @@ void Tracing::add_libc(SyscallProbe::Options& options) const {
     std::vector<std::string> paths;
     const auto add = [&](const Libc& libc, const std::string& owner) {
         if (libc.path.empty()) {
-            log_line(fmt::format("--libc: {} {}; its system calls are shown as always", owner, libc.why));
+            log_line(fmt::format("--libc: {} {}; only its system calls are shown", owner, libc.why));
         } else if (std::ranges::find(paths, libc.path) == paths.end()) {
             paths.push_back(libc.path);
         }
@@ -52,7 +52,7 @@ void Tracing::add_libc(SyscallProbe::Options& options) const {
     if (command_) {
         add(libc_of_program(command_->program()), fmt::format("'{}'", visible(command_name_)));
     } else if (options.follow.empty()) {
-        add(libc_of_program("/bin/sh"), "this machine's shell");
+        add(libc_of_program("/bin/sh"), "/bin/sh");
     } else {
         for (const u32 pid : options.follow) add(libc_of_process(pid), fmt::format("process {}", pid));
     }
@@ -60,7 +60,7 @@ void Tracing::add_libc(SyscallProbe::Options& options) const {
     for (const std::string& path : paths) {
         const auto functions = find_functions(path, options.libc_operations);
         if (functions.empty()) {
-            if (!end_asked()) log_line(fmt::format("--libc: '{}' has none of the functions", visible(path)));
+            if (!end_asked()) log_line(fmt::format("--libc: '{}' has none of the traced functions", visible(path)));
             continue;
         }
         const auto file = identity_of(functions.front().file->get());
@@ -102,7 +102,8 @@ std::vector<Record> Tracing::symbols() {
         function.name.copy(reinterpret_cast<char*>(static_cast<u8*>(fact.name)), sizeof fact.name - 1);
         facts.push_back(make_record(fact));
     }
-    if (facts.empty()) log_line("what calls wait for can't be named: /proc/kallsyms hides the kernel's addresses");
+    if (facts.empty())
+        log_line("can't tell what calls wait for: /proc/kallsyms hides addresses (CAP_SYSLOG, kernel.kptr_restrict)");
     return facts;
 }
 

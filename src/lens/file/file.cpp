@@ -34,11 +34,12 @@ public:
 
     void add_options(Flags& view, Flags* live) override {
         add_level_flag(view, level_);
-        view.toggle("--absolute", absolute_, "sectors from the start of the disk, not of the filesystem's partition");
+        view.toggle("--absolute", absolute_,
+                    "count sectors from the start of the disk instead of the filesystem's device");
         if (live == nullptr) return;
-        live->toggle("-r,--recursive", recursive_, "of a folder also those below it");
+        live->toggle("-r,--recursive", recursive_, "also trace files in directories below PATH");
         live->number("--max-files", max_files_, 1, 1 << 22, "N",
-                     "most files watched at once (default 65536); those of folders make room for others");
+                     "watch at most N files at a time (default 65536); new files in watched directories evict others");
     }
 
     View prepare(const ViewOptions& view) override;
@@ -78,18 +79,30 @@ const LensInfo& FileLens::info() const {
     static constexpr std::array fixed_formats{FixedFormat(format_named("iotracer"), log_columns)};
     static constexpr LensInfo file{
         .name = "file",
-        .about = "what happens to files, at the VFS and at the block level, in one timeline",
+        .about = "trace accesses to files, at the VFS and at the block level, in one timeline",
         .examples =
-            "iolens file /var/lib/db/data                  reads and writes of a file, and the bios they become\n"
-            "iolens file --recursive /srv                  every file in a tree, those to come, too\n"
-            "iolens file --level vfs --min-ms 5 /srv/*     accesses that took 5 ms or more\n"
-            "iolens file --op read,write,fsync,fault x     also fsync, and pages of mappings\n"
-            "iolens file --summary -o /dev/null -D 60 db   a minute's profile: sizes, sequential or random, "
-            "percentiles\n"
-            "iolens file --format iotracer vm.qcow2        lines as iotracer's log has them",
-        .arguments = "PATH",
+            "iolens file /var/lib/db/data  show reads and writes of a file, and the bios that they become\n"
+            "iolens file --recursive /srv  trace every file in a tree, also those created later\n"
+            "iolens file --level vfs --min-ms 5 /srv/*  show accesses that took 5 ms or more\n"
+            "iolens file --op read,write,fsync,fault x  also show fsync and page faults of mappings\n"
+            "iolens file --summary -o /dev/null -D 60 db  profile a minute: sizes, sequential or random, percentiles\n"
+            "iolens file --format iotracer vm.qcow2  write lines as in iotracer's log",
+        .arguments = "PATH...",
+        .arguments_help = "files to trace; a directory stands for the files in it",
         .row_types = types,
         .fixed_formats = fixed_formats,
+        .option_help = {.pid = "only accesses by these processes (up to 16)",
+                        .tid = "only accesses by this thread",
+                        .comm = "only accesses by threads of this name (the first 15 bytes count)",
+                        .ops = "only these operations: read, write, fsync, fault, discard (default read,write)",
+                        .min_time = "only accesses that took MS milliseconds or more (or with a unit: 500us, 2s)",
+                        .unfinished = "also show accesses that are in flight when tracing ends, without a latency "
+                                      "(table and json)",
+                        .summary = "print totals and percentiles per file and level at the end (default on a "
+                                   "terminal)",
+                        .cgroup = "only accesses from this cgroup v2 directory or below",
+                        .uid = "only accesses by this user's processes",
+                        .max_inflight = "track at most N accesses in flight (default 32768)"},
         .make_verbs = make_file_verbs,
     };
     return file;
@@ -102,12 +115,12 @@ View FileLens::prepare(const ViewOptions& view) {
     iotracer_ = format == format_named("iotracer");
     constexpr u32 moves = 1U << IOLENS_VFS_READ | 1U << IOLENS_VFS_WRITE;
     if (iotracer_ && (ops_ & ~moves) != 0) {
-        throw Failure(Exit::usage, "iotracer's log knows reads and writes only", "leave --format or --op out");
+        throw Failure(Exit::usage, "iotracer's log has only reads and writes", "omit --format or --op");
     }
     if (ops_ == 0 && (!view.replayed || iotracer_)) ops_ = moves;
     if (!view.summary_by.empty() && view.summary_by != "true") {
-        throw Failure(Exit::usage, fmt::format("there is no --summary={} of files", visible(view.summary_by)),
-                      "--summary adds up per file and level");
+        throw Failure(Exit::usage, fmt::format("--summary={} does not apply to files", visible(view.summary_by)),
+                      "--summary is per file and level");
     }
     summing_ = view.summary;
     unfinished_ = view.unfinished;
@@ -115,10 +128,10 @@ View FileLens::prepare(const ViewOptions& view) {
     if (view.replayed) resolver().set_recorded();
     if (iotracer_) {
         if (!view.columns.empty()) {
-            throw Failure(Exit::usage, "--columns is not for iotracer's own format", "take --format csv or table");
+            throw Failure(Exit::usage, "iotracer's format has fixed columns", "use --format csv or table");
         }
         if (view.ns) {
-            throw Failure(Exit::usage, "--ns is not for iotracer's own format", "take --format csv or table");
+            throw Failure(Exit::usage, "iotracer's format has no column for --ns", "use --format csv or table");
         }
         const Columns fixed = fixed_columns(info(), format);
         return {.format = format, .type = info().row_types.front(), .columns = {fixed.begin(), fixed.end()}};
@@ -145,7 +158,8 @@ void FileLens::leave_out_output(const ViewOptions& view) {
 
 std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOptions& live) {
     if (live.arguments.empty()) {
-        throw Failure(Exit::usage, "which file or folder?", "'iolens file PATH'; 'iolens file --help' has examples");
+        throw Failure(Exit::usage, "missing PATH",
+                      "'iolens file PATH' traces a file or directory; 'iolens file --help' has examples");
     }
     VfsProbe::Options options;
     Fd cgroup;
@@ -171,7 +185,7 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     for (const std::string& word : live.arguments) watches_->add(watches_->find(word), recursive_);
     watches_->complete(options);
     if ((ops_ & 1U << IOLENS_VFS_FAULT) != 0 && levels_.vfs && !probe_->sees_faults()) {
-        log_line("faults of mapped pages can't be seen on this kernel; 'iolens doctor' tells why");
+        log_line("this kernel does not show faults of mapped pages; 'iolens doctor' tells why");
     }
     if (levels_.blk && kernel_addresses_hidden()) log_line(no_direct_files);
     replay_filters_.reset();  // the kernel filters
@@ -230,23 +244,27 @@ Loss FileLens::losses(const iolens_loss& ledger) const {
     static constexpr std::array counters{
         LossCounter{.counter = &iolens_counters::state_full,
                     .key = "state_full",
-                    .words = "accesses (more in flight than --max-inflight)"},
+                    .item = "access",
+                    .cause = "more in flight than --max-inflight"},
         LossCounter{.counter = &iolens_counters::requests_full,
                     .key = "requests_full",
-                    .words = "requests of libaio and io_uring (more in flight than --max-inflight)",
+                    .item = "libaio or io_uring request",
+                    .cause = "more in flight than --max-inflight",
                     .in_state_full = true},
         LossCounter{.counter = &iolens_counters::frames_full,
                     .key = "frames_full",
-                    .words = "accesses at kretprobes (more in flight than --max-inflight)",
+                    .item = "access",
+                    .cause = "more in kretprobes than --max-inflight",
                     .in_state_full = true},
         LossCounter{.counter = &iolens_counters::not_decoded,
                     .key = "not_decoded",
-                    .words = "calls of 32-bit programs (not decoded)",
+                    .item = "call",
+                    .cause = "32-bit programs are not decoded",
                     .in_state_full = true},
     };
     Loss loss = count_losses(ledger.n, counters, without_row_count());
     if (probe_)
-        loss.note_beside("files_full", "files in watched directories (more than --max-files)",
+        loss.note_beside("files_full", "file", "not watched, more in watched directories than --max-files",
                          probe_->unwatched_files());
     return loss;
 }
@@ -256,10 +274,10 @@ std::vector<std::string> FileLens::diagnostics() const {
     const iolens_loss ledger = probe_->ledger();
     std::vector<std::string> items{ledger_line(losses(ledger))};
     if (const u64 evicted = probe_->evicted(); evicted != 0) {
-        items.push_back(fmt::format("files of watched folders that made room for others: {}", evicted));
+        items.push_back(fmt::format("files of watched directories that were evicted: {}", evicted));
     }
     std::ranges::move(resolver().diagnostics(), std::back_inserter(items));
-    if (!probe_->why().empty()) items.push_back(fmt::format("not taken: {}", fmt::join(probe_->why(), "; ")));
+    if (!probe_->why().empty()) items.push_back(fmt::format("variants not used: {}", fmt::join(probe_->why(), "; ")));
     return items;
 }
 

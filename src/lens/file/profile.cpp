@@ -79,20 +79,20 @@ Summary FileProfiles::summary() const {
         return Column{.name = key, .header = header, .unit = unit, .role = role, .width = width, .help = help};
     };
     s.columns = {
-        Column{.name = "file", .header = "FILE", .role = Role::name, .width = -30, .help = "path"},
+        Column{.name = "file", .header = "FILE", .role = Role::name, .width = -30, .help = "path of the file"},
         Column{.name = "level", .header = "LVL", .width = -3, .help = "VFS or BLK"},
         Column{.name = "op", .header = "OP", .width = -5, .help = "read or write"},
-        number("calls", "CALLS", 9, "accesses, or bios"),
-        number("bytes", "BYTES", 13, "bytes moved", Unit::bytes),
-        number("errors", "ERRORS", 6, "those that failed"),
-        number("sequential_percent", "SEQ%", 5, "begin where the access before ended"),
-        number("random_percent", "RND%", 5, "begin elsewhere"),
-        number("size_p50_bytes", "SIZE p50", 9, "half are no larger", Unit::bytes),
-        number("size_max_bytes", "max", 9, "the largest", Unit::bytes),
-        number("p50_ns", "LAT p50", 9, "half took no longer", Unit::nanoseconds, Role::duration),
-        number("p90_ns", "p90", 9, "nine in ten", Unit::nanoseconds, Role::duration),
-        number("p99_ns", "p99", 9, "99 in 100", Unit::nanoseconds, Role::duration),
-        number("max_ns", "max", 9, "the longest", Unit::nanoseconds, Role::duration),
+        number("calls", "CALLS", 9, "number of accesses or bios"),
+        number("bytes", "BYTES", 13, "bytes transferred", Unit::bytes),
+        number("errors", "ERRORS", 6, "number of failed accesses"),
+        number("sequential_percent", "SEQ%", 5, "share that starts where the previous access ended"),
+        number("random_percent", "RND%", 5, "share that starts elsewhere"),
+        number("size_p50_bytes", "SIZE p50", 9, "median size", Unit::bytes),
+        number("size_max_bytes", "max", 9, "largest size", Unit::bytes),
+        number("p50_ns", "LAT p50", 9, "median duration", Unit::nanoseconds, Role::duration),
+        number("p90_ns", "p90", 9, "90th percentile of durations", Unit::nanoseconds, Role::duration),
+        number("p99_ns", "p99", 9, "99th percentile of durations", Unit::nanoseconds, Role::duration),
+        number("max_ns", "max", 9, "longest duration", Unit::nanoseconds, Role::duration),
     };
     const_cast<FileProfiles&>(*this).finish();  // puts the last ones in order
     std::vector<const OfFile*> files;

@@ -12,6 +12,7 @@
 #include "base/failure.h"
 #include "base/output.h"
 #include "base/recording_format.h"
+#include "base/text.h"
 #include "import/iotracer_log.h"
 #include "lens/file/profile.h"
 #include "lens/file/serve/verbs.h"
@@ -45,7 +46,7 @@ std::vector<iolens_vfs_event> read_recording(const std::string& path) {
     if (source.lens() != "file") {
         throw Failure(Exit::usage,
                       fmt::format("'{}' is a recording of 'iolens {}'", visible(path), visible(source.lens())),
-                      "'iolens file --record' makes one of files");
+                      "record accesses with 'iolens file --record FILE'");
     }
     Collector items;
     while (!source.ended()) source.read(items);
@@ -63,14 +64,14 @@ std::vector<iolens_vfs_event> read_log(std::istream& file, const std::string& pa
         if (parse_iotracer_line(line, event)) {
             items.push_back(event);
         } else if (++unreadable == 1) {
-            log_line(fmt::format("line {} can't be read: {}", number, visible(line.substr(0, 120))));
+            log_line(fmt::format("can't read line {}: {}", number, visible(line.substr(0, 120))));
         }
     }
     if (items.empty()) {
-        throw Failure(Exit::failed, fmt::format("there is no access in '{}'", visible(path)),
-                      "give a log of 'iolens file log', or a recording of 'iolens file --record'");
+        throw Failure(Exit::failed, fmt::format("'{}' contains no accesses", visible(path)),
+                      "use a log of 'iolens file log', or a recording of 'iolens file --record'");
     }
-    if (unreadable > 1) log_line(fmt::format("{} lines could not be read", unreadable));
+    if (unreadable > 1) log_line(fmt::format("skipped {}: unreadable", counted(unreadable, "line")));
     return items;
 }
 
@@ -114,12 +115,13 @@ void put_map(Output& out, const std::vector<iolens_vfs_event>& events, const std
     for (const u8 op : {IOLENS_VFS_READ, IOLENS_VFS_WRITE}) {
         const Ranges want = united(expected.at(op));
         const Ranges& have = blocks.at(op);
-        append(out.buffer(),
-               fmt::format(
-                   "{}: expected {} sectors, seen {}; of {} sectors at the block level {} were not expected, {} are "
-                   "outside the file's extents\n",
-                   vfs_ops.at(op).word, total(want), covered(want, have), total(have),
-                   total(have) - covered(have, want), total(have) - covered(have, file)));
+        append(
+            out.buffer(),
+            fmt::format(
+                "{}: expected {}, seen {}; {} at the block level, of which {} not expected, {} outside the file's "
+                "extents\n",
+                vfs_ops.at(op).word, counted(total(want), "sector"), covered(want, have),
+                counted(total(have), "sector"), total(have) - covered(have, want), total(have) - covered(have, file)));
     }
     out.row_done();
 }
@@ -128,23 +130,26 @@ class ProfileVerb final : public Verb {
 public:
     std::string_view name() const override { return "profile"; }
     std::string_view about() const override {
-        return "of a log or recording, per level: rates, sizes, sequential and random share";
+        return "profile a log or recording per level: rates, sizes, sequential and random shares";
     }
     std::string_view examples() const override {
         return "iolens file log /srv/vm.qcow2 > vm.log; iolens file profile vm.log\n"
-               "iolens file profile --map /srv/vm.qcow2 vm.log   also which sectors each access should touch, and did\n"
-               "iolens file profile day.iol                      what 'iolens file --record' kept";
+               "iolens file profile --map /srv/vm.qcow2 vm.log  also compare expected and accessed sectors\n"
+               "iolens file profile day.iol  profile a recording of 'iolens file --record'";
     }
     std::string_view args() const override { return "LOG"; }
     void flags(Flags& flags) override {
-        flags.text("--map", map_, "FILE", "the file that it is of: its extents say which sectors belong to what");
+        flags.text("--map", map_, "FILE",
+                   "compare accesses with the extents of FILE, the logged file: expected and accessed sectors");
     }
     int run(const std::vector<std::string>& args) override {
-        if (args.size() != 1) throw Failure(Exit::usage, "which log or recording?", "'iolens file profile LOG'");
+        if (args.size() != 1)
+            throw Failure(Exit::usage, args.empty() ? "missing LOG" : "too many arguments",
+                          "usage: iolens file profile LOG");
         std::ifstream file(args[0], std::ios::binary);
         if (!file) {
             throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(args[0]), error_text(errno)),
-                          "name a log or a recording");
+                          "use a log of 'iolens file log', or a recording");
         }
         std::array<char, recording_magic.size()> begin{};
         file.read(begin.data(), begin.size());
@@ -165,7 +170,7 @@ public:
                 if (!extents) {
                     throw Failure(Exit::failed,
                                   fmt::format("can't read the extents of '{}': {}", visible(map_), error_text(errno)),
-                                  "its filesystem may have none, as tmpfs");
+                                  "some filesystems have none, such as tmpfs");
                 }
                 put_map(out, events, *extents);
             }

@@ -16,6 +16,7 @@
 
 #include "base/failure.h"
 #include "base/record.h"
+#include "base/suggest.h"
 #include "base/text.h"
 #include "iolens/event/call.h"
 #include "iolens/event/disk.h"
@@ -60,8 +61,8 @@ Fd open_as(const std::string& path, const Credentials& as) {
 FoundFile Watches::look(const Fd& fd, const std::string& path) {
     const auto what = probe_.resolve(fd.get());
     if (!what) {
-        throw Failure(Exit::unavailable, fmt::format("the kernel does not tell about '{}'", visible(path)),
-                      "'iolens doctor' tells what works on this kernel");
+        throw Failure(Exit::unavailable, fmt::format("the kernel does not identify '{}'", visible(path)),
+                      "'iolens doctor' shows what works on this kernel");
     }
     FoundFile found;
     found.what = *what;
@@ -87,18 +88,18 @@ FoundFile Watches::find(const std::string& path, const Credentials& as) {
     const Fd fd = open_as(path, as);
     if (!fd) {
         const int error = errno;
-        std::string hint = "name a file or a folder that is there";
-        if (error == EACCES) hint = "it may not be read, or a folder above it may not be searched";
-        if (error == ENAMETOOLONG) hint = "go to a folder nearer to it, and name it from there";
+        std::string hint = "use an existing file or directory";
+        if (error == EACCES) hint = "it or a directory above it is not accessible to you";
+        if (error == ENAMETOOLONG) hint = "change to a directory near it and use a relative path";
         errno = error;
         throw Failure(Exit::usage, fmt::format("can't watch '{}': {}", visible(path), error_text(error)), hint);
     }
     FoundFile found = look(fd, path);
     if (kind_of(found.what.mode) != regular && !found.is_directory()) {
         errno = EINVAL;
-        throw Failure(Exit::usage, fmt::format("can't watch '{}': it is no file and no folder", visible(path)),
-                      kind_of(found.what.mode) == 0060000 ? "'iolens block -d' shows what a disk does"
-                                                          : "'iolens fd' shows what goes through pipes and sockets");
+        throw Failure(Exit::usage, fmt::format("can't watch '{}': not a regular file or directory", visible(path)),
+                      kind_of(found.what.mode) == 0060000 ? "'iolens block -d' traces a disk"
+                                                          : "'iolens fd' traces pipes and sockets");
     }
     return found;
 }
@@ -114,8 +115,8 @@ void Watches::add_one(const FoundFile& found, u32 flags, bool below) {
     const bool watched =
         below ? files_ < max_ && probe_.watch_below(found.what.id, how) : probe_.watch(found.what.id, how);
     if (!watched) {
-        throw Failure(Exit::usage, fmt::format("no room to watch more than {} files and folders", files_),
-                      "a larger --max-files makes room");
+        throw Failure(Exit::usage, fmt::format("can't watch more than {}", counted(files_, "file")),
+                      "use a larger --max-files");
     }
     ++files_;
     if ((flags & IOLENS_WATCH_FILE) != 0) unnamed_.push_back(found);
@@ -330,14 +331,15 @@ const iolens_vfs_event* access_of(const iolens_header& head, const Tasks& tasks,
 }
 
 Levels levels_of(const std::string& word) {
-    if (!word.empty() && word != "all" && word != "vfs" && word != "blk") {
-        throw Failure(Exit::usage, fmt::format("there is no level '{}'", visible(word)), "the levels are: vfs blk all");
+    static constexpr std::array<std::string_view, 3> level_names{"vfs", "blk", "all"};
+    if (!word.empty() && std::ranges::find(level_names, std::string_view(word)) == level_names.end()) {
+        throw Failure(Exit::usage, unknown_name("level", word, level_names), list_names("levels", level_names));
     }
     return {.vfs = word != "blk", .blk = word != "vfs"};
 }
 
 void add_level_flag(Flags& flags, std::string& word) {
-    flags.text("--level", word, "LEVEL", "vfs, blk or all (default)");
+    flags.text("--level", word, "LEVEL", "show accesses at this level: vfs, blk or all (default)");
 }
 
 }  // namespace iolens

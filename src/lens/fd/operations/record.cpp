@@ -241,15 +241,15 @@ Summary Operations::summary() const {
             .name = key, .header = header, .unit = Unit::nanoseconds, .role = Role::duration, .width = 9, .help = help};
     };
     s.columns = {
-        {.name = "domain", .header = "DOMAIN", .width = -16, .help = "its domain"},
-        {.name = "op", .header = "OP", .width = -14, .help = "the operation"},
-        {.name = "calls", .header = "CALLS", .width = 8, .help = "how often"},
-        {.name = "errors", .header = "ERRORS", .width = 6, .help = "how often it failed"},
-        {.name = "bytes", .header = "BYTES", .unit = Unit::bytes, .width = 12, .help = "bytes moved"},
-        time("time_ns", "TIME(ms)", "time in it, added up"),
-        time("p50_ns", "p50", "half of them took no longer"),
-        time("p99_ns", "p99", "99 in 100"),
-        time("max_ns", "max", "the longest"),
+        {.name = "domain", .header = "DOMAIN", .width = -16, .help = "domain of the operation"},
+        {.name = "op", .header = "OP", .width = -14, .help = "operation"},
+        {.name = "calls", .header = "CALLS", .width = 8, .help = "number of operations"},
+        {.name = "errors", .header = "ERRORS", .width = 6, .help = "number of failed operations"},
+        {.name = "bytes", .header = "BYTES", .unit = Unit::bytes, .width = 12, .help = "bytes transferred"},
+        time("time_ns", "TIME(ms)", "sum of durations"),
+        time("p50_ns", "p50", "median duration"),
+        time("p99_ns", "p99", "99th percentile of durations"),
+        time("max_ns", "max", "longest duration"),
     };
     for (const auto& [op, totals] : totals_) {
         s.rows.push_back({Value(known_domains.at(known_operations.at(op).domain).name),

@@ -8,6 +8,7 @@
 
 #include "base/failure.h"
 #include "base/output.h"
+#include "base/suggest.h"
 #include "base/text.h"
 #include "iolens/event/operation.h"
 #include "lens/fd/columns.h"
@@ -48,6 +49,12 @@ u64 operations_of(std::string_view name) {
     if (name == "NETWORKING") return networking;
     const auto it = std::ranges::find(known_domains, name, &KnownDomain::name);
     return it == known_domains.end() ? 0 : of_domain(static_cast<iolens_domain>(it - known_domains.begin()));
+}
+
+std::string unknown_domain(std::string_view name) {
+    std::vector<std::string_view> names{"ALL", "NETWORKING"};
+    for (const KnownDomain& domain : known_domains) names.push_back(domain.name);
+    return unknown_name("domain", name, names);
 }
 
 /// Does a call move bytes between what may be sockets?
@@ -92,19 +99,23 @@ u64 operations_of(const Syscall& call) {
 }
 
 void OperationSelection::view_flags(Flags& flags) {
-    flags.list("--domains", domains_, "NAME,...",
-               "operations by domain, as io-monitor's; ALL: all but HTTP ('iolens schema --domains')");
-    flags.text("--facility", facility_, "ID", "who measures, in each of these rows (default u)");
+    flags.list(
+        "--domains", domains_, "NAME,...",
+        "show operations of these domains, as io-monitor does; ALL: all but HTTP ('iolens schema --domains' lists "
+        "them)");
+    flags.text("--facility", facility_, "ID", "with --domains: facility ID in each row (default u)");
 }
 
 void OperationSelection::live_flags(Flags& flags) {
+    constexpr u64 ms = 1'000'000;
     flags.text("--start-on-open", start_on_open_, "TEXT",
-               "with --domains: nothing of a process before it opens a file with TEXT in its path");
-    flags.real("--start-on-elapsed", start_on_elapsed_ms_, 0, 1e9, "MS",
-               "with --domains: nothing of a process before something takes longer");
-    flags.toggle("--libc", libc_, "with --domains: functions of libc, too: fopen, fread, readdir …");
-    flags.toggle("--std-fds", std_fds_, "with --domains: also what is done with fds 0, 1 and 2");
-    flags.text("--mq", queue_, "PATH", "with --domains: rows to io-monitor's message queue of this file");
+               "with --domains: trace a process once it opens a file with TEXT in its path");
+    flags.time("--start-on-elapsed", start_on_elapsed_ns_, ms, 0, 1'000'000'000 * ms, "MS",
+               "with --domains: trace a process once an operation takes longer than MS milliseconds (or with a unit: "
+               "500us, 2s)");
+    flags.toggle("--libc", libc_, "with --domains: also trace functions of libc: fopen, fread, readdir …");
+    flags.toggle("--std-fds", std_fds_, "with --domains: also show operations on fds 0, 1 and 2");
+    flags.text("--mq", queue_, "PATH", "with --domains: send rows to io-monitor's message queue of this file");
 }
 
 void OperationSelection::prepare(const ViewOptions& view, bool replayed) {
@@ -120,40 +131,38 @@ void OperationSelection::prepare(const ViewOptions& view, bool replayed) {
     for (const std::string& name : domains_) {
         const u64 its = operations_of(name);
         if (its == 0 && asked) {
-            throw Failure(Exit::usage, fmt::format("there is no domain '{}'", visible(name)),
-                          "'iolens schema --domains' lists them");
+            throw Failure(Exit::usage, unknown_domain(name), "'iolens schema --domains' lists them");
         }
-        if (its == 0) log_line(fmt::format("MONITOR_DOMAINS: there is no domain '{}'", visible(name)));
+        if (its == 0) log_line("MONITOR_DOMAINS: " + unknown_domain(name));
         wanted_ |= its;
     }
     if (narrowed_ != 0) wanted_ &= narrowed_;
     if (domains_.empty()) {
-        const bool only_here = narrowed_ != 0 || !start_on_open_.empty() || start_on_elapsed_ms_ || libc_ || std_fds_ ||
+        const bool only_here = narrowed_ != 0 || !start_on_open_.empty() || start_on_elapsed_ns_ || libc_ || std_fds_ ||
                                !queue_.empty() || !facility_.empty() || !fixed_columns(fd_info(), view.format).empty();
         if (!only_here) return;
-        throw Failure(Exit::usage, "this is for operations by domain", "add --domains ALL, or those that you want");
+        throw Failure(Exit::usage, "these options need --domains", "add --domains ALL, or the domains that you want");
     }
     if (wanted_ == 0) {
-        throw Failure(Exit::usage, "no operation is both in --domains and --op",
+        throw Failure(Exit::usage, "--domains and --op have no operation in common",
                       "'iolens schema --domains' lists them");
     }
     if (facility_.empty()) facility_ = environment("FACILITY_ID");
     if (facility_.empty()) facility_.assign(1, 'u');
     if (replayed) return;
     if (start_on_open_.empty()) start_on_open_ = environment("START_ON_OPEN");
-    if (!start_on_elapsed_ms_) {
+    if (!start_on_elapsed_ns_) {
         // as io-monitor reads it: what is no number, or too small, asks for nothing
         const double given = std::strtod(environment("START_ON_ELAPSED").c_str(), nullptr);
-        if (given > 0.1 && given < 1e9) start_on_elapsed_ms_ = given;
+        if (given > 0.1 && given < 1e9) start_on_elapsed_ns_ = static_cast<u64>(given * 1e6);
     }
     if (queue_.empty()) queue_ = environment("MESSAGE_QUEUE_PATH");
     constexpr std::size_t max = 250;
     if (start_on_open_.size() > max) {
-        throw Failure(Exit::usage, "--start-on-open is too long", fmt::format("at most {} bytes", max));
+        throw Failure(Exit::usage, "the text of --start-on-open is too long", fmt::format("use at most {} bytes", max));
     }
     if (!start_on_open_.empty() && !wants(IOLENS_OPERATION_OPEN)) {
-        throw Failure(Exit::usage, "--start-on-open would never begin: opening files is not asked for",
-                      "add FILE_OPEN_CLOSE to --domains");
+        throw Failure(Exit::usage, "--start-on-open needs the operation OPEN", "add FILE_OPEN_CLOSE to --domains");
     }
 }
 
@@ -198,7 +207,7 @@ void OperationSelection::choose(SyscallProbe::Options& options, const std::vecto
     options.emit_stop = wants(IOLENS_OPERATION_STOP) && chosen.empty();
     options.emit_cwd = wants(IOLENS_OPERATION_CHDIR) && chosen.empty();
     if (!start_on_open_.empty()) options.start_words = search_table(start_on_open_);
-    if (start_on_elapsed_ms_) options.start_on_elapsed_ns = static_cast<u64>(*start_on_elapsed_ms_ * 1e6);
+    if (start_on_elapsed_ns_) options.start_on_elapsed_ns = *start_on_elapsed_ns_;
     if (libc_) options.libc_operations = wanted_;
 }
 

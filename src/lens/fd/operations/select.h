@@ -31,7 +31,7 @@ public:
     [[nodiscard]] bool wants(u8 op) const { return op < IOLENS_OPERATION_COUNT && (wanted_ >> op & 1) != 0; }
     [[nodiscard]] bool wants_libc() const { return libc_; }
     /// Are operations shown from the first one on, and not after something has happened?
-    [[nodiscard]] bool from_the_start() const { return start_on_open_.empty() && !start_on_elapsed_ms_; }
+    [[nodiscard]] bool from_the_start() const { return start_on_open_.empty() && !start_on_elapsed_ns_; }
     [[nodiscard]] const std::string& facility() const { return facility_; }
     [[nodiscard]] const std::string& queue() const { return queue_; }
 
@@ -48,7 +48,7 @@ private:
     std::vector<std::string> domains_;
     std::string facility_;
     std::string start_on_open_;
-    std::optional<double> start_on_elapsed_ms_;
+    std::optional<u64> start_on_elapsed_ns_;
     bool libc_ = false;
     bool std_fds_ = false;
     std::string queue_;

@@ -24,23 +24,23 @@ Summary domains_table() {
     };
     Summary s;
     s.columns = {
-        {.name = "domain", .header = "DOMAIN", .width = -16, .help = "word for --domains"},
-        {.name = "op", .header = "OP", .width = -19, .help = "word for --op"},
-        {.name = "number", .header = "NO", .width = 3, .help = "of the operation in io-monitor's records"},
-        {.name = "libc", .header = "LIBC", .width = -20, .help = "functions of libc that are one, with --libc"},
-        {.name = "calls", .header = "CALLS", .width = -20, .help = "system calls and requests that are one"},
+        {.name = "domain", .header = "DOMAIN", .width = -16, .help = "name for --domains"},
+        {.name = "op", .header = "OP", .width = -19, .help = "name for --op"},
+        {.name = "number", .header = "NO", .width = 3, .help = "number in io-monitor's records"},
+        {.name = "libc", .header = "LIBC", .width = -20, .help = "libc functions (with --libc)"},
+        {.name = "calls", .header = "CALLS", .width = -20, .help = "system calls and requests"},
     };
     // what no call is
     const auto other_source = [](u8 op) -> std::string_view {
         switch (op) {
-            case IOLENS_OPERATION_START: return "(a process begins: fork, exec)";
-            case IOLENS_OPERATION_STOP: return "(a process ends: exit_group, a signal)";
+            case IOLENS_OPERATION_START: return "(process start: fork, exec)";
+            case IOLENS_OPERATION_STOP: return "(process exit: exit_group, signal)";
             case IOLENS_OPERATION_HTTP_REQ_SEND:
             case IOLENS_OPERATION_HTTP_REQ_RECV:
             case IOLENS_OPERATION_HTTP_RESP_SEND:
-            case IOLENS_OPERATION_HTTP_RESP_RECV: return "(the first bytes of what goes through a socket)";
+            case IOLENS_OPERATION_HTTP_RESP_RECV: return "(first bytes of socket traffic)";
             case IOLENS_OPERATION_HTTP_RESP_FINI_SEND:
-            case IOLENS_OPERATION_HTTP_RESP_FINI_RECV: return "(nothing: io-monitor has only the names)";
+            case IOLENS_OPERATION_HTTP_RESP_FINI_RECV: return "(never: io-monitor defines only the names)";
             default: return {};
         }
     };
@@ -78,9 +78,9 @@ Summary domains_table() {
     const auto note = [&](std::string_view domain, std::string_view op, std::string_view what) {
         s.rows.push_back({Value(domain), op.empty() ? Value() : Value(op), Value(), Value(), Value(what)});
     };
-    note("FILE_OPEN_CLOSE", "_IO_NEW_FOPEN", "(is OPEN: what glibc calls fopen inside)");
-    note("NETWORKING", "", "(stands for CONNECT, ACCEPT, LISTEN and BIND, whose rows say SOCKETS)");
-    note("ALL", "", "(every domain but HTTP: contents are private; ALL,HTTP is everything)");
+    note("FILE_OPEN_CLOSE", "_IO_NEW_FOPEN", "(alias of OPEN: glibc's internal name of fopen)");
+    note("NETWORKING", "", "(alias for CONNECT, ACCEPT, LISTEN and BIND; their rows show SOCKETS)");
+    note("ALL", "", "(every domain but HTTP, whose contents are private; use ALL,HTTP for everything)");
     return s;
 }
 

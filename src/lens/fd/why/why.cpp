@@ -242,11 +242,11 @@ std::string Why::request_line(const Request& request) {
         fmt::format("{:>12.3f} ms {} {} ", ms(e.device_ns), disk.empty() ? "?" : disk, block_letters(e).text());
     auto to = std::back_inserter(words);
     if (!has(e, IOLENS_BLOCK_NO_SECTOR)) fmt::format_to(to, "{} +", e.sector);
-    fmt::format_to(to, "{} bytes", e.bytes);
+    fmt::format_to(to, "{}", counted(e.bytes, "byte"));
     if (has(e, IOLENS_BLOCK_NO_CREATOR)) {
-        words += ", held back by a cgroup's limit or older than the trace";
+        words += ", throttled by a cgroup or submitted before tracing";
     } else {
-        fmt::format_to(to, ", {:.3f} ms in the queue, of {} ({})", ms(e.queue_ns), text_of(e.comm), e.tgid);
+        fmt::format_to(to, ", {:.3f} ms queued, issued by {} ({})", ms(e.queue_ns), text_of(e.comm), e.tgid);
     }
     if (e.target.authors != 0) {
         fmt::format_to(to, ", dirtied by {} ({})", text_of(e.target.author_comm), e.target.author);
@@ -257,9 +257,9 @@ std::string Why::request_line(const Request& request) {
     if (e.h.ts > explained_.call.h.ts) words += ", not waited for";
     const std::vector<Beside> others = beside(request);
     if (others.empty()) return words;
-    fmt::format_to(to, "; beside {} of others:", count_of(others));
+    fmt::format_to(to, "; alongside {}:", counted(count_of(others), "other request"));
     for (std::size_t i = 0; i < std::min(others.size(), max_beside); ++i) {
-        fmt::format_to(to, "{} {} of {} ({})", i == 0 ? "" : ",", others[i].requests, others[i].comm, others[i].pid);
+        fmt::format_to(to, "{} {} by {} ({})", i == 0 ? "" : ",", others[i].requests, others[i].comm, others[i].pid);
     }
     if (others.size() > max_beside) words += ", …";
     return words;
@@ -321,10 +321,11 @@ std::span<const std::string> Why::lines() {
         }
     }
     if (explained_.requests.size() > longest.size()) {
-        lines_.push_back(fmt::format("             and {} shorter requests, {} bytes (-v shows them)",
-                                     explained_.requests.size() - longest.size(), more_bytes));
+        lines_.push_back(fmt::format("             and {}, {} (-v shows them)",
+                                     counted(explained_.requests.size() - longest.size(), "shorter request"),
+                                     counted(more_bytes, "byte")));
     }
-    if (explained_.requests.empty()) lines_.emplace_back("             no block request");
+    if (explained_.requests.empty()) lines_.emplace_back("             no block requests");
     return lines_;
 }
 

@@ -33,11 +33,11 @@ std::string read_tree(const std::string& path, const std::string& directory) {
     const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) {
         if (errno == ENOENT || errno == ENOTDIR || is_of_killed_server(errno)) {
-            throw Failure(Exit::failed, fmt::format("nobody serves '{}'", visible(directory)),
-                          "'iolens file serve' does; --dir names another folder");
+            throw Failure(Exit::failed, fmt::format("no server for '{}'", visible(directory)),
+                          "start one with 'iolens file serve', or use --dir for another directory");
         }
         throw Failure(Exit::failed, fmt::format("can't read '{}': {}", visible(path), error_text(errno)),
-                      "root may, and the group that the server was given");
+                      "run it as root, or as a member of the server's --group");
     }
     std::string text;
     std::array<char, 64 << 10> piece{};
@@ -81,7 +81,7 @@ public:
     std::string_view examples() const override { return examples_; }
     std::string_view args() const override { return args_; }
     void flags(Flags& flags) override {
-        flags.text("--dir", directory_, "DIR", "the served folder (default /run/iolens)");
+        flags.text("--dir", directory_, "DIR", "directory of the served tree (default /run/iolens)");
     }
 
 protected:
@@ -112,7 +112,7 @@ protected:
             }
         }
         throw Failure(Exit::failed, fmt::format("'{}' is not watched", visible(path)),
-                      "'iolens file list' shows what is, 'iolens file add' adds to it");
+                      "'iolens file list' lists watched files, 'iolens file add' adds one");
     }
     static std::string absolute(const std::string& path) {
         std::error_code error;
@@ -120,7 +120,7 @@ protected:
     }
     static void needs(const std::vector<std::string>& args, std::size_t min, std::size_t max, const char* what) {
         if (args.size() < min || args.size() > max) {
-            throw Failure(Exit::usage, args.size() < min ? "which file?" : "too many words", what);
+            throw Failure(Exit::usage, args.size() < min ? "missing PATH" : "too many arguments", what);
         }
     }
 
@@ -135,20 +135,20 @@ private:
 class AddVerb final : public TreeVerb {
 public:
     AddVerb()
-        : TreeVerb("add", "PATH [MAX_EVENTS]", "log what happens to a file, from now on",
-                   "iolens file add /srv/vm.qcow2          keep the server's default number of events\n"
-                   "iolens file add /srv/vm.qcow2 100000   keep the last 100000") {}
+        : TreeVerb("add", "PATH [MAX_EVENTS]", "start logging accesses to a file",
+                   "iolens file add /srv/vm.qcow2  keep the server's default number of events\n"
+                   "iolens file add /srv/vm.qcow2 100000  keep the last 100000 events") {}
     int run(const std::vector<std::string>& args) override {
-        needs(args, 1, 2, "'iolens file add PATH [MAX_EVENTS]'");
+        needs(args, 1, 2, "usage: iolens file add PATH [MAX_EVENTS]");
         std::string count;
         if (args.size() == 2) {
             u64 number = 0;
             const auto [end, error] = std::from_chars(args[1].data(), args[1].data() + args[1].size(), number);
             if (error != std::errc() || *end != '\0' || number == 0 || number > AccessLog::max_events) {
                 throw Failure(Exit::usage,
-                              fmt::format("'{}' is no number of events from 1 to {}", visible(args[1]),
+                              fmt::format("'{}' is not a number of events from 1 to {}", visible(args[1]),
                                           u64{AccessLog::max_events}),
-                              "a name with a blank in it has to be quoted");
+                              "quote a name that contains a blank");
             }
             count = fmt::format(" {}", number);
         }
@@ -157,33 +157,32 @@ public:
         const std::size_t blank = path.rfind(' ');
         if (count.empty() && blank != std::string::npos &&
             path.find_first_not_of("0123456789", blank + 1) == std::string::npos) {
-            throw Failure(Exit::usage, fmt::format("the name '{}' ends in a number", visible(path)),
-                          "give the number of events, too");
+            throw Failure(Exit::usage, fmt::format("the name '{}' ends in a blank and a number", visible(path)),
+                          "add the number of events after it");
         }
         const int error = write_tree(directory() + "/control", directory(), "add " + path + count);
         switch (error) {
             case 0: return 0;
             case ENOENT:
-                throw Failure(Exit::usage, fmt::format("there is no file '{}'", visible(args[0])),
-                              "name one that is there");
+                throw Failure(Exit::usage, fmt::format("no such file: '{}'", visible(args[0])), "use an existing file");
             case EISDIR:
-                throw Failure(Exit::usage, fmt::format("'{}' is a folder", visible(args[0])),
-                              "add its files; 'iolens file PATH' shows what happens in a folder");
+                throw Failure(Exit::usage, fmt::format("'{}' is a directory", visible(args[0])),
+                              "add its files; 'iolens file PATH' traces a directory");
             case EINVAL:
                 throw Failure(Exit::usage, fmt::format("'{}' can't be watched", visible(args[0])),
-                              "name a regular file, by a path of less than 4096 bytes");
+                              "use a regular file with a path shorter than 4096 bytes");
             case EACCES:
-                throw Failure(Exit::failed, fmt::format("you may not read '{}'", visible(args[0])),
-                              "the server logs only files that whoever adds them may read");
+                throw Failure(Exit::failed, fmt::format("no permission to read '{}'", visible(args[0])),
+                              "the server logs only files that you can read");
             case ENOMEM:
-                throw Failure(Exit::failed, "the logs would take more memory than the server's --max-memory",
-                              "log fewer events or remove a log ('iolens file status' shows them), or raise the limit");
+                throw Failure(Exit::failed, "the logs would exceed the server's --max-memory",
+                              "log fewer events, remove a log ('iolens file status' shows them), or raise the limit");
             case ENOSPC:
-                throw Failure(Exit::failed, "the server watches as many files as it can",
-                              "'iolens file serve --max-files' makes room for more");
+                throw Failure(Exit::failed, "the server watches its maximum number of files",
+                              "raise it with 'iolens file serve --max-files'");
             default:
                 throw Failure(Exit::failed, fmt::format("can't add '{}': {}", visible(args[0]), error_text(error)),
-                              "the server's standard error has the reason");
+                              "the server printed the reason on its standard error");
         }
     }
 };
@@ -191,15 +190,15 @@ public:
 class RemoveVerb final : public TreeVerb {
 public:
     RemoveVerb()
-        : TreeVerb("remove", "PATH", "log a file no longer; its log goes with its last name",
+        : TreeVerb("remove", "PATH", "stop logging a file; removing its last name deletes the log",
                    "iolens file remove /srv/vm.qcow2") {}
     int run(const std::vector<std::string>& args) override {
-        needs(args, 1, 1, "'iolens file remove PATH'");
+        needs(args, 1, 1, "usage: iolens file remove PATH");
         const int error = write_tree(directory() + "/control", directory(), "remove " + absolute(args[0]));
         if (error == ENOENT) static_cast<void>(node_of(args[0]));  // says it
         if (error != 0) {
             throw Failure(Exit::failed, fmt::format("can't remove '{}': {}", visible(args[0]), error_text(error)),
-                          "'iolens file list' shows what is watched");
+                          "'iolens file list' lists watched files");
         }
         return 0;
     }
@@ -207,7 +206,7 @@ public:
 
 class ListVerb final : public TreeVerb {
 public:
-    ListVerb() : TreeVerb("list", "", "the files that are logged, by node and names", "iolens file list") {}
+    ListVerb() : TreeVerb("list", "", "list the logged files by node and names", "iolens file list") {}
     int run(const std::vector<std::string>& /*words*/) override {
         Output out = Output::stream(STDOUT_FILENO, "standard output");
         put_lines(out, read_tree(directory() + "/control", directory()));
@@ -219,20 +218,21 @@ public:
 class StatusVerb final : public TreeVerb {
 public:
     StatusVerb()
-        : TreeVerb("status", "PATH", "of each logged file: running or not, since when, events and room",
-                   "iolens file status\niolens file status -v          also memory, and what was lost") {}
+        : TreeVerb("status", "[PATH]", "show for each logged file: running or not, since when, events and capacity",
+                   "iolens file status  show all logged files\n"
+                   "iolens file status -v  also show memory use and losses") {}
     void flags(Flags& flags) override {
         TreeVerb::flags(flags);
-        flags.toggle("-v,--verbose", verbose_, "also how much memory the logs have, and what was lost");
+        flags.toggle("-v,--verbose", verbose_, "also show memory use and losses");
     }
     int run(const std::vector<std::string>& args) override {
-        needs(args, 0, 1, "'iolens file status [PATH]'");
+        needs(args, 0, 1, "usage: iolens file status [PATH]");
         static const std::vector<Column> columns{
             {.name = "running", .header = "RUNNING", .width = -7, .help = "yes or no"},
             {.name = "since", .header = "T0", .width = 18, .help = "CLOCK_MONOTONIC, seconds"},
-            {.name = "max_events", .header = "ROOM", .width = 8, .help = "events"},
-            {.name = "events", .header = "EVENTS", .width = 8, .help = "events"},
-            {.name = "node", .header = "NODE", .width = -14, .help = "folder in the tree"},
+            {.name = "max_events", .header = "ROOM", .width = 8, .help = "number of events"},
+            {.name = "events", .header = "EVENTS", .width = 8, .help = "number of events"},
+            {.name = "node", .header = "NODE", .width = -14, .help = "directory in the tree"},
             {.name = "names", .header = "NAMES", .role = Role::name, .width = -10, .help = "paths"},
         };
         const std::string only = args.empty() ? std::string() : node_of(args[0]);
@@ -274,11 +274,12 @@ class CommandVerb final : public TreeVerb {
 public:
     using TreeVerb::TreeVerb;
     int run(const std::vector<std::string>& args) override {
-        needs(args, 1, 1, "name a path, or a node as 'iolens file list' shows it");
+        needs(args, 1, 1, "use a path, or a node of 'iolens file list'");
         const std::string node = node_of(args[0]);
         const int error = write_tree(directory() + "/" + node + "/control", directory(), std::string(name()));
         if (error != 0) {
-            throw Failure(Exit::failed, fmt::format("can't {} '{}': {}", name(), visible(args[0]), error_text(error)));
+            throw Failure(Exit::failed, fmt::format("can't {} '{}': {}", name(), visible(args[0]), error_text(error)),
+                          "the server printed the reason on its standard error");
         }
         return 0;
     }
@@ -287,14 +288,15 @@ public:
 class LogVerb final : public TreeVerb {
 public:
     LogVerb()
-        : TreeVerb("log", "PATH", "a file's log: <seconds>;<R|W>;<address>;<bytes>;<VFS|BLK>;<comm>;<pid>",
-                   "iolens file log /srv/vm.qcow2\niolens file log --follow /srv/vm.qcow2") {}
+        : TreeVerb("log", "PATH", "print a file's log: <seconds>;<R|W>;<address>;<bytes>;<VFS|BLK>;<comm>;<pid>",
+                   "iolens file log /srv/vm.qcow2  print the log\n"
+                   "iolens file log --follow /srv/vm.qcow2  print it, then events as they come") {}
     void flags(Flags& flags) override {
         TreeVerb::flags(flags);
-        flags.toggle("-f,--follow", follow_, "go on with what comes, until Ctrl-C");
+        flags.toggle("-f,--follow", follow_, "keep printing events as they come, until Ctrl-C");
     }
     int run(const std::vector<std::string>& args) override {
-        needs(args, 1, 1, "name a path, or a node as 'iolens file list' shows it");
+        needs(args, 1, 1, "use a path, or a node of 'iolens file list'");
         const std::string path = directory() + "/" + node_of(args[0]) + "/log";
         const Fd log(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
         if (!log) read_tree(path, directory());  // says why
@@ -316,7 +318,9 @@ private:
         while (!end_asked()) {
             const ssize_t n = ::read(log.get(), piece.data(), piece.size());
             if (n < 0 && errno == EINTR) continue;
-            if (n < 0) throw Failure(Exit::failed, "the server is gone: " + error_text(errno), "start it again");
+            if (n < 0)
+                throw Failure(Exit::failed, "lost the server: " + error_text(errno),
+                              "restart it with 'iolens file serve'");
             if (n == 0) {
                 out.flush();
                 if (!follow_) return;
@@ -343,12 +347,12 @@ std::vector<std::unique_ptr<Verb>> make_file_verbs() {
     items.push_back(std::make_unique<RemoveVerb>());
     items.push_back(std::make_unique<ListVerb>());
     items.push_back(std::make_unique<StatusVerb>());
-    items.push_back(std::make_unique<CommandVerb>("start", "PATH", "log again, behind what is there",
-                                                  "iolens file start /srv/vm.qcow2"));
-    items.push_back(std::make_unique<CommandVerb>("stop", "PATH", "log nothing until 'start'; the log stays",
-                                                  "iolens file stop /srv/vm.qcow2"));
+    items.push_back(
+        std::make_unique<CommandVerb>("start", "PATH", "resume logging (append)", "iolens file start /srv/vm.qcow2"));
+    items.push_back(
+        std::make_unique<CommandVerb>("stop", "PATH", "pause logging; keep the log", "iolens file stop /srv/vm.qcow2"));
     items.push_back(std::make_unique<CommandVerb>("reset", "PATH", "empty the log", "iolens file reset /srv/vm.qcow2"));
-    items.push_back(std::make_unique<CommandVerb>("timereset", "PATH", "empty the log, and count its time from now",
+    items.push_back(std::make_unique<CommandVerb>("timereset", "PATH", "empty the log and restart its clock",
                                                   "iolens file timereset /srv/vm.qcow2"));
     items.push_back(std::make_unique<LogVerb>());
     items.push_back(make_profile_verb());

@@ -14,6 +14,7 @@
 #include "base/decode.h"
 #include "base/failure.h"
 #include "base/output.h"
+#include "base/text.h"
 
 namespace iolens {
 namespace {
@@ -217,8 +218,8 @@ bool LogTree::has_memory(const std::string& name, u64 events, u64 instead_of) co
     const u64 rest =
         max_memory_ / sizeof(LoggedAccess) - std::min(max_memory_ / sizeof(LoggedAccess), events_ - instead_of);
     if (events <= rest) return true;
-    log_line(fmt::format("{}: a log of {} events would exceed --max-memory; there is room for {}", visible(name),
-                         events, rest));
+    log_line(fmt::format("{}: a log of {} would exceed --max-memory, which has room for {} more", visible(name),
+                         counted(events, "event"), rest));
     return false;
 }
 
@@ -245,8 +246,8 @@ int LogTree::add(const ControlCommand& command, const TreeClient& client) {
         if (command.max_events != 0 && command.max_events != file.log.capacity()) {
             if (!has_memory(name, command.max_events, file.log.capacity())) return ENOMEM;
             events_ += command.max_events - file.log.capacity();
-            log_line(fmt::format("{}: room for {} events, after {}", visible(name), command.max_events,
-                                 file.log.capacity()));
+            log_line(fmt::format("{}: log capacity changed from {} to {}", visible(name), file.log.capacity(),
+                                 counted(command.max_events, "event")));
             file.log.resize(command.max_events);
         }
         give_name(known->second, name);

@@ -84,25 +84,24 @@ class ServeVerb final : public Verb {
 public:
     std::string_view name() const override { return "serve"; }
     std::string_view about() const override {
-        return "keep logs of files, controlled through a small tree of files, as iotracer's was";
+        return "log accesses to files in the background, controlled through a small tree of files like iotracer's";
     }
     std::string_view examples() const override {
-        return "iolens file serve                         serve /run/iolens until Ctrl-C or SIGTERM\n"
-               "iolens file serve --group adm /srv/io     also for the members of a group\n"
+        return "iolens file serve  serve /run/iolens until Ctrl-C or SIGTERM\n"
+               "iolens file serve --group adm /srv/io  let members of a group use the tree\n"
                "echo 'add /srv/vm.qcow2 1000' > /run/iolens/control\n"
                "cat /run/iolens/control /run/iolens/sda1_1234/log";
     }
-    std::string_view args() const override { return "DIR"; }
+    std::string_view args() const override { return "[DIR]"; }
     void flags(Flags& flags) override {
         flags.number("--max-events", max_events_, 1, AccessLog::max_events, "N",
-                     "room of a log where 'add' names none (default 10)");
-        flags.number("--max-files", max_files_, 1, 1 << 22, "N", "most files watched at once (default 131072)");
-        flags.text("--max-memory", max_memory_, "SIZE",
-                   "memory for all logs together, as 64MiB (default 1GiB); as much again while they are read");
+                     "keep the last N events of a file unless 'add' says otherwise (default 10)");
+        flags.number("--max-files", max_files_, 1, 1 << 22, "N", "watch at most N files (default 131072)");
+        flags.size("--max-memory", max_memory_, 1, 4096, ~u64{0}, "SIZE",
+                   "limit the memory of all logs together (default 1GiB); reading them takes as much again");
         flags.text("--group", group_, "NAME",
-                   "let the members of this group read and write, too, and add files that they may read");
-        flags.number("--ring-size", ring_mib_, 1, 1024, "MIB",
-                     "room for events on their way, a power of two (default 8)");
+                   "let members of this group read and write the tree, and add files that they may read");
+        add_ring_flag(flags, ring_bytes_);
         add_level_flag(flags, level_);
     }
     int run(const std::vector<std::string>& args) override;
@@ -111,37 +110,30 @@ public:
 private:
     std::optional<u64> max_events_;
     std::optional<u64> max_files_;
-    std::optional<u64> ring_mib_;
-    std::string max_memory_;
+    std::optional<u64> ring_bytes_;
+    std::optional<u64> max_memory_;
     std::string group_;
     std::string level_;
     std::unique_ptr<Server> server_;
 };
 
 int ServeVerb::run(const std::vector<std::string>& args) {
-    if (args.size() > 1) throw Failure(Exit::usage, "one folder can be served", "start another one for each");
+    if (args.size() > 1)
+        throw Failure(Exit::usage, "too many arguments", "a server has one directory; start a server for each");
     MountedTree::Options mount;
     mount.directory = args.empty() ? std::string(default_tree) : args[0];
     if (!group_.empty()) {
         mount.group = find_group(group_);
         if (!mount.group) {
-            throw Failure(Exit::usage, fmt::format("there is no group '{}'", visible(group_)),
-                          "/etc/group has those that can be named");
+            throw Failure(Exit::usage, fmt::format("unknown group '{}'", visible(group_)), "use a name in /etc/group");
         }
     }
     const Levels levels = levels_of(level_);
     LogTree::Options options;
     options.max_events = static_cast<std::size_t>(max_events_.value_or(10));
-    if (!max_memory_.empty()) {
-        const auto bytes = parse_size(max_memory_);
-        if (!bytes || *bytes < 4096) {
-            throw Failure(Exit::usage, fmt::format("'{}' is not a size of 4096 bytes or more", visible(max_memory_)),
-                          "name one as in --max-memory 64MiB");
-        }
-        options.max_memory = *bytes;
-    }
+    if (max_memory_) options.max_memory = *max_memory_;
     LiveOptions live;
-    live.ring_mib = ring_mib_;
+    live.ring_bytes = ring_bytes_;
     Fd none;
     options.probe.filter = task_filters({}, live, none);
     options.probe.filter.ops = 1U << IOLENS_VFS_READ | 1U << IOLENS_VFS_WRITE;
