@@ -19,12 +19,14 @@
 namespace iolens {
 namespace {
 
+CLI::ValidationError bad_value(std::string what) { return {std::move(what), CLI::ExitCodes::ValidationError}; }
+
 /// A list is one word of the command line: an option of CLI11 with several values would eat the words after it.
 std::vector<std::string> items_of(const std::string& given) {
     std::vector<std::string> items;
     for (std::size_t at = 0; at <= given.size();) {
         const std::size_t end = std::min(given.find(',', at), given.size());
-        if (end == at) throw CLI::ValidationError("", fmt::format("'{}' has an empty item", visible(given)));
+        if (end == at) throw bad_value(fmt::format("'{}' has an empty item", visible(given)));
         items.push_back(given.substr(at, end - at));
         at = end + 1;
     }
@@ -37,8 +39,7 @@ u64 whole_number(const std::string& given, u64 min, u64 max) {
     const u64 n = std::strtoull(given.c_str(), &end, 10);
     const bool digits = !given.empty() && given.find_first_not_of("0123456789") == std::string::npos;
     if (!digits || errno == ERANGE || n < min || n > max) {
-        throw CLI::ValidationError("",
-                                   fmt::format("'{}' is not a whole number from {} to {}", visible(given), min, max));
+        throw bad_value(fmt::format("'{}' is not a whole number from {} to {}", visible(given), min, max));
     }
     return n;
 }
@@ -46,11 +47,12 @@ u64 whole_number(const std::string& given, u64 min, u64 max) {
 u64 in_range(const std::string& given, std::optional<u64> value, u64 min, u64 max, std::string (*text)(u64),
              std::string_view kind, std::string_view examples) {
     if (!value) {
-        throw CLI::ValidationError("", fmt::format("'{}' is not a {} (examples: {})", visible(given), kind, examples));
+        throw bad_value(fmt::format("'{}' is not a {} (examples: {})", visible(given), kind, examples));
     }
     if (*value < min || *value > max) {
-        throw CLI::ValidationError(
-            "", fmt::format("{} '{}' is out of range ({} to {})", kind, visible(given), text(min), text(max)));
+        const std::string range =
+            max == ~u64{0} ? fmt::format("{} or more", text(min)) : fmt::format("{} to {}", text(min), text(max));
+        throw bad_value(fmt::format("{} '{}' is out of range ({})", kind, visible(given), range));
     }
     return *value;
 }
@@ -87,7 +89,7 @@ public:
     }
     void text(const char* names, std::string& target, const char* word, const char* help) override {
         const auto take = [&target](const std::string& given) {
-            if (given.empty()) throw CLI::ValidationError("", "the value is empty");
+            if (given.empty()) throw bad_value("the value is empty");
             target = given;
         };
         add(names, take, word, help);
@@ -125,7 +127,16 @@ public:
 private:
     void add(const char* names, const std::function<void(const std::string&)>& take, const char* word,
              const char* help) {
-        app_.add_option_function<std::string>(names, take)
+        const std::string_view items = names;
+        const std::string name(items.substr(items.find("--")));
+        const auto take_named = [take, name](const std::string& given) {
+            try {
+                take(given);
+            } catch (const CLI::ValidationError& error) {
+                throw CLI::ValidationError(name, error.what());
+            }
+        };
+        app_.add_option_function<std::string>(names, take_named)
             ->type_name(word)
             ->group(group_)
             ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
@@ -250,8 +261,11 @@ std::string sentence(const CLI::ParseError& error, const CLI::App& app) {
         if (text.ends_with(" missing")) return option + " needs a value";
         if (text.find("At Most 1") != std::string::npos) return option + " is given twice";
     }
-    // CLI11 2.1 begins some messages with a colon
-    while (!text.empty() && (text.front() == ':' || text.front() == ' ')) text.erase(0, 1);
+    if (dynamic_cast<const CLI::ConversionError*>(&error) != nullptr) {
+        // "Could not convert: --queue = x": of a toggle
+        const std::size_t option = std::min(text.find("--"), text.size());
+        return text.substr(option, text.find_first_of(" :", option) - option) + " takes no value";
+    }
     if (const auto end = text.find('\n'); end != std::string::npos) text.resize(end);
     return visible(text);
 }
@@ -259,6 +273,7 @@ std::string sentence(const CLI::ParseError& error, const CLI::App& app) {
 /// What is wrong with a command line that names no command.
 std::string missing_command(std::span<char* const> args, const Command& program, const CLI::App& app) {
     std::vector<std::string_view> names;
+    names.reserve(program.commands.size());
     for (const Command& command : program.commands) names.push_back(command.name);
     if (args.size() > 1) {
         const std::string word = args[1];
@@ -344,6 +359,7 @@ void add_format_option(Flags& flags, std::string& word, std::span<const Format> 
 Format format_of(const std::string& word, std::span<const Format> formats, Format otherwise) {
     if (word.empty()) return otherwise;
     std::vector<std::string_view> names;
+    names.reserve(formats.size());
     for (const Format format : formats) {
         if (format->name == word) return format;
         names.push_back(format->name);

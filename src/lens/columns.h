@@ -34,6 +34,7 @@ u32 operation_bits(const std::vector<std::string>& words, const Table& table) {
         while (place < table.size() && table[place].word != word) ++place;
         if (place == table.size()) {
             std::vector<std::string_view> known;
+            known.reserve(table.size());
             for (const auto& op : table) known.push_back(op.word);
             throw Failure(Exit::usage, unknown_name("operation", word, known), list_names("operations", known));
         }

@@ -824,10 +824,9 @@ TRACED_TEST_F(Attribution, GroupsAddUpWhatRowsSay) {
     EXPECT_EQ(sums[ext4.path("b")], mib / 2);
     EXPECT_EQ(intervals[ext4.path("a")], 2);
     for (const auto& [options, hint] :
-         {std::pair{std::vector<std::string>{"--group-by", "x", "--summary"}, "file author comm cgroup disk"},
+         {std::pair{std::vector<std::string>{"--group-by", "x", "--summary"}, "file, author, comm, cgroup and disk"},
           std::pair{std::vector<std::string>{"--group-by", "file", "--no-summary"}, "--summary or --interval"},
-          std::pair{std::vector<std::string>{"--group-by", "author", "--summary", "--no-file"},
-                    "leave --no-file out"}}) {
+          std::pair{std::vector<std::string>{"--group-by", "author", "--summary", "--no-file"}, "omit --no-file"}}) {
         std::vector<std::string> command{iolens_path(), "block"};
         command.insert(command.end(), options.begin(), options.end());
         const Result r = run(command);

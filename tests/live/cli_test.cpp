@@ -49,7 +49,7 @@ TEST(Cli, NonsenseIsAUsageError) {
     expect_refusal({"block", "-p", "0"}, 2, "'0' is not a whole number");
     expect_refusal({"block", "-p", "99999999999999999999"}, 2, "not a whole number");
     expect_refusal({"block", "-p", "1,,2"}, 2, "empty item");
-    expect_refusal({"block", "--count", "0"}, 2, "'0'");
+    expect_refusal({"block", "--count", "0"}, 2, "iolens: --count: '0' is not a whole number");
     expect_refusal({"block", "--count", "3x"}, 2, "'3x'");
     expect_refusal({"block", "--ring-size", "3"}, 2, "--ring-size 3MiB is not a power of two");
     expect_refusal({"block", "--ring-size", "999999"}, 2, "999999");
@@ -68,16 +68,17 @@ TEST(Cli, NonsenseIsAUsageError) {
     expect_refusal({"fd", "--op", "raed"}, 2, "unknown system call 'raed' (did you mean 'read'?)");
     expect_refusal({"fd", "--domains", "SOCKET"}, 2, "unknown domain 'SOCKET' (did you mean 'SOCKETS'?)");
     expect_refusal({"fd", "--summary=opens"}, 2, "unknown summary 'opens' (did you mean 'open'?)");
+    expect_refusal({"block", "--queue=x"}, 2, "--queue takes no value");
     expect_refusal({"fd", "--op"}, 2, "--op needs a value");
     expect_refusal({"fd", "--"}, 125, "missing command after '--'");
-    expect_refusal({"block", "-m", "1x"}, 2, "'1x' is not a time");
+    expect_refusal({"block", "-m", "1x"}, 2, "iolens: --min-ms: '1x' is not a time");
     expect_refusal({"block", "-m", ""}, 2, "'' is not a time");
     expect_refusal({"block", "-m", "300h"}, 2, "out of range (0 to 1000000s)");
     expect_refusal({"block", "-D", "1e3"}, 2, "'1e3' is not a time");
     expect_refusal({"block", "-D", "10 s"}, 2, "'10 s' is not a time");
     expect_refusal({"block", "-D", "10us"}, 2, "out of range");
     expect_refusal({"block", "-D", "99999999999999999999"}, 2, "is not a time");
-    expect_refusal({"block", "10 s"}, 2, "'10 s' is not a time");
+    expect_refusal({"block", "10 s"}, 2, "iolens: '10 s' is not a time");
     expect_refusal({"block", "--interval", "99ms"}, 2, "out of range (100ms to 1000000s)");
     expect_refusal({"block", "--ring-size", "8MB"}, 2, "'8MB' is not a size");
     expect_refusal({"block", "--ring-size", "64KiB"}, 2, "out of range (1MiB to 1GiB)");

@@ -413,8 +413,8 @@ TRACED_TEST_F(File, ALogAndARecordingHaveTheSameProfile) {
     }
     EXPECT_NE(of_recording.out.find("R 0+32768: expected "), std::string::npos) << of_recording.out;
     EXPECT_NE(of_recording.out.find("seen 64 of 64 sectors"), std::string::npos) << of_recording.out;
-    EXPECT_NE(of_recording.out.find("write: expected 8 sectors, seen 8; of 8 sectors at the block level 0 were not "
-                                    "expected, 0 are outside"),
+    EXPECT_NE(of_recording.out.find("write: expected 8 sectors, seen 8; 8 sectors at the block level, of which 0 not "
+                                    "expected, 0 outside"),
               std::string::npos)
         << of_recording.out;
 }
@@ -741,9 +741,9 @@ TEST_F(Serve, TheSeedsSession) {
     ASSERT_EQ(::link(path.c_str(), link.c_str()), 0);
     EXPECT_EQ(served.write("control", "add " + link), 0);
     EXPECT_EQ(slurp(served.path("control")), node + " " + link + " " + path + "\n");
-    EXPECT_EQ(served.write("control", "add " + link + " 50"), 0);  // another size is honoured
+    EXPECT_EQ(served.write("control", "add " + link + " 50"), 0);  // another size is honored
     EXPECT_NE(slurp(served.path(node + "/control")).find(" 50 "), std::string::npos);
-    EXPECT_NE(served.err().find("room for 50 events, after 10"), std::string::npos) << served.err();
+    EXPECT_NE(served.err().find("log capacity changed from 10 to 50 events"), std::string::npos) << served.err();
     ::unlink(path.c_str());
     EXPECT_EQ(served.write("control", "remove " + path), 0);
     EXPECT_EQ(slurp(served.path("control")), node + " " + link + "\n");
