@@ -28,7 +28,7 @@ static __always_inline int on_dirty(__u64 *ctx)
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	__u64 now;
 
-	if (!inode || (BPF_CORE_READ(inode, i_mode) & 0170000) != 0100000)
+	if (!inode || (BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFREG)
 		return 0;
 	now = bpf_ktime_get_boot_ns();
 	file_id_of(inode, &id, false);

@@ -170,6 +170,8 @@ __noinline int block_emit_extra_targets(__u64 rq, __u64 now, __u32 wanted)
 	if (size > IOLENS_EXTRA_TARGETS)
 		size = IOLENS_EXTRA_TARGETS;
 	size = offsetof(struct iolens_extra_targets, targets) + size * sizeof(struct iolens_extra_target);
+	all->record.offset = offsetof(struct iolens_extra_targets, targets);
+	all->record.element_size = sizeof(struct iolens_extra_target);
 	all->record.h.ts = now;
 	all->record.h.kind = IOLENS_KIND_EXTRA_TARGETS;
 	all->record.h.size = size;

@@ -11,10 +11,6 @@
 #define FILE_DEPTH 64
 #define FILE_NAME_MAX 256 /* NAME_MAX, and the NUL */
 
-#define FILE_MAGIC_PIPE 0x50495045 /* linux/magic.h */
-#define FILE_MAGIC_SOCKET 0x534F434B
-#define FILE_MAGIC_ANON 0x09041934
-
 struct file_scratch {
 	struct iolens_file_fact fact;
 	__u8 path[IOLENS_PATH_LEN + 2 * FILE_NAME_MAX];
@@ -159,14 +155,14 @@ static __always_inline bool file_same(const struct iolens_file_id *a, const stru
 
 static __always_inline __u32 file_kind(__u16 mode, __u32 magic)
 {
-	switch (mode & 0170000) {
-	case 0100000: return IOLENS_FILE_REGULAR;
-	case 0040000: return IOLENS_FILE_DIRECTORY;
-	case 0020000: return IOLENS_FILE_CHARACTER;
-	case 0060000: return IOLENS_FILE_DISK;
-	case 0010000: return magic == FILE_MAGIC_PIPE ? IOLENS_FILE_PIPE : IOLENS_FILE_FIFO;
-	case 0140000: return IOLENS_FILE_SOCKET;
-	default: return magic == FILE_MAGIC_ANON ? IOLENS_FILE_ANON : IOLENS_FILE_OTHER;
+	switch (mode & S_IFMT) {
+	case S_IFREG: return IOLENS_FILE_REGULAR;
+	case S_IFDIR: return IOLENS_FILE_DIRECTORY;
+	case S_IFCHR: return IOLENS_FILE_CHARACTER;
+	case S_IFBLK: return IOLENS_FILE_DISK;
+	case S_IFIFO: return magic == PIPEFS_MAGIC ? IOLENS_FILE_PIPE : IOLENS_FILE_FIFO;
+	case S_IFSOCK: return IOLENS_FILE_SOCKET;
+	default: return magic == ANON_INODE_FS_MAGIC ? IOLENS_FILE_ANON : IOLENS_FILE_OTHER;
 	}
 }
 

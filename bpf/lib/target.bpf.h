@@ -56,12 +56,12 @@ static __always_inline void target_is(struct target *found, __u8 kind, __u8 sour
 /* An inode whose data the bio has: a file's, or one that a filesystem or block device has for itself. */
 static __always_inline void target_inode(struct target *found, __u64 inode, __u8 source)
 {
-	__u32 mode = BPF_CORE_READ((struct inode *)inode, i_mode) & 0170000;
+	__u32 mode = BPF_CORE_READ((struct inode *)inode, i_mode) & S_IFMT;
 
 	if (mode == 0060000) { /* a block device's pages: a mounted filesystem has claimed it */
 		found->device = BPF_CORE_READ(compat_bdev(inode), bd_dev);
 		target_is(found, BPF_CORE_READ(compat_bdev(inode), bd_holder) ? IOLENS_TARGET_METADATA : IOLENS_TARGET_RAW, source);
-	} else if (!mode || (BPF_CORE_READ((struct inode *)inode, i_sb, s_magic) == MAGIC_BTRFS &&
+	} else if (!mode || (BPF_CORE_READ((struct inode *)inode, i_sb, s_magic) == BTRFS_SUPER_MAGIC &&
 			     BPF_CORE_READ((struct inode *)inode, i_ino) == 1)) { /* a filesystem's own, as btrfs's trees */
 		target_is(found, IOLENS_TARGET_METADATA, source);
 	} else {

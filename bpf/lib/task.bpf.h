@@ -72,7 +72,7 @@ static __always_inline bool task_is_throttle_worker(const __u8 *comm)
 	if (comm[0] != 'k' || comm[1] != 'w') /* kworker/…: nobody else pays for the look */
 		return false;
 	task = (struct task_struct *)bpf_get_current_task();
-	if (!(BPF_CORE_READ(task, flags) & 0x20)) /* PF_WQ_WORKER */
+	if (!(BPF_CORE_READ(task, flags) & PF_WQ_WORKER))
 		return false;
 	worker = BPF_CORE_READ(compat_kthread(task), data);
 	wq = BPF_CORE_READ(worker, current_pwq, wq);
@@ -82,15 +82,13 @@ static __always_inline bool task_is_throttle_worker(const __u8 *comm)
 	return *(__u64 *)name == *(__u64 *)"kthrotld";
 }
 
-#define TASK_IO_WORKER 0x10 /* PF_IO_WORKER */
-
 /* The running thread's name; of a worker of io_uring's ("iou-wrk-123") that of the process that it works for. */
 static __always_inline void task_process_comm(__u8 *comm)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 
 	__builtin_memset(comm, 0, IOLENS_COMM_LEN); /* behind a shorter name would stand what was there before */
-	if (BPF_CORE_READ(task, flags) & TASK_IO_WORKER)
+	if (BPF_CORE_READ(task, flags) & PF_IO_WORKER)
 		BPF_CORE_READ_STR_INTO((char (*)[IOLENS_COMM_LEN])comm, task, group_leader, comm);
 	else
 		bpf_get_current_comm(comm, IOLENS_COMM_LEN);

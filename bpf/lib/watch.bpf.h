@@ -67,7 +67,7 @@ static __always_inline int watch_look_up(struct dentry *dentry)
 	__u64 *found;
 	int error;
 
-	if (!inode || (BPF_CORE_READ(inode, i_mode) & 0170000) != 0100000)
+	if (!inode || (BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFREG)
 		return 0;
 	for (int i = 0; i < IOLENS_WATCH_DEPTH; i++) {
 		if ((__u32)i >= watch_depth)

@@ -47,7 +47,7 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 			call_offset(&t->e, a3);
 		break;
 	case IOLENS_SHAPE_MAP:
-		if (a3 & 0x20) { /* MAP_ANONYMOUS: no file */
+		if (a3 & MAP_ANONYMOUS) { /* no file */
 			t->e.fd = -1;
 			if (!decode_all)
 				t->state = CALL_NONE;

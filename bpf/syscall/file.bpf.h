@@ -63,7 +63,7 @@ static __always_inline void call_open_file(struct iolens_call_event *e, struct f
 			e->offset = file_read(direct, file, f_pos);
 			e->flags |= IOLENS_CALL_HAS_OFFSET;
 		}
-		if (file_read(direct, file, f_flags) & 02000)
+		if (file_read(direct, file, f_flags) & O_APPEND)
 			e->flags |= IOLENS_CALL_APPEND;
 	}
 	if (*emitted_name == f.name_id)

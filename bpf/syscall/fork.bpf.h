@@ -76,7 +76,7 @@ __noinline int call_holds_pipe(__u64 ino)
 		asm volatile("" ::: "memory"); /* see file_emit_by() */
 		file = file_of_fd(task, fd, false, &address);
 		if (file && BPF_CORE_READ(file, f_inode, i_ino) == ino &&
-		    BPF_CORE_READ(file, f_inode, i_sb, s_magic) == FILE_MAGIC_PIPE)
+		    BPF_CORE_READ(file, f_inode, i_sb, s_magic) == PIPEFS_MAGIC)
 			return 1;
 	}
 	return 0;

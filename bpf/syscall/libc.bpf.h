@@ -213,7 +213,7 @@ static __noinline int libc_end(struct pt_regs *ctx, __u32 function)
 		e.op = info->op;
 		e.layer = IOLENS_LAYER_LIBC;
 		e.fd = call->fd;
-		e.call = 0xffff;
+		e.call = IOLENS_NO_CALL;
 		if (!libc_result(&e, call, compat_function_result(ctx), info))
 			e.error = IOLENS_ERROR_UNKNOWN;
 		libc_send(&e, call, info);

@@ -173,7 +173,7 @@ static __always_inline struct operation_scratch *operation_new(__u32 slot, __u64
 		scratch->e.host_tid = (__u32)host;
 	scratch->e.op = op;
 	scratch->e.fd = -1;
-	scratch->e.call = 0xffff;
+	scratch->e.call = IOLENS_NO_CALL;
 	return scratch;
 }
 

@@ -34,7 +34,6 @@ enum request_slot {
 };
 
 #define REQUEST_FIXED_FILE 1 /* REQ_F_FIXED_FILE */
-#define REQUEST_MORE 2       /* IORING_CQE_F_MORE: it has further ends */
 
 struct request_key {
 	__u64 owner; /* libaio: process; io_uring: the request, or on old kernels its ring */

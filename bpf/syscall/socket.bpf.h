@@ -35,7 +35,6 @@ struct call_sockaddr { /* of IPv4 and IPv6 */
 	__u32 ipv4; /* IPv6: flow information */
 	__u8 ipv6[16];
 };
-#define CALL_PIECES 1024 /* UIO_MAXIOV */
 
 static __always_inline void call_address(struct iolens_call_event *e, struct sock *sk)
 {
@@ -140,10 +139,10 @@ typedef long (*call_turn)(__u32, void *);
 static __always_inline void call_loop(__u64 count, call_turn turn, struct call_walk *walk, bool direct)
 {
 	if (direct) {
-		bpf_loop(count < CALL_PIECES ? count : CALL_PIECES, turn, walk, 0);
+		bpf_loop(count < UIO_MAXIOV ? count : UIO_MAXIOV, turn, walk, 0);
 		return;
 	}
-	for (__u32 i = 0; i < CALL_PIECES && i < count; i++)
+	for (__u32 i = 0; i < UIO_MAXIOV && i < count; i++)
 		if (turn(i, walk))
 			break;
 }

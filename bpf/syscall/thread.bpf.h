@@ -7,9 +7,6 @@
 
 #include "iolens/event/call.h"
 
-#define AF_UNIX 1
-#define AF_INET 2
-#define AF_INET6 10
 
 /* what they are given is gone when they succeed; x86-64's numbers, see src/resolve/syscall_table.h */
 #define CALL_EXECVE 59

@@ -108,7 +108,7 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 	if (!request->counted && call_counts(e))
 		ring_count_seen(1);
 	call_send_one(e);
-	if (end.flags & REQUEST_MORE) {
+	if (end.flags & IORING_CQE_F_MORE) {
 		e->start = e->h.ts;
 		if (request->counted)
 			ring_count_seen(1);

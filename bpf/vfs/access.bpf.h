@@ -16,9 +16,6 @@
 #include "iolens/event/vfs.h"
 #include "iolens/watch.h"
 
-#define EAGAIN 11
-#define EIOCBQUEUED 529
-
 /* What tells one access from others under way: its kiocb, or thread and file. */
 struct vfs_key {
 	__u64 what;
@@ -83,7 +80,7 @@ static __always_inline void vfs_send(struct iolens_vfs_event *e)
 
 	if (!n)
 		return;
-	e->flags &= IOLENS_VFS_TOLD;
+	e->flags &= IOLENS_VFS_EMITTED;
 	if (!(e->flags & IOLENS_VFS_NO_END) && e->h.ts - e->start < filter.min_ns) {
 		ring_count(n, filtered);
 		return;

@@ -26,6 +26,10 @@ static __always_inline void vfs_bio_forget(__u64 key)
 		__sync_fetch_and_add(&bios_open, -1);
 }
 
+/* A bio's operation is stored as an access's and matched with the filter on accesses. */
+_Static_assert((int)IOLENS_VFS_READ == (int)IOLENS_OP_READ && (int)IOLENS_VFS_WRITE == (int)IOLENS_OP_WRITE,
+	       "the enums agree on reads and writes");
+
 /* A bio enters the block layer. Runs in the context of the task that submits it. */
 static __always_inline int on_bio_queue(__u64 *ctx)
 {

@@ -138,7 +138,7 @@ static __always_inline bool vfs_fault_begin(struct vm_fault *fault, __u64 number
 /* VM_FAULT_ERROR: OOM, SIGBUS, HWPOISON … of vm_fault_t, whose other bits say how it went well. */
 static __always_inline __s64 vfs_fault_result(__u64 result)
 {
-	return (__u32)result & 0x000873 ? -5 : 0;
+	return (__u32)result & VM_FAULT_ERROR ? -EIO : 0;
 }
 
 /* Of a kretprobe: what its function was given is found by thread and stack. x86's call leaves its return address on the

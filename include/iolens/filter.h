@@ -25,7 +25,7 @@ struct iolens_filter {
 	u8 comm[IOLENS_COMM_LEN];
 	u32 self[IOLENS_FILTER_SELF]; /* processes that are left out: iolens, and who takes its rows; 0: none */
 	/* of the operation */
-	u32 ops;          /* bit (1 << op) set: wanted */
+	u32 ops;          /* bit (1 << op) set: wanted; of enum iolens_op (block) or enum iolens_vfs_op (file) */
 	u64 min_ns;       /* shortest device time */
 	u32 dev;          /* whole disk, the kernel's dev_t */
 	u32 part_dev;     /* partition, for operations without a sector; 0: none was asked for */

@@ -235,11 +235,11 @@ LineKind StraceLines::take(std::string_view line, LoggedCall& call) {
         if (tid && number == " attached") {
             attached_.insert(static_cast<u32>(*tid));
             cut_ = line.substr(0, at);
-            return LineKind::remark;
+            return LineKind::comment;
         }
     }
     skip_blanks(line);
-    if (line.empty() || line.starts_with("strace: ") || line.starts_with("Process ")) return LineKind::remark;
+    if (line.empty() || line.starts_with("strace: ") || line.starts_with("Process ")) return LineKind::comment;
     // who: "[pid 123] ", or "123 " in front of a time or a call
     if (take_word(line, "[pid ")) {
         skip_blanks(line);
@@ -268,12 +268,12 @@ LineKind StraceLines::take(std::string_view line, LoggedCall& call) {
     call.start_ns = time.value_or(0) + (call.clock == LogClock::epoch ? 0 : day_ns_);
     skip_blanks(line);
 
-    if (line.starts_with("--- ")) return LineKind::remark;
+    if (line.starts_with("--- ")) return LineKind::comment;
     if (line.starts_with("+++ ")) {
         begun_.erase(call.tid);
         attached_.erase(call.tid);
         main_ended_ = main_ended_ || call.tid == main_tid_;
-        return line.starts_with("+++ exited") || line.starts_with("+++ killed") ? LineKind::ended : LineKind::remark;
+        return line.starts_with("+++ exited") || line.starts_with("+++ killed") ? LineKind::ended : LineKind::comment;
     }
     if (take_word(line, "<... ")) {
         const std::size_t mark = line.find(resumed_mark);

@@ -39,9 +39,9 @@ struct LoggedCall {
 /// What a line turned out to be.
 enum class LineKind : u8 {
     call,
-    begun,   ///< the first part of a call; the rest comes later
-    ended,   ///< "+++ exited with 0 +++": the thread is gone
-    remark,  ///< a signal, a word of strace's own, an empty line
+    begun,    ///< the first part of a call; the rest comes later
+    ended,    ///< "+++ exited with 0 +++": the thread is gone
+    comment,  ///< a signal, a word of strace's own, an empty line
     unreadable,
 };
 

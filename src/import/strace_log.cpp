@@ -83,7 +83,7 @@ void StraceImport::line(std::string_view text, Receiver& receiver) {
             restarted_.erase(logged.tid);
             tables_.forget(logged.tid);
             break;
-        case LineKind::remark: break;
+        case LineKind::comment: break;
         case LineKind::unreadable:
             ++unreadable_lines_;
             if (unreadable_) unreadable_(line_, text);

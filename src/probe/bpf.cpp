@@ -108,7 +108,7 @@ Object open_one(std::span<const std::byte> image, std::size_t index, bpf_program
 }
 
 /// Has the verifier write to `log`, which outlives the loading, at a level of its own.
-void keep_log(bpf_program* program, u32 level, std::size_t size, std::string& log) {
+void capture_log(bpf_program* program, u32 level, std::size_t size, std::string& log) {
     log.assign(size, '\0');
     bpf_program__set_log_level(program, level);
     bpf_program__set_log_buf(program, log.data(), log.size());
@@ -221,7 +221,7 @@ std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const 
         if (of_user_space && !(place && std::string_view(bpf_program__name(program)).ends_with(place->name))) continue;
         constexpr u32 figures_only = 4;  // BPF_LOG_STATS
         std::string log;
-        keep_log(program, figures_only, 4 << 20, log);
+        capture_log(program, figures_only, 4 << 20, log);
         const int error = bpf_object__load(object.get());
         ProbeStatus status = program_status(program);
         if (!status.verified_insns) status.verified_insns = insns_of_log(log);
@@ -229,7 +229,7 @@ std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const 
             // once more, for the reason
             const Object again = open_one(image, index, program);
             constexpr u32 every_step = 1;
-            keep_log(program, every_step, 16 << 20, log);
+            capture_log(program, every_step, 16 << 20, log);
             bpf_object__load(again.get());
             status.why = probe_error_text(-error) + last_words(log);
         } else if (const Link link = of_user_space ? attach_at(program, *place) : Link(bpf_program__attach(program));

@@ -171,7 +171,7 @@ void VfsProbe::settle(iolens_vfs_event e) {
         ++settled_.filtered;
         return;
     }
-    u32 flags = e.flags & u32{IOLENS_VFS_TOLD};
+    u32 flags = e.flags & u32{IOLENS_VFS_EMITTED};
     if (!ended) flags |= u32{IOLENS_VFS_NO_END} | u32{IOLENS_VFS_PENDING};
     e.flags = static_cast<u16>(flags);
     ++(ended ? settled_.delivered : settled_.in_flight);

@@ -10,16 +10,20 @@
 
 namespace iolens {
 
-/// Those that there are.
+/// Is this a record of extra targets, of this version or an older one?
+bool is_extra_targets(const iolens_header& head);
+
+/// The elements in use.
 std::span<const iolens_extra_target> targets_in(const iolens_extra_targets& extras);
 
-/// Records that come before the requests that they belong to: of the same processor and time. Records of other
-/// processors may come between.
+/// Records of extra targets until their requests come: a request's event has the same time and CPU. Records of other
+/// CPUs may be in between. The elements of a record may be longer than this version's, or come from a version without
+/// their size; what is here is always in this version's layout.
 class ExtraTargets {
 public:
-    /// Keeps the names in it, too. Returns false where the record is damaged.
+    /// Also adds the names in it to `files`. Returns false if the record is damaged.
     bool add(const iolens_header& head, Files& files);
-    /// Those of a request, which wait no longer; null where there are none. Valid until the next call.
+    /// Takes those of a request out; null if there are none. Valid until the next call.
     const iolens_extra_targets* of(const iolens_block_event& e);
 
 private:

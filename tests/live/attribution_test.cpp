@@ -294,8 +294,8 @@ TRACED_TEST_F(Attribution, NoRowIsForAFileThatItsSectorsAreNotOf) {
         if (row.at("file_kind") != "file" || !std::filesystem::exists(row.at("file"))) continue;
         u64 own = 0;
         for (u64 at = 0; at < number(row, "bytes") / 512; ++at) {
-            const auto whose = owner.find(number(row, "sector") + at);
-            if (whose != owner.end() && whose->second == row.at("file")) ++own;
+            const auto found = owner.find(number(row, "sector") + at);
+            if (found != owner.end() && found->second == row.at("file")) ++own;
         }
         if (row.at("file_more") == "0") {
             EXPECT_EQ(own, number(row, "bytes") / 512) << row.at("file") << " at " << row.at("sector");
@@ -797,7 +797,7 @@ TRACED_TEST_F(Attribution, AMirrorsRequestsAreForTheirFiles) {
     EXPECT_EQ(shell("mdadm --stop " + device).status, 0);
 }
 
-TRACED_TEST_F(Attribution, GroupsAddUpWhatRowsSay) {
+TRACED_TEST_F(Attribution, GroupsAddUpTheRows) {
     const FileSystem ext4("ext4");
     const Scratch scratch;
     const std::string out = scratch.path("rows");

@@ -858,12 +858,12 @@ TEST_F(Block, EndsByASignalAtEachMoment) {
 TEST_F(Block, AKilledOneLeavesNothingAttached) {
     const std::vector<u32> before = loaded_programs();  // somebody else's iolens
     Tracer tracer({"block"});
-    std::vector<u32> its_own = loaded_programs();
-    std::erase_if(its_own, [&](u32 id) { return std::ranges::find(before, id) != before.end(); });
-    EXPECT_FALSE(its_own.empty());
+    std::vector<u32> own_programs = loaded_programs();
+    std::erase_if(own_programs, [&](u32 id) { return std::ranges::find(before, id) != before.end(); });
+    EXPECT_FALSE(own_programs.empty());
     tracer.stop(SIGKILL);
     // the kernel frees them after a grace period
-    std::vector<u32> left = its_own;
+    std::vector<u32> left = own_programs;
     for (int i = 0; i < 500 && !left.empty(); ++i) {
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
         const std::vector<u32> now = loaded_programs();

@@ -216,8 +216,8 @@ TEST_F(Domains, ARefusedVariantIsNotTheEnd) {
     const Result r = shell(strace + "-e inject=bpf:error=EPERM:when=" + std::to_string(calls) + " " + iolens);
     EXPECT_EQ(r.status, 0) << r.err;
     EXPECT_NE(slurp(rows).find("libc,"), std::string::npos);
-    const std::vector<std::string> remarks = split(r.err, '\n');
-    EXPECT_TRUE(std::ranges::any_of(remarks, [](const std::string& line) {
+    const std::vector<std::string> diagnostics = split(r.err, '\n');
+    EXPECT_TRUE(std::ranges::any_of(diagnostics, [](const std::string& line) {
         return line.starts_with("iolens: variants not used: ") &&
                line.find("uprobe.multi: permission denied (EPERM)") != std::string::npos;
     })) << r.err;
@@ -528,9 +528,9 @@ TEST_F(Domains, AReaderThatGoesIsCounted) {
     ::msgctl(reader.queue, IPC_STAT, &left);
     EXPECT_EQ(reader.all, 100U);
     const u64 skipped = number_before(r.err, "probe runs?: skipped by the kernel");
-    const u64 told = reader.all + left.msg_qnum + number_before(r.err, "records?: not sent to the message queue");
-    EXPECT_LE(told, 5001U) << r.err;
-    EXPECT_GE(told + skipped, 5001U) << r.err;
+    const u64 sent = reader.all + left.msg_qnum + number_before(r.err, "records?: not sent to the message queue");
+    EXPECT_LE(sent, 5001U) << r.err;
+    EXPECT_GE(sent + skipped, 5001U) << r.err;
 }
 
 /// A client of --socket.

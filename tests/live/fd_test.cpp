@@ -47,9 +47,9 @@ class Diary {
 public:
     Diary() {
         text_ = static_cast<char*>(
-            ::mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+            ::mmap(nullptr, buffer, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
     }
-    ~Diary() { ::munmap(text_, room); }
+    ~Diary() { ::munmap(text_, buffer); }
     Diary(const Diary&) = delete;
     Diary& operator=(const Diary&) = delete;
 
@@ -69,7 +69,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t room = 64 << 20;
+    static constexpr std::size_t buffer = 64 << 20;
     char* text_;
     std::size_t at_ = 0;
 };
@@ -176,26 +176,27 @@ EXACT_TEST_F(Fd, ReadsAndWritesAreWhatTheProgramDid) {
     const Played p = play([&](Diary& d) {
         const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600);
         d.row("openat", fd, '-', 0, -1, -1, path);
-        std::array<char, 4096> room{};
+        std::array<char, 4096> buffer{};
         s64 at = 0;
         for (int i = 0; i < times; ++i) {
             const auto n = static_cast<std::size_t>(100 + i);
-            d.row("write", fd, 'W', at, static_cast<s64>(n), ::write(fd, room.data(), n), path);
+            d.row("write", fd, 'W', at, static_cast<s64>(n), ::write(fd, buffer.data(), n), path);
             at += static_cast<s64>(n);
         }
         d.row("lseek", fd, '-', at, -1, -1, path);
         ::lseek(fd, 0, SEEK_SET);
         at = 0;
         for (int i = 0; i < times; ++i) {
-            const s64 n = ::read(fd, room.data(), 200);
+            const s64 n = ::read(fd, buffer.data(), 200);
             d.row("read", fd, 'R', at, 200, n, path);
             at += n;
         }
         for (int i = 0; i < times; ++i) {
-            d.row("pread64", fd, 'R', i * 7, 50, ::pread(fd, room.data(), 50, i * 7), path);
-            d.row("pwrite64", fd, 'W', i * 9, 60, ::pwrite(fd, room.data(), 60, i * 9), path);
+            d.row("pread64", fd, 'R', i * 7, 50, ::pread(fd, buffer.data(), 50, i * 7), path);
+            d.row("pwrite64", fd, 'W', i * 9, 60, ::pwrite(fd, buffer.data(), 60, i * 9), path);
         }
-        const std::array<iovec, 3> pieces{iovec{room.data(), 11}, {room.data() + 100, 0}, {room.data() + 200, 31}};
+        const std::array<iovec, 3> pieces{
+            iovec{buffer.data(), 11}, {buffer.data() + 100, 0}, {buffer.data() + 200, 31}};
         for (int i = 0; i < times; ++i) {
             const s64 before = ::lseek(fd, i, SEEK_SET);
             d.row("lseek", fd, '-', at, -1, -1, path);
@@ -218,11 +219,11 @@ EXACT_TEST_F(Fd, ReadsAndWritesAreWhatTheProgramDid) {
         d.row("mmap", fd, '-', 4096, 8192, -1, path);
         ::close(fd);
         d.row("close", fd, '-', at, -1, -1, path);
-        ::read(fd, room.data(), 5);
+        ::read(fd, buffer.data(), 5);
         d.row("read", fd, 'R', -1, 5, -1, "fd=" + std::to_string(fd), "EBADF");
         const int directory = ::open("/", O_RDONLY | O_DIRECTORY);
         d.row("openat", directory, '-', -1, -1, -1, "/");
-        ::read(directory, room.data(), 5);
+        ::read(directory, buffer.data(), 5);
         d.row("read", directory, 'R', -1, 5, -1, "/", "EISDIR");
     });
     expect_same(p);
@@ -266,9 +267,9 @@ TRACED_TEST_F(Fd, TwoSidedCallsAreTwoRows) {
             const s64 doubled = ::tee(shared[0], second[1], 55, 0);
             d.row("tee", shared[0], 'R', -1, 55, doubled, one);
             d.row("tee", second[1], 'W', -1, 55, doubled, two);
-            std::array<char, 100> room{};
-            d.row("read", shared[0], 'R', -1, 100, ::read(shared[0], room.data(), 100), one);
-            d.row("read", second[0], 'R', -1, 100, ::read(second[0], room.data(), 100), two);
+            std::array<char, 100> buffer{};
+            d.row("read", shared[0], 'R', -1, 100, ::read(shared[0], buffer.data(), 100), one);
+            d.row("read", second[0], 'R', -1, 100, ::read(second[0], buffer.data(), 100), two);
         }
     });
     expect_same(p);
@@ -295,15 +296,15 @@ TRACED_TEST_F(Fd, SocketsHaveTheirPeers) {
         ::getsockname(client, reinterpret_cast<sockaddr*>(&there), &size);
         const std::string at = "127.0.0.1:" + std::to_string(ntohs(here.sin_port));
         const std::string of = "127.0.0.1:" + std::to_string(ntohs(there.sin_port));
-        std::array<char, 100> room{};
+        std::array<char, 100> buffer{};
         for (int i = 0; i < times; ++i) {
             const auto n = static_cast<std::size_t>(i + 1);
             d.row("sendto", client, 'W', -1, i + 1,
-                  ::sendto(client, room.data(), n, 0, reinterpret_cast<sockaddr*>(&here), sizeof here), at);
+                  ::sendto(client, buffer.data(), n, 0, reinterpret_cast<sockaddr*>(&here), sizeof here), at);
             sockaddr_in sender{};
             size = sizeof sender;
             d.row("recvfrom", server, 'R', -1, 100,
-                  ::recvfrom(server, room.data(), 100, 0, reinterpret_cast<sockaddr*>(&sender), &size), of);
+                  ::recvfrom(server, buffer.data(), 100, 0, reinterpret_cast<sockaddr*>(&sender), &size), of);
         }
         std::array<int, 2> pair{};
         ::socketpair(AF_UNIX, SOCK_DGRAM, 0, pair.data());
@@ -315,7 +316,8 @@ TRACED_TEST_F(Fd, SocketsHaveTheirPeers) {
             d.row("socketpair", pair.at(i), '-', -1, -1, -1, names.at(i));
         }
         for (int i = 0; i < times; ++i) {
-            std::array<iovec, 2> pieces{iovec{room.data(), static_cast<std::size_t>(i)}, iovec{room.data() + 50, 7}};
+            std::array<iovec, 2> pieces{iovec{buffer.data(), static_cast<std::size_t>(i)},
+                                        iovec{buffer.data() + 50, 7}};
             msghdr message{};
             message.msg_iov = pieces.data();
             message.msg_iovlen = 2;
@@ -380,16 +382,16 @@ TRACED_TEST_F(Fd, AnFdIsRightHoweverItCame) {
     const int inherited = ::open(first.c_str(), O_RDONLY);  // before tracing
     const Played p = play(
         [&](Diary& d) {
-            std::array<char, 8> room{};
+            std::array<char, 8> buffer{};
             const auto read_it = [&](int fd, const std::string& file) {
-                d.row("pread64", fd, 'R', 1, 4, ::pread(fd, room.data(), 4, 1), file);
+                d.row("pread64", fd, 'R', 1, 4, ::pread(fd, buffer.data(), 4, 1), file);
             };
             read_it(inherited, first);
             const int fd = ::open(second.c_str(), O_RDONLY);
             // fork
             pid_t child = ::fork();
             if (child == 0) {
-                ::pread(fd, room.data(), 3, 2);
+                ::pread(fd, buffer.data(), 3, 2);
                 ::_exit(0);
             }
             ::waitpid(child, nullptr, 0);
@@ -496,7 +498,7 @@ TRACED_TEST_F(Fd, PathsAreThoseOfTheProcess) {
     std::filesystem::create_directories(root + "/mnt");
     spit(root + "/jail/etc/f", "0123456789");
     const Played p = play([&](Diary&) {
-        std::array<char, 8> room{};
+        std::array<char, 8> buffer{};
         if (::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
             ::mount("none", (root + "/mnt").c_str(), "tmpfs", 0, nullptr) == 0) {
             const int own = ::open((root + "/mnt/own").c_str(), O_RDWR | O_CREAT, 0600);
@@ -504,7 +506,7 @@ TRACED_TEST_F(Fd, PathsAreThoseOfTheProcess) {
         }
         if (::chroot((root + "/jail").c_str()) != 0) return;
         const int fd = ::open("/etc/f", O_RDONLY);
-        static_cast<void>(::pread(fd, room.data(), 7, 1));
+        static_cast<void>(::pread(fd, buffer.data(), 7, 1));
     });
     const auto file_of = [&](std::string_view call) {
         const auto at = std::ranges::find(p.rows, call, [](const Row& r) { return std::string_view(r.at("call")); });
@@ -534,8 +536,8 @@ TRACED_TEST_F(Fd, AMillionOpenFds) {
                 if (next < 0) break;
                 last = next;
             }
-            std::array<char, 8> room{};
-            d.row("pread64", last, 'R', 1, 4, ::pread(last, room.data(), 4, 1), path);
+            std::array<char, 8> buffer{};
+            d.row("pread64", last, 'R', 1, 4, ::pread(last, buffer.data(), 4, 1), path);
         },
         {"--op", "pread64"});
     EXPECT_GE(static_cast<rlim_t>(std::stoull("0" + p.rows.at(0).at("fd"))), max - 200);

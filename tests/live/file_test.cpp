@@ -582,7 +582,7 @@ TRACED_TEST_F(File, TheSameOnBtrfs) {
 }
 
 /// A virtual machine whose boot sector is its whole program: it has the BIOS write the sector 4 of its disk, and ends.
-TRACED_TEST_F(File, AGuestsWritesAreItsImages) {
+TRACED_TEST_F(File, WritesOfAVirtualMachineAreOnTheImage) {
     NEEDS(have("qemu-system-x86_64"), "qemu-system-x86_64 is not installed");
     const FileSystem ext4("ext4");
     const std::string image = ext4.path("vm.img");

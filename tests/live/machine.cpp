@@ -41,9 +41,9 @@ std::string memory_directory(u64 bytes) {
 
 }  // namespace
 
-LoopDisk::LoopDisk(u64 bytes, bool partitions, u64 room) : scratch_(memory_directory(bytes)), room_(room) {
-    if (room != 0) {
-        const std::string options = "mode=0700,size=" + std::to_string(room);
+LoopDisk::LoopDisk(u64 bytes, bool partitions, u64 capacity) : scratch_(memory_directory(bytes)), capacity_(capacity) {
+    if (capacity != 0) {
+        const std::string options = "mode=0700,size=" + std::to_string(capacity);
         if (::mount("tmpfs", scratch_.path().c_str(), "tmpfs", 0, options.c_str()) != 0) {
             throw std::runtime_error("can't mount a tmpfs");
         }
@@ -64,7 +64,7 @@ LoopDisk::LoopDisk(u64 bytes, bool partitions, u64 room) : scratch_(memory_direc
 LoopDisk::~LoopDisk() {
     shell("losetup -d " + path_);
     // the device lets go of its file a moment later
-    for (int i = 0; room_ != 0 && i < 100 && ::umount2(scratch_.path().c_str(), 0) != 0; ++i) {
+    for (int i = 0; capacity_ != 0 && i < 100 && ::umount2(scratch_.path().c_str(), 0) != 0; ++i) {
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
 }
@@ -89,17 +89,18 @@ bool lost(const Result& result) { return result.err.find("iolens: lost ") != std
 bool kernel_is_since(int major, int minor) {
     utsname kernel{};
     ::uname(&kernel);
-    int its_major = 0;
-    int its_minor = 0;
-    if (std::sscanf(static_cast<const char*>(kernel.release), "%d.%d", &its_major, &its_minor) != 2) return false;
-    return std::pair(its_major, its_minor) >= std::pair(major, minor);
+    int running_major = 0;
+    int running_minor = 0;
+    if (std::sscanf(static_cast<const char*>(kernel.release), "%d.%d", &running_major, &running_minor) != 2)
+        return false;
+    return std::pair(running_major, running_minor) >= std::pair(major, minor);
 }
 
 char* aligned(std::size_t bytes) {
     constexpr std::size_t page = 4096;
-    static std::vector<char> room;
-    room.assign(bytes + page, 'x');
-    return room.data() + (page - reinterpret_cast<std::uintptr_t>(room.data()) % page);
+    static std::vector<char> buffer;
+    buffer.assign(bytes + page, 'x');
+    return buffer.data() + (page - reinterpret_cast<std::uintptr_t>(buffer.data()) % page);
 }
 
 int direct_io(const std::string& disk, bool write, u64 sector, u32 bytes) {
@@ -206,8 +207,8 @@ void expect_whole(const Traced& t) {
 
 std::set<u64> sectors_of(const std::string& path) {
     constexpr u32 max = 256;
-    std::vector<u64> room((sizeof(fiemap) + max * sizeof(fiemap_extent)) / 8 + 1);
-    auto& map = *reinterpret_cast<fiemap*>(room.data());
+    std::vector<u64> buffer((sizeof(fiemap) + max * sizeof(fiemap_extent)) / 8 + 1);
+    auto& map = *reinterpret_cast<fiemap*>(buffer.data());
     map.fm_length = ~u64{0};
     map.fm_flags = FIEMAP_FLAG_SYNC;
     map.fm_extent_count = max;

@@ -31,7 +31,7 @@ std::string missing_for_tracing();
 class LoopDisk {
 public:
     /// With `room`, its file lies in a file system of so many bytes: what is written beyond fails.
-    explicit LoopDisk(u64 bytes, bool partitions = false, u64 room = 0);
+    explicit LoopDisk(u64 bytes, bool partitions = false, u64 capacity = 0);
     ~LoopDisk();
     LoopDisk(const LoopDisk&) = delete;
     LoopDisk& operator=(const LoopDisk&) = delete;
@@ -40,12 +40,12 @@ public:
     [[nodiscard]] std::string name() const { return path_.substr(5); }  ///< loop3
     [[nodiscard]] std::string file() const { return scratch_.path("disk"); }
     /// Takes what is left of the room, to the last page.
-    void fill() const { spit(scratch_.path("rest"), std::string(room_, 'x')); }
+    void fill() const { spit(scratch_.path("rest"), std::string(capacity_, 'x')); }
     [[nodiscard]] std::string sys(const std::string& what) const { return "/sys/block/" + name() + "/" + what; }
 
 private:
     Scratch scratch_;
-    u64 room_;  // 0: not a file system of its own
+    u64 capacity_;  // 0: not a file system of its own
     std::string path_;
 };
 

@@ -77,10 +77,10 @@ TRACED_TEST_F(Pidns, ACommandEndsAndHasThePidsOfTheNamespace) {
     const std::string command = " -- sh -c 'cat /etc/hostname >/dev/null 2>&1 & echo $! >pid; wait $!; exit 7'";
     const Result r = inside("iolens" + options + "rows" + command);
     EXPECT_EQ(r.status, 7) << r.err;
-    const std::vector<Row> its = with(rows(), "comm", "cat");
-    ASSERT_FALSE(its.empty()) << r.err;
-    EXPECT_EQ(values(its, "pid"), std::set{said("pid")});
-    EXPECT_EQ(values(its, "tid"), std::set{said("pid")});
+    const std::vector<Row> own_rows = with(rows(), "comm", "cat");
+    ASSERT_FALSE(own_rows.empty()) << r.err;
+    EXPECT_EQ(values(own_rows, "pid"), std::set{said("pid")});
+    EXPECT_EQ(values(own_rows, "tid"), std::set{said("pid")});
     for (const Row& row : rows()) {
         EXPECT_GT(number(row, "pid"), 1U);
         EXPECT_LT(number(row, "pid"), 100U);
@@ -97,7 +97,7 @@ TRACED_TEST_F(Pidns, ACommandEndsAndHasThePidsOfTheNamespace) {
         }
         return set;
     };
-    EXPECT_EQ(calls(with(rows("host"), "comm", "cat")), calls(its));
+    EXPECT_EQ(calls(with(rows("host"), "comm", "cat")), calls(own_rows));
     for (const Row& row : rows("host")) EXPECT_EQ(row.at("pid"), row.at("host_pid"));
 }
 
@@ -163,7 +163,7 @@ TRACED_TEST_F(Pidns, ATaskOutsideHasNoPidButItsName) {
 }
 
 /// All of them have the same pid, 0.
-TRACED_TEST_F(Pidns, TasksOutsideAreToldApart) {
+TRACED_TEST_F(Pidns, TasksOutsideAreDistinguished) {
     NEEDS(have("pkill"), "pkill is not installed");
     spit(scratch.path("file"), std::string(4096, 'x'));
     std::array<int, 2> gate{};
@@ -198,10 +198,10 @@ TRACED_TEST_F(Pidns, TasksOutsideAreToldApart) {
     const std::vector<Row> reads = with(parse_csv(r.out), "file", scratch.path("file"));
     EXPECT_EQ(reads.size(), 150U);
     for (std::size_t i = 0; i < names.size(); ++i) {
-        const std::vector<Row> its = with(reads, "host_pid", std::to_string(children[i]));
-        EXPECT_EQ(its.size(), 50U);
-        EXPECT_EQ(values(its, "comm"), std::set{names.at(i)});
-        EXPECT_EQ(values(its, "pid"), std::set<std::string>{"0"});
+        const std::vector<Row> own_rows = with(reads, "host_pid", std::to_string(children[i]));
+        EXPECT_EQ(own_rows.size(), 50U);
+        EXPECT_EQ(values(own_rows, "comm"), std::set{names.at(i)});
+        EXPECT_EQ(values(own_rows, "pid"), std::set<std::string>{"0"});
     }
 }
 
@@ -230,11 +230,11 @@ TRACED_TEST_F(Pidns, ANamespaceBelowIsSeenFromItsUpperOne) {
         "sh -c 'echo $$ >inner; cat /etc/hostname; exit 9'");
     EXPECT_EQ(r.status, 9) << r.err;
     EXPECT_EQ(said("inner"), "1");
-    const std::vector<Row> its = with(rows(), "comm", "cat");
-    ASSERT_FALSE(its.empty());
-    EXPECT_EQ(values(its, "pid").size(), 1U);
-    EXPECT_GT(number(its[0], "pid"), 4U);  // behind sh, timeout, iolens and unshare
-    EXPECT_LT(number(its[0], "pid"), 100U);
+    const std::vector<Row> own_rows = with(rows(), "comm", "cat");
+    ASSERT_FALSE(own_rows.empty());
+    EXPECT_EQ(values(own_rows, "pid").size(), 1U);
+    EXPECT_GT(number(own_rows[0], "pid"), 4U);  // behind sh, timeout, iolens and unshare
+    EXPECT_LT(number(own_rows[0], "pid"), 100U);
     for (const Row& row : rows()) EXPECT_NE(row.at("pid"), row.at("host_pid"));
 }
 
@@ -302,10 +302,10 @@ TRACED_TEST_F(Pidns, AccessesToFilesHaveThePidsOfTheNamespace) {
                             "pkill -TERM -P $t; wait $t");
     EXPECT_EQ(r.status, 0) << slurp(scratch.path("err"));
     for (const std::string level : {"VFS", "BLK"}) {
-        const std::vector<Row> its = with(with(rows(), "level", level), "comm", "dd");
-        EXPECT_EQ(its.size(), 4U) << level;
-        EXPECT_EQ(values(its, "pid"), std::set{said("pid")}) << level;
-        EXPECT_EQ(values(its, "host_pid").count(said("pid")), 0U) << level;
+        const std::vector<Row> own_rows = with(with(rows(), "level", level), "comm", "dd");
+        EXPECT_EQ(own_rows.size(), 4U) << level;
+        EXPECT_EQ(values(own_rows, "pid"), std::set{said("pid")}) << level;
+        EXPECT_EQ(values(own_rows, "host_pid").count(said("pid")), 0U) << level;
     }
 }
 
@@ -313,11 +313,11 @@ TRACED_TEST_F(Pidns, OperationsAndFunctionsOfLibc) {
     const Result r = inside("iolens fd --domains ALL --libc --ns --format csv -o rows -- sh -c '" + helper() +
                             " libc " + scratch.path() + " >/dev/null 2>&1 & echo $! >pid; wait $!; exit 4'");
     EXPECT_EQ(r.status, 4) << r.err;
-    const std::vector<Row> its = with(rows(), "pid", said("pid"));
-    const std::vector<Row> starts = with(its, "op", "START");
+    const std::vector<Row> own_rows = with(rows(), "pid", said("pid"));
+    const std::vector<Row> starts = with(own_rows, "op", "START");
     ASSERT_FALSE(starts.empty());
-    EXPECT_FALSE(with(with(its, "layer", "libc"), "op", "OPEN").empty());
-    const std::vector<Row> stops = with(its, "op", "STOP");
+    EXPECT_FALSE(with(with(own_rows, "layer", "libc"), "op", "OPEN").empty());
+    const std::vector<Row> stops = with(own_rows, "op", "STOP");
     ASSERT_EQ(stops.size(), 1U);
     EXPECT_NE(stops[0].at("arg1").find("iolens-libc-program"), std::string::npos) << stops[0].at("arg1");
     EXPECT_EQ(stops[0].at("arg2"), starts[0].at("arg2"));

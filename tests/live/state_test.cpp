@@ -65,7 +65,7 @@ constexpr int in_flight = 64;
 
 /// Submits reads of a file by libaio; nobody fetches their results. Returns the context.
 aio_context_t submit_reads(int fd, int count = in_flight) {
-    static std::array<std::array<char, 512>, in_flight> room;
+    static std::array<std::array<char, 512>, in_flight> buffer;
     static std::array<iocb, in_flight> blocks;
     std::array<iocb*, in_flight> pointers{};
     aio_context_t context = 0;
@@ -74,9 +74,9 @@ aio_context_t submit_reads(int fd, int count = in_flight) {
         blocks.at(i) = {};
         blocks.at(i).aio_fildes = static_cast<u32>(fd);
         blocks.at(i).aio_lio_opcode = IOCB_CMD_PREAD;
-        blocks.at(i).aio_buf = reinterpret_cast<u64>(room.at(i).data());
-        blocks.at(i).aio_nbytes = room.at(i).size();
-        blocks.at(i).aio_offset = static_cast<s64>(i * room.at(i).size());
+        blocks.at(i).aio_buf = reinterpret_cast<u64>(buffer.at(i).data());
+        blocks.at(i).aio_nbytes = buffer.at(i).size();
+        blocks.at(i).aio_offset = static_cast<s64>(i * buffer.at(i).size());
         pointers.at(i) = &blocks.at(i);
     }
     if (::syscall(SYS_io_submit, context, count, pointers.data()) != count) ::_exit(2);
@@ -185,7 +185,7 @@ public:
     [[nodiscard]] bool here() const { return ring_ >= 0; }
     /// Submits a read, and waits for `wait` results.
     void read(int fd, u8 flags, u32 wait) {
-        static std::array<char, 4096> room;
+        static std::array<char, 4096> buffer;
         const u32 tail = number(params_.sq_off.tail);
         const u32 place = tail & number(params_.sq_off.ring_mask);
         auto& entry = reinterpret_cast<io_uring_sqe*>(entries_)[place];
@@ -193,8 +193,8 @@ public:
         entry.opcode = IORING_OP_READ;
         entry.flags = flags;
         entry.fd = fd;
-        entry.addr = reinterpret_cast<u64>(room.data());
-        entry.len = room.size();
+        entry.addr = reinterpret_cast<u64>(buffer.data());
+        entry.len = buffer.size();
         (&number(params_.sq_off.array))[place] = place;
         __atomic_store_n(&number(params_.sq_off.tail), tail + 1, __ATOMIC_RELEASE);
         ::syscall(SYS_io_uring_enter, ring_, 1, wait, IORING_ENTER_GETEVENTS, nullptr, 0);
@@ -243,7 +243,7 @@ TRACED_TEST_F(State, SkippedCompletionsAreRowsWithoutAnEnd) {
 
 /// A folder's temporary files make room for later ones, also for what was there before and is accessed again. Named
 /// files stay.
-TRACED_TEST_F(State, FilesOfDirectoriesMakeRoomForOthers) {
+TRACED_TEST_F(State, FilesOfDirectoriesAreEvicted) {
     const Scratch scratch;
     const std::string directory = scratch.path("folder");
     std::filesystem::create_directory(directory);
@@ -348,8 +348,8 @@ TRACED_TEST_F(State, ForgottenNamesAreSentAgain) {
             const auto* bound = reinterpret_cast<const sockaddr*>(&address);
             if (::bind(sockets[0], bound, sizeof address) != 0) ::_exit(1);
             if (::connect(sockets[1], bound, sizeof address) != 0) ::_exit(1);
-            std::array<char, 8> room{};
-            static_cast<void>(::pread(idle, room.data(), 4, 0));
+            std::array<char, 8> buffer{};
+            static_cast<void>(::pread(idle, buffer.data(), 4, 0));
             std::vector<std::thread> waiting;
             for (const int fd : {event, sockets[0]}) {
                 waiting.emplace_back([fd] {
@@ -360,11 +360,11 @@ TRACED_TEST_F(State, ForgottenNamesAreSentAgain) {
             const std::string other = scratch.path("other");
             for (int i = 0; i < 4096 + 512; ++i) {  // more than are kept however old they are; then several periods
                 const int fd = ::open((other + std::to_string(i)).c_str(), O_RDWR | O_CREAT, 0600);
-                static_cast<void>(::pread(fd, room.data(), 1, 0));
+                static_cast<void>(::pread(fd, buffer.data(), 1, 0));
                 ::close(fd);
                 if (i >= 4096 && i % 16 == 0) sleep_ms(20);
             }
-            static_cast<void>(::pread(idle, room.data(), 4, 0));
+            static_cast<void>(::pread(idle, buffer.data(), 4, 0));
             const u64 one = 1;
             if (::write(event, &one, sizeof one) < 0 || ::write(sockets[1], "x", 1) < 0) ::_exit(1);
             for (std::thread& thread : waiting) thread.join();
@@ -420,8 +420,8 @@ TRACED_TEST_F(State, RequestsEndWithTheirRing) {
                 Uring ring;
                 for (int j = 0; j < 4; ++j) ring.read(fd, 0, 0);
             }
-            std::array<char, 16> room{};
-            if (::read(fd, room.data(), room.size()) != 0) ::_exit(1);
+            std::array<char, 16> buffer{};
+            if (::read(fd, buffer.data(), buffer.size()) != 0) ::_exit(1);
         });
         sleep_ms(500);
         traced.result = tracer.stop();
@@ -444,8 +444,8 @@ TRACED_TEST_F(State, WhatIsInFlightAtTheEndIsNoLoss) {
             Tracer first({"fd", "-v", "-p", self, "--format", "json", "--unfinished", "--op", "read"});
             Tracer second({"fd", "-v", "-p", self, "--format", "csv", "--op", "read"});
             const Waiting waiting([](int fd) {
-                std::array<char, 16> room{};
-                if (::read(fd, room.data(), room.size()) != 0) ::_exit(1);
+                std::array<char, 16> buffer{};
+                if (::read(fd, buffer.data(), buffer.size()) != 0) ::_exit(1);
             });
             sleep_ms(200);
             json.result = first.stop();
@@ -544,11 +544,11 @@ TRACED_TEST_F(State, AMissedEndOfACallIsARow) {
         const pid_t child = ::fork();
         if (child == 0) {
             ::alarm(60);
-            std::array<char, 16> room{};
+            std::array<char, 16> buffer{};
             turns.wait(1);
-            if (::read(pipe[0], room.data(), 16) <= 0) ::_exit(1);
+            if (::read(pipe[0], buffer.data(), 16) <= 0) ::_exit(1);
             turns.wait(2);
-            if (::read(pipe[0], room.data(), 8) <= 0) ::_exit(2);
+            if (::read(pipe[0], buffer.data(), 8) <= 0) ::_exit(2);
             ::_exit(0);
         }
         Traced traced;
@@ -632,9 +632,9 @@ TRACED_TEST_F(State, TheLedgerOfFilesBalances) {
             in_child([&] {
                 submit_reads(::open(path.c_str(), O_RDONLY));
                 const int fd = ::open(path.c_str(), O_RDWR);
-                std::array<char, 4096> room{};
+                std::array<char, 4096> buffer{};
                 for (int i = 0; i < 100; ++i) {
-                    if (::pwrite(fd, room.data(), room.size(), i * 4096) < 0) ::_exit(1);
+                    if (::pwrite(fd, buffer.data(), buffer.size(), i * 4096) < 0) ::_exit(1);
                 }
                 ::fsync(fd);
             });

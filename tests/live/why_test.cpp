@@ -423,7 +423,7 @@ TRACED_TEST_F(Why, RunningIsTheProcessorTimeOfACallThatIsPreempted) {
     EXPECT_LT(zeroes.running, zeroes.duration * 3 / 4) << zeroes.text;
 }
 
-TRACED_TEST_F(Why, ATableAJsonTreeAndAReplaySayTheSame) {
+TRACED_TEST_F(Why, ATableAJsonTreeAndAReplayAgree) {
     const FileSystem ext4("ext4");
     const Scratch scratch;
     const std::string path = ext4.path("x");

@@ -136,6 +136,8 @@ void write_sample(const std::string& path) {
     std::copy_n("postgres", 8, static_cast<u8*>(e.target.author_comm));
     e.target.more = 2;
     iolens_extra_targets extras{};
+    extras.offset = offsetof(iolens_extra_targets, targets);
+    extras.element_size = sizeof(iolens_extra_target);
     extras.h = {.ts = e.h.ts, .kind = IOLENS_KIND_EXTRA_TARGETS, .size = 0, .cpu = 7};
     extras.targets[0] = {.target = e.target, .bytes = 8 << 10};
     extras.targets[0].target.id.ino = 13;
@@ -362,6 +364,8 @@ void write_why_sample(const std::string& path) {
                 .kind = IOLENS_KIND_EXTRA_TARGETS,
                 .size = offsetof(iolens_extra_targets, targets) + sizeof(iolens_extra_target),
                 .cpu = merged.h.cpu};
+    extras.offset = offsetof(iolens_extra_targets, targets);
+    extras.element_size = sizeof(iolens_extra_target);
     extras.targets[0].target.kind = IOLENS_TARGET_FILE;
     extras.targets[0].target.id = mine;
     extras.targets[0].target.name_id = 5;

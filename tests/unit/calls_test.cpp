@@ -61,9 +61,9 @@ TEST(Calls, TheTableIsTheKernelsOwnList) {
         // names of that header that stand for another one on 64 bits
         const std::map<std::string, std::string> other{
             {"fstatat", "newfstatat"}, {"sync_file_range2", "sync_file_range"}, {"fadvise64_64", "fadvise64"}};
-        const std::string its = other.contains(name) ? other.at(name) : name;
-        ASSERT_TRUE(ours.contains(its)) << name << " " << number;
-        EXPECT_EQ(ours.at(its), number) << name;
+        const std::string own_rows = other.contains(name) ? other.at(name) : name;
+        ASSERT_TRUE(ours.contains(own_rows)) << name << " " << number;
+        EXPECT_EQ(ours.at(own_rows), number) << name;
     }
 }
 

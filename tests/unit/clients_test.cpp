@@ -342,10 +342,10 @@ TEST(Clients, ALeftoverSocketIsReplacedButAFileIsNot) {
 
 TEST(Clients, AnUnusablePathIsAFailure) {
     const test::Scratch scratch;
-    constexpr std::size_t room = sizeof(sockaddr_un::sun_path);
+    constexpr std::size_t buffer = sizeof(sockaddr_un::sun_path);
     const std::string base = scratch.path("");
-    const std::string longest = scratch.path(std::string(room - 1 - base.size() - 1, 'x'));
-    ASSERT_EQ(longest.size(), room - 1);
+    const std::string longest = scratch.path(std::string(buffer - 1 - base.size() - 1, 'x'));
+    ASSERT_EQ(longest.size(), buffer - 1);
     {
         const ClientsSink sink(longest);
         EXPECT_TRUE(connect_to(longest));

@@ -19,7 +19,7 @@ protected:
                 break;
             case LineKind::begun: tables_.meet(call, true); break;
             case LineKind::ended: tables_.forget(call.tid); break;
-            case LineKind::remark: break;
+            case LineKind::comment: break;
             case LineKind::unreadable: ADD_FAILURE() << text;
         }
     }
@@ -306,7 +306,7 @@ TEST(LoggedAddress, ParsesEachFamily) {
     }
 }
 
-TEST_F(FdTablesTest, ThreadsWhoseEndIsNotLoggedMakeRoom) {
+TEST_F(FdTablesTest, ThreadsWithoutALoggedEndAreEvicted) {
     for (u32 tid = 2; tid < 200'000; ++tid) {
         line(std::to_string(tid) + " openat(AT_FDCWD, \"/f\", O_RDONLY) = 3");
         if (tid % 1000 == 0) line("1 read(0, \"\", 1) = 0");

@@ -32,7 +32,7 @@ std::vector<u64> starts(LogSnapshot snapshot) {
     return some;
 }
 
-TEST(AccessLog, TheOldestMakesRoom) {
+TEST(AccessLog, TheOldestIsDropped) {
     AccessLog log(3);
     for (u64 i = 1; i <= 5; ++i) log.add(access(i));
     EXPECT_EQ(log.size(), 3U);
@@ -73,20 +73,20 @@ TEST(AccessLog, AnotherSizeKeepsTheNewest) {
 
 TEST(AccessLog, ASnapshotOfManyIsWholeAndSorted) {
     std::mt19937 random(1);  // NOLINT(cert-msc32-c,cert-msc51-cpp): the same each time
-    for (const std::size_t room : {1U, 15U, 16U, 17U, 1000U, 100'000U}) {
-        AccessLog log(room);
+    for (const std::size_t buffer : {1U, 15U, 16U, 17U, 1000U, 100'000U}) {
+        AccessLog log(buffer);
         std::deque<u64> all;
         for (u64 end = 1000; end < 31'000; ++end) {
             // most are short; a few last long, or for all the time
             const u64 length = random() % 5000 == 0 ? end : random() % 100 == 0 ? random() % 1000 : random() % 4;
             log.add(access(end - length));
             all.push_back(end - length);
-            if (all.size() > room) all.pop_front();
+            if (all.size() > buffer) all.pop_front();
             if (random() % 3000 != 0) continue;
             const u64 skip = random() % (all.size() + 1);
             std::vector<u64> want(all.begin() + static_cast<std::ptrdiff_t>(skip), all.end());
             std::ranges::sort(want);
-            ASSERT_EQ(starts(log.since(log.next() - all.size() + skip)), want) << room << ' ' << end;
+            ASSERT_EQ(starts(log.since(log.next() - all.size() + skip)), want) << buffer << ' ' << end;
         }
         EXPECT_EQ(log.size(), all.size());
     }

@@ -146,10 +146,10 @@ TEST(StraceLine, LongAndDeepArgumentsAreBounded) {
     EXPECT_EQ(kind_of("f(" + std::string(1 << 20, '{')), LineKind::unreadable);
 }
 
-TEST(StraceLine, RemarksAreNotCalls) {
+TEST(StraceLine, CommentsAreNotCalls) {
     for (const char* line : {"", "   ", "\r", "strace: Process 12 attached", "Process 12 detached",
                              "--- SIGCHLD {si_signo=SIGCHLD} ---", "12 --- SIGINT {} ---", "+++ superseded +++"}) {
-        EXPECT_EQ(kind_of(line), LineKind::remark) << line;
+        EXPECT_EQ(kind_of(line), LineKind::comment) << line;
     }
     EXPECT_EQ(kind_of("12 +++ exited with 0 +++"), LineKind::ended);
     EXPECT_EQ(kind_of("12 11:22:33 +++ killed by SIGKILL +++"), LineKind::ended);
@@ -201,7 +201,7 @@ TEST(StraceLines, ATerminalNamesTheMainProcessLater) {
     EXPECT_EQ(call.tid, 0U);
     EXPECT_EQ(lines.take("read(4, <unfinished ...>", call), LineKind::begun);
     // the message interrupts the line
-    EXPECT_EQ(lines.take("clone(flags=SIGCHLDstrace: Process 31 attached", call), LineKind::remark);
+    EXPECT_EQ(lines.take("clone(flags=SIGCHLDstrace: Process 31 attached", call), LineKind::comment);
     EXPECT_EQ(lines.take(", child_tidptr=0x1) = 31", call), LineKind::call);
     EXPECT_EQ(call.all_arguments, "flags=SIGCHLD, child_tidptr=0x1");
     EXPECT_EQ(lines.take("[pid    31] close(3) = 0", call), LineKind::call);

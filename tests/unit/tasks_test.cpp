@@ -22,7 +22,7 @@ TEST(Tasks, TheLastFactHolds) {
     EXPECT_EQ(task->cgroup_id, 4242U);
 }
 
-TEST(Tasks, TheOldestUnusedMakeRoom) {
+TEST(Tasks, TheOldestUnusedAreEvicted) {
     Tasks tasks(3);
     for (u32 tid = 1; tid <= 100; ++tid) {
         tasks.add(test::task_fact(tid, "t"));

@@ -88,9 +88,9 @@ TEST(WaitFunctions, AreKnownByTheirFullName) {
 TEST(WaitWords, AreUniqueAndInEnumOrder) {
     std::set<std::string_view> words;
     for (u8 i = 0; i <= static_cast<u8>(WaitFor::other); ++i) {
-        const WaitWords& its = words_of(static_cast<WaitFor>(i));
-        EXPECT_NE(its.words, "") << int{i};
-        EXPECT_TRUE(words.insert(its.word).second) << its.word;
+        const WaitWords& own_rows = words_of(static_cast<WaitFor>(i));
+        EXPECT_NE(own_rows.words, "") << int{i};
+        EXPECT_TRUE(words.insert(own_rows.word).second) << own_rows.word;
     }
     // the table is in the order of the enum
     EXPECT_EQ(words_of(WaitFor::dirty_pages).word, "dirty_pages");

@@ -45,7 +45,7 @@ TEST(Waits, OldOnesGo) {
     EXPECT_EQ(waits.evicted(), 0U);
 }
 
-TEST(Waits, TheOldestOfAllMakeRoom) {
+TEST(Waits, TheOldestOfAllAreEvicted) {
     Waits waits(10);
     for (u64 at = 0; at < 1000; at += 10) waits.add(at % 20 == 0 ? 1 : static_cast<u32>(at), wait(at, at + 5));
     EXPECT_EQ(waits.size(), 10U);

@@ -9,6 +9,8 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "lib/kernel.bpf.h"
+
 /* bpf_snprintf: 5.13 (7b15523a989b). */
 enum bpf_func_id___snprintf {
 	BPF_FUNC_snprintf___here = 1,
@@ -30,10 +32,6 @@ static __always_inline __u64 compat_number(const void *where)
 	bpf_probe_read_kernel(&number, sizeof(number), where);
 	return number;
 }
-
-/* Of errno.h, which these programs can't include. What a map's operation returns goes into an int first: before 6.4
- * (d7ba4cc900bf) it is one, and the upper half of the register is not its sign. */
-#define EEXIST 17
 
 /* A program of a BTF tracepoint; `body` is an expression of `ctx`. */
 #define PROGRAM(tracepoint, name, body)                                                                                  \

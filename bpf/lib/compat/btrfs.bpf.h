@@ -29,7 +29,6 @@ struct btrfs_bio___inode { /* 6.4 */
 
 #pragma clang attribute pop
 
-#define MAGIC_BTRFS 0x9123683E /* linux/magic.h */
 
 /*
  * The inode that a bio of btrfs's own is for, whose pages may be none of the file's (direct, compressed): the bio is a
@@ -88,7 +87,7 @@ static __always_inline __u64 compat_btrfs_untyped_inode(__u64 at)
 
 	bpf_probe_read_kernel(&inode, sizeof(inode), (void *)at);
 	mapping = BPF_CORE_READ(inode, i_mapping);
-	if (!mapping || BPF_CORE_READ(mapping, host) != inode || BPF_CORE_READ(inode, i_sb, s_magic) != MAGIC_BTRFS)
+	if (!mapping || BPF_CORE_READ(mapping, host) != inode || BPF_CORE_READ(inode, i_sb, s_magic) != BTRFS_SUPER_MAGIC)
 		return 0;
 	return (__u64)inode;
 }

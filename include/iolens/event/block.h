@@ -100,6 +100,9 @@ struct iolens_extra_target {
 struct iolens_extra_targets {
 	struct iolens_header h; /* size: up to the last element */
 	u64 others;             /* bytes of those that found no place */
+	u16 offset;             /* of the first element, from the start of the record */
+	u16 element_size;       /* bytes */
+	u32 reserved;
 	struct iolens_extra_target targets[IOLENS_EXTRA_TARGETS];
 };
 

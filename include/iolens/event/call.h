@@ -164,7 +164,7 @@ namespace iolens {
 static_assert(std::has_unique_object_representations_v<iolens_call_event>);
 static_assert(sizeof(iolens_call_event) % 8 == 0);
 static_assert(std::has_unique_object_representations_v<iolens_arguments>);
-static_assert(sizeof(iolens_arguments) % 8 == 0);
+static_assert(sizeof(iolens_arguments) == 72);  // texts follow, so no field can be appended
 
 inline const iolens_call_event& as_call(const iolens_header& h) {
     return reinterpret_cast<const iolens_call_event&>(h);

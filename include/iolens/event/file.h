@@ -53,7 +53,7 @@ struct iolens_file_fact {
 
 static_assert(std::has_unique_object_representations_v<iolens_file_id>);
 static_assert(std::has_unique_object_representations_v<iolens_file_fact>);
-static_assert(sizeof(iolens_file_fact) % 8 == 0);
+static_assert(sizeof(iolens_file_fact) == 32);  // the path follows, so no field can be appended
 
 // In the global namespace, where the standard library looks for it.
 inline bool operator==(const iolens_file_id& a, const iolens_file_id& b) {

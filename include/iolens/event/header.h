@@ -30,10 +30,11 @@ enum iolens_kind {
 	IOLENS_KIND_OPERATION = 8, /* struct iolens_operation_event: an operation that is no system call, at its end */
 	IOLENS_KIND_VFS = 9, /* struct iolens_vfs_event: an access to a watched file, at its end */
 	IOLENS_KIND_WATCH = 10, /* struct iolens_watch_fact: a name of a watched file */
-	IOLENS_KIND_EXTRA_TARGETS = 11, /* struct iolens_extra_targets: what else a block request is for, sent before it */
+	IOLENS_KIND_FIXED_EXTRA_TARGETS = 11, /* of older versions: IOLENS_KIND_EXTRA_TARGETS without a size of the elements */
 	IOLENS_KIND_WAIT = 12,   /* struct iolens_wait_event: a time that a thread did not run */
 	IOLENS_KIND_SYMBOL = 13, /* struct iolens_symbol_fact: where a function of the kernel's lies */
 	IOLENS_KIND_CLOCK = 14,  /* a header alone, of user space: time has advanced to `ts`. Never recorded */
+	IOLENS_KIND_EXTRA_TARGETS = 15, /* struct iolens_extra_targets: what else a block request is for, sent before it */
 };
 
 #define IOLENS_COMM_LEN 16

@@ -156,6 +156,8 @@ enum iolens_libc_result {
 #define IOLENS_ERROR_PENDING (-4093) /* not over when tracing ended: likewise */
 #define IOLENS_OPERATION_TEXT 4096   /* longest text that is kept, its NUL included */
 
+#define IOLENS_NO_CALL 0xffff
+
 struct iolens_operation_event {
 	struct iolens_header h; /* ts: its end */
 	u64 start;   /* CLOCK_BOOTTIME, ns */
@@ -166,7 +168,7 @@ struct iolens_operation_event {
 	u32 ppid;  /* of START: the parent process; of STOP: tgid in the initial pid namespace, 0: the same */
 	s32 error; /* 0, a negative errno, or an IOLENS_ERROR_… */
 	s32 fd;    /* -1: none */
-	u16 call;  /* the system call, as in iolens_call_event; 0xffff: none */
+	u16 call;  /* the system call, as in iolens_call_event; IOLENS_NO_CALL: none */
 	u8 op;     /* enum iolens_operation */
 	u8 layer;  /* enum iolens_layer */
 	u16 length1; /* bytes of the first text behind this, without a NUL */
@@ -184,7 +186,7 @@ struct iolens_operation_event {
 namespace iolens {
 
 static_assert(std::has_unique_object_representations_v<iolens_operation_event>);
-static_assert(sizeof(iolens_operation_event) % 8 == 0);
+static_assert(sizeof(iolens_operation_event) == 72);  // texts follow, so no field can be appended
 
 struct KnownDomain {
     std::string_view name;
@@ -292,7 +294,7 @@ inline constexpr std::array operation_columns{
     Column{.name = "call", .header = "CALL", .role = Role::call, .width = -12, .help = "system call of the operation",
            .get = [](const iolens_header& h) {
                const auto& e = as_operation(h);
-               return e.call != 0xffff ? Value(u64{e.call}) : Value();
+               return e.call != IOLENS_NO_CALL ? Value(u64{e.call}) : Value();
            }},
     Column{.name = "error", .header = "ERR", .role = Role::error, .width = -9, .help = "errno name of a failed operation; empty on success",
            .get = [](const iolens_header& h) {

@@ -34,7 +34,7 @@ enum iolens_vfs_flag {
 	IOLENS_VFS_ENDED = 1 << 6,     /* inside the kernel only: its last bio has, or one before it */
 	IOLENS_VFS_PENDING = 1 << 7,   /* with NO_END: not over when tracing ended */
 	IOLENS_VFS_MISSED = 1 << 8,    /* with NO_END: its end was not seen; without either, nobody looks for ends of its kind */
-	IOLENS_VFS_TOLD = IOLENS_VFS_NO_END | IOLENS_VFS_STORE | IOLENS_VFS_ASYNC | IOLENS_VFS_NO_ADDRESS |
+	IOLENS_VFS_EMITTED = IOLENS_VFS_NO_END | IOLENS_VFS_STORE | IOLENS_VFS_ASYNC | IOLENS_VFS_NO_ADDRESS |
 			  IOLENS_VFS_PENDING | IOLENS_VFS_MISSED,
 };
 

@@ -271,7 +271,7 @@ Value BlockLens::targets_json(const iolens_block_event& e, RowArena& text) {
 
 DecodeResult BlockLens::take(const iolens_header& record, RowBuffer& row) {
     if (const auto taken = learn(record)) return *taken;
-    if (record.kind == IOLENS_KIND_EXTRA_TARGETS) {
+    if (is_extra_targets(record)) {
         return waiting_.add(record, resolver().files()) ? DecodeResult::nothing : DecodeResult::unknown;
     }
     const auto* event = decoder_.as<iolens_block_event>(record, IOLENS_KIND_BLOCK);

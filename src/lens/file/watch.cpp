@@ -29,7 +29,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr u32 kind_of(u32 mode) { return mode & 0170000U; }
+constexpr u32 kind_of(u32 mode) { return mode & S_IFMT; }
 constexpr u32 regular = 0100000;
 
 /// Where an open fd's file is, as the kernel has it.

@@ -2,6 +2,8 @@
 // The files that the file lens watches: from paths to what the kernel side knows.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,7 +28,7 @@ struct FoundFile {
     std::string path;    ///< as the kernel has it: links resolved
     std::string disk;    ///< name of the filesystem's block device; "" where it is on none
     iolens_watch how{};  ///< `disk` and `first_sector` of it
-    [[nodiscard]] bool is_directory() const { return (what.mode & 0170000U) == 0040000U; }
+    [[nodiscard]] bool is_directory() const { return S_ISDIR(what.mode); }
 };
 
 class Watches {

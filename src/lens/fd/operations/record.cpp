@@ -55,7 +55,7 @@ std::vector<Record> Operations::starts(const std::vector<u32>& processes) const 
         e.ppid = parent;
         if (own_pidns().level != 0) e.host_tid = ~u32{0};  // not known
         e.fd = op == IOLENS_OPERATION_START ? 0 : -1;
-        e.call = 0xffff;
+        e.call = IOLENS_NO_CALL;
         e.op = op;
         e.length1 = static_cast<u16>(text.size());
         items.push_back(make_record(e, {text}));
@@ -86,7 +86,7 @@ const iolens_operation_event* Operations::made(const iolens_operation_event& e, 
     return reinterpret_cast<const iolens_operation_event*>(made_.data());
 }
 
-const iolens_operation_event* Operations::of_call(const iolens_call_event& e, const iolens_arguments* told,
+const iolens_operation_event* Operations::of_call(const iolens_call_event& e, const iolens_arguments* arguments,
                                                   std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts,
                                                   Files& files) {
     if (e.result < 0) failed_.put(host_tid(e), {e.h.ts, static_cast<s32>(e.result)});
@@ -125,7 +125,8 @@ const iolens_operation_event* Operations::of_call(const iolens_call_event& e, co
     for (const std::string_view text : texts) {
         if (text.data() != nullptr && count < args.size()) args.at(count++) = text;
     }
-    const std::span<const u64> values = told != nullptr ? std::span<const u64>(told->values) : std::span<const u64>();
+    const std::span<const u64> values =
+        arguments != nullptr ? std::span<const u64>(arguments->values) : std::span<const u64>();
     // "" below an fd is the fd itself: AT_EMPTY_PATH
     if (call != nullptr && !values.empty() && call->arguments.starts_with("dirfd:D") && texts[1].data() != nullptr &&
         texts[1].empty()) {

@@ -25,9 +25,9 @@ public:
     /// Operations of processes that ran before, as records: their START, and where they are (as arg1).
     [[nodiscard]] std::vector<Record> starts(const std::vector<u32>& processes) const;
 
-    /// A call as an operation; null where it is none, or none that is wanted. `told`: its arguments, where they are
+    /// A call as an operation; null where it is none, or none that is wanted. `arguments` is null where they are not
     /// known. Valid until the next record.
-    const iolens_operation_event* of_call(const iolens_call_event& e, const iolens_arguments* told,
+    const iolens_operation_event* of_call(const iolens_call_event& e, const iolens_arguments* arguments,
                                           std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts, Files& files);
 
     /// An operation's record, its texts made ready; null where it isn't wanted. Valid until the next record.

@@ -129,12 +129,12 @@ void OperationSelection::prepare(const ViewOptions& view, bool replayed) {
         }
     }
     for (const std::string& name : domains_) {
-        const u64 its = operations_of(name);
-        if (its == 0 && asked) {
+        const u64 operations = operations_of(name);
+        if (operations == 0 && asked) {
             throw Failure(Exit::usage, unknown_domain(name), "'iolens schema --domains' lists them");
         }
-        if (its == 0) log_line("MONITOR_DOMAINS: " + unknown_domain(name));
-        wanted_ |= its;
+        if (operations == 0) log_line("MONITOR_DOMAINS: " + unknown_domain(name));
+        wanted_ |= operations;
     }
     if (narrowed_ != 0) wanted_ &= narrowed_;
     if (domains_.empty()) {
@@ -191,9 +191,9 @@ void OperationSelection::choose(SyscallProbe::Options& options, const std::vecto
         if (carries) info.actions |= IOLENS_CALL_HTTP;
         if (!wanted) continue;
         const u8 op = call.operation;
-        const bool told = info.texts != 0 || op == IOLENS_OPERATION_KILL || op == IOLENS_OPERATION_DUP ||
-                          op == IOLENS_OPERATION_SETXATTR;
-        if (told) info.actions |= IOLENS_CALL_EMIT;
+        const bool emitted = info.texts != 0 || op == IOLENS_OPERATION_KILL || op == IOLENS_OPERATION_DUP ||
+                             op == IOLENS_OPERATION_SETXATTR;
+        if (emitted) info.actions |= IOLENS_CALL_EMIT;
         if (op == IOLENS_OPERATION_OPEN && info.texts != 0) info.actions |= IOLENS_CALL_OPENS;
     }
     for (const KnownRequest& request : known_requests()) {

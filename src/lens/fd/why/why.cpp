@@ -40,7 +40,7 @@ bool is_commit(u16 id) {
 }
 
 /// Who stands for a request: who made its pages dirty, or else who created it.
-std::pair<std::string_view, u32> whose(const iolens_block_event& e) {
+std::pair<std::string_view, u32> author_of(const iolens_block_event& e) {
     if (e.target.authors != 0) return {text_of(e.target.author_comm), e.target.author};
     if (has(e, IOLENS_BLOCK_NO_CREATOR)) return {"?", 0};
     return {text_of(e.comm), e.tgid};
@@ -62,7 +62,7 @@ bool Why::Request::is_for(const iolens_file_id& file) const {
 }
 
 bool Why::is_of(const iolens_header& head) {
-    return head.kind == IOLENS_KIND_BLOCK || head.kind == IOLENS_KIND_EXTRA_TARGETS || head.kind == IOLENS_KIND_WAIT;
+    return head.kind == IOLENS_KIND_BLOCK || is_extra_targets(head) || head.kind == IOLENS_KIND_WAIT;
 }
 
 void Why::take(const iolens_header& head) {
@@ -77,6 +77,7 @@ void Why::take(const iolens_header& head) {
                                    .reason = resolver_.wait_reasons().find(wait->frames)});
             return;
         }
+        case IOLENS_KIND_FIXED_EXTRA_TARGETS:
         case IOLENS_KIND_EXTRA_TARGETS: extra_targets_.add(head, resolver_.files()); return;
         case IOLENS_KIND_BLOCK: {
             const auto* event = decoder_.as<iolens_block_event>(head, IOLENS_KIND_BLOCK);
@@ -180,12 +181,12 @@ std::vector<const Why::Request*> Why::requests_of(const iolens_call_event& call,
 /// Those of others that were on the disk while a request was, by whose they are; the most first.
 std::vector<Why::Beside> Why::beside(const Request& request) const {
     std::vector<Beside> items;
-    const auto mine = whose(request.e);
+    const auto mine = author_of(request.e);
     for (auto it =
              std::ranges::lower_bound(requests_, request.created(), {}, [](const Request& r) { return r.e.h.ts; });
          it != requests_.end(); ++it) {
-        if (it->e.dev != request.e.dev || it->created() >= request.e.h.ts || whose(it->e) == mine) continue;
-        const auto [comm, pid] = whose(it->e);
+        if (it->e.dev != request.e.dev || it->created() >= request.e.h.ts || author_of(it->e) == mine) continue;
+        const auto [comm, pid] = author_of(it->e);
         const auto known = std::ranges::find_if(items, [&](const Beside& b) { return b.pid == pid && b.comm == comm; });
         if (known != items.end()) {
             known->requests++;

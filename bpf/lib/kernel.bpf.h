@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Macros of the kernel's headers. BTF has types, but no macros. Each value is part of the user ABI or the same in every
+ * supported kernel. */
+#ifndef IOLENS_LIB_KERNEL_BPF_H
+#define IOLENS_LIB_KERNEL_BPF_H
+
+/* uapi/linux/stat.h */
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+#define S_IFREG 0100000
+#define S_IFBLK 0060000
+#define S_IFDIR 0040000
+#define S_IFCHR 0020000
+#define S_IFIFO 0010000
+
+#define O_APPEND 02000 /* uapi/asm-generic/fcntl.h */
+#define MAP_ANONYMOUS 0x20 /* uapi/asm-generic/mman-common.h */
+#define UIO_MAXIOV 1024 /* uapi/linux/uio.h */
+
+/* uapi/asm-generic/errno-base.h; EIOCBQUEUED: linux/errno.h. Store the result of a map operation in an int before comparing
+ * it: before 6.4 (d7ba4cc900bf) it is one, and the upper half of the register is not its sign. */
+#define EIO 5
+#define EAGAIN 11
+#define EEXIST 17
+#define EIOCBQUEUED 529
+
+/* linux/socket.h */
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+
+/* uapi/linux/magic.h */
+#define PIPEFS_MAGIC 0x50495045
+#define SOCKFS_MAGIC 0x534F434B
+#define ANON_INODE_FS_MAGIC 0x09041934
+#define BTRFS_SUPER_MAGIC 0x9123683E
+
+/* linux/sched.h */
+#define PF_IO_WORKER 0x10
+#define PF_WQ_WORKER 0x20
+
+#define IORING_CQE_F_MORE 2 /* uapi/linux/io_uring.h */
+
+/* linux/mm_types.h: VM_FAULT_OOM, SIGBUS, SIGSEGV, HWPOISON, HWPOISON_LARGE, FALLBACK */
+#define VM_FAULT_ERROR 0x000873
+
+#endif
