@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commands of iolens. A new one is a file of its own and a line in main.cpp.
+// The commands of iolens. A new one needs a file of its own and a line in main.cpp.
 #pragma once
 
 #include <memory>
@@ -9,14 +9,14 @@
 
 namespace iolens {
 
-/// iolens block, fd, file: traces with a lens. Below it the lens's verbs.
+/// iolens block, fd, file: traces with a lens. The lens's verbs are its subcommands.
 Command lens_command(std::unique_ptr<Lens> lens);
 
-/// iolens replay: shows a recording through the lens that made it. Its options are those of that lens, so the words of
-/// the command line are looked at before they are parsed.
+/// iolens replay: shows a recording through the lens that made it. Its options are those of that lens, so the recording
+/// is looked up on the command line before the options are parsed.
 Command replay_command(std::span<char* const> args);
 
-/// iolens doctor: what works on this kernel, and why not.
+/// iolens doctor: what works on this kernel, and why other things do not.
 Command doctor_command();
 
 /// iolens schema: every column with unit and meaning.

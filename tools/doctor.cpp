@@ -76,7 +76,7 @@ int run_doctor(Format format, bool variants) {
         works = works && (f.works || f.name == "JIT" || f.name == "symbols" || f.name == "other users");
     const bool may_try = works;
     for (const auto& lens : make_lenses()) {
-        if (!may_try) break;  // every probe would only say the same
+        if (!may_try) break;  // all probes would fail for the same reason
         for (const ProbeStatus& p : lens->examine(variants)) {
             works = works && (p.works || !p.used);
             items.push_back({"probe", std::string(lens->info().name), p.name, p.works, p.works ? p.how : p.why,
@@ -97,7 +97,7 @@ int run_doctor(Format format, bool variants) {
         {.name = "program", .header = "PROGRAM", .role = Role::name, .width = -20, .help = "name of the BPF program"},
         {.name = "used", .header = "USED", .width = -4, .help = "no: this kernel has a better variant"},
     };
-    constexpr std::size_t details = 2;  // what a table of the used variants has no need of
+    constexpr std::size_t details = 2;  // columns that a table of the used variants does not need
     std::vector<const Column*> chosen = pointers_to(columns);
     if (format == table_format && !variants) chosen.resize(chosen.size() - details);
     Output out = Output::stream(STDOUT_FILENO, "standard output");

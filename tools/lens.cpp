@@ -8,7 +8,7 @@
 namespace iolens {
 namespace {
 
-/// What the options of a lens fill.
+/// Filled by the options of a lens.
 struct LensRun {
     std::shared_ptr<Lens> lens;
     ViewOptions view;

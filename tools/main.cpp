@@ -13,14 +13,14 @@
 
 namespace {
 
-/// A descriptor of the first three that is closed would be that of the next file that is opened.
+/// If one of the first three descriptors is closed, the next file that is opened would get its number.
 void open_standard_descriptors() {
     for (int fd = 0; fd < 3; ++fd) {
         if (::fcntl(fd, F_GETFD) < 0) static_cast<void>(::open("/dev/null", O_RDWR) == fd);
     }
 }
 
-/// What a failure ends with, as in env(1): of a command that is traced, 1 to 3 could be its own.
+/// The exit status for a failure, as in env(1): for a traced command, 1 to 3 could be the command's own.
 int status_of(iolens::Exit status, bool traces_command) {
     const bool of_command = status == iolens::Exit::not_executable || status == iolens::Exit::not_found;
     return static_cast<int>(traces_command && !of_command ? iolens::Exit::own_failure : status);
@@ -45,7 +45,7 @@ iolens::Command program(std::span<char* const> args) {
 
 }  // namespace
 
-// The one place where an exception ends.
+// The top-level exception handler.
 int main(int argc, char** argv) {
     const std::span args(argv, static_cast<std::size_t>(argc));
     const bool traces_command = std::ranges::find(args, std::string_view("--")) != args.end();

@@ -14,25 +14,25 @@
 namespace iolens {
 namespace {
 
-/// What the options of a replay fill.
+/// Filled by the options of a replay.
 struct Replay {
-    std::unique_ptr<Lens> lens;  // null where there is no recording
+    std::unique_ptr<Lens> lens;  // null if there is no recording
     std::optional<RecordingSource> recording;
-    std::exception_ptr failure;  // why there is none; thrown when the command is run, for --help needs none
+    std::exception_ptr failure;  // why there is none; thrown when the command is run, because --help needs none
     ViewOptions view;
     std::string format;
 };
 
 void open_recording(Replay& replay, const std::string& path) {
-    catch_signals();  // it may be long in coming
+    catch_signals();  // opening a recording can take long
     replay.recording.emplace(path);
     replay.lens = lens_of(*replay.recording);
 }
 
 constexpr std::string_view of_every_lens = "every lens";
 
-/// Throws Failure (usage) for an option that only recordings of another lens have. Not with --help, which shows those
-/// of this one.
+/// Throws Failure (usage) for an option that only recordings of another lens have. Not with --help, which shows the
+/// options of this lens.
 void check_options(const Lens& lens, const ParsedWords& given) {
     const auto is_help = [](const GivenOption& option) { return option.heading.empty(); };
     if (std::ranges::any_of(given.options, is_help)) return;
@@ -45,7 +45,7 @@ void check_options(const Lens& lens, const ParsedWords& given) {
     }
 }
 
-/// Opens the recording that the command line names, before its options are parsed; once, since it may be a pipe.
+/// Opens the recording that the command line names, before the options are parsed; only once, since it may be a pipe.
 void find_recording(Replay& replay, std::span<char* const> args) {
     const auto lenses = make_lenses();
     ViewOptions view;

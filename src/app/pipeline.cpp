@@ -37,14 +37,14 @@ Pipeline::Pipeline(Lens& lens, const ViewOptions& view, const LiveOptions& live,
     const SinkOptions options{
         .header = !view.no_header, .colour = colour_wanted(out_), .csv_line_end = view_.csv_line_end};
     sink_ = view_.format->make(out_, options);
-    // An error that no column shows ends its row in the table.
+    // In the table, an error that no column shows is printed at the end of its row.
     if (view_.format == table_format) {
         const auto items = view_.type.columns;
         const auto error = std::ranges::find(items, Role::error, &Column::role);
         const bool shown = std::ranges::any_of(view_.columns, [](const Column* c) { return c->role == Role::error; });
         if (error != items.end() && !shown) trailing_error_ = &*error;
     }
-    // no values are made for rows that nobody reads, and without a summary or a limit nobody looks at the event
+    // make no values for rows that nobody reads; without a summary or a limit, the event isn't needed either
     only_recorded_ = out_.is_null() && view_.extra_sinks.empty() && !view.summary && !view.count;
     if (!out_.is_null() && !intervals_) {
         wanted_ = view_.columns;
@@ -53,7 +53,7 @@ Pipeline::Pipeline(Lens& lens, const ViewOptions& view, const LiveOptions& live,
         }
     }
     shown_ = wanted_.size();
-    // Times in a table count from the first row's time, even where another time is shown before it, or alone.
+    // Times in a table count from the first row's time, even if another time is shown before it, or only another one.
     if (view_.format == table_format && shown_ != 0) {
         const auto items = view_.type.columns;
         const auto time = std::ranges::find(items, Role::time, &Column::role);
@@ -127,7 +127,7 @@ void Pipeline::interval(u64 now_ns) {
     for (auto& row : s.rows) row.insert(row.begin(), Value(now_ns + wall_offset_ns_));
     const bool table = view_.format == table_format;
     const bool first = interval_columns_.empty();
-    if (first) interval_columns_ = std::move(s.columns);  // the sink keeps on to them
+    if (first) interval_columns_ = std::move(s.columns);  // the sink keeps pointers to them
     if (table && out_.is_terminal()) append(out_.buffer(), "\x1b[H\x1b[J");
     if (table || first) sink_->begin("summary", pointers_to(interval_columns_), nullptr);
     for (const auto& row : s.rows) sink_->row(row);

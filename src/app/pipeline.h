@@ -14,30 +14,31 @@
 
 namespace iolens {
 
-/// Takes records from a source to a sink, and to a recording.
+/// Passes records from a source to a sink, and to a recording.
 class Pipeline final : public Receiver {
 public:
     Pipeline(Lens& lens, const ViewOptions& view, const LiveOptions& live, bool intervals = false);
 
-    /// Where rows go, as far as it is a regular file.
+    /// The output's identity, if it is a regular file.
     [[nodiscard]] std::optional<FileIdentity> output_file() const { return out_.identity(); }
-    /// Ends the run when the rows' reader or the recording's has gone.
+    /// Ends the run when the reader of the rows or of the recording has gone.
     void watch_readers() const { iolens::watch_readers({out_.pipe(), recorder_ != nullptr ? recorder_->pipe() : -1}); }
 
     void begin();
     void set_wall_offset(u64 ns);
     void set_recorder(Recorder* recorder) { recorder_ = recorder; }
-    /// The rows' reader has gone, or their file is full: what still comes is for the recording.
+    /// Called when the rows' reader has gone, or their file is full: further records only go to the recording.
     void record_only();
-    /// Goes on with the file that has the output's name now, which another program may have renamed or emptied.
+    /// Continues with the file that has the output's name now: another program may have renamed or truncated the old
+    /// one.
     void reopen();
 
     bool record(std::span<const std::byte> bytes) override;
 
-    /// Shows the rows that waited for this time.
+    /// Shows the deferred rows that are released at this time.
     void advance(u64 now_ns);
 
-    /// A summary of what came since the last one; on a terminal in place of it.
+    /// Prints a summary since the previous one, on a terminal in its place.
     void interval(u64 now_ns);
 
     [[nodiscard]] bool full() const { return rows_ >= limit_; }
@@ -46,7 +47,7 @@ public:
     void finish(const iolens_loss& ledger, bool summary);
 
 private:
-    /// Where there is another way for the rows, they are not also shown unless a file is named for them.
+    /// If rows have another destination, they only go to the output if it is a named file.
     static Output open_output(const ViewOptions& view, bool other_way);
 
     DecodeResult take(const iolens_header& record);
@@ -56,8 +57,8 @@ private:
     Lens& lens_;
     View view_;
     std::vector<const Column*>
-        wanted_;  // the columns, and the trailing error, where somebody reads them; then those of extra sinks
-    std::size_t shown_ = 0;  // so many of them are the output's
+        wanted_;             // the columns and the trailing error, if somebody reads them; then those of extra sinks
+    std::size_t shown_ = 0;  // number of them for the output
     u64 limit_;
     Output out_;
     bool intervals_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one loop: of a trace and a replay (source → lens → sink), and of a server.
+// The main loop: for traces and replays (source → lens → sink), and for servers.
 #include "app/run.h"
 
 #include <sys/utsname.h>
@@ -18,19 +18,20 @@
 namespace iolens {
 namespace {
 
-// How long to leave the ring alone. Busy: short enough that 8 MiB can't fill; idle: doubled up to what a person takes
-// for "at once". When much waits, the kernel side wakes us earlier.
+// How long to sleep between reads of the ring buffer. Busy: short enough that 8 MiB can't fill up; idle: doubled up to
+// what a person perceives as immediate. When much data is waiting, the kernel side wakes us earlier.
 constexpr int nap_busy_ms = 5;
 constexpr int nap_idle_ms = 80;
 // The wall clock may be set while we run.
 constexpr u64 refresh_wall_ns = 1'000'000'000;
 
-/// What -v says on standard error, without more of what is traced: for programs that wait for the tracing to begin.
+/// Print -v's messages on standard error? IOLENS_DIAGNOSTICS prints them without tracing more: for programs that wait
+/// for tracing to begin.
 bool diagnostics_wanted(const ViewOptions& view) {
     return view.verbose || std::getenv("IOLENS_DIAGNOSTICS") != nullptr;  // NOLINT(concurrency-mt-unsafe): one thread
 }
 
-/// In json a summary is among the rows: whether it is there must not depend on what standard error is.
+/// In json, the summary is one of the rows: whether it is printed must not depend on what standard error is.
 bool summary_wanted(const ViewOptions& view) {
     if (!view.summary_by.empty()) return true;
     return view.format != json_format && !view.no_summary && ::isatty(STDERR_FILENO) == 1;
@@ -51,7 +52,7 @@ std::unique_ptr<Recorder> open_recorder(const LiveOptions& live, const Pipeline&
     return recorder;
 }
 
-/// The ledger as a recording's last record, and the mark that it is whole.
+/// Ends a recording: writes the ledger as its last record, and the mark that it is complete.
 void end_recording(Recorder& recorder, const Source& source) {
     iolens_loss last = source.ledger();
     last.h = {.ts = clock_ns(CLOCK_BOOTTIME), .kind = IOLENS_KIND_LOSS, .size = sizeof last, .cpu = IOLENS_NO_CPU};
@@ -59,8 +60,8 @@ void end_recording(Recorder& recorder, const Source& source) {
     recorder.finish();
 }
 
-/// The end of a recording when rows can't be shown any more. What is still on its way is recorded, too. The failure
-/// that led here is the one to report, so none is thrown.
+/// Ends a recording when rows can't be shown any more. Includes records that are still in the ring buffer. Throws
+/// nothing: the failure that led here is the one to report.
 void save_recording(Recorder& recorder, Source& source, Pipeline& pipeline) {
     pipeline.record_only();
     try {
@@ -80,13 +81,13 @@ auto load_by(const Function& function) {
     try {
         return function();
     } catch (const Failure&) {
-        // bpf_check() returns EAGAIN when a signal is pending: the failure is not the kernel's
+        // bpf_check() returns EAGAIN when a signal is pending: it is not the kernel that failed
         if (!end_asked()) throw;
         throw Failure(Exit::failed, "interrupted before tracing began");
     }
 }
 
-/// Runs until it has ended, or SIGINT or SIGTERM asks for the end.
+/// Runs until `polled` has ended, or until SIGINT or SIGTERM.
 void run_loop(Polled& polled) {
     int idle_ms = nap_busy_ms;
     while (!end_asked()) {
@@ -101,7 +102,7 @@ void run_loop(Polled& polled) {
     }
 }
 
-/// Takes records from a source to a pipeline, as long as the options say.
+/// Passes records from a source to a pipeline, for as long as the options say.
 class Trace final : public Polled {
 public:
     Trace(Source& source, Pipeline& pipeline, u64 begin_ns, const LiveOptions& live)
@@ -145,16 +146,16 @@ private:
     u64 wall_at_ns_;
 };
 
-/// Takes the records of a recording to a pipeline.
+/// Passes the records of a recording to a pipeline.
 class Replay final : public Polled {
 public:
     Replay(Source& source, Pipeline& pipeline) : source_(source), pipeline_(pipeline) {}
 
-    std::span<const int> descriptors() const override { return {}; }  // read() waits for a pipe
+    std::span<const int> descriptors() const override { return {}; }  // read() blocks on a pipe
     Progress work(u64 /*now_ns*/) override {
         source_.read(pipeline_);
         pipeline_.advance(0);
-        pipeline_.flush();  // the next frame may be long in coming
+        pipeline_.flush();  // the next frame may take long to arrive
         return source_.ended() || pipeline_.full() ? Progress::ended : Progress::busy;
     }
 
@@ -170,7 +171,7 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
     catch_signals(!view.output.empty());
     const u64 started = clock_ns(CLOCK_BOOTTIME);
     Pipeline pipeline(lens, view, live, live.interval_ns.has_value());
-    // before the probes, and before a command that is traced: what can't be written to must not cost a run
+    // before attaching, and before starting a command: an output that can't be written must not cost a run
     const std::unique_ptr<Recorder> recorder = open_recorder(live, pipeline);
     const std::unique_ptr<Source> source = load_by([&] { return lens.open(view, live); });
     refuse_same_file(source->inputs(), pipeline.output_file(), "the output");
@@ -182,7 +183,7 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
         pipeline.set_recorder(recorder.get());
     }
     const bool tracing = source->descriptor() >= 0;
-    // an output is opened again, a socket is removed
+    // the output may be reopened, the socket is removed
     std::vector<std::string> paths{view.output, live.socket};
     std::erase(paths, "");
     keep_only_needed(source->capabilities() | (tracing ? capabilities_to_read_maps() : 0), paths);
@@ -204,7 +205,7 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
         if (recorder) end_recording(*recorder, *source);
         pipeline.finish(ledger, view.summary);
     } catch (const ReaderGone&) {
-        // `| head` has what it wanted; a recording is kept whole all the same
+        // `| head` has read enough; a recording is still completed
         source->stop();
         if (recorder) save_recording(*recorder, *source, pipeline);
     } catch (...) {
@@ -225,7 +226,7 @@ int run_verb(Verb& verb, const std::vector<std::string>& args) {
     catch_signals();
     load_by([&] { service->start(); });
     run_loop(*service);
-    if (!service->stop()) ::_exit(status);  // the destructor would wait for a thread that hangs in the kernel
+    if (!service->stop()) ::_exit(status);  // the destructor would wait for a thread that is blocked in the kernel
     return status;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only file that knows CLI11.
+// The only file that uses CLI11.
 #include "cli/cli.h"
 
 #include <CLI/CLI.hpp>
@@ -21,7 +21,7 @@ namespace {
 
 CLI::ValidationError bad_value(std::string what) { return {std::move(what), CLI::ExitCodes::ValidationError}; }
 
-/// A list is one word of the command line: an option of CLI11 with several values would eat the words after it.
+/// A list is a single argument: an option of CLI11 with several values would consume the arguments after it.
 std::vector<std::string> items_of(const std::string& given) {
     std::vector<std::string> items;
     for (std::size_t at = 0; at <= given.size();) {
@@ -65,14 +65,14 @@ u64 size_in(const std::string& given, u64 bare, u64 min, u64 max) {
     return in_range(given, parse_size(given, bare), min, max, size_text, "size", "64KiB, 8MiB, 1GiB");
 }
 
-/// "-d,--disk DISK" as the help shows it, with names in a column of their own.
+/// "-d,--disk DISK" as the help shows it, with short names in a column of their own.
 std::string shown_name(std::string_view names, std::string_view value) {
     std::string shown = names.starts_with("--") ? "    " : "";
     for (const char c : names) shown += c == ',' ? std::string(", ") : std::string(1, c);
     return shown.append(value);
 }
 
-/// Options as CLI11's.
+/// Implements Flags with options of CLI11.
 class CliFlags final : public Flags {
 public:
     CliFlags(CLI::App& app, std::string_view group) : app_(app), group_(group) {}
@@ -164,7 +164,7 @@ private:
     std::vector<std::unique_ptr<CliFlags>> groups_;
 };
 
-/// A command as CLI11 has it.
+/// A command and its CLI11 object.
 struct ParsedCommand {
     const Command* command = nullptr;
     CLI::App* app = nullptr;
@@ -196,7 +196,7 @@ std::unique_ptr<ParsedCommand> build(CLI::App& app, const Command& command) {
     return parsed;
 }
 
-/// The command that was named, with the names on the way to it.
+/// The selected command; `name` gets the names on the path to it.
 const ParsedCommand* chosen_in(const ParsedCommand* parsed, std::string& name) {
     for (const auto& below : parsed->below) {
         if (!below->app->parsed()) continue;
@@ -245,7 +245,7 @@ std::string unknown_option(const std::string& word, const CLI::App& app) {
     return unknown_name("option", word.substr(0, word.find('=')), views);
 }
 
-/// What is wrong, as a sentence of ours.
+/// A parse error as a sentence in our style.
 std::string sentence(const CLI::ParseError& error, const CLI::App& app) {
     std::string text = error.what();
     if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
@@ -262,7 +262,7 @@ std::string sentence(const CLI::ParseError& error, const CLI::App& app) {
         if (text.find("At Most 1") != std::string::npos) return option + " is given twice";
     }
     if (dynamic_cast<const CLI::ConversionError*>(&error) != nullptr) {
-        // "Could not convert: --queue = x": of a toggle
+        // "Could not convert: --queue = x": for a toggle
         const std::size_t option = std::min(text.find("--"), text.size());
         return text.substr(option, text.find_first_of(" :", option) - option) + " takes no value";
     }
@@ -270,7 +270,7 @@ std::string sentence(const CLI::ParseError& error, const CLI::App& app) {
     return visible(text);
 }
 
-/// What is wrong with a command line that names no command.
+/// The error for a command line without a known command.
 std::string missing_command(std::span<char* const> args, const Command& program, const CLI::App& app) {
     std::vector<std::string_view> names;
     names.reserve(program.commands.size());
@@ -300,7 +300,7 @@ int run_command_line(std::span<char* const> args, const Command& program) {
     app.require_subcommand(1);
     const auto parsed = build(app, program);
 
-    // What is behind "--" is a command to trace, and no option of ours.
+    // Arguments after "--" are a command to trace, not our options.
     const std::size_t dashes = dashes_in(args);
     Given given;
     if (dashes != args.size()) given.command.assign(args.begin() + static_cast<std::ptrdiff_t>(dashes) + 1, args.end());

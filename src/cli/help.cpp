@@ -16,12 +16,12 @@ constexpr std::size_t gap = 2;  // between a name and its text
 
 bool starts_character(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) != 0x80; }
 
-/// Columns of a text of ours: UTF-8 without wide characters.
+/// Width of one of our texts in columns: UTF-8 without wide characters.
 std::size_t columns_of(std::string_view text) {
     return static_cast<std::size_t>(std::ranges::count_if(text, starts_character));
 }
 
-/// Where `text` has to be cut to be `columns` wide.
+/// The offset at which to cut `text` to a width of `columns`.
 std::size_t cut_at(std::string_view text, std::size_t columns) {
     std::size_t at = 0;
     while (at < text.size() && (columns != 0 || !starts_character(text[at]))) {
@@ -70,8 +70,8 @@ void append_paragraph(std::string& out, std::string_view text, std::size_t first
     }
 }
 
-/// Names on the left and their texts in a column, which is at most at `max_column`: the text of a longer name begins
-/// on the next line.
+/// Names on the left and their texts in a column that starts at `max_column` at most: after a longer name, the text
+/// begins on the next line.
 void append_entries(std::string& out, const std::vector<HelpEntry>& entries, std::size_t max_column,
                     std::size_t width) {
     std::size_t column = 0;
@@ -94,7 +94,7 @@ void append_entries(std::string& out, const std::vector<HelpEntry>& entries, std
     }
 }
 
-/// "command  what it does": two blanks or more end the command.
+/// "command  what it does": the command ends at two or more blanks.
 std::vector<HelpEntry> parse_examples(std::string_view examples) {
     std::vector<HelpEntry> entries;
     std::istringstream lines{std::string(examples)};

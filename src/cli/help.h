@@ -20,18 +20,18 @@ struct HelpSection {
     std::vector<HelpEntry> entries;
 };
 
-/// What --help shows of a command, in this order.
+/// The contents of --help for a command, in this order.
 struct HelpPage {
     std::string about;
-    std::vector<std::string> usage;  ///< the ways to call it
+    std::vector<std::string> usage;  ///< one synopsis per line
     std::vector<HelpSection> sections;
     std::string_view examples;  ///< see Command::examples
 };
 
-/// No line of it is wider than `width` columns.
+/// The help text, with no line wider than `width` columns.
 std::string help_text(const HelpPage& page, std::size_t width);
 
-/// The columns of the terminal on standard output, but at least 40; 80 where it is no terminal.
+/// The columns of the terminal on standard output, but at least 40; 80 if it is not a terminal.
 std::size_t help_width();
 
 }  // namespace iolens

@@ -37,7 +37,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::array<char, 512> last_fuse_message{};  // of libfuse: written before the tree's own threads are there
+std::array<char, 512> last_fuse_message{};  // from libfuse: written before the tree's own threads start
 
 void on_fuse_message(fuse_log_level /*level*/, const char* format, va_list arguments) noexcept {
     std::vsnprintf(last_fuse_message.data(), last_fuse_message.size(), format, arguments);
@@ -46,7 +46,7 @@ void on_fuse_message(fuse_log_level /*level*/, const char* format, va_list argum
     }
 }
 
-/// An opened file: what was made of its contents, as far as somebody may go back to it.
+/// An open file: the generated contents, as far back as a reader may seek.
 class Opened {
 public:
     Opened(std::unique_ptr<TreeReader> reader, Credentials opener)
@@ -54,7 +54,7 @@ public:
 
     [[nodiscard]] const Credentials& opener() const { return opener_; }
 
-    /// Returns bytes, or a negative errno where they are gone.
+    /// Returns the number of bytes, or a negative errno if they have been discarded.
     int read(char* to, std::size_t size, off_t offset) {
         const std::scoped_lock lock(mutex_);
         if (!reader_ || offset < base_) return -EINVAL;
@@ -68,7 +68,7 @@ public:
         const std::size_t count = std::min(size, text_.size() - from);
         std::memcpy(to, text_.data() + from, count);
         constexpr std::size_t max = 4 << 20;
-        constexpr std::size_t kept = 1 << 20;  // a shell goes back to behind the line that it wanted
+        constexpr std::size_t kept = 1 << 20;  // a shell seeks back to the end of the line that it read
         if (from + count > max) {
             const std::size_t gone = from + count - kept;
             text_.erase(0, gone);
@@ -82,22 +82,22 @@ private:
     std::unique_ptr<TreeReader> reader_;
     Credentials opener_;
     std::string text_;
-    off_t base_ = 0;  // where text_ begins
+    off_t base_ = 0;  // offset at which text_ begins
 };
 
 struct Context {
     TreeFiles* files = nullptr;
     std::optional<gid_t> group;
-    std::mutex mutex;  // of what is open: at the end a client may not have closed it
+    std::mutex mutex;  // guards `open`: at the end, a client may not have closed a file
     std::unordered_map<Opened*, std::unique_ptr<Opened>> open{};
 };
 
 Context& context() { return *static_cast<Context*>(fuse_get_context()->private_data); }
 Opened* opened(const fuse_file_info* info) {
-    return reinterpret_cast<Opened*>(info->fh);  // NOLINT(performance-no-int-to-ptr): FUSE keeps a number for us
+    return reinterpret_cast<Opened*>(info->fh);  // NOLINT(performance-no-int-to-ptr): FUSE stores a pointer as u64
 }
 
-/// Of the call's process. Its groups are none where /proc hides them.
+/// The credentials of the calling process, without groups if /proc hides them.
 Credentials caller() {
     const fuse_context& call = *fuse_get_context();
     Credentials who{.uid = call.uid, .gid = call.gid, .groups = {}};
@@ -114,7 +114,7 @@ int on_getattr(const char* path, struct stat* info, fuse_file_info* /*file*/) {
     *info = {};
     info->st_uid = 0;
     info->st_gid = c.group.value_or(0);
-    const mode_t classes = c.group ? 0110 : 0100;  // a digit for the owner, and one for the group
+    const mode_t classes = c.group ? 0110 : 0100;  // one octal digit for the owner, one for the group
     const mode_t bits = about->directory ? 5U : (about->readable ? 4U : 0U) + (about->writable ? 2U : 0U);
     info->st_mode = (about->directory ? S_IFDIR : S_IFREG) | static_cast<mode_t>(bits * classes);
     if (about->directory) info->st_mode |= 0200;
@@ -141,7 +141,7 @@ int on_open(const char* path, fuse_file_info* info) {
     info->fh = reinterpret_cast<std::uint64_t>(file.get());
     const std::scoped_lock lock(context().mutex);
     context().open[file.get()] = std::move(file);
-    info->direct_io = 1;  // its length isn't known beforehand
+    info->direct_io = 1;  // the length isn't known in advance
     return 0;
 }
 
@@ -161,10 +161,10 @@ int on_write(const char* path, const char* from, std::size_t size, off_t /*offse
     return error == 0 ? static_cast<int>(size) : -error;
 }
 
-/// "echo > control" empties it first.
+/// "echo > control" truncates it first.
 int on_truncate(const char* /*path*/, off_t /*size*/, fuse_file_info* /*info*/) { return 0; }
 
-/// An exception as a negative errno. To be called in a catch block.
+/// Converts the current exception to a negative errno. Call it in a catch block.
 int error_of_exception() noexcept {
     try {
         throw;
@@ -179,8 +179,8 @@ int error_of_exception() noexcept {
     }
 }
 
-/// A callback as libfuse calls it. libfuse is C: an exception that passed through its frames would end the server, or
-/// leave its locks taken.
+/// A callback with libfuse's signature. libfuse is C: an exception that propagates through its frames would terminate
+/// the server, or leave its locks held.
 template <auto callback>
 struct Guarded;
 
@@ -223,7 +223,7 @@ struct MountedTree::State {
 
 namespace {
 
-/// Makes the folder ready: there, empty, nobody's. Returns whether it was made.
+/// Prepares the mount point: it must exist, be empty and not be served. Returns whether it was created.
 bool prepare_directory(const std::string& directory, Fd& lock) {
     struct stat info{};
     if (::stat(directory.c_str(), &info) != 0 && is_of_killed_server(errno)) {
@@ -305,8 +305,8 @@ const std::string& MountedTree::directory() const { return state_->directory; }
 bool MountedTree::stop() {
     State& state = *state_;
     fuse_session_exit(fuse_get_session(state.handle));
-    // libfuse's loop looks whether it is to end when a signal interrupts it; unmounting wakes it only when no file of
-    // the tree is open any more
+    // libfuse's loop checks whether to exit when a signal interrupts it; unmounting wakes it only if no file of the
+    // tree is open
     while (state.thread.joinable() && !state.ended && !end_overdue()) {
         ::pthread_kill(state.thread.native_handle(), SIGUSR1);
         std::this_thread::sleep_for(std::chrono::milliseconds(5));

@@ -21,18 +21,18 @@ namespace iolens {
 namespace {
 
 [[noreturn]] void wait_and_unmount(int alive, const std::string& directory, bool made) {
-    // not ended by what ends the server: a terminal's Ctrl-C, or a service manager's signal to the whole group
+    // survives what ends the server: Ctrl-C on a terminal, or a service manager's signal to the whole process group
     ::setsid();
     for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1}) ::signal(signal, SIG_IGN);
     ::prctl(PR_SET_NAME, "iolens-unmount");
-    // nothing of the server's stays open, such as what holds its BPF programs
+    // closes the fds of the server, such as those that keep its BPF programs loaded
     if (alive != 0) ::dup2(alive, 0);
     ::syscall(SYS_close_range, 1U, ~0U, 0U);
     keep_only_needed(capability_bit(CAP_SYS_ADMIN), {directory});
     char byte = 0;
     while (::read(0, &byte, 1) < 0 && errno == EINTR) {
     }
-    // the server has ended; where it could, it has unmounted the tree
+    // the server has ended; it has unmounted the tree if it could
     struct stat info{};
     if (::stat(directory.c_str(), &info) != 0 && is_of_killed_server(errno)) {
         ::umount2(directory.c_str(), MNT_DETACH);

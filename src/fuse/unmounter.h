@@ -9,18 +9,18 @@
 
 namespace iolens {
 
-/// A process that unmounts a tree when its server is killed and can't. It ends with the server, however that ends.
+/// A process that unmounts a tree if its server is killed and can't. It ends with the server, however the server ends.
 class Unmounter {
 public:
-    /// Before the tree is mounted. `made`: the directory is the server's, and is removed, too. Without a process to
-    /// fork, there is none: the next server finds the mount.
+    /// Call it before mounting. `made`: the server created the directory, so it is removed, too. If fork() fails, there
+    /// is no such process: the next server finds the stale mount.
     Unmounter(const std::string& directory, bool made);
     ~Unmounter();
     Unmounter(const Unmounter&) = delete;
     Unmounter& operator=(const Unmounter&) = delete;
 
 private:
-    Fd alive_;  // a pipe's end: it is closed when this process ends
+    Fd alive_;  // write end of a pipe: closed when this process ends
     pid_t child_ = -1;
 };
 

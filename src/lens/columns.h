@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Choosing columns and operations by their names.
+// Selecting columns and operations by name.
 #pragma once
 
 #include <span>
@@ -21,11 +21,11 @@ std::vector<const Column*> choose_columns(std::span<const Column> items, const s
 /// The names of all columns.
 std::vector<std::string> names_of(std::span<const Column> columns);
 
-/// The names of a lens's columns when the user chose none: removes host_pid, or with --ns moves it behind the pid.
+/// The default column names of a lens: removes host_pid, or with --ns moves it after pid.
 void place_host_pid(std::vector<std::string>& names, const ViewOptions& view);
 
-/// The operations of --op as bits (1 << place in `table`, whose entries have a `word`). Throws Failure (usage) for an
-/// unknown one.
+/// The operations of --op as bits (1 << index in `table`, whose entries have a `word`). Throws Failure (usage) for an
+/// unknown operation.
 template <typename Table>
 u32 operation_bits(const std::vector<std::string>& words, const Table& table) {
     u32 bits = 0;

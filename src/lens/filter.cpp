@@ -59,7 +59,7 @@ bool passes(const ViewOptions& filters, const FilterSubject& subject) {
     if (of_task && !subject.task_known) return false;
     if (!filters.pids.empty() && std::ranges::find(filters.pids, u64{subject.tgid}) == filters.pids.end()) return false;
     if (filters.tid && *filters.tid != subject.tid) return false;
-    // as long as the kernel's names are
+    // the kernel's names have at most this length
     if (!filters.comm.empty() && subject.comm != std::string_view(filters.comm).substr(0, IOLENS_COMM_LEN - 1)) {
         return false;
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The filters on tasks and durations: for the kernel side, and for a replay.
+// Filters on tasks and durations, for the kernel side and for replays.
 #pragma once
 
 #include <optional>
@@ -11,10 +11,10 @@
 
 namespace iolens {
 
-/// The filters as the kernel side takes them. `cgroup` keeps the directory open. Throws Failure (usage).
+/// The filters in the form that the kernel side uses. `cgroup` keeps the directory open. Throws Failure (usage).
 iolens_filter task_filters(const ViewOptions& view, const LiveOptions& live, Fd& cgroup);
 
-/// What the filters look at. Without a known task, filters on tasks match nothing; without a duration, --min-ms
+/// The properties that filters test. Without a known task, filters on tasks match nothing; without a duration, --min-ms
 /// matches.
 struct FilterSubject {
     u32 tgid = 0;

@@ -9,7 +9,7 @@ std::unique_ptr<Lens> make_block_lens();
 std::unique_ptr<Lens> make_fd_lens();
 std::unique_ptr<Lens> make_file_lens();
 
-// A new lens is a directory of its own and a line here.
+// A new lens needs a directory of its own and a line here.
 std::vector<std::unique_ptr<Lens>> make_lenses() {
     std::vector<std::unique_ptr<Lens>> items;
     items.push_back(make_block_lens());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A lens: what it is, as data, and the few questions that only its code can answer.
+// A lens: its description as data, and the few functions that need code.
 #pragma once
 
 #include <algorithm>
@@ -21,14 +21,14 @@
 
 namespace iolens {
 
-/// What a turn of the loop found.
+/// Result of one iteration of the loop.
 enum class Progress : u8 {
     idle,
-    busy,   ///< there was work: the next turn comes soon
+    busy,   ///< there was work: the next iteration follows soon
     ended,  ///< there will be no more work
 };
 
-/// What the loop in src/app runs: a trace, a replay, a server.
+/// Run by the loop in src/app: a trace, a replay or a server.
 class Polled {
 public:
     Polled() = default;
@@ -36,26 +36,26 @@ public:
     Polled& operator=(const Polled&) = delete;
     virtual ~Polled() = default;
 
-    /// The descriptors that the loop polls for input before it calls work() again. Empty: it does not wait, since
-    /// work() does.
+    /// The descriptors that the loop polls for input before it calls work() again. Empty: the loop does not wait,
+    /// because work() does.
     [[nodiscard]] virtual std::span<const int> descriptors() const = 0;
-    /// Does what there is to do now, by CLOCK_BOOTTIME. Also called when nothing became readable.
+    /// Does the work that is pending at `now_ns` (CLOCK_BOOTTIME). Also called when nothing became readable.
     virtual Progress work(u64 now_ns) = 0;
-    /// The time at which work() is called at the latest; ~0: none.
+    /// The latest time for the next call of work(); ~0: none.
     [[nodiscard]] virtual u64 deadline_ns() const { return ~u64{0}; }
 };
 
 /// A server: it runs until SIGINT or SIGTERM.
 class Service : public Polled {
 public:
-    /// Loads, attaches and opens, with the signals caught. Throws Failure.
+    /// Loads, attaches and opens, while signals are caught. Throws Failure.
     virtual void start() = 0;
-    /// Ends it. False: half a second after a signal, a thread of it still waits in a system call that can't be
-    /// interrupted, such as a lookup on a dead NFS mount. The destructor would wait for it, _exit(2) does not.
+    /// Stops the server. False: half a second after a signal, one of its threads still waits in a system call that
+    /// can't be interrupted, such as a lookup on a dead NFS mount. The destructor would wait for it, _exit(2) does not.
     virtual bool stop() = 0;
 };
 
-/// A further command below a lens's own: "iolens file serve".
+/// A subcommand of a lens: "iolens file serve".
 class Verb {
 public:
     Verb() = default;
@@ -74,13 +74,13 @@ public:
     [[nodiscard]] virtual std::unique_ptr<Service> take_service() { return nullptr; }
 };
 
-/// Rows of one kind: the type of their JSON objects, and all columns that they can have.
+/// A kind of row: the type of its JSON objects, and all columns that it can have.
 struct RowType {
     std::string_view name;
     std::span<const Column> columns;
 };
 
-/// A format whose columns cannot be chosen: its rows have those that it needs.
+/// A format whose columns cannot be chosen: its rows have the columns that it needs.
 struct FixedFormat {
     Format format;
     Columns columns;
@@ -94,34 +94,34 @@ struct FixedFormat {
     }
 };
 
-/// What a lens is.
+/// Description of a lens.
 struct LensInfo {
     std::string_view name;  ///< the command, and the name in a recording
     std::string_view about;
-    std::string_view examples;                     ///< one "command  what it does" a line
-    std::string_view arguments{};                  ///< for the help: "PATH..."; "" where the one argument is SECONDS
-    std::string_view arguments_help{};             ///< what they are
-    std::span<const RowType> row_types;            ///< the first is the usual one
-    std::span<const FixedFormat> fixed_formats{};  ///< beside those for rows of any kind
-    Format default_format = table_format;          ///< where no option chooses another
-    bool takes_command = false;                    ///< traces a command behind "--"
+    std::string_view examples;                     ///< one "command  what it does" per line
+    std::string_view arguments{};                  ///< for the help: "PATH..."; "" if the one argument is SECONDS
+    std::string_view arguments_help{};             ///< description of the arguments
+    std::span<const RowType> row_types;            ///< the first is the default
+    std::span<const FixedFormat> fixed_formats{};  ///< in addition to the formats for rows of any kind
+    Format default_format = table_format;          ///< if no option selects another
+    bool takes_command = false;                    ///< traces a command after "--"
     OptionHelp option_help{};
     std::vector<std::unique_ptr<Verb>> (*make_verbs)() = nullptr;
 };
 
-/// The formats of a lens's rows, in the order of the table of formats.
+/// The formats of a lens's rows, in the order of all_formats.
 std::vector<Format> formats_of(const LensInfo& lens);
 
-/// The columns of a lens's fixed format; none where the columns can be chosen.
+/// The columns of a lens's fixed format; none if the columns can be chosen.
 Columns fixed_columns(const LensInfo& lens, Format format);
 
-/// Where rows also go, beside the output, and the columns that they have there.
+/// A destination of rows besides the output, and the columns that rows have there.
 struct ExtraSink {
     std::unique_ptr<StreamSink> sink;
     std::vector<const Column*> columns;
 };
 
-/// What is shown, as the options have it.
+/// What to show, according to the options.
 struct View {
     Format format = table_format;
     RowType type;
@@ -130,12 +130,12 @@ struct View {
     std::vector<ExtraSink> extra_sinks{};
 };
 
-/// What a record is to a lens.
+/// The result of decoding a record.
 enum class DecodeResult : u8 {
     row,
-    fact,     ///< a name: the resolver has it
+    fact,     ///< a name: stored in the resolver
     nothing,  ///< an event without a row: filtered, or part of another one
-    unknown,  ///< of a kind that this version or this lens does not know, or damaged
+    unknown,  ///< of a kind unknown to this version or this lens, or damaged
 };
 
 class Lens {
@@ -147,7 +147,7 @@ public:
 
     [[nodiscard]] virtual const LensInfo& info() const = 0;
 
-    /// Adds its options: those of the view, which a replay has, too, and where `live` is given those of tracing.
+    /// Adds the lens's options: options of the view, which a replay also has, and if `live` is given those of tracing.
     virtual void add_options(Flags& view, Flags* live) = 0;
 
     /// Checks the options and chooses the columns. Throws Failure (usage).
@@ -156,24 +156,24 @@ public:
     /// Loads and attaches the probes. Throws Failure.
     virtual std::unique_ptr<Source> open(const ViewOptions& view, const LiveOptions& live) = 0;
 
-    /// Takes a record. Taken::row: `row` holds a value for each selected column, valid until the next call. The caller
-    /// clears the row before each call. A record of the kind IOLENS_KIND_CLOCK stands for the passing of time: it may
-    /// release a row that waited for it, and is taken again as long as it does.
+    /// Takes a record. DecodeResult::row: `row` holds a value for each selected column, valid until the next call. The
+    /// caller clears the row before each call. A record of the kind IOLENS_KIND_CLOCK means that time has passed: it
+    /// may release a deferred row, and is passed again as long as it does.
     virtual DecodeResult take(const iolens_header& record, RowBuffer& row) = 0;
 
-    /// Its texts are valid until the next record. With `restart`, the next summary begins here.
+    /// Texts are valid until the next record. With `restart`, the next summary begins here.
     virtual Summary summary(bool restart) = 0;
 
-    /// The ledger in the words of the lens.
+    /// The ledger in the terms of the lens.
     [[nodiscard]] virtual Loss losses(const iolens_loss& ledger) const = 0;
 
-    /// Lines for a verbose run, when tracing has stopped.
+    /// Lines for a verbose run, after tracing has stopped.
     [[nodiscard]] virtual std::vector<std::string> diagnostics() const = 0;
 
     /// The result of loading each program on this kernel.
     [[nodiscard]] virtual std::vector<ProbeStatus> examine(bool variants) const = 0;
 
-    /// The columns that rows have from now on. They must outlive the rows.
+    /// Sets the columns of all further rows. They must outlive the rows.
     void select(Columns columns);
     [[nodiscard]] Resolver& resolver() { return resolver_; }
     [[nodiscard]] const Resolver& resolver() const { return resolver_; }
@@ -189,7 +189,7 @@ protected:
     }
     /// Is a column of this role selected?
     [[nodiscard]] bool selected(Role role) const { return (selected_roles_ >> static_cast<unsigned>(role) & 1) != 0; }
-    /// Gives a record to the resolver; nothing where it is not a fact.
+    /// Passes a record to the resolver; nothing if it is not a fact.
     std::optional<DecodeResult> learn(const iolens_header& record) {
         switch (resolver_.learn(record)) {
             case Resolver::Learned::yes: return DecodeResult::fact;
@@ -217,7 +217,7 @@ private:
 /// Every lens, in the order of the help text.
 std::vector<std::unique_ptr<Lens>> make_lenses();
 
-/// Every operation, with its domain, the system calls and the functions of libc that are it. A summary's form.
+/// Every operation, with its domain and the system calls and functions of libc that perform it, as a summary.
 Summary domains_table();
 
 }  // namespace iolens

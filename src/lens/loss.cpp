@@ -14,7 +14,7 @@ Loss count_losses(const iolens_counters& n, std::span<const LossCounter> counter
     loss.in_flight = n.in_flight;
     loss.no_end = n.no_end;
     loss.note("ring_full", "event", "ring buffer full (use a larger --ring-size, or write less)", n.ring_full);
-    u64 named = 0;  // causes of their own among state_full
+    u64 named = 0;  // part of state_full that has causes of its own
     for (const LossCounter& cause : counters) named += cause.in_state_full ? n.*cause.counter : 0;
     for (const LossCounter& cause : counters) {
         u64 count = n.*cause.counter;

@@ -6,7 +6,7 @@
 
 namespace iolens {
 
-/// Asks the kernel side for a request of libaio or io_uring.
+/// Selects a request of libaio or io_uring to be traced.
 inline void choose_request(SyscallProbe::Options& options, const KnownRequest& request) {
     const u8 what = static_cast<u8>(request.what | IOLENS_REQUEST_ASKED);
     if (request.id >= IOLENS_CALL_URING) {

@@ -9,15 +9,15 @@
 
 namespace iolens {
 
-/// A table made at the end: columns without a getter, and their values.
+/// A table made at the end: its columns have no getters, since it holds their values.
 struct Summary {
     std::vector<Column> columns;
     std::vector<std::vector<Value>> rows;
-    std::vector<std::string> texts;  ///< what text values point to
-    std::string report;              ///< lines of text behind the table, on a terminal
+    std::vector<std::string> texts;  ///< storage of the text values
+    std::string report;              ///< lines of text after the table, on a terminal
 };
 
-/// Appends the percentiles of a histogram, and the largest value; nulls where it has no values.
+/// Appends the percentiles of a histogram, and the largest value; nulls if it has no values.
 template <typename SomeHistogram>
 void add_percentiles(std::vector<Value>& row, const SomeHistogram& values, std::initializer_list<double> percents) {
     const bool some = values.count() != 0;

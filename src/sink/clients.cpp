@@ -20,16 +20,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// What finish() waits at most: for a client that takes nothing, and for all that read. After a signal the whole run
-// ends within a second.
+// Limits on how long finish() waits: for a client that receives nothing, and for all clients. After a signal, the whole
+// run ends within a second.
 struct Patience {
     std::chrono::milliseconds silence;
     std::chrono::milliseconds items;
 };
 constexpr Patience unhurried{1s, 5s};
 constexpr Patience signalled{400ms, 600ms};
-constexpr auto look_for_readers = 100ms;  // at most so often
-constexpr int poll_ms = 20;               // a signal is noticed after this time
+constexpr auto look_for_readers = 100ms;  // at most this often
+constexpr int poll_ms = 20;               // a signal is noticed within this time
 
 sockaddr_un address_of(const std::string& path) {
     sockaddr_un address{};
@@ -38,7 +38,7 @@ sockaddr_un address_of(const std::string& path) {
     return address;
 }
 
-/// A socket that nobody listens on any more, of a run that was killed.
+/// Is it the socket of a killed run, with no listener?
 bool is_left_over(const std::string& path) {
     struct stat info{};
     if (::lstat(path.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) return false;
@@ -91,7 +91,7 @@ void ClientsSink::loss(const Loss& loss) {
     if (!clients_.empty()) json_.loss(loss);
 }
 
-/// Adds rows to the stream. The limit holds here, because flush() may be far away while rows keep coming.
+/// Adds rows to the stream. Enforces the limit here, because the next flush() may be far away while rows keep coming.
 void ClientsSink::append(std::string_view lines) {
     if (lines.empty() || clients_.empty()) return;
     backlog_.push_back({end_, std::string(lines)});
@@ -105,7 +105,7 @@ void ClientsSink::append(std::string_view lines) {
     free_sent();
 }
 
-/// Sends what its socket takes. False: the client has disconnected.
+/// Sends as much as the client's socket accepts. False: the client has disconnected.
 bool ClientsSink::send_to(Client& client) const {
     while (client.next < end_) {
         const auto chunk = std::prev(std::ranges::upper_bound(backlog_, client.next, {}, &Chunk::begin));
@@ -118,15 +118,15 @@ bool ClientsSink::send_to(Client& client) const {
     return true;
 }
 
-/// Frees the chunks that every client has been sent.
+/// Frees the chunks that all clients have been sent.
 void ClientsSink::free_sent() {
     u64 first = end_;
     for (const Client& client : clients_) first = std::min(first, client.next);
     while (!backlog_.empty() && backlog_.front().begin + backlog_.front().bytes.size() <= first) backlog_.pop_front();
 }
 
-/// Drops the clients that have closed their connection, also while no row is sent to them. (One that has only shut down
-/// its sending side still reads: that is POLLRDHUP without POLLHUP.)
+/// Drops the clients that have closed their connection, even while no rows are sent to them. (A client that has only
+/// shut down its sending side still reads: that is POLLRDHUP without POLLHUP.)
 void ClientsSink::drop_disconnected() {
     polled_.clear();
     for (const Client& client : clients_) polled_.push_back({client.fd.get(), 0, 0});
@@ -145,7 +145,8 @@ void ClientsSink::remove_clients(const std::function<bool(Client&)>& condition) 
     });
 }
 
-/// Finds the processes behind the clients' own. All processes of the machine are looked at, so not for each client.
+/// Finds the processes behind the clients' own. This scans all processes of the machine, so it is done for all clients
+/// at once.
 void ClientsSink::find_readers() {
     const auto now = Clock::now();
     const bool wanted = std::ranges::any_of(clients_, [](const Client& client) { return client.pipe != 0; });
@@ -166,7 +167,7 @@ void ClientsSink::accept_clients() {
         Fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (!fd) return;
         pollfd gone{fd.get(), 0, 0};
-        if (::poll(&gone, 1, 0) == 1) continue;  // it has disconnected meanwhile
+        if (::poll(&gone, 1, 0) == 1) continue;  // already disconnected
         if (clients_.size() == max_clients) {
             ++refused_;
             continue;
@@ -175,7 +176,7 @@ void ClientsSink::accept_clients() {
         ucred peer{};
         socklen_t size = sizeof peer;
         const bool known = ::getsockopt(client.fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0;
-        if (!known) continue;  // of another pid namespace
+        if (!known) continue;  // in another pid namespace
         client.processes.push_back(static_cast<u32>(peer.pid));
         row_readers().add(static_cast<u32>(peer.pid));
         client.pipe = stdout_pipe_of(static_cast<u32>(peer.pid));

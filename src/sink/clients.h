@@ -15,17 +15,17 @@
 
 namespace iolens {
 
-/// Newline-delimited JSON for every client of a unix stream socket. A client gets the rows from when it connected on.
-/// One that reads too slowly is cut off; the others never wait for it. All clients share one backlog, so that memory
-/// does not grow with their number.
+/// Newline-delimited JSON for every client of a unix stream socket. A client gets the rows from when it connects. A
+/// client that reads too slowly is disconnected; the others never wait for it. All clients share one backlog, so that
+/// memory does not grow with their number.
 class ClientsSink final : public StreamSink {
 public:
-    /// A client that is further behind than this is cut off.
+    /// A client that is further behind than this is disconnected (bytes).
     static constexpr std::size_t max_backlog = 64 << 20;
     /// Further clients are refused: their connection is closed at once.
     static constexpr std::size_t max_clients = 256;
 
-    /// Makes the socket, for this user alone (mode 0600). Throws Failure.
+    /// Creates the socket, accessible only to this user (mode 0600). Throws Failure.
     explicit ClientsSink(const std::string& path);
     ~ClientsSink() override;
 
@@ -33,25 +33,25 @@ public:
     void row(Row row) override;
     void loss(const Loss& loss) override;
     void flush() override;
-    /// Waits for clients that read: 5 seconds, 600 ms once SIGINT or SIGTERM has come. One that takes nothing for a
-    /// second, then for 400 ms, is cut off.
+    /// Waits for clients that read: 5 seconds, or 600 ms once SIGINT or SIGTERM has arrived. A client that receives
+    /// nothing for a second, or for 400 ms after a signal, is disconnected.
     LossCause finish() override;
     [[nodiscard]] LossCause refused() const override;
 
     [[nodiscard]] std::size_t clients() const { return clients_.size(); }
-    /// Bytes that wait for the slowest client.
+    /// Bytes that the slowest client has not been sent.
     [[nodiscard]] std::size_t backlog() const { return backlog_.empty() ? 0 : end_ - backlog_.front().begin; }
 
 private:
     using Clock = std::chrono::steady_clock;
     struct Client {
         Fd fd;
-        std::vector<u32> processes{};  ///< that take its rows: itself, and those behind it in a pipeline …
-        u64 pipe = 0;                  ///< … which are still to be found; 0: they are, or there are none
-        u64 next = 0;                  ///< offset in the stream of the first byte that was not sent to it
-        Clock::time_point progress{};  ///< of finish(): when it last took something
+        std::vector<u32> processes{};  ///< that read its rows: itself, and those behind it in a pipeline …
+        u64 pipe = 0;                  ///< … which are not found yet; 0: found, or none
+        u64 next = 0;                  ///< stream offset of the first byte not sent to it
+        Clock::time_point progress{};  ///< for finish(): when it last received something
     };
-    /// A part of the stream of all rows.
+    /// A part of the stream of rows.
     struct Chunk {
         u64 begin = 0;
         std::string bytes;
@@ -69,8 +69,8 @@ private:
     Output lines_;
     JsonSink json_;
     std::vector<Client> clients_;
-    std::deque<Chunk> backlog_;  // what the slowest client has not been sent yet
-    u64 end_ = 0;                // offset behind the last chunk
+    std::deque<Chunk> backlog_;  // data that the slowest client has not been sent
+    u64 end_ = 0;                // offset after the last chunk
     std::vector<pollfd> polled_;
     Clock::time_point found_readers_{};
     u64 cut_off_ = 0;

@@ -28,7 +28,7 @@ void CsvSink::row(Row row) {
                 append(out, value.text());
             } else if (columns_[i]->role == Role::file_csv) {
                 append_visible(out, value.text());
-            } else if (out_.is_terminal()) {  // there a name must not act
+            } else if (out_.is_terminal()) {  // a name must not control the terminal
                 words_.clear();
                 append_visible(words_, value.text());
                 append_csv(out, {words_.data(), words_.size()});
@@ -54,7 +54,7 @@ void CsvSink::row(Row row) {
 }
 
 void CsvSink::line(std::string_view words) {
-    if (out_.is_terminal()) {  // there a name must not act
+    if (out_.is_terminal()) {  // a name must not control the terminal
         append_visible(out_.buffer(), words);
     } else {
         append(out_.buffer(), words);

@@ -8,7 +8,7 @@
 
 namespace iolens {
 
-/// RFC 4180 with raw integers; null is an empty field. A loss is a last row that begins with "#loss".
+/// RFC 4180 with raw integers; null is an empty field. Losses are a last row that begins with "#loss".
 class CsvSink final : public Sink {
 public:
     CsvSink(Output& out, SinkOptions options) : out_(out), options_(options) {}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The formats of --format. A new one is an include and an entry of the table.
+// The formats of --format. A new one needs an #include and an entry in all_formats.
 #pragma once
 
 #include <algorithm>
@@ -20,13 +20,13 @@
 
 namespace iolens {
 
-/// What a format is. A Format is the address of one in all_formats.
+/// Description of a format. A Format is the address of an entry of all_formats.
 struct FormatInfo {
-    std::string_view name;    ///< the word for --format
-    std::string_view note{};  ///< what it is, for the help; "" where the name says it
+    std::string_view name;    ///< the value of --format
+    std::string_view note{};  ///< description for the help; "" if the name is sufficient
     /// A sink that appends to `out` (which outlives it) and calls its row_done() after each row.
     std::unique_ptr<Sink> (*make)(Output& out, SinkOptions options) = nullptr;
-    std::span<const NeededColumn> needs{};  ///< the columns of its rows; none: it is for rows of any kind
+    std::span<const NeededColumn> needs{};  ///< the columns of its rows; empty: rows of any kind
 
     [[nodiscard]] constexpr bool is_plain() const { return needs.empty(); }
 };
@@ -51,7 +51,7 @@ inline constexpr std::array all_formats{
 };
 // clang-format on
 
-/// The format of this name. Fails to compile where there is none.
+/// The format of this name. Fails to compile if there is none.
 consteval Format format_named(std::string_view name) {
     const auto it = std::ranges::find(all_formats, name, &FormatInfo::name);
     if (it == all_formats.end()) throw "no format has this name";
@@ -62,7 +62,7 @@ inline constexpr Format table_format = format_named("table");
 inline constexpr Format csv_format = format_named("csv");
 inline constexpr Format json_format = format_named("json");
 
-/// Those for rows of any kind.
+/// The formats for rows of any kind.
 inline constexpr auto plain_formats = [] {
     std::array<Format, std::ranges::count_if(all_formats, &FormatInfo::is_plain)> plain{};
     std::size_t count = 0;

@@ -8,7 +8,7 @@ namespace iolens {
 
 /// A line of iotracer's log.
 struct IotracerLine {
-    u64 since_ns = 0;  ///< start of the access, since the log's beginning
+    u64 since_ns = 0;  ///< start of the access, relative to the start of the log
     std::string_view rw;
     u64 address = 0;
     u64 bytes = 0;
@@ -17,8 +17,8 @@ struct IotracerLine {
     u64 pid = 0;
 };
 
-/// "<seconds>.<nine digits>;<R|W>;<address>;<bytes>;<VFS|BLK>;<comm>;<pid>" and a line's end. What would break the line
-/// in a task's name becomes "?".
+/// "<seconds>.<nine digits>;<R|W>;<address>;<bytes>;<VFS|BLK>;<comm>;<pid>" and a newline. Characters of a task's name
+/// that would break the line become "?".
 void append_iotracer_line(Buffer& out, const IotracerLine& line);
 
 inline constexpr std::array iotracer_needs{

@@ -8,7 +8,7 @@
 
 namespace iolens {
 
-/// One object a line. Keys are the columns' names; null is null. Every object says its type.
+/// One object per line. Keys are the columns' names; null is null. Every object has its type.
 class JsonSink final : public Sink {
 public:
     explicit JsonSink(Output& out) : out_(out) {}

@@ -17,7 +17,7 @@ std::string_view view(const Buffer& text) { return {text.data(), text.size()}; }
 
 }  // namespace
 
-/// A text as a field: on a terminal it does not act.
+/// Prints a text field; on a terminal, control characters are escaped.
 void MetricsSink::text(std::string_view text) {
     if (!out_.is_terminal()) {
         append_csv(out_.buffer(), text);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two forms of io-monitor's plugins.
+// The two output formats of io-monitor's plugins.
 #pragma once
 
 #include "sink/needs.h"
@@ -7,7 +7,7 @@
 
 namespace iolens {
 
-/// Of rows for io-monitor's readers: MetricsSink, MetricsTableSink and QueueSink.
+/// The columns of rows for io-monitor's readers: MetricsSink, MetricsTableSink and QueueSink.
 inline constexpr std::array metrics_needs{
     NeededColumn{"facility", Value::Kind::text},      NeededColumn{"unix_ns", Value::Kind::number},
     NeededColumn{"duration_ns", Value::Kind::number}, NeededColumn{"pid", Value::Kind::number},
@@ -18,7 +18,7 @@ inline constexpr std::array metrics_needs{
 };
 using MetricsRow = NeededRow<metrics_needs>;
 
-/// Lines of csv. A text is quoted where it would break its line.
+/// Lines of csv. A text is quoted if it would break its line.
 class MetricsSink final : public Sink {
 public:
     explicit MetricsSink(Output& out) : out_(out) {}

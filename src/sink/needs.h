@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sinks for one kind of row, such as MetricsSink, name the columns that they need. All names are checked at compile
+// Sinks for one kind of row, such as MetricsSink, declare the columns that they need. All names are checked at compile
 // time.
 #pragma once
 
@@ -18,7 +18,7 @@ struct NeededColumn {
     Value::Kind kind;
 };
 
-/// The columns that a sink needs, from the table of its rows, in the order of `needs`. Fails to compile where the table
+/// The columns that a sink needs, from the table of its rows, in the order of `needs`. Fails to compile if the table
 /// has no such column, or one of another kind.
 template <std::size_t N>
 consteval std::array<const Column*, N> columns_for(const std::array<NeededColumn, N>& needs,
@@ -33,13 +33,13 @@ consteval std::array<const Column*, N> columns_for(const std::array<NeededColumn
     return found;
 }
 
-/// As a number that may be negative.
+/// A value as a number that may be negative.
 inline s64 signed_of(const Value& value) {
     return static_cast<s64>(value.is_negative() ? u64{0} - value.number() : value.number());
 }
 
-/// A row of columns_for(needs, …). Values are taken by the name of their column, which is looked up at compile time: a
-/// name or kind that is not in `needs` does not compile.
+/// A row of columns_for(needs, …). Values are accessed by the name of their column, which is looked up at compile time:
+/// a name or kind that is not in `needs` does not compile.
 template <const auto& needs>
 class NeededRow {
     template <Value::Kind kind>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Times as sinks print them.
+// How sinks print times.
 #pragma once
 
 #include <charconv>
@@ -24,21 +24,21 @@ inline void append_digits(Buffer& out, char separator, u64 n, unsigned digits) {
     for (unsigned i = digits; i > 0; n /= 10) text[i--] = static_cast<char>('0' + n % 10);
 }
 
-/// Appends "whole.rest" with so many digits (at most 9) behind the point; `rest` has no more.
+/// Appends "whole.rest" with `digits` (at most 9) digits after the decimal point; `rest` has no more.
 inline void append_scaled(Buffer& out, u64 whole, u64 rest, unsigned digits) {
     append_number(out, whole);
     append_digits(out, '.', rest, digits);
 }
 
-/// Nanoseconds as seconds with six digits, cut and not rounded, as a clock does.
+/// Nanoseconds as seconds with six digits, truncated rather than rounded, as a clock does.
 inline void append_seconds(Buffer& out, u64 ns) {
     append_scaled(out, ns / 1'000'000'000, ns % 1'000'000'000 / 1000, 6);
 }
 
-/// Wall-clock time as local HH:MM:SS and a fraction; most rows are of the same second as the one before.
+/// Wall-clock time as local HH:MM:SS and a fraction. Consecutive rows usually share the same second.
 class WallClock {
 public:
-    /// `ns` since 1970, with `digits` (at most 9) of the second, cut.
+    /// `ns` since 1970, with `digits` (at most 9) digits of the second, truncated.
     void append_to(Buffer& out, u64 ns, unsigned digits) {
         const u64 second = ns / 1'000'000'000;
         if (second != second_ || text_.empty()) {

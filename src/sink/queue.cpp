@@ -23,16 +23,16 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t max_bytes = 64 << 20;
-constexpr int wake_signal = SIGURG;  // means nothing to who doesn't ask for it
-// A reader that takes nothing for this long is gone: while rows come, and at the end.
+constexpr int wake_signal = SIGURG;  // ignored by default
+// A reader that receives nothing for this long is considered gone: while rows come, and at the end.
 constexpr auto max_silence = 5s;
 constexpr auto max_silence_at_end = 1s;
 constexpr auto max_wait_signalled = 250ms;  // for all records, after a signal
-constexpr auto look_again = 20ms;           // a signal is noticed after this time
+constexpr auto look_again = 20ms;           // a signal is noticed within this time
 
 using Clock = std::chrono::steady_clock;
 
-/// What a listener for io-monitor receives: its struct monitor_record_t, byte by byte.
+/// What a listener for io-monitor receives: io-monitor's struct monitor_record_t, byte by byte.
 struct MonitorRecord {
     std::array<char, 256> facility;
     s32 timestamp;  ///< seconds since 1970
@@ -54,7 +54,7 @@ struct Message {
     MonitorRecord record;
 };
 
-/// Whoever made a queue keeps an owner's rights on it, also after giving it away.
+/// The creator of a queue keeps the owner's rights on it, even after giving it away.
 bool is_ours(const msqid_ds& queue) { return queue.msg_perm.uid == ::geteuid() && queue.msg_perm.cuid == ::geteuid(); }
 
 template <std::size_t N>
@@ -87,13 +87,13 @@ QueueSink::QueueSink(const std::string& path, std::span<const std::string_view> 
     }
 }
 
-/// With the first row, when the process has given up what only attaching needed: a thread keeps the capabilities that
-/// it begins with.
+/// Called for the first row, after the process has dropped the capabilities that only attaching needs: a thread keeps
+/// the capabilities that it starts with.
 void QueueSink::start_thread() {
     struct sigaction wake{};
     wake.sa_handler = [](int) {};
     ::sigaction(wake_signal, &wake, nullptr);
-    // all others are for the thread that prints
+    // all other signals are for the thread that prints
     sigset_t items;
     sigset_t before;
     sigfillset(&items);
@@ -111,7 +111,7 @@ void QueueSink::end_thread() {
         std::unique_lock lock(mutex_);
         over_ = true;
         changed_.notify_all();
-        // it may be about to wait for room: again, until it has seen it
+        // it may be about to wait for space: signal it again until it has noticed
         while (!ended_) {
             ::pthread_kill(thread_.native_handle(), wake_signal);
             changed_.wait_for(lock, 5ms);
@@ -120,7 +120,7 @@ void QueueSink::end_thread() {
     thread_.join();
 }
 
-/// Waits for room. False: it was woken up, or the queue is gone (errno).
+/// Waits for space. False: it was interrupted, or the queue was removed (errno).
 bool QueueSink::send(const Waiting& from) {
     Message message{};
     message.type = 1;
@@ -139,7 +139,7 @@ bool QueueSink::send(const Waiting& from) {
     return ::msgsnd(queue_, &message, sizeof record, 0) == 0;
 }
 
-/// The thread: takes what waits to the queue, in its order.
+/// The thread: sends the waiting records to the queue, in order.
 void QueueSink::deliver() {
     std::unique_lock lock(mutex_);
     while (!over_) {
@@ -147,13 +147,13 @@ void QueueSink::deliver() {
             changed_.wait(lock);
             continue;
         }
-        const Waiting& next = waiting_.front();  // stays where it is: only this thread takes away
+        const Waiting& next = waiting_.front();  // stays valid: only this thread removes records
         lock.unlock();
         const bool sent = send(next);
         const int error = errno;
         lock.lock();
         if (!sent) {
-            if (error != EINTR) over_ = true;  // somebody has removed the queue
+            if (error != EINTR) over_ = true;  // the queue was removed
             continue;
         }
         bytes_ -= waiting_.front().size();
@@ -165,7 +165,7 @@ void QueueSink::deliver() {
     changed_.notify_all();
 }
 
-/// False: there is none. Somebody has removed the queue, the reader takes nothing, or the end was asked for.
+/// Waits for space in memory. False: the queue was removed, the reader receives nothing, or the end was requested.
 bool QueueSink::wait_for_space(std::unique_lock<std::mutex>& lock, std::size_t size) {
     u64 before = delivered_;
     auto progress = Clock::now();
@@ -176,7 +176,7 @@ bool QueueSink::wait_for_space(std::unique_lock<std::mutex>& lock, std::size_t s
             before = delivered_;
             progress = now;
         } else if (now - progress >= max_silence) {
-            silent_at_ = delivered_;  // the next rows don't wait, until it takes something
+            silent_at_ = delivered_;  // further rows don't wait until the reader receives something
             return false;
         }
         changed_.wait_for(lock, look_again);

@@ -13,14 +13,14 @@
 
 namespace iolens {
 
-/// io-monitor's records on its System V message queue. Its rows have the columns of metrics_needs. What the reader has
-/// no room for yet waits here, in memory. When that is full, row() waits, but not for a reader that takes nothing, nor
-/// after SIGINT or SIGTERM.
+/// Sends io-monitor's records to its System V message queue. Its rows have the columns of metrics_needs. Records that
+/// the queue has no space for wait in memory. When that is full, row() waits, but not for a reader that receives
+/// nothing, nor after SIGINT or SIGTERM.
 class QueueSink final : public StreamSink {
 public:
-    /// `path` names the queue as io-monitor does: ftok(path, 'm'). The queue is made where it isn't there (mode 0600).
-    /// A domain's and an operation's number is its place in these lists. Throws Failure: usage where the queue belongs
-    /// to another user, who could read and forge the records.
+    /// `path` names the queue as io-monitor does: ftok(path, 'm'). The queue is created if it does not exist (mode
+    /// 0600). The number of a domain or operation is its index in these lists. Throws Failure: usage if the queue
+    /// belongs to another user, who could read and forge the records.
     QueueSink(const std::string& path, std::span<const std::string_view> domains,
               std::span<const std::string_view> operations);
     ~QueueSink() override;
@@ -61,9 +61,9 @@ private:
     std::deque<Waiting> waiting_;
     std::size_t bytes_ = 0;  // of waiting_
     u64 delivered_ = 0;
-    std::optional<u64> silent_at_;  // delivered_ when the reader was last found to take nothing
-    bool over_ = false;             // the thread ends, whatever waits
-    bool ended_ = false;            // it has
+    std::optional<u64> silent_at_;  // delivered_ when the reader was last found to receive nothing
+    bool over_ = false;             // the thread is to end, even if records wait
+    bool ended_ = false;            // the thread has ended
     std::thread thread_;
 };
 

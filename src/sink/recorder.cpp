@@ -54,7 +54,7 @@ void Recorder::record(std::span<const std::byte> bytes) {
     if (frame_.size() >= flush_at) flush();
 }
 
-/// The frame's head and its records leave in one piece, so that what can't be written is a whole frame.
+/// Writes the frame's header and its records in one piece, so that a failed write affects a whole frame.
 void Recorder::flush() {
     const std::size_t size = frame_.size() - sizeof(RecordingFrame);
     if (size == 0) return;
@@ -89,7 +89,7 @@ void Recorder::write(std::span<const std::byte> bytes) {
             const off_t whole = info.st_size - static_cast<off_t>(done);
             if (::ftruncate(fd_, whole) == 0) ::lseek(fd_, whole, SEEK_SET);
         } else if (done > 0) {
-            begun_ = false;  // nothing that follows could be read
+            begun_ = false;  // what follows could not be read
         }
         frame_.resize(sizeof(RecordingFrame));
         if (error == EPIPE) throw ReaderGone();

@@ -14,21 +14,21 @@
 
 namespace iolens {
 
-/// Writes records as they came to a recording file (base/recording_format.h).
+/// Writes records unchanged to a recording file (base/recording_format.h).
 class Recorder {
 public:
-    /// Opens the file, and changes nothing in it; "-" is the standard output. Throws Failure (usage).
+    /// Opens the file without changing it; "-" is standard output. Throws Failure (usage).
     explicit Recorder(const std::string& path);
 
-    /// Empties it and writes its header. Throws Failure.
+    /// Truncates the file and writes its header. Throws Failure.
     void begin(std::string_view lens, std::string_view kernel, u64 wall_offset_ns);
 
-    /// Throws Failure when the file can't take it: it then ends with its last whole frame. Throws ReaderGone when it is
-    /// a pipe that nobody reads any more.
+    /// Throws Failure if the file can't be written: it then ends with its last complete frame. Throws ReaderGone if it
+    /// is a pipe that nobody reads any more.
     void record(std::span<const std::byte> bytes);
 
-    /// Writes what is buffered and the mark that says that the recording is whole. After a failure, too, as far as
-    /// there is room again: nothing that is whole is lost. Throws Failure.
+    /// Writes what is buffered, and the mark that the recording is complete. Also possible after a failure, if there is
+    /// space again: no complete frame is lost. Throws Failure.
     void finish();
 
     [[nodiscard]] std::optional<FileIdentity> identity() const { return identity_of(fd_); }

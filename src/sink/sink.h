@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Columns, rows and losses become bytes. A sink knows no event and no lens.
+// Formats columns, rows and losses as bytes. A sink depends on neither events nor lenses.
 #pragma once
 
 #include <string>
@@ -15,35 +15,35 @@ namespace iolens {
 struct FormatInfo;
 using Format = const FormatInfo*;
 
-/// One cause of loss: "lost 2 requests: more in flight than --max-inflight".
+/// A cause of loss: "lost 2 requests: more in flight than --max-inflight".
 struct LossCause {
     std::string_view name;   ///< in JSON
     std::string_view item;   ///< what was lost, in the singular
     std::string_view cause;  ///< why
     u64 count = 0;
-    bool in_sum = true;  ///< so many operations; else something that isn't an operation of the lens
+    bool in_sum = true;  ///< counts operations; false: something that is not an operation of the lens
 };
 
-/// The ledger as sinks print it: seen = delivered + filtered + in_flight + the causes that are in the sum.
+/// The ledger as sinks print it: seen = delivered + filtered + in_flight + the causes with in_sum.
 struct Loss {
     u64 seen = 0;
     u64 delivered = 0;
     u64 filtered = 0;
-    u64 in_flight = 0;              ///< not over when tracing ended
-    u64 no_end = 0;                 ///< of those delivered: without an end, which was not seen
+    u64 in_flight = 0;              ///< still in flight when tracing ended
+    u64 no_end = 0;                 ///< of those delivered: end not seen
     std::vector<LossCause> causes;  ///< only those with a count
 
-    /// A cause, where it has a count.
+    /// Adds a cause if its count is not 0.
     void note(std::string_view name, std::string_view item, std::string_view cause, u64 count) {
         if (count != 0) causes.push_back({name, item, cause, count});
     }
-    /// The same of what are no operations of the lens: they are not in the sum.
+    /// The same for losses that are not operations of the lens: they are not in the sum.
     void note_beside(std::string_view name, std::string_view item, std::string_view cause, u64 count) {
         if (count != 0) causes.push_back({name, item, cause, count, false});
     }
-    /// What the kernel skipped belongs to no operation.
+    /// Skipped probe runs belong to no operation.
     void note_skipped_runs(u64 count) { note_beside("missed", "probe run", "skipped by the kernel", count); }
-    /// Operations that have no row.
+    /// The number of operations without a row.
     [[nodiscard]] u64 lost() const {
         u64 sum = 0;
         for (const LossCause& cause : causes) sum += cause.in_sum ? cause.count : 0;
@@ -59,35 +59,36 @@ public:
     Sink& operator=(const Sink&) = delete;
     virtual ~Sink() = default;
 
-    /// Before the first row; `type` names what a row is ("block", "summary"). With `trailing_error`, a table's rows
-    /// have one value more: an error that no chosen column shows, printed behind the row where there is one.
+    /// Called before the first row; `type` names the kind of row ("block", "summary"). With `trailing_error`, a table's
+    /// rows have one more value: an error that no selected column shows, printed after the row if there is one.
     virtual void begin(std::string_view type, Columns columns, const Column* trailing_error) = 0;
-    /// Before the first row: times in a table count from `ns`, which is a time of the column `of`. Otherwise they count
-    /// from the first one that is printed.
+    /// Called before the first row: times in a table count from `ns`, which is a time of the column `of`. Otherwise
+    /// they count from the first time that is printed.
     virtual void count_from(const Column& /*of*/, u64 /*ns*/) {}
     virtual void row(Row row) = 0;
-    /// A line of words between the rows; only csv has room for one.
+    /// A line of text between the rows; only csv supports it.
     virtual void line(std::string_view /*words*/) {}
-    /// Once, at the end, where anything was lost.
+    /// Called once, at the end, if anything was lost.
     virtual void loss(const Loss& loss) = 0;
 };
 
 struct SinkOptions {
     bool header = true;
-    bool colour = false;                     ///< of a table: failed rows stand out
-    std::string_view csv_line_end = "\r\n";  ///< as RFC 4180 has it
+    bool colour = false;                     ///< for a table: highlight failed rows
+    std::string_view csv_line_end = "\r\n";  ///< as in RFC 4180
 };
 
-/// The table of an event or a summary, as sinks take it.
+/// The columns of an event or a summary, in the form that sinks take.
 std::vector<const Column*> pointers_to(std::span<const Column> columns);
 
-/// A loss behind the rows of a text, as a line that begins with "#"; not on a terminal, where standard error has it.
+/// Prints losses after the rows of a text format, as a line that begins with "#"; not on a terminal, where standard
+/// error has them.
 void put_loss_line(Output& out, const Loss& loss);
 
-/// One line of words: what was lost, and why.
+/// Appends one line of text: what was lost, and why.
 void append_loss_line(Buffer& out, const Loss& loss);
 
-/// The sum, for a verbose run.
+/// The totals of the ledger, for a verbose run.
 std::string ledger_line(const Loss& loss);
 
 }  // namespace iolens

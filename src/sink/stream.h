@@ -7,17 +7,17 @@
 
 namespace iolens {
 
-/// Sends rows to another process, which reads at its own pace, beside the output.
+/// A sink besides the output that sends rows to another process, which reads at its own pace.
 class StreamSink : public Sink {
 public:
     void begin(std::string_view /*type*/, Columns /*columns*/, const Column* /*trailing_error*/) override {}
     void loss(const Loss& /*loss*/) override {}
-    /// Between batches of rows: takes along what waits. Never waits itself.
+    /// Called between batches of rows: sends what is pending. Never waits.
     virtual void flush() {}
-    /// Once, after the last row: waits while readers read, after SIGINT or SIGTERM for 600 ms at most. Returns what did
-    /// not get through.
+    /// Called once, after the last row: waits while readers read, after SIGINT or SIGTERM for 600 ms at most. Returns
+    /// what was not delivered.
     virtual LossCause finish() = 0;
-    /// After finish(): readers that were turned away.
+    /// After finish(): readers that were refused.
     [[nodiscard]] virtual LossCause refused() const { return {}; }
 };
 

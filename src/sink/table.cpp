@@ -17,7 +17,7 @@ void pad(Buffer& out, std::size_t shown, int width) {
     if (shown < want) std::memset(extend(out, want - shown), ' ', want - shown);
 }
 
-/// Moves the cell that starts at `start` to the right of its width.
+/// Right-aligns the cell that starts at `start` in its width.
 void align_right(Buffer& out, std::size_t start, int width) {
     const std::size_t shown = out.size() - start;
     const auto want = static_cast<std::size_t>(width);
@@ -51,7 +51,7 @@ void TableSink::begin(std::string_view /*type*/, Columns columns, const Column* 
 
 std::size_t TableSink::cell(const Column& column, const Value& value) {
     Buffer& out = out_.buffer();
-    // the only cell whose characters are not bytes
+    // the only cells with multibyte characters
     if (value.kind() == Value::Kind::text) {
         return append_visible(out, value.text(), static_cast<std::size_t>(column.cut));
     }
@@ -74,7 +74,7 @@ void TableSink::number_cell(const Column& column, u64 n) {
             if (n >= first) {
                 append_seconds(out, n - first);
             } else if (&column == first_column_) {
-                // events of two processors can be out of order by some ns: a time before the first is the first's
+                // events of two CPUs can be out of order by some ns: print a time before the first one as 0
                 append_seconds(out, 0);
             } else {
                 append(out, '-');

@@ -10,8 +10,8 @@
 
 namespace iolens {
 
-/// Aligned columns for a person. Times are seconds since the first row, durations ms. A row with an error whose column
-/// wasn't chosen ends in the error's name, so that a failure is never invisible.
+/// Aligned columns for people. Times are seconds since the first row, durations ms. If the error column isn't selected,
+/// the error's name is printed at the end of the row, so that a failure is never invisible.
 class TableSink final : public Sink {
 public:
     TableSink(Output& out, SinkOptions options) : out_(out), options_(options) {}
@@ -25,7 +25,7 @@ public:
     void loss(const Loss& loss) override;
 
 private:
-    /// Appends a cell; returns how many characters it shows.
+    /// Appends a cell; returns the number of characters shown.
     std::size_t cell(const Column& column, const Value& value);
     void number_cell(const Column& column, u64 n);
 
@@ -33,7 +33,7 @@ private:
     SinkOptions options_;
     std::vector<const Column*> columns_;
     bool trailing_error_ = false;
-    const Column* first_column_ = nullptr;  // whose first time times are counted from
+    const Column* first_column_ = nullptr;  // times count from the first time in this column
     std::optional<u64> first_time_;
     WallClock wall_;  // HH:MM:SS of the last row: rows of one second share it
 };

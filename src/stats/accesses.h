@@ -14,8 +14,8 @@
 
 namespace iolens {
 
-/// How often each size occurs. After a number of different ones, further ones are counted at the next multiple of an
-/// eighth of their power of two: of random sizes there are endless many.
+/// How often each size occurs. After a limit of distinct sizes, further ones are rounded up to a multiple of an eighth
+/// of their power of two: the number of random sizes is unbounded.
 class Sizes {
 public:
     void add(std::uint64_t size, std::uint64_t times = 1) {
@@ -30,19 +30,19 @@ private:
     std::map<std::uint64_t, std::uint64_t> counts_;
 };
 
-/// Reads, or writes, at one level.
+/// Totals of reads, or of writes, at one level.
 struct AccessTotals {
     std::uint64_t events = 0;
     std::uint64_t bytes = 0;
     std::uint64_t errors = 0;
-    std::uint64_t sequential = 0;  ///< begin where the access before ended
-    std::uint64_t random = 0;      ///< begin elsewhere; the first of all is neither
+    std::uint64_t sequential = 0;  ///< start where the previous access ended
+    std::uint64_t random = 0;      ///< start elsewhere; the first access is neither
     std::uint64_t largest = 0;     ///< bytes
     Sizes sizes;                   ///< in bytes
     SmallHistogram duration;       ///< ns
 
     [[nodiscard]] bool has_pattern() const { return sequential + random != 0; }
-    /// Share of the accesses that follow another one; 0 where none does.
+    /// Share of sequential accesses; 0 if no access follows another one.
     [[nodiscard]] double sequential_share() const {
         return has_pattern() ? static_cast<double>(sequential) / static_cast<double>(sequential + random) : 0;
     }
@@ -52,15 +52,15 @@ struct AccessTotals {
 struct Access {
     std::uint64_t start_ns = 0;
     std::uint64_t end_ns = 0;
-    std::uint64_t start = 0;  ///< place of its first byte or sector …
-    std::uint64_t end = 0;    ///< … and behind its last one
+    std::uint64_t start = 0;  ///< position of its first byte or sector …
+    std::uint64_t end = 0;    ///< … and after its last one
     std::uint64_t bytes = 0;
     bool write = false;
     bool failed = false;
     bool timed = true;  ///< its end was seen
 };
 
-/// What was accessed at one level, by accesses in the order in which they were asked for.
+/// Totals of the accesses at one level, added in the order in which they were issued.
 class AccessSums {
 public:
     void add(const Access& a) {
@@ -84,7 +84,7 @@ public:
     [[nodiscard]] const AccessTotals& writes() const { return totals_[1]; }
     [[nodiscard]] std::uint64_t events() const { return totals_[0].events + totals_[1].events; }
     [[nodiscard]] std::uint64_t bytes() const { return totals_[0].bytes + totals_[1].bytes; }
-    /// From the first access's start to the last one's end.
+    /// From the start of the first access to the end of the last one.
     [[nodiscard]] std::uint64_t time_ns() const { return events() == 0 ? 0 : last_ns_ - first_ns_; }
 
 private:
@@ -94,18 +94,18 @@ private:
     std::uint64_t last_ns_ = 0;
 };
 
-/// Puts accesses into the order in which they were asked for: they come at their ends, so a few thousand are kept back.
+/// Sorts accesses into the order in which they were issued: they arrive when they end, so a few thousand are held back.
 /// `Item` has a member `access`.
 template <typename Item>
 class AccessOrder {
 public:
-    /// Calls `take` with the item whose turn it is, if one has to go.
+    /// Calls `take` with the first item in that order, once enough are held back.
     template <typename Take>
     void add(Item item, Take&& take) {
         waiting_.push(std::move(item));
         if (waiting_.size() > kept_back) next(take);
     }
-    /// Calls `take` with all that are left.
+    /// Calls `take` with all remaining items.
     template <typename Take>
     void finish(Take&& take) {
         while (!waiting_.empty()) next(take);
@@ -126,13 +126,13 @@ private:
     std::priority_queue<Item, std::vector<Item>, Later> waiting_;
 };
 
-/// What was accessed at one level, by accesses in the order of their ends.
+/// Totals of the accesses at one level, added in order of completion.
 class AccessProfile {
 public:
     void add(const Access& access) {
         order_.add({access}, [this](const Item& item) { sums_.add(item.access); });
     }
-    /// To be called before the totals are looked at.
+    /// Call it before reading the totals.
     void finish() {
         order_.finish([this](const Item& item) { sums_.add(item.access); });
     }

@@ -11,7 +11,7 @@
 
 namespace iolens {
 
-/// Buckets for 64-bit values, whose width is 1/2^sub_bits of their value or less.
+/// Buckets for 64-bit values. The width of a bucket is 1/2^sub_bits of its values or less.
 template <unsigned sub_bits>
 struct Buckets {
     static constexpr std::size_t sub = std::size_t{1} << sub_bits;
@@ -28,8 +28,9 @@ struct Buckets {
         const std::uint64_t top = i - (static_cast<std::size_t>(shift) << sub_bits);
         return ((top + 1) << shift) - 1;
     }
-    /// The smallest bucket end that at least `percent` (0 to 100) of so many values don't exceed, of which none is
-    /// above `max`; 0 without values. `next` gives the bucket and the count of one entry after the other, by bucket.
+    /// The smallest bucket end that at least `percent` (0 to 100) of the `values` values don't exceed, `max` being the
+    /// largest of them; 0 without values. `next` returns the bucket and the count of one entry after the other, by
+    /// bucket.
     template <typename Next>
     static std::uint64_t percentile(double percent, std::uint64_t values, std::uint64_t max, Next&& next) {
         if (values == 0) return 0;
@@ -79,7 +80,7 @@ private:
 
 using Histogram = HistogramOf<5>;  ///< 3.2%, 15 KiB
 
-/// The same for where there are many: 12.5%, and eight bytes for each bucket that has a value.
+/// The same for when there are many histograms: 12.5%, and eight bytes per bucket that has a value.
 class SmallHistogram {
 public:
     void add(std::uint64_t value) {

@@ -8,7 +8,7 @@ namespace iolens {
 
 enum class PatternKind { first, sequential, random };
 
-/// Tells sequential from random access of one disk or file.
+/// Distinguishes sequential from random access to one disk or file.
 class SinglePattern {
 public:
     /// As Pattern::next().
@@ -25,13 +25,13 @@ private:
     bool fresh_ = true;
 };
 
-/// Tells sequential from random access, per key (a disk, a file).
+/// Distinguishes sequential from random access, per key (a disk, a file).
 class Pattern {
 public:
     using Kind = PatternKind;
 
-    /// An access at `start` up to (not including) `end`, in any unit: sequential when it starts where the one before it
-    /// ended, whichever direction the data went.
+    /// An access from `start` up to (not including) `end`, in any unit: sequential if it starts where the previous one
+    /// ended, whether they read or write.
     Kind next(std::uint64_t key, std::uint64_t start, std::uint64_t end) { return of_key_[key].next(start, end); }
 
 private:

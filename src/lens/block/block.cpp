@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// iolens block: every block request, who asked for it, where it went, how long it took.
+// iolens block: traces block requests: which process issued each, on which disk, and how long it took.
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -28,7 +28,7 @@
 namespace iolens {
 namespace {
 
-/// What --group-by knows.
+/// Keys of --group-by.
 constexpr std::array<std::string_view, 5> group_keys{"file", "author", "comm", "cgroup", "disk"};
 
 constexpr const Column& column_named(std::string_view name) {
@@ -38,8 +38,8 @@ constexpr Column with_role(Column column, Role role) {
     column.role = role;
     return column;
 }
-/// Variants for a table, which also show that there are others. Clients of --socket get the plain columns of the same
-/// row.
+/// Variants of columns for a table, which also show that there are further targets. Clients of --socket get the plain
+/// columns of the same row.
 constexpr Column table_file = with_role(column_named("file"), Role::file_and_more);
 constexpr Column table_author = with_role(column_named("author"), Role::author_and_more);
 
@@ -74,7 +74,7 @@ private:
     Value pattern_of(const iolens_block_event& e);
     std::string_view group_of(const iolens_block_event& e, const iolens_block_target& target, RowArena& text);
     Value targets_json(const iolens_block_event& e, RowArena& text);
-    /// Is --group-by a key that a merged request has several of?
+    /// Can a merged request have several values of the --group-by key?
     [[nodiscard]] bool of_target() const { return group_by_ == "file" || group_by_ == "author"; }
 
     bool queue_ = false;
@@ -87,15 +87,15 @@ private:
     std::unique_ptr<BlockProbe> probe_;
     Decoder decoder_;
     ExtraTargets waiting_;
-    const iolens_extra_targets* extra_targets_ = nullptr;  // of the row being made
-    std::array<u64, IOLENS_TARGET_KINDS> target_kinds_{};  // rows by what they are for
+    const iolens_extra_targets* extra_targets_ = nullptr;  // of the current row
+    std::array<u64, IOLENS_TARGET_KINDS> target_kinds_{};  // number of rows by target kind
     Pattern access_;
     DiskTotals totals_;
     std::optional<GroupTotals> groups_;
     std::string group_by_;
     std::optional<u64> top_;
     bool summing_ = false;
-    bool restart_ = false;  // the next request begins a summary
+    bool restart_ = false;  // the next request starts a new summary
     bool unfinished_ = false;
 };
 
@@ -172,7 +172,7 @@ View BlockLens::prepare(const ViewOptions& view) {
         if (!no_file_) names.emplace_back("file");
     } else if (names.empty()) {
         for (const Column& column : block_columns) {
-            if (no_file_ && column.name == "file_kind") break;  // what follows is of files
+            if (no_file_ && column.name == "file_kind") break;  // the remaining columns are about files
             if (!author_ && column.name.starts_with("author")) continue;
             if (column.role == Role::json && format != json_format) continue;
             if (column.role != Role::pattern || pattern_) names.emplace_back(column.name);
@@ -211,14 +211,14 @@ std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptio
     }
     options.ring_bytes = ring_bytes(live);
     options.attribute = !no_file_;
-    // a recording is made for whatever it will be asked
+    // a recording needs everything that a replay may select
     options.authored = author_ || group_by_ == "author" || !live.record.empty() ||
                        std::ranges::any_of(view.columns, [](const std::string& n) { return n.starts_with("author"); });
     options.max_inflight = static_cast<u32>(live.max_inflight.value_or(options.max_inflight));
     require_tracing();
     probe_ = std::make_unique<BlockProbe>(options);
     if (options.attribute && kernel_addresses_hidden()) log_line(no_direct_files);
-    replay_filters_.reset();  // the kernel filters
+    replay_filters_.reset();  // the kernel applies the filters
     return std::make_unique<RingSource>(RingSource::Probes{
         .ring_fd = probe_->ring_fd(),
         .detach = [this] { probe_->detach(); },
@@ -231,7 +231,7 @@ std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptio
     });
 }
 
-/// The filters that the kernel applies to a live run, for a replay.
+/// Applies to a replay the filters that the kernel applies to a live run.
 bool BlockLens::asked_for(const iolens_block_event& e, const ViewOptions& f) {
     FilterSubject subject{.tgid = e.tgid, .tid = e.tid, .comm = text_of(e.comm)};
     subject.task_known = !block_has(e, IOLENS_BLOCK_NO_CREATOR);
@@ -241,7 +241,7 @@ bool BlockLens::asked_for(const iolens_block_event& e, const ViewOptions& f) {
     return disk_.empty() || resolver().disks().name(e.dev) == disk_;
 }
 
-/// As JSON; null where there is one target only, or the others are not known.
+/// The targets as JSON; null if there is only one target or the others are unknown.
 Value BlockLens::targets_json(const iolens_block_event& e, RowArena& text) {
     if (extra_targets_ == nullptr) return {};
     Buffer out;
@@ -262,7 +262,7 @@ Value BlockLens::targets_json(const iolens_block_event& e, RowArena& text) {
         fmt::format_to(std::back_inserter(out), R"(,"bytes":{}}})", bytes);
     };
     add(e.target, rest);
-    constexpr std::size_t max = 7;  // and the first
+    constexpr std::size_t max = 7;  // in addition to the first one
     const auto extras = targets_in(*extra_targets_);
     for (const iolens_extra_target& extra : extras.first(std::min(extras.size(), max))) add(extra.target, extra.bytes);
     append(out, "]");
@@ -302,7 +302,7 @@ Value BlockLens::pattern_of(const iolens_block_event& e) {
     return {};
 }
 
-/// What a request is added up under; "" where that isn't known. Valid until the next row.
+/// The group that a request is counted in; "" if unknown. Valid until the next row.
 std::string_view BlockLens::group_of(const iolens_block_event& e, const iolens_block_target& target, RowArena& text) {
     const bool known = !block_has(e, IOLENS_BLOCK_NO_CREATOR);
     if (group_by_ == "file") {
@@ -320,7 +320,7 @@ std::string_view BlockLens::group_of(const iolens_block_event& e, const iolens_b
 void BlockLens::add(const iolens_block_event& e, RowArena& text) {
     begin_summary();
     if (groups_) {
-        // a merged request counts for its first file, and each byte for its own
+        // a merged request counts for its first file, but the bytes of each file count for that file
         u64 rest = e.bytes;
         if (extra_targets_ != nullptr && of_target()) {
             for (const iolens_extra_target& extra : targets_in(*extra_targets_)) {
@@ -336,7 +336,7 @@ void BlockLens::add(const iolens_block_event& e, RowArena& text) {
     }
 }
 
-/// Before the first request of a summary: those of the one before it go.
+/// Called before the first request of a summary: clears the previous summary.
 void BlockLens::begin_summary() {
     if (!std::exchange(restart_, false)) return;
     totals_.clear();
@@ -345,7 +345,7 @@ void BlockLens::begin_summary() {
 
 Summary BlockLens::summary(bool restart) {
     begin_summary();
-    restart_ = restart;  // later: the rows' texts are those of the totals
+    restart_ = restart;  // cleared later: the rows' texts point into the totals
     return groups_ ? groups_->summary() : totals_.summary();
 }
 

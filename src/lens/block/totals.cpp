@@ -32,7 +32,7 @@ void add_time_columns(std::vector<Column>& columns) {
                                    time("device_max_ns", "max", "longest device time")});
 }
 
-/// With a group for the rest, as files come and go: some 100 MiB.
+/// Further groups are added up in one, since files come and go without limit. About 100 MiB.
 constexpr std::size_t max_groups = 20'000;
 constexpr std::string_view further_groups = "(others)";
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the block lens adds up.
+// Totals of the block lens.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@
 
 namespace iolens {
 
-/// By disk and operation: `--summary`.
+/// Per disk and operation: `--summary`.
 class DiskTotals {
 public:
     void add(const iolens_block_event& e, Disks& disks);
@@ -36,15 +36,16 @@ private:
     std::map<std::pair<u32, u8>, std::unique_ptr<Totals>> totals_;
 };
 
-/// By a key of the row's: `--summary --group-by`. Those that took the disks longest come first.
+/// Per value of a key column: `--summary --group-by`. Sorted by device time, longest first.
 class GroupTotals {
 public:
-    /// `key` is the column's name and `top` the most rows; what is beyond is added up in one more.
+    /// `key` is the name of a column, `top` the maximum number of rows. The remaining groups are added up in one more
+    /// row.
     GroupTotals(std::string key, std::size_t top);
 
-    /// `bytes`: those of the request's that are the group's.
+    /// `bytes`: the part of the request's bytes that belongs to the group.
     void add(const iolens_block_event& e, std::string_view group, u64 bytes);
-    /// Bytes of a request that counts elsewhere.
+    /// Adds bytes of a request that is counted in another group.
     void add_bytes(const iolens_block_event& e, std::string_view group, u64 bytes) { of(group, e, bytes); }
     [[nodiscard]] Summary summary() const;
     void clear() { totals_.clear(); }
@@ -62,7 +63,7 @@ private:
     };
     Totals& of(std::string_view group, const iolens_block_event& e, u64 bytes);
     struct TextHash {
-        using is_transparent = void;  // so that a key that is there already needs no string
+        using is_transparent = void;  // looking up an existing key needs no std::string
         std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
     };
     std::string key_;

@@ -9,11 +9,11 @@
 
 namespace iolens {
 
-/// What decides on the columns of calls.
+/// Determines the columns of calls.
 struct CallView {
     Format format = table_format;
-    bool why = false;         ///< with what each call waited for
-    bool decode_all = false;  ///< every call, with its arguments
+    bool why = false;         ///< also what each call waited for
+    bool decode_all = false;  ///< all calls, with their arguments
     bool seed_csv = false;    ///< iomonitor's columns
 };
 

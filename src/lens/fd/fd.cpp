@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// iolens fd: what a process reads and writes, to and from where.
+// iolens fd: what processes read and write, and from and to where.
 #include <algorithm>
 #include <array>
 #include <iterator>
@@ -76,23 +76,23 @@ private:
     OperationSelection wanted_operations_;  // of --domains
     Operations operations_{wanted_operations_};
     CallSelection selection_;
-    std::string user_;  // to run the command as
+    std::string user_;  // user to run the command as
     bool preserve_env_ = false;
-    std::string input_;  // a log
+    std::string input_;  // strace log to show
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<Tracing> tracing_;
-    std::optional<OwnOutput> own_output_;  // of a trace of the whole machine; goes before the probes
+    std::optional<OwnOutput> own_output_;  // for a trace of the whole machine; destroyed before the probes
     bool wants_why_ = false;
     std::optional<Why> why_;
-    bool why_lines_ = false;   // below each row
-    u64 last_ts_ = 0;          // of all records
-    bool unfinished_ = false;  // rows of what is not over when tracing ends
+    bool why_lines_ = false;   // detail lines below each row
+    u64 last_ts_ = 0;          // latest time of all records
+    bool unfinished_ = false;  // also rows for calls still in flight when tracing ends
     FileTotals totals_;
     OpenTotals opens_;
     StraceLog* log_ = nullptr;
     Decoder decoder_;
-    iolens_call_event call_{};     // of the row being made, where something was added to its record
-    std::pair<u32, u64> line_of_;  // thread and start of the call whose prefix line was made last
+    iolens_call_event call_{};     // copy of the current row's record, if something was added to it
+    std::pair<u32, u64> line_of_;  // thread and start of the call with the last prefix line
 };
 
 /// Without --min-ms, --why explains calls that took at least this long.
@@ -141,7 +141,7 @@ View FdLens::prepare(const ViewOptions& view) {
         .extra_sinks = wanted_operations_.extra_sinks()};
 }
 
-/// Throws Failure (usage) for options that don't go together.
+/// Throws Failure (usage) for options that can't be combined.
 void FdLens::check_options(const ViewOptions& view, const LiveOptions& live) const {
     const char* of_tracing = wanted_operations_.wants_libc() ? "--libc"
                              : why_                          ? "--why"
@@ -174,7 +174,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     SyscallProbe::Options options;
     Fd cgroup;
     ViewOptions of_tasks = view;
-    of_tasks.pids.clear();  // followed, not filtered
+    of_tasks.pids.clear();  // processes are followed, not filtered
     if (replay_filters_) of_tasks.min_ns = replay_filters_->min_ns;
     options.filter = task_filters(of_tasks, live, cgroup);
     options.cgroup_fd = cgroup.get();
@@ -195,7 +195,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
         facts = operations_.starts(tracing_->has_command() ? std::vector<u32>() : options.follow);
     }
     tracing_->forget_ended(options.follow);
-    replay_filters_.reset();  // the kernel filters
+    replay_filters_.reset();  // the kernel applies the filters
     tracing_->start_command();
     RingSource::Probes source = tracing_->source(!options.follow.empty());
     source.before = std::move(facts);
@@ -217,7 +217,7 @@ std::unique_ptr<Source> FdLens::open_log() {
     return log;
 }
 
-/// The filters that the kernel applies to a live run, for a replay.
+/// Applies to a replay the filters that the kernel applies to a live run.
 bool FdLens::asked_for(const iolens_call_event& e, const ViewOptions& f) const {
     if (!selection_.includes(e.call)) return false;
     FilterSubject subject{.tgid = e.tgid, .tid = e.tid};
@@ -254,7 +254,7 @@ DecodeResult FdLens::take_operation(const iolens_header& record, RowBuffer& row)
     if (of_reader(event.tgid)) return without_row();
     const iolens_operation_event* operation = operations_.of_record(record, resolver().files());
     if (operation != nullptr && replay_filters_) {
-        iolens_call_event as_call{};  // what the filters look at
+        iolens_call_event as_call{};  // the fields that the filters use
         as_call.h = operation->h;
         as_call.start = operation->start;
         as_call.tgid = operation->tgid;
@@ -280,7 +280,7 @@ DecodeResult FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
             call != nullptr && call->info.shape == IOLENS_SHAPE_RANGE && event->file == IOLENS_FILE_NONE;
         const bool io = call == nullptr || (call->is_io() && !of_memory);
         if (!selection_.decode_all && selection_.chosen.empty() && !io) return without_row(pending);
-        // asked of the kernel for its requests, perhaps
+        // the call may be traced only for its requests
         if (!selection_.includes(event->call)) return without_row(pending);
     }
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return without_row(pending);
@@ -289,7 +289,7 @@ DecodeResult FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
     if (selection_.seed_csv && selection_.decode_all) add_prefix_line(*event, row);
     if (selection_.decode_all) resolver().arguments().spent(host_tid(*event));
     if (selection_.seed_csv && event->direction == IOLENS_DIR_NONE) {
-        const bool shown = selection_.summing || selection_.decode_all;  // in the summary, or in the line before
+        const bool shown = selection_.summing || selection_.decode_all;  // in the summary or in the prefix line
         return shown ? DecodeResult::nothing : without_row(pending);
     }
     if (why_) {
@@ -300,7 +300,7 @@ DecodeResult FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
     return fill({.event = &event->h}, row);
 }
 
-/// iomonitor's line before the rows of a call; one line also where a call has two rows.
+/// Adds iomonitor's line before the rows of a call: one line even if the call has two rows.
 void FdLens::add_prefix_line(const iolens_call_event& e, RowBuffer& row) {
     const std::pair<u32, u64> which{host_tid(e), e.start};
     if (which == line_of_) return;
@@ -312,10 +312,10 @@ void FdLens::add_prefix_line(const iolens_call_event& e, RowBuffer& row) {
                                       resolver().arguments_of(e, row.text).text());
 }
 
-/// Is this the I/O of a process that takes our rows?
+/// Does this process read our rows?
 bool FdLens::of_reader(u32 tgid) const { return own_output_ && OwnOutput::is_reader(tgid); }
 
-/// The next call of --why whose time has come.
+/// Makes a row of the next call of --why whose hold time has passed.
 DecodeResult FdLens::take_deferred(u64 now_ns, RowBuffer& row) {
     if (!why_) return DecodeResult::nothing;
     const iolens_call_event* event = why_->release(std::max(now_ns, last_ts_));
@@ -340,7 +340,7 @@ void FdLens::add(const iolens_call_event& e, RowArena& text) {
     }
 }
 
-/// A call as an operation, with its arguments.
+/// Converts a call to an operation, with its arguments.
 const iolens_operation_event* FdLens::operation_of(const iolens_call_event& e) {
     ArgumentTexts texts;
     const iolens_arguments* given = resolver().arguments().find(host_tid(e));

@@ -8,10 +8,10 @@
 
 namespace iolens {
 
-/// Name, help, columns and formats of the fd lens.
+/// Name, help texts, columns and formats of the fd lens.
 const LensInfo& fd_info();
 
-/// Its causes of loss that the kernel side counts.
+/// The fd lens's causes of loss that the kernel side counts.
 std::span<const LossCounter> fd_loss_counters();
 
 }  // namespace iolens

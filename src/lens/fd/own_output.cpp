@@ -15,7 +15,7 @@
 namespace iolens {
 namespace {
 
-/// The processes above this one: its shell, and what that is run by, up to the first.
+/// The ancestors of this process: its shell, the shell's parent, and so on, without process 1.
 std::vector<u32> ancestors() {
     std::vector<u32> items;
     for (u32 pid = static_cast<u32>(::getppid()); pid > 1 && items.size() < IOLENS_FILTER_SELF;) {
@@ -26,7 +26,7 @@ std::vector<u32> ancestors() {
 }
 
 bool writes_to_terminal(u32 pid) {
-    constexpr unsigned first = 136;  // of Unix98 terminals, which have eight numbers
+    constexpr unsigned first = 136;  // major numbers of Unix98 terminals: 136 to 143
     constexpr unsigned last = 143;
     constexpr unsigned console = 4;
     struct stat info{};
@@ -54,7 +54,7 @@ void OwnOutput::find_readers() const {
     for (const PipeReader& reader : readers) {
         if (reader.pid != self) row_readers().add(reader.pid, reader.pipe);
     }
-    // a terminal's program is above us
+    // the terminal emulator is one of our ancestors
     if (!to_terminal_ && std::ranges::none_of(readers, writes_to_terminal, &PipeReader::pid)) return;
     for (const u32 pid : ancestors()) row_readers().add(pid);
 }

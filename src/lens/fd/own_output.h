@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What rows are written to, and who reads them: the I/O of iolens itself, which must not make rows of its own.
+// The output of iolens and the processes that read it: their I/O must not produce rows of its own.
 #pragma once
 
 #include <string>
@@ -8,27 +8,27 @@
 
 namespace iolens {
 
-/// Of a trace of the whole machine, where each row would make another one.
+/// For a trace of the whole machine, where each row would cause another one.
 class OwnOutput {
 public:
-    /// Finds where rows go: `output`, or standard output for "". Its calls are filtered in the kernel.
+    /// Finds where rows go: `output`, or standard output if it is "". Calls on it are filtered in the kernel.
     OwnOutput(SyscallProbe::Options& options, const std::string& output);
     OwnOutput(const OwnOutput&) = delete;
     OwnOutput& operator=(const OwnOutput&) = delete;
     ~OwnOutput();
 
-    /// Leaves the readers of the rows out, those that come later, too. After attaching: a shell starts the programs of
-    /// a pipeline one after the other, and those that begin later are seen to begin. What they did before has no row
-    /// either.
+    /// Excludes the readers of the rows, including those that start later. Call it after attaching: a shell starts the
+    /// programs of a pipeline one after the other, and the probes see the start of the later ones. What they did before
+    /// has no rows either.
     void leave_readers_out(SyscallProbe& probe) const;
 
-    /// Is this a process that reads our rows?
+    /// Does this process read our rows?
     [[nodiscard]] static bool is_reader(u32 tgid);
 
 private:
     void find_readers() const;
 
-    u64 pipe_ = 0;  // inode of the pipe that rows go to; 0: to none
+    u64 pipe_ = 0;  // inode of the pipe that rows go to; 0: not a pipe
     bool to_terminal_ = false;
 };
 

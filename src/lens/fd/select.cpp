@@ -31,7 +31,7 @@ void CallSelection::add(const std::string& word) {
     std::vector<std::string_view> names{"aio", "io_uring"};
     for (const Syscall& call : known) names.push_back(call.name);
     for (const KnownRequest& request : known_requests()) names.push_back(request.name);
-    // with --domains
+    // for --domains
     for (const KnownOperation& operation : known_operations) names.push_back(operation.name);
     throw Failure(Exit::usage, unknown_name("system call", word, names),
                   "use the names of 'man syscalls', such as pread64; aio and io_uring stand for all of their requests");
@@ -43,7 +43,7 @@ bool CallSelection::includes(u16 call) const {
 
 void CallSelection::choose(SyscallProbe::Options& options) const {
     for (const Syscall& call : syscalls()) {
-        if (call.number >= options.syscalls.size()) continue;  // this architecture has none
+        if (call.number >= options.syscalls.size()) continue;  // not on this architecture
         if (operations && call.info.shape != IOLENS_SHAPE_SIGRETURN) continue;
         const bool shown = decode_all || (call.is_io() && (!seed_csv || call.info.direction != IOLENS_DIR_NONE));
         const bool closes = call.name == "close" || call.name == "close_range";
@@ -64,7 +64,7 @@ void CallSelection::choose(SyscallProbe::Options& options) const {
             choose_request(options, request);
         }
     }
-    // libaio's requests are seen through the calls that submit them and fetch their results
+    // libaio requests are traced through the calls that submit them and fetch their results
     if (std::ranges::any_of(options.aio_ops, [](u8 what) { return what != 0; })) {
         for (const Syscall& call : syscalls()) {
             const bool fetches = call.info.shape == IOLENS_SHAPE_IO_SUBMIT || call.info.shape == IOLENS_SHAPE_IO_GET ||

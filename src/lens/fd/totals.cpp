@@ -10,7 +10,7 @@
 namespace iolens {
 namespace {
 
-// So many have rows of their own; a summary that holds every file of a machine would grow without end.
+// Maximum number of rows: a summary of every file on a machine would grow without bound.
 constexpr std::size_t max_files = 2000;
 constexpr std::size_t max_opens = 20'000;
 
@@ -24,7 +24,7 @@ Column file_column(const char* help) {
     return Column{.name = "file", .header = "FILE", .role = Role::name, .width = -20, .help = help};
 }
 
-/// The columns of what was read and what was written, and their values.
+/// Adds the columns for reads and writes, and their values.
 void add_moved_columns(std::vector<Column>& columns) {
     columns.insert(columns.end(), {number("reads", "READS", 8, "number of calls that read or receive"),
                                    number("read_bytes", "BYTES", 12, "bytes read", Unit::bytes),
@@ -126,7 +126,7 @@ void OpenTotals::add(const iolens_call_event& e, std::string_view name) {
     if (e.result < 0) return;
     if (closes) {
         Open& found = find(e, name);
-        // a child's copy of it is closed without an end to the file
+        // a child closes its copy: the file stays open
         if (found.host_tid != host_tid(e) && found.opened_ns != 0) return;
         if (--found.fds == 0 || found.opened_ns == 0) {
             found.closed_ns = e.h.ts;
@@ -137,7 +137,7 @@ void OpenTotals::add(const iolens_call_event& e, std::string_view name) {
     if (call != nullptr && call->name.starts_with("dup")) {
         ++find(e, name).fds;
     } else if (makes_fds(e.call)) {
-        // an id of a file that is gone
+        // the id belonged to a file that no longer exists
         if (open_.erase(e.open_id) != 0 && all_.size() >= max_opens) return;
         find(e, name).opened_ns = e.start;
     }

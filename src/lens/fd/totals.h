@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the fd lens adds up.
+// Totals of the fd lens.
 #pragma once
 
 #include <array>
@@ -23,10 +23,10 @@ struct MovedTotals {
     void add(const iolens_call_event& e);
 };
 
-/// By file or peer: `--summary`.
+/// Per file or peer: `--summary`.
 class FileTotals {
 public:
-    /// `name` is what the file column shows.
+    /// `name` is the text of the file column.
     void add(const iolens_call_event& e, std::string_view name);
     [[nodiscard]] Summary summary() const;
 
@@ -41,7 +41,7 @@ private:
     std::unordered_map<std::string, std::unique_ptr<Totals>> totals_;
 };
 
-/// By open file, from its open (or the first call that was seen on it) to its close: `--summary=open`.
+/// Per open file, from its open (or the first call seen on it) to its close: `--summary=open`.
 class OpenTotals {
 public:
     void add(const iolens_call_event& e, std::string_view name);
@@ -52,7 +52,7 @@ private:
         std::string name;
         u32 tid = 0;
         u32 host_tid = 0;
-        u32 fds = 1;        // that the process which opened it has of it
+        u32 fds = 1;        // fds of the opening process that refer to it
         u64 opened_ns = 0;  // 0: before tracing
         u64 closed_ns = 0;  // 0: not yet
         u64 errors = 0;
@@ -60,7 +60,7 @@ private:
     };
     Open& find(const iolens_call_event& e, std::string_view name);
 
-    std::deque<Open> all_;                 // as they were opened
+    std::deque<Open> all_;                 // in the order of their opens
     std::unordered_map<u64, Open*> open_;  // by open_id
     u64 not_listed_ = 0;
 };

@@ -56,7 +56,7 @@ void Tracing::add_libc(SyscallProbe::Options& options) const {
     } else {
         for (const u32 pid : options.follow) add(libc_of_process(pid), fmt::format("process {}", pid));
     }
-    std::vector<FileIdentity> known;  // containers may have one file under several paths
+    std::vector<FileIdentity> known;  // containers may have the same file under several paths
     for (const std::string& path : paths) {
         const auto functions = find_functions(path, options.libc_operations);
         if (functions.empty()) {
@@ -71,7 +71,7 @@ void Tracing::add_libc(SyscallProbe::Options& options) const {
 }
 
 std::vector<Record> Tracing::attach(const SyscallProbe::Options& options, bool why) {
-    const auto types = kernel_btf();  // of all probes
+    const auto types = kernel_btf();  // shared by all probes
     calls_ = std::make_unique<SyscallProbe>(options);
     if (!why) return {};
     attach_why(options);
@@ -89,7 +89,7 @@ void Tracing::attach_why(const SyscallProbe::Options& options) {
                                                             .max_threads = options.max_threads});
 }
 
-/// The functions that tell what a thread waits for.
+/// Facts about the kernel functions that show what a thread waits for.
 std::vector<Record> Tracing::symbols() {
     std::vector<Record> facts;
     const KernelSymbols symbols;
@@ -117,7 +117,7 @@ void Tracing::start_command() {
     if (command_) command_->let_go();
 }
 
-/// No address of the kernel's leaves this machine with a recording.
+/// Removes kernel addresses from a record: recordings may leave this machine.
 void Tracing::hide_frames(std::span<std::byte> record) const {
     iolens_wait_event wait{};
     if (record.size() != sizeof wait || !wait_functions_) return;
@@ -141,10 +141,10 @@ iolens_loss Tracing::ledger() const {
     return sum;
 }
 
-/// The traced command's.
+/// Exit status of the traced command.
 int Tracing::exit_status() {
     if (!command_) return 0;
-    // it has ended when the last of its processes has, but for the moment between; one that runs on is not waited for
+    // once no followed process is left, the command has ended, or is about to; one that keeps running is not waited for
     return command_->status(calls_->alive() <= 0).value_or(0);
 }
 
@@ -169,7 +169,7 @@ RingSource::Probes Tracing::source(bool follows) {
                 if (waits_) waits_->detach();
             },
         .ledger = [this] { return ledger(); },
-        // what /proc has of processes that begin later
+        // for reading /proc of processes that start later
         .capabilities = capability_bit(CAP_DAC_READ_SEARCH) | capability_bit(CAP_SYS_PTRACE),
         .exit_status = [this] { return exit_status(); },
         .changed = IOLENS_KIND_WAIT,

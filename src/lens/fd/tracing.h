@@ -16,26 +16,26 @@
 
 namespace iolens {
 
-/// The probes of a live run, into one ring, and the command that they trace.
+/// The probes of a live run, which share one ring buffer, and the command that they trace.
 class Tracing {
 public:
-    /// Starts the command, which waits for start_command(), and follows it. `user_name`: who runs it; "": this user.
-    /// Throws Failure.
+    /// Starts the command, which is held until start_command(), and follows it. `user_name`: the user to run it as; "":
+    /// the current user. Throws Failure.
     void hold_command(const std::vector<std::string>& args, const std::string& user_name, bool preserve_env,
                       SyscallProbe::Options& options);
 
-    /// Adds the functions of the C libraries that the processes have, or the command will have.
+    /// Adds the functions of the C libraries that the processes use or the command will use.
     void add_libc(SyscallProbe::Options& options) const;
 
-    /// Loads and attaches; with `why` also the block requests of the whole machine, and the waits of the followed
-    /// processes. Returns the facts that come first. Throws Failure.
+    /// Loads and attaches; with `why` also traces the block requests of the whole machine, and the waits of the
+    /// followed processes. Returns the facts to emit first. Throws Failure.
     std::vector<Record> attach(const SyscallProbe::Options& options, bool why);
 
-    /// Forgets processes that ended before the probes saw it: they would be waited for for ever.
+    /// Forgets processes that ended before the probes could see it: tracing would wait for them forever.
     void forget_ended(const std::vector<u32>& processes);
     void start_command();
 
-    /// `follows`: it ends with the processes that it follows.
+    /// `follows`: tracing ends when the followed processes have ended.
     [[nodiscard]] RingSource::Probes source(bool follows);
 
     [[nodiscard]] SyscallProbe& calls() { return *calls_; }
@@ -45,9 +45,9 @@ public:
     void begin_period();
     [[nodiscard]] std::vector<u64> names_in_flight() const;
 
-    /// Of all probes: what calls are counted as, and what was lost of anything.
+    /// For all probes: the counters of calls, and losses of any kind.
     [[nodiscard]] iolens_loss ledger() const;
-    /// Waits without a place to keep them.
+    /// Waits that were lost because the state map was full.
     [[nodiscard]] u64 lost_waits() const { return waits_ ? waits_->ledger().n.state_full : 0; }
 
 private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// iolens file: what happens to a file, at the VFS and at the block level.
+// iolens file: accesses to files, at the VFS and at the block level.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,14 +63,14 @@ private:
     Levels levels_;
     bool iotracer_ = false;
     bool summing_ = false;
-    bool unfinished_ = false;  // rows of what is not over when tracing ends
-    bool began_ = false;       // iotracer's log has
+    bool unfinished_ = false;  // also rows for accesses still in flight when tracing ends
+    bool began_ = false;       // iotracer's log has begun
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<VfsProbe> probe_;
     std::unique_ptr<Watches> watches_;
     FileProfiles totals_;
     Decoder decoder_;
-    iolens_vfs_event access_{};  // of the row being made, where it is not the record's own
+    iolens_vfs_event access_{};  // event of the current row, if it is not the record's own
 };
 
 const LensInfo& FileLens::info() const {
@@ -148,7 +148,7 @@ View FileLens::prepare(const ViewOptions& view) {
     return {.format = format, .type = info().row_types.front(), .columns = choose_columns(vfs_columns, names)};
 }
 
-/// Rows in a watched folder would make more of them.
+/// Excludes the output file: rows in a watched directory would cause more rows.
 void FileLens::leave_out_output(const ViewOptions& view) {
     const std::string path = view.output.empty() ? "/proc/self/fd/1" : view.output;
     struct stat info{};
@@ -168,7 +168,7 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     options.filter.ops = ops_;
     options.ring_bytes = ring_bytes(live);
     options.max_inflight = static_cast<u32>(live.max_inflight.value_or(options.max_inflight));
-    options.max_files = static_cast<u32>(max_files_.value_or(65536)) + 1;  // and what rows are written to
+    options.max_files = static_cast<u32>(max_files_.value_or(65536)) + 1;  // plus the output file
     options.vfs = levels_.vfs;
     options.blk = levels_.blk;
     bool directories = false;
@@ -178,7 +178,7 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     }
     if (directories) options.depth = recursive_ ? IOLENS_WATCH_DEPTH : 1;
     require_tracing();
-    const auto types = kernel_btf();  // of both probes
+    const auto types = kernel_btf();  // shared by both probes
     probe_ = std::make_unique<VfsProbe>(options);
     watches_ = std::make_unique<Watches>(*probe_);
     leave_out_output(view);
@@ -188,7 +188,7 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
         log_line("this kernel does not show faults of mapped pages; 'iolens doctor' tells why");
     }
     if (levels_.blk && kernel_addresses_hidden()) log_line(no_direct_files);
-    replay_filters_.reset();  // the kernel filters
+    replay_filters_.reset();  // the kernel applies the filters
     begin_log(clock_ns(CLOCK_BOOTTIME));
     RingSource::Probes source = watches_->source();
     source.tidy = [this, tidy = std::move(source.tidy)] {
@@ -198,14 +198,14 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     return std::make_unique<RingSource>(std::move(source));
 }
 
-/// The filters that the kernel applies to a live run, for a replay.
+/// Applies to a replay the filters that the kernel applies to a live run.
 bool FileLens::asked_for(const iolens_vfs_event& e, const ViewOptions& f) {
     FilterSubject subject{.tgid = e.tgid, .tid = e.tid, .comm = text_of(e.comm)};
     if (!vfs_has(e, IOLENS_VFS_NO_END)) subject.duration_ns = e.h.ts - e.start;
     return passes(f, subject);
 }
 
-/// What the times of iotracer's lines count from.
+/// Sets the time that the times of iotracer's lines count from.
 void FileLens::begin_log(u64 ns) {
     began_ = true;
     resolver().set_log_start(ns);
@@ -215,7 +215,7 @@ DecodeResult FileLens::take(const iolens_header& record, RowBuffer& row) {
     if (const auto taken = learn(record)) return *taken;
     const iolens_vfs_event* event = access_of(record, resolver().tasks(), decoder_, access_);
     if (event == nullptr) {
-        const auto* call = decoder_.as<iolens_call_event>(record, IOLENS_KIND_CALL);  // no access to a file's contents
+        const auto* call = decoder_.as<iolens_call_event>(record, IOLENS_KIND_CALL);  // not an access to file contents
         return call != nullptr ? without_row((call->flags & IOLENS_CALL_PENDING) != 0) : DecodeResult::unknown;
     }
     if (event->name_id != 0) resolver().files().named(event->id, event->name_id);

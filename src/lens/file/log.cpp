@@ -31,7 +31,7 @@ std::span<const LoggedAccess> LogSnapshot::next() {
             returned_ = sorted_.size();
             break;
         }
-        // what starts before all that is still to be loaded
+        // accesses that start before all those still to be loaded
         const auto end = std::ranges::lower_bound(sorted_, first_from_[chunk_], {}, key_of);
         returned_ = static_cast<std::size_t>(end - sorted_.begin());
         if (returned_ != 0) break;
@@ -40,8 +40,8 @@ std::span<const LoggedAccess> LogSnapshot::next() {
     return {sorted_.data(), returned_};
 }
 
-/// Loads the next chunks: as many as may have the next access, and as many accesses as were left, so that each is moved
-/// only a few times.
+/// Loads the next chunks: all that may contain the next access, and at least as many accesses as were left, so that
+/// each access is moved only a few times.
 void LogSnapshot::load() {
     const std::size_t left = sorted_.size();
     LogKey first = left != 0 ? key_of(sorted_.front()) : chunks_[chunk_]->first;
@@ -62,7 +62,7 @@ void LogSnapshot::load() {
     sorted_ = std::move(merged);
 }
 
-/// A small part of the log, so that little more than its size is in memory.
+/// A small fraction of the log, so that memory use is little more than the log's size.
 std::size_t AccessLog::chunk_size() const {
     constexpr std::size_t min = 16;
     constexpr std::size_t max = 4096;
@@ -158,7 +158,7 @@ int parse_control(std::string_view text, ControlCommand& command) {
         const std::string digits(last);
         errno = 0;
         const u64 number = std::strtoull(digits.c_str(), &end, 0);
-        if (*end != '\0') return EINVAL;  // 09
+        if (*end != '\0') return EINVAL;  // such as 09
         if (errno == ERANGE || number > AccessLog::max_events) return ERANGE;
         if (number == 0) return EINVAL;
         command.max_events = number;

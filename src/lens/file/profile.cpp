@@ -94,13 +94,13 @@ Summary FileProfiles::summary() const {
         number("p99_ns", "p99", 9, "99th percentile of durations", Unit::nanoseconds, Role::duration),
         number("max_ns", "max", 9, "longest duration", Unit::nanoseconds, Role::duration),
     };
-    const_cast<FileProfiles&>(*this).finish();  // puts the last ones in order
+    const_cast<FileProfiles&>(*this).finish();  // flushes the accesses that are held back
     std::vector<const OfFile*> files;
     files.reserve(files_.size());
     for (const auto& [id, file] : files_) files.push_back(file.get());
     std::ranges::sort(files, {}, [](const OfFile* file) { return file->name; });
     for (const OfFile* file : files) add_rows(s, *file, true);
-    add_rows(s, rest_, false);  // of many files: which one follows which says nothing
+    add_rows(s, rest_, false);  // many files: the order of their accesses means nothing
     return s;
 }
 

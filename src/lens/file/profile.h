@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the file lens adds up: per file and level, and per level.
+// Statistics of the file lens: per file and level, and per level.
 #pragma once
 
 #include <array>
@@ -16,23 +16,23 @@
 namespace iolens {
 
 /// One level's profile as iotracer's io_profile prints it: events, time, rates, bytes, sequential and random share, and
-/// the sizes that are 1% of the accesses or more.
+/// the sizes that make up 1% of the accesses or more.
 std::string profile_text(std::string_view level, const AccessSums& sums);
-/// The same of a profile, with what it still keeps back.
+/// The same for a profile, including the accesses that it holds back.
 std::string profile_text(std::string_view level, AccessProfile& profile);
 
-/// An access in plain numbers: places are bytes at the VFS, sectors at the block level.
+/// An access in plain numbers: positions are bytes at the VFS level, sectors at the block level.
 Access plain_access(const iolens_vfs_event& e);
 
-/// Each file has a kilobyte or so; those that come when there are too many are added up in one row.
+/// Takes about a kilobyte per file; files beyond the limit share one row.
 class FileProfiles {
 public:
     explicit FileProfiles(std::size_t max = 10'000) : max_(max) {}
 
-    /// Of reads and writes; `name` is what the file column shows.
+    /// Adds a read or write; `name` is the text of the file column.
     void add(const iolens_vfs_event& e, std::string_view name);
     [[nodiscard]] Summary summary() const;
-    /// Per level, as profile_text() has it.
+    /// Per level, in the form of profile_text().
     [[nodiscard]] std::string report() const;
 
 private:
@@ -53,7 +53,7 @@ private:
     OfFile& find(const iolens_file_id& id, std::string_view name);
 
     std::unordered_map<iolens_file_id, std::unique_ptr<OfFile>, FileIdHash> files_;
-    OfFile rest_{.name = "(other files)", .levels = {}};  // of those that came when there were too many
+    OfFile rest_{.name = "(other files)", .levels = {}};  // files beyond the limit
     std::array<AccessSums, IOLENS_LEVELS> levels_;
     AccessOrder<Item> order_;
 };

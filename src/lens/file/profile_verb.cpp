@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// iolens file profile: what a log or a recording says of a file's accesses.
+// iolens file profile: statistics of the accesses in a log or a recording.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -23,7 +23,7 @@
 namespace iolens {
 namespace {
 
-/// Reads and writes of a recording of the file lens.
+/// Collects the reads and writes in a recording of the file lens.
 class Collector final : public Receiver {
 public:
     bool record(std::span<const std::byte> bytes) override {
@@ -38,7 +38,7 @@ public:
 
 private:
     Decoder decoder_;
-    Tasks nobody_;  // a profile has no names of tasks
+    Tasks nobody_;  // empty: a profile has no task names
 };
 
 std::vector<iolens_vfs_event> read_recording(const std::string& path) {
@@ -92,7 +92,8 @@ std::string words_of(const Ranges& sectors) {
     return text.empty() ? "none" : text;
 }
 
-/// Each VFS access with the sectors that it should touch by the extent map, and how many of them were seen.
+/// Prints each VFS access with the sectors that it should touch according to the extent map, and how many of them were
+/// seen.
 void put_map(Output& out, const std::vector<iolens_vfs_event>& events, const std::vector<Extent>& extents) {
     const std::array<Ranges, 2> blocks{blocks_of(events, IOLENS_VFS_READ), blocks_of(events, IOLENS_VFS_WRITE)};
     std::array<Ranges, 2> expected;

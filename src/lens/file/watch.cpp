@@ -32,21 +32,21 @@ namespace fs = std::filesystem;
 constexpr u32 kind_of(u32 mode) { return mode & S_IFMT; }
 constexpr u32 regular = 0100000;
 
-/// Where an open fd's file is, as the kernel has it.
+/// The path of an open fd, as the kernel reports it.
 std::string path_of(int fd) {
     std::error_code error;
     const fs::path path = fs::read_symlink(fmt::format("/proc/self/fd/{}", fd), error);
     return path.string();
 }
 
-/// Looks a file up with the rights of a user, who must be allowed to read it. Empty (errno) where that fails. Nothing
-/// is opened for reading: that could wait, or wake a driver.
+/// Looks a file up with the permissions of a user, who must be allowed to read it. Empty (errno) on failure. Opens with
+/// O_PATH: opening for reading could block, or wake a driver.
 Fd open_as(const std::string& path, const Credentials& as) {
     if (as.uid == 0) return Fd(::open(path.c_str(), O_PATH | O_CLOEXEC));
     const AccessAs rights(as);
     open_how how{};
     how.flags = O_PATH | O_CLOEXEC;
-    how.resolve = RESOLVE_NO_MAGICLINKS;  // /proc/self/fd is ours, and not the user's
+    how.resolve = RESOLVE_NO_MAGICLINKS;  // /proc/self/fd is ours, not the user's
     Fd fd(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how)));
     if (fd && ::syscall(SYS_faccessat2, fd.get(), "", R_OK, AT_EACCESS | AT_EMPTY_PATH) != 0) {
         const int error = errno;
@@ -72,13 +72,13 @@ FoundFile Watches::look(const Fd& fd, const std::string& path) {
     if (what->disk != 0) {
         disk = disks_.find(what->disk);
     } else if (const std::string source = mounts_.source(what->id.dev); source.starts_with("/dev/")) {
-        disk = disks_.find(source);  // btrfs, whose superblock names no device
+        disk = disks_.find(source);  // btrfs: its superblock has no block device
     }
     if (disk) {
         found.disk = disk->name;
         found.how.first_sector = disk->first_sector;
         found.how.disk = disk->whole_dev;
-        // of several disks each has its own sectors, and none is the file's alone
+        // each of several disks has its own sectors, and none belongs to the file alone
         if (what->disk == 0 && mounts_.btrfs_disks(disk->name) > 1) found.how.disk = 0;
     }
     return found;
@@ -111,7 +111,7 @@ void Watches::add_one(const FoundFile& found, u32 flags, bool below) {
         how.flags |= IOLENS_WATCH_CALLS;
         needs_syscalls_ = true;
     }
-    // what is below a folder makes room later, but a folder that is too large now is to be known
+    // unused files below a directory are evicted later, but a directory that is too large now is an error
     const bool watched =
         below ? files_ < max_ && probe_.watch_below(found.what.id, how) : probe_.watch(found.what.id, how);
     if (!watched) {
@@ -127,7 +127,7 @@ void Watches::add(const FoundFile& found, bool tree) {
         add_one(found, IOLENS_WATCH_FILE);
         return;
     }
-    // first the folder, so that a file which is made meanwhile is not missed
+    // the directory first, so that files created meanwhile are not missed
     add_one(found, u32{IOLENS_WATCH_DIRECTORY} | (tree ? u32{IOLENS_WATCH_TREE} : 0U));
     walk(found.path, tree);
 }
@@ -144,7 +144,7 @@ void Watches::walk(const std::string& directory, bool tree) {
             const fs::file_type type = at->symlink_status(gone).type();
             const std::string path = at->path().string();
             if (type == fs::file_type::directory && tree) directories.push_back(path);
-            // a mount begins a tree of its own
+            // a mount is the root of a tree of its own
             const bool mount = type == fs::file_type::directory && tree;
             if (type != fs::file_type::regular && !mount) continue;
             const Fd fd(::open(path.c_str(), O_PATH | O_CLOEXEC | O_NOFOLLOW));
@@ -195,7 +195,7 @@ std::vector<std::vector<u64>> Watches::names() {
 
 namespace {
 
-/// What to ask CallProbe for, so that it sees the accesses.
+/// Selects the system calls and requests through which SyscallProbe sees the accesses.
 void choose_syscalls(SyscallProbe::Options& options, u32 ops) {
     const auto wants = [&](iolens_vfs_op op) { return ops == 0 || (ops >> op & 1U) != 0; };
     const bool moves = wants(IOLENS_VFS_READ) || wants(IOLENS_VFS_WRITE);
@@ -206,15 +206,15 @@ void choose_syscalls(SyscallProbe::Options& options, u32 ops) {
         return name == "fallocate" && wants(IOLENS_VFS_DISCARD);
     };
     for (const Syscall& call : syscalls()) {
-        if (call.number >= options.syscalls.size()) continue;  // this architecture has none
+        if (call.number >= options.syscalls.size()) continue;  // not on this architecture
         bool chosen = wanted(call.info.direction, call.name);
         switch (call.info.shape) {
             case IOLENS_SHAPE_SEND:
             case IOLENS_SHAPE_RECEIVE:
             case IOLENS_SHAPE_MESSAGE:
-            case IOLENS_SHAPE_MESSAGES: chosen = false; break;  // of sockets
+            case IOLENS_SHAPE_MESSAGES: chosen = false; break;  // only for sockets
             case IOLENS_SHAPE_COPY:
-            case IOLENS_SHAPE_SENDFILE:  // both ways at once
+            case IOLENS_SHAPE_SENDFILE:  // both read and write
             case IOLENS_SHAPE_IO_SUBMIT:
             case IOLENS_SHAPE_IO_GET:
             case IOLENS_SHAPE_IO_DESTROY: chosen = moves; break;
@@ -224,7 +224,7 @@ void choose_syscalls(SyscallProbe::Options& options, u32 ops) {
         if (!chosen) continue;
         iolens_call_info& info = options.syscalls.at(call.number);
         info = call.info;
-        if (info.shape == IOLENS_SHAPE_ALLOCATE) info.flags = 2;  // its mode is told
+        if (info.shape == IOLENS_SHAPE_ALLOCATE) info.flags = 2;  // emits its mode
     }
     for (const KnownRequest& request : known_requests()) {
         const u8 direction = (request.what & IOLENS_REQUEST_READS) != 0    ? u8{IOLENS_DIR_READ}
@@ -272,7 +272,7 @@ RingSource::Probes Watches::source() {
 
 namespace {
 
-/// A call on a watched file as an access; false for one that is none. The name of the task is another's to tell.
+/// Converts a call on a watched file to an access; false if it is none. The caller adds the task's name.
 bool access_of_call(const iolens_call_event& call, iolens_vfs_event& access) {
     access = {};
     access.h = call.h;

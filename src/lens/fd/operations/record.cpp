@@ -20,7 +20,7 @@
 namespace iolens {
 namespace {
 
-/// "" for a family without addresses.
+/// "" for an address family without addresses.
 std::string address_text(u16 family, const u8* bytes, u16 port) {
     const SocketAddress address(family, bytes);
     if (address.text().empty()) return {};
@@ -29,7 +29,7 @@ std::string address_text(u16 family, const u8* bytes, u16 port) {
     return fmt::to_string(out);
 }
 
-/// The value of the first argument of a kind; nothing where it has none.
+/// The value of the first argument of this kind; nothing if the call has none.
 std::optional<s64> argument_of_kind(const Syscall& call, std::span<const u64> values, char kind) {
     std::size_t place = 0;
     for (std::string_view rest = call.arguments; !rest.empty() && place < values.size(); ++place) {
@@ -53,7 +53,7 @@ std::vector<Record> Operations::starts(const std::vector<u32>& processes) const 
         e.tgid = pid;
         e.tid = pid;
         e.ppid = parent;
-        if (own_pidns().level != 0) e.host_tid = ~u32{0};  // not known
+        if (own_pidns().level != 0) e.host_tid = ~u32{0};  // unknown
         e.fd = op == IOLENS_OPERATION_START ? 0 : -1;
         e.call = IOLENS_NO_CALL;
         e.op = op;
@@ -127,7 +127,7 @@ const iolens_operation_event* Operations::of_call(const iolens_call_event& e, co
     }
     const std::span<const u64> values =
         arguments != nullptr ? std::span<const u64>(arguments->values) : std::span<const u64>();
-    // "" below an fd is the fd itself: AT_EMPTY_PATH
+    // an empty path after a dirfd means the fd itself: AT_EMPTY_PATH
     if (call != nullptr && !values.empty() && call->arguments.starts_with("dirfd:D") && texts[1].data() != nullptr &&
         texts[1].empty()) {
         operation.fd = static_cast<s32>(values[0]);
@@ -161,11 +161,11 @@ const iolens_operation_event* Operations::of_call(const iolens_call_event& e, co
             if ((e.flags & IOLENS_CALL_HAS_LOCAL) != 0) args[0] = address_text(e.family, e.local, e.local_port);
             break;
         case IOLENS_OPERATION_OPEN:
-            // io_uring's path is not told, but the file that it has become
+            // an io_uring request's path is not emitted, but the name of the opened file is
             if (const Files::Name* name = files.find(operation.name_id); args[0].empty() && name != nullptr) {
                 args[0] = name->text;
             }
-            if (args[0] == "." || args[0] == "..") return nullptr;  // io-monitor leaves them out
+            if (args[0] == "." || args[0] == "..") return nullptr;  // io-monitor omits them
             break;
         default: break;
     }
@@ -215,7 +215,7 @@ const iolens_operation_event* Operations::of_record(const iolens_header& head, F
         default: break;
     }
     if (operation.layer == IOLENS_LAYER_LIBC && operation.error == IOLENS_ERROR_UNKNOWN) {
-        // what its system call was told
+        // take the error of its system call
         const Failed* failed = failed_.find(host_tid(operation));
         if (failed != nullptr && failed->end >= operation.start && failed->end <= operation.h.ts)
             operation.error = failed->error;

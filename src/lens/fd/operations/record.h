@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls and records as operations.
+// Converts calls and records to operations.
 #pragma once
 
 #include <map>
@@ -22,18 +22,18 @@ class Operations {
 public:
     explicit Operations(const OperationSelection& selection) : selection_(selection) {}
 
-    /// Operations of processes that ran before, as records: their START, and where they are (as arg1).
+    /// Records for processes that were already running: START, and CHDIR with the working directory as arg1.
     [[nodiscard]] std::vector<Record> starts(const std::vector<u32>& processes) const;
 
-    /// A call as an operation; null where it is none, or none that is wanted. `arguments` is null where they are not
-    /// known. Valid until the next record.
+    /// Converts a call to an operation; null if it is not an operation or not a selected one. `arguments` is null if
+    /// they are not known. Valid until the next record.
     const iolens_operation_event* of_call(const iolens_call_event& e, const iolens_arguments* arguments,
                                           std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts, Files& files);
 
-    /// An operation's record, its texts made ready; null where it isn't wanted. Valid until the next record.
+    /// Completes the texts of an operation's record; null if it is not selected. Valid until the next record.
     const iolens_operation_event* of_record(const iolens_header& head, Files& files);
 
-    /// A period has passed: calls that failed before go.
+    /// Called after each period: forgets the calls that failed before.
     void age() { failed_.age(0); }
 
     void add(const iolens_operation_event& e);
@@ -61,7 +61,7 @@ private:
     const OperationSelection& selection_;
     Record made_;
     Bounded<u64, Process> processes_{1 << 16};  // by process_key()
-    Bounded<u32, Failed> failed_{1 << 16};      // each thread's last call that failed
+    Bounded<u32, Failed> failed_{1 << 16};      // last failed call of each thread
     std::map<u8, Totals> totals_;
 };
 

@@ -32,9 +32,9 @@ constexpr u64 of_domain(iolens_domain domain) {
     return items;
 }
 
-// Contents are private: only who names it gets it.
+// HTTP shows contents, which are private: it has to be selected by name.
 constexpr u64 all_domains = (bit(IOLENS_OPERATION_COUNT) - 1) & ~of_domain(IOLENS_DOMAIN_HTTP);
-// A domain that io-monitor's papers have and its records don't.
+// A domain that is in io-monitor's papers but not in its records.
 constexpr u64 networking = bit(IOLENS_OPERATION_CONNECT) | bit(IOLENS_OPERATION_ACCEPT) | bit(IOLENS_OPERATION_LISTEN) |
                            bit(IOLENS_OPERATION_BIND);
 
@@ -43,7 +43,7 @@ std::string environment(const char* name) {
     return value != nullptr ? value : "";
 }
 
-/// The operations of a domain's name; 0 where there is none.
+/// The operations of a domain; 0 if there is no domain of this name.
 u64 operations_of(std::string_view name) {
     if (name == "ALL") return all_domains;
     if (name == "NETWORKING") return networking;
@@ -57,7 +57,7 @@ std::string unknown_domain(std::string_view name) {
     return unknown_name("domain", name, names);
 }
 
-/// Does a call move bytes between what may be sockets?
+/// Does a call move bytes between file descriptors that may be sockets?
 bool may_carry_http(const Syscall& call) {
     switch (call.info.shape) {
         case IOLENS_SHAPE_MOVE:
@@ -74,11 +74,12 @@ bool is_two_sided(const Syscall& call) {
            call.info.shape == IOLENS_SHAPE_TEE;
 }
 
-/// A table for finding `words` byte by byte: row n, of 256, says for each next byte how many then fit.
+/// A state table for finding `words` byte by byte: row n (256 entries) applies after n matched bytes, and gives the
+/// number of matched bytes after each possible next byte.
 std::vector<u8> search_table(const std::string& words) {
     const std::size_t rows = words.size() + 1;
     std::vector<u8> table(rows * 256);
-    std::size_t shorter = 0;  // the longest beginning of `words` that also ends what has been read, without its first
+    std::size_t shorter = 0;  // longest prefix of `words` that is a suffix of the bytes read, less the first one
     for (std::size_t row = 0; row < words.size(); ++row) {
         const auto byte = static_cast<u8>(words[row]);
         for (std::size_t c = 0; c < 256 && row > 0; ++c) table[row * 256 + c] = table[shorter * 256 + c];
@@ -152,7 +153,7 @@ void OperationSelection::prepare(const ViewOptions& view, bool replayed) {
     if (replayed) return;
     if (start_on_open_.empty()) start_on_open_ = environment("START_ON_OPEN");
     if (!start_on_elapsed_ns_) {
-        // as io-monitor reads it: what is no number, or too small, asks for nothing
+        // as in io-monitor: a value that is not a number, or is too small, is ignored
         const double given = std::strtod(environment("START_ON_ELAPSED").c_str(), nullptr);
         if (given > 0.1 && given < 1e9) start_on_elapsed_ns_ = static_cast<u64>(given * 1e6);
     }
@@ -167,7 +168,7 @@ void OperationSelection::prepare(const ViewOptions& view, bool replayed) {
 }
 
 bool OperationSelection::narrow(std::string_view word) {
-    if (word == "_IO_NEW_FOPEN") word = "OPEN";  // what glibc calls fopen inside
+    if (word == "_IO_NEW_FOPEN") word = "OPEN";  // glibc's internal name for fopen
     const auto it = std::ranges::find(known_operations, word, &KnownOperation::name);
     if (it == known_operations.end()) return false;
     narrowed_ |= bit(static_cast<u8>(it - known_operations.begin()));
@@ -177,11 +178,11 @@ bool OperationSelection::narrow(std::string_view word) {
 void OperationSelection::choose(SyscallProbe::Options& options, const std::vector<u16>& chosen) const {
     const bool http = (wanted_ & of_domain(IOLENS_DOMAIN_HTTP)) != 0;
     for (const Syscall& call : syscalls()) {
-        if (call.number >= options.syscalls.size()) continue;  // this architecture has none
+        if (call.number >= options.syscalls.size()) continue;  // not on this architecture
         if (!chosen.empty() && std::ranges::find(chosen, call.id) == chosen.end()) continue;
         const bool wanted = (operations_of(call) & wanted_) != 0;
         const bool carries = http && may_carry_http(call);
-        // why fopen and opendir failed is what their system call was told
+        // fopen and opendir fail with the error of their system call
         const bool explains = libc_ && call.operation == IOLENS_OPERATION_OPEN;
         if (!wanted && !carries && !explains) continue;
         iolens_call_info& info = options.syscalls.at(call.number);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// io-monitor's view of the fd lens: which operations are wanted, and what the kernel side is asked for.
+// io-monitor's view of the fd lens: which operations are selected, and what the kernel side traces for them.
 #pragma once
 
 #include <optional>
@@ -15,7 +15,7 @@ namespace iolens {
 
 struct Syscall;
 
-/// The operations that a call can be, a bit each (1 << op).
+/// The operations that a call can be, as bits (1 << op).
 u64 operations_of(const Syscall& call);
 
 class OperationSelection {
@@ -23,22 +23,22 @@ public:
     void view_flags(Flags& flags);
     void live_flags(Flags& flags);
 
-    /// Reads the options, and the environment's defaults for them. Throws Failure (usage).
+    /// Reads the options and the environment variables that are their defaults. Throws Failure (usage).
     void prepare(const ViewOptions& view, bool replayed);
 
-    /// Is this view wanted?
+    /// Is this view selected?
     [[nodiscard]] bool on() const { return wanted_ != 0; }
     [[nodiscard]] bool wants(u8 op) const { return op < IOLENS_OPERATION_COUNT && (wanted_ >> op & 1) != 0; }
     [[nodiscard]] bool wants_libc() const { return libc_; }
-    /// Are operations shown from the first one on, and not after something has happened?
+    /// Are operations shown from the start, rather than after a trigger?
     [[nodiscard]] bool from_the_start() const { return start_on_open_.empty() && !start_on_elapsed_ns_; }
     [[nodiscard]] const std::string& facility() const { return facility_; }
     [[nodiscard]] const std::string& queue() const { return queue_; }
 
-    /// Narrows it to an operation ("RENAME"). False where there is none of that name.
+    /// Narrows the selection to an operation ("RENAME"). False if there is no operation of this name.
     bool narrow(std::string_view word);
 
-    /// `chosen`: the calls of --op; empty: all.
+    /// Selects the system calls and requests to trace. `chosen`: the calls of --op; empty: all.
     void choose(SyscallProbe::Options& options, const std::vector<u16>& chosen) const;
 
     /// The message queue of --mq. Throws Failure.
@@ -53,7 +53,7 @@ private:
     bool std_fds_ = false;
     std::string queue_;
     u64 wanted_ = 0;    // bit (1 << op)
-    u64 narrowed_ = 0;  // likewise, of --op
+    u64 narrowed_ = 0;  // the same for --op
 };
 
 }  // namespace iolens

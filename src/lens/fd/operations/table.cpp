@@ -30,7 +30,7 @@ Summary domains_table() {
         {.name = "libc", .header = "LIBC", .width = -20, .help = "libc functions (with --libc)"},
         {.name = "calls", .header = "CALLS", .width = -20, .help = "system calls and requests"},
     };
-    // what no call is
+    // operations that are not system calls
     const auto other_source = [](u8 op) -> std::string_view {
         switch (op) {
             case IOLENS_OPERATION_START: return "(process start: fork, exec)";

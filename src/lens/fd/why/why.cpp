@@ -16,14 +16,14 @@
 namespace iolens {
 namespace {
 
-/// So long a call is held back: what was on the disk beside its requests has ended by then, for the most part.
+/// How long a call is held back: by then, most requests that shared the disk with its own have completed.
 constexpr u64 hold_ns = 200'000'000;
-/// What is kept, at most. Of a call that takes longer the first requests aren't told.
+/// Maximum history. For calls that take longer, the first requests are not reported.
 constexpr u64 kept_ns = 60'000'000'000;
 constexpr u64 kept_waits_ns = 600'000'000'000;
 constexpr std::size_t max_requests = 1 << 18;
 constexpr std::size_t max_calls = 1 << 16;
-/// Without -v so many requests of a call have lines; and so many of those beside one are named.
+/// Requests of a call that have lines without -v, and processes listed alongside each request.
 constexpr std::size_t max_lines = 10;
 constexpr std::size_t max_beside = 4;
 
@@ -31,7 +31,7 @@ double ms(u64 ns) { return static_cast<double>(ns) / 1e6; }
 
 bool has(const iolens_block_event& e, unsigned flag) { return (e.flags & flag) != 0; }
 
-/// Calls that wait for what others submit: the journal's blocks, a flush.
+/// Calls that wait for I/O that others submit: journal blocks, a flush.
 bool is_commit(u16 id) {
     constexpr std::array<std::string_view, 10> names{
         "fsync", "fdatasync", "sync",       "syncfs",         "sync_file_range",
@@ -39,7 +39,7 @@ bool is_commit(u16 id) {
     return std::ranges::find(names, syscall_name(id)) != names.end();
 }
 
-/// Who stands for a request: who made its pages dirty, or else who created it.
+/// The process that a request is attributed to: the one that dirtied its pages, or else the one that created it.
 std::pair<std::string_view, u32> author_of(const iolens_block_event& e) {
     if (e.target.authors != 0) return {text_of(e.target.author_comm), e.target.author};
     if (has(e, IOLENS_BLOCK_NO_CREATOR)) return {"?", 0};
@@ -85,7 +85,7 @@ void Why::take(const iolens_header& head) {
             const iolens_block_target& target = event->target;
             if (target.name_id != 0) {
                 resolver_.files().named(target.id, target.name_id);
-                static_cast<void>(resolver_.files().find(target.name_id));  // for a call of the next minute
+                static_cast<void>(resolver_.files().find(target.name_id));  // keeps it for calls of the next minute
             }
             if (target.kind == IOLENS_TARGET_FILE) disks_of_[target.id.dev] = event->dev;
             if (requests_.size() >= max_requests) requests_.pop_front();
@@ -129,7 +129,7 @@ std::map<WaitFor, Why::Waited> Why::waits_of(const iolens_call_event& call) {
             sum.function = function;
         }
     };
-    // a thread's calls come one by one
+    // calls of a thread don't overlap
     for (const Waits::Wait& wait : waits_.after(host_tid(call), call.start)) {
         if (wait.start >= call.h.ts) break;
         const u64 woken =
@@ -140,14 +140,14 @@ std::map<WaitFor, Why::Waited> Why::waits_of(const iolens_call_event& call) {
     return sums;
 }
 
-/// The whole disk that a filesystem is on; 0: not known.
+/// The whole disk that a filesystem is on; 0: unknown.
 u32 Why::disk_of(u32 dev) {
     if (const auto it = disks_of_.find(dev); it != disks_of_.end()) return it->second;
     const std::optional<Disk> disk = here_ ? resolver_.disks().find(dev) : std::nullopt;
     return disks_of_[dev] = disk ? disk->whole_dev : 0;
 }
 
-/// Did the told call create it?
+/// Did the explained call create this request?
 bool Why::caused(const Request& request) const {
     return !has(request.e, IOLENS_BLOCK_NO_CREATOR) && host_tid(request.e) == host_tid(explained_.call) &&
            request.created() >= explained_.call.start;
@@ -157,7 +157,7 @@ std::vector<const Why::Request*> Why::requests_of(const iolens_call_event& call,
     std::vector<const Request*> items;
     const iolens_file_id file{.ino = call.ino, .dev = call.dev, .generation = call.generation};
     const u32 disk = call.dev == 0 ? 0 : disk_of(call.dev);
-    u32 opened = 0;  // a block device that the call is on
+    u32 opened = 0;  // block device that the call is on
     if (call.file == IOLENS_FILE_DISK && here_) {
         const Files::Name* name = resolver_.files().find(call.name_id);
         const std::optional<Disk> device = name != nullptr ? resolver_.disks().find(name->text) : std::nullopt;
@@ -178,7 +178,7 @@ std::vector<const Why::Request*> Why::requests_of(const iolens_call_event& call,
     return items;
 }
 
-/// Those of others that were on the disk while a request was, by whose they are; the most first.
+/// Requests of others that were on the disk at the same time as a request, per process; most requests first.
 std::vector<Why::Beside> Why::beside(const Request& request) const {
     std::vector<Beside> items;
     const auto mine = author_of(request.e);
@@ -306,7 +306,7 @@ std::span<const std::string> Why::lines() {
         lines_.push_back(std::move(line));
     }
     if (explained_.of_thread) lines_.push_back(fmt::format("{:>12.3f} ms running", ms(explained_.running)));
-    // the longest have lines, in the order of their ends
+    // the longest requests have lines, in order of completion
     std::vector<const Request*> longest = explained_.requests;
     std::ranges::sort(longest, [](const Request* a, const Request* b) {
         const auto time = [](const Request* r) { return r->e.device_ns + r->e.queue_ns; };

@@ -22,42 +22,42 @@
 
 namespace iolens {
 
-/// Joins calls with the block requests and the waits of the same time. A call is held back a moment, so that the
-/// requests beside its own have ended, too.
+/// Joins calls with the block requests and the waits of the same time. A call is held back briefly, until requests that
+/// shared the disk with its own have completed, too.
 class Why {
 public:
-    /// `here`: what is shown happens on this machine, whose disks can be asked for.
+    /// `here`: events are from this machine, so that its disks can be looked up.
     Why(Resolver& resolver, bool here) : resolver_(resolver), here_(here) {}
 
-    /// Is a record of those that tell why: a request or a wait?
+    /// Is it a record that explains calls: a request or a wait?
     static bool is_of(const iolens_header& head);
-    /// Keeps such a record.
+    /// Stores such a record.
     void take(const iolens_header& head);
 
-    /// A thread has ended: its waits go when its last calls have been told.
+    /// A thread has ended: its waits are dropped after its last calls have been reported.
     void ended(u32 host_tid, u64 ns) { ended_.emplace_back(host_tid, ns); }
 
     void defer(const iolens_call_event& call) { deferred_.push_back(call); }
-    /// The next call whose time has come at `now_ns` (CLOCK_BOOTTIME); null: none.
+    /// The next call whose hold time has passed at `now_ns` (CLOCK_BOOTTIME); null: none.
     const iolens_call_event* release(u64 now_ns);
 
-    /// The last call of due() as one JSON object.
+    /// Appends the report about the last call of release(), as one JSON object.
     void append_report(Buffer& out);
-    /// The same as lines for a person, valid until the next one. With `all`, each request has a line.
+    /// The same report as lines of text, valid until the next call. After set_all(true), each request has a line.
     std::span<const std::string> lines();
     void set_all(bool all) { all_ = all; }
-    /// Waits that made room for others: of the calls that they were in, more time counts as running.
+    /// Waits that were evicted for newer ones: their calls show more time as running.
     [[nodiscard]] u64 waits_evicted() const { return waits_.evicted(); }
 
 private:
     struct Request {
         iolens_block_event e;
-        std::vector<iolens_file_id> others;  // files of a merged request, but for its first
+        std::vector<iolens_file_id> others;  // files of a merged request, except the first
         [[nodiscard]] u64 created() const { return e.h.ts - e.device_ns - e.queue_ns; }
         [[nodiscard]] bool is_for(const iolens_file_id& file) const;
     };
     struct Waited {
-        std::string_view function;  // in which most of it was
+        std::string_view function;  // of the longest wait
         u64 longest = 0;
         u64 times = 0;
         u64 ns = 0;
@@ -68,13 +68,13 @@ private:
         u64 requests = 0;
     };
 
-    /// A call, with what is known of its time.
+    /// A call, and what is known about its time.
     struct Story {
         iolens_call_event call{};
-        bool of_thread = false;                         // and not of io_uring or libaio, for which no thread waits
-        std::vector<std::pair<WaitFor, Waited>> waits;  // the longest first
+        bool of_thread = false;                         // false: io_uring or libaio, for which no thread waits
+        std::vector<std::pair<WaitFor, Waited>> waits;  // longest first
         u64 running = 0;                                // ns
-        std::vector<const Request*> requests;           // by their ends
+        std::vector<const Request*> requests;           // in order of completion
     };
 
     void explain(const iolens_call_event& call);
@@ -92,10 +92,10 @@ private:
     Decoder decoder_;
     std::deque<iolens_call_event> deferred_;
     Story explained_;
-    std::deque<Request> requests_;  // by their ends
+    std::deque<Request> requests_;  // in order of completion
     Waits waits_;
-    std::deque<std::pair<u32, u64>> ended_;  // threads, and when
-    std::unordered_map<u32, u32> disks_of_;  // filesystems without a device of their own
+    std::deque<std::pair<u32, u64>> ended_;  // threads and when they ended
+    std::unordered_map<u32, u32> disks_of_;  // whole disks by the dev of their filesystems
     ExtraTargets extra_targets_;
     bool all_ = false;
     std::vector<std::string> lines_;

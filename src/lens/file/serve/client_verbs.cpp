@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Commands over the tree of a server: iolens file add, remove, list, status, start, stop, log …
+// Commands that use the tree of a server: iolens file add, remove, list, status, start, stop, log …
 #include "lens/file/serve/verbs.h"
 
 #include <fcntl.h>
@@ -28,7 +28,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A file of a tree, whole. Throws Failure where nobody serves it.
+/// Reads a whole file of a tree. Throws Failure if no server serves it.
 std::string read_tree(const std::string& path, const std::string& directory) {
     const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) {
@@ -47,17 +47,17 @@ std::string read_tree(const std::string& path, const std::string& directory) {
     return text;
 }
 
-/// Returns 0 or an errno of the tree's.
+/// Writes to a file of a tree. Returns 0 or the errno from the tree.
 int write_tree(const std::string& path, const std::string& directory, const std::string& text) {
     const Fd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
     if (!fd) {
-        read_tree(path, directory);  // says why
+        read_tree(path, directory);  // throws with the reason
         return EACCES;
     }
     return ::write(fd.get(), text.data(), text.size()) < 0 ? errno : 0;
 }
 
-/// Whole lines as they are, or on a terminal such that they can't act on it.
+/// Prints whole lines, unchanged, or on a terminal with control characters escaped.
 void put_lines(Output& out, const std::string& text) {
     if (out.is_terminal()) {
         std::istringstream lines(text);
@@ -71,7 +71,7 @@ void put_lines(Output& out, const std::string& text) {
     out.row_done();
 }
 
-/// A command over the tree of a server.
+/// A command that uses the tree of a server.
 class TreeVerb : public Verb {
 public:
     TreeVerb(std::string_view name, std::string_view args, std::string_view about, std::string_view examples)
@@ -87,7 +87,7 @@ public:
 protected:
     struct Line {
         std::string node;
-        std::string names;  // as the control file has them, with a blank before each
+        std::string names;  // as in the control file, each after a blank
     };
     [[nodiscard]] std::string directory() const { return directory_.empty() ? std::string(default_tree) : directory_; }
     [[nodiscard]] std::vector<Line> lines() const {
@@ -99,12 +99,12 @@ protected:
         }
         return items;
     }
-    /// The node of a path, or of a node's own name. Throws Failure where it isn't watched.
+    /// The node of a path, or of a node's own name. Throws Failure if it isn't watched.
     [[nodiscard]] std::string node_of(const std::string& path) const {
         const std::string wanted = line_path(absolute(path));
         for (const Line& line : lines()) {
             if (line.node == path) return line.node;
-            // names may have blanks: one ends where the line does, or where the next one begins
+            // names may contain blanks: a name ends at the end of the line, or where the next name begins
             for (std::size_t at = line.names.find(" " + wanted); at != std::string::npos;
                  at = line.names.find(" " + wanted, at + 1)) {
                 const std::string rest = line.names.substr(at + 1 + wanted.size());
@@ -153,7 +153,7 @@ public:
             count = fmt::format(" {}", number);
         }
         const std::string path = absolute(args[0]);
-        // what ends in a number is read as a path and a number of events
+        // a path that ends in a number would be parsed as a path and a number of events
         const std::size_t blank = path.rfind(' ');
         if (count.empty() && blank != std::string::npos &&
             path.find_first_not_of("0123456789", blank + 1) == std::string::npos) {
@@ -195,7 +195,7 @@ public:
     int run(const std::vector<std::string>& args) override {
         needs(args, 1, 1, "usage: iolens file remove PATH");
         const int error = write_tree(directory() + "/control", directory(), "remove " + absolute(args[0]));
-        if (error == ENOENT) static_cast<void>(node_of(args[0]));  // says it
+        if (error == ENOENT) static_cast<void>(node_of(args[0]));  // throws with the reason
         if (error != 0) {
             throw Failure(Exit::failed, fmt::format("can't remove '{}': {}", visible(args[0]), error_text(error)),
                           "'iolens file list' lists watched files");
@@ -299,7 +299,7 @@ public:
         needs(args, 1, 1, "use a path, or a node of 'iolens file list'");
         const std::string path = directory() + "/" + node_of(args[0]) + "/log";
         const Fd log(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-        if (!log) read_tree(path, directory());  // says why
+        if (!log) read_tree(path, directory());  // throws with the reason
         catch_signals();
         Output out = Output::stream(STDOUT_FILENO, "standard output");
         watch_readers({out.pipe()});
@@ -314,7 +314,7 @@ public:
 private:
     void copy(const Fd& log, Output& out) const {
         std::array<char, 64 << 10> piece{};
-        std::string rest;  // of a line
+        std::string rest;  // incomplete last line
         while (!end_asked()) {
             const ssize_t n = ::read(log.get(), piece.data(), piece.size());
             if (n < 0 && errno == EINTR) continue;

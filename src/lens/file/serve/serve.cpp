@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A text that is there when it is asked for.
+/// A text that is complete when the file is opened.
 class TextReader final : public TreeReader {
 public:
     explicit TextReader(std::string text) : text_(std::move(text)) {}
@@ -31,7 +31,7 @@ private:
     std::string text_;
 };
 
-/// What the tree calls the path that a client means, as far as it may look it up. Returns 0 or an errno.
+/// Converts a client's path to a name in the tree, with the client's permissions for the lookup. Returns 0 or an errno.
 int name_of(const std::string& given, const TreeClient& client, std::string& name) {
     const AccessAs rights(client.opener);
     std::error_code error;
@@ -47,7 +47,7 @@ int name_of(const std::string& given, const TreeClient& client, std::string& nam
 
 }  // namespace
 
-/// A log as it was when it was opened; behind its end what has come since.
+/// A log as it was when it was opened; after its end, the accesses logged since then.
 class LogTree::LogReader final : public TreeReader {
 public:
     LogReader(LogTree& tree, Shared file) : tree_(tree), file_(std::move(file)) { take(); }
@@ -71,7 +71,7 @@ public:
     }
 
 private:
-    /// False: there is no further access in the snapshot.
+    /// False: the snapshot has no further access.
     bool fetch() {
         if (rest_.empty()) rest_ = snapshot_.next();
         return !rest_.empty();
@@ -86,10 +86,10 @@ private:
             next_ = file_->log.next();
             began_ = file_->began_boot;
         }
-        // without the lock: the old one may be the last owner of much memory
+        // without the lock: this may free a lot of memory
         snapshot_ = std::move(fresh);
         rest_ = {};
-        // the accesses stay in memory until they are read, also when the log has gone on without them
+        // the accesses stay in memory until they are read, even if the log has dropped them
         tree_.read_bytes_ -= std::exchange(charged_, 0);
         const u64 bytes = snapshot_.bytes();
         if (tree_.read_bytes_.fetch_add(bytes) + bytes > tree_.max_memory_) {
@@ -103,7 +103,7 @@ private:
     LogTree& tree_;
     Shared file_;
     LogSnapshot snapshot_;
-    std::span<const LoggedAccess> rest_;  // what it returned last, without what was read
+    std::span<const LoggedAccess> rest_;  // unread part of what snapshot_ returned last
     u64 next_ = 0;
     u64 began_ = 0;
     u64 charged_ = 0;  // of tree_.read_bytes_
@@ -213,7 +213,7 @@ int LogTree::command_log(Watched& file, std::string_view word) {
     return 0;
 }
 
-/// Is there memory for a log of so many events instead of one that there is? Says so where there is none.
+/// Is there memory for a log of `events` events in place of one of `instead_of` events? Logs a message if not.
 bool LogTree::has_memory(const std::string& name, u64 events, u64 instead_of) const {
     const u64 rest =
         max_memory_ / sizeof(LoggedAccess) - std::min(max_memory_ / sizeof(LoggedAccess), events_ - instead_of);
@@ -228,14 +228,14 @@ int LogTree::add(const ControlCommand& command, const TreeClient& client) {
     if (const int error = name_of(command.path, client, name); error != 0) return error;
     FoundFile found;
     try {
-        // without the lock: the path may lead into this tree, and another thread has to answer for it
+        // without the lock: the path may lead into this tree, and another thread has to serve it
         errno = 0;
         found = watcher_->find(name, client.opener);
     } catch (const Failure& failure) {
         return errno != 0 ? errno : EINVAL;
     }
     if (found.is_directory()) return EISDIR;
-    // a log that logs who reads it
+    // a log of this tree would log its own readers
     constexpr u32 fuse = 0x65735546;  // FUSE_SUPER_MAGIC
     if (found.what.magic == fuse && Mounts().source(found.what.id.dev) == tree_source) return EINVAL;
 
@@ -269,7 +269,7 @@ int LogTree::add(const ControlCommand& command, const TreeClient& client) {
     file->id = found.what.id;
     file->node = fmt::format(
         "{}_{}", found.disk.empty() ? fmt::format("0:{}", found.what.id.dev & 0xfffff) : found.disk, found.what.id.ino);
-    // of an earlier file with this inode number, which is still listed
+    // taken by an earlier file with this inode number, which is still listed
     if (by_node_.contains(file->node)) file->node += fmt::format("_{}", found.what.id.generation);
     file->log.resize(events);
     events_ += events;
@@ -282,8 +282,8 @@ int LogTree::add(const ControlCommand& command, const TreeClient& client) {
     return 0;
 }
 
-/// Adds a name to a file. If another file had it, that one keeps its log; without a further name it gets one under
-/// which it can still be removed.
+/// Adds a name to a file. If another file had the name, that file keeps its log; if it has no other name, it gets one
+/// under which it can still be removed.
 void LogTree::give_name(const Shared& file, const std::string& name) {
     if (const auto named = by_name_.find(name); named != by_name_.end()) {
         const Shared other = named->second;
@@ -306,7 +306,7 @@ int LogTree::remove(const std::string& path, const TreeClient& client) {
     const int error = name_of(path, client, name);
     const std::scoped_lock lock(changes_, mutex_);
     auto named = error == 0 ? by_name_.find(name) : by_name_.end();
-    if (named == by_name_.end()) named = by_name_.find(path);  // as the control file lists it
+    if (named == by_name_.end()) named = by_name_.find(path);  // as the control file shows it
     if (named == by_name_.end()) return error != 0 ? error : ENOENT;
     const Shared file = named->second;
     std::erase(file->names, named->first);
@@ -326,7 +326,7 @@ void LogTree::log(const iolens_vfs_event& e) {
     if (it == by_id_.end()) return;
     Watched& file = *it->second;
     if (e.start < file.from) return;
-    // what was under way at a stop is still logged, and what began before a start is not
+    // log accesses that were in flight at a stop, but not those that began before a start
     if (file.running ? e.start >= file.stopped && e.start < file.started : e.start >= file.stopped) return;
     LoggedAccess access;
     access.start = e.start;
@@ -352,7 +352,7 @@ bool LogTree::record(std::span<const std::byte> bytes) {
 }
 
 std::size_t LogTree::drain() {
-    constexpr int max_reads = 256;  // what comes meanwhile is for the next time
+    constexpr int max_reads = 256;  // records that arrive meanwhile are left for the next call
     std::size_t sum = 0;
     for (int i = 0; i < max_reads; ++i) {
         const std::scoped_lock lock(mutex_);
@@ -366,7 +366,7 @@ std::size_t LogTree::drain() {
 }
 
 std::string LogTree::status() {
-    const std::scoped_lock lock(changes_, mutex_);  // the ledger is of all that is attached
+    const std::scoped_lock lock(changes_, mutex_);  // the ledger covers everything that is attached
     const iolens_loss ledger = watcher_->source().ledger();
     std::size_t events = 0;
     std::size_t bytes = 0;

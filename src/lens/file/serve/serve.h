@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// iolens file serve: watched files and their logs as a tree of files, as iotracer had them in /proc.
+// iolens file serve: watched files and their logs as a file tree, as iotracer had them in /proc.
 #pragma once
 
 #include <atomic>
@@ -25,25 +25,25 @@ namespace iolens {
 
 inline constexpr std::string_view default_tree = "/run/iolens";
 
-/// Bytes that the logs of a tree may take, unless another limit is set.
+/// Default limit of the memory for a tree's logs, in bytes.
 inline constexpr u64 default_log_memory = u64{1} << 30;
 
 /// The tree's contents:
 ///
-///     control                    add PATH [MAX_EVENTS], remove PATH; a line a file: <bdev>_<inode> PATH...
+///     control                    add PATH [MAX_EVENTS], remove PATH; one line per file: <bdev>_<inode> PATH...
 ///     status                     what is watched, in how much memory, and what was lost
 ///     <bdev>_<inode>/control     stop, start, reset, timereset; <status> <T0> <max_events> <nb_events>
-///     <bdev>_<inode>/log         a line an access
+///     <bdev>_<inode>/log         one line per access
 class LogTree final : public TreeFiles, public Receiver {
 public:
     struct Options {
         VfsProbe::Options probe;
-        std::size_t max_events = 10;          ///< where none is given
-        u64 max_memory = default_log_memory;  ///< bytes of all logs; as much again while they are read
+        std::size_t max_events = 10;          ///< if none is given
+        u64 max_memory = default_log_memory;  ///< bytes of all logs; as much again while logs are read
     };
     /// Loads and attaches. Throws Failure.
     explicit LogTree(const Options& options);
-    /// With a watcher of one's own: for tests.
+    /// With a given watcher, for tests.
     LogTree(std::unique_ptr<FileWatcher> watcher, std::size_t max_events, u64 max_memory = default_log_memory);
 
     std::optional<About> about(std::string_view path) override;
@@ -51,9 +51,9 @@ public:
     std::unique_ptr<TreeReader> read(std::string_view path) override;
     int write(std::string_view path, std::string_view text, const TreeClient& client) override;
 
-    /// Takes what is in the ring. Returns how many records that were.
+    /// Reads the records in the ring buffer. Returns their number.
     std::size_t drain();
-    /// Of the ring: readable when much waits.
+    /// Of the ring buffer: becomes readable when much data is waiting.
     [[nodiscard]] int descriptor() const { return watcher_->source().descriptor(); }
 
     bool record(std::span<const std::byte> bytes) override;
@@ -68,8 +68,8 @@ private:
         std::list<std::shared_ptr<Watched>>::iterator place;  // in files_
         u64 began_boot = 0;                                   // T0
         u64 began_monotonic = 0;
-        u64 from = 0;         // accesses that began before are none of the log's
-        bool running = true;  // and since when, by the same clock: a stop reaches the ring's reader later
+        u64 from = 0;         // accesses that began earlier are not logged
+        bool running = true;  // and since when, by the same clock: the ring's reader sees a stop later
         u64 stopped = 0;
         u64 started = 0;
     };
@@ -87,13 +87,13 @@ private:
     std::unique_ptr<FileWatcher> watcher_;
     std::size_t max_events_;
     u64 max_memory_;
-    std::atomic<u64> read_bytes_ = 0;  // of logs as they were when they were opened
-    u64 events_ = 0;                   // that all logs have room for
-    Resolver resolver_;                // of threads: accesses are logged with their names
+    std::atomic<u64> read_bytes_ = 0;  // of snapshots of opened logs
+    u64 events_ = 0;                   // capacity of all logs
+    Resolver resolver_;                // for task names, which are logged
     Decoder decoder_;
-    std::mutex changes_;       // one at a time adds and removes files; taken before the other
-    std::mutex mutex_;         // of what follows, and of the source
-    std::list<Shared> files_;  // as added
+    std::mutex changes_;       // serializes adding and removing files; taken before mutex_
+    std::mutex mutex_;         // guards the members below, and the source
+    std::list<Shared> files_;  // in the order in which they were added
     std::unordered_map<iolens_file_id, Shared, FileIdHash> by_id_;
     std::unordered_map<std::string, Shared> by_node_;
     std::unordered_map<std::string, Shared> by_name_;

@@ -25,7 +25,7 @@
 namespace iolens {
 namespace {
 
-/// Tells systemd that all is up (sd_notify(3)), where it asked for it.
+/// Notifies systemd that the server is ready (sd_notify(3)), if it requested that.
 void notify_ready() {
     const char* path = std::getenv("NOTIFY_SOCKET");  // NOLINT(concurrency-mt-unsafe): nobody sets it
     if (path == nullptr || *path == '\0') return;
@@ -61,7 +61,7 @@ private:
     MountedTree::Options mount_;
     LogTree::Options options_;
     std::unique_ptr<LogTree> files_;
-    std::unique_ptr<MountedTree> tree_;  // after the files: its threads read them
+    std::unique_ptr<MountedTree> tree_;  // declared after files_, which its threads read
     std::array<int, 2> descriptors_{-1, -1};
 };
 
@@ -69,8 +69,7 @@ void Server::start() {
     require_tracing();
     files_ = std::make_unique<LogTree>(options_);
     tree_ = std::make_unique<MountedTree>(mount_, *files_);
-    // 'add' attaches further probes and looks up what its caller names; the tree is unmounted at the end
-    // (CAP_SYS_ADMIN)
+    // 'add' attaches further probes and looks up the paths of its callers; unmounting at the end needs CAP_SYS_ADMIN
     u64 keep = capabilities_to_attach() | capability_bit(CAP_DAC_READ_SEARCH) | capability_bit(CAP_SYS_PTRACE);
     if (mount_.group) keep |= capability_bit(CAP_SETUID) | capability_bit(CAP_SETGID);
     keep_only_needed(keep, {tree_->directory()});

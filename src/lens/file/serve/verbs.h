@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commands below 'iolens file'.
+// The subcommands of 'iolens file'.
 #pragma once
 
 #include <memory>

@@ -15,7 +15,7 @@ public:
     void watch(const FoundFile& found) override {
         watches_.add(found, false);
         watches_.complete(options_);
-        static_cast<void>(watches_.names());  // known here by what they were added as
+        static_cast<void>(watches_.names());  // discarded: files are known here by the names they were added under
     }
     void unwatch(const iolens_file_id& file) override { probe_.unwatch(file); }
     Source& source() override { return source_; }

@@ -11,7 +11,7 @@
 
 namespace iolens {
 
-/// What a log tree watches files with.
+/// Watches files for a log tree.
 class FileWatcher {
 public:
     FileWatcher() = default;
@@ -19,16 +19,17 @@ public:
     FileWatcher& operator=(const FileWatcher&) = delete;
     virtual ~FileWatcher() = default;
 
-    /// Looks a path up, as a user may. Throws Failure where it leads to nothing that can be watched; errno says why.
+    /// Looks a path up with a user's permissions. Throws Failure if it leads to nothing that can be watched; errno is
+    /// the reason.
     virtual FoundFile find(const std::string& path, const Credentials& as) = 0;
-    /// Watches a file from now on. Throws Failure: usage where there are too many files.
+    /// Watches a file from now on. Throws Failure: usage if there are too many files.
     virtual void watch(const FoundFile& found) = 0;
     virtual void unwatch(const iolens_file_id& file) = 0;
     /// The accesses to the watched files.
     virtual Source& source() = 0;
 };
 
-/// Watches with the kernel's help. Loads and attaches. Throws Failure.
+/// A watcher that uses BPF programs. Loads and attaches. Throws Failure.
 std::unique_ptr<FileWatcher> make_probe_watcher(const VfsProbe::Options& options);
 
 }  // namespace iolens
