@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Every block request, from the task that submits it to the device's answer. BTF tracepoints only: they are there on
- * every kernel from 5.10, also where kprobes and fentry are not.
+ * All block requests, from submission to completion. BTF tracepoints only: they exist on every kernel from 5.10, even
+ * without kprobes and fentry.
  *
- * One map, `inflight`, and for a request one entry all its life: put in at block_bio_queue under its bio, in the
- * submitter's context; completed at block_rq_issue, where the first bio's entry becomes the request's; sent and taken out
- * at the final block_rq_complete. Under the request itself are those that can't be under a bio:
+ * A single map, `inflight`, has one entry per request for its whole lifetime: inserted at block_bio_queue with the bio
+ * as key, in the submitter's context; updated at block_rq_issue, where the first bio's entry becomes that of the
+ * request; emitted and deleted at the final block_rq_complete. The key is the request itself if it can't be the bio:
  *
  *   - a request without a bio: a flush of the flush machinery, passthrough;
- *   - one whose first bio belongs to another disk's operation that isn't over (an NVMe multipath head passes bios on
- *     unchanged);
- *   - one that was completed in part: its first bio may be gone.
+ *   - a request whose first bio belongs to another disk's operation still in flight (an NVMe multipath head
+ *     passes bios on unchanged);
+ *   - a request completed in part: its first bio may already be freed.
  *
- * The merging of bios needs no probe: when a request is issued, the bios that it was made of hang off it, and the other
- * ones' entries go. block_rq_insert is not used: it doesn't fire without a scheduler, and passthrough and flush requests
- * bypass it. The bio of a completed request doesn't pass block_bio_complete: blk_update_request clears
- * BIO_TRACE_COMPLETION.
+ * Merges need no probe: at issue, all bios of the request are linked from it, and the entries of all but the first are
+ * deleted. block_rq_insert is not used: it does not fire without a scheduler, and passthrough and flush requests bypass
+ * it. The bio of a completed request does not reach block_bio_complete: blk_update_request clears BIO_TRACE_COMPLETION.
  */
 #include "block/bio.bpf.h"
 #include "block/request.bpf.h"
@@ -23,7 +22,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* 5.18 made pages folios; each kernel has one of the two. */
+/* 5.18 converted pages to folios; each kernel has one of the two. */
 PROGRAM("writeback_dirty_folio", iolens_dirty_folio, on_dirty(ctx))
 PROGRAM("writeback_dirty_page", iolens_dirty_page, on_dirty(ctx))
 

@@ -9,8 +9,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 struct iolens_pidns found = {};
 
-/* Not attached: user space runs it (BPF_PROG_TEST_RUN, 5.10). /proc does not show the level: a process there begins at
- * the level of the namespace that /proc was mounted in. */
+/* Not attached: run by user space (BPF_PROG_TEST_RUN, 5.10). /proc does not show the level: it lists a process's
+ * pids starting at the level of the namespace that /proc was mounted in. */
 SEC("raw_tp/sys_enter")
 int iolens_find_pidns(void *ctx __attribute__((unused)))
 {

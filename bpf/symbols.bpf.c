@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Finds the addresses of kernel symbols by their names. */
+/* Resolves the names of kernel symbols to addresses. */
 #include "lib/compat/base.bpf.h"
 
 #include "iolens/symbol_query.h"
@@ -8,8 +8,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 struct iolens_symbol_query symbols[IOLENS_SYMBOL_QUERIES] = {};
 
-/* Run by user space (BPF_PROG_TEST_RUN; a program of this type from 5.14, the helper from 5.16, d6aef08a872b). Searches a
- * sorted list from 6.2 on (60443c88f3a8); before, all symbols for each name. */
+/* Run by user space (BPF_PROG_TEST_RUN; this program type since 5.14, the helper since 5.16, d6aef08a872b). Searches
+ * a sorted list since 6.2 (60443c88f3a8); before, all symbols for each name. */
 SEC("syscall")
 int iolens_find_symbols(void *ctx __attribute__((unused)))
 {

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * System calls on file descriptors, from entry to return. BTF tracepoints only: sys_enter and sys_exit see every call of
- * every kernel from 5.10, also where kprobes and fentry are not.
+ * System calls on file descriptors, from entry to return. BTF tracepoints only: sys_enter and sys_exit see all system
+ * calls on every kernel from 5.10, even without kprobes and fentry.
  *
- * A thread has at most one call under way, so its state is made at its first call that is asked for, used again for each
- * one after, and removed when the thread exits. It is kept with the task itself where the kernel can do that, which costs
- * 200 ns a call less than a hash map. What an fd is, is asked of the kernel's own table at the call's start, so fork, dup,
+ * A thread is in at most one system call, so its state is created at its first selected call, reused for later ones and
+ * deleted when the thread exits. Where the kernel supports it, the state is in task storage, which saves 200 ns per
+ * call compared with a hash map. An fd is looked up in the kernel's own table at the start of the call, so fork, dup,
  * SCM_RIGHTS, close-on-exec and files opened before tracing need no bookkeeping.
  *
- * Each program is there twice: plain, for every kernel from 5.10, and direct, for those with task storage (5.11,
- * 4cf1bc1f1045) and bpf_rdonly_cast (6.2). User space loads one of each.
+ * Each program has two variants: plain, for every kernel from 5.10, and direct, for kernels with task storage (5.11,
+ * 4cf1bc1f1045) and bpf_rdonly_cast (6.2). User space loads one of each pair.
  */
 #include "lib/compat/base.bpf.h"
 #include "lib/compat/regs.bpf.h"
@@ -29,8 +29,9 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Not attached: user space runs it (BPF_PROG_TEST_RUN, 5.10) for a request that can't be in flight, with the key and the
- * start, and a flag for the record. It is in the ring then, and counted. The tracepoint has as many arguments. */
+/* Not attached: run by user space (BPF_PROG_TEST_RUN, 5.10) for a request that can no longer be in flight.
+ * Arguments: key, start time, and a flag for the record. The record is then in the ring, and counted. Uses this
+ * tracepoint because it has enough arguments. */
 SEC("raw_tp/signal_generate")
 int iolens_request_drop(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -99,7 +100,7 @@ PROGRAM("task_rename", iolens_call_rename_direct, call_rename(ctx, true))
 
 PROGRAM("sched_process_fork", iolens_call_fork, call_fork(ctx))
 
-/* A program for each function, which every kernel has a way for. */
+/* One program per function, for kernels without multi-uprobes. */
 #define LIBC_FUNCTION(name, operation, place, result)                                                                    \
 	SEC("uprobe")                                                                                                    \
 	int iolens_libc_##name(struct pt_regs *ctx) { return libc_begin(ctx, LIBC_##name); }                             \
@@ -108,8 +109,8 @@ PROGRAM("sched_process_fork", iolens_call_fork, call_fork(ctx))
 IOLENS_LIBC_FUNCTIONS(LIBC_FUNCTION)
 #undef LIBC_FUNCTION
 
-/* One for all, of which the cookie is the number: from 6.6 (89ae89f53d20) they are attached together, and detached in the
- * time of one. */
+/* One program for all functions, with the function's number as cookie: since 6.6 (89ae89f53d20) they are attached
+ * together, and detached in the time of one. */
 SEC("uprobe")
 int iolens_libc_all(struct pt_regs *ctx)
 {
@@ -126,7 +127,7 @@ PROGRAM("sched_process_exec", iolens_call_exec, call_exec(ctx, false))
 
 PROGRAM("sched_process_exec", iolens_call_exec_direct, call_exec(ctx, true))
 
-/* Not attached to anything that happens: user space reads it, and so runs it for each thread. */
+/* Not attached to an event: user space reads the iterator, which runs this for each thread. */
 SEC("iter/task")
 int iolens_pending_direct(struct bpf_iter__task *ctx)
 {
@@ -138,7 +139,7 @@ int iolens_pending_direct(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* The same for the plain programs, run (BPF_PROG_TEST_RUN) for each entry. */
+/* Likewise for the plain programs: run (BPF_PROG_TEST_RUN) for each entry. */
 SEC("raw_tp/sys_enter")
 int iolens_pending(struct bpf_raw_tracepoint_args *ctx)
 {

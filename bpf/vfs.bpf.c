@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What happens to watched files: accesses as they enter a filesystem, and the bios that it submits for them.
+ * Watched files: accesses as they enter a filesystem, and the bios that the filesystem submits for them.
  *
- * At the VFS the places are the filesystem's own functions (struct file_operations: read_iter, write_iter, splice_read,
- * fsync), which every way in passes: read, vectored, libaio, io_uring, sendfile. Their names differ, so user space looks
- * up the addresses that iolens_resolve tells and attaches there. Each program is there twice, over one body: for fentry and fexit, and
- * for kprobes. Where neither is to be had, bpf/syscall.bpf.c sees the calls instead; bios are seen everywhere.
+ * At the VFS the probes are on the filesystem's own functions (struct file_operations: read_iter, write_iter,
+ * splice_read, fsync), which all I/O interfaces go through: read, vectored, libaio, io_uring, sendfile. Their names
+ * differ between filesystems, so user space attaches to the addresses that iolens_resolve returns. Each program has two
+ * variants with the same body: fentry/fexit and kprobe/kretprobe. If neither is available, bpf/syscall.bpf.c traces
+ * system calls instead; bios are always traced.
  *
- * An access that its call doesn't wait for returns EIOCBQUEUED from read_iter, and ends when its kiocb's ki_complete is
- * called: aio_complete_rw, io_complete_rw. Its state is kept by kiocb from the start, since the end may come before the
- * return.
+ * An asynchronous access returns EIOCBQUEUED from read_iter, and ends when ki_complete of its kiocb is called:
+ * aio_complete_rw, io_complete_rw. Its state is keyed by kiocb from the start, since it may complete before the
+ * function returns.
  */
 #include "lib/compat/base.bpf.h"
 #include "lib/file.bpf.h"
@@ -84,7 +85,7 @@ int iolens_fallocate_kprobe(struct pt_regs *ctx)
 }
 VFS_ENDS(fallocate, compat_number(ctx) | 2, VFS_INT, 4)
 
-/* A page of a mapping that isn't there: it is read in, and waited for. */
+/* Fault on a page of a mapping that is not present: it is read in, and waited for. */
 SEC("fentry")
 int iolens_fault(__u64 *ctx)
 {
@@ -104,8 +105,8 @@ int iolens_fault_kprobe(struct pt_regs *ctx)
 }
 VFS_ENDS(fault, ctx[0], vfs_fault_result, 1)
 
-/* One that is there, and is to be written to for the first time since it was clean. The function's further arguments, and
- * so the place of its result, differ; a fault in a shared mapping that fails says so by a signal. */
+/* First write to a clean page that is present. The function's further arguments, and hence the position of its
+ * result, differ between kernels; a failed fault on a shared mapping raises a signal. */
 SEC("fentry")
 int iolens_store(__u64 *ctx)
 {

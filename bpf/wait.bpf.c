@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * When the threads of followed processes do not run, and where in the kernel they are then. BTF tracepoints only; another
- * object (bpf/syscall.bpf.c) knows whom to follow, and has the ring.
+ * When the threads of followed processes do not run, and where in the kernel they wait. BTF tracepoints only; the maps
+ * `followed` and `ring` are shared with bpf/syscall.bpf.c.
  */
 #include "lib/compat/base.bpf.h"
 #include "lib/compat/task.bpf.h"
@@ -12,7 +12,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* The other object's. */
+/* Shared with bpf/syscall.bpf.c. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
@@ -20,7 +20,7 @@ struct {
 	__type(value, __u8);
 } followed SEC(".maps");
 
-/* By tid: who does not run. */
+/* By tid: threads that do not run. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384); /* set before load */
@@ -28,9 +28,9 @@ struct {
 	__type(value, struct iolens_wait_event);
 } waiting SEC(".maps");
 
-const volatile __u64 min_ns = 10000; /* shorter waits are not told */
+const volatile __u64 min_ns = 10000; /* shorter waits are not emitted */
 
-/* The running task leaves the processor to another. The stack is the task's own: this is called before the switch. */
+/* The running task is switched out. The stack is still its own: this runs before the switch. */
 static __always_inline int on_switch(__u64 *ctx)
 {
 	bool preempted = ctx[0];
@@ -45,7 +45,7 @@ static __always_inline int on_switch(__u64 *ctx)
 		fresh.tid = tid;
 		fresh.tgid = from->tgid;
 		if (preempted || !compat_task_state(from))
-			fresh.woken = fresh.start; /* it is ready: nobody will wake it */
+			fresh.woken = fresh.start; /* still runnable: there will be no wakeup */
 		bpf_get_stack(ctx, fresh.frames, sizeof(fresh.frames), 0);
 		if (bpf_map_update_elem(&waiting, &tid, &fresh, BPF_ANY) && (n = ring_counters()))
 			ring_count(n, state_full);
@@ -66,7 +66,7 @@ static __always_inline int on_switch(__u64 *ctx)
 
 PROGRAM("sched_switch", iolens_wait_switch, on_switch(ctx))
 
-/* Runs in the context of who wakes it. */
+/* Runs in the context of the waker. */
 static __always_inline int on_waking(__u64 *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
@@ -80,7 +80,7 @@ static __always_inline int on_waking(__u64 *ctx)
 
 PROGRAM("sched_waking", iolens_wait_waking, on_waking(ctx))
 
-/* One that exits is not switched to again. */
+/* A thread that exits is not switched to again. */
 static __always_inline int on_wait_exit(__u64 *ctx)
 {
 	__u32 tid = ((struct task_struct *)ctx[0])->pid;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Bios: their files, and the authors of their pages. */
+/* Bios: their targets, and the authors of their pages. */
 #ifndef IOLENS_BLOCK_BIO_BPF_H
 #define IOLENS_BLOCK_BIO_BPF_H
 
@@ -18,7 +18,7 @@
 #include "iolens/event/file.h"
 #include "iolens/event/target.h"
 
-/* A clean page of a file becomes dirty. Runs in the context of who writes to it. */
+/* A clean page of a file is dirtied. Runs in the context of the writer. */
 static __always_inline int on_dirty(__u64 *ctx)
 {
 	struct address_space *mapping = (struct address_space *)ctx[1];
@@ -42,7 +42,7 @@ static __always_inline int on_dirty(__u64 *ctx)
 		bpf_map_update_elem(&authors, &id, &fresh, BPF_ANY);
 		return 0;
 	}
-	/* are there pages that were made dirty before, and are not written back? */
+	/* are there pages dirtied earlier and not written back yet? */
 	if (known->written > known->dirtied && now - known->written > BLOCK_WRITEBACK)
 		known->several = 0;
 	else if (known->tgid != tgid)
@@ -69,7 +69,7 @@ static __always_inline void block_author(struct iolens_block_target *t)
 	__builtin_memcpy(t->author_comm, known->comm, sizeof(t->author_comm));
 }
 
-/* What a bio is for. `slot`: of the program. */
+/* Determines the target of a bio. `slot` is that of the program. */
 static __always_inline void block_attribute(struct iolens_block_target *t, struct bio *bio, __u32 size, __u32 slot)
 {
 	struct target found = {};
@@ -103,7 +103,7 @@ static __always_inline void block_attribute(struct iolens_block_target *t, struc
 	t->source = found.source;
 	if (found.kind == IOLENS_TARGET_RAW || found.kind == IOLENS_TARGET_METADATA)
 		t->id.dev = found.device;
-	inode = (struct inode *)found.inode; /* apart: a read of the kernel's takes all its fields for the kernel's */
+	inode = (struct inode *)found.inode; /* separate: BPF_CORE_READ would relocate found.inode too */
 	if (!inode)
 		return;
 	file_id_of(inode, &t->id, false);
@@ -149,9 +149,9 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 	s.e.bytes = size;
 	s.e.bios = 1;
 	block_describe(&s, bio->bi_opf, bio->bi_iter.bi_sector, !size);
-	/* A disk without requests (dm, md, zram, pmem, an NVMe multipath head): the bio is all there is. */
+	/* A disk without requests (dm, md, zram, pmem, an NVMe multipath head): trace the bio itself. */
 	if (disk->queue->mq_ops) {
-		block_begin((__u64)bio, &s); /* without room for it, its request has no creator */
+		block_begin((__u64)bio, &s); /* if the map is full, the request has no submitter */
 		return 0;
 	}
 	if (attribute && size && s.e.target.kind != IOLENS_TARGET_ANONYMOUS) {
@@ -171,8 +171,8 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 	return 0;
 }
 
-/* A bio too large for its disk is cut in two: the front part is a new bio, chained to the rest, that
- * block_bio_queue doesn't see. Its creator is the rest's. */
+/* A bio too large for its disk is split: the front part is a new bio, chained to the rest, that block_bio_queue does
+ * not see. It inherits the submitter of the rest. */
 static __always_inline int on_bio_split(__u64 *ctx)
 {
 	struct bio *bio = compat_bio_split(ctx);
@@ -180,7 +180,7 @@ static __always_inline int on_bio_split(__u64 *ctx)
 	struct iolens_block_state *p = bpf_map_lookup_elem(&inflight, &parent);
 	struct iolens_block_state s;
 
-	/* a disk without requests answers for the whole, when its last part has ended */
+	/* on a disk without requests, the whole bio completes when its last part does */
 	if (!p || (p->e.flags & IOLENS_BLOCK_BIO))
 		return 0;
 	s = *p;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Requests, from their bios to the device's answer. */
+/* Requests, from their bios to completion. */
 #ifndef IOLENS_BLOCK_REQUEST_BPF_H
 #define IOLENS_BLOCK_REQUEST_BPF_H
 
@@ -37,15 +37,15 @@ static __always_inline bool block_same_target(const struct iolens_block_target *
 	return a->kind == b->kind && file_same(&a->id, &b->id);
 }
 
-/* A merged bio is for something else than its request's first: one thing more, or more of one. Returns how many such things
- * there are by now. */
+/* Adds a merged bio whose target differs from that of the request's first bio: a further target, or more bytes of
+ * one. Returns the number of further targets so far. */
 static __always_inline __u8 block_add_extra_target(struct iolens_block_state *s, const struct iolens_block_state *b, __u32 bytes)
 {
 	struct block_extra_targets *all = s->e.target.more ? bpf_map_lookup_elem(&extra_targets, &s->rq) : 0;
 	struct iolens_counters *n;
 	__u32 count;
 
-	if (!all) { /* what is there is another request's, whose end was not seen */
+	if (!all) { /* an existing entry belongs to another request, whose completion was not seen */
 		bpf_map_update_elem(&extra_targets, &s->rq, &block_no_extra_targets, BPF_ANY);
 		all = bpf_map_lookup_elem(&extra_targets, &s->rq);
 		if (!all) {
@@ -66,7 +66,7 @@ static __always_inline __u8 block_add_extra_target(struct iolens_block_state *s,
 		extra->bytes += bytes;
 		goto out;
 	}
-	/* a file's bios are next to each other: what is counted isn't looked for */
+	/* bios of a file are adjacent: compare with the last target only */
 	if (!all->others || !file_same(&all->last, &b->e.target.id)) {
 		all->others++;
 		all->last = b->e.target.id;
@@ -77,8 +77,8 @@ out:
 	return count > 255 ? 255 : count;
 }
 
-/* A bio of a request that was issued, behind its first: the request, whose entry is at `key`, takes over. Its creator is the
- * one whose bio was submitted first. A global function, which the verifier walks once and not for each turn of the loop. */
+/* Merges a bio after the first into an issued request, whose entry is at `key`. The submitter of the request is that
+ * of the bio submitted first. A global function, which the verifier checks once rather than per iteration. */
 __noinline int block_merge(__u64 key, __u64 bio)
 {
 	struct iolens_block_state *s = bpf_map_lookup_elem(&inflight, &key), *b = bpf_map_lookup_elem(&inflight, &bio);
@@ -86,11 +86,11 @@ __noinline int block_merge(__u64 key, __u64 bio)
 	if (!s || !b)
 		return 0;
 	if (b->issued && !b->e.requeues && !(b->e.flags & (IOLENS_BLOCK_BIO | IOLENS_BLOCK_DONE))) {
-		block_left_behind(bio); /* and this bio's submission was not seen */
+		block_left_behind(bio); /* and the submission of this bio was not seen */
 		bpf_map_delete_elem(&inflight, &bio);
 		return 0;
 	}
-	if (b->e.requeues) { /* of a request that was given back and merged into this one */
+	if (b->e.requeues) { /* from a request that was requeued and merged into this one */
 		s->e.requeues += b->e.requeues;
 		bpf_map_delete_elem(&extra_targets, &b->rq);
 		ring_count_seen(-1);
@@ -99,14 +99,14 @@ __noinline int block_merge(__u64 key, __u64 bio)
 		s->e.target.more = block_add_extra_target(s, b, BPF_CORE_READ((struct bio *)bio, bi_iter.bi_size));
 	if (b->created && (!s->created || (__s64)(b->created - s->created) < 0))
 		block_take_creator(s, b);
-	if (b->e.flags & IOLENS_BLOCK_BIO) /* it has an end of its own */
+	if (b->e.flags & IOLENS_BLOCK_BIO) /* the bio completes by itself */
 		s->e.flags |= IOLENS_BLOCK_STACKED;
 	else
 		bpf_map_delete_elem(&inflight, &bio);
 	return 0;
 }
 
-/* Returns how many bios a request has. Probe reads, because a global function takes plain numbers only. */
+/* Returns the number of bios of a request. Uses probe reads, because a global function takes only numbers. */
 static __always_inline __u8 block_merge_bios(__u64 key, struct bio *first)
 {
 	__u64 bio = (__u64)BPF_CORE_READ(first, bi_next);
@@ -120,7 +120,7 @@ static __always_inline __u8 block_merge_bios(__u64 key, struct bio *first)
 	return count;
 }
 
-/* The flush machinery's own request has no bio: its creator is the one who waits for the flush. */
+/* A request of the flush machinery has no bio: its submitter is the task that waits for the flush. */
 static __always_inline void block_flush_creator(struct iolens_block_state *s, struct request *rq)
 {
 	__u64 key = compat_flush_owner(rq);
@@ -130,7 +130,7 @@ static __always_inline void block_flush_creator(struct iolens_block_state *s, st
 		block_take_creator(s, b);
 }
 
-/* The entry of a request that was issued. `*key` is where it is. */
+/* The entry of an issued request. `*key` receives its key. */
 static __always_inline struct iolens_block_state *block_find(struct request *rq, __u64 *key)
 {
 	struct iolens_block_state *s;
@@ -143,7 +143,7 @@ static __always_inline struct iolens_block_state *block_find(struct request *rq,
 	return bpf_map_lookup_elem(&inflight, key);
 }
 
-/* A request goes to the driver. Runs anywhere. */
+/* A request is issued to the driver. Runs in any context. */
 static __always_inline int on_rq_issue(__u64 *ctx)
 {
 	struct request *rq = compat_rq_issue(ctx);
@@ -165,7 +165,7 @@ static __always_inline int on_rq_issue(__u64 *ctx)
 			fresh = true;
 		}
 	}
-	if (!s->issued) { /* of a bio that becomes a request; one that was given back has begun before */
+	if (!s->issued) { /* of a bio that becomes a request; a requeued request was already counted */
 		ring_count_seen(1);
 		s->e.bytes = 0;
 		s->e.flags &= IOLENS_BLOCK_FILTERED | IOLENS_BLOCK_NO_CREATOR | IOLENS_BLOCK_STACKED;
@@ -176,7 +176,7 @@ static __always_inline int on_rq_issue(__u64 *ctx)
 		s->e.target.more = 0;
 		s->e.flags |= IOLENS_BLOCK_STACKED;
 	}
-	/* its submission was not seen, which newer kernels bring about: they skip a program that is preempted elsewhere */
+	/* submission not seen: newer kernels skip a program while another task is preempted in it */
 	if (attribute && fresh && bio && s->e.target.kind == IOLENS_TARGET_NONE)
 		block_attribute(&s->e.target, bio, bio->bi_iter.bi_size, FILE_SLOT_SUBMIT);
 	s->rq = (__u64)rq;
@@ -202,7 +202,7 @@ static __always_inline int on_rq_issue(__u64 *ctx)
 	return 0;
 }
 
-/* The driver gives a request back; it will be issued again. */
+/* The driver requeues a request; it will be issued again. */
 static __always_inline int on_rq_requeue(__u64 *ctx)
 {
 	struct request *rq = compat_rq_requeue(ctx);
@@ -216,7 +216,7 @@ static __always_inline int on_rq_requeue(__u64 *ctx)
 	return 0;
 }
 
-/* The end of an operation on a disk without requests, and of the entry of any bio. */
+/* Completion of a bio on a disk without requests; deletes the entry of any bio. */
 static __always_inline void block_finish_bio(__u64 key, __u64 now, __u16 error)
 {
 	struct iolens_block_state *b = bpf_map_lookup_elem(&inflight, &key);
@@ -234,20 +234,20 @@ static __always_inline void block_finish_bio(__u64 key, __u64 now, __u16 error)
 	bpf_map_delete_elem(&inflight, &key);
 }
 
-/* A function of its own, so that the verifier walks it once and not for each turn of the loop below. */
+/* A separate function, so that the verifier checks it once rather than per iteration of the loop below. */
 __attribute__((noinline)) int iolens_finish_one_bio(__u64 key, __u64 now, __u32 error)
 {
 	block_finish_bio(key, now, error);
 	return 0;
 }
 
-/* The end of a request's bios: of another disk's operation, if it passed them on unchanged, and of entries that are
- * left. Probe reads, because a global function takes plain numbers only. */
+/* Completion of a request's bios: operations of other disks that passed them on unchanged, and leftover entries.
+ * Uses probe reads, because a global function takes only numbers. */
 static __always_inline void block_finish_bios(struct request *rq, __u64 now, __u16 error)
 {
 	struct bio *bio = BPF_CORE_READ(rq, bio);
 
-	/* what is beyond the limit is left behind, and found when its place is used again, or at the end */
+	/* bios beyond the limit are left in the map, and found when their address is reused, or at the end */
 	for (int i = 0; i < MAX_FINISHED && bio; i++) {
 		__u64 key = (__u64)bio;
 
@@ -256,7 +256,7 @@ static __always_inline void block_finish_bios(struct request *rq, __u64 now, __u
 	}
 }
 
-/* A part of a request is done and more is to come, when its first bio may be gone: its entry moves. */
+/* Part of a request is completed, and its first bio may be freed: moves the entry to another key. */
 static __always_inline void block_move(struct request *rq, __u64 from, struct iolens_block_state *s)
 {
 	__u64 key = (__u64)rq;
@@ -266,20 +266,20 @@ static __always_inline void block_move(struct request *rq, __u64 from, struct io
 	if (from == key)
 		return;
 	copy = *s;
-	bpf_map_delete_elem(&inflight, &from); /* makes room for it */
+	bpf_map_delete_elem(&inflight, &from); /* frees an element for it */
 	if (!block_begin(key, &copy) && (n = ring_counters()))
 		ring_count(n, state_full);
 }
 
-/* Bytes of a request are done, perhaps all. Runs in an interrupt of any task. */
+/* Part or all of a request is completed. Runs in interrupt context. */
 static __always_inline int on_rq_complete(__u64 *ctx)
 {
 	struct request *rq = (void *)ctx[0];
 	__s32 status = (__s32)ctx[1];
 	__u32 bytes = (__u32)ctx[2];
 	bool last = bytes >= rq->__data_len;
-	/* A flush comes after its data (end_io is the flush machinery's): it will ask who the creator is. Told here, once: the
-	 * verifier pays for each load of a pointer on each way to it. */
+	/* A flush follows the data (end_io is that of the flush machinery), and will look up the submitter. Computed
+	 * here, once: the verifier checks each load of a pointer again on each path to it. */
 	bool flushed_later = rq->bio && rq->end_io && compat_block_op(rq->cmd_flags) <= IOLENS_OP_WRITE;
 	struct iolens_counters *n;
 	struct gendisk *disk;
@@ -291,8 +291,8 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 	if (!s) {
 		key = (__u64)rq->bio;
 		s = key ? bpf_map_lookup_elem(&inflight, &key) : 0;
-		/* The flush machinery completes the empty request behind a flush after the device has answered; it never
-		 * reached the device. */
+		/* The flush machinery completes the empty request behind a flush after the device completed the
+		 * flush; the request never reached the device. */
 		if (!bytes && compat_block_op(rq->cmd_flags) <= IOLENS_OP_WRITE) {
 			if (s && !(s->e.flags & IOLENS_BLOCK_BIO))
 				bpf_map_delete_elem(&inflight, &key);
@@ -312,12 +312,13 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 		s->e.bytes = 0;
 		s->e.flags &= IOLENS_BLOCK_FILTERED | IOLENS_BLOCK_NO_CREATOR;
 		s->e.bios = 1;
-		/* its name isn't sent here: user space looks up the rare disk whose first request fails like this */
+		/* the disk name is not sent here: user space looks up the rare disk whose first request fails like
+		 * this */
 		disk = compat_rq_disk(rq);
 		s->e.dev = disk ? compat_disk_dev(disk) : 0;
 		block_describe(s, rq->cmd_flags, rq->__sector, !bytes);
 	} else if (s->e.flags & IOLENS_BLOCK_DONE) {
-		/* the flush machinery's last word on a request whose data was done before */
+		/* final completion by the flush machinery of a request whose data completed before */
 		bpf_map_delete_elem(&inflight, &key);
 		return 0;
 	}
@@ -330,8 +331,8 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 	}
 	now = bpf_ktime_get_boot_ns();
 	flags = s->e.flags;
-	/* read again: in a register since it was derived from the status, each error would be a path of its own for the
-	 * verifier */
+	/* Read it again: in a register derived from the status, each error would be a separate path for the
+	 * verifier. */
 	error = *(volatile __u16 *)&s->e.error;
 	block_finish(s, now);
 	if (flushed_later)
@@ -343,7 +344,7 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 	return 0;
 }
 
-/* A bio ends: the row of a disk without requests, and the end of the entry of every other that still has one. */
+/* A bio completes: emits the event on a disk without requests, and deletes any other entry of a bio. */
 static __always_inline int on_bio_complete(__u64 *ctx)
 {
 	struct bio *bio = (void *)ctx[1];

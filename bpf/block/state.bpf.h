@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Requests in flight, and their records. */
+/* Requests in flight, and their events. */
 #ifndef IOLENS_BLOCK_STATE_BPF_H
 #define IOLENS_BLOCK_STATE_BPF_H
 
@@ -16,9 +16,9 @@
 #include "iolens/event/header.h"
 #include "iolens/event/loss.h"
 
-/* A request has at most as many bios as segments, and the usual drivers' limits are 254 and less. */
+/* A request has at most as many bios as segments, and common drivers' limits are 254 or less. */
 #define MAX_MERGED 255
-/* Of a request whose bios another disk passed on unchanged, or that failed before it was issued. */
+/* For a request whose bios another disk passed on unchanged, or that failed before it was issued. */
 #define MAX_FINISHED 24
 
 struct {
@@ -28,11 +28,11 @@ struct {
 	__type(value, struct iolens_block_state);
 } inflight SEC(".maps");
 
-/* Is it asked what requests are for? */
+/* Attribute requests to files. */
 const volatile bool attribute = true;
 
-/* What a bio of a disk without requests is for, by the address of its pages' list: the bios that such a disk makes of it for
- * the disks below share the list, or begin at it. */
+/* Target of a bio on a disk without requests, by the address of its bi_io_vec: the clones that such a disk submits
+ * to lower disks share the array, or start at it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32768); /* set before load */
@@ -40,18 +40,18 @@ struct {
 	__type(value, struct iolens_block_target);
 } targets SEC(".maps");
 
-/* Is it asked who made pages dirty? */
+/* Record which process dirtied pages. */
 const volatile bool authored = true;
 
-/* Who made a file's pages dirty. What is forgotten has no author. */
+/* The process that dirtied a file's pages. LRU: an evicted file has no author. */
 struct block_author {
-	__u64 dirtied; /* ns: last */
-	__u64 written; /* ns: a bio of it was last submitted */
-	__u32 tgid;    /* the kernel's own */
+	__u64 dirtied; /* ns: most recently */
+	__u64 written; /* ns: last submission of a bio */
+	__u32 tgid;    /* in the initial pid namespace */
 	__u8 several;
 	__u8 reserved[3];
 	__u8 comm[IOLENS_COMM_LEN];
-	__u64 shown; /* the process id in own_pidns, where that is not the initial one */
+	__u64 shown; /* process ID in own_pidns, if that is not the initial namespace */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -60,13 +60,13 @@ struct {
 	__type(value, struct block_author);
 } authors SEC(".maps");
 
-/* Writeback of a file ends when none of its bios has been submitted for this time, ns. */
+/* Writeback of a file has ended if none of its bios was submitted for this time, ns. */
 #define BLOCK_WRITEBACK 1000000000ULL
 
-/* What else a merged request is for, by the request. */
+/* Further targets of a merged request, by request. */
 struct block_extra_targets {
 	struct iolens_extra_targets record;
-	struct iolens_file_id last; /* of those that found no place */
+	struct iolens_file_id last; /* of the targets that did not fit */
 	__u32 count;
 	__u32 others;
 };
@@ -77,13 +77,13 @@ struct {
 	__type(value, struct block_extra_targets);
 } extra_targets SEC(".maps");
 
-/* Entries of `targets`: while there are none, none is looked up. */
+/* Number of entries in `targets`; 0: skip the lookup. */
 __s64 targets_open = 0;
 
 static const struct iolens_block_state block_nothing = {};
 static const struct block_extra_targets block_no_extra_targets = {};
 
-/* dev_t → identity of the disk whose name was sent. When it is full, names are sent again. */
+/* dev_t → identity of the disk whose name was sent. If the map is full, names are sent again. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
@@ -91,9 +91,10 @@ struct {
 	__type(value, __u64);
 } disks SEC(".maps");
 
-/* Last disk emitted: consecutive requests usually go to the same disk. Two processors may mix their writes; the pair then
- * matches no disk, since no two have the same identity, and the map is looked up. Not static: the compiler would split it into
- * two variables, for which the kernel rejects the BTF of the object, and without BTF there are no global functions. */
+/* Last disk emitted: consecutive requests usually go to the same disk. Concurrent writes of two CPUs may mix; the
+ * pair then matches no disk, since no two have the same identity, and the map is looked up. Not static: clang would
+ * split it into two variables, for which the kernel rejects the BTF of the object, and without BTF there are no
+ * global functions. */
 struct {
 	__u64 identity;
 	__u32 dev;
@@ -134,13 +135,13 @@ static __always_inline __u32 block_disk(struct gendisk *disk)
 	return dev;
 }
 
-/* Operation, flags and place of a request or bio. */
+/* Sets operation, flags and sector of a request or bio. */
 static __always_inline void block_describe(struct iolens_block_state *s, __u32 opf, __u64 sector, bool empty)
 {
 	__u16 flags = compat_block_flags(opf);
 	__u8 op = compat_block_op(opf);
 
-	/* A bio that only flushes is, to the block layer, an empty write with REQ_PREFLUSH. */
+	/* To the block layer, a bio that only flushes is an empty write with REQ_PREFLUSH. */
 	if (op == IOLENS_OP_WRITE && empty && (flags & IOLENS_BLOCK_PREFLUSH)) {
 		op = IOLENS_OP_FLUSH;
 		flags &= ~IOLENS_BLOCK_PREFLUSH;
@@ -156,8 +157,8 @@ static __always_inline void block_describe(struct iolens_block_state *s, __u32 o
 	s->e.sector = sector;
 }
 
-/* Sends what else a merged request is for, if its row is wanted, and forgets it. A global function, which the verifier walks
- * once. */
+/* Sends the further targets of a merged request if its event is wanted, and deletes them. A global function, which
+ * the verifier checks once. */
 __noinline int block_emit_extra_targets(__u64 rq, __u64 now, __u32 wanted)
 {
 	struct block_extra_targets *all = bpf_map_lookup_elem(&extra_targets, &rq);
@@ -182,7 +183,7 @@ __noinline int block_emit_extra_targets(__u64 rq, __u64 now, __u32 wanted)
 	return 0;
 }
 
-/* The end of an operation: one record, or a count of why there is none. */
+/* The end of an operation: sends its event, or counts why not. */
 static __always_inline void block_finish(struct iolens_block_state *s, __u64 now)
 {
 	struct iolens_counters *n = ring_counters();
@@ -226,8 +227,8 @@ static __always_inline void block_target_forget(__u64 vector)
 		__sync_fetch_and_add(&targets_open, -1);
 }
 
-/* What is found in the place of a new entry is a leftover: its end was not seen. If it was issued, it has a row all the same.
- * A global function, which the verifier walks once. */
+/* Handles an old entry at the key of a new one: its completion was not seen. It still gets an event if it was
+ * issued. A global function, which the verifier checks once. */
 __noinline int block_left_behind(__u64 key)
 {
 	struct iolens_block_state *old = bpf_map_lookup_elem(&inflight, &key);
@@ -244,7 +245,7 @@ __noinline int block_left_behind(__u64 key)
 	return 1;
 }
 
-/* Puts in a new entry. False: there is no room for it. */
+/* Inserts a new entry. Returns false if the map is full. */
 static __always_inline bool block_begin(__u64 key, const struct iolens_block_state *s)
 {
 	if (!bpf_map_update_elem(&inflight, &key, s, BPF_NOEXIST))

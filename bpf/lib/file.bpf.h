@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* An open file: what it is, and its path, told once. */
+/* Open files: identity, kind, and path, which is emitted once. */
 #ifndef IOLENS_LIB_FILE_BPF_H
 #define IOLENS_LIB_FILE_BPF_H
 
@@ -9,21 +9,23 @@
 #include "iolens/event/file.h"
 
 #define FILE_DEPTH 64
-#define FILE_NAME_MAX 256 /* NAME_MAX, and the NUL */
+#define FILE_NAME_MAX 256 /* NAME_MAX, plus the NUL */
 
 struct file_scratch {
 	struct iolens_file_fact fact;
 	__u8 path[IOLENS_PATH_LEN + 2 * FILE_NAME_MAX];
-	/* Of the walk: in memory and not in registers, where the verifier needn't tell one step from another. */
+	/* State of the path walk: in memory rather than registers, so that the verifier does not distinguish the
+	 * steps. */
 	__u64 dentry;
 	__u64 mount;
 	__u64 offset;
-	__u64 whole; /* the walk has come to the root */
+	__u64 whole; /* the walk reached the root */
 };
 
-/* Where a fact is put together: too large for the stack. A program can be preempted (6.13), and on the same processor
- * another one run, but not the same one: each has a slot of its own. Slots of programs that are never in the same object
- * have the same numbers. The map has as many as the loaded programs need; a program without one sends no names. */
+/* Per-CPU space for building a fact that does not fit on the stack. A program can be preempted (6.13) and another
+ * one run on the same CPU, but never the same one: each program has its own slot. Programs that are never in the
+ * same object share slot numbers. The map has as many slots as the loaded programs need; a program without one sends
+ * no names. */
 enum file_slot {
 	FILE_SLOT_ENTER,
 	FILE_SLOT_EXIT,
@@ -48,11 +50,11 @@ struct {
 	__type(value, struct file_scratch);
 } file_scratch_slots SEC(".maps");
 
-/* User space counts it up twice a minute: it forgets what it has not needed for a while. Names and threads are sent again
- * when they are used in a new period. */
+/* Incremented by user space twice a minute, when it evicts what was not used recently. Names and threads are sent
+ * again when they are used in a new period. */
 __u32 period = 1;
 
-/* name_ids that were sent, and in which period. */
+/* name_id → period in which it was last sent. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536);
@@ -60,7 +62,7 @@ struct {
 	__type(value, __u32);
 } emitted_files SEC(".maps");
 
-/* Does user space know the name? */
+/* Does user space have the name? */
 static __always_inline bool file_known(const __u64 *name_id)
 {
 	__u32 *sent = bpf_map_lookup_elem(&emitted_files, name_id);
@@ -83,24 +85,24 @@ struct file_facts {
 };
 
 /*
- * Variants: with `direct`, a constant, the kernel's memory is read by plain loads through typed pointers, for which
- * bpf_rdonly_cast must be there (6.2, fd264ca02094); without, by a helper's call for each field, as every kernel can.
- * Eight helper calls cost 275 ns where the loads cost 60.
+ * Variants: with `direct`, a constant, kernel memory is read by plain loads through typed pointers, which needs
+ * bpf_rdonly_cast (6.2, fd264ca02094); without it, by a helper call per field, which works on every kernel. Eight
+ * helper calls cost 275 ns, the loads 60 ns.
  *
- * Where the kernel lacks it, libbpf looks for it in every module's BTF, even if no program that is loaded calls it, and
- * that needs CAP_SYS_ADMIN. So there is an object without it, too, of which the variants without `direct` are used.
+ * If the kernel lacks it, libbpf searches the BTF of every module for it, even if no loaded program calls it, and that
+ * needs CAP_SYS_ADMIN. So there is also an object without it, for the variants without `direct`.
  */
 #ifdef IOLENS_WITHOUT_CASTS
 #define bpf_rdonly_cast(address, type) ((void *)(address))
 #else
 extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
-/* The kernel's BTF ids of these structs, which user space looks up: libbpf relocates against a BTF of our own. */
+/* BTF IDs of these structs in the kernel, looked up by user space: libbpf relocates against a BTF of our own. */
 const volatile __u32 kernel_type_file, kernel_type_task_struct, kernel_type_timespec64;
 #endif
 
 #define file_read(direct, from, field) ((direct) ? (from)->field : BPF_CORE_READ(from, field))
 
-/* A word of the kernel's memory. Directly it needs a type that begins with one: timespec64 will do. */
+/* Reads a word of kernel memory. Direct reads need a type that starts with one: timespec64 does. */
 static __always_inline __u64 file_word(const void *address, bool direct)
 {
 	__u64 word = 0;
@@ -116,15 +118,16 @@ static __always_inline struct task_struct *file_task(bool direct)
 	return direct ? bpf_get_current_task_btf() : (struct task_struct *)bpf_get_current_task();
 }
 
-/* task → files → fdt → fd[n], as the kernel has it at this moment; NULL for an fd that isn't open. `address` is the same as
- * a number. */
+/* task → files → fdt → fd[n], at this moment; NULL if the fd is not open. `address` receives the pointer as a
+ * number. */
 static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 fd, bool direct, __u64 *address)
 {
 	struct files_struct *files;
 	struct fdtable *table;
 	struct file **array, *file;
 
-	/* not trusted any more: for each load of a pointer through a trusted one, the verifier searches the kernel's whole BTF */
+	/* drop the trusted type: for each pointer loaded through a trusted one, the verifier searches the whole
+	 * kernel BTF */
 	if (direct)
 		task = bpf_rdonly_cast(task, kernel_type_task_struct);
 	files = file_read(direct, task, files);
@@ -176,7 +179,7 @@ static __always_inline __u64 file_mix(__u64 hash, __u64 more)
 /* Random, set before load. */
 const volatile __u64 id_key[2] = {};
 
-/* An id that a kernel address is part of, as it leaves the kernel. file_mix() alone can be computed backwards. */
+/* Hides an ID derived from a kernel address before it leaves the kernel. file_mix() alone is reversible. */
 static __always_inline __u64 file_hide(__u64 id)
 {
 	id ^= id_key[0];
@@ -188,8 +191,9 @@ static __always_inline __u64 file_hide(__u64 id)
 	return id ^ id >> 33;
 }
 
-/* Identity and kind. The name_id stands for the directory entry where it is now: another name, folder or mount is
- * another id, and so is the name after its deletion. Made of numbers: the verifier computes with no typed pointer. */
+/* Identity and kind. The name_id identifies the current directory entry: a different name, directory or mount has a
+ * different ID, and so does a deleted name. Computed from numbers: the verifier forbids arithmetic on typed
+ * pointers. */
 static __always_inline void file_look(struct file *file, struct file_facts *f, bool direct)
 {
 	struct inode *inode = file_read(direct, file, f_inode);
@@ -207,15 +211,15 @@ static __always_inline void file_look(struct file *file, struct file_facts *f, b
 	f->name_id = file_mix(f->name_id, directory ? file_read(direct, directory, i_ino) : 0);
 	f->name_id = file_mix(f->name_id, (__u64)f->id.dev << 32 | f->id.generation);
 	f->name_id = file_mix(f->name_id, f->id.ino);
-	/* these share one inode, and their names have no hash: "[eventfd]" and "[timerfd]" differ only in what they do */
+	/* these share one inode, and their names have no hash: "[eventfd]" and "[timerfd]" differ only in f_op */
 	if (f->kind == IOLENS_FILE_ANON)
 		f->name_id = file_mix(f->name_id,
 				      file_word((void *)file + bpf_core_field_offset(struct file, f_op), direct));
 	f->name_id = file_hide(f->name_id);
 }
 
-/* One step of the walk from a file up to the root: one name or one mount. Returns 1 when the walk is over. A global function,
- * which the verifier walks once and not for each turn of the loop: its arguments have to be numbers. */
+/* One step of the walk from a file up to the root: one name or one mount. Returns 1 at the end of the walk. A global
+ * function, which the verifier checks once rather than per iteration: its arguments must be numbers. */
 __noinline int file_step(__u32 slot)
 {
 	struct file_scratch *scratch = bpf_map_lookup_elem(&file_scratch_slots, &slot);
@@ -240,9 +244,9 @@ __noinline int file_step(__u32 slot)
 		scratch->mount = (__u64)above;
 		return 0;
 	}
-	if (dentry == parent && !(scratch->fact.flags & IOLENS_FILE_PSEUDO)) /* not below this mount's root */
+	if (dentry == parent && !(scratch->fact.flags & IOLENS_FILE_PSEUDO)) /* not reachable from this mount's root */
 		return 1;
-	/* a mask, and then a bound: older verifiers want both, of one register */
+	/* a mask, then a bound: older verifiers need both, on the same register */
 	offset &= 8191;
 	barrier_var(offset);
 	if (offset > IOLENS_PATH_LEN)
@@ -260,8 +264,8 @@ __noinline int file_step(__u32 slot)
 }
 
 /*
- * Sends a file's path, where it was not told: the names from the file up to the root, across mounts. Its arguments are
- * numbers for the same reason. Returns 1 when it was sent.
+ * Emits the path of a file: its components from the file up to the root, across mounts. The arguments are numbers for
+ * the same reason. Returns 1 if it was sent.
  */
 static __always_inline int file_emit_by(__u64 dentry_address, __u64 mount_address, __u64 name_id, __u32 kind, __u32 slot)
 {
@@ -294,8 +298,8 @@ static __always_inline int file_emit_by(__u64 dentry_address, __u64 mount_addres
 	scratch->offset = 0;
 	scratch->whole = 0;
 	for (int i = 0; i < FILE_DEPTH; i++) {
-		/* Without it the compiler enters the loop in its middle, and kernels before 6.2 take the way
-		 * back to that place for an endless loop (“back-edge”). */
+		/* Otherwise clang enters the loop in its middle, and kernels before 6.2 take the jump back to that
+		 * point for an infinite loop (“back-edge”). */
 		asm volatile("" ::: "memory");
 		if (file_step(slot))
 			break;
@@ -329,7 +333,7 @@ __noinline int file_emit(__u64 path_address, __u64 name_id, __u32 kind, __u32 sl
 	return file_emit_by((__u64)BPF_CORE_READ(path, dentry), (__u64)BPF_CORE_READ(path, mnt), name_id, kind, slot);
 }
 
-/* The address that stands for a unix socket: its peer's, or its own; NULL when neither has one. */
+/* Address that identifies a unix socket: that of its peer, or its own; NULL if neither is bound. */
 static __always_inline struct unix_address *file_unix_address(struct unix_sock *unix)
 {
 	struct unix_sock *peer = (struct unix_sock *)BPF_CORE_READ(unix, peer);
@@ -338,7 +342,7 @@ static __always_inline struct unix_address *file_unix_address(struct unix_sock *
 	return address ? address : BPF_CORE_READ(unix, addr);
 }
 
-/* Sends a unix socket's address as a file's name. */
+/* Emits the address of a unix socket as a file name. */
 __noinline int file_emit_unix(__u64 unix_address, __u64 name_id, __u32 slot)
 {
 	struct unix_address *address = (struct unix_address *)unix_address;
@@ -349,7 +353,7 @@ __noinline int file_emit_unix(__u64 unix_address, __u64 name_id, __u32 slot)
 	char *name;
 
 	scratch = bpf_map_lookup_elem(&file_scratch_slots, &slot);
-	length = BPF_CORE_READ(address, len) - 2; /* without the family */
+	length = BPF_CORE_READ(address, len) - 2; /* without sun_family */
 	if (!scratch || length <= 0)
 		return 0;
 	__builtin_memset(scratch->path, 0, 120);

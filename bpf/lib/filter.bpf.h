@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The user's filters. `filter` is constant when the program is verified, so what isn't asked for is no code. */
+/* The user's filters. `filter` is constant at verification, so filters that are not set are dead code. */
 #ifndef IOLENS_LIB_FILTER_BPF_H
 #define IOLENS_LIB_FILTER_BPF_H
 
@@ -16,7 +16,7 @@ struct {
 	__type(value, __u32);
 } filter_cgroup SEC(".maps");
 
-/* Is the running task one that the user asked for? */
+/* Does the running task match the filters? */
 static __always_inline bool filter_task(__u32 tgid, __u32 tid, const __u8 *comm)
 {
 	for (int i = 0; i < IOLENS_FILTER_SELF; i++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The name of an inode that nobody shows us an open file of. */
+/* Path of an inode when there is no struct file. */
 #ifndef IOLENS_LIB_NAME_BPF_H
 #define IOLENS_LIB_NAME_BPF_H
 
@@ -7,14 +7,14 @@
 #include "lib/compat/fs.bpf.h"
 #include "lib/file.bpf.h"
 
-#define NAME_MOUNTS 8 /* of a filesystem are looked at */
+#define NAME_MOUNTS 8 /* mounts of a filesystem that are checked */
 
-/* No inline functions: the compiler would take offsets that this kernel may not have out of the question whether it has. */
+/* noinline: clang would hoist the relocated offset above the bpf_core_field_exists() check. */
 static __noinline __u64 name_first_mount(__u64 sb) { return compat_first_mount(sb); }
 static __noinline __u64 name_next_mount(__u64 sb, __u64 mount) { return compat_next_mount(sb, mount); }
 
-/* A mount of a filesystem, as struct vfsmount: of its whole tree, and one that is mounted somewhere, if there is such a one.
- * 0: none. */
+/* Finds a mount of a filesystem, as struct vfsmount; prefers one of the whole tree that is attached somewhere. 0:
+ * none. */
 static __always_inline __u64 name_mount(struct super_block *sb)
 {
 	__u64 root = (__u64)BPF_CORE_READ(sb, s_root), mount = name_first_mount((__u64)sb), best = 0;
@@ -42,7 +42,7 @@ __noinline int name_emit(__u64 dentry, __u64 inode, __u64 name_id, __u32 slot)
 	return file_emit_by(dentry, name_mount(sb), name_id, file_kind(BPF_CORE_READ((struct inode *)inode, i_mode), 0), slot);
 }
 
-/* The name_id of a name that an inode has, which is told where it wasn't; 0: the kernel has forgotten its names. */
+/* Returns the name_id of one of the inode's names, and emits it if needed; 0: no dentry is cached. */
 static __always_inline __u64 name_of_inode(__u64 inode, const struct iolens_file_id *file, __u32 slot)
 {
 	__u64 alias = compat_alias((struct inode *)inode), id;

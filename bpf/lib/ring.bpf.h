@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The ring and the ledger. */
+/* The ring buffer and the event counters. */
 #ifndef IOLENS_LIB_RING_BPF_H
 #define IOLENS_LIB_RING_BPF_H
 
@@ -19,7 +19,7 @@ struct {
 	__type(value, struct iolens_counters);
 } counters SEC(".maps");
 
-/* Bytes waiting in the ring at which the reader is woken before its nap is over. */
+/* Amount of data in the ring that wakes the reader before its sleep ends. */
 const volatile __u64 ring_wake_bytes = 1 << 20;
 
 static __always_inline struct iolens_counters *ring_counters(void)
@@ -29,10 +29,10 @@ static __always_inline struct iolens_counters *ring_counters(void)
 	return bpf_map_lookup_elem(&counters, &zero);
 }
 
-/* Atomic, because an interrupt on the same processor counts too. */
+/* Atomic, because an interrupt on the same CPU may count too. */
 #define ring_count(counters_, what) ((void)__sync_fetch_and_add(&(counters_)->what, 1))
 
-/* So many more operations have begun; or fewer, where one turned out to be none. */
+/* Adjusts the number of operations seen; negative if one turned out not to count. */
 static __always_inline void ring_count_seen(__s64 change)
 {
 	struct iolens_counters *n = ring_counters();
@@ -41,7 +41,7 @@ static __always_inline void ring_count_seen(__s64 change)
 		__sync_fetch_and_add(&n->seen, change);
 }
 
-/* An operation has begun and the state map is full: it is lost. Returns the counters, for a counter of its own. */
+/* An operation began, but the state map is full: it is lost. Returns the counters, for a more specific counter. */
 static __always_inline struct iolens_counters *ring_count_unstored(void)
 {
 	struct iolens_counters *n = ring_counters();
@@ -53,21 +53,21 @@ static __always_inline struct iolens_counters *ring_count_unstored(void)
 	return n;
 }
 
-/* Is the reader to be woken for the next record? */
+/* Flags for the next record: wake the reader only if much data is pending. */
 static __always_inline __u64 ring_flags(void)
 {
 	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= ring_wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
-/* Copies a whole record into the ring. Nobody is woken for a record: the reader naps for some milliseconds and is
- * called only when much is waiting. False when there was no room: the caller counts it under its own name. */
+/* Copies a whole record into the ring. A record does not wake the reader: it sleeps for a few milliseconds and is
+ * woken only if much data is pending. Returns false if the ring is full: the caller counts the loss. */
 static __always_inline bool ring_put(void *record, __u64 size)
 {
 	return bpf_ringbuf_output(&ring, record, size, ring_flags()) == 0;
 }
 
-/* The same for what comes often: it looks how much is waiting only at each 16th record of a processor. `n` is the
- * processor's counters. */
+/* Likewise for frequent records: queries the pending data only for every 16th record of a CPU. `n` points to the
+ * counters of this CPU. */
 static __always_inline bool ring_put_often(struct iolens_counters *n, void *record, __u64 size)
 {
 	if (n->delivered % 16 == 0)
@@ -75,7 +75,7 @@ static __always_inline bool ring_put_often(struct iolens_counters *n, void *reco
 	return bpf_ringbuf_output(&ring, record, size, BPF_RB_NO_WAKEUP) == 0;
 }
 
-/* Sends the record of an operation that has ended, at its `h.ts`: it is delivered, or the ring is full. */
+/* Sends the record of an operation that ended at `h->ts`, and counts it as delivered or ring_full. */
 static __always_inline void ring_send_often(struct iolens_counters *n, struct iolens_header *h, __u16 kind, __u16 size)
 {
 	h->kind = kind;

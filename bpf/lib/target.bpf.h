@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a bio is for: a file, or what else a disk is asked to keep. Nothing is guessed. */
+/* Target of a bio: a file, or other data on the disk. Nothing is guessed. */
 #ifndef IOLENS_LIB_TARGET_BPF_H
 #define IOLENS_LIB_TARGET_BPF_H
 
@@ -12,7 +12,7 @@
 #include "iolens/bio_end.h"
 #include "iolens/event/target.h"
 
-/* Addresses of the kernel's, from /proc/kallsyms; 0: not in this kernel. */
+/* Kernel addresses, from /proc/kallsyms; 0: not in this kernel. */
 const volatile __u64 end_of_chain = 0;       /* bio_chain_endio */
 const volatile __u64 end_of_crypt = 0;       /* crypt_endio */
 const volatile __u64 end_of_iomap_dio = 0;   /* iomap_dio_bio_end_io */
@@ -20,7 +20,7 @@ const volatile __u64 pool_of_simple_dio = 0; /* iomap_dio_simple_pool, which is 
 const volatile __u64 complete_uring = 0;     /* io_complete_rw */
 const volatile __u64 complete_aio = 0;       /* aio_complete_rw */
 
-/* Address of a function that bios end at → enum iolens_bio_end. */
+/* Address of a bi_end_io function → enum iolens_bio_end. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 64);
@@ -29,15 +29,15 @@ struct {
 } bio_ends SEC(".maps");
 
 struct target {
-	__u64 inode;  /* of a file */
-	__u64 vector; /* its pages' list, or that of the bio that it was made for */
-	__u32 device; /* raw: which */
+	__u64 inode;  /* of the file */
+	__u64 vector; /* the bi_io_vec, or that of the bio that it was cloned from */
+	__u32 device; /* raw: block device */
 	__u8 kind;    /* enum iolens_target_kind */
 	__u8 source;     /* enum iolens_target_source */
 	__u16 reserved;
 };
 
-/* No inline functions: the compiler would take offsets that this kernel may not have out of the question whether it has. */
+/* noinline: clang would hoist the relocated offset above the bpf_core_field_exists() check. */
 static __noinline __u64 target_simple_dio_inode(__u64 bio) { return compat_simple_dio_inode(bio); }
 static __noinline __u64 target_crypt_base(__u64 io) { return compat_crypt_base(io); }
 static __noinline __u64 target_btrfs_inode(__u64 bio) { return compat_btrfs_inode(bio); }
@@ -53,12 +53,12 @@ static __always_inline void target_is(struct target *found, __u8 kind, __u8 sour
 	found->source = source;
 }
 
-/* An inode whose data the bio has: a file's, or one that a filesystem or block device has for itself. */
+/* The bio holds data of this inode: that of a file, or one internal to a filesystem or block device. */
 static __always_inline void target_inode(struct target *found, __u64 inode, __u8 source)
 {
 	__u32 mode = BPF_CORE_READ((struct inode *)inode, i_mode) & S_IFMT;
 
-	if (mode == 0060000) { /* a block device's pages: a mounted filesystem has claimed it */
+	if (mode == 0060000) { /* page cache of a block device: metadata if a mounted filesystem claimed it */
 		found->device = BPF_CORE_READ(compat_bdev(inode), bd_dev);
 		target_is(found, BPF_CORE_READ(compat_bdev(inode), bd_holder) ? IOLENS_TARGET_METADATA : IOLENS_TARGET_RAW, source);
 	} else if (!mode || (BPF_CORE_READ((struct inode *)inode, i_sb, s_magic) == BTRFS_SUPER_MAGIC &&
@@ -84,9 +84,9 @@ static __always_inline void target_raw(struct target *found, struct bio *bio)
 }
 
 /*
- * Can the pages of a bio be no program's buffer? Asked where direct I/O isn't known by the function that it ends at: its pages
- * may be another file's, mapped into the program's memory. What is mapped is up to date, what is read into the cache is not;
- * and direct writes have REQ_IDLE, writeback never.
+ * Are the pages of a bio page cache rather than a program's buffer? Checked if bi_end_io does not identify direct I/O:
+ * its pages may belong to another file, mapped into the program's memory. Mapped pages are up to date, pages being read
+ * into the cache are not; and direct writes have REQ_IDLE, writeback never does.
  */
 static __always_inline bool target_is_cache(__u32 opf, __u64 head)
 {
@@ -95,8 +95,8 @@ static __always_inline bool target_is_cache(__u32 opf, __u64 head)
 	return !(opf & (1u << bpf_core_enum_value(enum req_flag_bits, __REQ_IDLE)));
 }
 
-/* Of a bio that reads or writes. In this order: who is told of its end knows best, since a direct I/O's pages may be
- * another file's, mapped into the program's memory. */
+/* Target of a bio that reads or writes. bi_end_io is checked before the pages: the pages of direct I/O may belong to
+ * another file, mapped into the program's memory. */
 static __always_inline void target_of(struct bio *bio, struct target *found)
 {
 	__u64 end = (__u64)bio->bi_end_io, owner = (__u64)bio->bi_private, page, mapping, inode, vector, complete, above;
@@ -105,9 +105,9 @@ static __always_inline void target_of(struct bio *bio, struct target *found)
 	bool meta;
 
 	for (int i = 0; i < 4 && end; i++) {
-		if (end == end_of_chain) { /* a part of a bio that was cut, chained to the rest; iomap chains bios of one file */
+		if (end == end_of_chain) { /* part of a split bio, chained to the rest; iomap chains bios of one file */
 			parent = (struct bio *)owner;
-		} else if (end == end_of_crypt) { /* encrypted pages, for a bio that has the others */
+		} else if (end == end_of_crypt) { /* encrypted copy of the pages of another bio */
 			above = target_crypt_base(owner);
 			if (!above)
 				break;
@@ -136,7 +136,7 @@ static __always_inline void target_of(struct bio *bio, struct target *found)
 			return;
 		}
 	}
-	/* unless something better is known */
+	/* unless the checks below find more */
 	meta = compat_block_flags(bio->bi_opf) & IOLENS_BLOCK_META;
 	target_is(found, meta ? IOLENS_TARGET_METADATA : IOLENS_TARGET_ANONYMOUS, IOLENS_TARGET_SOURCE_NONE);
 	switch (target_end(end)) {
@@ -161,7 +161,7 @@ static __always_inline void target_of(struct bio *bio, struct target *found)
 		}
 		break;
 	case IOLENS_BIO_END_BUFFER:
-		/* before the page: what a journal takes in may be a file's */
+		/* before the page: the journal may write pages of a file */
 		if (target_end(compat_buffer_end(owner)) == IOLENS_BIO_END_JOURNAL) {
 			target_is(found, IOLENS_TARGET_JOURNAL, IOLENS_TARGET_SOURCE_FS);
 			return;
@@ -180,7 +180,7 @@ static __always_inline void target_of(struct bio *bio, struct target *found)
 		target_raw(found, bio);
 		return;
 	case IOLENS_BIO_END_WAIT:
-		/* of a device that nobody has claimed it is a program's; else a filesystem's, or swapping */
+		/* if nobody claimed the device, a program's I/O; else a filesystem's, or swap */
 		if (!compat_bio_holder(bio))
 			target_raw(found, bio);
 		return;
@@ -189,7 +189,7 @@ static __always_inline void target_of(struct bio *bio, struct target *found)
 		target_is(found, IOLENS_TARGET_SWAP, IOLENS_TARGET_SOURCE_FS);
 		return;
 	}
-	vector = (__u64)BPF_CORE_READ(source, bi_io_vec); /* numbers: nothing is added to a typed pointer */
+	vector = (__u64)BPF_CORE_READ(source, bi_io_vec); /* numbers: no arithmetic on typed pointers */
 	if (!vector)
 		return;
 	found->vector = vector;
@@ -204,7 +204,7 @@ static __always_inline void target_of(struct bio *bio, struct target *found)
 	if (mapping & 3) /* anonymous memory: a program's buffer */
 		return;
 	inode = mapping ? (__u64)BPF_CORE_READ((struct address_space *)mapping, host) : 0;
-	/* a filesystem's own buffers may be no pages of the cache, and have something else there */
+	/* a filesystem's private buffers may not be page cache pages, and store something else there */
 	if (inode && (__u64)BPF_CORE_READ((struct inode *)inode, i_mapping) == mapping)
 		target_inode(found, inode, IOLENS_TARGET_SOURCE_PAGE);
 }

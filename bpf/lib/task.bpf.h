@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Who is running. */
+/* The running task. */
 #ifndef IOLENS_LIB_TASK_BPF_H
 #define IOLENS_LIB_TASK_BPF_H
 
@@ -9,16 +9,16 @@
 #include "iolens/pidns.h"
 
 /*
- * The pid namespace that iolens runs in. In the initial one, level 0, a task's ids are those that the kernel has for it,
- * and what other namespaces need is dropped by the verifier.
+ * The pid namespace of iolens. In the initial one, level 0, a task's IDs need no translation, and the verifier removes
+ * the code for other namespaces.
  *
- * Filters, and what a user sees, have the ids of this namespace: task_id(). A task outside has none, and so 0; keys of
- * maps that must tell such tasks apart are the kernel's own: task_host_id().
+ * Filters and output use IDs of this namespace: task_id(). A task outside of it has none, hence 0; map keys that must
+ * distinguish such tasks use IDs of the initial namespace: task_host_id().
  */
 const volatile struct iolens_pidns own_pidns = {};
 
-/* The ids of a task in that namespace, which is not the initial one: tgid << 32 | tid; 0: the task is outside. A global
- * function, which the verifier walks once: its argument has to be a number. */
+/* IDs of a task in that namespace, which is not the initial one: tgid << 32 | tid; 0: the task is outside of it. A
+ * global function, which the verifier checks once: its argument must be a number. */
 __noinline __u64 task_ids_in_pidns(__u64 address)
 {
 	struct task_struct *task = (struct task_struct *)address;
@@ -29,25 +29,25 @@ __noinline __u64 task_ids_in_pidns(__u64 address)
 	return (__u64)tgid << 32 | tid;
 }
 
-/* The ids of the running thread. */
+/* IDs of the running thread. */
 static __always_inline __u64 task_id(void)
 {
 	return own_pidns.level ? task_ids_in_pidns(bpf_get_current_task()) : bpf_get_current_pid_tgid();
 }
 
-/* The process id of a task; `host` is the kernel's own. */
+/* Process ID of a task; `host` is its ID in the initial namespace. */
 static __always_inline __u32 task_tgid(__u64 address, __u32 host)
 {
 	return own_pidns.level ? task_ids_in_pidns(address) >> 32 : host;
 }
 
-/* The kernel's own ids of the running thread, of which `id` is the task_id(). */
+/* IDs of the running thread in the initial namespace; `id` is its task_id(). */
 static __always_inline __u64 task_host_id(__u64 id)
 {
 	return own_pidns.level ? bpf_get_current_pid_tgid() : id;
 }
 
-/* Puts the kernel's own ids of the running thread into a record, where they are others than its `tgid` and `tid`. */
+/* Stores the IDs in the initial namespace in a record if they may differ from its `tgid` and `tid`. */
 #define task_put_host_ids(e)                                                        \
 	do {                                                                        \
 		if (own_pidns.level) {                                              \
@@ -59,8 +59,8 @@ static __always_inline __u64 task_host_id(__u64 id)
 	} while (0)
 
 /*
- * A bio that blk-throttle held back (cgroup io.max) is submitted a second time, by a kernel worker of the “kthrotld”
- * queue, and only then passes block_bio_queue: the running task isn't its creator. `comm` is the running task's.
+ * A bio that blk-throttle delayed (cgroup io.max) is resubmitted by a kernel worker of the “kthrotld” workqueue, and
+ * only then reaches block_bio_queue: the running task is not the submitter. `comm` is that of the running task.
  */
 static __always_inline bool task_is_throttle_worker(const __u8 *comm)
 {
@@ -69,7 +69,7 @@ static __always_inline bool task_is_throttle_worker(const __u8 *comm)
 	struct workqueue_struct *wq;
 	char name[9] = {};
 
-	if (comm[0] != 'k' || comm[1] != 'w') /* kworker/…: nobody else pays for the look */
+	if (comm[0] != 'k' || comm[1] != 'w') /* kworker/…: skip the lookups below for all other tasks */
 		return false;
 	task = (struct task_struct *)bpf_get_current_task();
 	if (!(BPF_CORE_READ(task, flags) & PF_WQ_WORKER))

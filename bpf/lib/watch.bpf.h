@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The files that are watched. The test is made for every access on the machine: an unwatched file costs a look at a
- * table of bytes, hardly ever one at the map.
+/* Watched files. The check runs for every access on the machine: for an unwatched file it is one lookup in a byte
+ * array, and hardly ever one in the hash map.
  *
- * What the user names stays in `watched`. A file that is found below a watched folder is in `watched_below`, from where
- * the one that was not used for longest goes: if it is accessed again, it is found again. */
+ * Files named by the user stay in `watched`. Files found below a watched directory are in `watched_below`, an LRU
+ * map: an evicted file is found again at its next access. */
 #ifndef IOLENS_LIB_WATCH_BPF_H
 #define IOLENS_LIB_WATCH_BPF_H
 
@@ -27,7 +27,7 @@ struct {
 	__type(value, struct iolens_watch);
 } watched_below SEC(".maps");
 
-/* 0: entries that were made in it; those that are not there any more were evicted. 1: files that found no room. */
+/* 0: entries created in watched_below; the missing ones were evicted. 1: files that did not fit. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 2);
@@ -35,7 +35,7 @@ struct {
 	__type(value, __u64);
 } watch_found SEC(".maps");
 
-/* By the last bits of an inode number: 1 where one is, or was, watched. */
+/* By the low bits of an inode number: 1 if such an inode is, or was, watched. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, IOLENS_WATCHED_BUCKETS);
@@ -43,7 +43,7 @@ struct {
 	__type(value, __u8);
 } watched_buckets SEC(".maps");
 
-/* Folders up from a file's own that may be watched ones; 0: no folder is. */
+/* Number of parent directories to search for a watched one; 0: no directory is watched. */
 const volatile __u32 watch_depth = 0;
 
 static __always_inline bool maybe_watched(__u64 ino)
@@ -56,7 +56,7 @@ static __always_inline bool maybe_watched(__u64 ino)
 
 static const __u8 watch_one = 1;
 
-/* Is a file in a watched folder? Then it is watched from now on, in the same way. */
+/* Is a file in a watched directory? If so, adds it to watched_below with the directory's settings. */
 static __always_inline int watch_look_up(struct dentry *dentry)
 {
 	struct dentry *parent;
@@ -84,26 +84,26 @@ static __always_inline int watch_look_up(struct dentry *dentry)
 		if (!directory || !(directory->flags & IOLENS_WATCH_DIRECTORY) || (i && !(directory->flags & IOLENS_WATCH_TREE)))
 			continue;
 		file_id_of(file, &id, false);
-		if (bpf_map_lookup_elem(&watched, &id)) /* left out on purpose: it has no flags */
+		if (bpf_map_lookup_elem(&watched, &id)) /* excluded explicitly: it has no flags */
 			return 0;
 		error = bpf_map_update_elem(&watched_below, &id, directory, BPF_NOEXIST);
-		place = error && error != -EEXIST; /* that: another processor was faster */
+		place = error && error != -EEXIST; /* EEXIST: another CPU was faster */
 		found = bpf_map_lookup_elem(&watch_found, &place);
 		if (found && error != -EEXIST)
 			__sync_fetch_and_add(found, 1);
 		if (place)
 			return 0;
 		place = id.ino & (IOLENS_WATCHED_BUCKETS - 1);
-		bpf_map_update_elem(&watched_buckets, &place, &watch_one, BPF_ANY); /* an array: it has the place */
+		bpf_map_update_elem(&watched_buckets, &place, &watch_one, BPF_ANY); /* an array: the entry exists */
 		return 1;
 	}
 	return 0;
 }
 
-/* The same for a number: a global function, which the verifier walks once. */
+/* Likewise, by number: a global function, which the verifier checks once. */
 __noinline int watch_by_directory(__u64 dentry) { return watch_look_up((struct dentry *)dentry); }
 
-/* Is this inode watched? `id` is filled for one that is. */
+/* Is this inode watched? If so, fills in `id`. */
 static __always_inline struct iolens_watch *watch_inode(struct inode *inode, struct iolens_file_id *id, bool direct)
 {
 	struct iolens_watch *watch;
@@ -117,7 +117,7 @@ static __always_inline struct iolens_watch *watch_inode(struct inode *inode, str
 	return watch && watch->flags ? watch : 0;
 }
 
-/* Is this inode, or a folder that it has a name in? For those that know no open file of it. */
+/* Is this inode watched, or a directory that contains it? For callers without a struct file. */
 static __always_inline struct iolens_watch *watch_inode_or_directory(struct inode *inode, struct iolens_file_id *id)
 {
 	struct iolens_watch *watch = watch_inode(inode, id, false);
@@ -131,7 +131,7 @@ static __always_inline struct iolens_watch *watch_inode_or_directory(struct inod
 	return watch_inode(inode, id, false);
 }
 
-/* Is this open file? */
+/* Is this open file watched? */
 static __always_inline struct iolens_watch *watch_file(struct file *file, struct iolens_file_id *id, bool direct)
 {
 	struct iolens_watch *watch = watch_inode(file_read(direct, file, f_inode), id, direct);
@@ -143,8 +143,9 @@ static __always_inline struct iolens_watch *watch_file(struct file *file, struct
 	return watch_inode(file_read(direct, file, f_inode), id, direct);
 }
 
-/* Looks whether the running thread's fd is a file in a watched folder. A function of its own, for programs that would look
- * from too deep down: all functions together have 512 bytes of stack, and older kernels count each one's. */
+/* Checks whether the running thread's fd is a file in a watched directory. A separate function for callers with
+ * little stack left: all functions together have 512 bytes of stack, and older kernels add up the frames of all of
+ * them. */
 __noinline int watch_fd_by_directory(__u32 fd)
 {
 	__u64 address = 0;

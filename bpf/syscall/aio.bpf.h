@@ -47,7 +47,7 @@ static __always_inline void request_aio_begin(__u64 address, __u64 id, __u64 pro
 	request_store(&key, request);
 }
 
-/* Global functions, so that the verifier walks them once where it unrolls the loop around them. */
+/* Global functions, so that the verifier checks them once, although it unrolls the loop around them. */
 __noinline int request_aio_begin_plain(__u64 address, __u64 id, __u64 process, __u64 context)
 {
 	request_aio_begin(address, id, process, context, false);
@@ -84,7 +84,7 @@ __noinline int request_aio_end(__u64 address, __u64 id)
 	return 0;
 }
 
-/* Turns of the loops over an array of struct iocb * and over one of struct io_event. */
+/* Loop bodies for an array of struct iocb *, and for one of struct io_event. */
 static __always_inline long request_aio_begin_one(__u32 i, void *context, bool direct)
 {
 	struct call_walk *walk = context;
@@ -122,7 +122,7 @@ static __always_inline long request_aio_got_one(__u32 i, void *context)
 }
 static long request_aio_got_turn(__u32 i, void *walk) { return request_aio_got_one(i, walk); }
 
-/* io_submit is entered: what it asks for begins. Global functions, see call_loop. */
+/* Entry of io_submit: its requests begin. Global functions, see call_loop(). */
 __noinline int request_aio_submit_plain(__u64 blocks, __u64 count, __u64 id, __u64 process, __u64 context)
 {
 	struct call_walk walk = {.from = blocks, .id = id, .process = process, .context = context};
@@ -147,7 +147,7 @@ static __always_inline void request_aio_submit(__u64 which, __u64 blocks, __u64 
 		request_aio_submit_plain(blocks, count, id, process, context);
 }
 
-/* io_submit has ended: the requests from the one it refused on didn't begin. */
+/* Return of io_submit: the requests from the first rejected one on were not submitted. */
 __noinline int request_aio_refused_plain(__u64 blocks, __u64 count, __u64 id)
 {
 	struct call_walk walk = {.from = blocks, .id = id};
@@ -171,7 +171,7 @@ static __always_inline void request_aio_refused(__u64 blocks, __u64 first, __u64
 		request_aio_refused_plain(blocks, count - first, id);
 }
 
-/* io_getevents has ended: so have these. */
+/* Return of io_getevents: these requests have ended. */
 __noinline int request_aio_got_plain(__u64 events, __u64 count, __u64 id)
 {
 	struct call_walk walk = {.from = events, .id = id};
@@ -194,16 +194,16 @@ static __always_inline void request_aio_got(__u64 events, __u64 count, __u64 id,
 		request_aio_got_plain(events, count, id);
 }
 
-/* io_destroy has ended: none of the context's requests is in flight any more, and nobody can ask how they ended. */
+/* Return of io_destroy: no request of the context is in flight any more, and their results can't be read. */
 static __always_inline void request_aio_destroyed(__u64 which)
 {
 	__u64 context = request_context(request_process(), which), now = bpf_ktime_get_boot_ns();
 
-	bpf_map_update_elem(&request_contexts, &context, &now, BPF_ANY); /* LRU: there is room */
+	bpf_map_update_elem(&request_contexts, &context, &now, BPF_ANY); /* LRU: never full */
 	__sync_fetch_and_add(&request_ends, 1);
 }
 
-/* The running process has another program: the kernel has waited for all of the old one's requests, or cancelled them. */
+/* The process executes another program: the kernel has waited for all requests of the old one, or cancelled them. */
 static __always_inline void request_exec(void)
 {
 	__u64 process = request_process(), *since = bpf_map_lookup_elem(&request_owners, &process);
@@ -214,12 +214,12 @@ static __always_inline void request_exec(void)
 	__sync_fetch_and_add(&request_ends, 1);
 }
 
-/* The running process has ended, and so have its requests. */
+/* The process has exited, and its requests have ended. */
 static __always_inline void request_exit(void)
 {
 	__u64 process = request_process();
 
-	if (!bpf_map_delete_elem(&request_owners, &process)) /* nearly all have none */
+	if (!bpf_map_delete_elem(&request_owners, &process)) /* usually there is no entry */
 		__sync_fetch_and_add(&request_ends, 1);
 }
 

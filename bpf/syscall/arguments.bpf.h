@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The arguments of a call, and its results. */
+/* Arguments and results of a call. */
 #ifndef IOLENS_SYSCALL_ARGUMENTS_BPF_H
 #define IOLENS_SYSCALL_ARGUMENTS_BPF_H
 
@@ -15,7 +15,7 @@
 #include "iolens/event/call.h"
 #include "iolens/event/file.h"
 
-/* An offset that the caller keeps in its memory; NULL: the file's position. */
+/* An offset in the caller's memory; NULL: the file position. */
 static __always_inline void call_offset_at(struct iolens_call_event *e, __u64 address)
 {
 	__u64 offset;
@@ -24,7 +24,7 @@ static __always_inline void call_offset_at(struct iolens_call_event *e, __u64 ad
 		call_offset(e, offset);
 }
 
-/* What is asked for, by the call's shape. */
+/* Decodes the arguments, according to the shape of the call. */
 static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 					   bool direct)
 {
@@ -43,7 +43,7 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 		call_count(&t->e, a2);
 		break;
 	case IOLENS_SHAPE_VECTOR_AT:
-		if (a3 != ~0ULL) /* preadv2, pwritev2: the file's position */
+		if (a3 != ~0ULL) /* preadv2, pwritev2: the file position */
 			call_offset(&t->e, a3);
 		break;
 	case IOLENS_SHAPE_MAP:
@@ -110,7 +110,7 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 	}
 	if (operations && (t->actions & IOLENS_CALL_HTTP) && t->e.file == IOLENS_FILE_SOCKET) {
 		t->buffer = a1;
-		t->buffer_length = ~0ULL; /* the result says how much */
+		t->buffer_length = ~0ULL; /* limited by the result */
 	}
 	switch (shape) {
 	case IOLENS_SHAPE_CONNECT: call_named_peer(&t->e, (void *)a1); return;
@@ -142,7 +142,7 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 	call_count(&t->e, call_pieces(a1, a2, direct));
 }
 
-/* What only the end tells. */
+/* Decodes what is known only at the return. */
 static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 result, bool direct)
 {
 	__s32 fds[2];
@@ -153,7 +153,7 @@ static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 
 		call_file(&t->e, &t->emitted_name, FILE_SLOT_EXIT, direct);
 		break;
 	case IOLENS_SHAPE_PAIR:
-	case IOLENS_SHAPE_PAIR_FIRST: /* a row for each end */
+	case IOLENS_SHAPE_PAIR_FIRST: /* an event for each end */
 		if (bpf_probe_read_user(fds, sizeof(fds), (void *)t->pointer))
 			break;
 		t->to = t->e;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A call's entry and return. */
+/* Entry and return of a call. */
 #ifndef IOLENS_SYSCALL_CALL_BPF_H
 #define IOLENS_SYSCALL_CALL_BPF_H
 
@@ -69,7 +69,7 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	again = t->state == CALL_INTERRUPTED && t->e.call == info.id;
 	if (t->state == CALL_INTERRUPTED && !again)
 		call_send(t);
-	else if (t->state == CALL_RUNNING) /* it returned all the same: the kernel skipped the program */
+	else if (t->state == CALL_RUNNING) /* it did return: the kernel skipped the program */
 		call_send_unended(t, 0);
 	if (info.shape == IOLENS_SHAPE_SIGRETURN)
 		return 0;
@@ -139,17 +139,18 @@ static __always_inline int call_enter_btf(__u64 *ctx, bool direct)
 }
 
 /*
- * Kernels that run tracepoints with preemption on (7.0) skip a BTF tracepoint's program for every task that
- * comes to a processor before one that was preempted inside it goes on: some milliseconds of calls. perf's tracepoints
- * disable preemption, and cost some 80 ns a call more. The same programs for them.
+ * Kernels that run tracepoints with preemption enabled (7.0) skip the program of a BTF tracepoint for every task that
+ * runs on a CPU until a task preempted inside the program resumes: some milliseconds of calls. perf's tracepoints
+ * disable preemption, but cost about 80 ns more per call. These are the same programs for perf's tracepoints.
  */
 static __always_inline int call_enter_perf(struct compat_sys_enter *ctx, bool direct)
 {
 	return call_enter(ctx->id, 0, ctx->args, direct);
 }
 
-/* A call returns whose start was not seen: it began before tracing, the kernel skipped a program, or seccomp denied it, whose
- * calls pass no sys_enter. What was left out at its start looks the same: mmap without a file, and files not watched. */
+/* A call returns whose entry was not seen: it began before tracing, the kernel skipped a program, or seccomp denied
+ * it (such calls pass no sys_enter). Calls dropped at entry look the same: mmap without a file, and files that are
+ * not watched. */
 static __always_inline void call_unseen(__u64 nr, __s64 result, bool known)
 {
 	struct iolens_counters *n;
@@ -169,7 +170,7 @@ static __always_inline void call_unseen(__u64 nr, __s64 result, bool known)
 		ring_count(n, orphan);
 }
 
-/* Is this the number of the thread's call? arm64 forgets it in an execve that succeeds (forget_syscall()). */
+/* Is this the number of the thread's call? arm64 clears it in a successful execve (forget_syscall()). */
 static __always_inline bool call_is(const struct call_thread *t, __u64 nr)
 {
 	if (t->e.call == CALL_EXECVE || t->e.call == CALL_EXECVEAT)
@@ -187,17 +188,17 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 	t = call_thread_of(file_task(direct), (__u32)id, direct);
 	if (regs)
 		nr = compat_call_number(regs);
-	if (t && t->state == CALL_RUNNING && !call_is(t, nr)) /* the kernel skipped the program at that call's end */
+	if (t && t->state == CALL_RUNNING && !call_is(t, nr)) /* the kernel skipped the program at its return */
 		call_send_unended(t, 0);
 	if (!t || t->state == CALL_NONE)
 		call_unseen(nr, result, t);
 	if (!t || t->state != CALL_RUNNING)
 		return 0;
-	if (own_pidns.level) /* known since the call's start */
+	if (own_pidns.level) /* known since the entry */
 		id = (__u64)t->e.tgid << 32 | t->e.tid;
 	t->e.h.ts = bpf_ktime_get_boot_ns();
-	/* ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK: the kernel's own. Either the same call is
-	 * entered again, or a signal's handler runs and the program is told EINTR. */
+	/* ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK: internal to the kernel. Either the
+	 * same call is entered again, or a signal handler runs and the program gets EINTR. */
 	if (result >= -516 && result <= -512 && result != -515) {
 		t->e.result = -4; /* EINTR */
 		t->state = CALL_INTERRUPTED;
@@ -208,7 +209,7 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 		t->started = operation_counts(task_host_id(id) >> 32, t->actions & IOLENS_CALL_QUIET ? 0 : t->e.h.ts - t->e.start,
 					      t->actions & IOLENS_CALL_OPENS ? t->values[t->all_texts == 1 ? 0 : 1] : 0,
 					      FILE_SLOT_EXIT);
-		if (t->started && (t->actions & IOLENS_CALL_EMIT)) /* nothing was told before */
+		if (t->started && (t->actions & IOLENS_CALL_EMIT)) /* not emitted at the entry */
 			call_emit_arguments(t, t->all_texts, FILE_SLOT_EXIT);
 	} else if ((decode_all || (operations && (t->actions & IOLENS_CALL_EMIT))) && t->texts &&
 		   t->e.call != CALL_EXECVE && t->e.call != CALL_EXECVEAT) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What ends with exec and exit. */
+/* Exec and exit. */
 #ifndef IOLENS_SYSCALL_EXIT_BPF_H
 #define IOLENS_SYSCALL_EXIT_BPF_H
 
@@ -28,7 +28,8 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 
 	if (row_readers_alive > 0)
 		call_exec_reader(id >> 32);
-	/* a thread that isn't its process's first takes over the first one's id, and its execve goes on under that */
+	/* in an exec by another thread than the first, that thread takes over the first one's ID, and its execve
+	 * continues under it */
 	if (!direct && old != tid) {
 		t = bpf_map_lookup_elem(&threads, &old);
 		if (t && bpf_map_update_elem(&threads, &tid, t, BPF_ANY) != 0)
@@ -38,7 +39,7 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 	t = call_thread_of(file_task(direct), tid, direct);
 	if (t)
 		t->emitted = 0;
-	if (libc_wanted) /* A signal handler executed a program: the interrupted function never ends, and the stack is new. */
+	if (libc_wanted) /* exec in a signal handler: the interrupted function never returns, and the stack is new */
 		bpf_map_delete_elem(&libc_calls, &old);
 	if (requests_wanted)
 		request_exec();
@@ -56,7 +57,7 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 	return 0;
 }
 
-/* Tracing has ended: is the thread's call not over? */
+/* Tracing has ended: emits the thread's call if it is still in flight. */
 static __always_inline void call_pending(struct call_thread *t)
 {
 	if (t->state == CALL_NONE || (operations && (!t->started || (t->actions & IOLENS_CALL_QUIET))))
@@ -73,17 +74,17 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 	bool last = compat_last_thread(task), known = t && t->emitted;
 
 	if (t) {
-		if (t->state == CALL_RUNNING) { /* exit and exit_group don't return */
+		if (t->state == CALL_RUNNING) { /* exit and exit_group do not return */
 			t->e.h.ts = bpf_ktime_get_boot_ns();
 			t->e.flags |= IOLENS_CALL_NO_RESULT;
 		}
 		if (t->state != CALL_NONE)
 			call_send(t);
-		if (!direct) /* a task's storage goes with the task */
+		if (!direct) /* task storage is freed with the task */
 			bpf_map_delete_elem(&threads, &tid);
 	}
 	if (libc_wanted)
-		bpf_map_delete_elem(&libc_calls, &tid); /* most have none */
+		bpf_map_delete_elem(&libc_calls, &tid); /* most threads have none */
 	if (requests_wanted && last)
 		request_exit();
 	if (operations && last) {
@@ -92,7 +93,7 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 		if (operation_paused())
 			bpf_map_delete_elem(&started, &tgid);
 	}
-	if (known || (requests_wanted && request_task_known(id))) /* behind all its rows */
+	if (known || (requests_wanted && request_task_known(id))) /* after all its events */
 		call_emit_thread(id, host, IOLENS_TASK_ENDED | (last ? IOLENS_TASK_PROCESS_ENDED : 0));
 	if (row_readers_alive > 0 && last) {
 		__u32 own = task_tgid(bpf_get_current_task(), tgid);

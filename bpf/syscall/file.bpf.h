@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The file of a call. */
+/* Files of a call. */
 #ifndef IOLENS_SYSCALL_FILE_BPF_H
 #define IOLENS_SYSCALL_FILE_BPF_H
 
@@ -13,8 +13,8 @@
 #include "iolens/event/file.h"
 #include "iolens/watch.h"
 
-/* For the file lens, where it sees system calls: is the file a watched one? Functions of their own: what they have on the
- * stack is not added to what tells the file's name. */
+/* For the file lens when it traces system calls: is the file watched? Separate functions, so that their stack is not
+ * added to that of file_emit(). */
 static __always_inline int call_watched_by(struct iolens_call_event *e, struct file *file, bool direct)
 {
 	struct iolens_file_id id = {};
@@ -34,7 +34,7 @@ static __noinline int call_watched_direct(struct iolens_call_event *e, struct fi
 	return call_watched_by(e, file, true);
 }
 
-/* What a file is, and its name where that was not told yet. `address` is the same file as a number. */
+/* Identity and kind of a file; emits its name if needed. `address` is the same file as a number. */
 static __always_inline void call_open_file(struct iolens_call_event *e, struct file *file, __u64 address,
 					   __u64 *emitted_name, __u32 slot, bool direct)
 {
@@ -73,7 +73,7 @@ static __always_inline void call_open_file(struct iolens_call_event *e, struct f
 		*emitted_name = f.name_id;
 }
 
-/* What the call's fd is. */
+/* Looks up the fd of the call. */
 static __always_inline int call_file_by(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot, bool direct)
 {
 	__u64 address = 0;
@@ -106,7 +106,8 @@ static __always_inline void call_file(struct iolens_call_event *e, __u64 *emitte
 		call_file_plain(e, emitted_name, slot);
 }
 
-/* A file that a call of an earlier period is on: user space may have forgotten its name. Another file has the fd, perhaps. */
+/* Emits the name of a file of a call from an earlier period, which user space may have evicted. The fd may be
+ * another file by now. */
 static __noinline int call_name_again(const struct iolens_call_event *e, __u64 address, __u32 slot)
 {
 	struct file *file = (struct file *)address;
@@ -128,7 +129,7 @@ static __noinline int call_name_again(const struct iolens_call_event *e, __u64 a
 	return 0;
 }
 
-/* The files of a call of an earlier period. */
+/* Emits the names of the files of a call from an earlier period. */
 static __noinline int call_names_again(const struct call_thread *t)
 {
 	__u64 address = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Processes that begin. */
+/* New processes. */
 #ifndef IOLENS_SYSCALL_FORK_BPF_H
 #define IOLENS_SYSCALL_FORK_BPF_H
 
@@ -36,7 +36,7 @@ static __always_inline int call_fork(__u64 *ctx)
 	if (follow && (!maybe_followed(from) || !bpf_map_lookup_elem(&followed, &from)))
 		return 0;
 	to = task_tgid(compat_number(&ctx[1]), host_to);
-	/* one that reads from no pipe is a socket's client: what it starts is none by that */
+	/* a reader without a pipe is a client of a socket: its children are not readers */
 	if (row_readers_alive > 0 && (reads = bpf_map_lookup_elem(&row_readers, &from)) && *reads) {
 		pipe = *reads;
 		if (bpf_map_update_elem(&row_readers, &to, &pipe, BPF_NOEXIST) == 0)
@@ -49,7 +49,7 @@ static __always_inline int call_fork(__u64 *ctx)
 		if (!error) {
 			__sync_fetch_and_add(&followed_buckets[to % IOLENS_FOLLOWED_BUCKETS], 1);
 			__sync_fetch_and_add(&alive, 1);
-		} else if (error != -EEXIST) { /* one whose end was skipped is followed on */
+		} else if (error != -EEXIST) { /* EEXIST: an entry whose exit was skipped remains followed */
 			call_count_process();
 		}
 	}
@@ -64,7 +64,7 @@ static __always_inline int call_fork(__u64 *ctx)
 
 #define CALL_LOW_FDS 64
 
-/* Is a pipe among the first fds of the running process? A global function, which the verifier walks once. */
+/* Is a pipe among the low fds of the running process? A global function, which the verifier checks once. */
 __noinline int call_holds_pipe(__u64 ino)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
@@ -82,7 +82,7 @@ __noinline int call_holds_pipe(__u64 ino)
 	return 0;
 }
 
-/* A process whose parent read our rows executes a program: does that one read them? */
+/* A process whose parent reads iolens's output executes a program: does it still read it? */
 static __always_inline void call_exec_reader(__u32 tgid)
 {
 	__u64 *reads = bpf_map_lookup_elem(&row_readers, &tgid);

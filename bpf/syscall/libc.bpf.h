@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Functions of libc that never reach the kernel, or reach it later: uprobes at their beginnings and ends. Loaded only when
- * they are wanted.
+ * libc functions that make no system call, or make it later: uprobes at their entries and returns. Loaded only if
+ * requested.
  */
 #ifndef IOLENS_SYSCALL_LIBC_BPF_H
 #define IOLENS_SYSCALL_LIBC_BPF_H
@@ -22,15 +22,16 @@
 struct libc_call {
 	__u64 start;
 	__u64 a0, a1, a2;
-	__u64 stack; /* the stack's end when it began */
+	__u64 stack; /* stack pointer at the entry */
 	__s32 fd;
 	__u32 function;
 };
 
 const volatile __u8 libc_wanted = 0;
 
-/* By thread, until it ends. A function that another one of them calls, as scandir does with readdir, is not the program's: while one runs,
- * those deeper in the stack are not looked at. One that longjmp has left without an end gives way to the next that isn't. */
+/* By thread, until the function returns. Nested calls, such as readdir in scandir, are not the program's: while an
+ * entry exists, functions deeper in the stack are ignored. An entry abandoned by longjmp is replaced by the next
+ * call not below it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1); /* set before load */
@@ -38,7 +39,7 @@ struct {
 	__type(value, struct libc_call);
 } libc_calls SEC(".maps");
 
-/* glibc's struct _IO_FILE and struct __dirstream: as old as its ABI */
+/* glibc's struct _IO_FILE and struct __dirstream: fixed by its ABI */
 #define LIBC_FILE_FD 112
 #define LIBC_DIR_FD 0
 
@@ -103,8 +104,8 @@ static __noinline int libc_begin(struct pt_regs *ctx, __u32 function)
 	return 0;
 }
 
-/* With its texts: made in the ring itself. Programs of user space's functions may be preempted, and the same one be run on
- * the same processor then: nothing of the processor's own may hold what they make. */
+/* An event with its strings, built in the ring itself. uprobe programs may be preempted, and the same program may
+ * then run on the same CPU: per-CPU space is not safe. */
 struct libc_record {
 	struct iolens_operation_event e;
 	__u8 text[IOLENS_OPERATION_TEXT + 24];
@@ -113,7 +114,7 @@ struct libc_record {
 #define LIBC_TEXT_WORDS ((IOLENS_OPERATION_TEXT + 24) / 8)
 _Static_assert(sizeof(struct libc_record) == sizeof(struct iolens_operation_event) + 8 * LIBC_TEXT_WORDS, "no rest");
 
-/* The ring hands out what earlier records left there, of other processes. Volatile: clang would call memset(). */
+/* The ring returns memory with old records of other processes. Volatile: otherwise clang would call memset(). */
 static __always_inline void libc_clear_text(struct libc_record *record)
 {
 	volatile __u64 *words = (volatile __u64 *)record->text;
@@ -122,7 +123,7 @@ static __always_inline void libc_clear_text(struct libc_record *record)
 		words[i] = 0;
 }
 
-/* What the function has done. False: it failed. */
+/* Interprets the return value. Returns false if the function failed. */
 static __always_inline bool libc_result(struct iolens_operation_event *e, struct libc_call *call, __u64 result,
 					const struct libc_info *info)
 {
@@ -199,7 +200,7 @@ static __noinline int libc_end(struct pt_regs *ctx, __u32 function)
 	call = bpf_map_lookup_elem(&libc_calls, &key);
 	if (!call || call->function != function || compat_stack(ctx) < call->stack)
 		return 0;
-	/* an opening that everything waits for is seen at its system call, which comes before */
+	/* --start-on-open matches at the system call, which comes before */
 	if ((leave_std && call->fd >= 0 && call->fd <= 2) || !operation_counts(host >> 32, now - call->start, 0, 0) ||
 	    now - call->start < filter.min_ns) {
 		operation_left_out();

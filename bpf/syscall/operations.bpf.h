@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Operations that are no system call, and when they begin to count: a process's start and end, HTTP, --start-on-….
+ * Operations other than system calls, and when operations start to count: process start and exit, HTTP, --start-on-….
  */
 #ifndef IOLENS_SYSCALL_OPERATIONS_BPF_H
 #define IOLENS_SYSCALL_OPERATIONS_BPF_H
@@ -18,16 +18,16 @@
 #include "iolens/event/loss.h"
 #include "iolens/event/operation.h"
 
-const volatile __u8 operations = 0; /* io-monitor's view is asked for */
-const volatile __u8 leave_std = 0;  /* calls on fds 0, 1 and 2 are left out */
+const volatile __u8 operations = 0; /* operations are selected (io-monitor's view) */
+const volatile __u8 leave_std = 0;  /* ignore calls on fds 0, 1 and 2 */
 const volatile __u8 emit_start = 0;
 const volatile __u8 emit_stop = 0;
 const volatile __u8 emit_cwd = 0;
-const volatile __u8 start_on_open = 0;     /* nothing of a process counts before it opens a certain file … */
-const volatile __u64 start_on_elapsed = 0; /* … or before something took longer than so many ns; 0: not asked for */
+const volatile __u8 start_on_open = 0;     /* a process does not count before it opens a matching file … */
+const volatile __u64 start_on_elapsed = 0; /* … or before an operation takes longer than this, ns; 0: not set */
 
-/* The words that --start-on-open waits for, as a table: a row for each number of bytes that already fit, in it the row
- * that follows for each next byte. The last row: found. */
+/* State machine that searches for the --start-on-open string: one row per number of bytes matched so far, with the
+ * next row for each possible byte. The last row: match. */
 struct start_row {
 	__u8 next[256];
 };
@@ -37,9 +37,9 @@ struct {
 	__type(key, __u32);
 	__type(value, struct start_row);
 } start_words SEC(".maps");
-const volatile __u32 start_found = 0; /* number of the last row */
+const volatile __u32 start_found = 0; /* index of the last row */
 
-/* Processes that count. */
+/* Processes that have started to count. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1); /* set before load */
@@ -50,16 +50,16 @@ struct {
 struct operation_scratch {
 	struct iolens_operation_event e;
 	__u8 text[IOLENS_OPERATION_TEXT + 8];
-	__u64 counter; /* in memory, where it makes no ways for the verifier */
+	__u64 counter; /* in memory, where it adds no states for the verifier */
 };
-struct { /* made only for operations; by operation_slot() */
+struct { /* sized only for operations; indexed by file slot */
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 4);
 	__type(key, __u32);
 	__type(value, struct operation_scratch);
 } operation_scratches SEC(".maps");
 
-/* FILE_SLOT_EXIT, FILE_SLOT_FORK, FILE_SLOT_EXEC and FILE_SLOT_END have one. */
+/* FILE_SLOT_EXIT, FILE_SLOT_FORK, FILE_SLOT_EXEC and FILE_SLOT_END have an entry. */
 static __always_inline struct operation_scratch *operation_scratch_at(__u32 slot)
 {
 	slot = slot < FILE_SLOT_FORK ? 0 : slot - FILE_SLOT_FORK + 1;
@@ -84,16 +84,16 @@ static __always_inline void operation_start(__u32 tgid)
 		call_count_process();
 }
 
-#define OPENS_PIECE 64 /* bytes looked at by one call; a divisor of IOLENS_OPERATION_TEXT */
+#define OPENS_PIECE 64 /* bytes searched per call; a divisor of IOLENS_OPERATION_TEXT */
 
-/* Goes on through a piece of the text, from where the search is. 1: the words are found, 2: the text is over. Global
- * functions: the verifier walks their loops once, and loops of thousands of turns are too long for it. */
+/* Continues the search through a piece of the string. 1: match, 2: end of the string. Global functions: the verifier
+ * checks their loops once; loops of thousands of iterations are too long for it. */
 __noinline int operation_opens_piece(__u32 slot, __u32 from)
 {
 	struct operation_scratch *scratch;
 	__u32 at;
 
-	if (!operations) /* verified all the same, and the map isn't there */
+	if (!operations) /* verified even if not used, when the map does not exist */
 		return 2;
 	scratch = operation_scratch_at(slot);
 	if (!scratch || from > IOLENS_OPERATION_TEXT - OPENS_PIECE)
@@ -113,7 +113,7 @@ __noinline int operation_opens_piece(__u32 slot, __u32 from)
 	return 0;
 }
 
-/* Does a text of the caller's hold the words? */
+/* Does a string in the caller's memory match? */
 __noinline int operation_opens(__u64 address, __u32 slot)
 {
 	struct operation_scratch *scratch;
@@ -133,7 +133,7 @@ __noinline int operation_opens(__u64 address, __u32 slot)
 	return 0;
 }
 
-/* Does what has ended count, or is it what everything waits for? */
+/* Does an operation that ended count, or does it start the process to count? */
 static __always_inline bool operation_counts(__u32 tgid, __u64 took, __u64 opened, __u32 slot)
 {
 	if (operation_started(tgid))
@@ -146,7 +146,7 @@ static __always_inline bool operation_counts(__u32 tgid, __u64 took, __u64 opene
 	return false;
 }
 
-/* Counts an operation that does not count for the user. */
+/* Counts an operation as filtered. */
 static __always_inline void operation_left_out(void)
 {
 	struct iolens_counters *n = ring_counters();
@@ -157,7 +157,7 @@ static __always_inline void operation_left_out(void)
 	ring_count(n, filtered);
 }
 
-/* A fresh record of a thread, with its task_id() and the kernel's own; NULL never happens. */
+/* Initializes a record for a thread with its task_id() and its IDs in the initial namespace; never NULL in practice. */
 static __always_inline struct operation_scratch *operation_new(__u32 slot, __u64 id, __u64 host, __u8 op)
 {
 	struct operation_scratch *scratch = operation_scratch_at(slot);
@@ -177,7 +177,7 @@ static __always_inline struct operation_scratch *operation_new(__u32 slot, __u64
 	return scratch;
 }
 
-/* Sends it with its text, which is `length1` bytes. */
+/* Sends the record with its string of `length1` bytes. */
 static __always_inline void operation_send(struct operation_scratch *scratch)
 {
 	struct iolens_counters *n = ring_counters();
@@ -204,7 +204,8 @@ static __always_inline void operation_send(struct operation_scratch *scratch)
 		ring_count(n, ring_full);
 }
 
-/* A process begins: its command line, of the running task's memory, and where it is. A fork's child has its parent's. */
+/* A process starts: its command line, from the running task's memory, and working directory. A forked child has its
+ * parent's. */
 static __noinline int operation_process(struct task_struct *task, __u64 id, __u32 ppid, __u32 slot)
 {
 	struct task_struct *running = (struct task_struct *)bpf_get_current_task();
@@ -233,7 +234,7 @@ static __noinline int operation_process(struct task_struct *task, __u64 id, __u3
 		__u64 path = (__u64)BPF_CORE_READ(task, fs) + bpf_core_field_offset(struct fs_struct, pwd);
 		__u64 name_id = file_hide(file_mix(file_mix(path, bpf_ktime_get_boot_ns()), id));
 
-		/* never told before: the folder's name may have changed since */
+		/* never emitted before: the directory may have been renamed since */
 		file_emit(path, name_id, IOLENS_FILE_DIRECTORY, slot);
 		scratch = operation_new(slot, id, host, IOLENS_OPERATION_CHDIR);
 		if (!scratch)
@@ -256,9 +257,9 @@ static __always_inline void operation_stop(__u64 id, __u64 host)
 	operation_send(scratch);
 }
 
-#define HTTP_LOOK 1024 /* bytes; a power of two */
+#define HTTP_LOOK 1024 /* bytes searched; a power of two */
 
-/* Where the second line ends, of the first bytes in a scratch's text; 0: it is no text. A global function, see above. */
+/* End of the second line in the first bytes of a scratch's text; 0: not text. A global function, see above. */
 __noinline int operation_two_lines(__u32 slot, __u32 length)
 {
 	struct operation_scratch *scratch;
@@ -274,7 +275,7 @@ __noinline int operation_two_lines(__u32 slot, __u32 length)
 			return i;
 		if (!scratch->text[i])
 			return 0;
-		/* 1 for a line's end, without a branch: each would be two ways for older verifiers */
+		/* 1 for a newline, without a branch, which would double the states for older verifiers */
 		*(volatile __u64 *)&scratch->counter += ((__u64)(scratch->text[i] ^ '\n') - 1) >> 63;
 		if (*(volatile __u64 *)&scratch->counter == 2)
 			return i;
@@ -282,13 +283,13 @@ __noinline int operation_two_lines(__u32 slot, __u32 length)
 	return HTTP_LOOK - 1;
 }
 
-/* A word of eight bytes, as they stand in memory. */
+/* A word of eight bytes in memory order. */
 #define HTTP_WORD(a, b, c, d, e, f, g, h)                                                                                \
 	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | (__u64)(f) << 40 |      \
 	 (__u64)(g) << 48 | (__u64)(h) << 56)
 #define HTTP_BEGINS(word, pattern, bytes) (((word) ^ (pattern)) << (64 - 8 * (bytes)) == 0)
 
-/* What went through a socket: the first two lines of a request or a response, where it is one. */
+/* Data sent or received on a socket: emits the first two lines of an HTTP request or response. */
 static __noinline int operation_http(struct call_thread *t, __u64 id, __u64 length)
 {
 	bool sends = t->e.direction == IOLENS_DIR_WRITE, request, response;

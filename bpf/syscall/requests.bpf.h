@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * I/O that isn't over when the call that asks for it returns: libaio's (io_submit, io_getevents) and io_uring's.
+ * Asynchronous I/O, which completes after its call has returned: libaio (io_submit, io_getevents) and io_uring.
  *
- * One map, `requests`: an entry is made when a request is submitted and removed when its end is seen. libaio has no
- * tracepoint at a request's end; it is when io_getevents hands the result over.
+ * An entry of the map `requests` is created at submission and deleted at completion. libaio has no tracepoint at
+ * completion; a request ends when io_getevents returns its result.
  *
- * The end of some requests is never seen: a program may take libaio's results from the ring in its own memory, io_uring
- * has no event for IOSQE_CQE_SKIP_SUCCESS (5.17), and a program may exit, exec or destroy the context first. Such a
- * request is sent without an end: when its place is used again, or when it can no longer be in flight. For the latter
- * `request_ends` counts what ends requests, and user space searches the map then and runs iolens_request_drop.
+ * Some completions are never seen: a program may read libaio results from the ring in its own memory, io_uring has no
+ * event for IOSQE_CQE_SKIP_SUCCESS (5.17), and a program may exit, exec or destroy the context first. Such a request is
+ * sent without an end: when its key is reused, or when it can no longer be in flight. For the latter, `request_ends`
+ * counts the events that end requests, and user space then scans the map and runs iolens_request_drop.
  */
 #ifndef IOLENS_SYSCALL_REQUESTS_BPF_H
 #define IOLENS_SYSCALL_REQUESTS_BPF_H
@@ -25,19 +25,19 @@
 #include "iolens/event/file.h"
 #include "iolens/event/loss.h"
 
-/* Where a request is put together. Programs of different slots can interrupt each other. */
+/* Per-CPU space to build a request. Programs of different slots can interrupt each other. */
 enum request_slot {
 	REQUEST_SLOT_AIO,
 	REQUEST_SLOT_DROP,
-	REQUEST_SLOT_URING, /* the last one: without io_uring there are fewer */
+	REQUEST_SLOT_URING, /* the last one: not allocated without io_uring */
 	REQUEST_SLOTS
 };
 
 #define REQUEST_FIXED_FILE 1 /* REQ_F_FIXED_FILE */
 
 struct request_key {
-	__u64 owner; /* libaio: process; io_uring: the request, or on old kernels its ring */
-	__u64 which; /* libaio: address of the iocb; io_uring: 0, or on old kernels user_data */
+	__u64 owner; /* libaio: process; io_uring: the request, or its ring on old kernels */
+	__u64 which; /* libaio: address of the iocb; io_uring: 0, or user_data on old kernels */
 };
 
 struct {
@@ -54,7 +54,7 @@ struct {
 	__type(value, struct iolens_request);
 } request_scratch_slots SEC(".maps");
 
-/* Processes that have submitted requests and live, by request_process(): when they last called execve, 0 = never. */
+/* Live processes that submitted requests, by request_process() → time of their last execve, 0 = never. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1); /* set before load */
@@ -62,7 +62,8 @@ struct {
 	__type(value, __u64);
 } request_owners SEC(".maps");
 
-/* When libaio's contexts were destroyed, by request_context(). User space looks within a tenth of a second. */
+/* libaio contexts, by request_context() → time of their destruction. User space reads them within a tenth of a
+ * second. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1); /* set before load */
@@ -70,16 +71,16 @@ struct {
 	__type(value, __u64);
 } request_contexts SEC(".maps");
 
-/* Exits, execs and destroyed contexts that may leave requests behind. */
+/* Number of exits, execs and destroyed contexts that may leave requests behind. */
 __u64 request_ends = 0;
 
-const volatile __u8 requests_wanted = 0; /* any of the operations below is asked for */
+const volatile __u8 requests_wanted = 0; /* any of the operations below is selected */
 
-/* What each operation is: enum iolens_request_flag, 0 = not asked for. */
+/* Properties of each operation: enum iolens_request_flag, 0 = not selected. */
 const volatile __u8 aio_ops[IOLENS_AIO_OPS] = {};
 const volatile __u8 uring_ops[IOLENS_URING_OPS] = {};
 
-/* The caller's structs, the same on every 64-bit architecture. */
+/* The caller's structs, identical on all 64-bit architectures. */
 struct request_iocb {
 	__u64 data;
 	__u32 key;
@@ -98,7 +99,7 @@ struct request_io_event {
 	__s64 result2;
 };
 
-/* Tells a process from a later one with its id. */
+/* Distinguishes a process from a later one with the same ID. */
 static __always_inline __u64 request_process(void)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
@@ -141,7 +142,7 @@ static __always_inline struct iolens_request *request_new(__u32 slot, __u64 id, 
 /* The running thread's key in emitted_files. */
 static __always_inline __u64 request_task_key(__u64 id) { return file_mix(bpf_get_current_task(), (__u32)id); }
 
-/* Does user space know the thread by request_emit_task()? */
+/* Has request_emit_task() sent the thread in this period? */
 static __always_inline bool request_task_known(__u64 id)
 {
 	__u64 task = request_task_key(id);
@@ -149,7 +150,7 @@ static __always_inline bool request_task_known(__u64 id)
 	return file_known(&task);
 }
 
-/* Tells the thread once; the kernel's own threads, and one that only submits, make no call that would tell it. */
+/* Emits the thread once: kernel threads, and threads that only submit, make no call that would emit them. */
 __noinline int request_emit_task(__u64 id)
 {
 	__u64 task = request_task_key(id);
@@ -161,7 +162,7 @@ __noinline int request_emit_task(__u64 id)
 	return 1;
 }
 
-/* Sends a request whose end was missed. */
+/* Sends a request whose completion was not seen. */
 static __always_inline void request_send_unended(struct iolens_call_event *e)
 {
 	e->h.ts = bpf_ktime_get_boot_ns();
@@ -169,7 +170,7 @@ static __always_inline void request_send_unended(struct iolens_call_event *e)
 	call_send_one(e);
 }
 
-/* Its place is used again. A global function, which the verifier walks once. */
+/* Sends a request whose key is reused. A global function, which the verifier checks once. */
 __noinline int request_replaced(__u64 owner, __u64 which)
 {
 	struct request_key key = {.owner = owner, .which = which};
@@ -180,7 +181,7 @@ __noinline int request_replaced(__u64 owner, __u64 which)
 	return 0;
 }
 
-/* Makes sure that the end of the running process is noticed. False: there is no room for it. */
+/* Registers the running process, so that its exit ends its requests. Returns false if the map is full. */
 static __always_inline bool request_own(__u64 process)
 {
 	__u64 never = 0;
@@ -196,7 +197,7 @@ static __always_inline void request_store(struct request_key *key, struct iolens
 {
 	struct iolens_call_event *e = &request->e;
 
-	/* a registered file is known at the end only */
+	/* a registered file is known only at completion */
 	if (by_watch && e->file != IOLENS_FILE_NONE && !(e->flags & IOLENS_CALL_WATCHED))
 		return;
 	if (by_watch)

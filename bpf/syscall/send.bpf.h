@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A call's record, and whether it is wanted. */
+/* Sends and filters the events of calls. */
 #ifndef IOLENS_SYSCALL_SEND_BPF_H
 #define IOLENS_SYSCALL_SEND_BPF_H
 
@@ -16,9 +16,9 @@
 #include "iolens/event/header.h"
 #include "iolens/event/loss.h"
 
-/* What the call is given: sent at once, since a call may overwrite it, as execve does, or never return. A text on a page
- * that isn't in memory can't be read by a program that must not wait; the call itself brings it in, so that it is tried
- * again, and all is sent again, at its end. */
+/* Sends the arguments of a call, at its entry: the call may overwrite them, as execve does, or never return. A
+ * program that can't sleep can't read a string on a page that is not in memory; the call itself faults it in, so
+ * reading is retried, and everything sent again, at the return. */
 static __noinline int call_emit_arguments(struct call_thread *t, __u32 texts, __u32 slot)
 {
 	struct call_argument_scratch *scratch;
@@ -52,7 +52,7 @@ static __noinline int call_emit_arguments(struct call_thread *t, __u32 texts, __
 		length = bpf_probe_read_user_str(&scratch->text[offset], IOLENS_ARGUMENT_TEXT, (void *)from);
 		if (length < 0 || length > IOLENS_ARGUMENT_TEXT)
 			continue;
-		if (!length) { /* older kernels count an empty text's NUL as nothing */
+		if (!length) { /* older kernels return 0 for an empty string */
 			scratch->text[offset] = 0;
 			length = 1;
 		}
@@ -77,13 +77,13 @@ static __noinline int call_emit_arguments(struct call_thread *t, __u32 texts, __
 
 #define CALL_NO_END (IOLENS_CALL_NO_RESULT | IOLENS_CALL_NO_DURATION)
 
-/* Is it one of those that rows are asked for? With watched files only theirs are. */
+/* Does the call have an event? If files are watched, only calls on those do. */
 static __always_inline bool call_counts(const struct iolens_call_event *e)
 {
 	return !by_watch || (e->flags & IOLENS_CALL_WATCHED);
 }
 
-/* It was counted as seen. Its end, if it has one, was at h.ts. */
+/* Sends one side of a call that was counted as seen. Its end, if any, is at h.ts. */
 static __always_inline void call_send_one(struct iolens_call_event *e)
 {
 	struct iolens_counters *n = ring_counters();
@@ -92,7 +92,7 @@ static __always_inline void call_send_one(struct iolens_call_event *e)
 	if (!n || !call_counts(e))
 		return;
 	if (e->ino == own_ino && e->dev == own_dev && own_ino) {
-		ring_count(n, filtered); /* the rows on their way: to tell of them would make more of them */
+		ring_count(n, filtered); /* output of iolens itself: tracing it would generate more output */
 		ring_count(n, own);
 		return;
 	}
@@ -102,7 +102,7 @@ static __always_inline void call_send_one(struct iolens_call_event *e)
 		return;
 	}
 	if (e->flags & IOLENS_CALL_PENDING) {
-		/* no operation that was delivered: where the ring is full it has no row */
+		/* not counted as delivered: if the ring is full, it has no row */
 		ring_count(n, in_flight);
 		e->h.kind = IOLENS_KIND_CALL;
 		e->h.size = sizeof(*e);
@@ -115,7 +115,7 @@ static __always_inline void call_send_one(struct iolens_call_event *e)
 	ring_send_often(n, &e->h, IOLENS_KIND_CALL, sizeof(*e));
 }
 
-/* io-monitor looks at nothing that a process does with its standard input, output and error. */
+/* io-monitor ignores a process's standard input, output and error. */
 static __always_inline bool call_asked_for(struct call_thread *t, struct iolens_call_event *e)
 {
 	if (!leave_std || t->shape >= IOLENS_SHAPE_NEW_FD || e->fd < 0 || e->fd > 2)
@@ -124,7 +124,7 @@ static __always_inline bool call_asked_for(struct call_thread *t, struct iolens_
 	return false;
 }
 
-/* The end of a call: one record for each of its sides. */
+/* The end of a call: sends an event for each side. */
 static __noinline int call_send(struct call_thread *t)
 {
 	__s64 sides = 0;
@@ -155,12 +155,12 @@ static __noinline int call_send(struct call_thread *t)
 			call_send_one(&t->to);
 		}
 	}
-	if (sides != t->counted) /* what is known at the end only: pipe's two ends, and with operations what it was */
+	if (sides != t->counted) /* known only at the return: ends of a pipe; with operations, if it is one */
 		ring_count_seen(sides - (__s64)t->counted);
 	return 0;
 }
 
-/* Sends a call whose end was not seen. */
+/* Sends a call whose return was not seen. */
 static __always_inline void call_send_unended(struct call_thread *t, __u16 flag)
 {
 	t->e.h.ts = bpf_ktime_get_boot_ns();
@@ -169,7 +169,7 @@ static __always_inline void call_send_unended(struct call_thread *t, __u16 flag)
 	call_send(t);
 }
 
-/* A call has begun; what of it has rows is among those seen from now on. Operations are known as such at their ends. */
+/* A call begins: counts its sides that have events as seen. Operations are counted at their ends. */
 static __always_inline void call_begun(struct call_thread *t)
 {
 	if (operations)
@@ -179,7 +179,7 @@ static __always_inline void call_begun(struct call_thread *t)
 		ring_count_seen(t->counted);
 }
 
-/* Is the running thread asked for? One that has its state already is followed for good. */
+/* Does the running thread match the filters? A thread that already has state remains followed. */
 static __always_inline bool call_wanted_task(__u64 id, bool known)
 {
 	__u32 tgid = id >> 32;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Sockets; and the addresses, vectors and messages of a call. */
+/* Sockets, and the addresses, vectors and messages of a call. */
 #ifndef IOLENS_SYSCALL_SOCKET_BPF_H
 #define IOLENS_SYSCALL_SOCKET_BPF_H
 
@@ -11,7 +11,7 @@
 #include "iolens/event/call.h"
 #include "iolens/event/file.h"
 
-/* The caller's structs: the same on every 64-bit architecture. */
+/* The caller's structs, identical on all 64-bit architectures. */
 struct call_iovec {
 	__u64 base;
 	__u64 length;
@@ -63,7 +63,7 @@ static __always_inline void call_address(struct iolens_call_event *e, struct soc
 	}
 }
 
-/* A socket's end of the call; the struct socket is the file's. */
+/* Socket of a call; file.private_data is its struct socket. */
 static __always_inline void call_socket(struct iolens_call_event *e, struct file *file, struct file_facts *f, __u32 slot)
 {
 	struct socket *socket = BPF_CORE_READ(file, private_data);
@@ -90,7 +90,7 @@ static __always_inline void call_socket(struct iolens_call_event *e, struct file
 	}
 }
 
-/* An address that a call names: its bytes and its port. False: of another family. */
+/* Reads an address argument: bytes and port. Returns false for other address families. */
 static __always_inline bool call_named(struct iolens_call_event *e, const void *address, __u8 *bytes, __u16 *port)
 {
 	struct call_sockaddr a = {};
@@ -111,22 +111,22 @@ static __always_inline bool call_named(struct iolens_call_event *e, const void *
 	return true;
 }
 
-/* The peer that a call of an unconnected socket names. */
+/* The peer address in a call on an unconnected socket. */
 static __always_inline void call_named_peer(struct iolens_call_event *e, const void *address)
 {
 	if (!(e->flags & IOLENS_CALL_HAS_PEER) && call_named(e, address, e->peer, &e->port))
 		e->flags |= IOLENS_CALL_HAS_PEER;
 }
 
-/* The address that bind gives a socket. */
+/* The address that bind assigns to a socket. */
 static __always_inline void call_named_local(struct iolens_call_event *e, const void *address)
 {
 	if (call_named(e, address, e->local, &e->local_port))
 		e->flags |= IOLENS_CALL_HAS_LOCAL;
 }
 
-/* Loops over what the caller has in its memory: with bpf_loop (5.17), whose body is verified once, or unrolled by the
- * verifier, in a global function that it walks once. */
+/* Loops over arrays in the caller's memory: with bpf_loop (5.17), whose body is verified once, or unrolled by the
+ * verifier, in a global function that it checks once. */
 struct call_walk {
 	__u64 from;
 	__u64 id;
@@ -171,7 +171,7 @@ static __always_inline long call_message_part(__u32 i, void *context)
 }
 static long call_message_turn(__u32 i, void *walk) { return call_message_part(i, walk); }
 
-/* Bytes of a vector's pieces. */
+/* Total length of an iovec array. */
 __noinline __u64 call_pieces_plain(__u64 from, __u64 count)
 {
 	struct call_walk walk = {.from = from};
@@ -191,7 +191,7 @@ static __always_inline __u64 call_pieces(__u64 from, __u64 count, bool direct)
 	return direct ? call_pieces_direct(from, count) : call_pieces_plain(from, count);
 }
 
-/* Bytes of an array of messages. */
+/* Total bytes of an array of messages. */
 __noinline __u64 call_message_bytes_plain(__u64 from, __u64 count)
 {
 	struct call_walk walk = {.from = from};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The thread of a call. */
+/* Threads of calls. */
 #ifndef IOLENS_SYSCALL_TASK_BPF_H
 #define IOLENS_SYSCALL_TASK_BPF_H
 
@@ -11,7 +11,7 @@
 #include "iolens/event/loss.h"
 #include "iolens/event/task.h"
 
-/* Sends the name and owner of a thread, of which `id` is the task_id() and `host` the kernel's own; `flags` are those of
+/* Sends name and owner of a thread. `id` is its task_id(), `host` its IDs in the initial namespace; `flags` are of
  * enum iolens_task_flag. */
 static __always_inline void call_emit_thread(__u64 id, __u64 host, __u32 flags)
 {

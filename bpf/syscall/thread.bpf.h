@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A thread's call, and the processes that are followed. */
+/* State of a thread's call, and the followed processes. */
 #ifndef IOLENS_SYSCALL_THREAD_BPF_H
 #define IOLENS_SYSCALL_THREAD_BPF_H
 
@@ -8,56 +8,56 @@
 #include "iolens/event/call.h"
 
 
-/* what they are given is gone when they succeed; x86-64's numbers, see src/resolve/syscall_table.h */
+/* their arguments are gone on success; x86-64 numbers, see src/resolve/syscall_table.h */
 #define CALL_EXECVE 59
 #define CALL_EXECVEAT 322
-/* these return in the child, too */
+/* these also return in the child */
 #define CALL_CLONE 56
 #define CALL_VFORK 58 /* 57: fork */
 #define CALL_CLONE3 435
-#define CALL_TEXTS 8192 /* bytes of an argument record's texts; a power of two */
+#define CALL_TEXTS 8192 /* space for the strings of an argument record, in bytes; a power of two */
 
 enum call_state_kind {
 	CALL_NONE,
 	CALL_RUNNING,
-	CALL_INTERRUPTED, /* returned ERESTART…: goes on if the same call is entered next */
+	CALL_INTERRUPTED, /* returned ERESTART…: continues if the same call is entered next */
 };
 
 struct call_thread {
 	struct iolens_call_event e;
-	struct iolens_call_event to; /* of a call that moves from one fd to another: the other side */
-	__u64 emitted_name; /* the last file's name_id: most calls in a row are on one file */
-	__u64 values[8]; /* what the call was given: six */
-	__u64 pointer; /* the caller's address of what is known only at the end: a sender's address, messages' lengths */
+	struct iolens_call_event to; /* the other side of a call that transfers from one fd to another */
+	__u64 emitted_name; /* name_id of the last file: consecutive calls are usually on the same file */
+	__u64 values[8]; /* arguments of the call; six are used */
+	__u64 pointer; /* user address of results: address of the sender, message lengths */
 	__u32 state;   /* enum call_state_kind */
 	__u32 emitted; /* the `period` in which the name and owner of the thread were emitted; 0: never */
 	__u8 two;      /* `to` is used */
 	__u8 shape;    /* enum iolens_call_shape */
-	__u8 texts;    /* bit n: argument n is a text that could not be read yet */
-	__u8 all_texts; /* bit n: argument n is a text */
-	__u8 vectors;   /* bit n: argument n is an array of texts */
+	__u8 texts;    /* bit n: argument n is a string that could not be read yet */
+	__u8 all_texts; /* bit n: argument n is a string */
+	__u8 vectors;   /* bit n: argument n is an array of strings */
 	__u8 actions;      /* enum iolens_call_action */
-	__u8 started;   /* with --start-on-…: it counts */
-	__u8 counted;   /* sides of it that are among those seen */
-	__u64 buffer;        /* what goes through a socket, where it may be HTTP */
-	__u64 buffer_length; /* of its first piece */
+	__u8 started;   /* with --start-on-…: the process counts */
+	__u8 counted;   /* number of its sides counted as seen */
+	__u64 buffer;        /* user address of data on a socket that may be HTTP */
+	__u64 buffer_length; /* length of its first iovec */
 };
 
-struct { /* of the plain programs, by the kernel's own tid */
+struct { /* for plain programs, by tid in the initial namespace */
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384); /* set before load */
 	__type(key, __u32);
 	__type(value, struct call_thread);
 } threads SEC(".maps");
 
-struct { /* of the direct ones */
+struct { /* for direct programs */
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct call_thread);
 } thread_storage SEC(".maps");
 
-/* Processes to follow, with their later children, by their ids in own_pidns; asked when `follow` is set. */
+/* Followed processes and their later children, by ID in own_pidns; used if `follow` is set. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
@@ -65,30 +65,30 @@ struct {
 	__type(value, __u8);
 } followed SEC(".maps");
 
-/* Processes that read our rows, by their ids in own_pidns: what they do for a row would make further rows. The value is the
- * inode of the pipe that they read, 0: none is known. A child counts, too, until it executes a program without that pipe:
- * in "iolens fd | while read row; do …" each command has it. */
+/* Processes that read iolens's output, by ID in own_pidns: tracing what they do for a row would create more rows.
+ * The value is the inode of the pipe that they read, 0: unknown. Children are included until they execute a program
+ * without that pipe: in "iolens fd | while read row; do …" each command has it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);
 	__type(key, __u32);
 	__type(value, __u64);
 } row_readers SEC(".maps");
-__s64 row_readers_alive = 0; /* entries in it; 0: no lookup */
+__s64 row_readers_alive = 0; /* number of entries; 0: skip the lookup */
 
 const volatile struct iolens_call_info syscalls[IOLENS_CALLS] = {};
 const volatile __u8 follow = 0;
-/* What iolens writes its rows to. */
+/* Output file of iolens. */
 const volatile __u64 own_ino = 0;
 const volatile __u32 own_dev = 0;
-const volatile __u8 by_watch = 0;   /* only of watched files */
-const volatile __u8 decode_all = 0; /* each call's arguments are told */
+const volatile __u8 by_watch = 0;   /* only calls on watched files */
+const volatile __u8 decode_all = 0; /* emit the arguments of all calls */
 
-/* How many followed processes have an id that ends in these bits: for nearly every other process 0, and so an answer
- * without a map's lookup. */
+/* Counting filter: number of followed processes per low bits of the ID. It is 0 for nearly all other processes,
+ * which saves the map lookup. */
 __u32 followed_buckets[IOLENS_FOLLOWED_BUCKETS] = {};
 
-/* Followed processes that live. User space sets it, and ends when it is 0. */
+/* Number of followed processes alive. Set by user space, which stops when it reaches 0. */
 __s64 alive = 0;
 
 static const struct call_thread call_nothing = {};
@@ -97,7 +97,7 @@ struct call_argument_scratch {
 	struct iolens_arguments a;
 	__u8 text[CALL_TEXTS + IOLENS_ARGUMENT_TEXT + 8];
 };
-struct { /* made only where arguments are told; FILE_SLOT_ENTER and FILE_SLOT_EXIT */
+struct { /* sized only if arguments are emitted; FILE_SLOT_ENTER and FILE_SLOT_EXIT */
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 2);
 	__type(key, __u32);
@@ -109,7 +109,7 @@ static __always_inline bool maybe_followed(__u32 tgid)
 	return followed_buckets[tgid % IOLENS_FOLLOWED_BUCKETS] != 0;
 }
 
-/* The state of a thread; NULL where it has none. `task` and `tid` are the same thread. */
+/* State of a thread, or NULL. `task` and `tid` identify the same thread. */
 static __always_inline struct call_thread *call_thread_of(struct task_struct *task, __u32 tid, bool direct)
 {
 	if (direct)
@@ -117,7 +117,7 @@ static __always_inline struct call_thread *call_thread_of(struct task_struct *ta
 	return bpf_map_lookup_elem(&threads, &tid);
 }
 
-/* A new one; NULL where there is no room. */
+/* Creates the state of a thread; NULL if there is no space. */
 static __always_inline struct call_thread *call_thread_new(struct task_struct *task, __u32 tid, bool direct)
 {
 	if (direct)

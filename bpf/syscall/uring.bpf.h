@@ -18,7 +18,7 @@
 #include "iolens/event/call.h"
 #include "iolens/event/file.h"
 
-/* The file of a request, which the kernel gives us and no fd. */
+/* File of a request: the kernel provides the struct file instead of an fd. */
 static __always_inline void request_file(struct iolens_call_event *e, struct file *file, __u32 slot, bool direct)
 {
 	__u64 address = (__u64)file, emitted_name = 0;
@@ -63,7 +63,7 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 			call_count(e, compat_uring_length(req));
 	}
 	fixed = compat_uring_flags(req) & REQUEST_FIXED_FILE;
-	if (!fixed && !(what & IOLENS_REQUEST_NAMES)) /* an fd there is a folder's */
+	if (!fixed && !(what & IOLENS_REQUEST_NAMES)) /* their fd is a directory */
 		e->fd = compat_uring_fd(req);
 	file = compat_uring_file(req);
 	if (file)
@@ -95,7 +95,7 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 	e->result = end.result;
 	what = uring_ops[(__u32)(e->call - IOLENS_CALL_URING) % IOLENS_URING_OPS];
 	if (what & IOLENS_REQUEST_NEW_FD && end.result >= 0) {
-		/* the fd is the submitting process's: only there can it be looked up */
+		/* the fd belongs to the submitting process, and can be looked up only there */
 		e->fd = end.result;
 		if (bpf_get_current_pid_tgid() >> 32 == (own_pidns.level ? e->host_tgid : e->tgid))
 			call_file(e, &emitted_name, FILE_SLOT_COMPLETE, direct);

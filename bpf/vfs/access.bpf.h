@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Accesses under way, and their records. */
+/* Accesses in progress, and their events. */
 #ifndef IOLENS_VFS_ACCESS_BPF_H
 #define IOLENS_VFS_ACCESS_BPF_H
 
@@ -29,7 +29,7 @@ struct {
 	__type(value, struct iolens_vfs_event);
 } accesses SEC(".maps");
 
-/* A kretprobe is not told what the function was given: by thread and stack pointer. */
+/* A kretprobe has no access to the arguments: keys of accesses by thread and stack pointer. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1); /* set before load */
@@ -45,12 +45,12 @@ struct {
 	__type(value, struct iolens_vfs_event);
 } bios SEC(".maps");
 
-/* Entries of `bios`: while there are none, no end is looked up. */
+/* Number of entries in `bios`; 0: skip the lookup. */
 __s64 bios_open = 0;
 
-const volatile __u32 levels = 3; /* bit (1 << enum iolens_vfs_level): asked for */
+const volatile __u32 levels = 3; /* bit (1 << enum iolens_vfs_level): selected */
 
-/* Is a file watched here? Its accesses may be seen as system calls instead. */
+/* Is the file watched here? Its accesses may be traced as system calls instead. */
 static __always_inline bool vfs_watched(struct file *file, struct iolens_file_id *id, bool direct)
 {
 	struct iolens_watch *watch = watch_file(file, id, direct);
@@ -73,7 +73,7 @@ static __always_inline void vfs_count_filtered(void)
 	ring_count(n, filtered);
 }
 
-/* The end of an access or bio that was counted as seen: one record, or a count of why there is none. */
+/* The end of an access or bio already counted as seen: sends its event, or counts why not. */
 static __always_inline void vfs_send(struct iolens_vfs_event *e)
 {
 	struct iolens_counters *n = ring_counters();
@@ -90,7 +90,7 @@ static __always_inline void vfs_send(struct iolens_vfs_event *e)
 	ring_send_often(n, &e->h, IOLENS_KIND_VFS, sizeof(*e));
 }
 
-/* Who runs. False: somebody that isn't asked for. */
+/* Fills in the running task. Returns false if the filters exclude it. */
 static __always_inline bool vfs_task(struct iolens_vfs_event *e)
 {
 	__u64 id = task_id();
@@ -103,7 +103,7 @@ static __always_inline bool vfs_task(struct iolens_vfs_event *e)
 	return filter_task(e->tgid, e->tid, e->comm);
 }
 
-/* The name of an open file, told where it wasn't. A number: the function that tells takes no typed pointer. */
+/* Name of an open file, emitted if needed. `file` is a number: file_emit() takes no typed pointer. */
 static __always_inline __u64 vfs_name(__u64 file, __u32 slot)
 {
 	struct file_facts f = {};
@@ -114,7 +114,7 @@ static __always_inline __u64 vfs_name(__u64 file, __u32 slot)
 	return f.name_id;
 }
 
-/* Sends an access whose end was missed. */
+/* Sends an access whose end was not seen. */
 static __always_inline void vfs_send_unended(struct iolens_vfs_event *e)
 {
 	if (!(e->flags & IOLENS_VFS_ENDED)) {
@@ -124,7 +124,7 @@ static __always_inline void vfs_send_unended(struct iolens_vfs_event *e)
 	vfs_send(e);
 }
 
-/* Puts in what has begun, in the place of one whose end was not seen, if there is such a one. Returns 1 for a new entry. */
+/* Inserts an access that begins; replaces one whose end was not seen. Returns 1 for a new entry. */
 static __always_inline int vfs_put(void *map, const void *key, const struct iolens_vfs_event *e)
 {
 	struct iolens_vfs_event *old;
@@ -148,7 +148,7 @@ struct vfs_asked {
 	__u8 op;
 };
 
-/* A watched file is accessed. */
+/* An access to a watched file begins. */
 static __always_inline void vfs_begin(struct vfs_key *key, __u64 file, const struct vfs_asked *asked,
 				      const struct iolens_file_id *id, __u32 slot)
 {

@@ -53,7 +53,7 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 		return 0;
 	disk = compat_bio_disk(bio);
 	e.disk = compat_disk_dev(disk);
-	if (watch->disk && watch->disk != e.disk) /* of the disks below the filesystem's own */
+	if (watch->disk && watch->disk != e.disk) /* on a disk below the filesystem's own */
 		return 0;
 	if (!vfs_task(&e)) {
 		vfs_count_filtered();
@@ -71,7 +71,7 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 	return 0;
 }
 
-/* A bio too large for its disk is cut in two: the front part is a new bio, chained to the rest. Each is a row. */
+/* A bio too large for its disk is split: the front part is a new bio, chained to the rest. Each is an event. */
 static __always_inline int on_bio_split(__u64 *ctx)
 {
 	struct bio *bio = compat_bio_split(ctx);
@@ -92,9 +92,9 @@ static __always_inline int on_bio_split(__u64 *ctx)
 	return 0;
 }
 
-/* A bio of a direct I/O that nobody waits for ends. Where its kiocb is completed is told by a probe, which the kernel skips
- * in an interrupt that comes while another kprobe's program runs on this processor. It does not skip tracepoints: if that
- * was the last bio, the end is known all the same. */
+/* A bio of asynchronous direct I/O ends. The kiocb's completion has a probe of its own, but the kernel skips it in
+ * an interrupt that arrives while another kprobe's program runs on this CPU. Tracepoints are not skipped: if this is
+ * the last bio, the end is known nevertheless. */
 static __always_inline void vfs_direct_ended(struct bio *bio, __s32 error, __u64 now)
 {
 	struct iolens_vfs_event *e;
@@ -113,14 +113,14 @@ static __always_inline void vfs_direct_ended(struct bio *bio, __s32 error, __u64
 	e->result = error ? -(__s64)error : result;
 }
 
-/* A bio has ended; it is now at `sector`, ~0: not known. */
+/* A bio has ended; its current position is `sector`, or ~0 if unknown. */
 static __always_inline int vfs_bio_ended(__u64 key, __u64 sector, __s32 error, __u64 now)
 {
 	struct iolens_vfs_event *e = bpf_map_lookup_elem(&bios, &key);
 
 	if (!e)
 		return 0;
-	if (sector != ~0ULL && sector != e->address) { /* another bio in the place of one whose end was not seen */
+	if (sector != ~0ULL && sector != e->address) { /* another bio at the address of one whose end was not seen */
 		vfs_send_unended(e);
 		vfs_bio_forget(key);
 		return 0;
@@ -133,13 +133,13 @@ static __always_inline int vfs_bio_ended(__u64 key, __u64 sector, __s32 error, _
 	return 0;
 }
 
-/* A function of its own, so that the verifier walks it once and not for each turn of the loop below. */
+/* A separate function, so that the verifier checks it once rather than per iteration of the loop below. */
 __noinline int vfs_bio_end(__u64 key, __u64 sector, __s32 error, __u64 now)
 {
 	return vfs_bio_ended(key, sector, error, now);
 }
 
-/* Bytes of a request are done, perhaps all: the bios that they are of have ended. Runs in an interrupt of any task. */
+/* Part or all of a request is completed: ends the bios that the bytes cover. Runs in interrupt context. */
 static __always_inline int on_rq_complete(__u64 *ctx)
 {
 	struct request *rq = (void *)ctx[0];
@@ -162,7 +162,7 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 	return 0;
 }
 
-/* A bio of a disk without requests ends, or one that failed before it came to its disk. */
+/* A bio of a disk without requests ends, or one that failed before it reached its disk. */
 static __always_inline int on_bio_complete(__u64 *ctx)
 {
 	struct bio *bio = (void *)ctx[1];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Where accesses enter a filesystem. */
+/* Entry points of a filesystem. */
 #ifndef IOLENS_VFS_ENTER_BPF_H
 #define IOLENS_VFS_ENTER_BPF_H
 
@@ -37,10 +37,11 @@ static __always_inline bool vfs_move_begin(struct kiocb *iocb, struct iov_iter *
 			bpf_map_delete_elem(&accesses, key);
 		} else if (again && again->id.ino == id.ino && again->address == asked.address && again->op == op &&
 			   again->requested == asked.bytes) {
-			/* called again for the same request: io_uring tried it without waiting, or waited for a page */
+			/* called again for the same request: io_uring tried it without blocking, or waited for a
+			 * page */
 			again->flags &= ~IOLENS_VFS_TRIED;
 			return true;
-		} else if (again && again->flags & IOLENS_VFS_TRIED) { /* a try that was given up moved nothing */
+		} else if (again && again->flags & IOLENS_VFS_TRIED) { /* an abandoned attempt transferred nothing */
 			bpf_map_delete_elem(&accesses, key);
 			ring_count_seen(-1);
 		}
@@ -49,16 +50,16 @@ static __always_inline bool vfs_move_begin(struct kiocb *iocb, struct iov_iter *
 	return true;
 }
 
-/* Where a thread can tell: a kiocb that waits is on its stack. */
+/* For synchronous access, the kiocb is on the stack of the thread. */
 static __always_inline void vfs_move_end(struct vfs_key *key, __s64 result)
 {
 	struct iolens_vfs_event *e;
 	struct kiocb *iocb;
 
-	if (result == -EIOCBQUEUED) /* it goes on */
+	if (result == -EIOCBQUEUED) /* still in progress */
 		return;
 	if (result == -EAGAIN && complete_uring) { /* io_uring will call it again */
-		iocb = (struct kiocb *)key->what; /* apart: a read of the kernel's takes all its fields for the kernel's */
+		iocb = (struct kiocb *)key->what; /* separate: BPF_CORE_READ would relocate key->what */
 		e = bpf_map_lookup_elem(&accesses, key);
 		if (e && (e->flags & IOLENS_VFS_ASYNC) && (__u64)BPF_CORE_READ(iocb, ki_complete) == complete_uring) {
 			e->flags |= IOLENS_VFS_TRIED;
@@ -98,7 +99,7 @@ static __always_inline bool vfs_sync_begin(struct file *file, __u64 number, stru
 	return true;
 }
 
-/* vfs_fallocate(file, mode, offset, bytes): only what takes a range out. */
+/* vfs_fallocate(file, mode, offset, bytes): only modes that remove a range. */
 static __always_inline bool vfs_discard_begin(struct file *file, __u64 number, __u32 mode, __u64 offset,
 					      __u64 bytes, struct vfs_key *key, bool direct)
 {
@@ -135,14 +136,14 @@ static __always_inline bool vfs_fault_begin(struct vm_fault *fault, __u64 number
 	return true;
 }
 
-/* VM_FAULT_ERROR: OOM, SIGBUS, HWPOISON … of vm_fault_t, whose other bits say how it went well. */
+/* VM_FAULT_ERROR: OOM, SIGBUS, HWPOISON … of vm_fault_t; its other bits describe kinds of success. */
 static __always_inline __s64 vfs_fault_result(__u64 result)
 {
 	return (__u32)result & VM_FAULT_ERROR ? -EIO : 0;
 }
 
-/* Of a kretprobe: what its function was given is found by thread and stack. x86's call leaves its return address on the
- * stack, which the function's return has taken off. */
+/* For kretprobes: finds the arguments by thread and stack pointer. The x86 call instruction pushes the return
+ * address, which the return has already popped. */
 #if defined(__TARGET_ARCH_x86)
 #define VFS_RETURN_ADDRESS 8
 #else
@@ -154,7 +155,7 @@ static __always_inline void vfs_frame_put(struct pt_regs *regs, struct vfs_key *
 
 	struct iolens_counters *n;
 
-	/* without it its end will not be found; what isn't asked for has no access */
+	/* without it the end can't be matched; a call excluded by the filters has no access */
 	if (bpf_map_update_elem(&frames, &frame, key, BPF_ANY) && !bpf_map_delete_elem(&accesses, key) &&
 	    (n = ring_counters())) {
 		ring_count(n, state_full);
@@ -175,7 +176,7 @@ static __always_inline bool vfs_frame_take(struct pt_regs *regs, struct vfs_key 
 
 #define ARGUMENT(n) compat_function_argument(ctx, n)
 
-/* read_iter and write_iter. fexit is told after the arguments what the function returns. */
+/* read_iter and write_iter. The context of fexit has the return value after the arguments. */
 #define VFS_MOVE(name, op, slot)                                                                                         \
 	SEC("fentry")                                                                                                    \
 	int iolens_##name(__u64 *ctx)                                                                                    \
@@ -214,7 +215,8 @@ static __always_inline bool vfs_frame_take(struct pt_regs *regs, struct vfs_key 
 		return 0;                                                                                                \
 	}
 
-/* The end of the other places: a kretprobe's, and the fexit's with the key's first part and the result. */
+/* Ends of the other functions: kretprobe, and fexit with the first part of the key and the index of the return
+ * value. */
 #define VFS_ENDS(name, first, result_, returned)                                                                         \
 	SEC("fexit")                                                                                                     \
 	int iolens_##name##_end(__u64 *ctx)                                                                              \
@@ -238,7 +240,7 @@ static __always_inline bool vfs_frame_take(struct pt_regs *regs, struct vfs_key 
 
 #define VFS_NOTHING(result) ((void)(result), 0)
 
-/* The end of a request that its call did not wait for: ki_complete(kiocb, result). */
+/* Completion of an asynchronous request: ki_complete(kiocb, result). */
 #define VFS_COMPLETE(name)                                                                                               \
 	SEC("fentry")                                                                                                    \
 	int iolens_complete_##name(__u64 *ctx)                                                                           \

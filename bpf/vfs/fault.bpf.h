@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Faults of mapped pages. */
+/* Page faults on mappings. */
 #ifndef IOLENS_VFS_FAULT_BPF_H
 #define IOLENS_VFS_FAULT_BPF_H
 
@@ -13,7 +13,7 @@
 
 #include "iolens/event/vfs.h"
 
-/* Faults where there is neither fentry nor kprobes: only that they began. */
+/* Faults without fentry and kprobes: only their starts are seen. */
 static __always_inline void vfs_fault_seen(struct address_space *mapping, __u64 index, __u16 flags)
 {
 	struct inode *inode = BPF_CORE_READ(mapping, host);
@@ -43,17 +43,16 @@ static __always_inline int on_filemap_fault(__u64 *ctx)
 	return 0;
 }
 
-/* A page of the cache is made dirty: by a store, if the thread came into the kernel by an exception. */
+/* A page cache page is dirtied: by a store, if the thread entered the kernel by an exception. */
 static __always_inline int on_dirty(__u64 *ctx)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	struct address_space *mapping = (struct address_space *)ctx[1];
 
-	if (mapping && compat_in_exception(regs)) /* none: a page of a filesystem's own */
+	if (mapping && compat_in_exception(regs)) /* no mapping: a filesystem's internal page */
 		vfs_fault_seen(mapping, compat_folio_index(ctx[0]), IOLENS_VFS_STORE);
 	return 0;
 }
 
-/* The block level. */
 
 #endif

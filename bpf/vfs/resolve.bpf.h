@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A file as the kernel has it. */
+/* Resolves a file in the kernel. */
 #ifndef IOLENS_VFS_RESOLVE_BPF_H
 #define IOLENS_VFS_RESOLVE_BPF_H
 
@@ -7,8 +7,8 @@
 
 #include "iolens/watch.h"
 
-/* Not attached: user space runs it with an fd of its own (BPF_PROG_TEST_RUN, 5.10), to learn what the kernel says of the
- * file: what stat says of device and inode isn't always that, and of its functions it says nothing. */
+/* Not attached: run by user space with one of its own fds (BPF_PROG_TEST_RUN, 5.10), to get the file's identity and
+ * functions: stat does not always return the kernel's device and inode numbers, and never the functions. */
 struct iolens_resolved resolved = {};
 static const char symbol_format[] = "%ps";
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the kernel side keeps of a block operation that is under way: the value of its map `inflight`. */
+/* State of a block operation in flight: the value of the BPF map `inflight`. */
 #ifndef IOLENS_BLOCK_STATE_H
 #define IOLENS_BLOCK_STATE_H
 
@@ -10,13 +10,13 @@ struct iolens_block_state {
 	struct iolens_block_event e;
 	u64 created; /* ns; 0: not seen */
 	u64 issued;  /* ns; 0: not issued */
-	u64 rq;      /* the request whose entry this is; 0: not issued yet */
-	u64 vector;  /* its key in `targets`; 0: none */
+	u64 rq;      /* request that owns the entry; 0: not issued yet */
+	u64 vector;  /* key in `targets`; 0: none */
 	u32 size;    /* bytes, at the last issue */
 	u32 reserved;
 };
 
-/* Is an operation asked for, that took the device so many ns? One that isn't over: that began so long ago. */
+/* Does the operation pass the filters, with this much device time? For one in flight: time since its start. */
 IOLENS_BOTH_SIDES u8 iolens_block_wanted(const volatile struct iolens_filter *filter, const struct iolens_block_event *e,
 					 u64 device_ns)
 {
@@ -27,7 +27,7 @@ IOLENS_BOTH_SIDES u8 iolens_block_wanted(const volatile struct iolens_filter *fi
 	if (filter->by_dev && e->dev != filter->dev)
 		return 0;
 	if (filter->sector_end) {
-		/* what has no sector was judged at creation by the partition it was addressed to */
+		/* an operation without a sector was filtered at submission, by its partition */
 		if (e->flags & IOLENS_BLOCK_NO_SECTOR) {
 			if (e->flags & IOLENS_BLOCK_NO_CREATOR)
 				return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The name of a kernel symbol, and the address that bpf/symbols.bpf.c finds for it. */
+/* A kernel symbol's name, and its address as found by bpf/symbols.bpf.c. */
 #ifndef IOLENS_SYMBOL_QUERY_H
 #define IOLENS_SYMBOL_QUERY_H
 
@@ -10,7 +10,7 @@
 
 struct iolens_symbol_query {
 	char name[IOLENS_QUERY_NAME_LEN];
-	u64 address; /* 0: there is none of that name */
+	u64 address; /* 0: no such symbol */
 };
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Differences between kernels: what the other files here are made with. */
+/* Differences between kernels: basics for the other files in this directory. */
 #ifndef IOLENS_LIB_COMPAT_BASE_BPF_H
 #define IOLENS_LIB_COMPAT_BASE_BPF_H
 
@@ -20,11 +20,11 @@ enum bpf_func_id___snprintf {
 #define barrier_var(var) asm volatile("" : "+r"(var))
 #endif
 
-/* A field of what is at an address, as a number; 0 where this kernel, or what of it is loaded, has no such field. */
+/* Reads a field at an address as a number; 0 if neither the kernel nor a loaded module has such a field. */
 #define compat_read_if(type, address, field) \
 	(bpf_core_field_exists(type, field) ? (__u64)BPF_CORE_READ((type *)(address), field) : 0)
 
-/* The pointer at `where` as a number: global functions take no pointers, and a cast is none to the verifier. */
+/* The pointer at `where` as a number: global functions take no pointers, and the verifier ignores casts. */
 static __always_inline __u64 compat_number(const void *where)
 {
 	__u64 number = 0;
@@ -39,8 +39,8 @@ static __always_inline __u64 compat_number(const void *where)
 	int name(__u64 *ctx) { return body; }
 
 /*
- * The n-th argument, counted without the leading request_queue. The barriers keep the compiler from making one load
- * at a computed offset of the two, which the verifier refuses (“dereference of modified ctx ptr”).
+ * The n-th argument, not counting the leading request_queue. The barriers keep clang from merging the two loads into
+ * one at a computed offset, which the verifier rejects (“dereference of modified ctx ptr”).
  */
 #define compat_arg(ctx, has_q, n)                      \
 	({                                             \

@@ -29,7 +29,7 @@ struct dm_crypt_io___base {
 	struct bio *base_bio;
 };
 
-/* Prototypes that tracepoints had with a request_queue in front. */
+/* Prototypes of tracepoints with a leading request_queue argument. */
 typedef void (*btf_trace_block_rq_issue___q)(void *, struct request_queue *, struct request *);
 typedef void (*btf_trace_block_rq_requeue___q)(void *, struct request_queue *, struct request *);
 typedef void (*btf_trace_block_bio_queue___q)(void *, struct request_queue *, struct bio *);
@@ -66,8 +66,8 @@ static __always_inline struct bio *compat_bio_split(__u64 *ctx)
 	return compat_arg(ctx, bpf_core_type_matches(btf_trace_block_split___q), 0);
 }
 
-/* The whole disk of a request; NULL for a queue without one (an NVMe admin queue). 5.14 gave request_queue a disk
- * (d152c682f03c), 5.17 took rq_disk away (f3fa33acca9f). */
+/* The whole disk of a request; NULL for a queue without one (an NVMe admin queue). 5.14 added request_queue.disk
+ * (d152c682f03c), 5.17 removed rq_disk (f3fa33acca9f). */
 static __always_inline struct gendisk *compat_rq_disk(struct request *rq)
 {
 	if (bpf_core_field_exists(struct request_queue, disk))
@@ -83,18 +83,18 @@ static __always_inline struct gendisk *compat_bio_disk(struct bio *bio)
 	return ((struct bio___bi_disk *)bio)->bi_disk;
 }
 
-/* A whole disk's number, the kernel's dev_t. */
+/* Device number of a whole disk, the kernel's dev_t. */
 static __always_inline __u32 compat_disk_dev(struct gendisk *disk)
 {
 	return (__u32)disk->major << 20 | (__u32)disk->first_minor;
 }
 
 /*
- * What is rarely asked of a bio is read by a helper. For each load of a pointer from a tracepoint's own pointer, the verifier
- * of 6.2 and later searches the kernel's whole BTF, and once for each way to the load.
+ * Rarely needed fields of a bio are read with a helper. For each pointer loaded from a tracepoint's own pointer, the
+ * verifier of 6.2 and later searches the whole kernel BTF, once for each path to the load.
  */
 
-/* Who has claimed the device that a bio is for; 0: nobody, or it isn't known (before 5.12). */
+/* Holder of the bio's device; 0: none, or unknown (before 5.12). */
 static __always_inline __u64 compat_bio_holder(struct bio *bio)
 {
 	if (bpf_core_field_exists(struct bio, bi_bdev))
@@ -102,8 +102,8 @@ static __always_inline __u64 compat_bio_holder(struct bio *bio)
 	return 0;
 }
 
-/* The partition that a bio was addressed to, as dev_t; 0 where the kernel forgets it when it adds the partition's
- * start (before 5.12). */
+/* Partition that a bio was submitted to, as dev_t; 0 if the kernel loses it when it remaps the bio to the whole disk
+ * (before 5.12). */
 static __always_inline __u32 compat_bio_part(struct bio *bio)
 {
 	if (bpf_core_field_exists(struct bio, bi_bdev))
@@ -111,7 +111,8 @@ static __always_inline __u32 compat_bio_part(struct bio *bio)
 	return 0;
 }
 
-/* The device that a bio was addressed to, as dev_t: its partition, or the whole disk where the kernel has forgotten that. */
+/* Device that a bio was submitted to, as dev_t: the partition, or the whole disk if the kernel has lost the
+ * partition. */
 static __always_inline __u32 compat_bio_device(struct bio *bio)
 {
 	if (bpf_core_field_exists(struct bio, bi_bdev))
@@ -119,7 +120,7 @@ static __always_inline __u32 compat_bio_device(struct bio *bio)
 	return compat_disk_dev(((struct bio___bi_disk *)bio)->bi_disk);
 }
 
-/* Tells one disk from another that gets its number later: a sequence number where there is one (5.15, cf179948554a). */
+/* Distinguishes a disk from a later one with the same number: by its sequence number, if any (5.15, cf179948554a). */
 static __always_inline __u64 compat_disk_identity(struct gendisk *disk)
 {
 	if (bpf_core_field_exists(struct gendisk, diskseq))
@@ -127,8 +128,8 @@ static __always_inline __u64 compat_disk_identity(struct gendisk *disk)
 	return (__u64)disk;
 }
 
-/* block_rq_complete says a negative errno before 5.16 (8a7d267b4a2c made it a blk_status_t), which is never positive.
- * The numbers of blk_status_t above 13 moved between versions: the kernel's own errno for an unknown one is EIO. */
+/* Before 5.16, block_rq_complete passes a negative errno (8a7d267b4a2c made it a blk_status_t, which is never
+ * negative). Values of blk_status_t above 13 moved between versions: unknown ones become EIO, as in the kernel. */
 static __always_inline __u16 compat_errno(__s32 status)
 {
 	switch (status) {
@@ -163,8 +164,8 @@ static __always_inline __u16 compat_errno(__s32 status)
 	}
 }
 
-/* 5.12 made the flags of a request blk_opf_t, 6.0 renamed enum req_opf to req_op (ff07a02e9e8e), and 6.x renumbered the
- * zone operations: ask for each one's number. */
+/* 5.12 made the flags of a request blk_opf_t, 6.0 renamed enum req_opf to req_op (ff07a02e9e8e), and 6.x renumbered
+ * the zone operations: look up each value. */
 #define compat_op(name)                                                              \
 	(bpf_core_enum_value_exists(enum req_op, REQ_OP_##name) ?                    \
 		 bpf_core_enum_value(enum req_op, REQ_OP_##name) :                   \
@@ -176,7 +177,7 @@ static __always_inline __u8 compat_block_op(__u32 opf)
 {
 	__u32 op = opf & 0xff; /* REQ_OP_MASK, the same in all */
 
-	/* the first six and DRV_IN/OUT have kept their numbers */
+	/* the first six and DRV_IN/OUT never changed */
 	switch (op) {
 	case REQ_OP_READ:
 		return IOLENS_OP_READ;
@@ -232,10 +233,10 @@ static __always_inline __u16 compat_block_flags(__u32 opf)
 }
 
 /*
- * The bio of the request that made the flush machinery send this cache flush (block/blk-flush.c: while a flush is in
- * flight, flush_queue[flush_running_idx] lists the requests that wait for it, oldest first). 0 where there is none.
- * Its `bio` is gone when the flush comes after its data; `biotail` stays.
- * 6.6 put them on request.queuelist instead of request.flush.list (81ada09cc25e).
+ * The bio of the request for which the flush machinery sends this cache flush (block/blk-flush.c: while a flush is in
+ * flight, flush_queue[flush_running_idx] lists the requests that wait for it, oldest first). 0 if there is none. For a
+ * flush after the data, its `bio` is already gone; `biotail` remains. 6.6 moved the list from request.flush.list to
+ * request.queuelist (81ada09cc25e).
  */
 static __always_inline __u64 compat_flush_owner(struct request *rq)
 {
@@ -264,8 +265,8 @@ static __always_inline bool compat_is_swap(__u32 opf)
 }
 
 /*
- * The bio that dm-crypt's own is for. What it has of that bio lies a little before it, which is how one is known where
- * modules have no BTF (5.10); there, too, it is the second of the struct.
+ * The base bio of a struct dm_crypt_io. The struct is in the bio's per-bio data, shortly before it, which validates the
+ * pointer if modules have no BTF (5.10); there, too, it is the second member of the struct.
  */
 static __always_inline __u64 compat_crypt_base(__u64 io)
 {

@@ -31,8 +31,8 @@ struct btrfs_bio___inode { /* 6.4 */
 
 
 /*
- * The inode that a bio of btrfs's own is for, whose pages may be none of the file's (direct, compressed): the bio is a
- * member of struct btrfs_bio, which has the inode (6.4).
+ * The inode of a bio of btrfs, whose pages may not belong to the file (direct, compressed): the bio is a member of
+ * struct btrfs_bio, which has the inode (6.4).
  */
 static __always_inline __u64 compat_btrfs_inode(__u64 bio)
 {
@@ -46,11 +46,11 @@ static __always_inline __u64 compat_btrfs_inode(__u64 bio)
 }
 
 /*
- * Of a bio of btrfs's own, until 6.3: who is told by btrfs that it has ended, and the owner, which has the inode.
+ * For a btrfs bio until 6.3: the end_io function that btrfs calls, and the owner, which has the inode.
  *
- * Before 6.0 it has a struct beside it instead of around it, which 5.10's BTF, without modules, doesn't have: its beginning
- * was the same from 4.x to 5.19. What is read there counts only where a known function stands in it, and an inode only
- * where it is one.
+ * Before 6.0 its struct is next to the bio rather than around it, and missing from 5.10's BTF, which lacks modules: its
+ * first members were the same from 4.x to 5.19. The values read are used only if they contain a known function, and an
+ * inode only if it is a valid one.
  */
 static __always_inline __u64 compat_btrfs_end(__u64 bio, __u64 *owner)
 {
@@ -68,7 +68,7 @@ static __always_inline __u64 compat_btrfs_end(__u64 bio, __u64 *owner)
 	*owner = beside.private;
 	return beside.end_io;
 }
-/* Until 5.19 the end of a read is handed to a work queue first: the same two of what waits there. */
+/* Until 5.19 the completion of a read is first queued to a workqueue: function and owner from the queued struct. */
 static __always_inline __u64 compat_btrfs_queued_end(__u64 *owner)
 {
 	struct {
@@ -79,7 +79,7 @@ static __always_inline __u64 compat_btrfs_queued_end(__u64 *owner)
 	*owner = queued.private;
 	return queued.end_io;
 }
-/* A pointer to an inode of btrfs's, where no BTF tells what is there; 0: it is none. */
+/* Reads a pointer to a btrfs inode without BTF; 0: not one. */
 static __always_inline __u64 compat_btrfs_untyped_inode(__u64 at)
 {
 	struct address_space *mapping;
@@ -101,7 +101,7 @@ static __always_inline __u64 compat_btrfs_compressed_inode(__u64 owner)
 {
 	if (bpf_core_type_exists(struct compressed_bio___inode))
 		return compat_read_if(struct compressed_bio___inode, owner, inode);
-	return compat_btrfs_untyped_inode(owner + 16); /* behind a count and the pages */
+	return compat_btrfs_untyped_inode(owner + 16); /* after a refcount and the pages */
 }
 
 #endif

@@ -48,7 +48,7 @@ struct iomap_dio_simple___bio {
 
 #pragma clang attribute pop
 
-/* A name of an inode: inode.i_dentry lists struct dentry by d_u.d_alias; 7.1 dropped the name of that union. */
+/* A dentry of an inode: inode.i_dentry lists struct dentry by d_u.d_alias; 7.1 made that union anonymous. */
 static __always_inline __u64 compat_alias(struct inode *inode)
 {
 	__u64 first = (__u64)BPF_CORE_READ(inode, i_dentry.first);
@@ -60,24 +60,24 @@ static __always_inline __u64 compat_alias(struct inode *inode)
 	return first - bpf_core_field_offset(struct dentry___d_alias, d_alias);
 }
 
-/* The block device that an inode of the block devices' own filesystem stands for. */
+/* The block device of an inode of the bdev filesystem. */
 static __always_inline struct block_device *compat_bdev(__u64 inode)
 {
 	return (void *)inode - bpf_core_field_offset(struct bdev_inode___whole, vfs_inode) +
 	       bpf_core_field_offset(struct bdev_inode___whole, bdev);
 }
 
-/* What a buffer head ends at; 7.3 has it no more: its bio ends there. */
+/* b_end_io of a buffer head; 7.3 removed it: completion is only at the bio. */
 static __always_inline __u64 compat_buffer_end(__u64 buffer)
 {
 	return compat_read_if(struct buffer_head___end, buffer, b_end_io);
 }
 
 /*
- * The mounts of a filesystem, as struct mount and numbers; 0: there are no more. super_block.s_mounts is a list of
- * mount.mnt_instance; 6.18 made it a chain.
+ * The mounts of a filesystem, as struct mount in numbers; 0: no more. super_block.s_mounts is a list of
+ * mount.mnt_instance; 6.18 made it a singly linked list.
  */
-/* What a list's entry or head has behind it, as a mount; 0: the head again. */
+/* The mount after a list entry or head; 0: end of the list. */
 static __always_inline __u64 compat_listed_mount(__u64 sb, __u64 entry)
 {
 	__u64 next = (__u64)BPF_CORE_READ((struct list_head *)entry, next);
@@ -99,7 +99,8 @@ static __always_inline __u64 compat_next_mount(__u64 sb, __u64 mount)
 	return compat_listed_mount(sb, mount + bpf_core_field_offset(struct mount___instance, mnt_instance));
 }
 
-/* The kiocb of the direct I/O that owns a bio, and the result that iomap_dio_complete() gives it when this is the last one. */
+/* The kiocb of the direct I/O that owns a bio, and the result that iomap_dio_complete() returns if this bio is the
+ * last. */
 static __always_inline __u64 compat_direct_result(void *owner, bool read, __s64 *result)
 {
 	struct iomap_dio___result *dio = owner;
@@ -115,7 +116,7 @@ static __always_inline __u64 compat_direct_result(void *owner, bool read, __s64 
 	return (__u64)iocb;
 }
 
-/* The file of a direct read of one block, whose bio is a member of its struct iomap_dio_simple (7.2). */
+/* The file of a direct read of one block: its bio is a member of struct iomap_dio_simple (7.2). */
 static __always_inline __u64 compat_simple_dio_inode(__u64 bio)
 {
 	if (bpf_core_field_exists(struct iomap_dio_simple___bio, iocb)) {

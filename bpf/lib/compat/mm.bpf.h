@@ -7,7 +7,7 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-/* What a bio's data are of. */
+/* Pages and folios of a bio. */
 struct page___compound_head {
 	unsigned long compound_head;
 };
@@ -36,8 +36,8 @@ struct folio___index {
 #pragma clang attribute pop
 
 /*
- * The first page of a compound page. 7.1 put a mask in compound_head's place where that will do, and called it
- * compound_info; a pointer's high half is never all ones in the memory map.
+ * The first page of a compound page. 7.1 renamed compound_head to compound_info, which contains a mask where possible;
+ * the high half of a pointer into the memory map is never all ones.
  */
 static __always_inline __u64 compat_head_page(__u64 page)
 {
@@ -55,7 +55,7 @@ static __always_inline __u64 compat_head_page(__u64 page)
 	return page;
 }
 
-/* page.mapping, or folio.mapping (5.16): both in the first page. Bit 0: an anonymous page. */
+/* page.mapping, or folio.mapping (5.16): valid in the first page. Bit 0: anonymous page. */
 static __always_inline __u64 compat_mapping(__u64 page)
 {
 	if (bpf_core_field_exists(struct folio___mapping, mapping))
@@ -63,8 +63,8 @@ static __always_inline __u64 compat_mapping(__u64 page)
 	return (__u64)BPF_CORE_READ((struct page *)page, mapping);
 }
 
-/* Does a head page hold its file's data? Not while it is read, and always while a program has it mapped. page.flags was a
- * number before 6.18 (53fbef56e07d). */
+/* PG_uptodate of a head page: clear while the page is being read, set while a program has it mapped. page.flags was
+ * a number before 6.18 (53fbef56e07d). */
 static __always_inline bool compat_is_uptodate(__u64 page)
 {
 	__u32 bit = bpf_core_enum_value(enum pageflags___uptodate, PG_uptodate___uptodate);
@@ -77,7 +77,7 @@ static __always_inline bool compat_is_uptodate(__u64 page)
 	return flags >> (bit & 63) & 1;
 }
 
-/* Which page of its file a folio begins at. */
+/* Index of a folio's first page in its file. */
 static __always_inline __u64 compat_folio_index(__u64 folio)
 {
 	return BPF_CORE_READ((struct folio___index *)folio, index);

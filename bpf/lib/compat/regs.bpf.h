@@ -5,7 +5,7 @@
 
 #include "lib/compat/base.bpf.h"
 
-/* What perf's raw_syscalls tracepoints give: /sys/kernel/tracing/events/raw_syscalls/sys_enter/format, an ABI. */
+/* Context of perf's raw_syscalls tracepoints: /sys/kernel/tracing/events/raw_syscalls/sys_enter/format, an ABI. */
 struct compat_sys_enter {
 	__u64 common;
 	__s64 id;
@@ -17,7 +17,7 @@ struct compat_sys_exit {
 	__s64 result;
 };
 
-/* The n-th argument of a system call, from 0. */
+/* The n-th argument of a system call, starting at 0. */
 #if defined(__TARGET_ARCH_x86)
 static __always_inline __u64 compat_call_argument(struct pt_regs *regs, int n)
 {
@@ -33,7 +33,7 @@ static __always_inline __u64 compat_call_argument(struct pt_regs *regs, int n)
 #elif defined(__TARGET_ARCH_arm64)
 static __always_inline __u64 compat_call_argument(struct pt_regs *regs, int n)
 {
-	switch (n) { /* no load at a computed offset of a typed pointer */
+	switch (n) { /* the verifier rejects loads at a computed offset of a typed pointer */
 	case 0: return regs->regs[0];
 	case 1: return regs->regs[1];
 	case 2: return regs->regs[2];
@@ -44,7 +44,7 @@ static __always_inline __u64 compat_call_argument(struct pt_regs *regs, int n)
 }
 #endif
 
-/* Which call a thread is in, or returns from. */
+/* Number of the system call that a thread is in, or returns from. */
 static __always_inline __u64 compat_call_number(struct pt_regs *regs)
 {
 #if defined(__TARGET_ARCH_x86)
@@ -54,7 +54,7 @@ static __always_inline __u64 compat_call_number(struct pt_regs *regs)
 #endif
 }
 
-/* Did the thread come into the kernel by an exception, and not by a system call? */
+/* Did the thread enter the kernel by an exception rather than a system call? */
 #if defined(__TARGET_ARCH_x86)
 static __always_inline bool compat_in_exception(struct pt_regs *regs)
 {
@@ -67,7 +67,7 @@ static __always_inline bool compat_in_exception(struct pt_regs *regs)
 }
 #endif
 
-/* The n-th argument of a function, in user space or the kernel, from 0 to 4, its result, and the stack's end. */
+/* Arguments 0 to 4 of a function in user space or the kernel, its result, and the stack pointer. */
 #if defined(__TARGET_ARCH_x86)
 static __always_inline __u64 compat_stack(struct pt_regs *regs) { return regs->sp; }
 static __always_inline __u64 compat_function_argument(struct pt_regs *regs, int n)
@@ -90,7 +90,7 @@ static __always_inline __u64 compat_function_argument(struct pt_regs *regs, int 
 static __always_inline __u64 compat_function_result(struct pt_regs *regs) { return regs->regs[0]; }
 #endif
 
-/* Does the task run a 32-bit program's system call, whose numbers are others? TS_COMPAT of x86, TIF_32BIT of arm64. */
+/* Is the task in a 32-bit system call, whose numbers differ? TS_COMPAT on x86, TIF_32BIT on arm64. */
 static __always_inline bool compat_is_32bit(struct task_struct *task, bool direct)
 {
 #if defined(__TARGET_ARCH_x86)
@@ -100,7 +100,7 @@ static __always_inline bool compat_is_32bit(struct task_struct *task, bool direc
 #endif
 }
 
-/* Calls of the x32 ABI: 64-bit ones with a bit in their numbers, and from 512 on some of their own. */
+/* System calls of the x32 ABI: the 64-bit numbers with an extra bit, and some of their own from 512. */
 static __always_inline bool compat_is_x32(__u64 nr)
 {
 #if defined(__TARGET_ARCH_x86)
@@ -110,7 +110,7 @@ static __always_inline bool compat_is_x32(__u64 nr)
 	return false;
 #endif
 }
-/* The number of the call that it stands for: asm/unistd_x32.h. */
+/* The corresponding 64-bit number: asm/unistd_x32.h. */
 static __always_inline __u64 compat_x32_number(__u64 nr)
 {
 	nr &= ~0x40000000ULL;

@@ -47,14 +47,14 @@ struct task_struct___set_child_tid {
 
 struct pid_namespace;
 
-/* Of a typed pointer: TASK_RUNNING is 0. 5.14 gave task_struct.state another name and 32 bits (2f064a59a11f). */
+/* For a typed pointer: TASK_RUNNING is 0. 5.14 renamed task_struct.state and made it 32 bits wide (2f064a59a11f). */
 static __always_inline __u64 compat_task_state(struct task_struct *task)
 {
 	__u64 state;
 
 	if (bpf_core_field_exists(struct task_struct___new, __state)) {
 		state = ((struct task_struct___new *)task)->__state;
-		barrier_var(state); /* keeps the compiler from making one load of the two */
+		barrier_var(state); /* keeps clang from merging the two loads */
 	} else {
 		state = ((struct task_struct___state *)task)->state;
 		barrier_var(state);
@@ -62,8 +62,7 @@ static __always_inline __u64 compat_task_state(struct task_struct *task)
 	return state;
 }
 
-/* What a kernel thread was started with: 5.17 moved struct kthread from set_child_tid to worker_private
- * (e32cf5dfbe22). */
+/* struct kthread of a kernel thread: 5.17 moved the pointer from set_child_tid to worker_private (e32cf5dfbe22). */
 static __always_inline struct kthread *compat_kthread(struct task_struct *task)
 {
 	if (bpf_core_field_exists(struct task_struct, worker_private))
@@ -72,8 +71,8 @@ static __always_inline struct kthread *compat_kthread(struct task_struct *task)
 }
 
 /*
- * Pids in namespaces. A task has a struct pid for its thread and one for its process, with a number for each namespace
- * from the initial one, level 0, down to its own. Both are NULL when the task was reaped.
+ * Pids in namespaces. A task has a struct pid for its thread and one for its process, each with a number per namespace
+ * from the initial one, level 0, down to its own. Both are NULL once the task is reaped.
  */
 static __always_inline struct pid___numbers *compat_thread_pid(struct task_struct *task)
 {
@@ -91,7 +90,7 @@ static __always_inline struct upid___numbers *compat_upid(struct pid___numbers *
 	       level * bpf_core_type_size(struct upid___numbers);
 }
 
-/* The number of a struct pid in a namespace, which is at this level; 0: it has none there. */
+/* The number of a struct pid in a namespace of this level; 0: not visible there. */
 static __always_inline __u32 compat_pid_in(struct pid___numbers *pid, __u32 level, __u64 ns)
 {
 	struct upid___numbers *upid;
@@ -102,7 +101,7 @@ static __always_inline __u32 compat_pid_in(struct pid___numbers *pid, __u32 leve
 	return (__u64)BPF_CORE_READ(upid, ns) == ns ? BPF_CORE_READ(upid, nr) : 0;
 }
 
-/* The pid namespace that a task is in. */
+/* The pid namespace of a task. */
 static __always_inline void compat_active_pidns(struct task_struct *task, __u64 *ns, __u32 *level)
 {
 	struct pid___numbers *pid = compat_thread_pid(task);
@@ -111,7 +110,7 @@ static __always_inline void compat_active_pidns(struct task_struct *task, __u64 
 	*ns = (__u64)BPF_CORE_READ(compat_upid(pid, *level), ns);
 }
 
-/* Is this the last thread of its process to exit? do_exit() has counted it off by then. */
+/* Is this the last thread of its process to exit? do_exit() has already decremented the count. */
 static __always_inline bool compat_last_thread(struct task_struct *task)
 {
 	return BPF_CORE_READ((struct task_struct___signal *)task, signal, live.counter) == 0;

@@ -27,8 +27,8 @@ struct io_kiocb___cmd {
 	struct io_cmd_data cmd;
 };
 
-/* Prototypes of io_uring's tracepoints: the first ones had the ring in front. Numbers have other names in the kernel's
- * BTF than in ours and can't be compared; what io_uring_complete is given shows in its record. */
+/* Prototypes of io_uring's tracepoints: early ones have a leading ring argument. Integer types have different names
+ * in the kernel's BTF and ours and can't be compared; so check the fields of the io_uring_complete record. */
 struct trace_event_raw_io_uring_complete___req {
 	void *req;
 };
@@ -37,13 +37,13 @@ typedef void (*btf_trace_io_uring_complete___cqe)(void *, struct io_ring_ctx *, 
 
 #pragma clang attribute pop
 
-/* io_uring_submit_sqe's request. Since 6.0 (6aeb82fa8b4c) it is the first argument. */
+/* The request of io_uring_submit_sqe. Since 6.0 (6aeb82fa8b4c) it is the first argument. */
 static __always_inline struct io_kiocb *compat_uring_submitted(__u64 *ctx)
 {
 	return compat_arg(ctx, !bpf_core_type_matches(btf_trace_io_uring_submit_sqe___req), 0);
 }
 
-/* Is a request's end told without the request? Then ring and user_data have to do. */
+/* Does io_uring_complete lack the request? Then identify it by ring and user_data. */
 static __always_inline bool compat_uring_by_data(void)
 {
 	return !bpf_core_field_exists(struct trace_event_raw_io_uring_complete___req, req);
@@ -61,13 +61,13 @@ static __always_inline void compat_uring_key(struct io_kiocb *req, __u64 *owner,
 }
 
 struct compat_uring_end {
-	__u64 owner, which; /* as compat_uring_key has them */
-	__u64 req;          /* 0: not told */
+	__u64 owner, which; /* as in compat_uring_key() */
+	__u64 req;          /* 0: not available */
 	__s32 result;
 	__u32 flags; /* IORING_CQE_F_… */
 };
 
-/* 5.18 gave the request (502c87d65564), 6.16 took the rest together as a cqe. */
+/* 5.18 added the request (502c87d65564), 6.16 replaced the other arguments with a cqe. */
 static __always_inline void compat_uring_complete(__u64 *ctx, struct compat_uring_end *end)
 {
 	if (compat_uring_by_data()) {
@@ -89,7 +89,7 @@ static __always_inline void compat_uring_complete(__u64 *ctx, struct compat_urin
 	}
 }
 
-/* What a request moves: in 6.0 (f2ccb5aed7bc) the commands' structs left struct io_kiocb. */
+/* The I/O parameters of a request: 6.0 (f2ccb5aed7bc) moved the per-command structs out of struct io_kiocb. */
 static __always_inline struct io_rw *compat_uring_rw(struct io_kiocb *req)
 {
 	if (bpf_core_field_exists(struct io_kiocb___old, rw))
@@ -106,12 +106,12 @@ static __always_inline __u32 compat_uring_length(struct io_kiocb *req)
 }
 static __always_inline __u32 compat_uring_flags(struct io_kiocb *req)
 {
-	__u64 flags = 0; /* 32 bits until 6.8; the low ones are what counts */
+	__u64 flags = 0; /* 32 bits until 6.8; the low ones suffice */
 
 	bpf_probe_read_kernel(&flags, 4, (void *)req + bpf_core_field_offset(struct io_kiocb, flags));
 	return (__u32)flags;
 }
-/* The fd that a request names; -1 where the kernel forgets it (before 6.0). */
+/* The fd in the SQE of a request; -1 if the kernel does not keep it (before 6.0). */
 static __always_inline __s32 compat_uring_fd(struct io_kiocb *req)
 {
 	if (bpf_core_field_exists(struct io_kiocb___cqe, cqe.fd))

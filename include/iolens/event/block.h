@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * One block request (or, on a disk without requests, one bio), at its end.
+ * One block request (or, on a disk without requests, one bio), at its completion.
  *
  *            created                 issued                      completed
  *  submit_bio() ──▶ queue_ns ────────▶ device driver ── device_ns ─▶ ts
  *
- * created:   the bio's block_bio_queue, in the context of the task that submits it
+ * created:   block_bio_queue of the first bio, in the context of the submitting task
  * issued:    the last block_rq_issue (a requeued request is issued again)
- * completed: the block_rq_complete that finishes the last byte; block_bio_complete where there are no requests
+ * completed: the block_rq_complete that finishes the last byte; block_bio_complete if the disk has no requests
  *
- * One whose end was not seen, or was still to come when tracing ended, has the time of its issue, or of its creation where
- * it was not issued.
+ * If the completion was not seen, or was pending when tracing ended, `ts` is the time of the issue, or of the
+ * submission if it was not issued.
  */
 #ifndef IOLENS_EVENT_BLOCK_H
 #define IOLENS_EVENT_BLOCK_H
@@ -19,7 +19,7 @@
 #include "iolens/event/header.h"
 #include "iolens/event/target.h"
 
-/* Our own numbers: the kernel's enum req_op has changed between versions. */
+/* iolens numbering: the kernel's enum req_op has changed between versions. */
 enum iolens_block_op {
 	IOLENS_OP_READ,
 	IOLENS_OP_WRITE,
@@ -34,38 +34,38 @@ enum iolens_block_op {
 	IOLENS_OP_ZONE_FINISH,
 	IOLENS_OP_ZONE_RESET,
 	IOLENS_OP_ZONE_RESET_ALL,
-	IOLENS_OP_PASSTHROUGH, /* a command from outside the block layer: SG_IO, NVMe admin, SCSI's own */
+	IOLENS_OP_PASSTHROUGH, /* a command from outside the block layer: SG_IO, NVMe admin, SCSI */
 	IOLENS_OP_OTHER,
 	IOLENS_OP_COUNT
 };
 
 enum iolens_block_flag {
 	IOLENS_BLOCK_PREFLUSH = 1 << 0,   /* REQ_PREFLUSH: flush the cache first */
-	IOLENS_BLOCK_FUA = 1 << 1,        /* REQ_FUA: on stable media when done */
+	IOLENS_BLOCK_FUA = 1 << 1,        /* REQ_FUA: on stable media at completion */
 	IOLENS_BLOCK_RAHEAD = 1 << 2,     /* REQ_RAHEAD: readahead */
-	IOLENS_BLOCK_SYNC = 1 << 3,       /* REQ_SYNC: somebody waits */
-	IOLENS_BLOCK_META = 1 << 4,       /* REQ_META: the filesystem's own */
-	IOLENS_BLOCK_NO_SECTOR = 1 << 5,  /* flush, passthrough: `sector` means nothing */
-	IOLENS_BLOCK_NO_CREATOR = 1 << 6, /* tgid, tid, comm, cgroup and queue_ns mean nothing */
-	IOLENS_BLOCK_NO_ISSUE = 1 << 7,   /* failed before it was issued: device_ns means nothing */
+	IOLENS_BLOCK_SYNC = 1 << 3,       /* REQ_SYNC: somebody waits for it */
+	IOLENS_BLOCK_META = 1 << 4,       /* REQ_META: filesystem metadata */
+	IOLENS_BLOCK_NO_SECTOR = 1 << 5,  /* flush, passthrough: `sector` is invalid */
+	IOLENS_BLOCK_NO_CREATOR = 1 << 6, /* tgid, tid, comm, cgroup_id and queue_ns are invalid */
+	IOLENS_BLOCK_NO_ISSUE = 1 << 7,   /* failed before it was issued: device_ns is invalid */
 	IOLENS_BLOCK_BIO = 1 << 8,        /* a bio of a disk without requests (dm, md, zram, pmem …) */
-	IOLENS_BLOCK_FILTERED = 1 << 9,   /* inside the kernel only: its creator isn't asked for */
-	IOLENS_BLOCK_REQUEUED = 1 << 10,  /* inside the kernel only: back in the queue, to be issued again */
-	IOLENS_BLOCK_STACKED = 1 << 11,   /* inside the kernel only: has a bio that another disk passed on unchanged */
-	IOLENS_BLOCK_DONE = 1 << 12,      /* inside the kernel only: sent, and kept for the flush that comes after it */
-	IOLENS_BLOCK_NO_END = 1 << 13,    /* its end was not seen: device_ns means nothing, and `ts` is its issue's */
-	IOLENS_BLOCK_PENDING = 1 << 14,   /* not over when tracing ended: the same */
+	IOLENS_BLOCK_FILTERED = 1 << 9,   /* BPF only: submitted by a task that the filters exclude */
+	IOLENS_BLOCK_REQUEUED = 1 << 10,  /* BPF only: back in the queue, to be issued again */
+	IOLENS_BLOCK_STACKED = 1 << 11,   /* BPF only: contains a bio that another disk passed on unchanged */
+	IOLENS_BLOCK_DONE = 1 << 12,      /* BPF only: already sent, kept for the flush that follows */
+	IOLENS_BLOCK_NO_END = 1 << 13,    /* completion not seen: device_ns is invalid, `ts` is the issue time */
+	IOLENS_BLOCK_PENDING = 1 << 14,   /* in flight when tracing ended: likewise */
 };
 
-/* What a request is for. */
+/* Target of a request. */
 struct iolens_block_target {
-	u64 name_id;    /* of a file: the name that it is told by, iolens_file_fact; 0: the kernel has forgotten it */
-	struct iolens_file_id id; /* of what is no file only `dev`: the block device, 0: not known */
+	u64 name_id;    /* for a file: ID of its path, iolens_file_fact; 0: no dentry is cached */
+	struct iolens_file_id id; /* for other targets only `dev`: the block device, 0: unknown */
 	u8 kind;      /* enum iolens_target_kind, of the first bio */
 	u8 source;         /* enum iolens_target_source */
-	u8 more;        /* other things that it has bios for; 255: that many or more */
-	u8 authors;     /* of pages that are written back: 0 not known, 1, 2: several, of whom it is the last */
-	u32 author;     /* process that made a clean page of the file dirty */
+	u8 more;        /* number of other targets; 255: that many or more */
+	u8 authors;     /* for writeback: 0 unknown, 1, or 2: several, of which the last is reported */
+	u32 author;     /* process that dirtied a clean page of the file */
 	u8 author_comm[IOLENS_COMM_LEN];
 };
 
@@ -74,24 +74,25 @@ struct iolens_block_event {
 	u64 queue_ns;  /* creation to (last) issue */
 	u64 device_ns; /* last issue to completion; of a bio: submission to completion */
 	u64 sector;    /* first 512-byte sector on the whole disk: request.__sector at issue */
-	u64 cgroup_id; /* cgroup v2 id of the creator: bpf_get_current_cgroup_id() */
+	u64 cgroup_id; /* cgroup v2 ID of the submitter: bpf_get_current_cgroup_id() */
 	u32 dev;       /* whole disk, the kernel's dev_t: gendisk.major << 20 | first_minor */
-	u32 bytes;     /* finished bytes, the parts added up */
-	u32 tgid;      /* process of the creator */
-	u32 tid;       /* thread of the creator */
+	u32 bytes;     /* bytes completed: the sum of partial completions */
+	u32 tgid;      /* process of the submitter */
+	u32 tid;       /* thread of the submitter */
 	u16 flags;     /* enum iolens_block_flag */
 	u16 error;     /* positive errno, 0 = none */
 	u16 requeues;  /* block_rq_requeue events */
 	u8 op;         /* enum iolens_block_op */
 	u8 bios;       /* bios in the request at issue; 255 = that many or more */
 	u8 comm[IOLENS_COMM_LEN];
-	struct iolens_block_target target; /* only where that was asked for */
+	struct iolens_block_target target; /* only with file attribution */
 	u32 host_tgid; /* tgid and tid in the initial pid namespace; 0: the same */
 	u32 host_tid;
 };
 
-/* What else a merged request is for, in its bios' order. Sent right before its iolens_block_event, which has the same time
- * and processor. The rest of its bytes are for its own target; with `others`, some are for what found no place here. */
+/* Further targets of a merged request, in bio order. Sent right before its iolens_block_event, with the same time
+ * and CPU. The remaining bytes belong to the request's own target; `others` bytes belong to targets that did not
+ * fit. */
 #define IOLENS_EXTRA_TARGETS 63
 struct iolens_extra_target {
 	struct iolens_block_target target;
@@ -118,11 +119,11 @@ static_assert(std::has_unique_object_representations_v<iolens_block_event>);
 static_assert(sizeof(iolens_block_event) % 8 == 0);
 static_assert(std::has_unique_object_representations_v<iolens_extra_targets>);
 
-/// The kernel's own ids, which tell tasks outside of the pid namespace apart, too.
+/// IDs in the initial pid namespace, which also distinguish tasks outside of ours.
 inline u32 host_tgid(const iolens_block_event& e) { return e.host_tid != 0 ? e.host_tgid : e.tgid; }
 inline u32 host_tid(const iolens_block_event& e) { return e.host_tid != 0 ? e.host_tid : e.tid; }
 
-/// The word of each operation, as --op takes it and json prints it; and its letters as rwbs has them.
+/// Name of each operation, as in --op and JSON, and its letters as in rwbs.
 struct BlockOpName {
     std::string_view word;
     std::string_view letters;
@@ -145,7 +146,7 @@ inline constexpr std::array<BlockOpName, IOLENS_OP_COUNT> block_ops{{
     {"other", "?"},
 }};
 
-/// The names of an operation, whatever number a recording has.
+/// Names of an operation; accepts any number, since a recording may contain any.
 inline const BlockOpName& block_op(u8 op) {
     return op < IOLENS_OP_COUNT ? block_ops[op] : block_ops[IOLENS_OP_OTHER];
 }
@@ -154,7 +155,7 @@ inline const iolens_block_event& as_block(const iolens_header& h) {
     return reinterpret_cast<const iolens_block_event&>(h);
 }
 
-/// Letters as the kernel's own rwbs: F for a preflush, the operation, then F (FUA) A (readahead) S (sync) M (metadata).
+/// Letters as in the kernel's rwbs: F for a preflush, the operation, then F (FUA) A (readahead) S (sync) M (metadata).
 inline Value block_letters(const iolens_block_event& e) {
     std::array<char, 12> out{};
     std::size_t n = 0;
@@ -177,7 +178,7 @@ inline Value target_kind_word(u8 kind) {
 }
 
 inline bool block_has(const iolens_block_event& e, unsigned flag) { return (e.flags & flag) != 0; }
-/// Any of these: device_ns means nothing.
+/// With any of these, device_ns is invalid.
 inline constexpr unsigned block_no_latency = IOLENS_BLOCK_NO_ISSUE | IOLENS_BLOCK_NO_END | IOLENS_BLOCK_PENDING;
 
 // clang-format off

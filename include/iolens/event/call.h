@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A system call on a file descriptor, at its end: struct iolens_call_event, and the columns that a person sees.
+ * A system call on a file descriptor, at its return: struct iolens_call_event, and its columns.
  */
 #ifndef IOLENS_EVENT_CALL_H
 #define IOLENS_EVENT_CALL_H
@@ -8,10 +8,10 @@
 #include "iolens/event/file.h"
 #include "iolens/event/header.h"
 
-#define IOLENS_CALLS 480 /* system call numbers that can be asked for */
-#define IOLENS_FOLLOWED_BUCKETS 16384 /* a power of two: followed processes are counted by the last bits of their id */
+#define IOLENS_CALLS 480 /* size of the system call table */
+#define IOLENS_FOLLOWED_BUCKETS 16384 /* a power of two: followed processes are counted by the low bits of their ID */
 
-/* Where a call keeps what is asked of it. */
+/* Which arguments of a call hold the fd, buffer, count and so on. */
 enum iolens_call_shape {
 	IOLENS_SHAPE_FD = 1,  /* fd */
 	IOLENS_SHAPE_MOVE,    /* fd, buffer, count */
@@ -23,23 +23,23 @@ enum iolens_call_shape {
 	IOLENS_SHAPE_MESSAGE, /* fd, struct msghdr */
 	IOLENS_SHAPE_MESSAGES, /* fd, array of struct mmsghdr, its length: the result counts messages */
 	IOLENS_SHAPE_MAP,     /* address, length, protection, flags, fd, offset */
-	IOLENS_SHAPE_RANGE,   /* address, length: of a mapping */
+	IOLENS_SHAPE_RANGE,   /* address, length of a mapping */
 	IOLENS_SHAPE_COPY,    /* copy_file_range, splice: fd, offset, fd, offset, count */
 	IOLENS_SHAPE_SENDFILE, /* to fd, from fd, offset, count */
 	IOLENS_SHAPE_TEE,     /* fd, fd, count */
-	IOLENS_SHAPE_CONNECT, /* fd, address, its length: the peer's */
-	IOLENS_SHAPE_BIND,    /* fd, address, its length: the socket's own */
+	IOLENS_SHAPE_CONNECT, /* fd, address, its length: the peer address */
+	IOLENS_SHAPE_BIND,    /* fd, address, its length: the local address */
 	IOLENS_SHAPE_ALLOCATE, /* fallocate: fd, mode, offset, length */
-	IOLENS_SHAPE_CLONE3,  /* struct clone_args; followed only with all calls */
-	IOLENS_SHAPE_NEW_FD,  /* the result is a new fd; this and what follows say it at the end, or never */
-	IOLENS_SHAPE_PAIR,    /* socketpair: the fourth argument takes two new fds */
-	IOLENS_SHAPE_PAIR_FIRST, /* pipe: the first one does */
-	IOLENS_SHAPE_PLAIN,   /* no fd of its own */
-	IOLENS_SHAPE_SIGRETURN, /* a signal's handler is over: what it interrupted has ended */
+	IOLENS_SHAPE_CLONE3,  /* struct clone_args; only with all calls selected */
+	IOLENS_SHAPE_NEW_FD,  /* the result is a new fd; this shape and those below have no fd before the return */
+	IOLENS_SHAPE_PAIR,    /* socketpair: the fourth argument receives two new fds */
+	IOLENS_SHAPE_PAIR_FIRST, /* pipe: the first argument receives them */
+	IOLENS_SHAPE_PLAIN,   /* no fd */
+	IOLENS_SHAPE_SIGRETURN, /* a signal handler has returned: the interrupted call has ended */
 	IOLENS_SHAPE_IO_SUBMIT, /* io_submit: context, count, array of struct iocb * */
-	IOLENS_SHAPE_IO_GET,  /* io_getevents: context, least, most, array of struct io_event */
+	IOLENS_SHAPE_IO_GET,  /* io_getevents: context, min_nr, nr, array of struct io_event */
 	IOLENS_SHAPE_IO_DESTROY, /* io_destroy: context */
-	IOLENS_SHAPE_OTHER,   /* as PLAIN; followed only with all calls */
+	IOLENS_SHAPE_OTHER,   /* as PLAIN; only with all calls selected */
 };
 
 enum iolens_direction {
@@ -48,76 +48,76 @@ enum iolens_direction {
 	IOLENS_DIR_WRITE,
 };
 
-/* Requests of libaio and io_uring: in `call` their opcode is behind these numbers. */
+/* Requests of libaio and io_uring: their opcode is added to these numbers in `call`. */
 #define IOLENS_CALL_AIO 0x1000
 #define IOLENS_CALL_URING 0x2000
 #define IOLENS_AIO_OPS 16
 #define IOLENS_URING_OPS 128
 
-/* What a request's operation is; in read-only data, one for each opcode: 0 = not asked for. */
+/* Properties of a request's operation; in read-only data, one per opcode: 0 = not selected. */
 enum iolens_request_flag {
 	IOLENS_REQUEST_READS = 1 << 0,  /* IOLENS_DIR_READ */
 	IOLENS_REQUEST_WRITES = 1 << 1, /* IOLENS_DIR_WRITE */
 	IOLENS_REQUEST_MOVES = 1 << 2,  /* has an offset and a length */
-	IOLENS_REQUEST_VECTOR = 1 << 3, /* its length is a number of pieces */
+	IOLENS_REQUEST_VECTOR = 1 << 3, /* its length is a number of iovecs */
 	IOLENS_REQUEST_NEW_FD = 1 << 4, /* its result is a new fd */
 	IOLENS_REQUEST_ASKED = 1 << 5,
-	IOLENS_REQUEST_NAMES = 1 << 6,  /* works on names and moves no bytes: seen only as an operation, see operation.h */
+	IOLENS_REQUEST_NAMES = 1 << 6,  /* takes paths, moves no bytes: seen only as an operation (operation.h) */
 };
 
 #define IOLENS_CALL_ARGUMENTS 6
 
-/* One per system call number of this architecture, in read-only data: shape 0 = not asked for. */
+/* One per system call number of this architecture, in read-only data: shape 0 = not selected. */
 struct iolens_call_info {
-	u16 id;       /* what events carry: x86-64's number */
+	u16 id;       /* the number used in events: that of x86-64 */
 	u8 shape;     /* enum iolens_call_shape */
 	u8 direction; /* enum iolens_direction */
-	u8 flags;     /* which argument has the flags, from 1; 0: none has */
-	u8 texts;     /* bit n: argument n is text, a path or a name */
-	u8 vectors;   /* bit n: argument n is an array of texts; the first one is meant */
+	u8 flags;     /* which argument holds the flags, from 1; 0: none */
+	u8 texts;     /* bit n: argument n is a string, a path or a name */
+	u8 vectors;   /* bit n: argument n is an array of strings; the first one is read */
 	u8 actions;      /* enum iolens_call_action */
 };
 
-/* What is done with a call; set for a run. */
+/* How a call is handled; set per run. */
 enum iolens_call_action {
-	IOLENS_CALL_EMIT = 1 << 0,  /* its arguments are told */
-	IOLENS_CALL_OPENS = 1 << 1, /* its first text may be what --start-on-open waits for */
-	IOLENS_CALL_HTTP = 1 << 2,  /* what it moves through a socket may be HTTP */
-	IOLENS_CALL_QUIET = 1 << 3, /* it has no row, but for a failure, which may be a libc function's */
+	IOLENS_CALL_EMIT = 1 << 0,  /* its arguments are emitted */
+	IOLENS_CALL_OPENS = 1 << 1, /* its first string may be the path that --start-on-open waits for */
+	IOLENS_CALL_HTTP = 1 << 2,  /* the data that it sends or receives on a socket may be HTTP */
+	IOLENS_CALL_QUIET = 1 << 3, /* no row unless it fails; a failure may belong to a libc function */
 };
 
 enum iolens_call_flag {
 	IOLENS_CALL_HAS_OFFSET = 1 << 0,
 	IOLENS_CALL_HAS_REQUESTED = 1 << 1,
 	IOLENS_CALL_NO_FILE = 1 << 2, /* the fd was not open */
-	IOLENS_CALL_APPEND = 1 << 3,  /* O_APPEND: the offset is that of before */
+	IOLENS_CALL_APPEND = 1 << 3,  /* O_APPEND: the offset is the one before the write */
 	IOLENS_CALL_DATAGRAM = 1 << 4, /* of a socket: SOCK_DGRAM */
 	IOLENS_CALL_STREAM = 1 << 5,   /* of a socket: SOCK_STREAM */
 	IOLENS_CALL_HAS_PEER = 1 << 6,
 	IOLENS_CALL_HAS_LOCAL = 1 << 7,
 	IOLENS_CALL_HAS_ADDRESS = 1 << 8,
 	IOLENS_CALL_HAS_ASKED = 1 << 9,
-	IOLENS_CALL_NO_TIME = 1 << 10, /* of an imported log, which may lack it */
-	IOLENS_CALL_NO_DURATION = 1 << 11, /* likewise; with NO_RESULT: its end was not seen */
-	IOLENS_CALL_NO_RESULT = 1 << 12, /* it never returned: exit, or a process that was killed */
-	IOLENS_CALL_WATCHED = 1 << 13,   /* of a watched file, where only those are asked for */
-	IOLENS_CALL_PENDING = 1 << 14,   /* not over when tracing ended; NO_RESULT and NO_DURATION are set, too */
+	IOLENS_CALL_NO_TIME = 1 << 10, /* from an imported log without it */
+	IOLENS_CALL_NO_DURATION = 1 << 11, /* likewise; with NO_RESULT: return not seen */
+	IOLENS_CALL_NO_RESULT = 1 << 12, /* it never returned: exit, or the process was killed */
+	IOLENS_CALL_WATCHED = 1 << 13,   /* on a watched file, if only those are traced */
+	IOLENS_CALL_PENDING = 1 << 14,   /* in flight when tracing ended; NO_RESULT and NO_DURATION are set too */
 };
 
 struct iolens_call_event {
-	struct iolens_header h; /* ts: the call's end */
+	struct iolens_header h; /* ts: return of the call */
 	u64 start;     /* CLOCK_BOOTTIME, ns */
 	u64 name_id;   /* of the file: iolens_file_fact; 0 = none */
 	u64 ino;       /* inode.i_ino */
-	u64 offset;    /* given, or file.f_pos at the call's start */
+	u64 offset;    /* as given, or file.f_pos at the start of the call */
 	u64 requested; /* bytes */
-	s64 result;    /* bytes moved, or what the call returns; negative errno */
+	s64 result;    /* bytes transferred, or the return value; negative errno */
 	u32 dev;       /* super_block.s_dev, the kernel's dev_t */
 	u32 generation; /* inode.i_generation */
-	u32 tgid; /* in the pid namespace that iolens ran in; 0: the task is outside of it */
+	u32 tgid; /* in the pid namespace of iolens; 0: the task is outside of it */
 	u32 tid;
 	s32 fd;
-	u16 call; /* which system call: x86-64's number of it, on every architecture */
+	u16 call; /* system call: its x86-64 number, on every architecture */
 	u8 direction;
 	u8 file; /* enum iolens_file_kind */
 	u16 flags;
@@ -125,33 +125,33 @@ struct iolens_call_event {
 	u16 port;   /* of the peer, host order */
 	u16 local_port;
 	u8 peer[16];  /* IPv4: 4 bytes; IPv6: 16 */
-	u8 local[16]; /* a socket's own address, likewise */
+	u8 local[16]; /* local address of a socket, likewise */
 	u64 address;  /* of a mapping, in the process's memory */
-	u64 asked;    /* the call's flags: open's O_…, mmap's PROT_…, lseek's whence … */
-	u64 open_id;  /* tells one open file (struct file) from others while it is open: dup and fork share it; 0 = none */
+	u64 asked;    /* flags of the call: open's O_…, mmap's PROT_…, lseek's whence … */
+	u64 open_id;  /* ID of the open file description (struct file), shared by dup and fork; 0 = none */
 	u32 host_tgid; /* tgid and tid in the initial pid namespace; 0: the same */
 	u32 host_tid;
 };
 
-/* A request of libaio or io_uring in flight: an entry of the kernel side's map. */
+/* A libaio or io_uring request in flight: an entry of the BPF map `requests`. */
 struct iolens_request {
 	struct iolens_call_event e;
-	u64 process; /* tells its process from a later one with the same id */
-	u64 context; /* of libaio: likewise; 0 = none */
-	u64 counted; /* it is among those seen */
+	u64 process; /* distinguishes its process from a later one with the same ID */
+	u64 context; /* libaio context, likewise; 0 = none */
+	u64 counted; /* it was counted as seen */
 };
 
-/* What a call was given, at its start: sent before its end's record when every call is decoded. */
-#define IOLENS_ARGUMENT_TEXT 4096 /* longest text that is kept of an argument, its NUL included */
-#define IOLENS_ARGUMENTS_WHOLE 0xff /* of an imported log: one text, all arguments as they stand there */
+/* Arguments of a call, read at its start: sent before its iolens_call_event when all calls are decoded. */
+#define IOLENS_ARGUMENT_TEXT 4096 /* longest string copied from an argument, including its NUL */
+#define IOLENS_ARGUMENTS_WHOLE 0xff /* from an imported log: one string with all arguments, verbatim */
 struct iolens_arguments {
 	struct iolens_header h;
 	u64 values[IOLENS_CALL_ARGUMENTS];
 	u32 tid; /* in the initial pid namespace */
 	u16 call;
-	u8 texts; /* bit n: a text for argument n follows, with a NUL behind it */
+	u8 texts; /* bit n: the string of argument n follows, NUL-terminated */
 	u8 reserved;
-	/* then the texts, and zeroes up to a multiple of 8 */
+	/* followed by the strings, zero-padded to a multiple of 8 */
 };
 
 #ifdef __cplusplus
@@ -170,10 +170,10 @@ inline const iolens_call_event& as_call(const iolens_header& h) {
     return reinterpret_cast<const iolens_call_event&>(h);
 }
 
-/// The kernel's own ids, which tell tasks outside of the pid namespace apart, too.
+/// IDs in the initial pid namespace, which also distinguish tasks outside of ours.
 inline u32 host_tgid(const iolens_call_event& e) { return e.host_tid != 0 ? e.host_tgid : e.tgid; }
 inline u32 host_tid(const iolens_call_event& e) { return e.host_tid != 0 ? e.host_tid : e.tid; }
-/// An id; null in an imported log that has none.
+/// An ID; null for an imported log without IDs.
 inline Value call_task_id(const iolens_call_event& e, u32 id) {
     return host_tid(e) != 0 ? Value(u64{id}) : Value();
 }
@@ -185,16 +185,16 @@ inline Value call_start(const iolens_call_event& e) {
 inline Value call_duration(const iolens_call_event& e) {
     return (e.flags & IOLENS_CALL_NO_DURATION) != 0 ? Value() : Value(e.h.ts - e.start);
 }
-/// An imported log knows no inodes.
+/// An imported log has no inodes.
 inline bool call_has_file(const iolens_call_event& e) {
     return e.file != IOLENS_FILE_NONE && (e.ino != 0 || e.dev != 0);
 }
-/// Has a call no end that was seen? It has neither a result nor a duration then.
+/// True if the return of the call was not seen: it has neither a result nor a duration.
 inline bool call_is_unended(const iolens_call_event& e) {
     constexpr u32 both = u32{IOLENS_CALL_NO_RESULT} | u32{IOLENS_CALL_NO_DURATION};
     return (e.flags & both) == both;
 }
-/// How long it took; 0 where that isn't known.
+/// Duration; 0 if unknown.
 inline u64 call_time_ns(const iolens_call_event& e) {
     return (e.flags & IOLENS_CALL_NO_DURATION) != 0 ? 0 : e.h.ts - e.start;
 }
@@ -210,7 +210,7 @@ inline constexpr std::array<std::string_view, IOLENS_FILE_KINDS> file_kinds{
     "none", "file", "directory", "character", "disk", "fifo", "pipe", "socket", "anon", "other"};
 
 // clang-format off
-/// The default csv: iomonitor's columns, of calls that move bytes.
+/// The default CSV: the columns of iomonitor, for calls that transfer bytes.
 inline constexpr std::array call_csv_columns{
     Column{.name = "time", .header = "TIME", .role = Role::clock,
            .help = "start time of the call, local HH:MM:SS.uuuuuu",
@@ -240,7 +240,7 @@ inline constexpr std::array call_csv_columns{
            }},
 };
 
-/// All that there is to see of a call.
+/// All columns of a call.
 inline constexpr std::array call_columns{
     Column{.name = "time_ns", .header = "TIME(s)", .unit = Unit::nanoseconds, .role = Role::time, .width = -11,
            .help = "start time of the call, CLOCK_BOOTTIME; in a table, seconds since the first row",

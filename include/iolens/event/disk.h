@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A disk's name is a fact that is sent once, before the first request of the disk, and again when the number has
- * changed hands. Later events carry the number only. */
+/* Name of a disk: sent once, before its first request, and again when the device number is reused. Later events
+ * carry only the number. */
 #ifndef IOLENS_EVENT_DISK_H
 #define IOLENS_EVENT_DISK_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * An open file's path: sent once, before the first operation on it, and again when the file has another name. The
- * operations carry `name_id`, which stands for the directory entry, so that each name of a file with several is told.
+ * Path of an open file: sent once, before the first operation on it, and again when the file is renamed. Operations
+ * carry `name_id`, which identifies the directory entry, so that each name of a file with several hard links is sent.
  */
 #ifndef IOLENS_EVENT_FILE_H
 #define IOLENS_EVENT_FILE_H
@@ -10,7 +10,7 @@
 
 #define IOLENS_PATH_LEN 4096
 
-/* A file as the kernel has it: other names of it are the same, and a later file with its inode number is not. */
+/* Identity of a file: the same for all of its names, different for a later file that reuses its inode number. */
 struct iolens_file_id {
 	u64 ino;        /* inode.i_ino */
 	u32 dev;        /* super_block.s_dev, the kernel's dev_t */
@@ -32,10 +32,10 @@ enum iolens_file_kind {
 };
 
 enum iolens_file_flag {
-	IOLENS_FILE_DELETED = 1 << 0, /* the name is gone from its directory */
-	IOLENS_FILE_CUT = 1 << 1,     /* too long or too deep: its beginning is missing */
+	IOLENS_FILE_DELETED = 1 << 0, /* its directory entry was removed */
+	IOLENS_FILE_CUT = 1 << 1,     /* too long or too deep: the beginning of the path is missing */
 	IOLENS_FILE_PSEUDO = 1 << 2,  /* a name without a path: "[eventfd]", "memfd:x", a unix socket's address */
-	IOLENS_FILE_LITERAL = 1 << 3, /* of an imported log: the name as it stands there; with PSEUDO: no path */
+	IOLENS_FILE_LITERAL = 1 << 3, /* from an imported log: the name verbatim; with PSEUDO: not a path */
 };
 
 struct iolens_file_fact {
@@ -45,7 +45,8 @@ struct iolens_file_fact {
 	u16 flags;  /* enum iolens_file_flag */
 	u16 length; /* bytes of `path` */
 	u16 reserved;
-	/* then the names from the file up to the root, each with a NUL behind it, and zeroes up to a multiple of 8 */
+	/* followed by the path components from the file up to the root, NUL-terminated, zero-padded to a multiple of
+	 * 8 */
 };
 
 #ifdef __cplusplus
@@ -55,7 +56,7 @@ static_assert(std::has_unique_object_representations_v<iolens_file_id>);
 static_assert(std::has_unique_object_representations_v<iolens_file_fact>);
 static_assert(sizeof(iolens_file_fact) == 32);  // the path follows, so no field can be appended
 
-// In the global namespace, where the standard library looks for it.
+// In the global namespace, where argument-dependent lookup finds it.
 inline bool operator==(const iolens_file_id& a, const iolens_file_id& b) {
     return a.ino == b.ino && a.dev == b.dev && a.generation == b.generation;
 }

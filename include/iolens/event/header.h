@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What every record starts with, and the kinds there are.
+ * Header and kinds of all records.
  *
- * Records are plain C, read by the BPF compiler and by C++. Fields are only ever appended, so a reader takes
- * min(size, sizeof) bytes and knows an older or newer record by its size. A new kind goes to the end of the enum.
+ * Records are plain C, shared by BPF and C++. Fields are only ever appended, so a reader takes min(size, sizeof) bytes
+ * and recognizes older and newer records by their size. New kinds go to the end of the enum.
  */
 #ifndef IOLENS_EVENT_HEADER_H
 #define IOLENS_EVENT_HEADER_H
@@ -20,13 +20,13 @@ using s64 = std::int64_t;
 
 enum iolens_kind {
 	IOLENS_KIND_NONE = 0,
-	IOLENS_KIND_LOSS = 1,  /* struct iolens_loss: counts of what was seen and what was not delivered */
-	IOLENS_KIND_DISK = 2,  /* struct iolens_disk_fact: a disk's name, sent before its first request */
-	IOLENS_KIND_BLOCK = 3, /* struct iolens_block_event: one block request, at its end */
-	IOLENS_KIND_CALL = 4,  /* struct iolens_call_event: one system call, at its end */
-	IOLENS_KIND_FILE = 5,  /* struct iolens_file_fact: an open file's path, sent before the first call on it */
-	IOLENS_KIND_TASK = 6,  /* struct iolens_task_fact: a thread's name and owner, sent before its first call */
-	IOLENS_KIND_ARGUMENTS = 7, /* struct iolens_arguments: what a call was given, sent at its start */
+	IOLENS_KIND_LOSS = 1,  /* struct iolens_loss: counts of operations seen, and of those not delivered */
+	IOLENS_KIND_DISK = 2,  /* struct iolens_disk_fact: name of a disk, sent before its first request */
+	IOLENS_KIND_BLOCK = 3, /* struct iolens_block_event: one block request, at its completion */
+	IOLENS_KIND_CALL = 4,  /* struct iolens_call_event: one system call, at its return */
+	IOLENS_KIND_FILE = 5,  /* struct iolens_file_fact: path of an open file, sent before the first call on it */
+	IOLENS_KIND_TASK = 6,  /* struct iolens_task_fact: name and owner of a thread, sent before its first call */
+	IOLENS_KIND_ARGUMENTS = 7, /* struct iolens_arguments: arguments of a call, sent at its start */
 	IOLENS_KIND_OPERATION = 8, /* struct iolens_operation_event: an operation that is no system call, at its end */
 	IOLENS_KIND_VFS = 9, /* struct iolens_vfs_event: an access to a watched file, at its end */
 	IOLENS_KIND_WATCH = 10, /* struct iolens_watch_fact: a name of a watched file */
@@ -39,13 +39,13 @@ enum iolens_kind {
 
 #define IOLENS_COMM_LEN 16
 #define IOLENS_DISK_NAME_LEN 32
-#define IOLENS_NO_CPU 0xffffffffU /* of an imported log, which doesn't tell */
+#define IOLENS_NO_CPU 0xffffffffU /* from an imported log without CPUs */
 
 struct iolens_header {
-	u64 ts;   /* CLOCK_BOOTTIME, ns: when the record was made (an operation's end) */
+	u64 ts;   /* CLOCK_BOOTTIME, ns: when the record was made (the end of the operation) */
 	u16 kind; /* enum iolens_kind */
-	u16 size; /* bytes of the whole record, this header included; a multiple of 8 */
-	u32 cpu;  /* the processor that made the record */
+	u16 size; /* of the whole record in bytes, including this header; a multiple of 8 */
+	u32 cpu;  /* CPU that made the record */
 };
 
 #endif

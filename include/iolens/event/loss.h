@@ -1,45 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The ledger. Of the operations of a lens that began while it traced, to the last one:
+ * Event accounting. For all operations of a lens that began while it traced:
  *
  *     seen = delivered + filtered + ring_full + state_full + in_flight
  *
- * The other counters are notes on the side and no part of the sum. What began before tracing is in none of these, only in
- * `orphan`.
+ * The other counters are informational and not part of the sum. Operations that began before tracing are counted only
+ * in `orphan`.
  */
 #ifndef IOLENS_EVENT_LOSS_H
 #define IOLENS_EVENT_LOSS_H
 
 #include "iolens/event/header.h"
 
-/* One per CPU in the kernel (map `counters`), added up in user space. Earlier recordings end before a field that was added
- * later; in those without in_flight, `seen` has the orphans in it. */
+/* One per CPU in BPF (map `counters`), summed in user space. Older recordings end before fields that were added
+ * later; in those without in_flight, `seen` includes the orphans. */
 struct iolens_counters {
 	u64 seen;       /* operations that began */
-	u64 delivered;  /* records put into the ring, or made of what was left in the state map */
-	u64 filtered;   /* not asked for */
-	u64 ring_full;  /* there was no room for the record in the ring */
-	u64 orphan;     /* ends whose start was not seen: begun before tracing, or counted under another name */
-	u64 state_full; /* there was no room for the start in the state map */
-	u64 no_end;     /* delivered without an end: it was not seen */
-	u64 no_creator; /* delivered without the task that created the operation */
-	u64 fact_lost;  /* a name record found no room in the ring; it is sent again with the next event */
-	u64 in_flight;  /* not over when tracing ended */
-	/* of state_full, by what there was no room for */
+	u64 delivered;  /* records put into the ring, or built from what was left in the state map */
+	u64 filtered;   /* excluded by the filters */
+	u64 ring_full;  /* no space in the ring for the record */
+	u64 orphan;     /* ends without a start: begun before tracing, or already counted in another field */
+	u64 state_full; /* no space in the state map at the start */
+	u64 no_end;     /* delivered without an end: not seen */
+	u64 no_creator; /* delivered without the submitting task */
+	u64 fact_lost;  /* no space in the ring for a name; it is sent again with the next event */
+	u64 in_flight;  /* in flight when tracing ended */
+	/* breakdown of state_full */
 	u64 requests_full; /* requests of libaio and io_uring */
 	u64 libc_full;     /* functions of libc */
-	u64 frames_full;   /* what a kretprobe has to know of its call */
-	u64 not_decoded;   /* nothing was full: calls of another ABI, whose numbers mean other calls */
-	u64 own;        /* of filtered: on what rows are written to */
-	u64 not_followed; /* no operations: processes that found no room */
+	u64 frames_full;   /* arguments that a kretprobe needs */
+	u64 not_decoded;   /* nothing was full: calls of another ABI, whose numbers differ */
+	u64 own;        /* part of filtered: on the output of iolens itself */
+	u64 not_followed; /* not operations: processes that did not fit into the map */
 };
 
-/* The same as a record: the last one of a recording. `missed` is its last 8 bytes, however many counters there are; it is
- * read from the kernel's program statistics. */
+/* The counters as a record: the last one of a recording. `missed` is always its last 8 bytes, regardless of the
+ * number of counters; it is read from the kernel's program statistics. */
 struct iolens_loss {
 	struct iolens_header h;
 	struct iolens_counters n;
-	u64 missed; /* program runs that the kernel skipped (its recursion guard) */
+	u64 missed; /* program runs skipped by the kernel (its recursion guard) */
 };
 
 #endif

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * An operation of a process, as io-monitor sees them: by domain and kind. A system call is one (user space makes it of
- * iolens_call_event), and so is what no system call is: a process's start and end, a function of libc, a message of HTTP.
+ * An operation of a process, as in io-monitor: with a domain and a type. System calls are operations (user space
+ * derives them from iolens_call_event); others are process starts and exits, libc functions and HTTP messages.
  */
 #ifndef IOLENS_EVENT_OPERATION_H
 #define IOLENS_EVENT_OPERATION_H
 
 #include "iolens/event/header.h"
 
-/* Domains and operations: the names of both, in the order and so with the numbers of io-monitor's records. What it has no
- * number for comes last. */
+/* Domains and operations: names, order and therefore numbers as in io-monitor's records. Those without a number
+ * there come last. */
 #define IOLENS_DOMAINS(X)                                                                                                \
 	X(LINKS, "hard and symbolic links")                                                                              \
 	X(XATTRS, "extended attributes")                                                                                 \
@@ -102,7 +102,7 @@ enum iolens_operation {
 	IOLENS_OPERATION_COUNT,
 	IOLENS_OPERATION_NONE = 0xff
 };
-/* those after it have no number in io-monitor's records */
+/* operations after this one have no number in io-monitor's records */
 #define IOLENS_OPERATION_LAST_OF_RECORDS IOLENS_OPERATION_HTTP_RESP_FINI_RECV
 
 enum iolens_layer {
@@ -110,23 +110,23 @@ enum iolens_layer {
 	IOLENS_LAYER_LIBC,
 };
 
-/* Functions of libc: where the fd is that they work on, and what their result says. */
+/* libc functions: which argument holds the fd, and how to interpret the result. */
 enum iolens_libc_place {
 	IOLENS_LIBC_PATH,           /* the first argument is a path */
-	IOLENS_LIBC_PATH_MODE,      /* … and the second a text */
+	IOLENS_LIBC_PATH_MODE,      /* … and the second a string */
 	IOLENS_LIBC_STREAM,         /* the first is a FILE * */
 	IOLENS_LIBC_STREAM_LAST,    /* buffer, size, count, FILE * */
-	IOLENS_LIBC_STREAM_CHECKED, /* buffer, room, size, count, FILE * */
+	IOLENS_LIBC_STREAM_CHECKED, /* buffer, buffer size, size, count, FILE * */
 	IOLENS_LIBC_DIR,            /* the first is a DIR * */
 	IOLENS_LIBC_FD,
 };
 enum iolens_libc_result {
-	IOLENS_LIBC_GIVES_STREAM, /* NULL: it failed */
+	IOLENS_LIBC_GIVES_STREAM, /* NULL: failure */
 	IOLENS_LIBC_GIVES_DIR,    /* likewise */
-	IOLENS_LIBC_GIVES_ITEMS,  /* of the size that was given */
-	IOLENS_LIBC_GIVES_BYTES,  /* negative: it failed */
-	IOLENS_LIBC_GIVES_STATUS, /* not 0: it failed */
-	IOLENS_LIBC_GIVES_NUMBER, /* negative: it failed */
+	IOLENS_LIBC_GIVES_ITEMS,  /* in units of the given size */
+	IOLENS_LIBC_GIVES_BYTES,  /* negative: failure */
+	IOLENS_LIBC_GIVES_STATUS, /* nonzero: failure */
+	IOLENS_LIBC_GIVES_NUMBER, /* negative: failure */
 	IOLENS_LIBC_GIVES_NOTHING,
 };
 #define IOLENS_LIBC_FUNCTIONS(X)                                                                                         \
@@ -151,30 +151,30 @@ enum iolens_libc_result {
 	X(dirfd, DIRFD, DIR, NUMBER)                                                                                     \
 	X(scandir, SCANDIR, PATH, NUMBER)
 
-#define IOLENS_ERROR_UNKNOWN (-4095) /* it failed; why is not known */
-#define IOLENS_ERROR_NO_END (-4094)  /* its end was not seen: `ts` is its start */
-#define IOLENS_ERROR_PENDING (-4093) /* not over when tracing ended: likewise */
-#define IOLENS_OPERATION_TEXT 4096   /* longest text that is kept, its NUL included */
+#define IOLENS_ERROR_UNKNOWN (-4095) /* failed for an unknown reason */
+#define IOLENS_ERROR_NO_END (-4094)  /* end not seen: `ts` is the start */
+#define IOLENS_ERROR_PENDING (-4093) /* in flight when tracing ended: likewise */
+#define IOLENS_OPERATION_TEXT 4096   /* longest string copied, including its NUL */
 
 #define IOLENS_NO_CALL 0xffff
 
 struct iolens_operation_event {
-	struct iolens_header h; /* ts: its end */
+	struct iolens_header h; /* ts: the end */
 	u64 start;   /* CLOCK_BOOTTIME, ns */
-	u64 bytes;   /* moved */
+	u64 bytes;   /* transferred */
 	u64 name_id; /* of the file, or of START's working directory: iolens_file_fact; 0 = none */
 	u32 tgid;
 	u32 tid;
-	u32 ppid;  /* of START: the parent process; of STOP: tgid in the initial pid namespace, 0: the same */
+	u32 ppid;  /* for START: the parent process; for STOP: tgid in the initial pid namespace, 0: the same */
 	s32 error; /* 0, a negative errno, or an IOLENS_ERROR_… */
 	s32 fd;    /* -1: none */
 	u16 call;  /* the system call, as in iolens_call_event; IOLENS_NO_CALL: none */
 	u8 op;     /* enum iolens_operation */
 	u8 layer;  /* enum iolens_layer */
-	u16 length1; /* bytes of the first text behind this, without a NUL */
+	u16 length1; /* bytes of the first string that follows, without NUL */
 	u16 length2; /* … and of the second, which follows the first */
 	u32 host_tid; /* tid in the initial pid namespace; 0: the same */
-	/* then the texts, and zeroes up to a multiple of 8 */
+	/* followed by the strings, zero-padded to a multiple of 8 */
 };
 
 #ifdef __cplusplus
@@ -211,9 +211,9 @@ inline constexpr std::array<KnownOperation, IOLENS_OPERATION_COUNT> known_operat
 inline const iolens_operation_event& as_operation(const iolens_header& h) {
     return reinterpret_cast<const iolens_operation_event&>(h);
 }
-/// The kernel's own ids, which tell tasks outside of the pid namespace apart, too.
+/// IDs in the initial pid namespace, which also distinguish tasks outside of ours.
 inline u32 host_tid(const iolens_operation_event& e) { return e.host_tid != 0 ? e.host_tid : e.tid; }
-/// Tells the process of a START or STOP from others, also outside of the pid namespace, where its tgid is 0.
+/// Identifies the process of a START or STOP, even outside of the pid namespace, where its tgid is 0.
 inline u64 process_key(const iolens_operation_event& e) {
     if (e.tgid != 0) return e.tgid;
     return u64{1} << 32 | (e.op == IOLENS_OPERATION_STOP ? e.ppid : e.host_tid);

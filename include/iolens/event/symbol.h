@@ -7,11 +7,11 @@
 
 #define IOLENS_SYMBOL_LEN 48
 
-/* Told before the first record that has an address in it. */
+/* Sent before the first record that contains an address in it. */
 struct iolens_symbol_fact {
 	struct iolens_header h;
 	u64 start; /* made-up address (older recordings: the kernel's) */
-	u64 end;   /* of the next function */
+	u64 end;   /* start of the next function */
 	u8 name[IOLENS_SYMBOL_LEN];
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * One access to a watched file, at its end: at the VFS (a read or write that entered the filesystem, however it was
- * asked for), or at the block level (a bio that moves the file's data, as the filesystem submitted it to its device).
+ * One access to a watched file, at its end: at the VFS (a read or write that entered the filesystem through any
+ * interface), or at the block level (a bio with the file's data, as the filesystem submitted it to its device).
  */
 #ifndef IOLENS_EVENT_VFS_H
 #define IOLENS_EVENT_VFS_H
@@ -19,15 +19,15 @@ enum iolens_vfs_op {
 	IOLENS_VFS_READ,
 	IOLENS_VFS_WRITE,
 	IOLENS_VFS_FSYNC,
-	IOLENS_VFS_FAULT,   /* a page of a mapping that was not there, or was not writable yet */
-	IOLENS_VFS_DISCARD, /* fallocate that takes a range out */
+	IOLENS_VFS_FAULT,   /* page of a mapping that was not present, or not yet writable */
+	IOLENS_VFS_DISCARD, /* fallocate that removes a range */
 	IOLENS_VFS_OPS
 };
 
 enum iolens_vfs_flag {
-	IOLENS_VFS_NO_END = 1 << 0,    /* seen at its start only: no duration and no result */
-	IOLENS_VFS_STORE = 1 << 1,     /* of a fault: the page is to be written to */
-	IOLENS_VFS_ASYNC = 1 << 2,     /* the call that asked for it did not wait for its end */
+	IOLENS_VFS_NO_END = 1 << 0,    /* only the start was seen: no duration and no result */
+	IOLENS_VFS_STORE = 1 << 1,     /* for faults: write access */
+	IOLENS_VFS_ASYNC = 1 << 2,     /* the call that issued it did not wait for completion */
 	IOLENS_VFS_NO_ADDRESS = 1 << 3,
 	IOLENS_VFS_BIO = 1 << 4,       /* inside the kernel only: of a disk without requests, ends at block_bio_complete */
 	IOLENS_VFS_TRIED = 1 << 5,     /* inside the kernel only: io_uring tried it without waiting, and will try again */
@@ -42,14 +42,14 @@ struct iolens_vfs_event {
 	struct iolens_header h; /* ts: the end */
 	u64 start;              /* CLOCK_BOOTTIME, ns */
 	struct iolens_file_id id;
-	u64 name_id;            /* of the name that it was opened by: iolens_file_fact; 0 = not known */
+	u64 name_id;            /* ID of the name that it was opened by: iolens_file_fact; 0 = unknown */
 	u64 address;            /* VFS: byte offset in the file; BLK: 512-byte sector on the whole disk */
 	u64 first_sector;       /* BLK: of the filesystem's partition on that disk */
 	u64 requested;          /* bytes */
-	s64 result;             /* bytes moved; negative errno */
+	s64 result;             /* bytes transferred; negative errno */
 	u64 cgroup_id;          /* of the task, see below: bpf_get_current_cgroup_id() */
 	u32 disk;               /* BLK: the whole disk, the kernel's dev_t */
-	u32 tgid;               /* VFS: who asked; BLK: who submitted the bio, which may be a kernel thread */
+	u32 tgid;               /* VFS: the caller's process; BLK: the bio's submitter, possibly a kernel thread */
 	u32 tid;
 	u16 flags; /* enum iolens_vfs_flag */
 	u8 level;  /* enum iolens_vfs_level */
@@ -59,7 +59,7 @@ struct iolens_vfs_event {
 	u32 host_tid;
 };
 
-/* A name of a watched file, for what knows the file only: the bios. The name itself is an iolens_file_fact. */
+/* Name of a watched file, for bios, which only have the inode. The path itself is an iolens_file_fact. */
 struct iolens_watch_fact {
 	struct iolens_header h;
 	struct iolens_file_id id;
@@ -77,7 +77,7 @@ static_assert(std::has_unique_object_representations_v<iolens_vfs_event>);
 static_assert(sizeof(iolens_vfs_event) % 8 == 0);
 static_assert(std::has_unique_object_representations_v<iolens_watch_fact>);
 
-/// The word of each operation, as --op takes it and json prints it, and its letter.
+/// Name of each operation, as in --op and JSON, and its letter.
 struct VfsOpName {
     std::string_view word;
     std::string_view letter;
@@ -87,17 +87,17 @@ inline constexpr std::array<VfsOpName, IOLENS_VFS_OPS> vfs_ops{
 inline constexpr std::array<std::string_view, IOLENS_LEVELS> vfs_levels{"VFS", "BLK"};
 
 inline const iolens_vfs_event& as_vfs(const iolens_header& h) { return reinterpret_cast<const iolens_vfs_event&>(h); }
-/// The kernel's own id of the process.
+/// Process ID in the initial pid namespace.
 inline u32 host_tgid(const iolens_vfs_event& e) { return e.host_tid != 0 ? e.host_tgid : e.tgid; }
 inline bool vfs_has(const iolens_vfs_event& e, unsigned flag) { return (e.flags & flag) != 0; }
-/// Has it an operation and a level that this version knows? A recording of a later one may have others.
+/// Are operation and level known to this version? A recording of a later version may have others.
 inline bool vfs_is_known(const iolens_vfs_event& e) { return e.op < IOLENS_VFS_OPS && e.level < IOLENS_LEVELS; }
 inline const VfsOpName& vfs_op(const iolens_vfs_event& e) { return vfs_ops[e.op < IOLENS_VFS_OPS ? e.op : 0U]; }
 inline std::string_view vfs_level(const iolens_vfs_event& e) {
     return vfs_levels[e.level == IOLENS_LEVEL_BLK ? 1U : 0U];
 }
 inline bool vfs_moves(const iolens_vfs_event& e) { return e.op <= IOLENS_VFS_WRITE; }
-/// Relative to the filesystem's device, where the level has sectors.
+/// Relative to the filesystem's device, if the level has sectors.
 inline u64 vfs_address(const iolens_vfs_event& e) {
     return e.level == IOLENS_LEVEL_BLK ? e.address - e.first_sector : e.address;
 }
@@ -223,7 +223,7 @@ inline constexpr std::array vfs_columns{
            .get = [](const iolens_header& h) { return Value(u64{host_tgid(as_vfs(h))}); }},
 };
 
-/// iotracer's line: reads and writes only, at their starts.
+/// Line format of iotracer: only reads and writes, at their starts.
 inline constexpr std::array iotracer_columns{
     Column{.name = "timestamp", .header = "TIMESTAMP", .unit = Unit::nanoseconds, .role = Role::since,
            .kind = Value::Kind::number,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * One time that a thread did not run, at its end:
+ * One interval in which a thread did not run, at its end:
  *
  *     switched out          woken              runs again
  *  start ── blocked ─────────▶ woken ── ready ──▶ h.ts
@@ -14,12 +14,12 @@
 
 struct iolens_wait_event {
 	struct iolens_header h;
-	u64 start; /* CLOCK_BOOTTIME, ns: sched_switch to another */
-	u64 woken; /* sched_waking; `start`: it was ready all the time, and others had the processor; 0: not seen */
+	u64 start; /* CLOCK_BOOTTIME, ns: sched_switch to another thread */
+	u64 woken; /* sched_waking; `start`: runnable all along, but others had the CPU; 0: not seen */
 	u32 tid; /* in the initial pid namespace */
 	u32 tgid;
-	/* Where in the kernel it was, innermost first; 0 = no more. In a recording these are offsets in the functions of
-	 * iolens_symbol_fact, 1 = another one. */
+	/* Kernel stack, innermost frame first; 0 = end. In a recording, offsets into the functions of
+	 * iolens_symbol_fact, 1 = unknown function. */
 	u64 frames[IOLENS_WAIT_FRAMES];
 };
 
