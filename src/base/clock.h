@@ -13,7 +13,7 @@ inline u64 clock_ns(clockid_t clock) {
     return static_cast<u64>(t.tv_sec) * 1'000'000'000 + static_cast<u64>(t.tv_nsec);
 }
 
-/// Nanoseconds between CLOCK_BOOTTIME, which events carry, and wall-clock time, as of now: the clock may be set.
+/// Nanoseconds to add to CLOCK_BOOTTIME, which events use, to get wall-clock time. Current value: the clock may be set.
 inline u64 clock_wall_offset_ns() {
     const u64 before = clock_ns(CLOCK_BOOTTIME);
     const u64 wall = clock_ns(CLOCK_REALTIME);

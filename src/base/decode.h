@@ -12,19 +12,19 @@
 
 namespace iolens {
 
-/// The header of a record, or null where the bytes can't be one. The bytes must be 8-byte aligned.
+/// The header of a record, or null if the bytes are not a valid record. The bytes must be 8-byte aligned.
 inline const iolens_header* decode_header(std::span<const std::byte> bytes) {
     if (bytes.size() < sizeof(iolens_header)) return nullptr;
     const auto* head = reinterpret_cast<const iolens_header*>(bytes.data());
     return head->size >= sizeof(iolens_header) && head->size <= bytes.size() ? head : nullptr;
 }
 
-/// Reads records as today's structs, whichever version wrote them.
+/// Reads records as the current structs, regardless of the version that wrote them.
 class Decoder {
 public:
-    /// Null for a record of another kind. A record is read where it is. Only one that is shorter than Event, because an
-    /// older version wrote it, is copied; the fields that it lacks are zero. The copy is part of the decoder and lasts
-    /// until the next record: the texts of a row point into its record, so the decoder must outlive the row.
+    /// Null for a record of another kind. A record is read in place. Only one that is shorter than Event, because an
+    /// older version wrote it, is copied, with zeros for the missing fields. The copy is stored in the decoder until
+    /// the next record: the texts of a row point into its record, so the decoder must outlive the row.
     template <typename Event>
     const Event* as(const iolens_header& head, u16 kind) {
         static_assert(sizeof(Event) <= max_size && std::is_trivially_copyable_v<Event>);

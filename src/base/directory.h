@@ -6,9 +6,9 @@
 
 namespace iolens {
 
-/// Calls `visit` with each entry of a directory. The entries end where it can't be read any further: processes and
-/// disks vanish while their directories are listed, and a range-for over std::filesystem::directory_iterator throws
-/// then, whatever its constructor was given.
+/// Calls `visit` with each entry of a directory, and stops silently if it can't be read any further: processes and
+/// disks vanish while their directories are listed, and a range-for over std::filesystem::directory_iterator then
+/// throws, even if its constructor was given an error_code.
 template <typename Visit>
 void for_each_entry(const std::filesystem::path& directory, Visit visit) {
     std::error_code error;

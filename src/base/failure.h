@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a command ends when it can't go on: one sentence, one hint, one exit status.
+// How a command reports a fatal error: one sentence, one hint, one exit status.
 #pragma once
 
 #include <cerrno>
@@ -12,15 +12,15 @@ namespace iolens {
 
 enum class Exit : int {
     ok = 0,
-    failed = 1,            ///< anything not below
-    usage = 2,             ///< the command line asks for what can't be
+    failed = 1,            ///< any other error
+    usage = 2,             ///< invalid command line
     unavailable = 3,       ///< privilege or a kernel feature is missing
-    own_failure = 125,     ///< instead of these, where a command is traced: 1 to 3 may be the command's own
-    not_executable = 126,  ///< the command to run is there, but can't be run
-    not_found = 127,       ///< there is no such command
+    own_failure = 125,     ///< replaces 1 to 3 if a command is traced, because these may be its own status
+    not_executable = 126,  ///< the command exists, but can't be executed
+    not_found = 127,       ///< the command does not exist
 };
 
-/// Thrown anywhere, caught once, in main.
+/// Thrown anywhere, caught only in main.
 class Failure : public std::exception {
 public:
     Failure(Exit status, std::string sentence, std::string hint = {})
@@ -36,7 +36,7 @@ private:
     std::string hint_;
 };
 
-/// The reader of our output has gone (`| head`): not an error, but the end.
+/// The reader of our output has exited (`| head`): not an error, but the end of the run.
 class ReaderGone : public std::exception {};
 
 inline std::string error_text(int error) { return ::strerror(error); }  // NOLINT(concurrency-mt-unsafe): one thread

@@ -52,7 +52,7 @@ void wait_for_input(std::span<const int> fds, int ms) {
     for (const int output : watched_outputs) items.push_back({output, 0, 0});
     if (::poll(items.data(), items.size(), ms) <= 0) return;
     for (const pollfd& input : std::span(items).subspan(1, fds.size())) {
-        if (input.revents != 0) return;  // what has come is still recorded
+        if (input.revents != 0) return;  // pending input is processed first
     }
     for (const pollfd& output : std::span(items).subspan(first_output)) {
         if (output.revents != 0) throw ReaderGone();
@@ -68,7 +68,7 @@ void refuse_same_file(const std::vector<FileIdentity>& inputs, const std::option
 
 namespace {
 
-/// Why a file that lies in a directory for everybody is not taken; "" if it is.
+/// Why a file in a world-writable directory is rejected; "" if it is not.
 std::string_view why_suspect(const struct stat& info) {
     if (!S_ISREG(info.st_mode) && !S_ISCHR(info.st_mode)) return "not a regular file";
     if (S_ISREG(info.st_mode) && info.st_nlink > 1) return "other hard links to it exist";
@@ -92,7 +92,7 @@ ResultFile::ResultFile(std::string path) : path_(std::move(path)) {
     int flags = O_WRONLY | O_CLOEXEC | O_NOCTTY;
     if (shared) {
         flags |= O_NOFOLLOW;
-        // before it is opened: to open somebody's FIFO is to wait for him
+        // before opening it: opening another user's FIFO would block
         if (::lstat(path_.c_str(), &info) == 0) {
             if (S_ISLNK(info.st_mode)) refuse_result(path_, "it is a symbolic link", for_everybody);
             if (const auto why = why_suspect(info); !why.empty()) refuse_result(path_, why, for_everybody);
@@ -101,7 +101,7 @@ ResultFile::ResultFile(std::string path) : path_(std::move(path)) {
     fd_ = Fd(::open(path_.c_str(), flags | O_CREAT | O_EXCL, 0600));
     created_ = static_cast<bool>(fd_);
     if (!fd_ && errno == EEXIST) fd_ = Fd(::open(path_.c_str(), flags));
-    // a symbolic link to a file that doesn't exist yet
+    // a symbolic link whose target doesn't exist yet
     if (!fd_ && errno == ENOENT && !shared) fd_ = Fd(::open(path_.c_str(), flags | O_CREAT, 0600));
     if (!fd_ || ::fstat(fd_.get(), &info) != 0) {
         refuse_result(path_, error_text(errno), "use a file in an existing directory that you can write to");
@@ -204,8 +204,8 @@ void Output::flush() {
     whole_ = 0;
 }
 
-/// Takes back what reached a regular file behind the last whole row. `done`: so much of the buffer reached it. Also of
-/// a standard output that is a file, if nobody else has written to it since.
+/// Removes an incomplete last row from a regular file. `done`: bytes of the buffer that were written. Also applies to a
+/// standard output that is a file, if no other process has written to it since.
 void Output::cut_back(std::size_t done) const {
     std::size_t rows = done;
     while (rows > 0 && buffer_[rows - 1] != '\n') --rows;

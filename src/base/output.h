@@ -16,47 +16,47 @@
 
 namespace iolens {
 
-/// Which file it is, whatever its name.
+/// Identifies a file independently of its name.
 struct FileIdentity {
     dev_t dev = 0;
     ino_t ino = 0;
     bool operator==(const FileIdentity&) const = default;
 };
 
-/// Of a regular file, since only such a file can be read and emptied in one run; nothing for what is not one.
+/// The identity of a regular file, because only these can be read and truncated in one run; otherwise nothing.
 std::optional<FileIdentity> identity_of(int fd);
 
-/// Throws Failure (usage) if a file that is read is also one that is written: `output`, or the standard output.
+/// Throws Failure (usage) if one of the inputs is also written to: as `output`, or as standard output.
 void refuse_same_file(const std::vector<FileIdentity>& inputs, const std::optional<FileIdentity>& output,
                       std::string_view name);
 
-/// `fd` if it is a pipe or a socket, which poll(2) reports an error on once nobody reads it any more; else -1.
+/// `fd` if it is a pipe or a socket, for which poll(2) reports an error once it has no reader; otherwise -1.
 int pipe_or_socket(int fd);
 
-/// Sets the pipes and sockets for results whose readers wait_for_input() watches; -1 is none.
+/// Sets the pipes and sockets whose readers wait_for_input() watches; -1 is ignored.
 void watch_readers(std::vector<int> outputs);
 
 /// Waits until one of the descriptors is readable (-1: no descriptor), a signal ends the run, or `ms` milliseconds have
-/// passed (-1: no limit). Throws ReaderGone once nothing is to be read and nobody reads a watched output any more: a
-/// row that shows it may never come.
+/// passed (-1: no limit). Throws ReaderGone if there is no input and a watched output has lost its reader: without it,
+/// this would only be noticed at the next row, which may never come.
 void wait_for_input(std::span<const int> fds, int ms);
 inline void wait_for_input(int fd, int ms) { wait_for_input(std::span(&fd, 1), ms); }
 
-/// A file for results. Opening it changes nothing in it, so that what fails before the first result destroys nothing.
+/// A file for results. Opening it does not change its contents, so that an error before the first result destroys
+/// nothing.
 class ResultFile {
 public:
-    /// Creates it with mode 0600 if it doesn't exist. Throws Failure (usage) if it can't be written, or if somebody
-    /// else may have put it there: in a directory that anyone may write to, it must be a regular file of ours with one
-    /// name.
+    /// Creates it with mode 0600 if it doesn't exist. Throws Failure (usage) if it can't be written, or if another user
+    /// may have put it there: in a world-writable directory, it must be a regular file that we own, with one link.
     explicit ResultFile(std::string path);
     /// Removes a file that was created and never started.
     ~ResultFile();
     ResultFile(const ResultFile&) = delete;
     ResultFile& operator=(const ResultFile&) = delete;
 
-    /// Empties it, once; what is written goes to its end from now on. Throws Failure.
+    /// Truncates it, once; from now on writes are appended. Throws Failure.
     void start();
-    /// The same without emptying it. Returns true if it is empty.
+    /// Likewise without truncating it. Returns true if it is empty.
     bool start_behind();
 
     [[nodiscard]] int fd() const { return fd_.get(); }
@@ -71,7 +71,7 @@ private:
     bool started_ = false;
 };
 
-/// Where rows go: a buffer that reaches its file in whole rows, or not at all.
+/// Output for rows: a buffer that writes only complete rows.
 class Output {
 public:
     /// A stream that is already open (standard output, standard error); it is not closed.
@@ -80,36 +80,36 @@ public:
     /// Opens a ResultFile, which start() or the first row empties. Throws Failure.
     static Output file(const std::string& path);
 
-    /// Whole rows go to a function.
+    /// Passes complete rows to a function.
     static Output into(std::function<void(std::string_view)> take);
 
-    /// Rows are appended here, then row_done() says that one is whole.
+    /// Append rows here, then call row_done() after each.
     [[nodiscard]] Buffer& buffer() { return buffer_; }
     void row_done() {
         whole_ = buffer_.size();
         if (whole_ >= flush_at) flush();
     }
 
-    /// Empties the file. Rows may follow, or none.
+    /// Truncates the file, even if no rows follow.
     void start();
 
-    /// Writes all whole rows, and waits for a reader that is slow, but not longer than end_overdue() allows. Throws
-    /// ReaderGone if nobody reads any more, Failure if the file can't take them; a regular file is then cut back to its
-    /// last whole row.
+    /// Writes all complete rows. Waits for a slow reader, but no longer than end_overdue() allows. Throws ReaderGone if
+    /// there is no reader any more, Failure if writing fails; a regular file is then truncated to its last complete
+    /// row.
     void flush();
 
-    /// Goes on with the file that has its path now, behind what is in it. Returns true if it is empty. Throws Failure;
-    /// rows then go where they went before.
+    /// Reopens the path and appends to the file that is there now. Returns true if it is empty. Throws Failure; rows
+    /// then continue to go to the old file.
     bool reopen();
 
-    /// Of a regular file.
+    /// Set for a regular file.
     [[nodiscard]] std::optional<FileIdentity> identity() const { return identity_of(fd_); }
     [[nodiscard]] bool is_file() const { return file_ != nullptr; }
     /// For watch_readers().
     [[nodiscard]] int pipe() const { return pipe_or_socket(fd_); }
 
     [[nodiscard]] bool is_terminal() const { return terminal_; }
-    /// /dev/null: nobody reads what is written.
+    /// /dev/null: the output is discarded.
     [[nodiscard]] bool is_null() const { return null_; }
 
 private:
@@ -127,13 +127,13 @@ private:
     bool terminal_;
     bool null_ = false;
     Buffer buffer_;
-    std::size_t whole_ = 0;  // bytes of the buffer that are whole rows
+    std::size_t whole_ = 0;  // bytes of the buffer that are complete rows
 };
 
-/// A line on standard error: "iolens: " and what is to be said, which is made visible first where it isn't ours.
+/// Prints a line on standard error: "iolens: " and the text. Escape untrusted text with visible() first.
 void log_line(std::string_view words);
 
-/// The folder that holds `path`.
+/// The directory that contains `path`.
 std::string directory_of(const std::string& path);
 
 }  // namespace iolens

@@ -86,12 +86,12 @@ void WithoutCapabilities::set(bool effective) const {
 
 namespace {
 
-/// Of this thread alone: setgroups(3) sets those of all threads.
+/// For this thread only: setgroups(3) changes all threads.
 bool set_thread_groups(const std::vector<gid_t>& groups) {
     return ::syscall(SYS_setgroups, groups.size(), groups.data()) == 0;
 }
 
-/// The fsuid can only be read by an attempt to set it.
+/// setfsuid() with an invalid id is the only way to read the fsuid.
 uid_t thread_fsuid() { return static_cast<uid_t>(::setfsuid(static_cast<uid_t>(-1))); }
 gid_t thread_fsgid() { return static_cast<gid_t>(::setfsgid(static_cast<gid_t>(-1))); }
 
@@ -122,7 +122,7 @@ AccessAs::~AccessAs() {
 void AccessAs::restore() const {
     ::setfsuid(uid_);
     ::setfsgid(gid_);
-    // a thread that can't go back to its own rights must not go on with another's
+    // a thread that can't restore its own credentials must not continue with another user's
     if (!set_thread_groups(groups_) || thread_fsuid() != uid_ || thread_fsgid() != gid_) std::terminate();
 }
 

@@ -17,15 +17,15 @@ constexpr u64 capability_bit(unsigned capability) { return u64{1} << capability;
 /// The effective capabilities, a bit each.
 u64 effective_capabilities();
 
-/// Gives up all capabilities but `keep`, for good: effective, permitted, inheritable, ambient and bounding; and sets
-/// no_new_privs. What can't be given up stays: a process without CAP_SETPCAP keeps its bounding set.
+/// Drops all capabilities except `keep`, permanently: effective, permitted, inheritable, ambient and bounding; and sets
+/// no_new_privs. What can't be dropped remains: a process without CAP_SETPCAP retains its bounding set.
 void give_up_capabilities(u64 keep);
 
-/// The same after attaching, for a run that still makes or removes files at `paths`: keeps CAP_DAC_OVERRIDE only if one
-/// of their directories takes it.
+/// Likewise after attaching, for a run that still creates or removes files at `paths`: retains CAP_DAC_OVERRIDE only if
+/// one of their directories requires it.
 void keep_only_needed(u64 keep, const std::vector<std::string>& paths);
 
-/// While it lives, these capabilities of the thread aren't effective.
+/// Removes capabilities from the thread's effective set during its lifetime.
 class WithoutCapabilities {
 public:
     explicit WithoutCapabilities(u64 which);
@@ -38,15 +38,15 @@ private:
     u64 which_;
 };
 
-/// Whose rights count when a file is looked up.
+/// Credentials to look up files with.
 struct Credentials {
     uid_t uid = 0;
     gid_t gid = 0;
     std::vector<gid_t> groups;
 };
 
-/// While it lives, this thread looks up files as another user could, without any capability. Root is not restricted.
-/// Throws std::system_error where it can't take on these rights.
+/// During its lifetime, this thread looks up files with another user's credentials and without capabilities. Root is
+/// not restricted. Throws std::system_error if it can't assume these credentials.
 class AccessAs {
 public:
     explicit AccessAs(const Credentials& who);
@@ -58,13 +58,13 @@ private:
     void restore() const;
 
     bool changed_ = false;
-    uid_t uid_ = 0;  // before
+    uid_t uid_ = 0;  // the previous credentials
     gid_t gid_ = 0;
     std::vector<gid_t> groups_;
     std::optional<WithoutCapabilities> without_;
 };
 
-/// Does only CAP_DAC_OVERRIDE let us create and remove files in a directory?
+/// True if we can create and remove files in a directory only because of CAP_DAC_OVERRIDE.
 bool needs_override(const std::string& directory);
 
 }  // namespace iolens

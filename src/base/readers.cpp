@@ -13,14 +13,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The whole text as a number; 0 where it is none.
+/// Parses the whole text as a number; 0 if it isn't one.
 u64 number_in(std::string_view text) {
     u64 number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     return error == std::errc() && end == text.data() + text.size() ? number : 0;
 }
 
-/// The inode of a pipe, of a link as /proc/PID/fd has it ("pipe:[1234]"); 0: it is none.
+/// The inode of a pipe, from a link in /proc/PID/fd ("pipe:[1234]"); 0 if it isn't a pipe.
 u64 pipe_of(const fs::path& link) {
     std::error_code error;
     const std::string target = fs::read_symlink(link, error).string();
@@ -29,7 +29,7 @@ u64 pipe_of(const fs::path& link) {
     return number_in(std::string_view(target).substr(start.size(), target.size() - start.size() - 1));
 }
 
-/// The link's permissions are those that the file was opened with.
+/// The permissions of the link show the mode that the file was opened with.
 bool is_read(const fs::path& link) {
     std::error_code error;
     return (fs::symlink_status(link, error).permissions() & fs::perms::owner_read) != fs::perms::none;
@@ -59,7 +59,7 @@ PipeReaders::PipeReaders(const std::string& root) {
 
 std::vector<PipeReader> PipeReaders::behind(u64 pipe) const {
     std::vector<PipeReader> found;
-    std::vector<u64> pipes{pipe};  // each once: pipes may form a ring
+    std::vector<u64> pipes{pipe};  // each once: pipes may form a cycle
     for (std::size_t i = 0; i < pipes.size(); ++i) {
         const auto readers = readers_.find(pipes[i]);
         if (readers == readers_.end()) continue;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which processes read what iolens writes. Each row makes I/O in them; were that traced too, each row would make
+// The processes that read the output of iolens. Each row causes I/O in them; if that were traced, each row would cause
 // another one.
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace iolens {
 
-/// The pipe that a process has as standard output, by its inode; 0: it is no pipe. `root` is "/" but for tests.
+/// The inode of the pipe that is a process's standard output; 0 if it isn't a pipe. `root` is "/" except in tests.
 u64 stdout_pipe_of(u32 pid, const std::string& root = "/");
 
 /// A process, and the inode of the pipe that it reads.
@@ -22,40 +22,40 @@ struct PipeReader {
     bool operator==(const PipeReader&) const = default;
 };
 
-/// Who reads which pipe, at one moment. To find it out, the open files of all processes are looked at.
+/// A snapshot of which process reads which pipe, from the open files of all processes.
 class PipeReaders {
 public:
     explicit PipeReaders(const std::string& root = "/");
 
-    /// The processes that read a pipe, those that read the pipe that their standard output is, and so on: of
-    /// `iolens | tee rows | grep x` tee and grep. The first in the pipeline come first.
+    /// The processes that read a pipe, those that read their standard output in turn, and so on: tee and grep in
+    /// `iolens | tee rows | grep x`. In the order of the pipeline.
     [[nodiscard]] std::vector<PipeReader> behind(u64 pipe) const;
 
 private:
-    std::unordered_map<u64, std::vector<u32>> readers_;  // of each pipe
-    std::unordered_map<u32, u64> stdout_;                // the pipe of each reader
+    std::unordered_map<u64, std::vector<u32>> readers_;  // by pipe
+    std::unordered_map<u32, u64> stdout_;                // each reader's standard output pipe
 };
 
-/// The processes that take rows of this run. It is filled by those that hand out rows, and read by the lens.
+/// The processes that read rows of this run. Filled by the outputs, and used by the lens.
 class RowReaders {
 public:
-    /// `pipe`: that it reads them from; 0: none is known.
+    /// `pipe`: the pipe that it reads from; 0: unknown.
     void add(u32 pid, u64 pipe = 0);
     void remove(u32 pid);
-    /// Calls `watcher` for each process that is added or removed from now on, and for those that are there.
+    /// Calls `watcher` for all current processes, and for each one that is added or removed from now on.
     void watch(std::function<void(const PipeReader& reader, bool reads)> watcher);
     [[nodiscard]] bool contains(u32 pid) const { return !known_.empty() && known_.contains(pid); }
 
 private:
     struct Known {
         u64 pipe = 0;
-        u32 count = 0;  // it may have connected several times
+        u32 count = 0;  // a process may have several connections
     };
     std::unordered_map<u32, Known> known_;
     std::function<void(const PipeReader&, bool)> watcher_;
 };
 
-/// Those of this process. For the thread that runs the lens.
+/// The instance of this process. Only for the thread that runs the lens.
 RowReaders& row_readers();
 
 }  // namespace iolens

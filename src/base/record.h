@@ -15,8 +15,8 @@ namespace iolens {
 /// A record as a source delivers it: 8-byte aligned, with `event.h.size` set.
 using Record = std::vector<u64>;
 
-/// A record of an event and the texts behind it, then at least one zero, up to a multiple of 8 bytes. An event without
-/// texts ends where its struct does.
+/// Builds a record from an event and the texts that follow it, padded with at least one zero byte to a multiple of 8
+/// bytes. An event without texts ends with its struct.
 template <typename Event>
 Record make_record(Event event, std::initializer_list<std::string_view> texts = {}) {
     static_assert(std::is_trivially_copyable_v<Event> && sizeof event % 8 == 0);

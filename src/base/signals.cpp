@@ -46,7 +46,7 @@ void on_end(int number) {
     asked_at = now_ns();
     asked = 1;
     wake();
-    // A signal that comes just before a call begins to wait interrupts nothing: SIGALRM does so again and again.
+    // A signal that comes just before a system call blocks does not interrupt it: repeated SIGALRMs do.
     struct sigaction action{};
     action.sa_handler = on_alarm;
     ::sigaction(SIGALRM, &action, nullptr);
@@ -74,7 +74,7 @@ void catch_signals(bool hangup_reopens) {
     for (std::size_t i = 0; i < caught.size(); ++i) {
         const int number = caught[i];
         ::sigaction(number, nullptr, &before[i]);
-        struct sigaction action{};  // without SA_RESTART: what waits is to look up
+        struct sigaction action{};  // without SA_RESTART: blocking calls must return
         switch (number) {
             case SIGPIPE:
             case SIGXFSZ: action.sa_handler = SIG_IGN; break;

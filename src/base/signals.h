@@ -3,27 +3,28 @@
 
 namespace iolens {
 
-/// From now on SIGINT, SIGTERM and SIGHUP ask for an end; a second one ends the process at once. SIGHUP stays ignored
-/// if it was (nohup). With `hangup_reopens`, a process that has no terminal, as a service, takes SIGHUP for
-/// reopen_asked(). What write(2) can't do is an error of its own, and no signal: SIGPIPE and SIGXFSZ are ignored.
+/// Handles SIGINT, SIGTERM and SIGHUP from now on: the first requests the end of the run, a second one ends the process
+/// at once. SIGHUP stays ignored if it was (nohup). With `hangup_reopens`, SIGHUP sets reopen_asked() instead in a
+/// process without a terminal (a service). SIGPIPE and SIGXFSZ are ignored, because write(2) reports these errors
+/// itself.
 void catch_signals(bool hangup_reopens = false);
 
-/// In a child that will run another program: the signals as they were before catch_signals().
+/// Restores the signal handlers from before catch_signals(), for a child that will execute another program.
 void restore_signals();
 
-/// One of them came. From then on a call that waits is interrupted ten times a second.
+/// True once a signal has requested the end. From then on blocking calls are interrupted ten times a second.
 bool end_asked();
 
-/// Half a second has gone since: whoever still waits for a reader or a writer gives up.
+/// True half a second after that: stop waiting for readers and writers.
 bool end_overdue();
 
-/// Becomes readable when a signal comes.
+/// Becomes readable on a signal.
 int end_descriptor();
 
 /// True once after a SIGHUP that requests reopening the output.
 bool reopen_asked();
 
-/// Waits until `fd` is writable or the run is to end; in that case for at most 50 ms.
+/// Waits until `fd` is writable or the end is requested; after such a request for at most 50 ms.
 void wait_until_writable(int fd);
 
 }  // namespace iolens

@@ -13,14 +13,14 @@
 namespace iolens {
 namespace {
 
-/// Longer words are no misspelled names, and their distance is not worth its time.
+/// Longer words are not misspelled names, and computing their distance would be slow.
 constexpr std::size_t longest = 64;
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-/// How many characters have to be inserted, removed, replaced or swapped with their neighbor.
+/// Edit distance: the number of characters to insert, delete, replace or swap with their neighbor.
 std::size_t distance(std::string_view a, std::string_view b) {
-    std::array<std::array<std::size_t, longest + 1>, 3> rows{};  // the last three of the usual table
+    std::array<std::array<std::size_t, longest + 1>, 3> rows{};  // the last three rows of the usual table
     std::size_t* before = rows[0].data();
     std::size_t* last = rows[1].data();
     std::size_t* row = rows[2].data();
@@ -49,7 +49,7 @@ std::string_view nearest_name(std::string_view word, std::span<const std::string
     for (const std::string_view name : names) {
         if (name.size() > longest) continue;
         const std::size_t edits = distance(word, name);
-        // a word of which every character has to be replaced is another word
+        // if every character has to be replaced, it is another word
         if (edits >= fewest || edits >= std::max(word.size(), name.size())) continue;
         fewest = edits;
         nearest = name;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a misspelled word was probably meant to be.
+// Suggestions for misspelled names.
 #pragma once
 
 #include <span>
@@ -8,10 +8,10 @@
 
 namespace iolens {
 
-/// The name that is nearest to `word`, ignoring case; "" if none is near.
+/// The name that is closest to `word`, ignoring case; "" if none is close.
 std::string_view nearest_name(std::string_view word, std::span<const std::string_view> names);
 
-/// "unknown format 'JSON' (did you mean 'json'?)": a sentence about a word that is none of `names`.
+/// "unknown format 'JSON' (did you mean 'json'?)": an error message for a word that is not one of `names`.
 std::string unknown_name(std::string_view kind, std::string_view word, std::span<const std::string_view> names);
 
 /// For a hint: "the formats are table, csv and json".

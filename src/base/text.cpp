@@ -9,7 +9,7 @@
 namespace iolens {
 namespace {
 
-/// The code point that starts at `at` and its length; length 0 where the bytes are not well-formed UTF-8.
+/// The code point at `at` and its length; length 0 if the bytes are not well-formed UTF-8.
 struct CodePoint {
     std::uint32_t value = 0;
     std::size_t length = 0;
@@ -33,7 +33,7 @@ CodePoint code_point(std::string_view s, std::size_t at) {
 
 bool harmless(std::uint32_t c) {
     if (c < 0x20 || (c >= 0x7f && c < 0xa0)) return false;  // C0, DEL, C1
-    // marks and overrides of the writing direction, line and paragraph separators, the byte order mark
+    // bidirectional marks and overrides, line and paragraph separators, the byte order mark
     return !(c == 0x61c || (c >= 0x200e && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
              (c >= 0x2066 && c <= 0x2069) || c == 0xfeff);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bytes from outside, made harmless: comm, disk and file names are bytes that anyone can choose.
+// Escapes untrusted bytes: comm, disk and file names may contain any bytes.
 #pragma once
 
 #include <fmt/format.h>
@@ -13,8 +13,8 @@ namespace iolens {
 
 using Buffer = fmt::memory_buffer;
 
-/// Room for `size` more bytes, which the caller fills at once. The library's own append() is a call for each piece, and
-/// most pieces of a row are a few bytes.
+/// Extends the buffer by `size` bytes, which the caller must fill at once. fmt's append() is a function call per piece,
+/// and most pieces of a row are a few bytes.
 [[gnu::always_inline]] inline char* extend(Buffer& out, std::size_t size) {
     const std::size_t at = out.size();
     out.try_resize(at + size);
@@ -26,25 +26,25 @@ inline void append(Buffer& out, std::string_view text) {
 }
 inline void append(Buffer& out, char c) { *extend(out, 1) = c; }
 
-/// Appends `bytes` so that they can't act on a terminal or mislead its reader: control characters, invalid UTF-8 and
-/// the characters that turn the writing direction become \n, \t, \\ or \xNN. At most `max` characters are shown
-/// (0 = all); an escape is never cut in two. Returns the number of characters appended.
+/// Appends `bytes` so that they can't control a terminal or mislead its reader: control characters, invalid UTF-8 and
+/// bidirectional formatting characters become \n, \t, \\ or \xNN. Appends at most `max` characters (0 = all); an escape
+/// is never cut in two. Returns the number of characters appended.
 std::size_t append_visible(Buffer& out, std::string_view bytes, std::size_t max = 0);
 
-/// Appends a JSON string with its quotes. What is not UTF-8 becomes \udcNN for each byte NN (as Python's
-/// surrogateescape reads it back).
+/// Appends a JSON string with its quotes. Each byte NN that is not UTF-8 becomes \udcNN (which Python's surrogateescape
+/// converts back).
 void append_json(Buffer& out, std::string_view bytes);
 
-/// Appends a CSV field as RFC 4180 has it: quoted when it must be.
+/// Appends a CSV field according to RFC 4180: quoted if necessary.
 void append_csv(Buffer& out, std::string_view bytes);
 
-/// A name of a file or device for an error message.
+/// Escapes the name of a file or device for an error message.
 std::string visible(std::string_view bytes);
 
 /// "1 request", "2 requests", "3 accesses".
 std::string counted(std::uint64_t count, std::string_view noun);
 
-/// EIO for 5; the number itself where there is no name.
+/// "EIO" for 5; the number itself if there is no name.
 std::string_view errno_name(int error);
 
 }  // namespace iolens

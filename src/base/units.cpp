@@ -24,7 +24,7 @@ constexpr std::array<UnitName, 6> time_units{{{"ns", 1},
 constexpr std::array<UnitName, 7> size_units{
     {{"B", 1}, {"K", 1 << 10}, {"KiB", 1 << 10}, {"M", 1 << 20}, {"MiB", 1 << 20}, {"G", 1 << 30}, {"GiB", 1 << 30}}};
 
-/// The digits that `text` begins with, which are removed from it.
+/// Removes the leading digits from `text` and returns them.
 std::string_view take_digits(std::string_view& text) {
     const std::size_t end = std::min(text.find_first_not_of("0123456789"), text.size());
     const std::string_view digits = text.substr(0, end);

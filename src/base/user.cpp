@@ -47,7 +47,7 @@ std::optional<User> find_user(const std::string& name, const std::string& root) 
 }
 
 std::vector<std::string> login_environment(const User& user) {
-    // as /etc/login.defs has them
+    // the defaults of /etc/login.defs
     const char* path = user.uid == 0 ? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
                                      : "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games";
     return {"HOME=" + (user.home.empty() ? "/" : user.home), "USER=" + user.name, "LOGNAME=" + user.name,

@@ -31,7 +31,7 @@ u16 port_of(std::string_view text) {
     return number && *number > 0 && *number < 65536 ? static_cast<u16>(*number) : u16{0};
 }
 
-/// "[127.0.0.1:40000->127.0.0.1:80]" of -yy: the address behind the arrow.
+/// "[127.0.0.1:40000->127.0.0.1:80]" from -yy: the address after the arrow.
 std::optional<LoggedAddress> shown_peer(std::string_view text) {
     const std::size_t open = text.find('[');
     const std::size_t arrow = text.rfind("->");
@@ -53,7 +53,7 @@ std::optional<LoggedAddress> shown_peer(std::string_view text) {
     return {};
 }
 
-/// What -y and -yy print in <>.
+/// Interprets what -y and -yy print in <>.
 LoggedFile shown_file(std::string_view shown) {
     LoggedFile file;
     std::string decoded;
@@ -132,7 +132,7 @@ void FdTables::name_main(u32 tid) {
     if (const auto unnamed = cloning_.extract(0); !unnamed.empty()) cloning_[tid] = unnamed.mapped();
 }
 
-/// The half that was not used for longest goes: a log need not say that a thread has ended.
+/// Evicts the least recently used half: a log need not report that a thread has exited.
 void FdTables::evict_idle() {
     constexpr std::size_t max = 1 << 16;
     if (tables_.size() <= max) return;
@@ -148,7 +148,7 @@ void FdTables::evict_idle() {
 void FdTables::meet(const LoggedCall& call, bool begun) {
     evict_idle();
     if (!tables_.contains(call.tid) && !cloning_.empty()) {
-        // a child's first call can come before the end of its parent's clone
+        // a child's first call can precede the end of its parent's clone
         const auto parent = cloning_.begin();
         const std::shared_ptr<Table>& from = table(parent->first);
         tables_[call.tid] = {parent->second ? from : std::make_shared<Table>(*from), ++looks_};
@@ -178,12 +178,12 @@ void FdTables::apply(const LoggedCall& call) {
         cloning_.erase(tid);
         if (failed || call.result == 0) return;
         const auto child = static_cast<u32>(call.result);
-        if (tables_.contains(child)) return;  // met already
+        if (tables_.contains(child)) return;  // already added by meet()
         const std::shared_ptr<Table>& from = table(tid);
         tables_[child] = {has(call.all_arguments, "CLONE_FILES") ? from : std::make_shared<Table>(*from), ++looks_};
         return;
     }
-    if (name == "connect") {  // in progress is connected, too
+    if (name == "connect") {  // EINPROGRESS counts as connected, too
         std::string path;
         const auto number = leading_number(call.argument(0));
         const auto address = address_of(call.argument(1), path);
@@ -223,7 +223,7 @@ void FdTables::apply(const LoggedCall& call) {
     } else if (name == "dup" || name == "dup2" || name == "dup3" ||
                (name == "fcntl" && call.argument(1).starts_with("F_DUPFD"))) {
         LoggedFile file = file_of(tid, call.argument(0));
-        // Only in the flags: a path that -y prints can contain any word.
+        // only look at the flags: a path that -y prints can contain any word
         file.close_on_exec = has(call.argument(name == "fcntl" ? 1 : 2), "CLOEXEC");
         (*table(tid))[static_cast<int>(call.result)] = std::move(file);
     } else if (name == "fcntl" && call.argument(1) == "F_SETFD") {
@@ -297,7 +297,7 @@ LoggedFile FdTables::file_of(u32 tid, std::string_view given) {
     if (!shown.empty()) {
         LoggedFile file = shown_file(shown);
         if (known != fds->end()) file.open_id = known->second.open_id;
-        // of a socket we may know more than its inode
+        // we may know more of a socket than its inode
         if (known == fds->end() || file.is_path || file.peer || file.kind != IOLENS_FILE_SOCKET) return file;
         return known->second;
     }

@@ -12,7 +12,7 @@ bool whole(std::string_view text, u64& number) {
     return error == std::errc() && end == text.data() + text.size();
 }
 
-/// "12.345" as nanoseconds.
+/// Converts "12.345" to nanoseconds.
 bool seconds(std::string_view text, u64& ns) {
     constexpr std::size_t digits = 9;
     const std::size_t point = text.find('.');
@@ -50,7 +50,7 @@ bool parse_iotracer_line(std::string_view line, iolens_vfs_event& event) {
     if (!next(field) || !whole(field, event.requested)) return false;
     if (!next(field) || (field != "VFS" && field != "BLK")) return false;
     event.level = field == "VFS" ? IOLENS_LEVEL_VFS : IOLENS_LEVEL_BLK;
-    // a name may have a semicolon, a process's number has none
+    // a name may contain a semicolon, a pid does not
     const std::size_t last = line.rfind(';');
     u64 pid = 0;
     if (last == std::string_view::npos || !whole(line.substr(last + 1), pid) || pid > 0xffffffffU) return false;

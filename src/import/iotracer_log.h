@@ -7,8 +7,8 @@
 
 namespace iolens {
 
-/// A line of iotracer's log, "<seconds>.<digits>;<R|W>;<address>;<bytes>;<VFS|BLK>;<comm>;<pid>", as an event: its
-/// times count from the log's beginning, and its end was not seen. False: no such line.
+/// Parses a line of iotracer's log, "<seconds>.<digits>;<R|W>;<address>;<bytes>;<VFS|BLK>;<comm>;<pid>", into an event:
+/// times are relative to the log's start, and the end is not known. Returns false if the line has another form.
 bool parse_iotracer_line(std::string_view line, iolens_vfs_event& event);
 
 }  // namespace iolens

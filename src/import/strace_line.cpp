@@ -37,7 +37,7 @@ std::optional<u64> take_digits(std::string_view& text) {
     return n;
 }
 
-/// ".123456" as nanoseconds; none where there is no fraction.
+/// Takes ".123456" as nanoseconds; nothing if there is no fraction.
 std::optional<u64> take_fraction(std::string_view& text) {
     if (text.size() < 2 || text[0] != '.' || !digit(text[1])) return {};
     text.remove_prefix(1);
@@ -49,7 +49,8 @@ std::optional<u64> take_fraction(std::string_view& text) {
     return ns;
 }
 
-/// "11:22:33", "11:22:33.123456" or "1700000000.123456", with a blank behind it. Leaves `text` alone where it is none.
+/// Takes "11:22:33", "11:22:33.123456" or "1700000000.123456", followed by a blank. Leaves `text` unchanged if there is
+/// none.
 std::optional<u64> take_time(std::string_view& text, LogClock& clock) {
     std::string_view rest = text;
     const std::optional<u64> first = take_digits(rest);
@@ -75,7 +76,7 @@ std::optional<u64> take_time(std::string_view& text, LogClock& clock) {
     return ns;
 }
 
-/// Does a < at this place open what -y prints? Then a number or AT_FDCWD is before it; "1<<3" is a shift.
+/// True if the < at this offset opens what -y prints: then it follows a number or AT_FDCWD; "1<<3" is a shift.
 bool opens_angles(std::string_view text, std::size_t at) {
     if (at == 0 || at + 1 >= text.size() || text[at + 1] == '<') return false;
     return digit(text[at - 1]) || text.substr(0, at).ends_with("AT_FDCWD");
@@ -83,7 +84,7 @@ bool opens_angles(std::string_view text, std::size_t at) {
 
 constexpr std::size_t deepest = 64;
 
-/// Takes "arguments)" apart from `at`. Returns the place behind the closing parenthesis, npos where there is none.
+/// Splits "arguments)" from `at`. Returns the offset after the closing parenthesis, npos if there is none.
 std::size_t take_arguments(std::string_view text, std::size_t at, std::vector<std::string_view>& arguments) {
     std::string closing;
     std::size_t begin = at;
@@ -154,7 +155,7 @@ int errno_of(std::string_view name) {
     return 0;
 }
 
-/// "= -1 ENOENT (No such file or directory) <0.000012>"
+/// Parses "= -1 ENOENT (No such file or directory) <0.000012>".
 bool take_result(std::string_view rest, LoggedCall& call) {
     skip_blanks(rest);
     if (!take_word(rest, "=")) return false;
@@ -227,7 +228,7 @@ LineKind StraceLines::take(std::string_view line, LoggedCall& call) {
         line = whole;
     }
     cut_blanks(line);
-    // A log on a terminal: "clone(flags=SIGCHLDstrace: Process 31155 attached", and the rest on the next line
+    // On a terminal: "clone(flags=SIGCHLDstrace: Process 31155 attached", with the rest on the next line.
     constexpr std::string_view attached = "strace: Process ";
     if (const std::size_t at = line.find(attached); at != std::string_view::npos && line.ends_with(" attached")) {
         std::string_view number = line.substr(at + attached.size());
@@ -255,7 +256,7 @@ LineKind StraceLines::take(std::string_view line, LoggedCall& call) {
             meet(call.tid);
             line = rest;
         } else {
-            // on a terminal the only process there is has no column
+            // on a terminal, a single process has no pid column
             call.tid = main_ended_ && attached_.size() == 1 ? *attached_.begin() : main_tid_;
         }
     }

@@ -24,7 +24,7 @@ namespace {
 constexpr std::size_t lines_at_once = 256;
 constexpr int first_restart = 512;
 
-/// Calls that other architectures and times have under other names.
+/// Also finds calls that have other names on other architectures or kernel versions.
 const Syscall* syscall_named(std::string_view name) {
     if (name == "send") name = "sendto";
     if (name == "recv") name = "recvfrom";
@@ -41,7 +41,7 @@ const Syscall* syscall_named(std::string_view name) {
     return it == known.end() ? nullptr : &*it;
 }
 
-/// The sum of the numbers behind each "name=".
+/// The sum of the numbers after each "name=".
 u64 sum_of(std::string_view text, std::string_view name) {
     u64 sum = 0;
     for (std::size_t at = text.find(name); at != std::string_view::npos; at = text.find(name, at)) {
@@ -52,7 +52,7 @@ u64 sum_of(std::string_view text, std::string_view name) {
 }
 
 void set_number(u64& field, u16& flags, iolens_call_flag flag, std::string_view text) {
-    // "[4096]" is an offset in the caller's memory, "[4096] => [8192]" one that was moved
+    // "[4096]" is an offset in the caller's memory, "[4096] => [8192]" one that was advanced
     if (text.starts_with('[')) text.remove_prefix(1);
     const auto number = leading_number(text);
     if (!number) return;
@@ -98,7 +98,7 @@ void StraceImport::end(Receiver& receiver) {
 
 void StraceImport::call(LoggedCall logged, Receiver& receiver) {
     tables_.meet(logged, false);
-    // A call that a signal interrupted: either it is entered again, and then it is one call, or it failed with EINTR.
+    // A call that was interrupted by a signal is either restarted, and then counts as one call, or failed with EINTR.
     if (const auto before = restarted_.find(logged.tid); before != restarted_.end() && logged.name != "rt_sigreturn") {
         const LoggedCall first = std::move(before->second);
         restarted_.erase(before);
@@ -124,17 +124,17 @@ void StraceImport::call(LoggedCall logged, Receiver& receiver) {
         restarted_[logged.tid] = std::move(logged);
         return;
     }
-    // What it changes counts from its end on; a close is still on the file that it closes.
+    // A call changes the fd table when it ends; a close still refers to the file that it closes.
     const bool closes = logged.name == "close";
     if (!closes) tables_.apply(logged);
     send(logged, receiver);
     if (closes) tables_.apply(logged);
-    // strace -qq doesn't say that a thread has ended
+    // strace -qq doesn't print that a thread has exited
     if (logged.name == "exit" || logged.name == "exit_group") tables_.forget(logged.tid);
 }
 
 u64 StraceImport::add_name(const LoggedFile& file, Receiver& receiver) {
-    constexpr std::size_t max = 1 << 17;  // half as many as Files has: what is here is there
+    constexpr std::size_t max = 1 << 17;  // half the capacity of Files: a name that is here is there, too
     if (names_.size() >= max) names_.clear();
     const auto [at, fresh] = names_.try_emplace((file.is_path ? '"' : '=') + file.name, names_added_ + 1);
     if (!fresh) return at->second;
@@ -157,7 +157,7 @@ void StraceImport::send_side(const LoggedCall& logged, iolens_call_event event, 
     event.ino = file.ino;
     event.open_id = file.open_id;
     if (file.peer && (event.flags & IOLENS_CALL_HAS_PEER) == 0) set_peer(event, *file.peer);
-    // a peer that only this call names
+    // a peer address that only this call shows
     if (file.kind == IOLENS_FILE_SOCKET && (event.flags & IOLENS_CALL_HAS_PEER) == 0) {
         std::string path;
         if (const auto address = FdTables::address_of(logged.all_arguments, path);
@@ -177,7 +177,7 @@ void StraceImport::deliver(const iolens_call_event& event, Receiver& receiver) {
 void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
     const Syscall* known = syscall_named(logged.name);
     if (known == nullptr) {
-        // a call that is newer than we are, or of another architecture, has no row; it is no mistake of the log
+        // an unknown call, newer than this version or of another architecture, has no row; the log is not at fault
         return;
     }
     iolens_call_event event{};
@@ -195,7 +195,7 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
     if (logged.clock == LogClock::none) event.flags |= IOLENS_CALL_NO_TIME;
     if (!logged.duration_ns) event.flags |= IOLENS_CALL_NO_DURATION;
     if (!logged.has_result) event.flags |= IOLENS_CALL_NO_RESULT;
-    if (!logged.has_result && event.direction != IOLENS_DIR_NONE) {  // killed in it: nothing was moved
+    if (!logged.has_result && event.direction != IOLENS_DIR_NONE) {  // killed during the call: no bytes were moved
         ++filtered_;
         return;
     }
@@ -291,7 +291,7 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
 
 namespace {
 
-/// Shows the first lines that can't be read: of a file that is no log, that is each.
+/// Prints the first unreadable lines only: in a file that is not a log, every line is unreadable.
 StraceImport::Unreadable unreadable_lines() {
     return [count = 0](u64 line, std::string_view text) mutable {
         constexpr std::size_t shown = 120;
@@ -327,7 +327,7 @@ std::vector<FileIdentity> StraceLog::inputs() const {
     return file ? std::vector{*file} : std::vector<FileIdentity>();
 }
 
-/// Reads what comes next. False: the file or the run ends.
+/// Reads the next block. Returns false at the end of the file or of the run.
 bool StraceLog::fill() {
     buffer_.resize(64 << 10);
     at_ = end_ = 0;
@@ -347,7 +347,7 @@ bool StraceLog::fill() {
 
 bool StraceLog::next_line() {
     line_.clear();
-    // a file of another kind may have no lines at all
+    // a file that is not a log may have no newlines at all
     constexpr std::size_t longest = 1 << 20;
     while (at_ != end_ || fill()) {
         const std::string_view rest(buffer_.data() + at_, end_ - at_);
@@ -364,7 +364,7 @@ bool StraceLog::next_line() {
 std::size_t StraceLog::read(Receiver& receiver) {
     std::size_t lines = 0;
     for (; !ended_ && lines < lines_at_once; ++lines) {
-        if (lines != 0 && at_ == end_) break;  // the next line may be long in coming
+        if (lines != 0 && at_ == end_) break;  // the next line may take long to arrive
         if (next_line()) {
             import_.line(line_, receiver);
         } else {

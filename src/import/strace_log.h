@@ -16,21 +16,21 @@
 
 namespace iolens {
 
-/// Lines of a log as the records that the kernel side would have sent.
+/// Converts lines of a log to the records that the kernel side would have sent.
 class StraceImport {
 public:
     using Unreadable = std::function<void(u64 line, std::string_view text)>;
 
     explicit StraceImport(Unreadable unreadable) : unreadable_(std::move(unreadable)) {}
 
-    /// Takes one line without its end.
+    /// Takes one line without its newline.
     void line(std::string_view text, Receiver& receiver);
-    /// The log is over.
+    /// Call at the end of the log.
     void end(Receiver& receiver);
 
     [[nodiscard]] LogClock clock() const { return clock_; }
     [[nodiscard]] u64 delivered() const { return delivered_; }  ///< a call on two fds counts twice
-    [[nodiscard]] u64 filtered() const { return filtered_; }    ///< calls that moved nothing: the process was killed
+    [[nodiscard]] u64 filtered() const { return filtered_; }    ///< calls that moved no bytes: the process was killed
     [[nodiscard]] u64 unreadable() const { return unreadable_lines_; }
     [[nodiscard]] u64 unfinished() const { return lines_.unfinished(); }
 
@@ -44,7 +44,7 @@ private:
     Unreadable unreadable_;
     StraceLines lines_;
     FdTables tables_;
-    std::unordered_map<std::string, u64> names_;  // told names, by their text behind a letter for their kind
+    std::unordered_map<std::string, u64> names_;  // emitted names, by their text after a character for their kind
     u64 names_added_ = 0;
     std::unordered_map<u32, LoggedCall> restarted_;
     LogClock clock_ = LogClock::none;
@@ -54,10 +54,10 @@ private:
     u64 unreadable_lines_ = 0;
 };
 
-/// A log of strace as a source.
+/// A strace log as a source.
 class StraceLog final : public Source {
 public:
-    /// Throws Failure (usage) where the file can't be read. Lines that are no call are shown on standard error.
+    /// Throws Failure (usage) if the file can't be read. Prints lines that it can't parse on standard error.
     explicit StraceLog(const std::string& path);
 
     [[nodiscard]] int descriptor() const override { return -1; }
@@ -77,8 +77,8 @@ private:
     std::string path_;
     Fd file_;
     std::vector<char> buffer_;
-    std::size_t at_ = 0;   // in `buffer_`: what was read and not yet taken
-    std::size_t end_ = 0;  // behind it
+    std::size_t at_ = 0;   // in `buffer_`: start of the unprocessed bytes
+    std::size_t end_ = 0;  // end of the unprocessed bytes
     StraceImport import_;
     std::string line_;
     bool ended_ = false;

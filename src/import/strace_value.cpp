@@ -40,7 +40,7 @@ std::size_t behind_angles(std::string_view text, std::size_t at) {
             default: break;
         }
     }
-    // a path with a bracket in it, perhaps
+    // a path may contain a bracket
     const std::size_t end = text.find('>', at);
     return end == std::string_view::npos ? end : end + 1;
 }

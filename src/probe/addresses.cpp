@@ -19,7 +19,7 @@ namespace {
 
 using Addresses = std::map<std::string, u64, std::less<>>;
 
-/// Returns false if the kernel has no sorted list of symbols, or refuses the program.
+/// Returns false if the kernel has no sorted list of symbols, or rejects the program.
 bool query(std::span<const std::string_view> names, Addresses& addresses) {
     if (names.size() > IOLENS_SYMBOL_QUERIES || !KernelNames().has("kallsyms_lookup_names")) return false;
     const std::unique_ptr<symbols_bpf, decltype(&symbols_bpf__destroy)> object(

@@ -10,18 +10,19 @@
 
 namespace iolens {
 
-/// The addresses of some of the kernel's symbols.
+/// Addresses of selected kernel symbols.
 class KernelAddresses {
 public:
     KernelAddresses() = default;
-    /// Queries the kernel with a BPF program, where it has a sorted list of names (6.2) and they are at most
-    /// IOLENS_SYMBOL_QUERIES; else reads /proc/kallsyms, which takes some 50 ms. All are 0 where addresses are hidden.
+    /// Queries the kernel with a BPF program if it has a sorted list of names (6.2) and there are at most
+    /// IOLENS_SYMBOL_QUERIES names; otherwise reads /proc/kallsyms, which takes some 50 ms. All are 0 if addresses are
+    /// hidden.
     explicit KernelAddresses(std::span<const std::string_view> names);
 
-    /// 0 where there is none, or it was not among the names.
+    /// 0 if there is no such symbol, or it was not among the names.
     [[nodiscard]] u64 of(std::string_view name) const;
 
-    /// Is none of them known?
+    /// True if none of the addresses is known.
     [[nodiscard]] bool hidden() const;
 
 private:

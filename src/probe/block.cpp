@@ -31,14 +31,14 @@
 namespace iolens {
 namespace {
 
-/// Ends first: what begins after its start is attached has its end seen, too.
+/// Ends first, so that every request that starts once the start is attached has its end seen, too.
 std::vector<bpf_program*> in_attach_order(const block_bpf& object) {
     return {object.progs.iolens_dirty_folio,  object.progs.iolens_dirty_page, object.progs.iolens_rq_complete,
             object.progs.iolens_bio_complete, object.progs.iolens_rq_requeue, object.progs.iolens_rq_issue,
             object.progs.iolens_bio_split,    object.progs.iolens_bio_queue};
 }
 
-/// Requests that a disk has now, by sysfs's `inflight`; nothing where it doesn't count them.
+/// Requests in flight on a disk, from sysfs's `inflight`; nothing if the disk doesn't count them.
 std::optional<u64> requests_of_disk(u32 dev) {
     const std::string disk = fmt::format("/sys/dev/block/{}:{}/", dev >> 20, dev & 0xfffff);
     u64 counts = 0;
@@ -83,7 +83,7 @@ BlockProbe::BlockProbe(const Options& options) {
     for (bpf_program* program : in_attach_order(*object_)) {
         if (bpf_program__autoload(program)) links_.push_back(attach(program));
     }
-    // gives back the memory of the kernel's BTF
+    // returns the memory of the kernel's BTF
     ::malloc_trim(0);
 }
 
@@ -101,13 +101,13 @@ iolens_loss BlockProbe::ledger() const {
     return loss;
 }
 
-/// An entry of the state map whose end is still to come.
+/// An entry of the state map whose end has not been seen yet.
 struct BlockProbe::Open {
     u64 key;
     iolens_block_state state;
 
     [[nodiscard]] u64 begun() const { return state.issued != 0 ? state.issued : state.created; }
-    /// In the order of their beginnings; an entry that was used again is another one.
+    /// Ordered by start time. An entry that was reused compares as a different one.
     [[nodiscard]] auto identity() const { return std::tuple(begun(), key, state.created); }
 };
 
@@ -122,12 +122,12 @@ std::vector<BlockProbe::Open> BlockProbe::open_requests(u64 min_age_ns) const {
     return open;
 }
 
-/// Requests that stay open while the kernel is asked how many its disks have, and that these don't have: their ends
-/// were not seen. What a device has answered, and the kernel has not yet ended, is not counted by it either: that is
-/// waited for.
+/// Requests that stay open although the kernel counts fewer requests on their disks: their ends were not seen. The
+/// kernel's count also excludes requests that the device has completed and the kernel has not yet ended, so look again
+/// until those have ended.
 std::vector<BlockProbe::Open> BlockProbe::without_end(u64 min_age_ns, std::chrono::milliseconds between) const {
     constexpr int looks = 5;
-    // what the kernel doesn't count among a disk's requests can't be held against its count
+    // the kernel's count excludes these, so it says nothing about them
     const auto issued = [&] {
         std::vector<Open> open = open_requests(min_age_ns);
         std::erase_if(open, [](const Open& item) {
@@ -147,7 +147,7 @@ std::vector<BlockProbe::Open> BlockProbe::without_end(u64 min_age_ns, std::chron
         std::vector<Open> still;
         std::ranges::set_intersection(open, issued(), std::back_inserter(still), {}, &Open::identity, &Open::identity);
         open.swap(still);
-        // the oldest of a disk are those that it doesn't have any more
+        // the oldest requests of a disk are those that are no longer in flight
         std::map<u32, u64> counts;
         for (const Open& item : open) ++counts[item.state.e.dev];
         unseen.clear();
@@ -162,11 +162,11 @@ std::vector<BlockProbe::Open> BlockProbe::without_end(u64 min_age_ns, std::chron
     return unseen;
 }
 
-/// Takes an entry out of the state map; nothing where it has ended meanwhile.
+/// Removes an entry from the state map and returns it; nothing if it has ended meanwhile.
 std::optional<BlockProbe::Open> BlockProbe::take_out(const Open& item) {
     const int map = bpf_map__fd(object_->maps.inflight);
     Open found{.key = item.key, .state = {}};
-    // at once from 5.14 on; before, an end that comes in between has no row
+    // atomic from 5.14 on; before, an end that comes in between has no row
     const bool at_once = ::bpf_map_lookup_and_delete_elem(map, &found.key, &found.state) == 0;
     if (!at_once && ::bpf_map_lookup_elem(map, &found.key, &found.state) != 0) return {};
     if (found.identity() != item.identity()) {
@@ -183,7 +183,7 @@ std::optional<BlockProbe::Open> BlockProbe::take_out(const Open& item) {
     return found;
 }
 
-/// Counts a request without an end, and makes its record if it is asked for. `flag` says why it has none.
+/// Counts a request without an end and builds its record if it passes the filter. `flag` says why it has no end.
 void BlockProbe::settle(const Open& item, u32 flag) {
     iolens_block_event e = item.state.e;
     const u64 now = clock_ns(CLOCK_BOOTTIME);
@@ -204,7 +204,7 @@ void BlockProbe::settle(const Open& item, u32 flag) {
     } else {
         ++settled_.in_flight;
     }
-    constexpr u32 inside = IOLENS_BLOCK_REQUEUED | IOLENS_BLOCK_STACKED;  // flags of the kernel side alone
+    constexpr u32 inside = IOLENS_BLOCK_REQUEUED | IOLENS_BLOCK_STACKED;  // flags internal to the kernel side
     e.flags = static_cast<u16>((e.flags | flag) & ~inside);
     const bool attributed = object_->rodata->attribute || object_->rodata->own_pidns.level != 0;
     e.h = {.ts = item.begun(),

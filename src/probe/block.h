@@ -14,37 +14,37 @@ struct block_bpf;
 
 namespace iolens {
 
-/// The programs of bpf/block.bpf.c in the kernel, from construction to destruction.
+/// The programs of bpf/block.bpf.c, loaded from construction to destruction.
 class BlockProbe {
 public:
     struct Options {
         iolens_filter filter{};
-        int cgroup_fd = -1;  ///< of filter.by_cgroup
+        int cgroup_fd = -1;  ///< for filter.by_cgroup
         u64 ring_bytes = 8 << 20;
-        std::optional<int> ring_fd;  ///< another probe's ring, for its records, too
+        std::optional<int> ring_fd;  ///< another probe's ring, shared for these records
         u32 max_inflight = 32768;    ///< entries of the state map
-        bool attribute = true;       ///< what each request is for
-        bool authored = true;        ///< and who made the pages dirty that are written back
+        bool attribute = true;       ///< attribute requests to files
+        bool authored = true;        ///< for writeback, record which process dirtied the pages
     };
 
-    /// Loads and attaches. Throws Failure (unavailable) where the kernel refuses.
+    /// Loads and attaches. Throws Failure (unavailable) if the kernel rejects a program.
     explicit BlockProbe(const Options& options);
     ~BlockProbe();
     BlockProbe(const BlockProbe&) = delete;
     BlockProbe& operator=(const BlockProbe&) = delete;
 
-    /// The names (name_id) that what is under way will need at its end.
+    /// The names (name_id) that requests in flight will need when they end.
     [[nodiscard]] std::vector<u64> names_in_flight() const;
-    /// Names of files are sent again when they are used from now on.
+    /// Names of files are sent again when they are next used.
     void begin_period();
     void detach();
     [[nodiscard]] int ring_fd() const;
     [[nodiscard]] iolens_loss ledger() const;
-    /// The records of requests whose end was not seen: their disk has nothing in flight any more. After detach() of
-    /// those that were under way then, too. Each is handed over once.
+    /// The records of requests whose end was not seen: their disk has nothing in flight any more. After detach(), also
+    /// those that were in flight at that time. Each is returned once.
     std::vector<std::vector<u64>> unfinished();
 
-    /// Loads and attaches each program by itself and says how it went; leaves nothing attached.
+    /// Loads and attaches each program by itself and reports the result; leaves nothing attached.
     static std::vector<ProbeStatus> examine();
 
 private:
@@ -59,7 +59,7 @@ private:
 
     std::unique_ptr<block_bpf, Close> object_;
     std::vector<Link> links_;
-    iolens_counters settled_{};  // of what was still in the state map
+    iolens_counters settled_{};  // of entries that were left in the state map
     std::vector<std::vector<u64>> unfinished_;
 };
 

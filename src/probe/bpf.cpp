@@ -33,7 +33,7 @@ bool print_log = false;
 std::string last_warning;
 std::string last_refusal;
 
-/// What the verifier said last before its figures, for a person who looks into it: ": …", or nothing.
+/// The last verifier message before its statistics, as a detail for debugging: ": …", or nothing.
 std::string last_words(const std::string& log) {
     std::string line;
     std::istringstream lines(log.substr(0, log.find('\0')));
@@ -44,7 +44,7 @@ std::string last_words(const std::string& log) {
     return line.empty() ? line : ": " + visible(line);
 }
 
-/// The same of libbpf's message about a program that was refused: its name, and the verifier's reason.
+/// Likewise from libbpf's message about a rejected program: its name, and the verifier's reason.
 std::string refusal_of(const char* format, va_list args) {
     std::string text(4 << 20, '\0');
     const int length = std::vsnprintf(text.data(), text.size(), format, args);
@@ -82,7 +82,7 @@ bpf_prog_info info_of(const bpf_program* program) {
 
 using Object = std::unique_ptr<bpf_object, decltype(&bpf_object__close)>;
 
-/// Opens an object to load its program number `index` alone, with small maps; `program` is null where there is none.
+/// Opens an object to load only its program number `index`, with small maps; `program` is null if there is none.
 Object open_one(std::span<const std::byte> image, std::size_t index, bpf_program*& program) {
     Object object(bpf_object__open_mem(image.data(), image.size(), open_options()), bpf_object__close);
     if (!object) fail_to_open();
@@ -91,7 +91,7 @@ Object open_one(std::span<const std::byte> image, std::size_t index, bpf_program
     bpf_object__for_each_map(map, object.get()) {
         if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF) bpf_map__set_max_entries(map, 64 << 10);
         if (bpf_map__type(map) == BPF_MAP_TYPE_HASH) bpf_map__set_max_entries(map, 64);
-        // what only other kernels' programs use must not keep this one from being loaded
+        // programs that only other kernels use must not keep this one from being loaded
         if (bpf_map__type(map) == BPF_MAP_TYPE_TASK_STORAGE &&
             libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, nullptr) != 1) {
             bpf_map__set_autocreate(map, false);
@@ -114,7 +114,7 @@ void capture_log(bpf_program* program, u32 level, std::size_t size, std::string&
     bpf_program__set_log_buf(program, log.data(), log.size());
 }
 
-/// "processed N insns" of such a log.
+/// "processed N insns" from such a log.
 std::optional<u64> insns_of_log(const std::string& log) {
     constexpr std::string_view before = "processed ";
     const std::size_t at = log.find(before);
@@ -226,7 +226,7 @@ std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const 
         ProbeStatus status = program_status(program);
         if (!status.verified_insns) status.verified_insns = insns_of_log(log);
         if (error != 0) {
-            // once more, for the reason
+            // load it again to get the reason
             const Object again = open_one(image, index, program);
             constexpr u32 every_step = 1;
             capture_log(program, every_step, 16 << 20, log);
@@ -238,7 +238,7 @@ std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const 
         } else {
             status.works = true;
         }
-        // it works all the same, but slower to load: without it each function is verified at every call
+        // works anyway, but loads slower: without it each function is verified at every call
         if (error == 0 && bpf_object__btf_fd(object.get()) < 0) status.how += ", its BTF rejected";
         items.push_back(std::move(status));
     }
@@ -313,7 +313,7 @@ void for_each_bytes(const bpf_map* map, const std::function<void(const void* key
     const std::size_t key_size = bpf_map__key_size(map);
     const std::size_t value_size = bpf_map__value_size(map);
     u32 max = 1024;
-    std::vector<u64> keys;  // words, so that both are aligned
+    std::vector<u64> keys;  // u64, so that both are aligned
     std::vector<u64> values;
     u32 position = 0;
     const void* from = nullptr;
@@ -335,7 +335,7 @@ void for_each_bytes(const bpf_map* map, const std::function<void(const void* key
         }
         position = next;
         from = &position;
-        more = error == 0;  // ENOENT: that was the last of it
+        more = error == 0;  // ENOENT: that was the last batch
     }
 }
 

@@ -16,8 +16,8 @@ struct btf_type;
 
 namespace iolens {
 
-/// BTF as sysfs has it, of the kernel or of a module, whose ids and strings go on where the kernel's end. libbpf would
-/// copy the 5 MB, and index them, which costs more than all that is done here.
+/// BTF of the kernel or of a module, as sysfs has it. A module's ids and strings continue where the kernel's end.
+/// libbpf would copy and index the 5 MB, which costs more than everything that is done here.
 class BtfTypes {
 public:
     using Names = std::unordered_set<std::string>;
@@ -28,18 +28,18 @@ public:
           first_id_(kernel == nullptr ? 1 : kernel->end()),
           first_string_(kernel == nullptr ? 0 : kernel->strings().size()) {}
 
-    /// Finds each type. Returns false where the BTF is damaged, or has a kind of type that isn't known.
+    /// Locates each type. Returns false if the BTF is damaged or has an unknown kind of type.
     bool index();
 
     [[nodiscard]] u32 begin() const { return first_id_; }
     [[nodiscard]] u32 end() const { return first_id_ + static_cast<u32>(places_.size()); }
-    /// Of 1 to end(), in a module also the kernel's.
+    /// Ids from 1, below end(); in a module they include the kernel's.
     [[nodiscard]] const btf_type* type(u32 id) const {
         if (id < first_id_) return kernel_->type(id);
         return at(places_.at(id - first_id_));
     }
     [[nodiscard]] bool has(u32 id) const { return id < end(); }
-    /// Bytes of the type, with its members.
+    /// Size in bytes of the type record, including its members.
     [[nodiscard]] std::size_t size(u32 id) const {
         return id < first_id_ ? kernel_->size(id) : size_of(places_.at(id - first_id_));
     }
@@ -49,9 +49,9 @@ public:
         return at < strings().size() ? strings().substr(at, strings().find('\0', at) - at) : std::string_view();
     }
     [[nodiscard]] std::string_view name(const btf_type* type) const;
-    /// Is one of the names among its strings?
+    /// True if one of the names is among the strings.
     [[nodiscard]] bool mentions(const Names& names) const;
-    /// The first struct of a name; 0 where there is none.
+    /// The first struct with this name; 0 if there is none.
     [[nodiscard]] u32 find_struct(std::string_view wanted) const;
 
 private:
@@ -59,7 +59,7 @@ private:
     [[nodiscard]] const btf_type* at(std::size_t place) const {
         return reinterpret_cast<const btf_type*>(file_->types().data() + place);
     }
-    /// 0: it has no known kind, or is not all there.
+    /// 0: of unknown kind, or truncated.
     [[nodiscard]] std::size_t size_of(std::size_t place) const;
 
     const BtfTypes* kernel_;

@@ -20,7 +20,7 @@
 namespace iolens {
 namespace {
 
-/// Where execvp would find it. Throws Failure as a shell ends: 127 not found, 126 found but not to be run.
+/// Finds a program as execvp does. Throws Failure with the status that a shell uses: 127 not found, 126 not executable.
 std::string find_program(const std::string& name) {
     const auto runs = [](const std::string& path) {
         struct stat info{};
@@ -81,7 +81,7 @@ HeldCommand::HeldCommand(const std::vector<std::string>& words, const std::optio
         restore_signals();
         gate_.reset();
         char go = 0;
-        // the gate closed unopened: whoever started us has failed
+        // the gate was closed without being opened: the parent has failed
         if (::read(inside.get(), &go, 1) != 1) ::_exit(1);
         if (user && (::setgroups(user->groups.size(), user->groups.data()) != 0 || ::setgid(user->gid) != 0 ||
                      ::setuid(user->uid) != 0)) {
@@ -89,10 +89,10 @@ HeldCommand::HeldCommand(const std::vector<std::string>& words, const std::optio
             static_cast<void>(::write(STDERR_FILENO, text.data(), text.size()) == 0);
             ::_exit(static_cast<int>(Exit::not_executable));
         }
-        // a descriptor that is open here may be one that this user couldn't open
+        // this user might not be able to open a file that is open here
         if (user) ::syscall(SYS_close_range, 3U, ~0U, 0U);
         ::execve(program_.c_str(), argv.data(), variables);
-        if (errno == ENOEXEC) {  // a script without a first line, as shells run it
+        if (errno == ENOEXEC) {  // a script without a #! line: run it with sh, as shells do
             argv[0] = const_cast<char*>(program_.c_str());
             argv.insert(argv.begin(), const_cast<char*>("/bin/sh"));
             ::execve("/bin/sh", argv.data(), variables);

@@ -38,7 +38,7 @@ constinit std::weak_ptr<const BtfFile> held;
 }  // namespace
 
 std::shared_ptr<const BtfFile> kernel_btf() {
-    if (!held.expired()) return std::shared_ptr(held);  // lock() looks like a mutex's to clang's analyzer
+    if (!held.expired()) return std::shared_ptr(held);  // clang's analyzer mistakes lock() for a mutex's
     auto btf = std::make_shared<const BtfFile>(kernel_btf_path);
     held = btf;
     return btf;
@@ -49,7 +49,7 @@ bool KernelNames::has_tracepoint(std::string_view section) const {
 }
 
 bool KernelNames::has(std::string_view name) const {
-    // memmem, since find() would try each of them: a needle that begins with NUL begins like every string
+    // memmem, because find() would check each NUL: a needle that begins with NUL matches the start of every string
     const std::string needle = '\0' + std::string(name) + '\0';
     const std::string_view strings = btf_->strings();
     return ::memmem(strings.data(), strings.size(), needle.data(), needle.size()) != nullptr;

@@ -37,27 +37,28 @@ namespace fs = std::filesystem;
 
 using Names = BtfTypes::Names;
 
-/// Of "task_struct___new", a flavor of it: "task_struct". As bpf_core_essential_name_len() of libbpf.
+/// The essential name without its flavor: "task_struct" for "task_struct___new". Like libbpf's
+/// bpf_core_essential_name_len().
 std::string_view without_flavor(std::string_view name) {
     const std::size_t at = name.rfind("___");
     const bool is_flavor = at != std::string_view::npos && at > 0 && name[at - 1] != '_' && at + 3 < name.size();
     return is_flavor ? name.substr(0, at) : name;
 }
 
-/// May a type of this kind be what an object names?
+/// True if an object can refer to a type of this kind by name.
 bool can_be_named(u32 kind) {
     return kind == BTF_KIND_STRUCT || kind == BTF_KIND_UNION || kind == BTF_KIND_ENUM || kind == BTF_KIND_ENUM64 ||
            kind == BTF_KIND_TYPEDEF;
 }
 
-/// What stands behind a type: its members, values or parameters, or the one description of an array.
+/// The data that follows a type record: members, values or parameters, or the description of an array.
 template <typename Item, typename Type>
 auto items(Type* type) {
     using Place = std::conditional_t<std::is_const_v<Type>, const Item*, Item*>;
     return std::span(reinterpret_cast<Place>(type + 1), btf_is_array(type) ? 1U : btf_vlen(type));
 }
 
-/// Calls `reference` with each type id in a type, and `name` with each offset of a name.
+/// Calls `reference` with each type id in a type, and `name` with each name offset.
 template <typename Type, typename Reference, typename Name>
 void visit(Type* type, Reference&& reference, Name&& name) {
     name(type->name_off);
@@ -96,13 +97,13 @@ void visit(Type* type, Reference&& reference, Name&& name) {
     }
 }
 
-/// The named types and all that they consist of, as BTF. Of what they only point to, and is not named itself, there is
-/// a forward declaration.
+/// Selects the named types and all types that they consist of, as BTF. Types that they only point to, and that are not
+/// named themselves, become forward declarations.
 class Selection {
 public:
     explicit Selection(const Names& names) : names_(names) {}
 
-    /// Takes the types of the kernel or a module that have these names; returns the names that it has.
+    /// Adds the types of the kernel or a module that have these names; returns the names that were found.
     Names take(const BtfTypes& from, const Names& names) {
         Names found;
         for (u32 id = from.begin(); id < from.end(); ++id) {
@@ -124,7 +125,7 @@ public:
             types.append(reinterpret_cast<const char*>(original),
                          item.forward ? sizeof *original : item.from->size(item.id));
             auto* type = reinterpret_cast<btf_type*>(types.data() + at);
-            if (item.forward) {  // its flag: a union
+            if (item.forward) {  // kind_flag: a union
                 type->info = u32{BTF_KIND_FWD} << 24 | u32{btf_is_union(original)} << 31;
                 type->type = 0;
             }
@@ -148,10 +149,10 @@ private:
         const BtfTypes* from;
         u32 id;
         bool forward;
-        std::vector<u32> references;  ///< as ids of the selection, in the order of visit()
+        std::vector<u32> references;  ///< ids in the selection, in the order of visit()
     };
 
-    /// Returns its id in the selection.
+    /// Returns the type's id in the selection.
     u32 add(const BtfTypes& from, u32 id, bool forward) {
         if (id == 0 || !from.has(id)) return 0;  // void
         const BtfTypes* owner = id < from.begin() ? nullptr : &from;
@@ -195,7 +196,7 @@ private:
     std::unordered_map<std::string, u32> offsets_;
 };
 
-/// The kernel's modules whose BTF has one of the names.
+/// Modules whose BTF has one of the names.
 std::vector<BtfTypes> modules_with(const Names& names, const BtfTypes& kernel) {
     std::vector<BtfTypes> modules;
     std::error_code error;
@@ -207,7 +208,7 @@ std::vector<BtfTypes> modules_with(const Names& names, const BtfTypes& kernel) {
     return modules;
 }
 
-/// A kernel_type_NAME in read-only data.
+/// A kernel_type_NAME variable in read-only data.
 struct TypeId {
     std::string name;
     std::byte* place;
@@ -246,13 +247,13 @@ public:
     [[nodiscard]] const char* path() const {
         return fd_ && ::access(path_.c_str(), R_OK) == 0 ? path_.c_str() : nullptr;
     }
-    /// Returns false (errno) where it can't be written.
+    /// Returns false (errno) if it can't be written.
     [[nodiscard]] bool write(std::string_view bytes) const {
         return ::ftruncate(fd_.get(), 0) == 0 &&
                ::pwrite(fd_.get(), bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size());
     }
-    Names names;                     ///< what objects have named so far
-    std::map<std::string, u32> ids;  ///< the kernel's, of the structs that were looked up so far
+    Names names;                     ///< all names that objects have used so far
+    std::map<std::string, u32> ids;  ///< the kernel's ids of the structs that were looked up so far
 
 private:
     Fd fd_;

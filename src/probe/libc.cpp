@@ -35,7 +35,7 @@ constexpr std::array watched{
 #undef IOLENS_NAME
 };
 
-/// What compilers and headers make of a function's name.
+/// Names that compilers and headers give to a function.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 13> other_names{{
     {"fopen64", "fopen"},
     {"__isoc99_fscanf", "fscanf"},
@@ -52,7 +52,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 13> other_na
     {"scandir64", "scandir"},
 }};
 
-/// A regular file, open for reading; empty of anything else, which is not opened: that could wait, or act on a device.
+/// Opens a regular file for reading. Returns an empty Fd for any other type, which is not opened: open() could block or
+/// act on a device.
 Fd open_regular(const std::string& path) {
     const Fd place(::open(path.c_str(), O_PATH | O_CLOEXEC));
     struct stat info{};
@@ -61,7 +62,7 @@ Fd open_regular(const std::string& path) {
     return Fd(::open(same.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
 }
 
-/// The beginning of a file; "" when the run is to end.
+/// The beginning of a file; "" if the run is ending.
 std::string read_file(const Fd& file, std::size_t max) {
     struct stat info{};
     if (!file || ::fstat(file.get(), &info) != 0) return {};
@@ -79,14 +80,14 @@ std::string read_file(const Fd& file, std::size_t max) {
     return text;
 }
 
-// What a file that anybody may have made can cost. glibc has some 3000 symbols, 15 segments and 70 sections.
+// Limits on the work that an untrusted file can cause. glibc has some 3000 symbols, 15 segments and 70 sections.
 constexpr std::size_t max_text = 4096;
 constexpr u64 max_segments = 64;
 constexpr u64 max_sections = 1024;
 constexpr u64 max_symbols = 1 << 16;
 constexpr std::size_t max_places = 4 * watched.size();
 
-/// A struct of a file, wherever it stands; nothing where the file ends before.
+/// Reads a struct at any offset of a file; nothing if the file is too short.
 template <typename Struct>
 std::optional<Struct> at(std::string_view file, u64 offset) {
     Struct s;
@@ -108,7 +109,7 @@ std::optional<Elf64_Ehdr> elf_header(std::string_view file) {
     return head;
 }
 
-/// PT_INTERP's text; "" where there is none.
+/// The text of PT_INTERP; "" if there is none.
 std::string_view interpreter_of(std::string_view file, const Elf64_Ehdr& head) {
     for (u64 i = 0; i < std::min<u64>(head.e_phnum, max_segments); ++i) {
         const auto segment = at<Elf64_Phdr>(file, head.e_phoff + i * head.e_phentsize);
@@ -117,7 +118,7 @@ std::string_view interpreter_of(std::string_view file, const Elf64_Ehdr& head) {
     return {};
 }
 
-/// Where the byte at an address is in the file.
+/// The file offset of the byte at an address.
 std::optional<u64> offset_of(std::string_view file, const Elf64_Ehdr& head, u64 address) {
     for (u64 i = 0; i < std::min<u64>(head.e_phnum, max_segments); ++i) {
         const auto segment = at<Elf64_Phdr>(file, head.e_phoff + i * head.e_phentsize);
@@ -132,7 +133,7 @@ constexpr std::string_view multiarch = "/lib/aarch64-linux-gnu";
 #else
 constexpr std::string_view multiarch = "/lib/x86_64-linux-gnu";
 #endif
-constexpr std::size_t headers = 1 << 20;  // bytes: what the kernel needs of a program is in the first page
+constexpr std::size_t headers = 1 << 20;  // bytes; the kernel needs only the first page of a program
 constexpr std::size_t max_library = 64 << 20;
 constexpr std::string_view is_static = "is statically linked, without a C library to trace";
 constexpr std::string_view is_musl = "uses musl, which is not supported";
@@ -154,7 +155,7 @@ Libc libc_of_process(u32 pid) {
         loaded = loaded || name.starts_with("ld-linux") || name.starts_with("ld-2");
         const bool glibc = name == "libc.so.6" || (name.starts_with("libc-2.") && name.ends_with(".so"));
         if (!glibc) continue;
-        // its own root, so that a container's file is found; or, where it was replaced since, the mapping itself
+        // via its own root, so that a container's file is found; if it was replaced since, the mapping itself
         const std::string inside = fmt::format("{}/root{}", place, path);
         const std::string mapping = fmt::format("{}/map_files/{}", place, line.substr(0, line.find(' ')));
         for (const std::string& file : {inside, mapping}) {
@@ -174,7 +175,7 @@ Libc libc_of_program(const std::string& path) {
             const std::size_t to = file.find_first_of(" \t\n", from);
             if (from == std::string::npos || to == std::string::npos) break;
             name = file.substr(from, to - from);
-            // '#!/usr/bin/env NAME' is run by env, and then by another program, which likely has the same library
+            // '#!/usr/bin/env NAME' runs env and then another program, which likely has the same library
             continue;
         }
         const auto head = elf_header(file);
@@ -182,7 +183,7 @@ Libc libc_of_program(const std::string& path) {
         const std::string interpreter(interpreter_of(file, *head));
         if (interpreter.empty()) return {{}, std::string(is_static)};
         if (interpreter.find("musl") != std::string::npos) return {{}, std::string(is_musl)};
-        // glibc's loader and its library are installed side by side; else where the loader looks without being told
+        // glibc's loader and library are installed side by side; otherwise try the loader's default directories
         std::error_code error;
         for (const fs::path& place :
              {fs::canonical(interpreter, error).parent_path(), fs::path(multiarch), fs::path("/lib64"),
@@ -219,7 +220,7 @@ std::vector<LibcFunction> find_functions(const std::string& path, u64 operations
             if (known == watched.end() || (operations >> known->operation & 1) == 0) continue;
             if (const auto offset = offset_of(file, *head, symbol->st_value)) places.emplace(*offset, known->name);
         }
-        break;  // an object has one
+        break;  // an object has only one
     }
     std::vector<LibcFunction> items;
     for (const auto& [offset, name] : places) {

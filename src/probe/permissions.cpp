@@ -69,7 +69,7 @@ bool lockdown_forbids_reads() {
         {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
         {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
     });
-    // if not even an empty program loads, the reason is another one
+    // if not even an empty program loads, there is another reason
     return !loads(reads) && loads(std::span(reads).last(2));
 }
 

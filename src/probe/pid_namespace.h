@@ -5,12 +5,12 @@
 
 namespace iolens {
 
-/// The pid namespace of this process, for the read-only data of a BPF object. Found once. Throws Failure (unavailable)
-/// where the kernel does not tell it.
+/// The pid namespace of this process, for the read-only data of a BPF object. Determined once. Throws Failure
+/// (unavailable) if the kernel does not report it.
 const iolens_pidns& own_pidns();
 
-/// Throws Failure (unavailable) where /proc shows the processes of another pid namespace than own_pidns(), so that a
-/// pid means another process there.
+/// Throws Failure (unavailable) if /proc shows another pid namespace than own_pidns(), so that a pid there means
+/// another process.
 void require_own_proc();
 
 }  // namespace iolens

@@ -16,7 +16,7 @@ KernelSymbols::KernelSymbols(const std::string& path, std::span<const std::strin
         names_.reserve(std::size_t{1} << 23);
     }
     std::ifstream file(path, std::ios::binary);
-    // "ffffffff81000000 T name", and "\t[module]" behind it
+    // "ffffffff81000000 T name", followed by "\t[module]" for modules
     for (std::string line; std::getline(file, line);) {
         Symbol symbol;
         const auto [rest, error] = std::from_chars(line.data(), line.data() + line.size(), symbol.address, 16);
@@ -95,7 +95,7 @@ std::vector<KernelSymbols::Function> HiddenFunctions::functions() const {
 
 u64 HiddenFunctions::hide(u64 address) const {
     if (address == 0) return 0;
-    // a return address is behind the call, perhaps already the next function's first
+    // a return address follows the call: it may already be the next function's first byte
     const auto next = std::ranges::lower_bound(functions_, address, {}, &KernelSymbols::Function::start);
     if (next == functions_.begin()) return 1;
     const KernelSymbols::Function& function = *std::prev(next);
@@ -106,7 +106,7 @@ u64 HiddenFunctions::hide(u64 address) const {
 
 bool kernel_addresses_hidden(const std::string& path) {
     std::ifstream file(path);
-    // before 6.15 the first ones are offsets of per-CPU data, which begin at 0
+    // before 6.15 the first ones are per-CPU offsets, which start at 0
     for (std::string line; std::getline(file, line);) {
         if (line.find_first_not_of('0') < line.find(' ')) return false;
     }

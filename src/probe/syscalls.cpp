@@ -32,16 +32,16 @@ namespace {
 
 constexpr std::string_view direct_suffix = "_direct";
 
-/// IOLENS_PROBE=plain or direct, btf or perf forces a variant, to test it.
+/// IOLENS_PROBE=plain or direct, btf or perf forces a variant, for tests.
 bool forced(std::string_view variant) {
     const char* word = std::getenv("IOLENS_PROBE");  // NOLINT(concurrency-mt-unsafe): one thread
     return word != nullptr && word == variant;
 }
 
-/// Has the kernel what the direct programs read its memory with (6.2)?
+/// True if the kernel has what the direct programs read its memory with (6.2).
 bool has_casts(const KernelNames& kernel) { return kernel.has("bpf_rdonly_cast"); }
 
-/// The object for this kernel, as bpf/lib/file.bpf.h explains: both have the same programs, maps and variables.
+/// The object for this kernel, as bpf/lib/file.bpf.h explains: both objects have the same programs, maps and variables.
 std::span<const std::byte> image_for(const KernelNames& kernel) {
     std::size_t size = 0;
     const void* bytes = has_casts(kernel) ? syscall_bpf__elf_bytes(&size) : syscall_without_casts_bpf__elf_bytes(&size);
@@ -65,10 +65,10 @@ syscall_bpf* open_object(const KernelNames& kernel) {
     return nullptr;
 }
 
-/// Does the kernel preempt a BTF tracepoint's program, and skip it meanwhile (7.0)?
+/// True if the kernel may preempt a BTF tracepoint's program and skip its runs meanwhile (7.0).
 bool preempts(const KernelNames& kernel) { return kernel.has("tracepoint_srcu_srcu_data"); }
 
-/// perf's tracepoints are needed, and can be had: tracefs is mounted.
+/// True if perf's tracepoints are needed and available (tracefs is mounted).
 bool wants_perf(const KernelNames& kernel) {
     if (forced("btf")) return false;
     const bool there = ::access("/sys/kernel/tracing/events/raw_syscalls/sys_enter/id", R_OK) == 0 ||
@@ -76,22 +76,22 @@ bool wants_perf(const KernelNames& kernel) {
     return there && (preempts(kernel) || forced("perf"));
 }
 
-/// Is a program not attached, but run by user space?
+/// True if the program is not attached, but run from user space.
 bool is_run(const bpf_program* program) {
     const std::string_view section = bpf_program__section_name(program);
     return section.starts_with("raw_tp/") || section.starts_with("iter/");
 }
 
 bool is_perf(std::string_view section) { return section.starts_with("tp/"); }
-/// Has a program of a BTF tracepoint a variant for perf's?
+/// True if a BTF tracepoint's program has a variant for perf's tracepoint.
 bool has_perf_variant(std::string_view section) {
     return section == "tp_btf/sys_enter" || section == "tp_btf/sys_exit";
 }
 
 }  // namespace
 
-/// Which programs are loaded. Of variants: the one that keeps a thread's state with the task and reads the kernel's
-/// memory directly, or the one that every kernel can have.
+/// Selects the programs to load. Of two variants: the direct one, which uses task storage and reads kernel memory
+/// directly, or the plain one, which works on every kernel.
 void SyscallProbe::choose_programs(const Options& options, bool direct) {
     const syscall_bpf& object = *object_;
     const std::vector<LibcFunction>& libc = options.libc;
@@ -106,8 +106,8 @@ void SyscallProbe::choose_programs(const Options& options, bool direct) {
                    nullptr) {
             bpf_program__set_autoload(program, !direct);
         }
-        // of the two names that io_uring's submission has had, the one that the kernel has; none where it lacks
-        // io_uring
+        // load the program for the name that io_uring's submit tracepoint has on this kernel; neither if the kernel
+        // lacks io_uring
         const std::string_view section = bpf_program__section_name(program);
         const bool other_tracepoint = perf_ ? has_perf_variant(section) : is_perf(section);
         if (other_tracepoint) bpf_program__set_autoload(program, false);
@@ -130,7 +130,7 @@ void SyscallProbe::choose_programs(const Options& options, bool direct) {
 
 void SyscallProbe::Close::operator()(syscall_bpf* object) const { syscall_bpf__destroy(object); }
 
-/// Loads with one of the variants. Returns 0 or a negative errno.
+/// Loads with the selected variants. Returns 0 or a negative errno.
 int SyscallProbe::load(const Options& options, bool direct) {
     object_.reset(opened(open_object(KernelNames())));
     bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
@@ -171,7 +171,7 @@ int SyscallProbe::load(const Options& options, bool direct) {
         object_->rodata->libc_wanted = 1;
         bpf_map__set_max_entries(object_->maps.libc_calls, options.max_threads);
     }
-    // per processor, so only what the programs use: enum file_slot of bpf/lib/file.bpf.h, enum request_slot
+    // per CPU, so only as many slots as the programs use: enum file_slot of bpf/lib/file.bpf.h, enum request_slot
     constexpr u32 slots_of_calls = 2;
     constexpr u32 slots_of_uring = 4;
     constexpr u32 slots_of_operations = 7;
@@ -206,8 +206,8 @@ int SyscallProbe::load(const Options& options, bool direct) {
     return error;
 }
 
-/// Can the kernel keep something with a task? 7.0 wants a processor with a compare-and-exchange of 16 bytes for it.
-/// Asked with a small map of its own: the programs, which would be of no use then, take long to load.
+/// True if task storage works. 7.0 needs a CPU with a 16-byte compare-and-exchange for it. Tested with a small map,
+/// because loading the programs only to find them rejected takes long.
 bool storage_works() {
     const std::unique_ptr<btf, void (*)(btf*)> types(btf__new_empty(), btf__free);
     const int number = btf__add_int(types.get(), "int", sizeof(int), BTF_INT_SIGNED);
@@ -224,7 +224,7 @@ bool storage_works() {
     return map && ::bpf_map_update_elem(map.get(), &key, &number, BPF_NOEXIST) == 0;
 }
 
-/// What this kernel lacks for the direct programs, or nothing.
+/// Names the feature that the direct programs need and this kernel lacks, or nothing.
 std::string_view lack_for_direct(const KernelNames& kernel) {
     if (!storage_works()) return "no BPF task storage";
     if (!has_casts(kernel)) return "no bpf_rdonly_cast";
@@ -233,7 +233,7 @@ std::string_view lack_for_direct(const KernelNames& kernel) {
 
 SyscallProbe::SyscallProbe(const Options& options) {
     const KernelNames kernel;
-    // one link for all of libc's functions, where the kernel has that and the direct programs are not ruled out
+    // a single link for all of libc's functions, if the kernel supports it and the direct programs are not ruled out
     many_uprobes_ = !options.libc.empty() && !forced("plain") && kernel.has("BPF_TRACE_UPROBE_MULTI");
     preempts_ = preempts(kernel);
     perf_ = wants_perf(kernel);
@@ -245,13 +245,13 @@ SyscallProbe::SyscallProbe(const Options& options) {
     }
     while (!start(options, direct)) {
     }
-    // gives back the memory of the kernel's BTF
+    // returns the memory of the kernel's BTF
     ::malloc_trim(0);
 }
 
 SyscallProbe::~SyscallProbe() = default;
 
-/// Gives up a variant that the kernel refused, unless it was asked for by IOLENS_PROBE.
+/// Drops a variant that the kernel rejected, unless it was requested by IOLENS_PROBE.
 bool SyscallProbe::give_up(bool& variant, std::string_view name, int error) {
     if (!variant || forced(name)) return false;
     variant = false;
@@ -259,7 +259,7 @@ bool SyscallProbe::give_up(bool& variant, std::string_view name, int error) {
     return true;
 }
 
-/// Loads and attaches. False: the kernel refused a variant, and another one is to be tried.
+/// Loads and attaches. Returns false if the kernel rejected a variant and another one has to be tried.
 bool SyscallProbe::start(const Options& options, bool& direct) {
     detach();
     if (const int error = load(options, direct); error != 0) {
@@ -274,8 +274,8 @@ bool SyscallProbe::start(const Options& options, bool& direct) {
         ++object_->bss->followed_buckets[pid % IOLENS_FOLLOWED_BUCKETS];  // nothing is attached yet
     }
     allow_cgroup(object_->maps.filter_cgroup, options.filter, options.cgroup_fd);
-    // In the object they stand with the start first. The ends are attached first, so that what begins after its start
-    // is attached has its end seen, too.
+    // The object lists starts before ends. Attach in reverse order: every operation that starts once its start is
+    // attached has its end seen, too.
     std::vector<bpf_program*> programs;
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object_->obj) {
@@ -293,7 +293,7 @@ bool SyscallProbe::start(const Options& options, bool& direct) {
     }
     if (!attach_libc(options.libc)) return false;
     if (direct) {
-        // made while there is the privilege for it
+        // created while we have the privilege for it
         iterator_link_ = attach(object_->progs.iolens_pending_direct);
         iterator_ = Fd(::bpf_iter_create(bpf_link__fd(iterator_link_.get())));
         if (!iterator_) throw Failure(Exit::unavailable, "can't create a task iterator: " + error_text(errno));
@@ -302,11 +302,11 @@ bool SyscallProbe::start(const Options& options, bool& direct) {
 }
 
 std::vector<ProbeStatus> SyscallProbe::examine(bool variants) {
-    // of variants the one that will be used: the direct one where it works
+    // of the variants, the one that will be used: the direct one if it works
     std::vector<ProbeStatus> chosen;
     std::vector<ProbeStatus> others;
     const KernelNames kernel;
-    // a function of this machine's C library stands for all of them
+    // a function of this machine's C library represents all of them
     std::optional<UserPlace> place;
     for (const LibcFunction& f : find_functions(libc_of_program("/bin/sh").path, u64{1} << IOLENS_OPERATION_TELLDIR)) {
         place = UserPlace{f.path, f.offset, f.name};
@@ -322,9 +322,9 @@ std::vector<ProbeStatus> SyscallProbe::examine(bool variants) {
             chosen.push_back(std::move(status));
             continue;
         }
-        // io_uring's requests are submitted at a tracepoint of another name before 6.3
+        // before 6.3 io_uring's submit tracepoint has another name
         if (status.name.starts_with("io_uring_submit") && !kernel.has_tracepoint(status.name)) continue;
-        // in use these are run, and not attached
+        // these are run in use, not attached
         if (status.program == "iolens_request_drop") {
             status.name = "requests without an end";
             status.how = "raw_tp, run per request";

@@ -25,7 +25,7 @@
 namespace iolens {
 namespace {
 
-// what belongs to attach_many_uprobes, likewise
+// constants of attach_many_uprobes, for the same reason
 constexpr u32 at_the_end = 1;  // BPF_F_UPROBE_MULTI_RETURN
 struct ManyUprobes {
     u32 program;
@@ -42,7 +42,7 @@ struct ManyUprobes {
     u32 reserved;
 };
 
-/// Attaches a program at many places of a file. Returns its link, or an empty one (errno).
+/// Attaches a program to many offsets of a file. Returns its link, or an empty one (errno).
 Fd attach_many(const bpf_program* program, const std::string& path, const std::vector<u64>& offsets,
                const std::vector<u64>& cookies, bool end) {
     ManyUprobes attr{};
@@ -65,7 +65,7 @@ std::string_view libc_name(const bpf_program* program) {
     return name.substr(name.starts_with(end) ? end.size() : begin.size());
 }
 
-/// Ends first, as above. False: as start().
+/// Attaches ends first, like start(). Returns false in the same case as start().
 bool SyscallProbe::attach_libc(const std::vector<LibcFunction>& functions) {
     const auto refuse = [](std::string_view what, const std::string& path, int error) {
         throw Failure(Exit::unavailable,

@@ -9,10 +9,10 @@ struct bpf_program;
 
 namespace iolens {
 
-/// The function of libc that a program is for.
+/// The libc function that a program is for.
 std::string_view libc_name(const bpf_program* program);
 
-/// BPF_TRACE_UPROBE_MULTI, of include/uapi/linux/bpf.h from 6.6; our headers may be older.
+/// BPF_TRACE_UPROBE_MULTI of include/uapi/linux/bpf.h, from 6.6; our headers may be older.
 inline constexpr u32 attach_many_uprobes = 48;
 
 }  // namespace iolens

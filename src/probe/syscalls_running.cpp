@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The programs of bpf/syscall.bpf.c while they are attached.
+// Operation of the programs of bpf/syscall.bpf.c while they are attached.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <unistd.h>
@@ -23,7 +23,7 @@ int SyscallProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
 iolens_loss SyscallProbe::ledger() const {
     iolens_loss loss = read_ledger(object_->maps.counters, object_->obj);
     iolens_counters& n = loss.n;
-    // the iterator has only the threads of our own pid namespace: what is left is in flight in others
+    // the iterator covers only the threads of our own pid namespace: what remains is in flight in others
     const u64 accounted = n.delivered + n.filtered + n.ring_full + n.state_full + n.in_flight;
     if (links_.empty() && iterator_ && own_pidns().level != 0 && n.seen > accounted) n.in_flight += n.seen - accounted;
     return loss;
@@ -34,7 +34,7 @@ u64 SyscallProbe::missed() const { return read_missed(object_->obj); }
 s64 SyscallProbe::alive() const { return __atomic_load_n(&object_->bss->alive, __ATOMIC_RELAXED); }
 
 void SyscallProbe::forget(u32 pid) {
-    // the kernel side deletes it as well when the process exits now: whoever deletes it counts it off
+    // the kernel side deletes it, too, if the process exits now: the side that deletes it decrements the count
     if (::bpf_map_delete_elem(bpf_map__fd(object_->maps.followed), &pid) == 0) {
         __atomic_fetch_sub(&object_->bss->followed_buckets[pid % IOLENS_FOLLOWED_BUCKETS], 1, __ATOMIC_RELAXED);
         __atomic_fetch_sub(&object_->bss->alive, 1, __ATOMIC_RELAXED);
@@ -93,7 +93,7 @@ void SyscallProbe::drop_request(const std::array<u64, 2>& key, u64 start, u16 fl
     run(object_->progs.iolens_request_drop, arguments);
 }
 
-/// What begins is no longer seen first, so that what has begun is seen to end. Then what is not over is sent.
+/// Detaches starts first, so that every operation that has started is seen to end. Then sends those still in flight.
 void SyscallProbe::detach() {
     if (links_.empty()) return;
     while (!links_.empty()) links_.pop_back();
@@ -115,12 +115,12 @@ void SyscallProbe::detach() {
     });
 }
 
-/// A request is in the map after its process was, which stands there until it ends.
+/// A process is in request_owners before its first request is in the map, and stays there until it exits.
 void SyscallProbe::drop_requests() {
     const u64 ends = __atomic_load_n(&object_->bss->request_ends, __ATOMIC_RELAXED);
     if (ends == request_ends_) return;
     request_ends_ = ends;
-    std::unordered_map<u64, u64> ended;  // when, by process and by context
+    std::unordered_map<u64, u64> ended;  // end times, by process and by context
     const auto ended_at = [&](const bpf_map* map, u64 key, u64 absent) {
         const auto [at, fresh] = ended.try_emplace(key, absent);
         if (fresh) ::bpf_map_lookup_elem(bpf_map__fd(map), &key, &at->second);
@@ -137,7 +137,7 @@ void SyscallProbe::drop_requests() {
         });
 }
 
-/// Those of libaio and io_uring: a call that ends has its names sent again.
+/// Names of libaio and io_uring requests only: for a call, they are sent again when it ends.
 std::vector<u64> SyscallProbe::names_in_flight() const {
     std::vector<u64> names;
     for_each_entry<std::array<u64, 2>, iolens_request>(

@@ -18,9 +18,9 @@ struct KnownEnd {
     iolens_bio_end end;
 };
 
-/// Of all supported kernels; each has some. What none of them ends is told by its pages.
+/// Covers all supported kernels; each has some of them. A bio that ends in none of these is attributed by its pages.
 constexpr std::array known_ends{
-    // btrfs: what is read or written through struct btrfs_bio
+    // btrfs: I/O through struct btrfs_bio
     KnownEnd{"btrfs_simple_end_io", IOLENS_BIO_END_BTRFS},
     KnownEnd{"btrfs_orig_write_end_io", IOLENS_BIO_END_BTRFS},
     KnownEnd{"btrfs_clone_write_end_io", IOLENS_BIO_END_BTRFS},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What bpf/lib/target.bpf.h has to know of the running kernel.
+// Addresses and types of the running kernel that bpf/lib/target.bpf.h needs.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@ struct bpf_map;
 
 namespace iolens {
 
-/// What is looked up of the kernel's symbols.
+/// The kernel symbols to look up.
 std::vector<std::string_view> target_symbols();
 
 /// Those of them that set_target_addresses() needs, in its order.

@@ -34,16 +34,16 @@ bool VfsProbe::wants(iolens_vfs_op op) const {
     return options_.filter.ops == 0 || (options_.filter.ops >> op & 1U) != 0;
 }
 
-/// An object with what was asked for in its read-only data, and no program chosen.
+/// Opens an object with the options in its read-only data and no program selected.
 VfsProbe::Object VfsProbe::make() const {
     Object object(opened(vfs_bpf__open_opts(open_options())));
     bpf_map__set_max_entries(object->maps.ring, static_cast<u32>(options_.ring_bytes));
     bpf_map__set_max_entries(object->maps.accesses, options_.max_inflight);
     bpf_map__set_max_entries(object->maps.bios, options_.blk ? options_.max_inflight : 1);
-    bpf_map__set_max_entries(object->maps.file_scratch_slots, 1);  // until programs that send names are chosen
+    bpf_map__set_max_entries(object->maps.file_scratch_slots, 1);  // until programs that send names are selected
     bpf_map__set_max_entries(object->maps.watched, std::max(options_.max_files, 1U));
     if (options_.depth != 0) {
-        // each processor sets up to 128 free entries aside
+        // each CPU reserves up to 128 free entries
         constexpr u32 of_processor = 256;
         const auto min = of_processor * static_cast<u32>(std::max(libbpf_num_possible_cpus(), 1));
         bpf_map__set_max_entries(object->maps.watched_below, std::max(options_.max_files, min));
@@ -82,7 +82,7 @@ VfsProbe::VfsProbe(const Options& options) : options_(options) {
     if (const int error = vfs_bpf__load(object_.get()); error != 0) fail_to_load("the file", error);
     allow_cgroup(object_->maps.filter_cgroup, options_.filter, options_.cgroup_fd);
     fill_bio_ends(object_->maps.bio_ends, addresses_);
-    // in the object they stand with the start first: the ends are attached first
+    // the object lists starts before ends: attach the ends first
     for (bpf_program* item : wanted | std::views::reverse) links_.push_back(attach(item));
     ::malloc_trim(0);
 }
@@ -90,7 +90,7 @@ VfsProbe::VfsProbe(const Options& options) : options_(options) {
 VfsProbe::~VfsProbe() = default;
 
 std::optional<iolens_resolved> VfsProbe::resolve(int fd) {
-    const std::scoped_lock lock(resolving_);  // one place for the answer
+    const std::scoped_lock lock(resolving_);  // the result has a single slot
     std::array<u64, 1> arguments{static_cast<u64>(fd)};
     bpf_test_run_opts run{};
     run.sz = sizeof run;
@@ -108,7 +108,7 @@ bool VfsProbe::watch(const iolens_file_id& id, const iolens_watch& how) {
 bool VfsProbe::watch_below(const iolens_file_id& id, const iolens_watch& how) {
     const int error = put_watch(object_->maps.watched_below, id, how, BPF_NOEXIST);
     if (error == 0) ++added_below_;
-    return error == 0 || error == EEXIST;  // a program may have accessed it meanwhile
+    return error == 0 || error == EEXIST;  // a program may have added it meanwhile
 }
 
 u64 VfsProbe::evicted() const {
@@ -130,7 +130,7 @@ int VfsProbe::put_watch(const bpf_map* map, const iolens_file_id& id, const iole
 
 void VfsProbe::unwatch(const iolens_file_id& id) {
     for (const bpf_map* map : {object_->maps.watched, object_->maps.watched_below}) {
-        ::bpf_map_delete_elem(bpf_map__fd(map), &id);  // it is in one of them, or in none
+        ::bpf_map_delete_elem(bpf_map__fd(map), &id);  // it is in one of them, or in neither
     }
 }
 
@@ -149,7 +149,7 @@ void VfsProbe::begin_period() {
     for (const Attached& item : attached_) __atomic_store_n(&item.object->data->period, period, __ATOMIC_RELAXED);
 }
 
-/// Starts first, so that what has begun is seen to end.
+/// Detaches starts first, so that everything that has started is seen to end.
 void VfsProbe::detach() {
     if (detached_) return;
     detached_ = true;
@@ -163,7 +163,7 @@ void VfsProbe::detach() {
     }
 }
 
-/// Counts an access or bio that was left behind, and makes its record. One whose last bio has ended is whole.
+/// Counts an access or bio that was left in a map, and builds its record. One whose last bio has ended is complete.
 void VfsProbe::settle(iolens_vfs_event e) {
     const bool ended = vfs_has(e, IOLENS_VFS_ENDED);
     if (!ended) e.h.ts = clock_ns(CLOCK_BOOTTIME);
@@ -210,8 +210,8 @@ iolens_loss VfsProbe::ledger() const {
     return loss;
 }
 
-/// The functions of the filesystem that this program is on stand for the others'. The first row says how they are
-/// attached to; with `only`, a row for each of that way's programs follows.
+/// The functions of the filesystem that this program is on represent those of others. The first row reports how they
+/// are attached; with `only`, a row for each program of that mode follows.
 std::vector<ProbeStatus> VfsProbe::examine_functions(std::optional<AttachMode> only) {
     std::vector<ProbeStatus> items(1);
     ProbeStatus& status = items.front();
@@ -265,7 +265,7 @@ std::vector<ProbeStatus> VfsProbe::examine(bool variants) {
     items = examine_object({static_cast<const std::byte*>(image), size}, {}, wanted);
     for (ProbeStatus& item : items) {
         if (item.program != "iolens_resolve") continue;
-        item.name = "what a file is";  // in use it is run, and not attached
+        item.name = "what a file is";  // it is run in use, not attached
         item.how = "raw_tp, run per file";
     }
     items.push_back(std::move(examine_functions({}).front()));

@@ -20,7 +20,7 @@ struct vfs_bpf;
 
 namespace iolens {
 
-/// Maps of one object that another one uses, too, by descriptor.
+/// Maps of one object that another one shares, by descriptor.
 struct WatchMaps {
     int ring = -1;
     int counters = -1;
@@ -31,65 +31,65 @@ struct WatchMaps {
     u32 depth = 0;  ///< see bpf/lib/watch.bpf.h
 };
 
-/// Where accesses to a file are seen.
+/// How accesses to a file are traced.
 enum class AttachMode : u8 { fentry, kprobe, syscalls };
 inline constexpr std::array<std::string_view, 3> attach_mode_names{"fentry", "kprobe", "syscalls"};
 
-/// The programs of bpf/vfs.bpf.c in the kernel, from construction to destruction, and the files that they watch.
+/// The programs of bpf/vfs.bpf.c, loaded from construction to destruction, and the files that they watch.
 class VfsProbe {
 public:
     struct Options {
         iolens_filter filter{};  ///< its ops are enum iolens_vfs_op
-        int cgroup_fd = -1;      ///< of filter.by_cgroup
+        int cgroup_fd = -1;      ///< for filter.by_cgroup
         u64 ring_bytes = 8 << 20;
         u32 max_inflight = 32768;  ///< accesses, and bios
-        u32 max_files = 1;         ///< named ones and folders; of folders' files so many again
-        bool vfs = true;           ///< levels
+        u32 max_files = 1;         ///< named files and directories; the same number again of files in directories
+        bool vfs = true;           ///< trace levels
         bool blk = true;
-        std::optional<AttachMode> only;  ///< no other mode is tried
-        u32 depth = 0;                   ///< folders up from a file's own that may be watched ones; 0: no folder is
+        std::optional<AttachMode> only;  ///< try no other mode
+        u32 depth = 0;  ///< how many levels above a file its watched directory may be; 0: no directory is watched
     };
 
-    /// Loads, and attaches the block level. Throws Failure (unavailable) where the kernel refuses.
+    /// Loads, and attaches the block level. Throws Failure (unavailable) if the kernel rejects a program.
     explicit VfsProbe(const Options& options);
     ~VfsProbe();
     VfsProbe(const VfsProbe&) = delete;
     VfsProbe& operator=(const VfsProbe&) = delete;
 
-    /// What the kernel says of an open file; nothing where it can't be asked. From any thread.
+    /// Identifies an open file in the kernel; nothing if the kernel can't run the program. Thread-safe.
     [[nodiscard]] std::optional<iolens_resolved> resolve(int fd);
 
-    /// Attaches to the functions of this file's filesystem, unless that was done. Returns how accesses to
-    /// it are seen: with VfsWay::calls nothing is attached, and the caller has to load SyscallProbe.
+    /// Attaches to the functions of this file's filesystem, unless already attached. Returns how accesses to it are
+    /// traced: with AttachMode::syscalls nothing is attached, and the caller has to load SyscallProbe.
     AttachMode attach_functions(const iolens_resolved& file);
 
-    /// Watches a file or folder from now on; returns false where there are too many.
+    /// Watches a file or directory from now on; returns false if there are too many.
     bool watch(const iolens_file_id& id, const iolens_watch& how);
-    /// The same for a file in a watched folder, which makes room for others of them when it is not used.
+    /// Likewise for a file in a watched directory, which may be evicted for others when it is not in use.
     bool watch_below(const iolens_file_id& id, const iolens_watch& how);
     void unwatch(const iolens_file_id& id);
 
-    /// The names (name_id) that what is under way will need at its end.
+    /// The names (name_id) that accesses in flight will need when they end.
     [[nodiscard]] std::vector<u64> names_in_flight() const;
-    /// Names of files are sent again when they are used from now on.
+    /// Names of files are sent again when they are next used.
     void begin_period();
     void detach();
     [[nodiscard]] int ring_fd() const;
     [[nodiscard]] WatchMaps maps() const;
     [[nodiscard]] iolens_loss ledger() const;
-    /// After detach(): records of what was not over.
+    /// After detach(): records of accesses still in flight.
     [[nodiscard]] std::vector<std::vector<u64>> unfinished() { return std::exchange(unfinished_, {}); }
     /// Files in watched directories that are not watched themselves: --max-files was reached.
     [[nodiscard]] u64 unwatched_files() const;
     [[nodiscard]] u32 max_files() const { return options_.max_files; }
-    /// Files of watched folders that made room for others; they are found again when they are accessed.
+    /// Files of watched directories that were evicted; they are found again when they are accessed.
     [[nodiscard]] u64 evicted() const;
     /// Why no better mode is available, for -v.
     [[nodiscard]] const std::vector<std::string>& why() const { return why_; }
-    /// Does the mode in use see page faults?
+    /// True if the mode in use sees page faults.
     [[nodiscard]] bool sees_faults() const { return sees_faults_; }
 
-    /// Loads and attaches each program by itself and says how it went; leaves nothing attached.
+    /// Loads and attaches each program by itself and reports the result; leaves nothing attached.
     static std::vector<ProbeStatus> examine(bool variants);
 
 private:
@@ -97,7 +97,7 @@ private:
         void operator()(vfs_bpf* object) const;
     };
     using Object = std::unique_ptr<vfs_bpf, Close>;
-    /// Programs at one filesystem's functions, or at the kernel's own.
+    /// Programs attached to one filesystem's functions, or to the kernel's common ones.
     struct Attached {
         Object object;
         std::vector<Link> links;
@@ -120,13 +120,14 @@ private:
     std::vector<Link> links_;
     std::vector<Attached> attached_;
     std::map<std::array<u64, IOLENS_FUNCTIONS>, AttachMode> known_;  // by a filesystem's functions
-    std::set<std::string> functions_;                                // attached ones
+    std::set<std::string> functions_;                                // attached functions
     bool kernel_attached_ = false;
-    u64 added_below_ = 0;  // files of watched folders, by us
+    u64 added_below_ = 0;  // files of watched directories that user space added
     bool sees_faults_ = false;
-    bool seen_faults_ = false;  // the tracepoints that stand for faults are attached, as far as there are any
+    bool seen_faults_ =
+        false;  // the tracepoints that substitute for the fault functions are attached, if there are any
     bool detached_ = false;
-    iolens_counters settled_{};                 // what was left behind when all was detached …
+    iolens_counters settled_{};                 // accesses left over after detaching …
     std::vector<std::vector<u64>> unfinished_;  // … as records
     std::vector<std::string> why_;
     std::mutex resolving_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How functions of the kernel's are attached to: fentry, kprobes, or system calls instead.
+// Attaches to kernel functions by fentry or kprobes, or falls back to system calls.
 #include "probe/vfs_attach.h"
 
 #include <bpf/bpf.h>
@@ -34,7 +34,7 @@ bool may_try(AttachMode mode) {
 constexpr std::string_view kprobe_suffix = "_kprobe";
 constexpr std::string_view end_suffix = "_end";
 
-/// Of a program at a function: the place's name, and how it is attached.
+/// Describes a program on a function: its place, and how it is attached.
 struct AtFunction {
     std::string place;
     bool end = false;
@@ -60,7 +60,7 @@ Link attach_function(bpf_program* program, const AtFunction& at, const std::stri
     return Link(bpf_program__attach(program));
 }
 
-/// How many entries of its scratch map (enum file_slot of bpf/lib/file.bpf.h) a program of a place needs.
+/// Entries of its scratch map (enum file_slot of bpf/lib/file.bpf.h) that a program at this place needs.
 u32 scratch_of(std::string_view place) {
     constexpr std::array<std::string_view, 7> slots{"read_iter", "write_iter", "splice_read", "fsync",
                                                     "fallocate", "fault",      "store"};
@@ -68,7 +68,7 @@ u32 scratch_of(std::string_view place) {
     return it == slots.end() ? 1 : static_cast<u32>(it - slots.begin()) + 1;
 }
 
-/// A function of the kernel's own that is attached to, the place of its programs, and the operations that pass it.
+/// A kernel function to attach to, the place of its programs, and the operations that pass through it.
 struct KernelTarget {
     std::string_view place;
     std::string_view function;
@@ -98,7 +98,7 @@ bool is_seen_fault(const bpf_program* program) {
     return std::string_view(bpf_program__name(program)).ends_with("_seen");
 }
 
-/// The kernel's own functions that every filesystem's accesses pass.
+/// The kernel functions that accesses of every filesystem pass through.
 VfsProbe::Targets VfsProbe::kernel_targets() const {
     Targets targets;
     for (const KernelTarget& target : every_kernel_target) {
@@ -108,7 +108,7 @@ VfsProbe::Targets VfsProbe::kernel_targets() const {
     return targets;
 }
 
-/// All of the targets or none; but of the optional places those that can't be had in this way become `missing`.
+/// Attaches all targets or none; optional ones that can't be attached in this mode are added to `missing` instead.
 bool VfsProbe::try_attach(const Targets& targets, AttachMode mode, const Targets& optional, Targets& missing) {
     if (mode == AttachMode::kprobe && ::access("/sys/bus/event_source/devices/kprobe/type", R_OK) != 0) {
         why_.emplace_back("kprobe: not supported by this kernel");
@@ -117,7 +117,7 @@ bool VfsProbe::try_attach(const Targets& targets, AttachMode mode, const Targets
     Attached made;
     made.object = make();
     vfs_bpf& object = *made.object;
-    object.data->period = object_->data->period;  // what was sent in it is in a map that they share
+    object.data->period = object_->data->period;  // the map that they share records the period in which a name was sent
     share_map(object.maps.ring, bpf_map__fd(object_->maps.ring));
     share_map(object.maps.counters, bpf_map__fd(object_->maps.counters));
     share_map(object.maps.watched, bpf_map__fd(object_->maps.watched));
@@ -186,7 +186,7 @@ AttachMode VfsProbe::attach_best(const Targets& targets, const Targets& optional
         Targets missing;
         if (!(options_.only ? options_.only == mode : may_try(mode)) || !try_attach(targets, mode, optional, missing))
             continue;
-        // of a module whose types the kernel doesn't have: a loop device's requests
+        // functions of a module without BTF in this kernel: a loop device's requests
         if (!missing.empty()) try_attach(missing, AttachMode::kprobe, {}, missing);
         return mode;
     }
@@ -212,7 +212,7 @@ AttachMode VfsProbe::attach_functions(const iolens_resolved& file) {
     if (wants(IOLENS_VFS_READ)) targets["read_iter"] = name(IOLENS_READ_ITER);
     if (wants(IOLENS_VFS_WRITE)) targets["write_iter"] = name(IOLENS_WRITE_ITER);
     if (wants(IOLENS_VFS_FSYNC)) targets["fsync"] = name(IOLENS_FSYNC);
-    // these read by read_iter, where it is seen
+    // these call read_iter, where the access is seen already
     const std::string splice = name(IOLENS_SPLICE_READ);
     const bool by_read_iter = splice == "generic_file_splice_read" || splice == "copy_splice_read";
     if (wants(IOLENS_VFS_READ) && !splice.empty() && !by_read_iter) targets["splice_read"] = splice;
@@ -221,7 +221,7 @@ AttachMode VfsProbe::attach_functions(const iolens_resolved& file) {
         why_.emplace_back("unknown read function of the filesystem");
     } else {
         std::erase_if(targets, unknown);
-        // two filesystems may share one
+        // two filesystems may share a function
         std::erase_if(targets, [&](const auto& target) { return functions_.contains(target.second); });
         const Targets kernels = kernel_attached_ ? Targets{} : kernel_targets();
         targets.insert(kernels.begin(), kernels.end());

@@ -8,10 +8,10 @@ struct bpf_program;
 
 namespace iolens {
 
-/// The functions of the kernel's own that accesses pass, and what finding the file of a bio needs.
+/// The kernel functions that accesses pass through, and those needed to find the file of a bio.
 std::vector<std::string_view> vfs_symbols();
 
-/// Tracepoints that stand for the functions of faults: that they began.
+/// True for tracepoint programs that substitute for the fault functions: they see only that a fault started.
 bool is_seen_fault(const bpf_program* program);
 
 }  // namespace iolens

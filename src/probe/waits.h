@@ -10,17 +10,17 @@ struct wait_bpf;
 
 namespace iolens {
 
-/// The programs of bpf/wait.bpf.c in the kernel, from construction to destruction.
+/// The programs of bpf/wait.bpf.c, loaded from construction to destruction.
 class WaitProbe {
 public:
     struct Options {
-        int ring_fd = -1;      ///< the ring of a CallProbe
-        int followed_fd = -1;  ///< its map of processes
+        int ring_fd = -1;      ///< the ring of a SyscallProbe
+        int followed_fd = -1;  ///< its map of followed processes
         u64 ring_bytes = 8 << 20;
         u32 max_threads = 32768;
     };
 
-    /// Loads and attaches. Throws Failure (unavailable) where the kernel refuses.
+    /// Loads and attaches. Throws Failure (unavailable) if the kernel rejects a program.
     explicit WaitProbe(const Options& options);
     ~WaitProbe();
     WaitProbe(const WaitProbe&) = delete;
@@ -29,7 +29,7 @@ public:
     void detach() { links_.clear(); }
     [[nodiscard]] iolens_loss ledger() const;
 
-    /// Loads and attaches each program by itself and says how it went; leaves nothing attached.
+    /// Loads and attaches each program by itself and reports the result; leaves nothing attached.
     static std::vector<ProbeStatus> examine();
 
 private:

@@ -12,31 +12,31 @@
 
 namespace iolens {
 
-/// Each argument's text; null where it has none.
+/// The text of each argument; null if it has none.
 using ArgumentTexts = std::array<std::string_view, IOLENS_CALL_ARGUMENTS>;
 
-/// Finds the texts behind a record of `h.size` bytes. Returns the one text of all arguments that a record of an
-/// imported log has (IOLENS_ARGUMENTS_WHOLE).
+/// Finds the texts that follow a record of `h.size` bytes. For a record of an imported log (IOLENS_ARGUMENTS_WHOLE),
+/// returns the single text of all arguments.
 std::string_view argument_texts(const iolens_arguments& record, ArgumentTexts& texts);
 
-/// The arguments of each thread's current call. They are kept until the call's rows are made.
+/// The arguments of each thread's current call, stored until the call's rows are built.
 class Arguments {
 public:
     explicit Arguments(std::size_t max = 1 << 15) : threads_(max) {}
 
-    /// Adds a whole record.
+    /// Adds a complete record.
     void add(const iolens_arguments& record) {
         const auto* words = reinterpret_cast<const u64*>(&record);
         threads_.get(record.tid).assign(words, words + record.h.size / 8);
     }
 
-    /// Null where there are none. The record has `h.size` bytes, and is valid until the next add() or spent().
+    /// Null if there are none. The record has `h.size` bytes, and is valid until the next add() or spent().
     [[nodiscard]] const iolens_arguments* find(u32 host_tid) const {
         const std::vector<u64>* words = threads_.find(host_tid);
         return words == nullptr ? nullptr : reinterpret_cast<const iolens_arguments*>(words->data());
     }
 
-    /// A row of a thread's call was made. There may be a second one, behind records of other processors.
+    /// A row of a thread's call was built. There may be a second one, after records of other CPUs.
     void spent(u32 host_tid) {
         const iolens_arguments* record = find(host_tid);
         if (record == nullptr) return;
@@ -50,12 +50,12 @@ public:
     }
 
     [[nodiscard]] std::size_t size() const { return threads_.size(); }
-    /// Calls whose arguments made room for others.
+    /// Calls whose arguments were evicted.
     [[nodiscard]] u64 evicted() const { return threads_.evicted(); }
 
 private:
     Bounded<u32, std::vector<u64>> threads_;  // by host_tid()
-    std::deque<std::pair<u32, u64>> spent_;   // thread, and the time of its arguments
+    std::deque<std::pair<u32, u64>> spent_;   // thread, and the timestamp of its arguments
 };
 
 }  // namespace iolens

@@ -11,14 +11,14 @@
 
 namespace iolens {
 
-/// A map with a limit. When it is full, the oldest entry that was not used since it was last considered makes room,
-/// never the one that is being added.
+/// A map with a maximum size. When it is full, it evicts the oldest entry that was not used since it was last
+/// considered (second chance), never the one that is being added.
 template <typename Key, typename Value, typename Hash = std::hash<Key>>
 class Bounded {
 public:
     explicit Bounded(std::size_t max) : max_(max) {}
 
-    /// Adds an entry or gives it another value. Valid until the next put().
+    /// Adds or replaces an entry. Valid until the next put().
     Value& put(const Key& key, Value value) {
         const auto [at, fresh] = entries_.try_emplace(key);
         at->second.value = std::move(value);
@@ -30,7 +30,7 @@ public:
         return at->second.value;
     }
 
-    /// The entry of a key, which is made where there is none.
+    /// The entry of a key, created if there is none.
     Value& get(const Key& key) {
         if (const auto it = entries_.find(key); it != entries_.end()) {
             it->second.used = true;
@@ -39,7 +39,7 @@ public:
         return put(key, Value{});
     }
 
-    /// Null where there is none.
+    /// Null if there is none.
     [[nodiscard]] const Value* find(const Key& key) const {
         const auto it = entries_.find(key);
         if (it == entries_.end()) return nullptr;
@@ -49,13 +49,13 @@ public:
 
     [[nodiscard]] Value* find(const Key& key) { return const_cast<Value*>(std::as_const(*this).find(key)); }
 
-    /// Never too old from now on, though it may make room.
+    /// From now on age() does not remove this entry; put() may still evict it.
     void keep(const Key& key) {
         if (const auto it = entries_.find(key); it != entries_.end()) it->second.idle = kept;
     }
 
-    /// A period has passed. Of more than `keep` entries those go that were neither used nor put during a whole period,
-    /// the oldest first.
+    /// Call when a period has passed. If there are more than `keep` entries, removes those that were neither used nor
+    /// put during a whole period, oldest first.
     void age(std::size_t keep) {
         for (auto place = order_.begin(); place != order_.end();) {
             const auto it = entries_.find(*place++);
@@ -90,16 +90,16 @@ public:
     }
 
     [[nodiscard]] std::size_t size() const { return entries_.size(); }
-    /// Entries that made room for others.
+    /// Entries that were evicted.
     [[nodiscard]] u64 evicted() const { return evicted_; }
 
 private:
-    static constexpr u8 idle_periods = 2;  // the one in which it was put or used last doesn't count
+    static constexpr u8 idle_periods = 2;  // the period of its last use doesn't count
     static constexpr u8 kept = 255;
 
     struct Entry {
         Value value{};
-        mutable bool used = false;  // since the order was last considered
+        mutable bool used = false;  // since it was last considered for eviction
         u8 idle = 0;                // periods, or `kept`
         typename std::list<Key>::iterator place;
     };
@@ -118,7 +118,7 @@ private:
 
     std::size_t max_;
     std::unordered_map<Key, Entry, Hash> entries_;
-    std::list<Key> order_;  // the next one to be considered first
+    std::list<Key> order_;  // the next one to consider for eviction first
     u64 evicted_ = 0;
 };
 

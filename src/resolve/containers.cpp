@@ -17,7 +17,7 @@ constexpr std::size_t id_digits = 64;
 
 bool hexadecimal(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
 
-/// Where cgroup v2 is mounted; "" where it isn't.
+/// The mount point of cgroup v2; "" if it isn't mounted.
 std::string cgroup_mount() {
     std::ifstream mounts("/proc/self/mountinfo");
     for (std::string line; std::getline(mounts, line);) {
@@ -50,7 +50,7 @@ std::string Containers::read_path(u64 cgroup_id) {
         if (!mount.empty()) mount_ = Fd(::open(mount.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     }
     if (!mount_) return {};
-    // a file handle of kernfs is the cgroup's id (FILEID_KERNFS, include/linux/exportfs.h)
+    // a kernfs file handle is the cgroup's id (FILEID_KERNFS, include/linux/exportfs.h)
     constexpr int fileid_kernfs = 0xfe;
     alignas(file_handle) std::array<char, sizeof(file_handle) + sizeof cgroup_id> buffer{};
     auto* handle = reinterpret_cast<file_handle*>(buffer.data());

@@ -11,17 +11,17 @@
 namespace iolens {
 
 /// The id of the container that a cgroup belongs to: 64 hexadecimal digits in its path, as Docker, Podman, containerd
-/// and CRI-O have them ("/system.slice/docker-<id>.scope", "/kubepods/…/<id>"); "" for others.
+/// and CRI-O create it ("/system.slice/docker-<id>.scope", "/kubepods/…/<id>"); "" for other cgroups.
 std::string_view container_in(std::string_view cgroup_path);
 
-/// Containers by cgroup id, of the running machine.
+/// Maps cgroup ids to containers, on the running machine.
 class Containers {
 public:
-    /// "" where the cgroup is gone or belongs to no container.
+    /// "" if the cgroup is gone or belongs to no container.
     [[nodiscard]] std::string_view find(u64 cgroup_id);
-    /// The cgroup's directory; "" where it was gone when it was first asked for.
+    /// The cgroup's directory; "" if it was gone at the first lookup.
     [[nodiscard]] std::string_view path_of(u64 cgroup_id);
-    /// Ends a period: a cgroup that was not looked up during a whole one is forgotten, and read again when it is.
+    /// Ends a period: a cgroup that was not looked up for a whole period is dropped, and read again on its next lookup.
     void age() { found_.age(256); }
 
 private:

@@ -32,7 +32,7 @@ std::optional<u32> parse_dev(const std::string& text) {
     return major_number << 20 | (minor_number & 0xfffffU);
 }
 
-/// What sysfs says of the device whose folder this is.
+/// Reads a device from its sysfs directory.
 std::optional<Disk> read_disk(fs::path place) {
     std::error_code error;
     const auto dev = parse_dev(read_line(place / "dev"));
@@ -84,7 +84,7 @@ std::optional<Disk> Disks::find(const std::string& wanted) const {
         });
     }
     if (place.empty() && wanted.starts_with('/')) {
-        // another name of the node: /dev/disk/by-id/…
+        // another name of the device node: /dev/disk/by-id/…
         struct stat info{};
         if (::stat(wanted.c_str(), &info) == 0 && S_ISBLK(info.st_mode)) {
             place = fs::path(root_) / "sys/dev/block" / fmt::format("{}:{}", major(info.st_rdev), minor(info.st_rdev));

@@ -11,38 +11,38 @@
 
 namespace iolens {
 
-/// A block device as sysfs has it.
+/// A block device, from sysfs.
 struct Disk {
     std::string name;      ///< nvme0n1p1
     u32 dev = 0;           ///< major << 20 | minor
-    u32 whole_dev = 0;     ///< of the disk that a partition is on; else `dev`
+    u32 whole_dev = 0;     ///< the disk that contains a partition; otherwise `dev`
     u64 first_sector = 0;  ///< of a partition, in 512-byte sectors
     u64 sector_count = 0;  ///< of a partition; 0 for a whole disk
     [[nodiscard]] bool is_partition() const { return dev != whole_dev; }
 };
 
-/// Disk numbers to names, and back. `root` is "/" but for tests.
+/// Maps disk numbers to names and back. `root` is "/" except in tests.
 class Disks {
 public:
     explicit Disks(std::string root = "/") : root_(std::move(root)) {}
 
-    /// A name from the kernel. It replaces an earlier one.
+    /// Adds a name from the kernel, replacing an earlier one.
     void add(u32 dev, std::string_view name) { names_[dev] = name; }
 
-    /// What is shown was recorded, perhaps on another machine: /sys is not asked for its disks. One that the recording
-    /// does not name is "major:minor", and find() finds none.
+    /// The rows come from a recording, perhaps of another machine: don't look disks up in /sys. A disk that the
+    /// recording does not name is "major:minor", and find() returns nothing.
     void set_recorded() { here_ = false; }
 
-    /// The disk's name: as added, or as /sys/dev/block has it; "" where neither knows.
+    /// The disk's name: as added, or from /sys/dev/block; "" if unknown.
     std::string_view name(u32 dev);
 
-    /// A disk, partition or device-mapper name, or a path in /dev, as sysfs has it.
+    /// Finds a disk, partition or device-mapper device by name or path in /dev.
     [[nodiscard]] std::optional<Disk> find(const std::string& name) const;
 
-    /// Every name that find() takes, without paths.
+    /// Every name that find() accepts, without paths.
     [[nodiscard]] std::vector<std::string> all_names() const;
 
-    /// The same by its number.
+    /// Likewise by number.
     [[nodiscard]] std::optional<Disk> find(u32 dev) const;
 
 private:

@@ -69,7 +69,7 @@ Ranges united(Ranges ranges) {
 u64 covered(const Ranges& some, const Ranges& items) {
     u64 sum = 0;
     for (const auto& [first, end] : some) {
-        // the first one that ends behind our beginning
+        // the first range that ends after our start
         auto it = std::ranges::upper_bound(items, first, {}, &std::pair<u64, u64>::second);
         for (; it != items.end() && it->first < end; ++it)
             sum += std::min(end, it->second) - std::max(first, it->first);

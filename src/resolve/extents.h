@@ -10,7 +10,7 @@
 
 namespace iolens {
 
-/// A piece of a file, and where it is on the filesystem's device; bytes.
+/// A piece of a file, and its location on the filesystem's device; in bytes.
 struct Extent {
     u64 logical = 0;
     u64 physical = 0;
@@ -20,16 +20,16 @@ struct Extent {
 /// Ranges [first, end) of sectors or bytes.
 using Ranges = std::vector<std::pair<u64, u64>>;
 
-/// Where a file's data are (FIEMAP), in their order; without pieces that have no place yet, or none of their own.
-/// Nothing where the filesystem can't tell; errno says why.
+/// The extents of a file (FIEMAP), in file order; skips data that is not allocated yet (delayed allocation) or has no
+/// blocks of its own (inline, encoded). Nothing if the filesystem doesn't support it; errno says why.
 std::optional<std::vector<Extent>> read_extents(const std::string& path);
 
-/// The 512-byte sectors of the device that bytes [from, to) of a file are in: whole ones.
+/// The 512-byte sectors of the device that hold bytes [from, to) of a file, rounded to whole sectors.
 Ranges sectors_of(const std::vector<Extent>& extents, u64 from, u64 to);
 
-/// In order, without overlaps.
+/// Sorts ranges and merges overlapping ones.
 Ranges united(Ranges ranges);
-/// How much of `some` is in `all`, which is united.
+/// How much of `some` is in `items`, which must be united().
 u64 covered(const Ranges& some, const Ranges& items);
 u64 total(const Ranges& ranges);
 

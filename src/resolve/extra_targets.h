@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What else merged requests are for.
+// The further targets of merged requests.
 #pragma once
 
 #include <deque>

@@ -11,7 +11,7 @@ namespace iolens {
 bool Files::add(const iolens_file_fact& fact, std::span<const std::byte> record) {
     if (record.size() < sizeof fact || record.size() - sizeof fact < fact.length) return false;
     const std::string_view bytes(reinterpret_cast<const char*>(record.data()) + sizeof fact, fact.length);
-    std::vector<std::string_view> parts;  // from the file up
+    std::vector<std::string_view> parts;  // from the file upwards
     for (std::size_t at = 0; at < bytes.size();) {
         const std::size_t end = bytes.find('\0', at);
         if (end == std::string_view::npos) return false;
@@ -29,13 +29,13 @@ bool Files::add(const iolens_file_fact& fact, std::span<const std::byte> record)
         if (fact.kind == IOLENS_FILE_ANON) {
             name.text.insert(0, "anon_inode:");
         } else if (fact.kind == IOLENS_FILE_SOCKET) {
-            // an abstract address begins with a NUL and may have more of them; each is shown as @
+            // an abstract address begins with a NUL and may contain more; each is shown as @
             if (bytes.starts_with('\0')) {
                 name.text = bytes.substr(0, bytes.size() - 1);
                 std::ranges::replace(name.text, '\0', '@');
             }
             path = true;
-        } else {  // memfd and its like, as /proc/PID/fd has them
+        } else {  // memfd and the like, as /proc/PID/fd shows them
             name.text = "/" + name.text + " (deleted)";
             path = true;
         }
@@ -55,7 +55,7 @@ bool Files::add(const iolens_file_fact& fact, std::span<const std::byte> record)
     }
 
     names_.put(fact.name_id, std::move(name));
-    last_ = nullptr;  // its next use is to be seen
+    last_ = nullptr;  // the next lookup must mark the name as used
     return true;
 }
 
@@ -92,7 +92,7 @@ void Files::age(std::span<const u64> in_flight) {
     constexpr std::size_t keep = 4096;
     names_.age(keep);
     of_file_.age(keep);
-    // what is used next has to be seen
+    // the next lookup must mark the name as used
     last_ = nullptr;
     named_id_ = 0;
 }

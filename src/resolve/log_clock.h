@@ -5,9 +5,9 @@
 
 namespace iolens {
 
-/// The form of a row's times.
+/// The format of a row's times.
 enum class LogClock : u8 {
-    boot,          ///< no log: CLOCK_BOOTTIME
+    boot,          ///< not a log: CLOCK_BOOTTIME
     none,          ///< a log without times
     seconds,       ///< strace -t: HH:MM:SS
     microseconds,  ///< strace -tt: HH:MM:SS.uuuuuu

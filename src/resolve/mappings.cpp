@@ -16,7 +16,7 @@ u64 page_end(const iolens_call_event& event) {
     return (event.address + event.requested + page - 1) & ~(page - 1);
 }
 
-/// Removes what is mapped in [first, end). A mapping that is only partly inside is cut or split.
+/// Removes the mappings in [first, end). A mapping that is only partly inside is cut or split.
 void remove_range(ByAddress& mapped, u64 first, u64 end) {
     if (first >= end) return;
     auto it = mapped.upper_bound(first);

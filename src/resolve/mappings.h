@@ -8,25 +8,25 @@
 
 namespace iolens {
 
-/// Which file is mapped where, as far as mmap was seen: munmap and msync name only addresses.
+/// Maps addresses to files, as far as their mmap was traced: munmap and msync pass only addresses.
 class Mappings {
 public:
-    /// What was mapped: the identity of the file that a call was on.
+    /// A mapping: the identity of the file that was mapped.
     struct Mapped {
-        u64 end = 0;  ///< the address behind it
+        u64 end = 0;  ///< first address after it
         u64 name_id = 0;
         u64 ino = 0;
         u32 dev = 0;
         u32 generation = 0;
         u8 file = IOLENS_FILE_NONE;
-        u64 offset = 0;  ///< in the file, of its first byte
+        u64 offset = 0;  ///< of its first byte in the file
     };
 
-    /// A call on mappings has ended: mmap is kept in mind, munmap and msync get the file that is mapped at their
-    /// address. Others are left alone.
+    /// Call when a call on mappings has ended: records mmap; sets the file of munmap and msync to the one that is
+    /// mapped at their address. Ignores other calls.
     void take(iolens_call_event& event);
 
-    /// A process runs another program, or is gone.
+    /// A process executes another program, or has exited.
     void forget(u32 host_tgid) { processes_.erase(host_tgid); }
 
 private:

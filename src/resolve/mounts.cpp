@@ -26,7 +26,7 @@ std::string Mounts::source(u32 dev) const {
         if (number != wanted) continue;
         const std::size_t dash = line.find(" - ");
         if (dash == std::string::npos) continue;
-        // Split at every blank: the source can be empty.
+        // Split at every blank, because the source can be empty.
         std::istringstream rest(line.substr(dash + 3));
         std::string source;
         std::getline(rest, word, ' ');

@@ -7,16 +7,16 @@
 
 namespace iolens {
 
-/// What is mounted from where. `root` is "/" but for tests.
+/// Mount sources. `root` is "/" except in tests.
 class Mounts {
 public:
     explicit Mounts(std::string root = "/") : root_(std::move(root)) {}
 
-    /// What a filesystem is mounted from ("/dev/sda1", "tmpfs"), by its device number (major << 20 | minor); "" where
-    /// no mount of it is to be seen.
+    /// The source that a filesystem is mounted from ("/dev/sda1", "tmpfs"), by its device number (major << 20 | minor);
+    /// "" if no mount of it is visible.
     [[nodiscard]] std::string source(u32 dev) const;
 
-    /// The disks that a btrfs is on, of which `disk` ("sda1") is one; 0 where that is no btrfs's.
+    /// The number of disks of the btrfs filesystem that `disk` ("sda1") belongs to; 0 if it belongs to none.
     [[nodiscard]] std::size_t btrfs_disks(const std::string& disk) const;
 
 private:

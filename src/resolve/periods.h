@@ -8,12 +8,12 @@
 
 namespace iolens {
 
-/// When the caches forget what they have not needed for a while. The kernel side sends names and threads again when
-/// they are used in a new period, so that what is forgotten after a whole one is not missed.
+/// Times the cleanup of caches. The kernel side sends names and threads again when they are first used in a new period,
+/// so that an entry that was unused for a whole period can be dropped safely.
 class Periods {
 public:
-    /// Calls `send_again` when a period begins, or once a second where there are more `evicted` entries than before,
-    /// and then `age` when a period has passed.
+    /// Calls `send_again` when a period begins, or at most once a second if more entries were `evicted` since; then
+    /// calls `age` if a period has passed.
     void look(u64 evicted, auto send_again, auto age) {
         const auto now = std::chrono::steady_clock::now();
         const bool passed = now - began_ >= length_;
@@ -27,7 +27,7 @@ public:
     }
 
 private:
-    /// IOLENS_PERIOD_MS makes it shorter, to test it.
+    /// IOLENS_PERIOD_MS shortens it, for tests.
     static std::chrono::milliseconds length() {
         const char* text = std::getenv("IOLENS_PERIOD_MS");  // NOLINT(concurrency-mt-unsafe): one thread
         return std::chrono::milliseconds(text == nullptr ? 30'000 : std::strtol(text, nullptr, 10));

@@ -20,16 +20,16 @@
 namespace iolens {
 namespace {
 
-/// A fact, or null for a record that is shorter than one.
+/// A fact; null if the record is too short.
 template <typename Fact>
 const Fact* fact_in(const iolens_header& record) {
     return record.size < sizeof(Fact) ? nullptr : reinterpret_cast<const Fact*>(&record);
 }
 
-/// A text; null for "".
+/// A text; null if "".
 Value text_or_null(std::string_view text) { return text.empty() ? Value() : Value(text); }
 
-/// A path; null where it is not known.
+/// A path; null if unknown.
 Value path_of(const Files::Name* name) { return name == nullptr ? Value() : Value(std::string_view(name->text)); }
 
 }  // namespace
@@ -73,7 +73,7 @@ Resolver::Learned Resolver::learn(const iolens_header& record) {
     }
 }
 
-// By value and returned at once: a cell that lies in memory meanwhile costs more than all that is done to it (Value).
+// Returned by value: storing cells in memory first costs more than formatting them.
 Value Resolver::resolve(const Column& column, const RawRow& row, RowArena& arena) {
     const Value raw = column.get != nullptr ? column.get(*row.event) : Value();
     switch (column.role) {
@@ -137,7 +137,7 @@ const Tasks::Task* Resolver::task_of(const iolens_header& event) {
     return last_task_;
 }
 
-/// What a column says of the thread of a call or an operation; null where it is not known.
+/// The value of a column about the thread of a call or an operation; null if unknown.
 Value Resolver::of_thread(Role role, const iolens_header& event) {
     const Tasks::Task* task = task_of(event);
     if (task == nullptr) return {};
@@ -162,7 +162,7 @@ Value Resolver::file_of(const RawRow& row, bool csv, RowArena& arena) {
 Value Resolver::file_of(const iolens_file_id& file, u64 name_id) { return path_of(files_.find(file, name_id)); }
 
 Value Resolver::target_of(const iolens_block_target& target, RowArena& arena) {
-    if (target.kind == IOLENS_TARGET_FILE) {  // hardly any other: without a copy
+    if (target.kind == IOLENS_TARGET_FILE) {  // nearly always: return it without a copy
         const Files::Name* name = files_.find(target.id, target.name_id);
         if (name != nullptr) return path_of(name);
     }
@@ -185,7 +185,7 @@ Value Resolver::file_of(const iolens_call_event& call, bool csv, RowArena& arena
     }
 }
 
-/// A socket by the address of its peer, else by its own, else by its inode.
+/// A socket by its peer's address, else by its own, else by its inode.
 Value Resolver::socket_of(const iolens_call_event& call, bool csv, RowArena& arena) {
     if ((call.flags & IOLENS_CALL_HAS_PEER) != 0) {
         const SocketAddress peer(call.family, call.peer);
@@ -217,7 +217,7 @@ Value Resolver::arguments_of(const iolens_call_event& call, RowArena& arena) {
     return Value(arena.build([&](std::string& out) { append_arguments(out, *known, given->values, texts); }));
 }
 
-/// A time of day. That of a log is shown as the log has it; null where the log does not have it.
+/// A time of day. A log's times are shown as they are in the log; null if it has none.
 Value Resolver::time_of(Role role, const Value& time, RowArena& arena) {
     if (time.is_null()) return {};
     if (log_clock_ == LogClock::boot) return Value(time.number() + wall_offset_ns_);

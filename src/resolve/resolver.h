@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ids to names, for every lens: the one place that knows what a column's role means.
+// Resolves ids to names, for every lens: the only place that interprets a column's role.
 #pragma once
 
 #include <functional>
@@ -26,12 +26,12 @@ namespace iolens {
 
 /// A row before its ids are resolved.
 struct RawRow {
-    const iolens_header* event = nullptr;  ///< a whole event of today's size, of the kind that the columns read
-    Value pattern{};  ///< Role::pattern and Role::json: made by the lens, where a column wants them
+    const iolens_header* event = nullptr;  ///< a complete event of the current size, of the kind that the columns read
+    Value pattern{};                       ///< Role::pattern and Role::json: set by the lens, if a column uses them
     Value json{};
 };
 
-/// Keeps what facts say, and turns a row's ids into names. One for each lens; it lives as long as the lens.
+/// Stores facts, and resolves the ids of rows to names. Each lens has one, which lives as long as the lens.
 class Resolver {
 public:
     enum class Learned : u8 {
@@ -40,33 +40,33 @@ public:
         damaged,  ///< its lengths are wrong
     };
 
-    /// Keeps a fact: a file's path, a task, a disk, a watched file, a kernel symbol, a call's arguments. The record
-    /// must be 8-byte aligned, as Receiver::record() has it.
+    /// Stores a fact: a file's path, a task, a disk, a watched file, a kernel symbol, a call's arguments. The record
+    /// must be 8-byte aligned, as in Receiver::record().
     Learned learn(const iolens_header& record);
 
-    /// A cell of a row. The text is in `arena`, in the event, or in a cache until the next learn().
+    /// A cell of a row. Its text is in `arena`, in the event, or in a cache until the next learn().
     Value value(const Column& column, const RawRow& row, RowArena& arena) {
         return is_resolved(column.role) ? resolve(column, row, arena) : column.get(*row.event);
     }
 
-    /// What is shown did not happen here and now: this machine's disks and cgroups are not those of the rows.
+    /// The rows come from a recording: don't resolve disks and cgroups on this machine.
     void set_recorded();
     /// Nanoseconds to add to CLOCK_BOOTTIME to get the time since 1970.
     void set_wall_offset(u64 ns) { wall_offset_ns_ = ns; }
-    /// The rows are those of a log whose times have this form; they are printed as they are.
+    /// The rows come from a log with times in this format; they are printed unchanged.
     void set_log_clock(LogClock clock) { log_clock_ = clock; }
     /// Role::since counts from here (CLOCK_BOOTTIME, ns).
     void set_log_start(u64 ns) { log_start_ns_ = ns; }
-    /// Role::facility.
+    /// Sets the text of Role::facility.
     void set_facility(std::string facility) { facility_ = std::move(facility); }
 
-    /// The file of a call, as the column has it; null where it is not known.
+    /// The file of a call, as its column shows it; null if unknown.
     Value file_of(const iolens_call_event& call, RowArena& arena) { return file_of(call, false, arena); }
-    /// The file of an access; null where it is not known.
+    /// The file of an access; null if unknown.
     Value file_of(const iolens_file_id& file, u64 name_id);
-    /// What a block request is for: a path, MAJ:MIN:INODE, [journal]; null where it is not known.
+    /// The target of a block request: a path, MAJ:MIN:INODE, [journal]; null if unknown.
     Value target_of(const iolens_block_target& target, RowArena& arena);
-    /// A call's arguments as C would have them; null where they are not known.
+    /// A call's arguments in C syntax; null if unknown.
     Value arguments_of(const iolens_call_event& call, RowArena& arena);
 
     [[nodiscard]] Files& files() { return files_; }
@@ -75,14 +75,14 @@ public:
     [[nodiscard]] Mappings& mappings() { return mappings_; }
     [[nodiscard]] Arguments& arguments() { return arguments_; }
     [[nodiscard]] const WaitReasons& wait_reasons() const { return wait_reasons_; }
-    /// The cgroup's directory; "" where it is gone, or the rows were recorded.
+    /// The cgroup's directory; "" if it is gone, or the rows are recorded.
     [[nodiscard]] std::string_view cgroup_path(u64 cgroup_id);
 
-    /// Called before each reading of a live source. Once a period, names that were not used for a whole one are
-    /// forgotten, but for those in flight: `begin_period` makes the kernel side send names again when they are used.
+    /// Call before each read of a live source. Once a period, drops names that were not used for a whole period, except
+    /// those in flight: `begin_period` makes the kernel side send names again when they are next used.
     void age(const std::function<void()>& begin_period, const std::function<std::vector<u64>()>& names_in_flight);
 
-    /// Entries that were dropped to make space for others; for a verbose run.
+    /// Counts of evicted entries, for -v.
     [[nodiscard]] std::vector<std::string> diagnostics() const;
 
 private:
@@ -108,8 +108,8 @@ private:
     Decoder decoder_;
     LogClock log_clock_ = LogClock::boot;
     bool recorded_ = false;
-    u32 last_thread_ = 0;                     // consecutive columns, and mostly rows, are of one thread
-    const Tasks::Task* last_task_ = nullptr;  // its; until the next fact
+    u32 last_thread_ = 0;                     // consecutive columns, and usually rows, are of one thread
+    const Tasks::Task* last_task_ = nullptr;  // its task; valid until the next fact
 };
 
 }  // namespace iolens

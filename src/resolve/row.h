@@ -21,8 +21,8 @@
 
 namespace iolens {
 
-/// Memory for the texts that are made for a row. Each text has a place of its own until clear(), so that no cell can
-/// change another. Rows of usual size allocate nothing.
+/// Memory for the texts of a row. Each text has separate storage until clear(), so that no cell can change another.
+/// Rows of usual size allocate nothing.
 class RowArena {
 public:
     RowArena() = default;
@@ -45,7 +45,7 @@ public:
         return copy(out);
     }
 
-    /// Copies what `append` appends to an empty string, whose memory is used again for the next one.
+    /// Copies what `append` appends to an empty string, whose memory is reused.
     template <typename Append>
     std::string_view build(Append append) {
         scratch_.clear();
@@ -59,7 +59,7 @@ public:
     }
 
 private:
-    /// fmt copies a text even where there is none, and memcpy takes no null pointer.
+    /// fmt copies even empty texts, and memcpy must not be given a null pointer.
     template <typename T>
     static decltype(auto) printable(const T& value) {
         if constexpr (std::is_same_v<T, std::string_view>) {
@@ -82,13 +82,13 @@ private:
     std::string scratch_;
 };
 
-/// A row: its values, and the texts that were made for them. Other texts that values point to are in the record or in a
-/// cache that outlives the row.
+/// A row: its values, and the texts that were built for them. Other texts that values point to are in the record or in
+/// a cache that outlives the row.
 struct RowBuffer {
     std::vector<Value> values;
     RowArena text;
-    std::string_view prefix_line;               ///< a line before the row, or in place of one; "" for none
-    std::span<const std::string> detail_lines;  ///< lines behind the row, of a table
+    std::string_view prefix_line;               ///< a line before the row, or instead of one; "" for none
+    std::span<const std::string> detail_lines;  ///< lines after the row, in tables
 
     void clear() {
         text.clear();

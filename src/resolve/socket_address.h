@@ -13,7 +13,7 @@
 
 namespace iolens {
 
-/// A socket's address as text; "" for a family without one. `bytes`: 4 of IPv4, 16 of IPv6, in network order.
+/// A socket's address as text; "" for a family without one. `bytes`: 4 for IPv4, 16 for IPv6, in network order.
 class SocketAddress {
 public:
     SocketAddress(u16 family, const u8* bytes) : family_(family) {

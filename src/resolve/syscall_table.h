@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every system call there is, a line each; the only place that says what one is. Included with this macro defined:
+// Every system call, one per line; the only definition of its properties. Included with this macro defined:
 //
 //     IOLENS_CALL(id, arm64, name, shape, direction, arguments, operation)
 //
 // `id` is x86-64's number, since that architecture has the most calls: events and recordings carry it everywhere.
-// `arm64` is arm64's number, NONE where it has no such call. Shapes are those of iolens/event/call.h; OTHER is followed
-// only when every call is. Arguments are "name:kind":
-//   f fd          D fd of a folder   d signed       u unsigned   l long       x hexadecimal   o mode (octal)
+// `arm64` is arm64's number, NONE if it has no such call. Shapes are those of iolens/event/call.h; OTHER is traced only
+// if all calls are. Arguments are "name:kind":
+//   f fd          D directory fd     d signed       u unsigned   l long       x hexadecimal   o mode (octal)
 //   p path        s other text       * address      F open flags P protection w whence        c fcntl command
-//   S signal      a array of texts, of which the first is told
-// The operation is io-monitor's, with its domain in iolens/event/operation.h; NONE has none. READ and WRITE go by the
-// direction of each side.
+//   S signal      a array of texts, of which the first is emitted
+// The operation is io-monitor's, with its domain in iolens/event/operation.h, or NONE. For READ and WRITE, the
+// direction of each side decides.
 // clang-format off
 IOLENS_CALL(0, 63, read, MOVE, READ, "fd:f buffer:* count:u", READ)
 IOLENS_CALL(1, 64, write, MOVE, WRITE, "fd:f buffer:* count:u", WRITE)

@@ -15,7 +15,7 @@
 namespace iolens {
 namespace {
 
-/// Calls name(), kind() of each "name:kind" in turn, with its place from 0.
+/// Calls name() and kind() for each "name:kind" in turn, with its index from 0.
 template <typename Each>
 constexpr void each_argument(std::string_view arguments, Each&& each) {
     unsigned place = 0;
@@ -133,13 +133,13 @@ struct Bit {
     u64 bits;
     std::string_view name;
 };
-// glibc has 0 for it where every file may be large
+// glibc defines it as 0 if every file may be large
 #if defined(__aarch64__)
 constexpr u64 large_file = 0400000;
 #else
 constexpr u64 large_file = 0100000;
 #endif
-// those that hold others first
+// flags that include others come first
 constexpr std::array open_bits{
     Bit{O_TMPFILE, "O_TMPFILE"},   Bit{O_SYNC, "O_SYNC"},          Bit{O_DSYNC, "O_DSYNC"},
     Bit{O_CREAT, "O_CREAT"},       Bit{O_EXCL, "O_EXCL"},          Bit{O_NOCTTY, "O_NOCTTY"},
@@ -158,7 +158,7 @@ constexpr std::array fcntl_names{Bit{F_DUPFD, "F_DUPFD"},   Bit{F_GETFD, "F_GETF
                                  Bit{1032, "F_GETPIPE_SZ"}, Bit{1033, "F_ADD_SEALS"},     Bit{1034, "F_GET_SEALS"}};
 constexpr std::array<std::string_view, 5> whences{"SEEK_SET", "SEEK_CUR", "SEEK_END", "SEEK_DATA", "SEEK_HOLE"};
 
-/// The names of the bits that are set, behind `first` where that isn't empty; what has no name as a number.
+/// Appends the names of the bits that are set, after `first` if that isn't empty; unknown bits as a number.
 void append_bits(std::string& out, u64 value, std::span<const Bit> bits, std::string_view first) {
     std::string_view separator = first.empty() ? "" : "|";
     out += first;
@@ -171,7 +171,7 @@ void append_bits(std::string& out, u64 value, std::span<const Bit> bits, std::st
     if (value != 0 || separator.empty()) out += fmt::format("{}{:#x}", separator, value);
 }
 
-/// C's text literal, "…" behind it where it was too long to be kept.
+/// Appends a C string literal, followed by "…" if it was truncated.
 void append_quoted(std::string& out, std::string_view text) {
     out += '"';
     for (const char c : visible(text)) {

@@ -11,16 +11,16 @@
 
 namespace iolens {
 
-/// A system call, as src/resolve/syscall_table.h has it.
+/// A system call, from src/resolve/syscall_table.h.
 struct Syscall {
     u16 id;      ///< x86-64's number, on every architecture
-    u16 number;  ///< this architecture's; IOLENS_CALLS where it has none
+    u16 number;  ///< this architecture's; IOLENS_CALLS if it has none
     std::string_view name;
     iolens_call_info info;
-    std::string_view arguments;  ///< "name:kind" with blanks between
+    std::string_view arguments;  ///< "name:kind" separated by blanks
     u8 operation;                ///< enum iolens_operation; IOLENS_OPERATION_NONE
 
-    /// Does it move bytes or change what fds are? The others are followed only with -v.
+    /// True if the call moves bytes or changes the fd table. Others are traced only with -v.
     [[nodiscard]] constexpr bool is_io() const {
         return info.shape != IOLENS_SHAPE_OTHER && info.shape != IOLENS_SHAPE_SIGRETURN;
     }
@@ -28,7 +28,7 @@ struct Syscall {
 
 std::span<const Syscall> syscalls();
 
-/// The call of an id, or null.
+/// The call with this id, or null.
 const Syscall* find_syscall(u64 id);
 
 /// An operation of libaio ("aio:pread") or io_uring ("io_uring:read"): a request that outlives the call that submits
@@ -42,21 +42,21 @@ struct KnownRequest {
 
 std::span<const KnownRequest> known_requests();
 
-/// The request of an id, or null.
+/// The request with this id, or null.
 const KnownRequest* find_request(u64 id);
 
 /// The name of a call or a request by its id; "" for others.
 std::string_view syscall_name(u64 id);
 
-/// Does a call or a request make new fds?
+/// True if a call or a request creates fds.
 bool makes_fds(u64 id);
 
-/// A call's flags by name ("O_RDWR|O_CREAT"), as the kind of the argument that has them says; a number in hexadecimal
-/// where they have no names here.
+/// Appends a call's flags by name ("O_RDWR|O_CREAT"), according to the kind of its flags argument; as a hexadecimal
+/// number if that kind has no names here.
 void append_flags(std::string& out, const Syscall& call, u64 flags);
 
-/// What a call was given, as C would have it: `AT_FDCWD, "/etc/hosts", O_RDONLY`. A text is null where it could not be
-/// read; one that is too long ends in "…".
+/// Appends a call's arguments in C syntax: `AT_FDCWD, "/etc/hosts", O_RDONLY`. A text is null if it could not be read;
+/// one that was truncated ends in "…".
 void append_arguments(std::string& out, const Syscall& call, std::span<const u64, IOLENS_CALL_ARGUMENTS> values,
                       std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts);
 

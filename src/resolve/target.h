@@ -10,13 +10,13 @@
 
 namespace iolens {
 
-/// What a block request is for, as text: a path, MAJ:MIN:INODE, [journal], [raw sda]; nothing if that is unknown.
+/// Appends the target of a block request: a path, MAJ:MIN:INODE, [journal], [raw sda]; nothing if it is unknown.
 void append_target(Buffer& out, const iolens_block_target& target, Files& files, Disks& disks);
 
-/// Who made its pages dirty: ,"author":…,"author_pid":… of a JSON object; nothing where that isn't known.
+/// Appends the process that dirtied the pages: ,"author":…,"author_pid":… of a JSON object; nothing if it is unknown.
 void append_author_json(Buffer& out, const iolens_block_target& target);
 
-/// A JSON string; null for "".
+/// Appends a JSON string; null for "".
 void append_json_or_null(Buffer& out, std::string_view text);
 
 }  // namespace iolens

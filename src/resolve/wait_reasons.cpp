@@ -9,19 +9,19 @@
 namespace iolens {
 namespace {
 
-/// `vague`: what is called from many places, which say more if one of them is known.
+/// `vague`: called from many places; a more specific caller takes precedence.
 struct Known {
     std::string_view function;
     WaitFor what;
     bool vague = false;
 };
 
-/// Of all supported kernels; each has some. A function that isn't here is as if it were inlined.
+/// Covers all supported kernels; each has some. A function that a kernel lacks is treated like an inlined one.
 constexpr std::array known{
     Known{"balance_dirty_pages", WaitFor::dirty_pages},
     Known{"balance_dirty_pages_ratelimited", WaitFor::dirty_pages},
     Known{"balance_dirty_pages_ratelimited_flags", WaitFor::dirty_pages},
-    // limits and throttling of the block layer's
+    // limits and throttling in the block layer
     Known{"blkcg_maybe_throttle_current", WaitFor::limit},
     Known{"blkcg_maybe_throttle_blkg", WaitFor::limit},
     Known{"ioc_rqos_throttle", WaitFor::limit},
@@ -33,7 +33,7 @@ constexpr std::array known{
     Known{"blk_mq_get_tag", WaitFor::queue},
     Known{"blk_queue_enter", WaitFor::queue},
     Known{"__bio_queue_enter", WaitFor::queue},
-    // writeback of pages
+    // page writeback
     Known{"folio_wait_writeback", WaitFor::writeback},
     Known{"folio_wait_writeback_killable", WaitFor::writeback},
     Known{"wait_on_page_writeback", WaitFor::writeback},
@@ -44,7 +44,7 @@ constexpr std::array known{
     Known{"btrfs_wait_ordered_range", WaitFor::writeback},
     Known{"btrfs_start_ordered_extent", WaitFor::writeback},
     Known{"btrfs_start_ordered_extent_nowriteback", WaitFor::writeback},
-    // a filesystem's journal, its transactions
+    // filesystem journals and transactions
     Known{"jbd2_log_wait_commit", WaitFor::journal},
     Known{"jbd2_complete_transaction", WaitFor::journal},
     Known{"jbd2_journal_force_commit", WaitFor::journal},
@@ -90,7 +90,7 @@ constexpr std::array known{
     Known{"blk_execute_rq", WaitFor::device},
     Known{"btrfs_read_extent_buffer", WaitFor::device},
     Known{"read_extent_buffer_pages", WaitFor::device},
-    // a page of the cache: read in, or locked
+    // page cache: reading or locking a page
     Known{"filemap_fault", WaitFor::page},
     Known{"filemap_get_pages", WaitFor::page},
     Known{"filemap_update_page", WaitFor::page},
@@ -130,12 +130,12 @@ constexpr std::array known{
     Known{"fcntl_setlk", WaitFor::lock},
     Known{"xfs_buf_lock", WaitFor::lock},
     Known{"__wait_on_freeing_inode", WaitFor::lock},
-    // servers
+    // file servers (FUSE, network filesystems)
     Known{"request_wait_answer", WaitFor::fuse},
     Known{"__fuse_simple_request", WaitFor::fuse},
     Known{"rpc_wait_bit_killable", WaitFor::network_fs},
     Known{"wait_for_response", WaitFor::network_fs},
-    // no I/O of a disk's
+    // not disk I/O
     Known{"futex_wait", WaitFor::futex},
     Known{"__futex_wait", WaitFor::futex},
     Known{"futex_wait_queue", WaitFor::futex},
@@ -190,7 +190,7 @@ constexpr std::array<WaitWords, static_cast<std::size_t>(WaitFor::other) + 1> al
 }};
 
 const Known* find_known(std::string_view function) {
-    // asked for each of the kernel's symbols
+    // a hash table, because every kernel symbol is looked up
     static const std::unordered_map<std::string_view, const Known*> by_name = [] {
         std::unordered_map<std::string_view, const Known*> items;
         for (const Known& item : known) items.emplace(item.function, &item);
@@ -218,7 +218,7 @@ WaitReasons::Reason WaitReasons::find(std::span<const u64> frames) const {
     Reason vague;
     for (const u64 frame : frames) {
         if (frame == 0) break;
-        // an address of a return: the one behind the call, perhaps already the next function's
+        // a return address follows the call: it may already be the next function's first byte
         auto it = functions_.lower_bound(frame);
         if (it == functions_.begin()) continue;
         --it;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a thread waits for, by the function of the kernel's that it waits in.
+// The reason for a thread's wait, from the kernel function that it waits in.
 #pragma once
 
 #include <map>
@@ -34,24 +34,24 @@ enum class WaitFor : u8 {
     other,
 };
 
-/// "page_cache", for json, and "a page of the page cache", for a person.
+/// "page_cache" in JSON, and "a page of the page cache" in text.
 struct WaitWords {
     std::string_view word;
     std::string_view words;
 };
 const WaitWords& words_of(WaitFor reason);
 
-/// Is a function of the kernel's (its name without what stands behind a dot) one that tells what is waited for?
+/// True if a kernel function (its name without any suffix after a dot) identifies a wait reason.
 bool is_wait_function(std::string_view function);
 
-/// The functions that tell, as they lie in the kernel that was traced.
+/// The functions that identify wait reasons, with their addresses in the traced kernel.
 class WaitReasons {
 public:
     void add(const iolens_symbol_fact& fact);
 
     struct Reason {
         WaitFor what = WaitFor::other;
-        std::string_view function;  ///< that told; "" where none did. Valid as long as this is
+        std::string_view function;  ///< that identified the reason; "" if none did. Valid as long as this object
     };
     /// `frames`: addresses, innermost first; 0 ends them.
     [[nodiscard]] Reason find(std::span<const u64> frames) const;
@@ -63,7 +63,7 @@ private:
         WaitFor what = WaitFor::other;
         bool vague = false;
     };
-    std::map<u64, Function> functions_;  // by their first address
+    std::map<u64, Function> functions_;  // by start address
 };
 
 }  // namespace iolens

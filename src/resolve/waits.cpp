@@ -32,7 +32,7 @@ std::span<const Waits::Wait> Waits::after(u32 tid, u64 ns) {
     return found_;
 }
 
-/// Each thread's are in their own order in all of them: the oldest one is its thread's first.
+/// A thread's waits have the same order in `all_` as in its own list: the oldest wait is the first of its thread.
 void Waits::forget_oldest() { forget_first(threads_.find(all_.front().tid)); }
 
 void Waits::forget_first(Threads::iterator thread) {

@@ -11,12 +11,12 @@
 
 namespace iolens {
 
-/// When threads did not run, and why. A wait is kept until it is forgotten; the oldest of all goes when there are too
-/// many.
+/// When and why threads did not run. A wait is stored until it is forgotten; if there are too many, the oldest is
+/// evicted.
 class Waits {
 public:
     struct Wait {
-        u64 start = 0;  ///< these three: ns, CLOCK_BOOTTIME
+        u64 start = 0;  ///< start, woken, end: ns, CLOCK_BOOTTIME
         u64 woken = 0;  ///< 0: not seen
         u64 end = 0;
         WaitReasons::Reason reason;
@@ -24,17 +24,17 @@ public:
 
     explicit Waits(std::size_t max = 1 << 17) : max_(max) {}
 
-    /// Adds a thread's next wait.
+    /// Adds a wait; a thread's waits must be added in order.
     void add(u32 tid, const Wait& wait);
     /// Forgets all waits that ended before this time.
     void forget_before(u64 ns);
-    /// Forgets a thread's waits that ended until this time. Returns its others, the first one first; valid until the
-    /// next call.
+    /// Forgets a thread's waits that ended up to this time. Returns the others, oldest first; valid until the next
+    /// call.
     std::span<const Wait> after(u32 tid, u64 ns);
 
     [[nodiscard]] std::size_t size() const { return all_.size(); }
     [[nodiscard]] std::size_t threads() const { return threads_.size(); }
-    /// Waits that made room for others.
+    /// Waits that were evicted.
     [[nodiscard]] u64 evicted() const { return evicted_; }
 
 private:
@@ -43,7 +43,7 @@ private:
     struct Entry {
         u32 tid = 0;
         Wait wait;
-        Entries::iterator next;  // of the same thread; `end()` where it is the last one
+        Entries::iterator next;  // of the same thread; `end()` for the last one
     };
     struct Thread {
         Entries::iterator first;
@@ -54,8 +54,8 @@ private:
     void forget_oldest();
 
     std::size_t max_;
-    Entries all_;      // as they were added
-    Threads threads_;  // each has a wait
+    Entries all_;      // in the order of add()
+    Threads threads_;  // each has at least one wait
     std::vector<Wait> found_;
     u64 evicted_ = 0;
 };

@@ -83,7 +83,7 @@ void RecordingSource::damaged(const char* how) const {
                   "the events before it were shown");
 }
 
-/// The ledger in a record of this or an earlier version.
+/// Reads the ledger from a record of this or an earlier version.
 iolens_loss RecordingSource::ledger_in(std::span<const std::byte> record) {
     iolens_loss loss{};
     constexpr std::size_t around = sizeof loss.h + sizeof loss.missed;

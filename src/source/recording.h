@@ -10,11 +10,10 @@
 
 namespace iolens {
 
-/// A recording file. It is untrusted: any damage ends the reading with a Failure after what came before it.
+/// A recording file. It is untrusted: reading stops with a Failure at the first damage, after the events before it.
 class RecordingSource final : public Source {
 public:
-    /// Reads the header; "-" is the standard input. Throws Failure when it isn't a recording that this version can
-    /// read.
+    /// Reads the header; "-" is the standard input. Throws Failure if it isn't a recording that this version can read.
     explicit RecordingSource(const std::string& path);
 
     [[nodiscard]] const std::string& path() const { return path_; }
@@ -22,11 +21,11 @@ public:
     [[nodiscard]] std::string kernel() const;
 
     [[nodiscard]] int descriptor() const override { return -1; }
-    /// One frame. Throws Failure at the first damage.
+    /// Reads one frame. Throws Failure at the first damage.
     std::size_t read(Receiver& receiver) override;
     [[nodiscard]] bool ended() const override { return ended_; }
     void stop() override { ended_ = true; }
-    /// What the recording's last record says; zeros where it says nothing.
+    /// The ledger from the recording's last record; zeros if it has none.
     [[nodiscard]] iolens_loss ledger() const override { return loss_; }
     [[nodiscard]] std::vector<FileIdentity> inputs() const override;
     [[nodiscard]] u64 wall_offset_ns() const override { return header_.wall_offset_ns; }

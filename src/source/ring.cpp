@@ -11,11 +11,11 @@
 namespace iolens {
 namespace {
 
-/// Of one read(): where events come faster than they are shown, the ring is never empty, and nobody would look for a
-/// signal.
+/// Limit per read(): if events arrive faster than they are printed, the ring is never empty, and signals would not be
+/// checked.
 constexpr std::size_t max_records = 1 << 16;
 
-/// How often the probes are asked for operations whose end was not seen.
+/// How often to ask the probes for operations whose end was not seen.
 constexpr std::chrono::seconds look_again{5};
 
 }  // namespace
@@ -71,7 +71,7 @@ std::size_t RingSource::read(Receiver& receiver) {
     if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
     if (!probes_.unfinished) return count_;
     if (stopped_) {
-        // behind what is in the ring: it began before
+        // after all records in the ring, because these operations have not ended
         if (count_ == 0 && !std::exchange(unfinished_delivered_, true)) count_ += deliver(probes_.unfinished());
     } else if (const auto now = std::chrono::steady_clock::now(); now - looked_ >= look_again) {
         looked_ = now;

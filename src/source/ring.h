@@ -14,23 +14,23 @@ struct ring_buffer;
 
 namespace iolens {
 
-/// The kernel's BPF ring buffer. The probes behind it come as functions, so that no probe is known here.
+/// The kernel's BPF ring buffer. The probes are passed as functions, so that this class depends on none of them.
 class RingSource final : public Source {
 public:
     struct Probes {
         int ring_fd = -1;                        ///< of the ring map
-        std::function<void()> detach;            ///< no program runs after it
-        std::function<iolens_loss()> ledger;     ///< the counters, added up over the processors
-        u64 capabilities = 0;                    ///< what is needed as long as it runs, a bit each
-        std::function<bool()> ended{};           ///< what is traced is gone; none: it never is
-        std::vector<std::vector<u64>> before{};  ///< records that come before the first of the ring
-        std::function<void()> tidy{};            ///< called before each reading, to free what has lost its owner
-        /// Records of operations whose end will not be seen. Asked now and then and once after detach(), when those are
-        /// told that are still under way, too.
+        std::function<void()> detach;            ///< no program runs afterwards
+        std::function<iolens_loss()> ledger;     ///< the counters, summed over the CPUs
+        u64 capabilities = 0;                    ///< capabilities needed while it runs, a bit each
+        std::function<bool()> ended{};           ///< the traced processes have exited; none: never
+        std::vector<std::vector<u64>> before{};  ///< records to deliver before the first of the ring
+        std::function<void()> tidy{};            ///< called before each read, to delete state whose owner is gone
+        /// Returns records of operations whose end will not be seen. Called periodically, and once after detach(), when
+        /// it also returns those still in flight.
         std::function<std::vector<std::vector<u64>>()> unfinished{};
-        std::function<int()> exit_status{};  ///< see Source; none: 0
-        u16 changed = 0;                     ///< kind of records that are changed before anybody has them …
-        std::function<void(std::span<std::byte>)> change{};  ///< … by this
+        std::function<int()> exit_status{};                  ///< see Source; none: 0
+        u16 changed = 0;                                     ///< kind of records to modify before delivery …
+        std::function<void(std::span<std::byte>)> change{};  ///< … with this function
     };
 
     /// Throws Failure when the ring can't be mapped.
@@ -54,12 +54,12 @@ private:
     Probes probes_;
     std::unique_ptr<ring_buffer, void (*)(ring_buffer*)> ring_;
     Receiver* receiver_ = nullptr;
-    std::vector<u64> copy_;  // of a record that is changed
+    std::vector<u64> copy_;  // of a record that is modified
     std::size_t count_ = 0;
-    bool unfinished_delivered_ = false;  // what was under way at the end
+    bool unfinished_delivered_ = false;  // operations in flight at the end
     bool stopped_ = false;
     std::chrono::steady_clock::time_point looked_ = std::chrono::steady_clock::now();
-    std::exception_ptr thrown_;  // libbpf is C: nothing is thrown through it
+    std::exception_ptr thrown_;  // from the callback: C++ exceptions must not pass through libbpf, which is C
 };
 
 }  // namespace iolens

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What iolens block says of each request: which file it is for, and who made its pages dirty.
+// File attribution in iolens block: which file each request is for, and which process dirtied its pages.
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -38,7 +38,7 @@ protected:
     void SetUp() override { NEEDS(missing_for_tracing().empty(), missing_for_tracing()); }
 };
 
-/// Bytes of the requests of one operation, by what they are for; "?" where that isn't told.
+/// Bytes of the requests of one operation, per target; "?" if unknown.
 std::map<std::string, u64> by_file(const Traced& t, const std::string& op) {
     std::map<std::string, u64> sums;
     for (const Row& row : t.rows) {
@@ -73,8 +73,8 @@ struct Job {
     std::string how;  // with direct
 };
 
-/// Each engine on a file of its own, all of them at the same time: what fio moved is what the file's rows have, nothing
-/// is for another file and nothing is unknown. One fio runs them all, since most of its time goes into its start.
+/// All engines at the same time, each on a file of its own: the rows of a file have the bytes that fio moved, no row
+/// has another file, and none is unknown. One fio runs them all, because starting it takes most of the time.
 void engines(const std::string& kind) {
     const FileSystem fs(kind);
     const u64 size = (emulated() ? 256 : 1024) * kib;
@@ -109,7 +109,7 @@ void engines(const std::string& kind) {
             if (job.direct && kind != "btrfs") {
                 EXPECT_EQ(how_of(t, file(job)), std::set<std::string>{job.how});
             }
-            // what writes pages back is not always who made them dirty
+            // the process that writes pages back may be another one than the author
             for (const Row& row : t.rows) {
                 if (row.at("file") != file(job) || row.at("op") != "write" || row.at("file_how") != "page") continue;
                 EXPECT_EQ(row.at("author"), "fio");
@@ -139,8 +139,8 @@ TRACED_TEST_F(Attribution, EveryEngineOnBtrfs) {
     engines("btrfs");
 }
 
-/// Many files, several writers, names and inodes that are used again: no row is for a file that its sectors aren't of.
-/// Copies that don't pass the program's memory, and a thread of the kernel's that submits for it.
+/// Many files, several writers, reused names and inodes: no row has a file that does not own its sectors.
+/// Copies that bypass user memory, and a kernel thread that submits for the process.
 TRACED_TEST_F(Attribution, OtherWaysInAreTheirFilesToo) {
     NEEDS(have("fio"), "fio is not installed");
     const FileSystem ext4("ext4");
@@ -187,7 +187,7 @@ TRACED_TEST_F(Attribution, OtherWaysInAreTheirFilesToo) {
     EXPECT_EQ(bytes_of(reads, "?") + bytes_of(writes, "?"), 0U) << t.result.out;
 }
 
-/// Data that goes through the journal is the journal's first, and then the file's.
+/// With data journaling, data is first written to the journal, and then to the file.
 TRACED_TEST_F(Attribution, JournalledDataIsTheJournalsFirst) {
     const FileSystem ext4("ext4");
     constexpr u64 size = 256 * kib;
@@ -208,7 +208,7 @@ TRACED_TEST_F(Attribution, JournalledDataIsTheJournalsFirst) {
     EXPECT_EQ(bytes_of(writes, "?"), 0U) << t.result.out;
 }
 
-/// A clone shares its blocks: what is read is for the file that is asked.
+/// A reflink shares blocks: reads are attributed to the file that is read.
 TRACED_TEST_F(Attribution, AReflinkIsAFileOfItsOwn) {
     NEEDS(FileSystem::missing("xfs").empty(), FileSystem::missing("xfs"));
     const FileSystem xfs("xfs");
@@ -234,7 +234,7 @@ TRACED_TEST_F(Attribution, AReflinkIsAFileOfItsOwn) {
     EXPECT_EQ(bytes_of(by_file(t, "write"), xfs.path("from")), 0U);
 }
 
-/// What lies on the disk are other pages than the file's, and fewer.
+/// The pages written to disk are not those of the file, and there are fewer of them.
 TRACED_TEST_F(Attribution, CompressedDataIsItsFiles) {
     NEEDS(FileSystem::missing("btrfs").empty(), FileSystem::missing("btrfs"));
     const FileSystem btrfs("btrfs");
@@ -268,7 +268,7 @@ TRACED_TEST_F(Attribution, NoRowIsForAFileThatItsSectorsAreNotOf) {
             const pid_t child = ::fork();
             if (child == 0) {
                 for (int round = 0; round < rounds; ++round) {
-                    // some are gone before they are written back, and their inodes, pages and bios are others'
+                    // some are deleted before they are written back, and their inodes, pages and bios are reused
                     const bool kept = round % 3 == 0;
                     const std::string path = kept ? name(writer, round) : ext4.path("gone" + std::to_string(writer));
                     fill(path, (4 + static_cast<u64>(round * 7 + writer) % 40) * 4 * kib, round % 4 == 1 ? O_SYNC : 0);
@@ -282,7 +282,7 @@ TRACED_TEST_F(Attribution, NoRowIsForAFileThatItsSectorsAreNotOf) {
         ::sync();
     });
     EXPECT_EQ(t.result.err.find("iolens: lost "), std::string::npos) << t.result.err;
-    std::map<u64, std::string> owner;  // of each 512-byte sector, now
+    std::map<u64, std::string> owner;  // current owner of each 512-byte sector
     for (int writer = 0; writer < writers; ++writer) {
         for (int round = 0; round < rounds; round += 3) {
             for (const u64 sector : sectors_of(name(writer, round))) owner[sector] = name(writer, round);
@@ -304,7 +304,7 @@ TRACED_TEST_F(Attribution, NoRowIsForAFileThatItsSectorsAreNotOf) {
         }
         seen[row.at("file")] += number(row, "bytes");
     }
-    // each file that is there was written: alone, or behind another one in a merged request
+    // each existing file was written: alone, or as an extra target of a merged request
     EXPECT_GT(seen.size(), 10U);
 }
 
@@ -328,7 +328,7 @@ TRACED_TEST_F(Attribution, WhatBelongsToNoFileSaysWhatItIs) {
         if (row.at("op") == "flush") {
             EXPECT_EQ(row.at("file"), "[flush]");
         }
-        // only the journal's own thread and those who wait for it write the journal
+        // only the journal's thread and processes that wait for it write the journal
         if (row.at("file") == "[journal]") {
             EXPECT_EQ(row.at("op"), "write");
         }
@@ -348,8 +348,8 @@ TRACED_TEST_F(Attribution, ABlockDeviceItselfIsRaw) {
     EXPECT_GE(bytes_of(by_file(t, "read"), raw), 192 * kib);
 }
 
-/// Keeps the thread on the processor that it runs on. The kernel collects pages that were just touched in a list of
-/// each processor, and gives away only those of its own.
+/// Pins the thread to its current CPU. The kernel collects recently touched pages in a per-CPU list, and reclaims only
+/// those of its own CPU.
 class OnOneProcessor {
 public:
     OnOneProcessor() {
@@ -367,7 +367,7 @@ private:
     cpu_set_t before_ = {};
 };
 
-/// Bytes written to a disk ("loop3") since it is there: the 7th field of its stat, in sectors.
+/// Bytes written to a disk ("loop3") since it exists: the 7th field of its stat, in sectors.
 u64 bytes_written_to(const std::string& disk) {
     std::ifstream file("/sys/block/" + disk + "/stat");
     u64 value = 0;
@@ -375,7 +375,7 @@ u64 bytes_written_to(const std::string& disk) {
     return value * 512;
 }
 
-/// Memory that a program gives away goes to swap, and may come back from there when it is touched.
+/// Memory that a program releases is swapped out, and may be swapped in when it is touched.
 void swap_to(const std::string& place, const std::string& disk) {
     NEEDS(shell("mkswap " + place).status == 0, "mkswap is not installed");
     constexpr int first = SWAP_FLAG_PREFER | 1000;
@@ -387,8 +387,8 @@ void swap_to(const std::string& place, const std::string& disk) {
         auto* memory =
             static_cast<char*>(::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
         for (u64 at = 0; at < size; at += 4096)
-            memory[at] = static_cast<char>(at / 4096 | 1);  // zeroes are not written
-        // the kernel passes over a page that somebody else holds at the moment
+            memory[at] = static_cast<char>(at / 4096 | 1);  // pages of zeros are not written
+        // the kernel skips a page that has another reference at the moment
         EXPECT_TRUE(wait_until([&] {
             EXPECT_EQ(::madvise(memory, size, MADV_PAGEOUT), 0);
             return bytes_written_to(disk) >= before + size;
@@ -403,10 +403,10 @@ void swap_to(const std::string& place, const std::string& disk) {
     const auto writes = by_file(t, "write");
     const auto reads = by_file(t, "read");
     EXPECT_GE(bytes_of(writes, "[swap]"), size);
-    for (const auto& [what, bytes] : writes) {  // a filesystem's own may come between
+    for (const auto& [what, bytes] : writes) {  // filesystem metadata may be written meanwhile
         EXPECT_TRUE(what == "[swap]" || what == "[journal]" || what == "[metadata]") << what << " " << bytes;
     }
-    // what the kernel has not let go yet isn't read
+    // pages that the kernel has not reclaimed yet are not read
     for (const auto& [what, bytes] : reads)
         EXPECT_TRUE(what == "[swap]" || what == "[metadata]") << what << " " << bytes;
 }
@@ -416,7 +416,7 @@ TRACED_TEST_F(Attribution, SwapIsSwap) {
     swap_to(disk.path(), disk.name());
 }
 
-/// A file that is swapped to is no file to who reads it, but room.
+/// I/O to a swap file is swap, not file I/O.
 TRACED_TEST_F(Attribution, SwapToAFileIsSwap) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("swap");
@@ -425,7 +425,7 @@ TRACED_TEST_F(Attribution, SwapToAFileIsSwap) {
     swap_to(path, ext4.disk().name());
 }
 
-/// A direct write from another file's mapping is for the file that is written.
+/// A direct write from a mapping of another file is attributed to the file that is written.
 TRACED_TEST_F(Attribution, ABufferThatIsAnotherFilesIsNotTheFile) {
     const FileSystem ext4("ext4");
     const std::string from = ext4.path("from");
@@ -454,8 +454,8 @@ std::size_t entries_of(const Fd& map) {
     return count;
 }
 
-/// A driver whose queue is full gives requests back, and gets them again: what a merged one is for is kept meanwhile,
-/// and goes with its end. Which requests come back depends on the machine's own disk; the test says how many.
+/// A driver with a full queue requeues requests: the extra targets of a merged one are stored meanwhile, and deleted
+/// when it ends. Which requests are requeued depends on the machine's disk; the test records how many.
 TRACED_TEST_F(Attribution, NothingOfARequestThatWasGivenBackIsLeft) {
     const Scratch scratch;
     const u64 files = emulated() ? 300 : 3000;
@@ -504,8 +504,8 @@ TEST_F(Attribution, AddressesAreThoseOfKallsyms) {
     EXPECT_EQ(KernelAddresses(views).of(target_functions[0]), listed.address(target_functions[0]));
 }
 
-/// Without the kernel's addresses direct I/O isn't known as such. Then its file is unknown, and never another one; what
-/// goes through the page cache is known all the same.
+/// Without kernel addresses direct I/O can't be recognized. Its file is then unknown, but never a wrong one; I/O
+/// through the page cache is still attributed.
 TRACED_TEST_F(Attribution, WithoutTheKernelsAddressesNoFileIsWrong) {
     const std::string restriction = "/proc/sys/kernel/kptr_restrict";
     const std::string before = slurp(restriction);
@@ -541,14 +541,14 @@ TRACED_TEST_F(Attribution, WithoutTheKernelsAddressesNoFileIsWrong) {
         const auto sums = by_file(t, read ? "read" : "write");
         EXPECT_GE(bytes_of(sums, "?") + bytes_of(sums, ""), size);
         EXPECT_EQ(bytes_of(sums, direct), 0U);
-        // reading it into memory, as MAP_POPULATE does, is its own
+        // populating the buffer, as MAP_POPULATE does, is a read of its own file
         EXPECT_EQ(bytes_of(sums, other), read ? size : 0U);
         EXPECT_EQ(bytes_of(sums, buffered), size);
     }
     spit(restriction, before);
 }
 
-/// Small files lie next to each other on the disk, and are written back in one request.
+/// Small files are adjacent on the disk, and written back in one request.
 TRACED_TEST_F(Attribution, AMergedRequestNamesItsFiles) {
     const FileSystem ext4("ext4");
     constexpr int files = 24;
@@ -583,7 +583,7 @@ TRACED_TEST_F(Attribution, AMergedRequestNamesItsFiles) {
             const std::string file = text_or_null(extra.at("file"));
             const u64 bytes = number(extra.at("bytes"));
             EXPECT_EQ(count == 0, file == row.at("file")) << list;
-            // the witness: where the file system says that the file is
+            // the witness: the location of the file according to the filesystem
             if (file.find("small") != std::string::npos) {
                 EXPECT_TRUE(sectors_of(file).contains(at)) << file << " at " << at;
                 ++merged;
@@ -605,7 +605,7 @@ TRACED_TEST_F(Attribution, AMergedRequestNamesItsFiles) {
     EXPECT_EQ(max, 8U) << "no request of more than eight files: make more of them";
     for (int n = 0; n < files; ++n) {
         const auto at = moved.find(path(n));
-        if (at == moved.end()) continue;  // beyond the eighth of a request
+        if (at == moved.end()) continue;  // beyond the eight targets of a request
         EXPECT_EQ(at->second, (1 + static_cast<u64>(n) % 3) * 4 * kib) << path(n);
     }
 }
@@ -631,7 +631,8 @@ TRACED_TEST_F(Attribution, NamesAreThoseOfNow) {
     EXPECT_EQ(bytes_of(sums, second + " (deleted)"), 4 * kib);
 }
 
-/// The author is who made the page dirty, not who writes it back; of several the last one, and that is said.
+/// The author is the process that dirtied the page, not the one that writes it back; of several authors the last one is
+/// shown, and the row says that there are more.
 EXACT_TEST_F(Attribution, TheAuthorIsWhoMadeThePagesDirty) {
     const FileSystem ext4("ext4");
     const auto write_as = [&](const std::string& who, const std::string& file, u64 skip) {
@@ -674,7 +675,8 @@ EXACT_TEST_F(Attribution, TheAuthorIsWhoMadeThePagesDirty) {
     EXPECT_GE(rows, 2U);
 }
 
-/// Of a filesystem in a file both disks' rows are named: the inner file, and the file that holds the disk.
+/// With a filesystem in a file, the rows of both disks have a file: the inner file, and the file that contains the
+/// disk.
 TRACED_TEST_F(Attribution, ALoopDevicesFileIsTheOuterDisksFile) {
     const FileSystem outer("ext4");
     const std::string image = outer.path("inner.img");
@@ -700,7 +702,7 @@ TRACED_TEST_F(Attribution, ALoopDevicesFileIsTheOuterDisksFile) {
     EXPECT_GE(below, mib);
 }
 
-/// A filesystem on a device that passes its bios on to a disk: there the requests are for the same files.
+/// A filesystem on a device that passes its bios on to a disk: the disk's requests are for the same files.
 void expect_passed_on(const std::string& device, const LoopDisk& disk) {
     const Scratch scratch;
     const Result made = shell("mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 " + device + " && mount " +
@@ -727,7 +729,7 @@ void expect_passed_on(const std::string& device, const LoopDisk& disk) {
     }
 }
 
-/// A device-mapper device with one table, while it lives.
+/// A device-mapper device with one table, removed by the destructor.
 class Mapped {
 public:
     explicit Mapped(const std::string& table) : name_("iolens-test-" + std::to_string(::getpid())) {
@@ -753,7 +755,7 @@ TRACED_TEST_F(Attribution, DeviceMapperPassesTheFileOn) {
     expect_passed_on(linear.path(), disk);
 }
 
-/// What is written has pages of its own, encrypted ones.
+/// The pages written are separate, encrypted ones.
 TRACED_TEST_F(Attribution, EncryptedRequestsAreForTheirFiles) {
     const LoopDisk disk(64 * mib);
     NEEDS(have("dmsetup") && shell("dmsetup version").status == 0, "this kernel has no device-mapper");
@@ -772,7 +774,7 @@ TRACED_TEST_F(Attribution, AMirrorsRequestsAreForTheirFiles) {
     NEEDS(made.status == 0, "mdadm: " + made.err);
     const Traced written = trace({"-d", second.name(), "--op", "write"}, [&] { fill(device, 256 * kib, O_DIRECT); });
     EXPECT_EQ(bytes_of(by_file(written, "write"), "[raw md77]"), 256 * kib) << written.result.out;
-    // a mirror reads from one of the two: only what is written is on both
+    // a mirror reads from one of the two: only writes are on both
     {
         const Scratch scratch;
         EXPECT_EQ(shell("mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 " + device + " && mount " + device +
@@ -807,10 +809,10 @@ TRACED_TEST_F(Attribution, GroupsAddUpTheRows) {
     const auto work = [&] {
         fill(ext4.path("b"), mib / 2, O_DIRECT);
         fill(ext4.path("a"), mib, O_DIRECT);
-        EXPECT_TRUE(wait_until([&] { return rows_of(ext4.path("a")) == 1; }));  // its interval is over
+        EXPECT_TRUE(wait_until([&] { return rows_of(ext4.path("a")) == 1; }));  // its interval has ended
         fill(ext4.path("a"), mib, O_DIRECT);
     };
-    // by interval, as rows of their own: "a" has two
+    // one row per file and interval: "a" has two
     Traced t = trace({"-d", ext4.disk().name(), "--group-by", "file", "--interval", "0.5", "-o", out}, work);
     t.rows = parse_csv(slurp(out));
     std::map<std::string, u64> sums;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// iolens block against the running kernel, on devices of the test's own.
+// iolens block on the running kernel, with devices created for the test.
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -41,7 +41,7 @@ protected:
     }
 };
 
-/// Runs `work` in a child with a name of its own and waits for it. Returns its process id.
+/// Runs `work` in a child with its own comm and waits for it. Returns its process id.
 pid_t in_child(const char* comm, const std::function<void()>& work) {
     const pid_t pid = ::fork();
     if (pid == 0) {
@@ -78,7 +78,7 @@ EXACT_TEST_F(Block, TwentyThreeWritesAreTwentyThreeRows) {
     }
 }
 
-/// Disks with queues and interrupts of their own, where this machine has some to spare.
+/// Disks with their own queues and interrupts, if this machine has some to spare.
 TRACED_TEST_F(Block, ADiskOfThisMachineIsTheSame) {
     NEEDS(have("fio"), "fio is not installed");
     NEEDS(!test_disks().empty(), "IOLENS_TEST_DISKS names no disk here");
@@ -99,7 +99,7 @@ TRACED_TEST_F(Block, ADiskOfThisMachineIsTheSame) {
             EXPECT_EQ(t.rows[i].at("bytes"), std::to_string(4096 * (i + 1))) << disk;
             EXPECT_EQ(t.rows[i].at("pid"), std::to_string(pid)) << disk;
         }
-        // QEMU's NVMe controller misses a doorbell now and then when several requests are under way
+        // QEMU's NVMe controller occasionally misses a doorbell when several requests are in flight
         const std::string depth = emulated() && disk.starts_with("nvme") ? "1" : "32";
         t = trace({"-d", disk, "--comm", "fio"}, [&] {
             shell("fio --name=d --filename=" + path + " --direct=1 --rw=randrw --bs=4k --ioengine=libaio " +
@@ -110,20 +110,20 @@ TRACED_TEST_F(Block, ADiskOfThisMachineIsTheSame) {
     }
 }
 
-/// When the steps of a request were seen (CLOCK_BOOTTIME, seconds). 0: not seen, or not surely this request's.
+/// Times at which the steps of a request were seen (CLOCK_BOOTTIME, seconds). 0: not seen, or ambiguous.
 struct Steps {
     double queued = 0;
     double issued = 0;
     double done = 0;
 };
 
-/// Requests as a witness saw them, by what tells them apart; those that look the same in the order of their completion.
+/// Requests as seen by a witness, by their properties; identical ones in the order of completion.
 class Witness {
 public:
     Witness() = default;
     explicit Witness(const std::vector<KernelTrace::Event>& events) {
         for (const auto& e : events) {
-            // of a discard, which has the sector of a write
+            // mark a discard, which may have the same sector as a write
             const std::string place = std::to_string(e.sector) + (e.rwbs.find('D') == std::string::npos ? "" : "D");
             if (e.name == "block_bio_queue") queued(place, e.time);
             if (e.name == "block_rq_issue") issued(place, e.time);
@@ -134,7 +134,7 @@ public:
         return std::to_string(sector) + "+" + std::to_string(bytes) + rwbs;
     }
 
-    /// A bio that was queued at the same place before was merged into another request, or is still to be issued.
+    /// An earlier bio queued at the same place was merged into another request, or has not been issued yet.
     void queued(const std::string& place, double time) {
         const auto [bio, alone] = queued_.try_emplace(place, time);
         if (!alone) bio->second = 0;
@@ -157,7 +157,7 @@ public:
     }
 
     [[nodiscard]] const std::map<std::string, std::vector<Steps>>& requests() const { return requests_; }
-    /// The next of that name.
+    /// The next request with that name.
     Steps next(const std::string& name) {
         const std::size_t n = taken_[name]++;
         const auto all = requests_.find(name);
@@ -171,10 +171,9 @@ private:
     std::map<std::string, std::size_t> taken_;
 };
 
-/// Functions of a tracepoint run in the order in which they were registered. One witness registers before iolens, and
-/// one behind it: iolens reads the clock between them, however long an interrupt or an emulator's host holds up any of
-/// the three. The microseconds are for rounding.
-/// Returns false where a witness is not sure of the request.
+/// Functions of a tracepoint run in the order of their registration. One witness registers before iolens, and one after
+/// it: iolens reads the clock between them, no matter how long an interrupt or an emulator's host delays any of the
+/// three. The microseconds are for rounding. Returns false if a witness is not sure about the request.
 bool expect_between(const std::string& ns, const Steps& first, const Steps& last, double Steps::* begin,
                     double Steps::* end) {
     if (first.*begin == 0 || first.*end == 0 || last.*begin == 0 || last.*end == 0) return false;
@@ -185,7 +184,7 @@ bool expect_between(const std::string& ns, const Steps& first, const Steps& last
     return true;
 }
 
-/// Request by request against the kernel's own events: sector, bytes, operation, error, and both times.
+/// Compares each request with the kernel's own events: sector, bytes, operation, error, and both times.
 EXACT_TEST_F(Block, AgreesWithTheKernelsOwnEvents) {
     NEEDS(!tracefs().empty(), "no tracefs here");
     NEEDS(have("fio"), "fio is not installed");
@@ -209,7 +208,7 @@ EXACT_TEST_F(Block, AgreesWithTheKernelsOwnEvents) {
     std::multiset<std::string> theirs;
     for (const auto& [name, requests] : first.requests()) {
         const bool flush = is_flush(name);
-        // What was never issued is no request of the device's: the shell of a flush, which the kernel completes, too.
+        // Skip what was never issued to the device: the empty parent of a flush, which the kernel completes, too.
         if (!flush && name.find("+0") != std::string::npos) continue;
         for (std::size_t i = 0; i < requests.size(); ++i) theirs.insert(flush ? "F" : name);
     }
@@ -234,7 +233,7 @@ EXACT_TEST_F(Block, AgreesWithTheKernelsOwnEvents) {
     EXPECT_GT(queues, 20U);
 }
 
-/// What blktrace writes of writes, which it says in its own format.
+/// The writes in the output of blktrace, which has its own format.
 Witness read_blktrace(const std::string& records) {
     const double boot = static_cast<double>(clock_ns(CLOCK_BOOTTIME)) - static_cast<double>(clock_ns(CLOCK_MONOTONIC));
     Witness all;
@@ -247,7 +246,7 @@ Witness read_blktrace(const std::string& records) {
             events.push_back(one);
         }
     }
-    std::ranges::sort(events, {}, &blk_io_trace::time);  // they come by processor
+    std::ranges::sort(events, {}, &blk_io_trace::time);  // they arrive per CPU
     for (const blk_io_trace& e : events) {
         const double time = (static_cast<double>(e.time) + boot) / 1e9;
         const std::string place = std::to_string(e.sector);
@@ -271,7 +270,7 @@ TRACED_TEST_F(Block, AgreesWithBlktrace) {
     const Result probe = shell("cd " + scratch.path() + " && blktrace -w 1 -d " + disk.path() + " -o probe");
     NEEDS(probe.status == 0 && probe.err.find("FAILED") == std::string::npos,
           "blktrace does not work here: " + probe.err);
-    // When the kernel starts to trace it writes the time, which a blktrace with a pipe passes on at once.
+    // When tracing starts, the kernel writes the time, which blktrace passes to a pipe at once.
     const std::string there = "cd " + scratch.path() + "; ";
     shell(there + "timeout -s INT 300 blktrace -d " + disk.path() +
           " -o - > t 2>/dev/null & echo $! > pid; for i in $(seq 1000); do [ -s t ] && break; sleep 0.01; done");
@@ -360,12 +359,12 @@ TRACED_TEST_F(Block, WriteZeroesIsNoWrite) {
 
 TRACED_TEST_F(Block, AFailedRequestSaysWhy) {
     const LoopDisk disk(64 * mib, false, mib);
-    disk.fill();  // of a request that is written in part newer loop drivers say that it was written
+    disk.fill();  // newer loop drivers report a partly written request as written
     int error = 0;
     const Traced t =
         trace({"-d", disk.name(), "--op", "write"}, [&] { error = direct_io(disk.path(), true, 32768, 2 * mib); });
     expect_whole(t);
-    // the witness: what the program was told; newer kernels tell it the file system's own reason
+    // the witness: the error that the program got; newer kernels return the filesystem's own error
     ASSERT_TRUE(error == EIO || error == ENOSPC) << error;
     const std::string name = error == EIO ? "EIO" : "ENOSPC";
     ASSERT_GE(t.rows.size(), 1U);
@@ -461,7 +460,7 @@ TRACED_TEST_F(Block, WithoutIostatsAndInEveryScheduler) {
     }
 }
 
-/// A bio larger than its disk takes is split; each part has the creator, and nothing is left in the maps.
+/// A bio that is too large for its disk is split; each part has the creator, and no entry is left in the maps.
 TRACED_TEST_F(Block, SplitAndMergedRequestsKeepTheirCreator) {
     const LoopDisk disk(64 * mib);
     spit(disk.sys("queue/max_sectors_kb"), "128");
@@ -515,7 +514,7 @@ TRACED_TEST_F(Block, FiltersDecideAtCreationAndNothingIsUncounted) {
         EXPECT_EQ(t.rows.size(), 11U) << filter[0];
         EXPECT_GE(t.counter("filtered"), 13U);
     }
-    // by process: of this one, which is not the children
+    // filter by process: this one, not its children
     const Traced mine = trace({"-d", disk.name(), "-p", std::to_string(::getpid())}, [&] {
         two();
         direct_io(disk.path(), true, 0, 4096);
@@ -570,7 +569,7 @@ TRACED_TEST_F(Block, APartitionIsItsSectors) {
     EXPECT_EQ(writes[0].at("disk"), disk.name());
 }
 
-/// The creator is gone when its I/O completes: its name is still told, nobody else's.
+/// The creator has exited when its I/O completes: the row still has its name, and no other.
 TRACED_TEST_F(Block, ACreatorThatExitsBeforeTheEnd) {
     const LoopDisk disk(64 * mib);
     pid_t pid = 0;
@@ -599,7 +598,7 @@ TRACED_TEST_F(Block, ACreatorThatExitsBeforeTheEnd) {
     }
 }
 
-/// A cgroup's limit holds a bio back, and a kernel worker submits it later: the row is never the worker's.
+/// A cgroup's limit delays a bio, and a kernel worker submits it later: the row never names the worker.
 TRACED_TEST_F(Block, AThrottledRequestIsNotTheThrottlersOwn) {
     const LoopDisk disk(64 * mib);
     const std::string dev = std::regex_replace(kernel_dev(disk.path()), std::regex(","), ":");
@@ -646,21 +645,21 @@ TEST_F(Block, NothingOutlivesAHundredThousandRequests) {
     Tracer tracer({"block", "--format", "csv", "-d", disk.name(), "--ring-size", "64"});
     shell(fio + "--rw=randrw --fsync=64 --size=32m --io_size=" + std::to_string(count * 4096),
           std::chrono::seconds(200));
-    // there is no room for the second half
+    // the second half exceeds the space
     shell(fio + "--rw=randwrite --offset=32m --size=32m --io_size=16m --continue_on_error=all");
     shell("blkdiscard " + disk.path());
     Traced t;
     t.result = tracer.stop();
     t.rows = parse_csv(t.result.out);
     EXPECT_EQ(t.rows.size(), t.counter("delivered"));
-    // here a loss may be, if it is counted: so many requests meet every accident
+    // losses are allowed here if they are counted: with this many requests any rare event may happen
     EXPECT_GE(t.rows.size() + t.counter("lost"), count) << t.result.err;
     EXPECT_TRUE(std::ranges::any_of(t.rows, [](const Row& r) { return !r.at("error").empty(); }));
     EXPECT_FALSE(of_op(t.rows, "flush").empty());
     EXPECT_EQ(t.counter("in flight"), 0U) << t.result.err;
 }
 
-/// A filesystem that writes nothing, while it lives.
+/// Freezes a filesystem during its lifetime.
 class Frozen {
 public:
     explicit Frozen(const std::string& path) : place_(::open(path.c_str(), O_RDONLY)) {
@@ -677,8 +676,8 @@ private:
     int place_;
 };
 
-/// A disk that doesn't answer: its file's filesystem is frozen. What it still has when tracing ends isn't lost, which
-/// is told of requests that the disk has no more; and it has a row where that is asked for.
+/// A disk that doesn't answer, because its file's filesystem is frozen. Requests that it still has when tracing ends
+/// are not lost, unlike those that the disk has no longer; they have rows if requested.
 TEST_F(Block, WhatIsUnderWayAtTheEndIsNoLoss) {
     const FileSystem ext4("ext4");
     const std::string image = ext4.path("image");
@@ -722,12 +721,12 @@ TEST_F(Block, WhatIsUnderWayAtTheEndIsNoLoss) {
     EXPECT_TRUE(rows[0]["device_ns"].is_null());
 }
 
-/// A request whose end the kernel kept from the probes: here an entry that the test puts into the state map.
+/// A request whose end the probes could not see: here an entry that the test puts into the state map.
 TEST_F(Block, AMissedEndIsARow) {
     const LoopDisk disk(8 * mib);
-    // not a Tracer: nobody has counted that this request began
+    // not a Tracer: the start of this request was not counted
     Background iolens({iolens_path(), "block", "--format", "csv", "-d", disk.name()});
-    ASSERT_TRUE(iolens.wait_for_rows(1)) << iolens.err();  // the heading: it is attached
+    ASSERT_TRUE(iolens.wait_for_rows(1)) << iolens.err();  // the header: it is attached
     const Fd map = map_named("inflight");
     ASSERT_TRUE(map);
     iolens_block_state state{};
@@ -757,7 +756,7 @@ TEST_F(Block, AMissedEndIsARow) {
     EXPECT_NE(t.result.err.find("1 row without a latency"), std::string::npos) << t.result.err;
 }
 
-/// A consumer that sleeps: what doesn't fit is counted to the event, and the traced program doesn't wait.
+/// A reader that sleeps: events that don't fit are counted exactly, and the traced program is not delayed.
 TEST_F(Block, AFullRingIsCountedToTheEvent) {
     NEEDS(have("fio"), "fio is not installed");
     const LoopDisk disk(64 * mib);
@@ -774,7 +773,7 @@ TEST_F(Block, AFullRingIsCountedToTheEvent) {
     EXPECT_EQ(t.result.status, 0);
     EXPECT_GT(t.counter("lost"), 0U);
     EXPECT_EQ(t.rows.size(), t.counter("delivered"));
-    // a completion that the kernel kept from the probes is in the ledger, too
+    // the ledger also counts completions that the probes could not see
     EXPECT_EQ(t.rows.size() + t.counter("lost"), 30011U) << t.result.err;
     EXPECT_NE(t.result.out.find("#loss"), std::string::npos);
     EXPECT_NE(t.result.err.find("ring buffer full"), std::string::npos);
@@ -813,7 +812,7 @@ TRACED_TEST_F(Block, ARecordingShowsTheSameRows) {
     expect_whole(t);
     const Result replayed = run({iolens_path(), "replay", "--format", "csv", scratch.path("r.iol")});
     EXPECT_EQ(replayed.status, 0) << replayed.err;
-    // the wall clock of a live row follows a clock that is being set; the rest is the same
+    // the wall clock of a live row follows changes of the clock; everything else is the same
     auto again = parse_csv(replayed.out);
     auto live = t.rows;
     for (auto* rows : {&again, &live}) {
@@ -836,7 +835,7 @@ TEST_F(Block, EndsByCountDurationAndSignal) {
     }
 }
 
-/// While it loads its programs, too: the kernel's verifier gives up when a signal comes.
+/// A signal while it loads its programs: the kernel's verifier stops on signals.
 TEST_F(Block, EndsByASignalAtEachMoment) {
     const Scratch scratch;
     int early = 0;
@@ -856,7 +855,7 @@ TEST_F(Block, EndsByASignalAtEachMoment) {
 }
 
 TEST_F(Block, AKilledOneLeavesNothingAttached) {
-    const std::vector<u32> before = loaded_programs();  // somebody else's iolens
+    const std::vector<u32> before = loaded_programs();  // those of another iolens
     Tracer tracer({"block"});
     std::vector<u32> own_programs = loaded_programs();
     std::erase_if(own_programs, [&](u32 id) { return std::ranges::find(before, id) != before.end(); });

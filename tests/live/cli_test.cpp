@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line, as a person or a script meets it.
+// The command line, as used by people and scripts.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -15,7 +15,7 @@
 namespace iolens::test {
 namespace {
 
-/// One sentence, one hint, the status, and nothing on standard output.
+/// Expects one sentence, one hint, the status, and nothing on standard output.
 void expect_refusal(const std::vector<std::string>& words, int status, const std::string& part) {
     std::vector<std::string> command{iolens_path()};
     command.insert(command.end(), words.begin(), words.end());
@@ -128,7 +128,7 @@ TEST(Cli, SchemaListsEveryColumnWithoutPrivilege) {
 
 TEST(Cli, WithoutPrivilegeItSaysSo) {
     NEEDS(::geteuid() == 0 && have("setpriv"), "needs root and setpriv to give root up");
-    const Scratch scratch;  // a copy that anyone may run
+    const Scratch scratch;  // a copy that any user may execute
     shell("chmod 755 " + scratch.path() + "; cp " + iolens_path() + " " + scratch.path("iolens") + "; chmod 755 " +
           scratch.path("iolens"));
     const std::string as_nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups " + scratch.path("iolens");
@@ -143,7 +143,7 @@ TEST(Cli, WithoutPrivilegeItSaysSo) {
 
 TEST(Cli, DoctorNamesEveryProbe) {
     NEEDS(missing_for_tracing().empty(), missing_for_tracing());
-    // a virtual machine examines the probes once, before the tests
+    // the virtual machine examines the probes once, before the tests
     const char* file = std::getenv("IOLENS_DOCTOR");
     Result r;
     if (file != nullptr) {
@@ -179,7 +179,7 @@ TEST(Cli, AClosedPipeIsAQuietEnd) {
     EXPECT_EQ(r.err.find("iolens:"), std::string::npos) << r.err;
 }
 
-/// `head` takes the heading, and no row follows that could tell that it has gone.
+/// `head` reads the header and exits, and no further row is written that would notice.
 TEST(Cli, AReaderThatGoesEndsAQuietRun) {
     NEEDS(missing_for_tracing().empty(), missing_for_tracing());
     constexpr std::chrono::seconds soon(20);
@@ -196,7 +196,7 @@ TEST(Cli, AReaderThatGoesEndsAQuietRun) {
     }
     EXPECT_EQ(run({iolens_path(), "replay", recording}).status, 0);
 
-    // inputs that stay open and say nothing more
+    // inputs that stay open without further data
     const std::string input = scratch.path("input");
     ASSERT_EQ(::mkfifo(input.c_str(), 0600), 0);
     const std::string log = "100 10:00:00.000000 write(1, \"a\", 1) = 1 <0.000010>\n";
@@ -229,7 +229,7 @@ TEST(Cli, AFullDiskIsAnErrorAndLeavesWholeRows) {
     EXPECT_EQ(rows.back(), '\n');
 }
 
-/// logrotate's two ways, and a name that nothing can be written to any more.
+/// logrotate's two modes, and a path that can't be written any more.
 TEST(Cli, AServiceReopensItsOutput) {
     NEEDS(missing_for_tracing().empty(), missing_for_tracing());
     NEEDS(have("setsid"), "needs setsid");
@@ -271,7 +271,7 @@ TEST(Cli, ATracedCommandHasTheSignalsOfAnUntracedOne) {
     }
 }
 
-/// A line of /proc/PID/status.
+/// The value of a line in /proc/PID/status.
 std::string status_line(pid_t pid, const std::string& key) {
     for (const std::string& line : split(slurp("/proc/" + std::to_string(pid) + "/status"), '\n')) {
         if (line.starts_with(key + ":")) return line.substr(key.size() + 2);
@@ -282,13 +282,13 @@ std::string status_line(pid_t pid, const std::string& key) {
 TEST(Cli, TwoCapabilitiesAreEnough) {
     NEEDS(missing_for_tracing().empty(), missing_for_tracing());
     NEEDS(::geteuid() == 0 && have("setpriv"), "needs root and setpriv to give root up");
-    const Scratch scratch;  // a copy that anyone may run
+    const Scratch scratch;  // a copy that any user may execute
     shell("chmod 755 " + scratch.path() + "; cp " + iolens_path() + " " + scratch.path("iolens") + "; chmod 755 " +
           scratch.path("iolens"));
     const LoopDisk disk(16 << 20);
     for (const char* lens : {"block -d ", "block --no-file -d ", "fd -p 1 --why #", "fd -o /dev/null -p 1 #",
                              "fd --domains ALL -p 1 #", "file /etc #"}) {
-        // before 5.11 the memory of maps is locked memory
+        // before 5.11 maps count as locked memory
         const std::string line =
             "ulimit -l unlimited; exec setpriv --reuid=65534 --regid=65534 --clear-groups "
             "--inh-caps=-all,+bpf,+perfmon --ambient-caps=-all,+bpf,+perfmon " +
@@ -321,7 +321,7 @@ TEST(Cli, WhatOnlyAttachingNeededIsGivenUp) {
         EXPECT_EQ(status_line(tracer.pid(), "NoNewPrivs"), "1") << lens[0];
         EXPECT_EQ(tracer.stop().status, 0);
     }
-    // and a command keeps what it would have
+    // and a command keeps its usual capabilities
     const std::string command = "grep -E '^(Cap|NoNewPrivs)' /proc/self/status";
     EXPECT_EQ(shell("iolens fd -o /dev/null -- " + command).out, shell(command).out);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// iolens fd --domains against the running kernel: what a program says that it did, and other ways for the rows.
+// iolens fd --domains on the running kernel: compares rows with what a program reports, and tests other outputs.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -38,7 +38,7 @@ protected:
         directory_ = fs::canonical(scratch_.path());
     }
 
-    /// iolens fd --domains …, with its rows in out; a loss fails the round.
+    /// Runs iolens fd --domains …, with its rows in out; a loss fails the round.
     Result traced(std::vector<std::string> options, const std::vector<std::string>& command) {
         const std::string rows = scratch_.path("rows");
         std::vector<std::string> words{iolens_path(), "fd", "-o", rows, "--ring-size", "64"};
@@ -51,8 +51,8 @@ protected:
         return r;
     }
 
-    /// The fields of rows of csv without their heading, but those of processes' starts and ends, up to the end of what
-    /// is said.
+    /// The fields of CSV rows without the header and the starts and exits of processes, up to the end of the program's
+    /// report.
     [[nodiscard]] std::vector<std::string> operations(const std::string& csv) const {
         std::vector<std::string> all;
         for (std::string line : split(csv, '\n')) {
@@ -92,12 +92,12 @@ EXACT_TEST_F(Domains, EachOperationOfTheKernelIsARow) {
                {helper(), "calls", directory_});
     EXPECT_EQ(r.status, 0) << r.err;
     std::vector<std::string> ours = operations(r.out);
-    // a forked child is where its parent is
+    // a forked child starts in the state of its parent
     std::erase(ours, "DIRS,CHDIR,0,-1,0," + directory_ + ",");
     std::vector<std::string> theirs = lines_of(directory_ + "/end");
     std::erase(theirs, "DIRS,CHDIR,0,-1,0," + directory_ + ",");
     expect_same(ours, theirs);
-    // every operation that system calls are
+    // all operations that are system calls
     std::set<std::string> seen;
     for (const std::string& line : ours) seen.insert(split(line, ',').at(1));
     for (const Syscall& call : syscalls()) {
@@ -122,7 +122,7 @@ TRACED_TEST_F(Domains, EachFunctionOfLibcIsARow) {
     ASSERT_FALSE(theirs.empty());
     theirs.erase(theirs.begin());  // the opening of "begin", a system call
     expect_same(ours, theirs);
-    EXPECT_GT(kernel.size(), 10U);  // the kernel's rows as always
+    EXPECT_GT(kernel.size(), 10U);  // the kernel's rows are unchanged
     std::set<std::string> seen;
     for (const std::string& line : ours) seen.insert(split(line, ',').at(1));
     for (const char* op : {"OPEN", "CLOSE", "READ", "WRITE", "FLUSH", "OPENDIR", "CLOSEDIR", "READDIR", "REWINDDIR",
@@ -131,7 +131,7 @@ TRACED_TEST_F(Domains, EachFunctionOfLibcIsARow) {
     }
 }
 
-/// A process with a root and a C library of its own, as in a container.
+/// A process with its own root and C library, as in a container.
 TRACED_TEST_F(Domains, TheLibcOfAnotherRootIsFound) {
     const std::string root = directory_ + "/root";
     const auto take = [&](const std::string& from, const std::string& to) {
@@ -140,7 +140,7 @@ TRACED_TEST_F(Domains, TheLibcOfAnotherRootIsFound) {
     };
     take(helper(), "/program");
     std::string maps;
-    {  // what it has mapped, by its own word
+    {  // its mappings, as reported by itself
         std::array<int, 2> gate{};
         ASSERT_EQ(::pipe2(gate.data(), O_CLOEXEC), 0);
         const pid_t child = ::fork();
@@ -190,7 +190,7 @@ TRACED_TEST_F(Domains, TheLibcOfAnotherRootIsFound) {
     EXPECT_NE(r.out.find("libc,OPENDIR,/inside"), std::string::npos);
 }
 
-/// A security module may refuse what the kernel has: the next variant is taken, and -v says so.
+/// A security module may reject what the kernel supports: the next variant is used, and -v reports it.
 TEST_F(Domains, ARefusedVariantIsNotTheEnd) {
     NEEDS(have("strace"), "strace is not installed");
     NEEDS(KernelNames().has("BPF_TRACE_UPROBE_MULTI"), "this kernel has one variant of uprobes");
@@ -198,10 +198,10 @@ TEST_F(Domains, ARefusedVariantIsNotTheEnd) {
     const std::string iolens = iolens_path() + " fd -v --libc --domains ALL --format csv --columns layer,op -o " +
                                rows + " -- " + helper() + " libc " + directory_;
     const std::string log = scratch_.path("log");
-    // stopped at these calls alone; each line has its process in front
+    // stop only at these calls; each line starts with the pid
     const std::string strace = "strace -f --seccomp-bpf -e trace=bpf -o " + log + " ";
     shell(strace + iolens);
-    // which of the calls is the one to refuse
+    // which of the calls to reject
     std::size_t calls = 0;
     bool found = false;
     for (const std::string& line : split(slurp(log), '\n')) {
@@ -232,7 +232,7 @@ TRACED_TEST_F(Domains, AProgramWithoutALibcSaysSo) {
     EXPECT_NE(r.out.find("OPEN,0,3,0," + directory_ + "/one"), std::string::npos) << r.out;
 }
 
-/// The shape of io-monitor's own tests.
+/// Same form as io-monitor's own tests.
 TRACED_TEST_F(Domains, TheSeedsProgramsHaveTheirSequences) {
     for (const char* program : {"seed1", "seed2"}) {
         const Result r =
@@ -265,17 +265,17 @@ TRACED_TEST_F(Domains, AProcessHasAStartAndAnEnd) {
     EXPECT_EQ(fields(1).at(5), command);
     EXPECT_EQ(fields(2).at(1), "CHDIR");
     EXPECT_EQ(fields(2).at(5), here);
-    EXPECT_EQ(fields(3).at(1), "START");  // the child, as its parent's copy …
+    EXPECT_EQ(fields(3).at(1), "START");  // the child, as a copy of its parent …
     EXPECT_EQ(fields(3).at(5), command);
     EXPECT_EQ(fields(4).at(5), here);
-    EXPECT_EQ(fields(5).at(5), helper() + " open " + directory_ + " other");  // … and as what it runs
+    EXPECT_EQ(fields(5).at(5), helper() + " open " + directory_ + " other");  // … and after execve
     EXPECT_EQ(fields(6).at(5), here);
     EXPECT_EQ(fields(7).at(1), "STOP");
     EXPECT_EQ(fields(7).at(5), helper() + " open " + directory_ + " other");
     EXPECT_EQ(fields(7).at(6), fields(3).at(6));  // its parent
     EXPECT_EQ(fields(8).at(1), "STOP");
     EXPECT_EQ(fields(8).at(5), command);
-    // one that runs already
+    // a process that is already running
     const pid_t child = ::fork();
     if (child == 0) {
         ::pause();
@@ -297,25 +297,25 @@ TRACED_TEST_F(Domains, NothingCountsBeforeTheStart) {
         return operations(traced(std::move(options) + columns_, command).out);
     };
     const std::vector<std::string> open{helper(), "open", directory_, "ab", "aaab", "after"};
-    // the words are found where a first part of them comes before
+    // the text is found even if its beginning occurs before
     EXPECT_EQ(rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-open", "aab"}, open),
               (std::vector<std::string>{
                   "FILE_OPEN_CLOSE,OPEN,0,3,0," + directory_ + "/aaab,", "FILE_OPEN_CLOSE,CLOSE,0,3,0,,",
                   "FILE_OPEN_CLOSE,OPEN,0,3,0," + directory_ + "/after,", "FILE_OPEN_CLOSE,CLOSE,0,3,0,,"}));
-    // one that fails counts, too
+    // a failed open counts, too
     EXPECT_EQ(rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-open", "none/after"},
                    {helper(), "open", directory_, "ab", "none/after"})
                   .size(),
               2U);
     EXPECT_TRUE(rows({"--domains", "ALL", "--start-on-open", "is never opened"}, open).empty());
-    // the elapsed time of what is asked for
+    // the elapsed time of selected operations
     auto slow = rows({"--domains", "ALL", "--start-on-elapsed", "40"}, {helper(), "slow", directory_});
     ASSERT_GE(slow.size(), 2U);
     EXPECT_EQ(slow[0], "FILE_READ,READ,0,3,1,,");
     EXPECT_EQ(slow[1], "FILE_OPEN_CLOSE,CLOSE,0,3,0,,");
     EXPECT_TRUE(
         rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-elapsed", "20000"}, {helper(), "slow", directory_}).empty());
-    // both: whichever comes first
+    // both: the first one to occur
     slow = rows({"--domains", "ALL", "--start-on-elapsed", "40", "--start-on-open", "is never opened"},
                 {helper(), "slow", directory_});
     ASSERT_GE(slow.size(), 2U);
@@ -323,7 +323,7 @@ TRACED_TEST_F(Domains, NothingCountsBeforeTheStart) {
     EXPECT_EQ(
         rows({"--domains", "FILE_OPEN_CLOSE", "--start-on-elapsed", "20000", "--start-on-open", "aab"}, open).size(),
         4U);
-    // each process for itself: a child goes on as its parent was, another program begins anew
+    // separately for each process: a child inherits the state of its parent, execve resets it
     EXPECT_EQ(rows({"--domains", "FILE_OPEN_CLOSE,PROCESSES", "--start-on-open", directory_ + "/child"},
                    {helper(), "spawn", directory_}),
               (std::vector<std::string>{"FILE_OPEN_CLOSE,OPEN,0,4,0," + directory_ + "/child,",
@@ -356,7 +356,7 @@ TRACED_TEST_F(Domains, HttpIsSeenWhereItIsAskedFor) {
                         "HTTP,HTTP_REQ_SEND,0,3," + request, "HTTP,HTTP_REQ_RECV,0,4," + request,
                         "HTTP,HTTP_RESP_SEND,0,4," + response, "HTTP,HTTP_RESP_RECV,0,3," + response,
                         "HTTP,HTTP_REQ_SEND,0,3,0,GET /path?x=1 HTTP/1,", "HTTP,HTTP_REQ_RECV,0,4," + request}));
-    // contents are private: neither asked for by ALL, nor more of them than two lines, also in a recording
+    // contents are private: not included in ALL, and at most two lines, also in a recording
     const Result all = traced(std::vector<std::string>{"--domains", "ALL"} + columns_, {helper(), "http", directory_});
     EXPECT_EQ(all.out.find("HTTP"), std::string::npos);
     const std::string recording = scratch_.path("recording");
@@ -379,7 +379,7 @@ struct Message {
     }
 };
 
-/// A reader written for io-monitor, as slow as asked.
+/// A reader written for io-monitor, with a configurable delay.
 struct QueueReader {
     int queue;
     std::vector<Message> first;
@@ -404,7 +404,7 @@ struct QueueReader {
         gone = true;
     }
 
-    /// Lets a reader that is still there read what is in the queue, and end.
+    /// Lets a reader that is still running read the rest of the queue, and exit.
     void end() const {
         const long last = last_type;
         EXPECT_TRUE(wait_until([&] { return gone || ::msgsnd(queue, &last, 0, IPC_NOWAIT) == 0; }));
@@ -419,9 +419,9 @@ u64 number_before(const std::string& text, const std::string& words) {
     return std::regex_search(text, m, std::regex("([0-9]+) " + words)) ? std::stoull(m[1]) : 0;
 }
 
-/// The seed's listener gets the seed's records: each of the writes, however slow it is, or it is counted. The
-/// facility's name, as long as it may be, makes the records large: where the processor is a real one, they are more
-/// than the 64 MiB that iolens stores for a listener that falls behind.
+/// The original's listener gets the original's records: each of the writes is delivered or counted, however slow it is.
+/// The facility's name has the maximum length, to make the records large: on a real CPU, they exceed the 64 MiB that
+/// iolens buffers for a slow listener.
 TRACED_TEST_F(Domains, TheMessageQueueGetsAllOfIt) {
     const u64 count = emulated() ? 20'000 : 250'000;
     const std::string facility(255, 's');
@@ -469,7 +469,7 @@ TRACED_TEST_F(Domains, TheMessageQueueGetsAllOfIt) {
     EXPECT_EQ(write.number(288), 1);
 }
 
-/// A pending operation has a row only with --unfinished, and never one in io-monitor's own formats.
+/// A pending operation has a row only with --unfinished, and never in io-monitor's own formats.
 TRACED_TEST_F(Domains, WhatIsNotOverHasARowWithoutATime) {
     const std::string path = scratch_.path("fifo");
     ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
@@ -512,7 +512,7 @@ TRACED_TEST_F(Domains, WhatIsNotOverHasARowWithoutATime) {
     EXPECT_EQ(refused.status, 2) << refused.err;
 }
 
-/// A reader that goes away: what it left is counted, and iolens ends.
+/// A reader that exits: unread rows are counted, and iolens ends.
 TEST_F(Domains, AReaderThatGoesIsCounted) {
     const std::string path = scratch_.path("queue");
     spit(path, "");
@@ -549,16 +549,16 @@ public:
     Client(const Client&) = delete;
     Client& operator=(const Client&) = delete;
 
-    /// Does the other side hang up, soon, though nothing was read?
+    /// True if the other side soon closes the connection, although nothing was read.
     [[nodiscard]] bool is_cut_off() const {
         pollfd waiting{fd_, POLLRDHUP, 0};
         return ::poll(&waiting, 1, 30'000) == 1 && (waiting.revents & (POLLRDHUP | POLLHUP)) != 0;
     }
 
-    /// All until the other side hangs up.
+    /// Reads everything until the other side closes the connection.
     std::string read() const {
         std::string all;
-        all.reserve(256 << 20);  // to move 64 MiB to a larger place takes longer than iolens waits for a reader
+        all.reserve(256 << 20);  // reallocating 64 MiB takes longer than iolens waits for a reader
         std::array<char, 65536> buffer{};
         for (ssize_t n = 0; (n = ::read(fd_, buffer.data(), buffer.size())) > 0;)
             all.append(buffer.data(), static_cast<std::size_t>(n));
@@ -569,7 +569,7 @@ private:
     int fd_;
 };
 
-/// How many sockets a process has open.
+/// Number of open sockets of a process.
 u64 sockets_of(pid_t pid) {
     u64 open = 0;
     for (const auto& fd : fs::directory_iterator("/proc/" + std::to_string(pid) + "/fd")) {
@@ -579,7 +579,7 @@ u64 sockets_of(pid_t pid) {
     return open;
 }
 
-/// Nobody reads: what could not be delivered is counted, and SIGINT ends it all the same.
+/// Without a reader, undelivered rows are counted, and SIGINT still ends the run.
 TEST_F(Domains, ASignalEndsItThoughNobodyReads) {
     const std::string queue = scratch_.path("queue");
     const std::string socket = scratch_.path("socket");
@@ -597,7 +597,7 @@ TEST_F(Domains, ASignalEndsItThoughNobodyReads) {
     const auto took = std::chrono::steady_clock::now() - start;
     EXPECT_EQ(r.status, 0) << r.err;
     if (!emulated()) {
-        EXPECT_LT(took, std::chrono::milliseconds(1500));  // a second, and what the test needs to see it
+        EXPECT_LT(took, std::chrono::milliseconds(1500));  // a second, and some time for the test to notice it
     }
     EXPECT_GT(number_before(r.err, "records?: not sent to the message queue"), 0U) << r.err;
     EXPECT_NE(r.err.find("1 socket client: disconnected for reading too slowly"), std::string::npos) << r.err;
@@ -620,7 +620,7 @@ TEST_F(Domains, AQueueOfAnotherUserIsRefused) {
 
 TEST_F(Domains, ClientsOfASocketGetTheRows) {
     const u64 count =
-        emulated() ? 20'000 : 200'000;  // 10 MB, 100 MB: the latter is more than is kept for a client that doesn't read
+        emulated() ? 20'000 : 200'000;  // 10 MB, 100 MB: the latter exceeds the buffer of a client that doesn't read
     const std::string path = scratch_.path("socket");
     Tracer tracer({"fd", "--domains", "FILE_OPEN_CLOSE,FILE_WRITE", "--comm", "iolens-libc-pro", "--ring-size", "256",
                    "--socket", path});
@@ -635,7 +635,7 @@ TEST_F(Domains, ClientsOfASocketGetTheRows) {
     EXPECT_EQ(run({iolens_path(), "fd", "--domains", "ALL", "--socket", path, "--", "true"}).status,
               125);  // it is in use
     EXPECT_EQ(run({helper(), "writes", directory_, std::to_string(count)}, std::chrono::seconds(200)).status, 0);
-    // the slow one is cut off when it is too far behind, and not only at the end
+    // the slow client is disconnected once it is too far behind, not only at the end
     if (!emulated()) {
         EXPECT_TRUE(slow.is_cut_off());
     }
@@ -646,7 +646,7 @@ TEST_F(Domains, ClientsOfASocketGetTheRows) {
     EXPECT_FALSE(fs::exists(path));
     u64 writes = 0;
     u64 begins = 0;
-    for (const std::string& line : split(rows, '\n')) {  // one at a time: all of them are large
+    for (const std::string& line : split(rows, '\n')) {  // one by one: all of them together are large
         SCOPED_TRACE(r.err);
         const Json row = parse_json(line);
         if (row.at("type") == "loss") continue;
@@ -663,7 +663,7 @@ TEST_F(Domains, ClientsOfASocketGetTheRows) {
         EXPECT_NE(r.err.find("1 socket client: disconnected for reading too slowly"), std::string::npos) << r.err;
     }
     EXPECT_EQ(begins, 1U) << rows.substr(0, 300);
-    // of one that was killed, the name is taken over
+    // the name of a killed instance is reused
     {
         Tracer killed({"fd", "--domains", "DIRS", "--comm", "nobody", "--socket", path});
         killed.stop(SIGKILL);
@@ -674,7 +674,7 @@ TEST_F(Domains, ClientsOfASocketGetTheRows) {
     EXPECT_FALSE(fs::exists(path));
 }
 
-/// The kernel's own list: it has no system call that the table doesn't.
+/// The kernel has no system call that is missing in the table.
 TEST_F(Domains, TheTableHasEveryCallOfThisKernel) {
     std::set<std::string> theirs;
     for (const std::string& line : split(slurp("/proc/kallsyms"), '\n')) {  // "ffffffff81000000 T __x64_sys_read"
@@ -686,8 +686,8 @@ TEST_F(Domains, TheTableHasEveryCallOfThisKernel) {
         }
     }
     NEEDS(theirs.size() > 100, "the kernel's symbols are not shown here");
-    // functions by another name than their calls, calls of 32-bit programs, and calls of other architectures, for which
-    // each kernel has a function that says no
+    // functions with other names than their calls, calls of 32-bit programs, and calls of other architectures, for
+    // which each kernel has a stub that returns an error
     const std::set<std::string> other{"fstatfs64",
                                       "gethostname",
                                       "ipc",
@@ -765,7 +765,7 @@ TEST_F(Domains, NonsenseIsAUsageError) {
     EXPECT_EQ(status({"--domains", "NO_SUCH", "--", "true"}), 125);
     EXPECT_EQ(status({"--format", "metrics", "--", "true"}), 125);
     EXPECT_EQ(status({"--libc", "--", "true"}), 125);
-    EXPECT_EQ(status({"--op", "OPEN", "--", "true"}), 125);  // no system call's name
+    EXPECT_EQ(status({"--op", "OPEN", "--", "true"}), 125);  // not the name of a system call
     EXPECT_EQ(status({"--domains", "DIRS", "--op", "OPEN", "--", "true"}), 125);
     EXPECT_EQ(status({"--domains", "ALL", "--mq", "/no/such/file", "--", "true"}), 125);
     EXPECT_EQ(status({"--domains", "ALL", "--socket", "/no/such/folder/socket", "--", "true"}), 125);

@@ -57,7 +57,7 @@ LoopDisk::LoopDisk(u64 bytes, bool partitions, u64 capacity) : scratch_(memory_d
     const Result r = shell("losetup --find --show " + std::string(partitions ? "--partscan " : "") + file());
     if (r.status != 0) throw std::runtime_error("losetup: " + r.err);
     path_ = split(r.out, '\n').at(0);
-    // one request for each bio, so that a test can count them
+    // one request per bio, so that a test can count them
     spit(sys("queue/nomerges"), "2");
 }
 
@@ -80,7 +80,7 @@ std::vector<std::string> test_disks() {
 
 bool emulated() {
     const std::string cpu = slurp("/proc/cpuinfo");
-    // x86 has it in the model's name; arm64 says that the implementer is 0, which is reserved for software
+    // x86 shows it in the model name; on arm64 the implementer is 0, which is reserved for software
     return cpu.find("TCG") != std::string::npos || cpu.find("CPU implementer\t: 0x00") != std::string::npos;
 }
 

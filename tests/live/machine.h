@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Real devices for live tests: made for one test, gone after it.
+// Real devices for live tests: created for one test and removed after it.
 #pragma once
 
 #include <functional>
@@ -18,7 +18,7 @@ namespace iolens::test {
 constexpr u64 kib = 1024;
 constexpr u64 mib = 1024 * kib;
 
-/// Root, BTF: what every live test needs. "" = all there, else what is missing.
+/// Checks for root and BTF, which every live test needs. "" if both are there, otherwise what is missing.
 std::string missing_for_tracing();
 
 #define NEEDS(condition, reason)                    \
@@ -26,8 +26,7 @@ std::string missing_for_tracing();
         if (!(condition)) GTEST_SKIP() << (reason); \
     } while (false)
 
-/// A loop device on a file of the test's own; in memory where there is room, so that the disk's own load does not
-/// count.
+/// A loop device on a scratch file; in memory if there is enough, so that other load on the disk does not matter.
 class LoopDisk {
 public:
     /// With `room`, its file lies in a file system of so many bytes: what is written beyond fails.
@@ -49,29 +48,28 @@ private:
     std::string path_;
 };
 
-/// Disks of this machine whose contents may be destroyed: $IOLENS_TEST_DISKS, names by comma.
+/// Disks of this machine whose contents may be destroyed: $IOLENS_TEST_DISKS, comma-separated names.
 std::vector<std::string> test_disks();
 
-/// Is this processor emulated (QEMU without KVM)?
+/// True if the CPU is emulated (QEMU without KVM).
 bool emulated();
 
-/// Did iolens report a loss?
+/// True if iolens reported a loss.
 bool lost(const Result& result);
 
-/// Runs `round` as often as `rounds` says. Each run must pass. One that fails is discarded and repeated only when all
-/// of this holds: iolens reported a loss, and a witness other than iolens explains it:
+/// Runs `round` `rounds` times. Each run must pass. A failed run is discarded and repeated only if iolens reported a
+/// loss, and a witness other than iolens explains it:
 ///   - the kernel skipped one of iolens's programs (recursion_misses of bpf_prog_info), or
-///   - completions arrived on top of a process that is neither a kernel thread nor part of the test (the first column
-///   of
+///   - completions interrupted a process that is neither a kernel thread nor part of the test (the first column of
 ///     tracefs). On some virtual machines no BPF program of any kind runs there.
 /// Repetitions are recorded as properties of the test.
 void run_rounds(int rounds, const std::function<void()>& round);
 
-/// Three rounds of an exact comparison, row by row, with a witness. A single round hides a row that is lost in every
-/// third run.
+/// Three rounds of an exact comparison with a witness, row by row. A single round would hide a row that is lost in
+/// every third run.
 constexpr int exact_rounds = 3;
 
-/// Each round has a fixture of its own.
+/// Each round constructs a new fixture.
 #define IOLENS_TEST_IN_ROUNDS(fixture, name, rounds)                               \
     class fixture##_##name##_Round final : public fixture {                        \
     public:                                                                        \
@@ -89,30 +87,30 @@ constexpr int exact_rounds = 3;
     TEST_F(fixture, name) { run_rounds(rounds, &fixture##_##name##_Round::once); } \
     void fixture##_##name##_Round::round()
 
-/// A test that compares exactly: its body runs exact_rounds times.
+/// A test with an exact comparison: its body runs exact_rounds times.
 #define EXACT_TEST_F(fixture, name) IOLENS_TEST_IN_ROUNDS(fixture, name, exact_rounds)
-/// A test whose body runs once, and again only for a loss that a witness explains.
+/// A test that runs once, and is repeated only after a loss that a witness explains.
 #define TRACED_TEST_F(fixture, name) IOLENS_TEST_IN_ROUNDS(fixture, name, 1)
 
-/// Ids of the BPF programs named iolens_… that the kernel has.
+/// Ids of all loaded BPF programs named iolens_….
 std::vector<u32> loaded_programs();
 
-/// A BPF map of this name that the kernel has; an empty one where there is none.
+/// A loaded BPF map with this name; an empty Fd if there is none.
 Fd map_named(const std::string& name);
 
-/// Is the running kernel this version or a later one?
+/// True if the running kernel is this version or a later one.
 bool kernel_is_since(int major, int minor);
 
-/// A buffer for O_DIRECT, full of x. Valid until the next call.
+/// A buffer for O_DIRECT, filled with x. Valid until the next call.
 char* aligned(std::size_t bytes);
 
 /// One O_DIRECT pread or pwrite. Returns 0 or errno.
 int direct_io(const std::string& disk, bool write, u64 sector, u32 bytes);
 
-/// tracefs, mounted where it is missing; "" where there is none.
+/// The mount point of tracefs, which is mounted if necessary; "" if there is none.
 std::string tracefs();
 
-/// What the kernel's own tracepoints say of one disk, while it lives.
+/// Events of the kernel's block tracepoints, recorded during its lifetime.
 class KernelTrace {
 public:
     struct Event {
@@ -127,9 +125,9 @@ public:
     ~KernelTrace();
     KernelTrace(const KernelTrace&) = delete;
     KernelTrace& operator=(const KernelTrace&) = delete;
-    /// Forgets what was so far.
+    /// Drops all events so far.
     void clear();
-    /// Everything so far of the disk "major,minor".
+    /// All events so far of the disk "major,minor".
     std::vector<Event> events(const std::string& dev);
 
 private:
@@ -139,7 +137,7 @@ private:
 /// "7,3" of /dev/loop3.
 std::string kernel_dev(const std::string& path);
 
-/// A cgroup v2 directory of the test's own; empty path where there is none.
+/// A cgroup v2 directory for the test; the path is empty if there is no cgroup v2.
 class Cgroup {
 public:
     Cgroup();
@@ -156,21 +154,21 @@ using Row = std::map<std::string, std::string>;
 
 u64 number(const Row& row, const std::string& column);
 
-/// 512-byte sectors of a file on its filesystem's device, from the kernel's own extent map.
+/// 512-byte sectors of a file on its filesystem's device, from the kernel's extent map.
 std::set<u64> sectors_of(const std::string& path);
 
 /// Traces a disk while `work` runs.
 struct Traced {
     std::vector<Row> rows;
     Result result;
-    [[nodiscard]] u64 counter(const std::string& word) const;  ///< "seen" of the verbose remarks
+    [[nodiscard]] u64 counter(const std::string& word) const;  ///< "seen" in the verbose output
 };
 Traced trace(std::vector<std::string> options, const std::function<void()>& work, const std::string& lens = "block");
 
-/// Nothing was lost, and what was seen is accounted for.
+/// Expects no loss, and that all requests are accounted for.
 void expect_whole(const Traced& traced);
 
-/// A filesystem of the test's own, on a loop device.
+/// A scratch filesystem on a loop device.
 class FileSystem {
 public:
     /// `kind` is ext4, xfs or btrfs; `partition`: on the second partition of the disk.
@@ -182,7 +180,7 @@ public:
     [[nodiscard]] std::string path(const std::string& name = {}) const { return scratch_.path(name); }
     [[nodiscard]] const LoopDisk& disk() const { return disk_; }
     [[nodiscard]] const std::string& device() const { return device_; }
-    /// Can this machine make and mount one? "" or what is missing.
+    /// What is missing to create and mount one on this machine; "" if nothing is.
     static std::string missing(const std::string& kind);
 
 private:
@@ -191,7 +189,7 @@ private:
     std::string device_;
 };
 
-/// Forgets what is in the page cache.
+/// Drops the page cache.
 void drop_caches();
 
 /// Waits until a disk ("loop3") has no request in flight.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON output, read as its users read it: with a parser.
+// Reads JSON output with a parser, like its users.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -8,24 +8,24 @@
 
 #include "iolens/event/header.h"
 
-// Instantiated in json.cpp: most of what the header costs is compiled once.
+// Instantiated in json.cpp, so that most of the expensive header is compiled only once.
 extern template class nlohmann::basic_json<nlohmann::ordered_map>;
 
 namespace iolens::test {
 
-/// Ordered: two objects are equal if their members have the same order, too.
+/// Ordered: objects are equal only if their members are in the same order.
 using Json = nlohmann::ordered_json;
 
 /// Throws on text that is not JSON.
 Json parse_json(const std::string& text);
 
-/// An object for each line. Throws on a line that is not one.
+/// One object per line. Throws on a line that is not JSON.
 std::vector<Json> parse_json_lines(const std::string& text);
 
-/// Throws on anything but a whole number that is not negative.
+/// Throws on anything but a non-negative integer.
 u64 number(const Json& value);
 
-/// Throws on anything but a string and null, which is "".
+/// Throws on anything but a string or null; null becomes "".
 std::string text_or_null(const Json& value);
 
 }  // namespace iolens::test

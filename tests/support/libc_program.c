@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tests of operations look at: it does them, and writes down what it did. "MODE FOLDER": rows count from the
- * opening of FOLDER/begin to that of FOLDER/end, which then says what they should be.
+ * Traced by the tests of operations: it executes them and reports the expected rows. "MODE DIRECTORY": rows count from
+ * the open of DIRECTORY/begin to that of DIRECTORY/end, which then contains the expected rows.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -57,7 +57,7 @@ static const char *number(long n)
 	return text;
 }
 
-/* A system call without libc around it; its errno, or 0. */
+/* A system call that bypasses libc; returns its errno, or 0. */
 static long result;
 #define DO(...) (errno = 0, result = syscall(__VA_ARGS__), result < 0 ? errno : 0)
 
@@ -98,7 +98,7 @@ static void files(void)
 	error = DO(SYS_close, result);
 	row("FILE_OPEN_CLOSE,CLOSE", error, fd + 1, 0, "", "");
 #endif
-	error = DO(SYS_openat, AT_FDCWD, ".", O_RDONLY, 0); /* io-monitor leaves it out */
+	error = DO(SYS_openat, AT_FDCWD, ".", O_RDONLY, 0); /* io-monitor skips it */
 	error = DO(SYS_close, result);
 	row("FILE_OPEN_CLOSE,CLOSE", error, fd + 1, 0, "", "");
 	error = DO(SYS_write, fd, "data", 4);
@@ -109,10 +109,10 @@ static void files(void)
 	row("FILE_WRITE,WRITE", error, fd, 5, "", "");
 	error = DO(SYS_pwritev, fd, pieces, 2, 20, 0);
 	row("FILE_WRITE,WRITE", error, fd, 5, "", "");
-	error = DO(SYS_write, 1, "", 0); /* of the standard output nothing is said */
+	error = DO(SYS_write, 1, "", 0); /* standard output is not reported */
 	error = DO(SYS_lseek, fd, 0, SEEK_SET);
 	row("SEEKS,SEEK", error, fd, 0, "", "");
-	error = DO(SYS_read, fd, room, sizeof room); /* what was moved, not what was asked for */
+	error = DO(SYS_read, fd, room, sizeof room); /* the bytes moved, not the bytes requested */
 	row("FILE_READ,READ", error, fd, 25, "", "");
 	error = DO(SYS_pread64, fd, room, 3, 1);
 	row("FILE_READ,READ", error, fd, 3, "", "");
@@ -360,7 +360,7 @@ static void libc(void)
 	free(list);
 }
 
-/* What HTTP looks like, and what does not. */
+/* Data that looks like HTTP, and data that does not. */
 static void http(void)
 {
 	static const char request[] = "GET /path?x=1 HTTP/1.1\r\nHost: here\r\nCookie: secret\r\n\r\n";
@@ -379,7 +379,7 @@ static void http(void)
 		exit(2);
 }
 
-/* A read that takes long enough to be waited for. */
+/* A read that takes long enough to block. */
 static void slow(void)
 {
 	struct timespec pause = {0, 60 * 1000 * 1000};
@@ -400,7 +400,7 @@ static void slow(void)
 	wait(NULL);
 }
 
-/* Equal calls, and in the folder's file "times" the processor time of each, by the thread's own clock, in ns. */
+/* Identical calls; writes the CPU time of each (thread clock, ns) to the file "times" in the directory. */
 static void timed(const char *call, const char *path, size_t bytes, long count)
 {
 	int writes = !strcmp(call, "write");
@@ -431,7 +431,7 @@ int main(int argc, char **argv)
 {
 	const char *mode = argc > 2 ? argv[1] : "";
 
-	syscall(SYS_close_range, 3, ~0U, 0); /* fds begin where they do for every program */
+	syscall(SYS_close_range, 3, ~0U, 0); /* the first new fd is 3, as in any program */
 	if (argc > 2)
 		snprintf(folder, sizeof folder, "%s", argv[2]);
 	if (!strcmp(mode, "calls")) {
@@ -467,7 +467,7 @@ int main(int argc, char **argv)
 		f = fopen(in("file2"), "w");
 		if (fprintf(f, "%s", "data") != 4 || fclose(f))
 			exit(2);
-	} else if (!strcmp(mode, "open")) { /* opens each of the further words */
+	} else if (!strcmp(mode, "open")) { /* opens each of the further arguments */
 		for (int i = 3; i < argc; i++)
 			close(open(in(argv[i]), O_RDWR | O_CREAT, 0600));
 	} else if (!strcmp(mode, "spawn")) { /* a child of this program, and then another one */

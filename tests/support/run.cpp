@@ -23,7 +23,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::chrono::seconds patience = 60s;  // an emulated machine takes its time
+constexpr std::chrono::seconds patience = 60s;  // an emulated machine is slow
 constexpr std::chrono::milliseconds step = 5ms;
 
 pid_t spawn(const std::vector<std::string>& command, const std::string& out, const std::string& err) {
@@ -44,14 +44,14 @@ pid_t spawn(const std::vector<std::string>& command, const std::string& out, con
     ::_exit(127);
 }
 
-std::function<void()> look;   // of WhileWaiting
+std::function<void()> look;   // set by WhileWaiting
 std::atomic<u64> losses = 0;  // commands may run in several threads
 
 void count_loss(const Result& result) {
     if (result.err.find("iolens: lost ") != std::string::npos) ++losses;
 }
 
-/// Where iolens says what it has seen: is all of it accounted for?
+/// Checks that the counters printed by iolens add up.
 void expect_balanced(const Result& result) {
     static const std::regex sum(
         "seen ([0-9]+), delivered ([0-9]+), filtered ([0-9]+), lost ([0-9]+), in flight ([0-9]+)");
@@ -62,7 +62,7 @@ void expect_balanced(const Result& result) {
     EXPECT_EQ(std::stoull(m[1]), accounted) << result.err;
 }
 
-/// The exit status, or -1 (and the process is killed) when it takes too long.
+/// The exit status, or -1 (and the process is killed) if it takes too long.
 int wait_for(pid_t pid, std::chrono::milliseconds limit) {
     const auto end = std::chrono::steady_clock::now() + limit;
     int status = 0;

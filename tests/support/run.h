@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Commands and scratch places for tests.
+// Commands and scratch directories for tests.
 #pragma once
 
 #include <sys/types.h>
@@ -15,27 +15,27 @@
 namespace iolens::test {
 
 struct Result {
-    int status = -1;  ///< exit status; 128 + signal; -1 = did not end in time
+    int status = -1;  ///< exit status; 128 + signal; -1 = timeout
     std::string out;
     std::string err;
 };
 
-/// The iolens to test: $IOLENS, or the one of this build.
+/// The iolens under test: $IOLENS, or the one of this build.
 std::string iolens_path();
 
-/// The program of tests/support/libc_program.c, beside this one.
+/// The program of tests/support/libc_program.c, in the same directory as this one.
 std::string helper(const std::string& name = "iolens-libc-program");
 
-/// Runs a command to its end (killed after `limit`), with its output in memory.
+/// Runs a command until it ends (killed after `limit`), and returns its output.
 Result run(const std::vector<std::string>& command, std::chrono::seconds limit = std::chrono::seconds(60));
 
-/// The same through /bin/sh; "iolens" is found.
+/// Likewise through /bin/sh, with iolens in PATH.
 Result shell(const std::string& line, std::chrono::seconds limit = std::chrono::seconds(60));
 
-/// How often iolens reported a loss to run(), shell() or a Tracer so far.
+/// Number of losses that iolens reported to run(), shell() or a Tracer so far.
 u64 losses_reported();
 
-/// While it lives, a function that is called again and again while a command runs.
+/// During its lifetime, `look` is called repeatedly while a command runs.
 class WhileWaiting {
 public:
     explicit WhileWaiting(std::function<void()> look);
@@ -44,14 +44,14 @@ public:
     WhileWaiting& operator=(const WhileWaiting&) = delete;
 };
 
-/// Is there such a command in PATH?
+/// True if the command is in PATH.
 bool have(const std::string& command);
 
-/// Waits in small steps until a condition is true. False: it did not become true within a minute, which is enough for
-/// an emulated machine.
+/// Polls until a condition is true. Returns false if it does not become true within a minute, which is enough for an
+/// emulated machine.
 [[nodiscard]] bool wait_until(const std::function<bool()>& condition);
 
-/// A folder of the test's own, in `base`, else in $IOLENS_SCRATCH or /var/tmp; removed at the end.
+/// A scratch directory in `base`, else in $IOLENS_SCRATCH or /var/tmp; removed by the destructor.
 class Scratch {
 public:
     explicit Scratch(const std::string& base = {});
@@ -70,10 +70,10 @@ std::string slurp(const std::string& path);
 void spit(const std::string& path, const std::string& text);
 std::vector<std::string> split(const std::string& text, char at);
 
-/// A csv table with a heading: one map a row.
+/// Parses CSV with a header line: one map per row.
 std::vector<std::map<std::string, std::string>> parse_csv(const std::string& text);
 
-/// A command in the background, killed at the end if it still runs then.
+/// A command in the background; the destructor kills it if it is still running.
 class Background {
 public:
     explicit Background(const std::vector<std::string>& command);
@@ -81,12 +81,12 @@ public:
     Background(const Background&) = delete;
     Background& operator=(const Background&) = delete;
 
-    /// Waits until standard output has this many lines, or either output contains this text. False: it did not happen
-    /// within a minute, or before the command ended.
+    /// Waits until standard output has this many lines, or either output contains this text. Returns false if this does
+    /// not happen within a minute, or before the command ends.
     [[nodiscard]] bool wait_for_rows(std::size_t rows) const;
     [[nodiscard]] bool wait_for_line(const std::string& text) const;
 
-    /// Sends a signal (0: none), waits for the end and returns what the command wrote.
+    /// Sends a signal (0: none), waits for the command to end and returns its output.
     Result stop(int signal = 2);
     [[nodiscard]] pid_t pid() const { return pid_; }
     [[nodiscard]] std::string out() const { return slurp(scratch_.path("out")); }
@@ -99,7 +99,7 @@ private:
     pid_t pid_ = -1;
 };
 
-/// `iolens` in the background, from the moment that it is attached.
+/// `iolens` in the background; the constructor returns once it is attached.
 class Tracer : public Background {
 public:
     explicit Tracer(const std::vector<std::string>& arguments);

@@ -80,19 +80,19 @@ void write_sample(const std::string& path) {
     e.flags = IOLENS_BLOCK_NO_ISSUE;
     e.error = 28;
     put(r, e);
-    // whose end was not seen, and still to come
+    // with an unknown end, and still in flight
     e = block_event(ts + 32, "dd", IOLENS_OP_WRITE, 36, 512);
     e.flags = IOLENS_BLOCK_NO_END;
     put(r, e);
     e.flags = IOLENS_BLOCK_PENDING | IOLENS_BLOCK_NO_ISSUE;
     put(r, e);
-    // names that want to be more than names
+    // hostile names
     put(r, block_event(ts + 40, "a\nb\x1b[31m,\"x", IOLENS_OP_READ, 40, 512));
     put(r, block_event(ts + 50, "\xff\xfe n\xc3\xbc\xe2\x80\xae", IOLENS_OP_READ, 41, 512));
     e = block_event(ts + 60, "nameless disk", IOLENS_OP_READ, 48, 512);
     e.dev = 4095U << 20 | 7;
     put(r, e);
-    // what they are for: each kind, each way to tell it, names that are told, gone, hostile; authors
+    // targets: each kind and source; names that are known, dropped, hostile; authors
     r.record(file_fact(7, IOLENS_FILE_REGULAR, 0, {"data", "db"}));
     r.record(file_fact(8, IOLENS_FILE_REGULAR, IOLENS_FILE_DELETED, {"a\x1b[31m\nb", "tmp"}));
     for (u8 kind = 0; kind < IOLENS_TARGET_KINDS; ++kind) {
@@ -108,7 +108,7 @@ void write_sample(const std::string& path) {
             e.target.author = 99;
             std::copy_n("postgres", 8, static_cast<u8*>(e.target.author_comm));
             put(r, e);
-            e.target.name_id = 0;  // as it was told before
+            e.target.name_id = 0;  // emitted before
             e.target.authors = 2;
             e.target.more = 1;
             put(r, e);
@@ -126,8 +126,7 @@ void write_sample(const std::string& path) {
         }
         put(r, e);
     }
-    // merged: extra targets with names, on two processors; those of a request that was lost; more than there is
-    // storage for
+    // merged: extra targets with names, on two CPUs; those of a lost request; more than there is storage for
     e = block_event(ts + 62, "worker", IOLENS_OP_WRITE, 64, 64 << 10);
     e.target.kind = IOLENS_TARGET_FILE;
     e.target.id = {.ino = 12, .dev = 259U << 20 | 3, .generation = 34};
@@ -166,7 +165,7 @@ void write_sample(const std::string& path) {
     }
     sent();
     put(r, e);
-    // of a kind that isn't known yet, and an event of an older version that ended after `bytes`
+    // of an unknown kind, and an event of an older version that ended after `bytes`
     iolens_header unknown{.ts = ts + 70, .kind = 999, .size = sizeof unknown, .cpu = 0};
     put(r, unknown);
     e = block_event(ts + 80, "old", IOLENS_OP_WRITE, 56, 512);
@@ -283,7 +282,7 @@ void write_fd_sample(const std::string& path) {
     put(r, e);
     e.flags = IOLENS_CALL_DATAGRAM;
     put(r, e);
-    // a closed fd, a file whose name was never told, a thread of which nothing is known, a call that moves nothing
+    // a closed fd, a file without a name, an unknown thread, a call that moves no bytes
     put(r, call_event(at += 10, read, IOLENS_DIR_READ, 9, -9));
     e = call_event(at += 10, read, IOLENS_DIR_READ, 4, 0);
     e.file = IOLENS_FILE_REGULAR;
@@ -343,11 +342,11 @@ void write_why_sample(const std::string& path) {
         e.target.kind = kind;
         return e;
     };
-    wait(1'000'000, 2'000'000, 2'500'000, {0x4050, 0x1010, 0x2010, 0x3010});  // as deep as it is known
-    wait(3'000'000, 3'000'000, 3'250'000, {0x1010});                          // others had the processor
-    wait(4'000'000, 0, 6'000'000, {0x9999, 0x3100, 0});                       // its waking was not seen
-    wait(6'500'000, 7'500'000, 7'600'000, {0x9999});                          // in no function that is known
-    wait(8'000'000, 9'000'000, 9'500'000, {0x1020, 0x9999});                  // a vague one
+    wait(1'000'000, 2'000'000, 2'500'000, {0x4050, 0x1010, 0x2010, 0x3010});  // maximum stack depth
+    wait(3'000'000, 3'000'000, 3'250'000, {0x1010});                          // the CPU was busy
+    wait(4'000'000, 0, 6'000'000, {0x9999, 0x3100, 0});                       // the wakeup was not seen
+    wait(6'500'000, 7'500'000, 7'600'000, {0x9999});                          // in no known function
+    wait(8'000'000, 9'000'000, 9'500'000, {0x1020, 0x9999});                  // a vague reason
     iolens_block_event own = request(500'000, 700'000, 2'000'000, 1001, "writer", IOLENS_TARGET_FILE);
     own.target.id = mine;
     own.target.name_id = 5;
@@ -385,7 +384,7 @@ void write_why_sample(const std::string& path) {
     call.generation = mine.generation;
     call.file = IOLENS_FILE_REGULAR;
     put(r, call);
-    // what has another file, or comes later, has nothing to do with it
+    // requests of other files, or later ones, are unrelated
     iolens_block_event later = request(9'000'000, 9'100'000, 30'000'000, 79, "later", IOLENS_TARGET_FILE);
     later.target.id = {.ino = 99, .dev = mine.dev, .generation = 1};
     put(r, later);
@@ -451,7 +450,8 @@ void write_operations_sample(const std::string& path) {
     put(r, call_event(at += 10, 1, IOLENS_DIR_WRITE, 3, 4));
     put(r, call_event(at += 10, 0, IOLENS_DIR_READ, 99, -9));
     given(82, {"/old", "/new"}, 3);
-    put(r, call_event(at += 10, 82, IOLENS_DIR_NONE, -1, 0));  // told before it began: of another call
+    put(r,
+        call_event(at += 10, 82, IOLENS_DIR_NONE, -1, 0));  // emitted before the call started: belongs to another call
     at += 10;
     given(82, {"/old", "/new"}, 3);
     put(r, call_event(at, 82, IOLENS_DIR_NONE, -1, -2));
@@ -539,7 +539,7 @@ void write_file_sample(const std::string& path) {
     e.id.ino = 13;
     e.comm[0] = 0;
     put(r, e);
-    // where the kernel offers nothing else, calls
+    // system calls as a fallback
     put(r, task_fact(1001, "cal\nler"));
     iolens_call_event call = call_event(at += 1'000'000, 17, IOLENS_DIR_READ, 3, 512);
     call.file = IOLENS_FILE_REGULAR;

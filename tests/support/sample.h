@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Made-up events with every feature that a sink must show.
+// Synthetic events with every feature that a sink must show.
 #pragma once
 
 #include <string>
@@ -23,25 +23,25 @@ iolens_block_event block_event(u64 ts, const std::string& comm, u8 op, u64 secto
 iolens_task_fact task_fact(u32 tid, const std::string& comm);
 iolens_call_event call_event(u64 start, u16 call, u8 direction, s32 fd, s64 result);
 
-/// A file fact as the ring has it: `names` from the file up to the root.
+/// A file fact as in the ring: `names` from the file up to the root.
 std::vector<std::byte> file_fact(u64 name_id, u16 kind, u16 flags, const std::vector<std::string>& names);
 
-/// Writes the fd lens's recording: each kind of file, an error, peers, hostile names, what was not told, loss.
+/// Writes a recording of the fd lens: each kind of file, an error, peers, hostile names, missing names, loss.
 void write_fd_sample(const std::string& path);
 
-/// Writes a recording of the fd lens with --why: waits of several kinds, known and not, requests of the thread, of
-/// others for its file, of the journal, of a merged one, one held back; what was beside them; a call without any.
+/// Writes a recording of the fd lens with --why: known and unknown waits; requests of the thread, of others for its
+/// file, of the journal, a merged one, a throttled one; concurrent requests; a call without any.
 void write_why_sample(const std::string& path);
 
-/// Writes a recording of operations: of calls, of processes, of libc, of HTTP; texts that would break a line.
+/// Writes a recording of operations: system calls, processes, libc, HTTP; texts that would break a line.
 void write_operations_sample(const std::string& path);
 
-/// Writes the file lens's recording: both levels, every operation, an error, a start alone, two names of a file, one
-/// with hostile bytes, a file without a name, calls that stand for accesses, loss.
+/// Writes a recording of the file lens: both levels, every operation, an error, an access without an end, two names of
+/// a file, one with hostile bytes, a file without a name, calls that substitute for accesses, loss.
 void write_file_sample(const std::string& path);
 
-/// Writes the block lens's recording of the golden tests: all operations, flags, an error, unknown creators, hostile
-/// names, what requests are for and who made the pages dirty, loss.
+/// Writes the recording of the block lens for the golden tests: all operations, flags, an error, unknown creators,
+/// hostile names, targets and authors, loss.
 void write_sample(const std::string& path);
 
 }  // namespace iolens::test
