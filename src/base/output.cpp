@@ -223,7 +223,8 @@ void Output::give_up(int error) {
     if (error == EPIPE) throw ReaderGone();
     if (error == EINTR || error == EAGAIN) {
         throw Failure(Exit::failed,
-                      fmt::format("{} not written: nobody reads {}", counted(rows, "row"), visible(name_)),
+                      fmt::format("{} not written: nobody reads {}", counted(static_cast<std::uint64_t>(rows), "row"),
+                                  visible(name_)),
                       "stop its reader first, or write to a file with -o");
     }
     throw Failure(Exit::failed, fmt::format("can't write to {}: {}", visible(name_), error_text(error)),
