@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The recording file format, for writer and reader.
 //
-//   RecordingHeader, then frames: RecordingFrame, `size` bytes of whole records. The last frame has size 0: without
-//   it the recording was cut off. All numbers have the writer's byte order, which the header's mark tells.
+//   RecordingHeader, then frames: RecordingFrame, `size` bytes of complete records. The last frame has size 0: without
+//   it the recording was truncated. All numbers have the writer's byte order, which is marked in the header.
 #pragma once
 
 #include <array>

@@ -83,7 +83,7 @@ BlockProbe::BlockProbe(const Options& options) {
     for (bpf_program* program : in_attach_order(*object_)) {
         if (bpf_program__autoload(program)) links_.push_back(attach(program));
     }
-    // returns the memory of the kernel's BTF
+    // returns the memory of the parsed kernel BTF to the system
     ::malloc_trim(0);
 }
 

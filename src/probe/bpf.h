@@ -31,12 +31,11 @@ struct ProbeStatus {
     std::string name;     ///< the tracepoint
     std::string program;  ///< the BPF program
     bool works = false;
-    bool used = true;            ///< false: another variant is better on this kernel
-    std::string how = "tp_btf";  ///< the kind of probe, and its variant
-    std::string why;             ///< the reason if it doesn't work
-    std::optional<u64>
-        verified_insns;         ///< instructions that the verifier processed; bpf_prog_info, before 5.16 from its log
-    std::optional<u64> missed;  ///< runs skipped by the recursion guard; bpf_prog_info, from 5.12
+    bool used = true;                   ///< false: another variant is better on this kernel
+    std::string how = "tp_btf";         ///< the kind of probe, and its variant
+    std::string why;                    ///< the reason if it doesn't work
+    std::optional<u64> verified_insns;  ///< processed by the verifier; bpf_prog_info, before 5.16 from its log
+    std::optional<u64> missed;          ///< runs skipped by the recursion guard; bpf_prog_info, from 5.12
 };
 
 /// A key to hash ids that contain kernel addresses: random, the same for all objects of a run.

@@ -168,7 +168,7 @@ Libc libc_of_process(u32 pid) {
 
 Libc libc_of_program(const std::string& path) {
     std::string name = path;
-    for (int depth = 0; depth < 5; ++depth) {  // a script's interpreter may be a script, to a depth: BINPRM's
+    for (int depth = 0; depth < 5; ++depth) {  // an interpreter may be a script: depth limit of exec_binprm()
         const std::string file = read_file(open_regular(name), headers);
         if (file.starts_with("#!")) {
             const std::size_t from = file.find_first_not_of(" \t", 2);

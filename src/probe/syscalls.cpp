@@ -245,7 +245,7 @@ SyscallProbe::SyscallProbe(const Options& options) {
     }
     while (!start(options, direct)) {
     }
-    // returns the memory of the kernel's BTF
+    // returns the memory of the parsed kernel BTF to the system
     ::malloc_trim(0);
 }
 

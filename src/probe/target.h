@@ -15,7 +15,7 @@ namespace iolens {
 /// The kernel symbols to look up.
 std::vector<std::string_view> target_symbols();
 
-/// Those of them that set_target_addresses() needs, in its order.
+/// The symbols that set_target_addresses() needs, in its order.
 inline constexpr std::array<std::string_view, 6> target_functions{"bio_chain_endio",      "crypt_endio",
                                                                   "iomap_dio_bio_end_io", "iomap_dio_simple_pool",
                                                                   "io_complete_rw",       "aio_complete_rw"};

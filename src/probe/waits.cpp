@@ -22,7 +22,7 @@ WaitProbe::WaitProbe(const Options& options) : object_(opened(wait_bpf__open_opt
     if (const int error = wait_bpf__load(object_.get()); error != 0) fail_to_load("the wait", error);
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object_->obj) links_.push_back(attach(program));
-    // libbpf has read the kernel's whole BTF and freed it: return that memory
+    // libbpf has read the kernel's whole BTF and freed it: return that memory to the system
     ::malloc_trim(0);
 }
 

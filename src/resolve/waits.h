@@ -11,8 +11,8 @@
 
 namespace iolens {
 
-/// When and why threads did not run. A wait is stored until it is forgotten; if there are too many, the oldest is
-/// evicted.
+/// When and why threads did not run. A wait is stored until forget_before() or after() drops it; if there are too many,
+/// the oldest is evicted.
 class Waits {
 public:
     struct Wait {

@@ -31,7 +31,7 @@ public:
     [[nodiscard]] u64 wall_offset_ns() const override { return header_.wall_offset_ns; }
 
 private:
-    /// False at end of file, or, with `ended_` set, if a signal ended the wait.
+    /// Returns false at end of file, or, with `ended_` set, if a signal ended the wait.
     bool fill(void* to, std::size_t size);
     [[noreturn]] void damaged(const char* how) const;
 

@@ -33,7 +33,7 @@ public:
         std::function<void(std::span<std::byte>)> change{};  ///< … with this function
     };
 
-    /// Throws Failure when the ring can't be mapped.
+    /// Throws Failure if the ring can't be mapped.
     explicit RingSource(Probes probes);
     ~RingSource() override;
 

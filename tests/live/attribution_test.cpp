@@ -139,7 +139,6 @@ TRACED_TEST_F(Attribution, EveryEngineOnBtrfs) {
     engines("btrfs");
 }
 
-/// Many files, several writers, reused names and inodes: no row has a file that does not own its sectors.
 /// Copies that bypass user memory, and a kernel thread that submits for the process.
 TRACED_TEST_F(Attribution, OtherWaysInAreTheirFilesToo) {
     NEEDS(have("fio"), "fio is not installed");
@@ -255,6 +254,7 @@ TRACED_TEST_F(Attribution, CompressedDataIsItsFiles) {
     }
 }
 
+/// Many files, several writers, reused names and inodes: no row has a file that does not own its sectors.
 TRACED_TEST_F(Attribution, NoRowIsForAFileThatItsSectorsAreNotOf) {
     const FileSystem ext4("ext4");
     constexpr int writers = 4;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// iolens fd against the running kernel: what a program of the test's own did, and what strace says of others.
+// iolens fd on the running kernel, compared with what the test's program reports and with strace.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -42,7 +42,7 @@ protected:
     void SetUp() override { NEEDS(missing_for_tracing().empty(), missing_for_tracing()); }
 };
 
-/// What the traced program says that it did: in memory that both sides share, so that saying it is no call.
+/// The traced program's report of its calls: in shared memory, so that reporting needs no system call.
 class Diary {
 public:
     Diary() {
@@ -60,7 +60,7 @@ public:
     }
     [[nodiscard]] std::vector<std::string> lines() const { return split(std::string(text_), '\x1e'); }
 
-    /// One expected row. Negative numbers: an empty field.
+    /// An expected row. Negative numbers: an empty field.
     void row(const std::string& call, s64 fd, char dir, s64 offset, s64 requested, s64 bytes, const std::string& file,
              const std::string& error = {}) {
         const auto number = [](s64 n) { return n < 0 ? std::string() : std::to_string(n); };
@@ -77,7 +77,7 @@ private:
 struct Played {
     pid_t pid = 0;
     std::vector<Row> rows;
-    std::vector<std::string> seen;      ///< rows, as a diary has them
+    std::vector<std::string> seen;      ///< rows, in the format of a diary
     std::vector<std::string> expected;  ///< the diary
     Result result;
 };
@@ -91,7 +91,7 @@ Played play_once(const std::function<void(Diary&)>& work, std::vector<std::strin
     played.pid = ::fork();
     if (played.pid == 0) {
         ::close(gate[1]);
-        ::alarm(120);  // a call that waits for what never comes must not hold the others up
+        ::alarm(120);  // a call that blocks forever must not delay the other tests
         char go = 0;
         if (::read(gate[0], &go, 1) != 1) ::_exit(1);
         work(diary);
@@ -109,7 +109,7 @@ Played play_once(const std::function<void(Diary&)>& work, std::vector<std::strin
     played.result = tracer.stop(0);
     EXPECT_EQ(played.result.status, 0) << played.result.err;
     played.rows = parse_csv(played.result.out);
-    // with -v, which says when all is attached, each call has a row, also the one that never returns
+    // with -v, which reports when all is attached, each call has a row, even one that never returns
     const std::set<std::string> no_io{"exit_group",
                                       "newfstatat",
                                       "fstat",
@@ -157,7 +157,7 @@ void expect_same(const Played& p) {
     for (std::size_t i = 0; i < p.seen.size(); ++i) EXPECT_EQ(p.seen[i], p.expected[i]) << "row " << i;
 }
 
-/// The same; a loss fails the round.
+/// Likewise; a loss fails the round.
 Played play(
     const std::function<void(Diary&)>& work, const std::vector<std::string>& options = {},
     const std::function<void()>& prepare = [] {}) {
@@ -167,7 +167,7 @@ Played play(
     return played;
 }
 
-/// Twenty-three times each, in order, to the row.
+/// Each call is made 23 times; all rows must be there, in order.
 constexpr int times = 23;
 
 EXACT_TEST_F(Fd, ReadsAndWritesAreWhatTheProgramDid) {
@@ -206,7 +206,7 @@ EXACT_TEST_F(Fd, ReadsAndWritesAreWhatTheProgramDid) {
             at += 42;
             d.row("preadv", fd, 'R', i, 42, ::preadv(fd, pieces.data(), 3, i), path);
             d.row("pwritev", fd, 'W', i, 42, ::pwritev(fd, pieces.data(), 3, i), path);
-            const s64 n = ::syscall(SYS_preadv2, fd, pieces.data(), 3, -1L, -1L, 0);  // at the file's position
+            const s64 n = ::syscall(SYS_preadv2, fd, pieces.data(), 3, -1L, -1L, 0);  // at the current file position
             d.row("preadv2", fd, 'R', at, 42, n, path);
             at += n;
         }
@@ -366,7 +366,7 @@ TRACED_TEST_F(Fd, UnixSocketsHaveNames) {
     EXPECT_EQ(to, (std::vector<std::string>{path, "@iolens test"}));
 }
 
-/// An fd is what the kernel's table says at that moment, however it came there.
+/// An fd's file is the one in the kernel's table at the time of the call, however it was opened.
 TRACED_TEST_F(Fd, AnFdIsRightHoweverItCame) {
     const Scratch scratch;
     const std::string directory = std::filesystem::canonical(scratch.path());
@@ -379,7 +379,7 @@ TRACED_TEST_F(Fd, AnFdIsRightHoweverItCame) {
         }
     };
     prepare();
-    const int inherited = ::open(first.c_str(), O_RDONLY);  // before tracing
+    const int inherited = ::open(first.c_str(), O_RDONLY);  // before tracing begins
     const Played p = play(
         [&](Diary& d) {
             std::array<char, 8> buffer{};
@@ -395,7 +395,7 @@ TRACED_TEST_F(Fd, AnFdIsRightHoweverItCame) {
                 ::_exit(0);
             }
             ::waitpid(child, nullptr, 0);
-            // a table that is shared, in another address space
+            // a shared fd table, in another address space
             child = static_cast<pid_t>(::syscall(SYS_clone, CLONE_FILES | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
             if (child == 0) {
                 const int more = ::open(third.c_str(), O_RDONLY);
@@ -430,7 +430,7 @@ TRACED_TEST_F(Fd, AnFdIsRightHoweverItCame) {
             int received = -1;
             std::memcpy(&received, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof received);
             read_it(received, second);
-            // renamed and deleted while it is open
+            // renamed and deleted while open
             ::rename(second.c_str(), (directory + "/renamed").c_str());
             read_it(received, directory + "/renamed");
             ::unlink((directory + "/renamed").c_str());
@@ -452,7 +452,7 @@ TRACED_TEST_F(Fd, AnFdIsRightHoweverItCame) {
     ::close(inherited);
 }
 
-/// vfork, exec from a thread that isn't the first, and what close-on-exec leaves.
+/// vfork, exec from a thread other than the first, and the fds that remain after close-on-exec.
 TRACED_TEST_F(Fd, ExecKeepsWhatItShould) {
     const Scratch scratch;
     const std::string kept = scratch.path("kept");
@@ -470,7 +470,7 @@ TRACED_TEST_F(Fd, ExecKeepsWhatItShould) {
             ::_exit(1);
         }
         ::waitpid(child, nullptr, 0);
-        // the thread takes over the process's id
+        // exec gives the process's id to this thread
         std::thread([] {
             ::execl("/bin/sh", "sh", "-c", "read x <&7; exit 0", nullptr);
             ::_exit(1);
@@ -490,7 +490,7 @@ TRACED_TEST_F(Fd, ExecKeepsWhatItShould) {
     EXPECT_GE(reads, 2U);
 }
 
-/// The names of another root and of another mount namespace are those of that process.
+/// In another root or mount namespace, files have the paths of that process.
 TRACED_TEST_F(Fd, PathsAreThoseOfTheProcess) {
     const Scratch scratch;
     const std::string root = std::filesystem::canonical(scratch.path());
@@ -512,14 +512,14 @@ TRACED_TEST_F(Fd, PathsAreThoseOfTheProcess) {
         const auto at = std::ranges::find(p.rows, call, [](const Row& r) { return std::string_view(r.at("call")); });
         return at == p.rows.end() ? std::string("no row") : at->at("file");
     };
-    // from the top of its namespace: a chroot hides nothing from who looks on
+    // from the root of its namespace: the observer also sees the path outside the chroot
     EXPECT_EQ(file_of("pread64"), root + "/jail/etc/f");
     EXPECT_EQ(file_of("pwrite64"), root + "/mnt/own");
 }
 
 TRACED_TEST_F(Fd, AMillionOpenFds) {
     rlimit limit{1'000'000, 1'000'000};
-    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::getrlimit(RLIMIT_NOFILE, &limit);  // as many as are allowed here
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::getrlimit(RLIMIT_NOFILE, &limit);  // as many as allowed
     NEEDS(limit.rlim_max >= 10'000, "few fds are allowed here");
     const rlim_t max = std::min<rlim_t>(1'000'000, limit.rlim_max);
     const Scratch scratch;
@@ -544,14 +544,14 @@ TRACED_TEST_F(Fd, AMillionOpenFds) {
     expect_same(p);
 }
 
-/// Each row makes I/O in every process that reads it. Were that traced, there would be no end of rows.
+/// Each row causes I/O in every process that reads it. If that were traced, rows would never end.
 TEST_F(Fd, TheProcessesOfItsPipelineHaveNoRows) {
     const Scratch scratch;
     const std::string cat = scratch.path("pipeline-cat");
     shell("cp $(command -v cat) " + cat);
     const Result r = shell("iolens fd --comm pipeline-cat --columns tid,call --format csv 2 | " + cat + " | " + cat +
                            " | " + cat + " | cat");
-    EXPECT_EQ(r.out, "tid,call\r\n");  // which itself was read three times
+    EXPECT_EQ(r.out, "tid,call\r\n");  // this line alone was read three times
 }
 
 TEST_F(Fd, AClientOfItsSocketHasNoRows) {
@@ -566,7 +566,7 @@ TEST_F(Fd, AClientOfItsSocketHasNoRows) {
     const timeval patience{.tv_sec = 30, .tv_usec = 0};
     ::setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     ASSERT_EQ(::connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-    const pid_t other = ::fork();  // of the same name, but no client
+    const pid_t other = ::fork();  // same comm, but not a client
     if (other == 0) {
         ::alarm(60);
         const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -575,7 +575,7 @@ TEST_F(Fd, AClientOfItsSocketHasNoRows) {
     }
     std::string all;
     std::array<char, 65536> bytes{};
-    while (std::ranges::count(all, '\n') < 500) {  // each read of ours would be a row
+    while (std::ranges::count(all, '\n') < 500) {  // each of our reads would be a row
         const ssize_t n = ::read(client, bytes.data(), bytes.size());
         ASSERT_GT(n, 0);
         all.append(bytes.data(), static_cast<std::size_t>(n));
@@ -602,7 +602,7 @@ TEST_F(Fd, EachOpenFileIsAddedUp) {
     EXPECT_EQ(moved, (std::vector<std::string>{"0 5", "0 3", "8 0", "0 0"})) << rows << r.err;
 }
 
-/// The calls that move no bytes, 23 times each: fd, file and errno.
+/// Calls that move no bytes, 23 times each: fd, file and errno.
 TRACED_TEST_F(Fd, StateCallsAreRowsToo) {
     const Scratch scratch;
     const std::string path = std::filesystem::canonical(scratch.path()) / "file";
@@ -696,7 +696,7 @@ TRACED_TEST_F(Fd, NamesOfAllKindsAreWhole) {
     const std::string directory = std::filesystem::canonical(scratch.path());
     std::vector<std::string> names{directory + "/a,b",         directory + "/a\"b",     directory + "/a\nb",
                                    directory + "/\x1b[31mred", directory + "/\xff\xfe", directory + "/ü"};
-    // 4095 bytes, in folders of 200
+    // 4095 bytes, with directory names of 200
     std::string deep = directory;
     while (deep.size() + 201 < 4095) deep += "/" + std::string(200, 'd');
     const std::string longest = deep + "/" + std::string(4095 - deep.size() - 1, 'f');
@@ -714,7 +714,7 @@ TRACED_TEST_F(Fd, NamesOfAllKindsAreWhole) {
         const int fd = ::open(longest.c_str(), O_RDWR | O_CREAT, 0600);
         EXPECT_GE(fd, 0);
         d.row("write", fd, 'W', 0, 3, ::write(fd, "abc", 3), longest);
-        // deeper than a path can say: whole up to the bound, and marked
+        // the longest path that can be emitted whole
         ::close(fd);
     });
     std::vector<std::string> seen;
@@ -725,7 +725,7 @@ TRACED_TEST_F(Fd, NamesOfAllKindsAreWhole) {
     EXPECT_EQ(longest.size(), 4095U);
 }
 
-/// A run of iolens; a loss fails the round.
+/// Runs iolens; a loss fails the round.
 Result whole_run(const std::vector<std::string>& words) {
     Result r = run(words);
     EXPECT_FALSE(lost(r)) << r.err;
@@ -743,12 +743,12 @@ TRACED_TEST_F(Fd, ACommandIsSeenFromItsFirstCallAndItsStatusKept) {
     EXPECT_EQ(text.substr(0, text.find('\n')), "time,dt,pid,fd,dir,bytes,file,port");
     EXPECT_TRUE(std::regex_search(text, std::regex(R"re(\d\d:\d\d:\d\d\.\d{6},\d+\.\d{6},\d+,1,W,4,"[^"]+",\n)re")))
         << text;
-    // rows go to standard error when the command has standard output
+    // rows go to standard error if the command uses standard output
     r = whole_run({iolens_path(), "fd", "--", "/bin/sh", "-c", "echo out; kill -9 $$"});
     EXPECT_EQ(r.status, 137);
     EXPECT_EQ(r.out, "out\n");
     EXPECT_NE(r.err.find(",1,W,4,"), std::string::npos) << r.err;
-    // its children are followed, and waited for
+    // iolens follows its children, and waits for them
     r = whole_run({iolens_path(), "fd", "-o", rows, "--columns", "call,bytes", "--op", "write", "--", "/bin/sh", "-c",
                    "(while grep -q '^State:.[^ZX]' /proc/$$/status; do sleep 0.01; done; echo late) & exit 0"});
     EXPECT_EQ(r.status, 0);
@@ -756,7 +756,7 @@ TRACED_TEST_F(Fd, ACommandIsSeenFromItsFirstCallAndItsStatusKept) {
     r = run({iolens_path(), "fd", "-o", rows, "--user", "65534", "--", "/bin/sh", "-c", "id -u; id -G"});
     if (slurp("/etc/passwd").find(":65534:") != std::string::npos) {
         EXPECT_EQ(r.out, "65534\n65534\n") << r.err;
-        // nothing of ours is left to it: neither variables nor descriptors
+        // it inherits neither our variables nor our descriptors
         const std::string as_user = "exec 7</etc/passwd; export SECRET=1; iolens fd -o /dev/null --user 65534 ";
         for (const std::string& variable : split(shell(as_user + "-- env").out, '\n')) {
             const std::string name = variable.substr(0, variable.find('='));
@@ -776,7 +776,7 @@ TRACED_TEST_F(Fd, ACommandIsSeenFromItsFirstCallAndItsStatusKept) {
     EXPECT_EQ(run({iolens_path(), "fd", "-p", "2147483000"}).status, 2);
 }
 
-/// fio's requests by libaio and io_uring: as many, each where it was, with the file and the fd.
+/// fio's requests by libaio and io_uring: their number, offsets, file and fd.
 TRACED_TEST_F(Fd, AsynchronousRequestsAreRows) {
     NEEDS(have("fio"), "fio is not installed");
     const Scratch scratch;
@@ -840,7 +840,7 @@ TRACED_TEST_F(Fd, MappingsHaveTheirFile) {
         d.row("msync", -1, '-', 8192 + 4096, 4096, -1, path);
         ::munmap(at, 65536);
         d.row("munmap", -1, '-', 8192, 65536, -1, path);
-        ::munmap(at, 65536);  // nothing is there any more
+        ::munmap(at, 65536);  // nothing is mapped any more
     });
     Played known = p;
     std::erase_if(known.seen, [](const std::string& row) { return row == "munmap||||65536|||"; });
@@ -865,7 +865,7 @@ TRACED_TEST_F(Fd, BothEndsOfAPipeAreRows) {
     expect_same(p);
 }
 
-/// With -v: the calls that strace sees, with the same texts, in the same order.
+/// With -v: the same calls as in strace, with the same texts.
 TRACED_TEST_F(Fd, EveryCallIsDecoded) {
     NEEDS(have("strace") && shell("strace -o /dev/null true").status == 0, "strace does not work here");
     const Scratch scratch;
@@ -892,21 +892,21 @@ TRACED_TEST_F(Fd, EveryCallIsDecoded) {
     EXPECT_GT(theirs.size(), 50U);
     std::vector<std::string> missing;
     std::ranges::set_difference(theirs, ours, std::back_inserter(missing));
-    // what a call only gives back is no text of its start
+    // texts that a call only returns are not among its arguments on entry
     std::erase_if(missing, [](const std::string& m) {
         return m.starts_with("pread64") || m.starts_with("readlink") || m.starts_with("getcwd") ||
                m.starts_with("prctl") || m.starts_with("getrandom") || m.starts_with("prlimit64");
     });
     EXPECT_TRUE(missing.empty()) << testing::PrintToString(missing);
     EXPECT_TRUE(ours.contains("mkdir \"d\"") || ours.contains("mkdirat \"d\"")) << slurp(scratch.path("rows"));
-    // iomonitor's form: a line in front of the row
+    // iomonitor's format: a line before the row
     const Result seed = shell("iolens fd -v -- echo hi 2>&1 >/dev/null");
     EXPECT_TRUE(
         std::regex_search(seed.out, std::regex(" [0-9]+,3,write,1, 0x[0-9a-f]+, 3\n[0-9:.]+,[0-9.]+,[0-9]+,1,W,3,")))
         << seed.out;
 }
 
-/// A log that the installed strace makes, in each of its forms, has the rows that it should.
+/// Logs of the installed strace, in each of its formats, produce the expected rows.
 TEST(FdImport, TakesWhatStraceWrites) {
     NEEDS(have("strace") && shell("strace -o /dev/null true").status == 0, "strace does not work here");
     const Scratch scratch;
@@ -914,7 +914,7 @@ TEST(FdImport, TakesWhatStraceWrites) {
         "cd " + scratch.path() +
         "; printf hello > 'a b,c'; cat 'a b,c' | tr a-z A-Z > up; (exec 7<up; cat <&7) > copy; sleep 0.01 & wait";
     std::vector<std::string> forms{"-tt", "-ttt -v", "-tt -xx -yy -v"};
-    if (!emulated()) {  // what strace writes does not depend on the kernel
+    if (!emulated()) {  // strace's format does not depend on the kernel
         std::ranges::copy(std::array{"-t", "-ttt", "-tt -y", "-tt -yy", "-tt -x", "-tt -xx"},
                           std::back_inserter(forms));
     }
@@ -963,7 +963,7 @@ TEST(FdImport, BadInputIsASentence) {
     for (const char c : r.err) EXPECT_TRUE(c == '\n' || static_cast<unsigned char>(c) >= 0x20) << static_cast<int>(c);
 }
 
-/// With state for 64 threads, what each process left behind would soon be missing for the next ones.
+/// With state for 64 threads, any state left by exited processes would soon be missing for new ones.
 TRACED_TEST_F(Fd, ThousandsOfForksLeaveNothingBehind) {
     const int forks = emulated() ? 300 : 2'000;
     const Played p = play(
@@ -984,7 +984,7 @@ TRACED_TEST_F(Fd, ThousandsOfForksLeaveNothingBehind) {
     EXPECT_EQ(threads.size(), static_cast<std::size_t>(forks));
 }
 
-/// A read that a signal interrupts is one row: EINTR where a handler runs, else the call goes on.
+/// A read interrupted by a signal is one row: EINTR if a handler runs, otherwise the call is restarted.
 TRACED_TEST_F(Fd, InterruptedCallsAreOneRow) {
     const Played p = play([&](Diary&) {
         std::array<int, 2> ends{};
@@ -1015,7 +1015,7 @@ TRACED_TEST_F(Fd, InterruptedCallsAreOneRow) {
     EXPECT_EQ(reads, (std::vector<std::string>{"EINTR", "EINTR", "1"}));
 }
 
-/// The other witness: the same run of a program as strace shows it.
+/// Another witness: the same command under strace.
 void compare_with_strace(const std::string& command) {
     const Scratch scratch;
     const std::string log = scratch.path("log");
@@ -1070,8 +1070,8 @@ void compare_with_strace(const std::string& command) {
     }
     std::multiset<std::string> ours;
     for (const Row& row : parse_csv(slurp(rows))) {
-        if (!pids.contains(row.at("tid"))) continue;  // strace's own
-        // strace tells the first fd of a call: sendfile's target, copy_file_range's source
+        if (!pids.contains(row.at("tid"))) continue;  // calls of strace itself
+        // strace shows the first fd of a call: the target of sendfile, the source of copy_file_range
         if (row.at("call") == "sendfile" && row.at("dir") != "W") continue;
         if (row.at("call") == "copy_file_range" && row.at("dir") != "R") continue;
         if (row.at("kind") == "none") continue;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// iolens file against the running kernel, on filesystems of the test's own.
+// iolens file on the running kernel, with filesystems created for the test.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -56,7 +56,7 @@ u64 bytes_of(const std::vector<Row>& rows) {
     return sum;
 }
 
-/// "offset+asked=moved" of each row.
+/// "offset+requested=moved" for each row.
 std::vector<std::string> accesses(const std::vector<Row>& rows) {
     std::vector<std::string> all;
     all.reserve(rows.size());
@@ -88,7 +88,7 @@ std::set<u64> sectors_in(const std::vector<Row>& rows) {
     return sectors;
 }
 
-/// Bios of the same sectors at the same time: one that has two rows.
+/// Bios with overlapping sectors and times: a bio with two rows.
 std::vector<std::string> twice_at_once(const std::vector<Row>& bios) {
     std::vector<std::string> twice;
     const auto overlap = [](u64 a, u64 length_a, u64 b, u64 length_b) { return a < b + length_b && b < a + length_a; };
@@ -107,7 +107,7 @@ std::vector<std::string> twice_at_once(const std::vector<Row>& bios) {
     return twice;
 }
 
-/// What a disk says that it has read or written, in bytes.
+/// Bytes read or written according to a disk's statistics.
 u64 disk_bytes(const LoopDisk& disk, bool read) {
     std::ifstream file(disk.sys("stat"));
     std::array<u64, 7> fields{};
@@ -122,7 +122,7 @@ EXACT_TEST_F(File, ReadsAndWritesAreRowsWithTheBiosThatTheyBecome) {
     ::unlink(ext4.path("other").c_str());
     const Traced t = watch({path, "--op", "read,write,fsync"}, [&] {
         drop_caches();
-        make_file(ext4.path("other"), 64 * kib);  // nobody watches it
+        make_file(ext4.path("other"), 64 * kib);  // not watched
         const int fd = ::open(path.c_str(), O_RDWR);
         char* data = aligned(64 * kib);
         EXPECT_EQ(::pwrite(fd, data, 3 * page, 8 * page), static_cast<ssize_t>(3 * page));
@@ -179,7 +179,7 @@ TRACED_TEST_F(File, OnAPartitionSectorsAreTheFilesystems) {
     for (const Row& row : absolute.rows) EXPECT_EQ(row.at("sector"), row.at("address"));
 }
 
-/// Every way in: what a program says that it moved is what the rows say.
+/// All kinds of calls: the rows have the bytes that the program reports.
 TRACED_TEST_F(File, EachWayInHasItsRow) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("data");
@@ -208,7 +208,7 @@ TRACED_TEST_F(File, EachWayInHasItsRow) {
         const int append = ::open(copy.c_str(), O_WRONLY | O_APPEND);
         out(::write(append, data.data(), 33));
         ::close(append);
-        // both sides are watched
+        // both files are watched
         ::lseek(a, 0, SEEK_SET);
         ::lseek(b, 0, SEEK_SET);
         const ssize_t sent = ::sendfile(b, a, nullptr, 20000);
@@ -253,19 +253,19 @@ TRACED_TEST_F(File, AFileIsItsInodeAndNotItsName) {
         ::close(read_by(ext4.path("third"), 3));
         const int held = read_by(path, 4);
         ::rename(path.c_str(), ext4.path("kept").c_str());
-        make_file(path, 100);  // another file of the name
+        make_file(path, 100);  // another file with the same name
         ::close(read_by(path, 9));
         ::unlink(ext4.path("kept").c_str());
         ::unlink(ext4.path("third").c_str());
-        EXPECT_EQ(::pread(held, data.data(), 5, 0), 5);  // deleted, and open
+        EXPECT_EQ(::pread(held, data.data(), 5, 0), 5);  // deleted, but still open
         ::close(held);
-        // the inode number may go to a new file now
+        // the inode number may be reused now
         for (int i = 0; i < 20; ++i) {
             make_file(ext4.path("new" + std::to_string(i)), 100);
             ::close(read_by(ext4.path("new" + std::to_string(i)), 7));
         }
         for (int i = 0; i < 20; ++i) ::unlink(ext4.path("new" + std::to_string(i)).c_str());
-        make_file(path, 8 * kib);  // for another try
+        make_file(path, 8 * kib);  // in case the round is repeated
     });
     expect_whole(t);
     std::vector<std::string> seen;
@@ -311,7 +311,7 @@ TRACED_TEST_F(File, ADirectoryIsEveryFileInItNowAndLater) {
     EXPECT_EQ(bytes_of(rows_of(tree, "BLK", "write")), 5 * page);
 }
 
-/// The bios are those of the filesystem's own device, and not once more those of the disk below it.
+/// The bios are those of the filesystem's own device, and those of the underlying disk are not counted again.
 TRACED_TEST_F(File, OnDeviceMapperSectorsAreTheMappedDevices) {
     NEEDS(have("dmsetup") && shell("dmsetup version").status == 0, "this kernel has no device-mapper");
     const LoopDisk disk(128 * mib);
@@ -376,7 +376,7 @@ TEST_F(File, BadInputEndsInASentenceAndAHint) {
     refused({"profile"}, 2, "missing LOG");
     refused({"profile", place.path("none")}, 1, "can't read");
     refused({"profile", place.path("file")}, 1, "contains no accesses");
-    // a name with a blank and a newline is a name
+    // names may contain a blank or a newline
     const std::string odd = place.path("a b\nc");
     make_file(odd, 10);
     const Traced t = watch({odd, "--level", "vfs"}, [&] { slurp(odd); });
@@ -419,7 +419,7 @@ TRACED_TEST_F(File, ALogAndARecordingHaveTheSameProfile) {
         << of_recording.out;
 }
 
-/// A program maps the file, loads known pages and stores to others.
+/// A program maps a file, reads some pages and writes to others.
 TRACED_TEST_F(File, PagesOfAMappingAreFaults) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("mapped");
@@ -430,7 +430,7 @@ TRACED_TEST_F(File, PagesOfAMappingAreFaults) {
         drop_caches();
         const int fd = ::open(path.c_str(), O_RDWR);
         auto* map = static_cast<char*>(::mmap(nullptr, 256 * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
-        ::madvise(map, 256 * page, MADV_RANDOM);  // no more pages than are asked for
+        ::madvise(map, 256 * page, MADV_RANDOM);  // no readahead
         ::close(fd);
         u64 sum = 0;
         for (const u64 n : loads) sum += static_cast<unsigned char>(map[n * page]);
@@ -449,7 +449,7 @@ TRACED_TEST_F(File, PagesOfAMappingAreFaults) {
     }
     std::set<u64> all = loads;
     all.insert(stores.begin(), stores.end());
-    EXPECT_EQ(loaded, all);  // a page that is stored to is read in first
+    EXPECT_EQ(loaded, all);  // a page is read in before it is written to
     EXPECT_EQ(stored, stores);
     EXPECT_EQ(bytes_of(rows_of(t, "BLK", "read")), all.size() * page);
     EXPECT_EQ(bytes_of(rows_of(t, "BLK", "write")), stores.size() * page);
@@ -461,7 +461,7 @@ TRACED_TEST_F(File, ARangeThatIsTakenOutIsADiscard) {
     make_file(path, 64 * kib);
     const Traced t = watch({path, "--op", "discard"}, [&] {
         const int fd = ::open(path.c_str(), O_RDWR);
-        EXPECT_EQ(::fallocate(fd, 0, 0, 64 * kib), 0);  // takes nothing out
+        EXPECT_EQ(::fallocate(fd, 0, 0, 64 * kib), 0);  // discards nothing
         EXPECT_EQ(::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 8 * kib, 16 * kib), 0);
         ::close(fd);
     });
@@ -476,7 +476,7 @@ struct Job {
     bool direct = false;
 };
 
-/// Is a filesystem's read function seen by a kretprobe? That is so of a module's without BTF, as on 5.10.
+/// True if a filesystem's read function is traced by a kretprobe, as for modules without BTF on 5.10.
 bool has_kretprobes(const std::string& filesystem) {
     const char* forced = std::getenv("IOLENS_PROBE");
     if (forced != nullptr) return std::string_view(forced) == "kprobe";
@@ -485,10 +485,10 @@ bool has_kretprobes(const std::string& filesystem) {
            std::filesystem::exists("/sys/kernel/debug/kprobes");
 }
 
-/// What fio moves is what both levels say, in the right direction; and how sequential it is. One trace and one fio for
-/// all jobs, a file for each. They run at the same time, but for kretprobes: of a function the kernel follows no more
-/// calls at once than it has processors, and what is beyond is a loss. The engines are those of iotracer's own tests,
-/// and io_uring.
+/// Both levels have the bytes that fio moves, in the right direction; and the right share of sequential accesses. One
+/// trace and one fio for all jobs, each with a file of its own. They run concurrently, except with kretprobes: for one
+/// function, the kernel traces no more concurrent calls than it has CPUs, and misses the others. The engines are those
+/// of iotracer's own tests, and io_uring.
 void profile(const std::string& filesystem, const std::vector<Job>& jobs, u64 block = 4 * kib) {
     const FileSystem fs(filesystem);
     const u64 size = (emulated() ? 256 : 1024) * kib;
@@ -522,7 +522,7 @@ void profile(const std::string& filesystem, const std::vector<Job>& jobs, u64 bl
             "file");
         EXPECT_EQ(t.result.err.find("iolens: lost "), std::string::npos) << t.result.err;
         const std::string op = read ? "read" : "write";
-        EXPECT_LE(bytes_of(rows_of(t, "BLK", op)), by_the_disk);  // which has the filesystem's own, too
+        EXPECT_LE(bytes_of(rows_of(t, "BLK", op)), by_the_disk);  // which includes metadata of the filesystem
         for (const Job& job : jobs) {
             std::array<double, 2> random{};
             for (const bool rand : {false, true}) {
@@ -530,7 +530,8 @@ void profile(const std::string& filesystem, const std::vector<Job>& jobs, u64 bl
                 SCOPED_TRACE(filesystem + " " + op + " " + std::filesystem::path(file).filename().string());
                 auto vfs = rows_of(t, "VFS", op, file);
                 EXPECT_EQ(bytes_of(vfs), size);
-                // what io_uring tries again is one row; of more than a page it may get a part, and goes on in another
+                // a call that io_uring retries is one row; one of more than a page may move a part, and continue in
+                // another row
                 EXPECT_GE(vfs.size(), size / block);
                 if (block == page) {
                     EXPECT_EQ(vfs.size(), size / block);
@@ -538,7 +539,7 @@ void profile(const std::string& filesystem, const std::vector<Job>& jobs, u64 bl
                 const auto bios = rows_of(t, "BLK", op, file);
                 const u64 blocks = bytes_of(bios);
                 EXPECT_GE(blocks, size);
-                // not more than once, but for pages that the kernel took out of its cache before they were asked for
+                // at most once, except for pages that were evicted from the page cache before they were used
                 EXPECT_EQ(twice_at_once(bios), std::vector<std::string>{});
                 EXPECT_EQ(bytes_of(rows_of(t, "VFS", read ? "write" : "read", file)), 0U);
                 EXPECT_EQ(bytes_of(rows_of(t, "BLK", read ? "write" : "read", file)), 0U);
@@ -594,8 +595,8 @@ TRACED_TEST_F(File, WritesOfAVirtualMachineAreOnTheImage) {
         0xBA, 0x80, 0x00,        // mov dx, 80h: the first disk
         0x6A, 0x00, 0x07,        // push 0; pop es
         0xCD, 0x13,              // int 13h
-        0xE6, 0xF4,              // out F4h, al: QEMU ends
-        0xF4, 0xEB, 0xFD, 0x90,  // hlt, for ever
+        0xE6, 0xF4,              // out F4h, al: QEMU exits
+        0xF4, 0xEB, 0xFD, 0x90,  // hlt, forever
     };
     const int fd = ::open(image.c_str(), O_WRONLY);
     EXPECT_EQ(::pwrite(fd, program.data(), program.size(), 0), static_cast<ssize_t>(program.size()));
@@ -609,7 +610,7 @@ TRACED_TEST_F(File, WritesOfAVirtualMachineAreOnTheImage) {
                 "qemu-system-x86_64 -accel tcg -nodefaults -display none -m 16 -no-reboot "
                 "-device isa-debug-exit,iobase=0xf4 -drive file=" +
                 image + ",format=raw,if=ide,cache=" + cache);
-            EXPECT_EQ(r.status, 3) << r.err;  // twice what AL is, the number of sectors written, and one
+            EXPECT_EQ(r.status, 3) << r.err;  // QEMU's exit status: twice AL (the number of sectors written), plus one
             ::sync();
         });
         expect_whole(t);
@@ -623,7 +624,7 @@ TRACED_TEST_F(File, WritesOfAVirtualMachineAreOnTheImage) {
     }
 }
 
-/// A server in the background, from the moment that its tree is up.
+/// A server in the background; the constructor returns once its file system is mounted.
 class Served : public Background {
 public:
     explicit Served(const std::string& directory, const std::vector<std::string>& options = {})
@@ -637,7 +638,7 @@ public:
     Served& operator=(const Served&) = delete;
 
     [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
-    /// What write(2) of a text returns, as errno.
+    /// Writes a text; returns the errno of write(2).
     [[nodiscard]] int write(const std::string& name, const std::string& text) const {
         const int fd = ::open(path(name).c_str(), O_WRONLY | O_TRUNC);
         if (fd < 0) return errno;
@@ -692,7 +693,7 @@ TEST_F(Serve, TheSeedsSession) {
     EXPECT_NEAR(std::strtod(words[1].c_str(), nullptr), static_cast<double>(now.tv_sec), 30);
     EXPECT_EQ(split(words[1], '.').at(1).size(), 9U);
 
-    // circular: of twelve accesses the last ten are there, in their order
+    // the log is circular: of twelve accesses it has the last ten, in order
     const int fd = ::open(path.c_str(), O_RDONLY);
     std::vector<char> data(4096);
     for (int i = 0; i < 12; ++i) {
@@ -736,12 +737,12 @@ TEST_F(Serve, TheSeedsSession) {
             EXPECT_EQ(served.write(node + "/control", bad), EINVAL) << bad;
         }
     }
-    // hard links share the log, which goes with the last name; names are removed also when the file is gone
+    // hard links share a log, which is deleted with the last name; names can be removed after the file was deleted
     const std::string link = ext4.path("another name");
     ASSERT_EQ(::link(path.c_str(), link.c_str()), 0);
     EXPECT_EQ(served.write("control", "add " + link), 0);
     EXPECT_EQ(slurp(served.path("control")), node + " " + link + " " + path + "\n");
-    EXPECT_EQ(served.write("control", "add " + link + " 50"), 0);  // another size is honored
+    EXPECT_EQ(served.write("control", "add " + link + " 50"), 0);  // another capacity is accepted
     EXPECT_NE(slurp(served.path(node + "/control")).find(" 50 "), std::string::npos);
     EXPECT_NE(served.err().find("log capacity changed from 10 to 50 events"), std::string::npos) << served.err();
     ::unlink(path.c_str());
@@ -761,7 +762,7 @@ TEST_F(Serve, EachBadWriteHasItsErrno) {
     const Served served(place.path("tree"));
     ::symlink("/nowhere", ext4.path("dangling").c_str());
     for (const auto& [text, error] : std::vector<std::pair<std::string, int>>{
-             {"add " + path, ENOENT},  // is read as a path and a number
+             {"add " + path, ENOENT},  // parsed as a path and a number
              {"add " + path + " 7", 0},
              {"add " + path + " 0", EINVAL},
              {"add " + path + " 09", EINVAL},
@@ -786,7 +787,7 @@ TEST_F(Serve, EachBadWriteHasItsErrno) {
     ::stat(served.path(served.node() + "/log").c_str(), &info);
     EXPECT_EQ(info.st_mode & 07777U, 0400U);
     EXPECT_EQ(served.write(served.node() + "/log", "x"), EACCES);
-    // another kind of filesystem: it has no block device, and so there is one level
+    // another kind of filesystem: without a block device there is only one level
     const Scratch memory("/dev/shm");
     make_file(memory.path("file"), 100);
     EXPECT_EQ(served.write("control", "add " + memory.path("file")), 0);
@@ -849,7 +850,7 @@ TEST_F(Serve, EightClientsAtOnce) {
     }
     for (std::thread& thread : threads) thread.join();
     EXPECT_EQ(failures, 0);
-    // a program that was preempted is skipped for others meanwhile, and counted
+    // the kernel may preempt a program; it then skips its other runs meanwhile, and counts them
     const std::string status = slurp(served.path("status"));
     constexpr std::string_view missed = "lost_missed ";
     const std::size_t at = status.find(missed);
@@ -866,7 +867,7 @@ TEST_F(Serve, OneServerADirectoryAndNothingIsLeft) {
         const Result second = run({iolens_path(), "file", "serve", tree});
         EXPECT_EQ(second.status, 1);
         EXPECT_NE(second.err.find("already served"), std::string::npos) << second.err;
-        const int held = ::open((tree + "/control").c_str(), O_RDONLY);  // a client that stays
+        const int held = ::open((tree + "/control").c_str(), O_RDONLY);  // a client that keeps its fd open
         EXPECT_EQ(served.stop(SIGTERM).status, 0);
         ::close(held);
         EXPECT_FALSE(std::filesystem::exists(tree));
@@ -874,7 +875,7 @@ TEST_F(Serve, OneServerADirectoryAndNothingIsLeft) {
     {
         Served killed(tree);
         killed.stop(SIGKILL);
-        // what is left is unmounted and removed by another process
+        // another process unmounts and removes what is left
         const auto gone = [&] { return ::access(tree.c_str(), F_OK) != 0 && errno == ENOENT; };
         EXPECT_TRUE(wait_until(gone));  // ENOTCONN until it is unmounted
         EXPECT_EQ(slurp("/proc/mounts").find(tree), std::string::npos);
@@ -883,7 +884,7 @@ TEST_F(Serve, OneServerADirectoryAndNothingIsLeft) {
         EXPECT_EQ(again.stop(SIGINT).status, 0);
     }
     {
-        // one that was killed before the kernel knew it
+        // a server that was killed before FUSE was initialized
         std::filesystem::create_directory(tree);
         const int fuse = ::open("/dev/fuse", O_RDWR);
         const std::string data = "rootmode=40000,user_id=0,group_id=0,fd=" + std::to_string(fuse);
@@ -911,7 +912,7 @@ TEST_F(Serve, OneServerADirectoryAndNothingIsLeft) {
     refused(place.path(), "is not empty");
     refused(place.path("none/below"), "can't create directory");
     std::filesystem::create_directory(place.path("mine"));
-    Served kept(place.path("mine"));  // a folder that was there stays
+    Served kept(place.path("mine"));  // an existing directory is not removed
     EXPECT_EQ(kept.stop(SIGTERM).status, 0);
     EXPECT_TRUE(std::filesystem::is_empty(place.path("mine")));
 }
@@ -925,7 +926,7 @@ TEST_F(Serve, EndsWhenItIsUnmountedBySomebodyElse) {
     EXPECT_NE(r.err.find("was unmounted by somebody else\nhint: start it again\n"), std::string::npos) << r.err;
 }
 
-/// While it loads its programs, too: the kernel's verifier gives up when a signal comes.
+/// A signal while it loads its programs: the kernel's verifier stops on signals.
 TEST_F(Serve, EndsByASignalAtEachMoment) {
     const Scratch place;
     const int moments = emulated() ? 8 : 12;
@@ -940,7 +941,7 @@ TEST_F(Serve, EndsByASignalAtEachMoment) {
     }
 }
 
-/// 'add' looks up a path in a filesystem whose server has stopped: nothing but SIGKILL interrupts that.
+/// 'add' looks up a path in a filesystem whose server is stopped: only SIGKILL interrupts that.
 TEST_F(Serve, EndsWhileARequestHangs) {
     const Scratch place;
     Served stopped(place.path("stopped"));
@@ -988,7 +989,7 @@ TEST_F(Serve, TheCommandsAreThinOverTheTree) {
     };
     EXPECT_NE(file({"list"}).err.find("no server for"), std::string::npos);
     const Served served(tree);
-    EXPECT_EQ(file({"add", path}).status, 2);  // a name that ends in a number
+    EXPECT_EQ(file({"add", path}).status, 2);  // a path that ends in a number
     EXPECT_EQ(file({"add", path, "0"}).status, 2);
     EXPECT_EQ(file({"add", path, "-1"}).status, 2);
     EXPECT_EQ(file({"add", path, "9223372036854775808"}).status, 2);
@@ -1008,7 +1009,7 @@ TEST_F(Serve, TheCommandsAreThinOverTheTree) {
     EXPECT_EQ(file({"timereset", path}).status, 0);
     EXPECT_EQ(file({"log", path}).out, "");
     EXPECT_EQ(file({"stop", ext4.path("none")}).status, 1);
-    // --follow goes on with what comes
+    // --follow prints new events
     Background follower({iolens_path(), "file", "log", "--follow", "--dir", tree, path});
     const auto rows = [&] { return static_cast<std::size_t>(std::ranges::count(file({"log", path}).out, '\n')); };
     slurp(path);
@@ -1022,7 +1023,7 @@ TEST_F(Serve, TheCommandsAreThinOverTheTree) {
     const Result followed = follower.stop(SIGINT);
     EXPECT_EQ(followed.status, 0) << followed.err;
     EXPECT_EQ(lines_of(followed.out), lines_of(file({"log", path}).out));
-    // and ends with its reader, though nothing more comes
+    // and ends when its reader exits, even without new events
     const Result gone =
         shell("{ iolens file log --follow --dir " + tree + " '" + path + "'; echo status $? >&2; } | head -1",
               std::chrono::seconds(20));
@@ -1071,7 +1072,7 @@ TEST_F(Serve, AGroupsMemberAddsOnlyWhatItMayRead) {
         return r.status == 0;
     };
     EXPECT_TRUE(added(place.path("public")));
-    EXPECT_TRUE(added("public"));  // of its own working directory
+    EXPECT_TRUE(added("public"));  // relative to the client's working directory
     EXPECT_TRUE(added(place.path("shared"))) << "by a group of its own";
     EXPECT_EQ(lines_of(slurp(served.path("control"))).size(), 2U);
     for (const std::string& path :
@@ -1080,7 +1081,7 @@ TEST_F(Serve, AGroupsMemberAddsOnlyWhatItMayRead) {
         EXPECT_FALSE(added(path)) << path;
     }
     EXPECT_EQ(lines_of(slurp(served.path("control"))).size(), 2U);
-    // who opened the control file counts: root may have been given it
+    // the credentials of the process that opened the control file count: root may have been passed its fd
     const std::string command = "add " + place.path("secret");
     Fd given;
     {
@@ -1101,7 +1102,7 @@ TEST_F(Serve, KeepsOnlyWhatAddNeeds) {
     const auto check = [&](const std::vector<std::string>& options, u64 may_stay) {
         const Served served(place.path("tree"), options);
         ASSERT_EQ(served.write("control", "add " + place.path("file")), 0);
-        // capabilities are a thread's
+        // capabilities are per thread
         for (const auto& thread :
              std::filesystem::directory_iterator("/proc/" + std::to_string(served.pid()) + "/task")) {
             const std::string status = slurp(thread.path() / "status");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A kernel that was booted with lockdown=confidentiality: nothing can be traced there, and each mode says why.
+// A kernel booted with lockdown=confidentiality: tracing is impossible, and each mode reports why.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// iolens in a pid namespace of its own, and above one.
+// iolens inside a pid namespace, and outside of one.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
@@ -33,8 +33,8 @@ protected:
         return command;
     }
 
-    /// Runs a script in a pid namespace, in the test's folder. It can call iolens, which is killed after a while, and
-    /// `attached FILE`, which waits until the iolens that writes to FILE with -v is.
+    /// Runs a script in a pid namespace, in the scratch directory. It can call iolens, which is killed after a timeout,
+    /// and `attached FILE`, which waits until the iolens that writes to FILE with -v is attached.
     [[nodiscard]] Result inside(const std::string& script) const {
         return run(
             unshare({"/bin/sh", "-c",
@@ -57,7 +57,7 @@ protected:
     Scratch scratch;
 };
 
-/// Interrupts the first process of a namespace, the child of unshare: a signal to unshare itself would end that alone.
+/// Interrupts the first process of a namespace, the child of unshare: a signal to unshare would end only unshare.
 void interrupt_first(const Background& unshare) { shell("pkill -INT -P " + std::to_string(unshare.pid())); }
 
 std::set<std::string> values(const std::vector<Row>& rows, const std::string& column) {
@@ -86,7 +86,7 @@ TRACED_TEST_F(Pidns, ACommandEndsAndHasThePidsOfTheNamespace) {
         EXPECT_LT(number(row, "pid"), 100U);
         EXPECT_NE(row.at("pid"), row.at("host_pid"));
     }
-    // the same rows as outside
+    // the same rows as outside the namespace
     const Result host = shell("cd " + scratch.path() + "; iolens" + options + "host" + command);
     EXPECT_EQ(host.status, 7) << host.err;
     const auto calls = [](const std::vector<Row>& all) {
@@ -114,7 +114,7 @@ TRACED_TEST_F(Pidns, AProcessOfTheNamespaceIsFollowedWithItsChildren) {
     EXPECT_EQ(values(with(rows(), "file", "/etc/passwd"), "pid"), std::set{said("pid")});
     EXPECT_EQ(values(with(rows(), "file", "/etc/hostname"), "pid"), std::set{said("child")});
     EXPECT_TRUE(with(rows(), "file", "/etc/group").empty());
-    // what calls were given is found by other ids than those that are shown
+    // arguments are looked up by other ids than those that are shown
     const std::vector<Row> opens = with(with(rows(), "file", "/etc/passwd"), "call", "openat");
     ASSERT_FALSE(opens.empty());
     EXPECT_NE(opens[0].at("arguments").find("/etc/passwd"), std::string::npos) << opens[0].at("arguments");
@@ -177,7 +177,7 @@ TRACED_TEST_F(Pidns, TasksOutsideAreDistinguished) {
         ::close(gate[1]);
         const int fd = ::open(scratch.path("file").c_str(), O_RDONLY);
         std::array<char, 16> bytes{};
-        static_cast<void>(::read(gate[0], bytes.data(), 1));  // until all are let go
+        static_cast<void>(::read(gate[0], bytes.data(), 1));  // until the gate is closed
         for (int i = 0; i < 50; ++i) static_cast<void>(::pread(fd, bytes.data(), 16, i));
         ::_exit(0);
     }
@@ -323,7 +323,7 @@ TRACED_TEST_F(Pidns, OperationsAndFunctionsOfLibc) {
     EXPECT_EQ(stops[0].at("arg2"), starts[0].at("arg2"));
     EXPECT_LT(std::stoul(stops[0].at("arg2")), 100U);
     for (const Row& row : rows()) {
-        if (row.at("host_pid").empty()) continue;  // of the shell, before it was seen
+        if (row.at("host_pid").empty()) continue;  // rows of the shell, from before its ids were known
         EXPECT_NE(row.at("pid"), row.at("host_pid"));
     }
     EXPECT_EQ(values(rows(), "pid").count("0"), 0U);

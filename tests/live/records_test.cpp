@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a recording may hold: what was asked for, and nothing that lay about in the kernel.
+// Contents of recordings: only what was requested, and no other kernel data.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -18,7 +18,7 @@
 namespace iolens::test {
 namespace {
 
-/// Every record of a recording, as words.
+/// All records of a recording, as arrays of u64.
 class Records final : public Receiver {
 public:
     explicit Records(const std::string& path) {
@@ -46,10 +46,10 @@ std::vector<const Event*> of_kind(const Records& records, iolens_kind kind) {
     return found;
 }
 
-/// Is it in the upper half of the address space, and no small negative number?
+/// True for addresses in the upper half of the address space, except small negative numbers.
 bool is_kernel_address(u64 word) { return word >> 47 == 0x1ffff && word < ~u64{0} - (1 << 24); }
 
-/// What went into the first step of file_mix().
+/// Inverts file_mix(): returns the input of its first step.
 u64 before_mix(u64 mixed, u64 more) {
     constexpr u64 factor = 0x9E3779B97F4A7C15;
     u64 inverse = factor;
@@ -61,7 +61,7 @@ class Recorded : public testing::Test {
 protected:
     void SetUp() override { NEEDS(missing_for_tracing().empty(), missing_for_tracing()); }
 
-    /// Of a run of iolens with these words.
+    /// Records a run of iolens with these arguments.
     Records records(const std::string& words) {
         const std::string path = scratch_.path("recording");
         const Result r = shell("iolens " + words.substr(0, words.find(' ')) + " -o /dev/null --record " + path +
@@ -73,7 +73,7 @@ protected:
     const Scratch scratch_;
 };
 
-/// Where words look like kernel addresses: "kind 3, word 12", or "kind 3, hash" for what was mixed into an open_id.
+/// Fields that look like kernel addresses: "kind 3, word 12", or "kind 3, hash" for the input of an open_id.
 std::set<std::string> addresses_in(const Records& records) {
     std::set<std::string> places;
     for (const auto& record : records.all) {
@@ -99,8 +99,8 @@ TEST_F(Recorded, NoKernelAddressLeavesTheMachine) {
                                      "block -D 1" + std::string(), "file -D 1 " + scratch_.path()}) {
         const std::set<std::string> places = addresses_in(records(words));
         if (places.empty()) continue;
-        // One hash in 131,072 looks like an address; in the next run it has another key. An address is at its place
-        // again.
+        // One hash in 131,072 looks like an address; in the next run it has another key. An address would be at the
+        // same place again.
         const std::set<std::string> again = addresses_in(records(words));
         for (const std::string& place : places) EXPECT_FALSE(again.contains(place)) << words << ": " << place;
     }
@@ -108,7 +108,7 @@ TEST_F(Recorded, NoKernelAddressLeavesTheMachine) {
 
 TEST_F(Recorded, NothingStandsBehindATextsEnd) {
     NEEDS(std::filesystem::exists(helper()), "the program to look at was not built");
-    // the ring has been used up before
+    // use the whole ring before
     const Records all = records(
         "fd --libc --domains ALL --ring-size 1 -- sh -c 'i=0; while [ $i -lt 5000 ]; do : </etc/hostname; "
         "i=$((i + 1)); done; " +
@@ -128,7 +128,7 @@ TEST_F(Recorded, NothingStandsBehindATextsEnd) {
     }
 }
 
-/// Two processes make one file dirty; the later one's name is the shorter, and a worker of io_uring's reads it.
+/// Two processes dirty one file; the second one has a shorter comm, and an io_uring worker reads the file.
 TEST_F(Recorded, AnAuthorsNameHasNoRestOfAnothers) {
     const LoopDisk disk(64 << 20);
     const std::string mount = scratch_.path("mount");
@@ -157,17 +157,17 @@ TEST_F(Recorded, AnAuthorsNameHasNoRestOfAnothers) {
     EXPECT_GT(authors, 1U);
 }
 
-/// Each command of the loop has the pipe as its standard input.
+/// Each command in the loop inherits the pipe as its standard input.
 TEST_F(Recorded, ALoopOverRowsMakesNoRows) {
     const std::string rows = scratch_.path("rows");
     const std::string command = scratch_.path("row-command");
     spit(scratch_.path("loop"), "while read row; do " + command + " if=/dev/zero of=/dev/null count=1 2>/dev/null; " +
                                     "echo \"$row\" >>" + rows + "; done");
-    // the heading is a row, too: iolens is attached
+    // the header is a row, too: iolens is attached
     const Result r = shell("cp $(command -v dd) " + command + "; iolens fd --comm row-command -D 3 --format csv | sh " +
                            scratch_.path("loop") + " & until [ -s " + rows + " ]; do sleep 0.05; done; " + command +
                            " if=/dev/zero of=/dev/null count=1 2>/dev/null; wait");
-    // what the command of ours did, and nothing that the loop's did
+    // rows of the command outside the loop, and none of those inside
     const std::size_t count = split(slurp(rows), '\n').size();
     EXPECT_GE(count, 2U) << r.err;
     EXPECT_LE(count, 40U) << slurp(rows).substr(0, 3000);

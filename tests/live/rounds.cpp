@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rounds of a live test, and the witnesses that may explain why one differs.
+// Rounds of a live test, and the witnesses that can explain a difference.
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <gtest/gtest-spi.h>
@@ -28,15 +28,15 @@ bpf_prog_info program_info(const Fd& program) {
     return info;
 }
 
-/// Runs of iolens's programs that the kernel skipped. The programs are held by descriptors of the test's own, so that
-/// their last figures can be read when iolens is gone.
+/// Runs of iolens's programs that the kernel skipped. The test holds fds of the programs, so that it can read their
+/// statistics after iolens has exited.
 class SkippedRuns {
 public:
     SkippedRuns() {
         each_new([](Fd) {});
     }
 
-    /// Looks for programs loaded since the last time.
+    /// Adds programs that were loaded since the last call.
     void look() {
         each_new([&](Fd program) {
             if (std::strncmp(program_info(program).name, "iolens_", 7) == 0) programs_.push_back(std::move(program));
@@ -64,7 +64,7 @@ private:
     std::vector<Fd> programs_;
 };
 
-/// The parent of a process and its flags, as /proc/PID/stat has them; 0 where it is gone.
+/// The parent of a process and its flags, from /proc/PID/stat; 0 if it is gone.
 struct Process {
     pid_t parent = 0;
     unsigned flags = 0;
@@ -86,14 +86,15 @@ bool descends_from(pid_t pid, pid_t ancestor) {
     return pid == ancestor;
 }
 
-/// A process with which neither the kernel nor the test has to do. What is gone is not one: those stay.
+/// True for a process that is neither a kernel thread nor part of the test. False if it is gone: foreign processes
+/// stay.
 bool is_foreign(pid_t pid) {
     constexpr unsigned kernel_thread = 0x00200000;  // PF_KTHREAD
     const Process found = process(pid);
     return found.flags != 0 && (found.flags & kernel_thread) == 0 && !descends_from(pid, ::getpid());
 }
 
-/// Completions that arrived on top of foreign processes, of what tracefs has.
+/// Completions that interrupted foreign processes, from tracefs.
 class ForeignCompletions {
 public:
     ForeignCompletions() {
@@ -116,7 +117,7 @@ public:
         u64 sum = 0;
         std::map<pid_t, bool> known;
         for (const std::string& line : split(slurp(place_ + "/trace"), '\n')) {
-            // "  comm-PID   [001] ..."; a comm may have dashes and blanks
+            // "  comm-PID   [001] ..."; a comm may contain dashes and blanks
             const std::size_t end = line.find_last_not_of(' ', line.find(" ["));
             if (line.starts_with('#') || end == std::string::npos) continue;
             const std::size_t dash = line.rfind('-', end);
@@ -139,7 +140,7 @@ void report(const testing::TestPartResult& result) {
                                     result.message()) = testing::Message();
 }
 
-/// One run of the live tests at a time on a machine.
+/// Allows only one run of the live tests at a time on a machine.
 class MachineLock : public testing::Environment {
 public:
     void SetUp() override {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is kept for a process, a request or a file goes with it: nothing fills up on a machine that runs for long.
+// State of processes, requests and files is deleted with them: no map fills up in a long run.
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -63,7 +63,7 @@ std::vector<std::string> of_this_process(std::vector<std::string> options) {
 
 constexpr int in_flight = 64;
 
-/// Submits reads of a file by libaio; nobody fetches their results. Returns the context.
+/// Submits reads of a file by libaio without fetching their results. Returns the context.
 aio_context_t submit_reads(int fd, int count = in_flight) {
     static std::array<std::array<char, 512>, in_flight> buffer;
     static std::array<iocb, in_flight> blocks;
@@ -90,13 +90,13 @@ std::size_t without_end(const std::vector<Row>& rows, const std::string& call) {
     }));
 }
 
-/// Programs that exit with requests in flight leave room for those of others.
+/// When programs exit with requests in flight, their entries are freed for those of others.
 TRACED_TEST_F(State, RequestsEndWithTheirProcess) {
     const Scratch scratch;
     const std::string path = scratch.path("data");
     spit(path, std::string(1 << 20, 'x'));
     constexpr int programs = 12;
-    // room for the requests of four of them
+    // capacity for the requests of four of them
     const Traced traced = trace(
         of_this_process({"--op", "aio", "--max-inflight", std::to_string(4 * in_flight)}),
         [&] {
@@ -116,7 +116,7 @@ TRACED_TEST_F(State, RequestsEndWithTheirProcess) {
     }
 }
 
-/// What has no room is a loss of its own, by name.
+/// Requests that exceed the capacity are reported as a loss of their own.
 TRACED_TEST_F(State, TooManyRequestsAreNamed) {
     const Scratch scratch;
     const std::string path = scratch.path("data");
@@ -136,19 +136,19 @@ TRACED_TEST_F(State, TooManyRequestsAreNamed) {
         << traced.result.err;
 }
 
-/// A context that is destroyed, a program that is replaced, and an iocb that is used again.
+/// A destroyed context, a program that calls exec, and a reused iocb.
 TRACED_TEST_F(State, RequestsEndWithTheirContextProgramAndPlace) {
     const Scratch scratch;
     const std::string path = scratch.path("data");
     spit(path, std::string(1 << 20, 'x'));
-    // the last program is there until the test ends: what is not told of it by then is still in flight
+    // the last program lives until the test ends: its requests are then still in flight
     const Traced traced = trace(
         of_this_process({"--op", "aio", "--max-inflight", "64"}),
         [&] {
             in_child([&] {
                 const int fd = ::open(path.c_str(), O_RDONLY);
                 const aio_context_t context = submit_reads(fd, 24);
-                submit_reads(fd, 24);  // at the same places
+                submit_reads(fd, 24);  // with the same iocbs
                 if (::syscall(SYS_io_destroy, context) != 0) ::_exit(3);
                 sleep_ms(250);
             });
@@ -165,7 +165,7 @@ TRACED_TEST_F(State, RequestsEndWithTheirContextProgramAndPlace) {
     EXPECT_EQ(without_end(traced.rows, "aio:pread"), std::size_t{24 + 24 + 40 + 32}) << traced.result.err;
 }
 
-/// An io_uring of a few entries, until this is gone.
+/// An io_uring with a few entries; closed by the destructor.
 class Uring {
 public:
     Uring() : ring_(static_cast<int>(::syscall(SYS_io_uring_setup, 8, &params_))) {
@@ -215,7 +215,7 @@ private:
     char* entries_ = nullptr;
 };
 
-/// io_uring tells no end of what is submitted with IOSQE_CQE_SKIP_SUCCESS.
+/// io_uring reports no completion for requests with IOSQE_CQE_SKIP_SUCCESS.
 TRACED_TEST_F(State, SkippedCompletionsAreRowsWithoutAnEnd) {
     NEEDS(kernel_is_since(5, 17), "this kernel has no IOSQE_CQE_SKIP_SUCCESS");
     const Scratch scratch;
@@ -255,7 +255,7 @@ TRACED_TEST_F(State, FilesOfDirectoriesAreEvicted) {
     const std::string named = scratch.path("named");
     touch(named);
     touch(directory + "/first");
-    // the map has at least this many, and sets some aside for each processor
+    // the map has at least this capacity, and reserves some entries for each CPU
     const std::size_t files = 4 * std::max<std::size_t>(1024, std::size_t{256} * std::thread::hardware_concurrency());
     const Traced traced = trace(
         {"--columns", "op,level,file", "--level", "vfs", "-v", "--ring-size", "64", "--max-files", "1024", directory,
@@ -279,7 +279,7 @@ TRACED_TEST_F(State, FilesOfDirectoriesAreEvicted) {
         << traced.result.err;
 }
 
-/// Bytes that the per-CPU maps of a program's BPF objects take for each processor.
+/// Bytes per CPU of the per-CPU maps of a program's BPF objects.
 std::size_t per_processor(pid_t pid) {
     std::map<std::string, std::size_t> maps;  // by id
     for (const auto& fd : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fdinfo")) {
@@ -297,7 +297,7 @@ std::size_t per_processor(pid_t pid) {
     return sum;
 }
 
-/// A machine may have hundreds of processors: each has only the scratch memory that the loaded programs use.
+/// A machine may have hundreds of CPUs: each has only the scratch memory that the loaded programs need.
 TRACED_TEST_F(State, ScratchMemoryIsForWhatIsUsed) {
     const Scratch scratch;
     spit(scratch.path("file"), "x");
@@ -314,7 +314,7 @@ TRACED_TEST_F(State, ScratchMemoryIsForWhatIsUsed) {
     expect_at_most(40 << 10, {"file", scratch.path("file")});
 }
 
-/// Sets a variable of the environment until this is gone, also when a test fails.
+/// Sets an environment variable; the destructor unsets it, also when a test fails.
 class Variable {
 public:
     Variable(const char* name, const char* value) : name_(name) { ::setenv(name, value, 1); }
@@ -326,8 +326,7 @@ private:
     const char* name_;
 };
 
-/// Names that are not needed for a while are forgotten: they come back with the next call, and with the end of a long
-/// one.
+/// Names that are unused for a while are dropped: they are sent again with the next call, and at the end of a long one.
 TRACED_TEST_F(State, ForgottenNamesAreSentAgain) {
     const Variable period("IOLENS_PERIOD_MS", "50");
     for (const char* variant : {"", "plain"}) {
@@ -358,7 +357,7 @@ TRACED_TEST_F(State, ForgottenNamesAreSentAgain) {
                 });
             }
             const std::string other = scratch.path("other");
-            for (int i = 0; i < 4096 + 512; ++i) {  // more than are kept however old they are; then several periods
+            for (int i = 0; i < 4096 + 512; ++i) {  // more than the number that never expires; then several periods
                 const int fd = ::open((other + std::to_string(i)).c_str(), O_RDWR | O_CREAT, 0600);
                 static_cast<void>(::pread(fd, buffer.data(), 1, 0));
                 ::close(fd);
@@ -382,7 +381,7 @@ TRACED_TEST_F(State, ForgottenNamesAreSentAgain) {
     }
 }
 
-/// A program that waits in calls and requests until tracing has ended.
+/// A program that blocks in calls and requests until tracing has ended.
 class Waiting {
 public:
     explicit Waiting(const std::function<void(int)>& wait) {
@@ -407,7 +406,7 @@ private:
     pid_t child_ = -1;
 };
 
-/// The kernel cancels what is in flight in a ring that is closed, while its process goes on.
+/// When a ring is closed, the kernel cancels its requests in flight, while the process continues.
 TRACED_TEST_F(State, RequestsEndWithTheirRing) {
     NEEDS(Uring().here(), "no io_uring here");
     Traced traced;
@@ -433,7 +432,7 @@ TRACED_TEST_F(State, RequestsEndWithTheirRing) {
     EXPECT_EQ(traced.rows.size(), 12U) << traced.result.out;
 }
 
-/// What is not over at the end is no loss. It has a row only where one is asked for.
+/// Operations in flight at the end are not lost. They have rows only if requested.
 TRACED_TEST_F(State, WhatIsInFlightAtTheEndIsNoLoss) {
     for (const char* variant : {"", "plain"}) {
         const Variable forced("IOLENS_PROBE", variant);
@@ -467,12 +466,12 @@ TRACED_TEST_F(State, WhatIsInFlightAtTheEndIsNoLoss) {
     }
 }
 
-/// What iolens keeps for the call that a thread is in.
+/// The state that iolens stores for a thread's current call.
 class CallState {
 public:
     CallState(const std::string& map, pid_t thread)
         : map_(map_named(map)),
-          // a task's own storage is found by its pidfd
+          // task storage is looked up by pidfd
           task_(map == "threads" ? -1 : static_cast<int>(::syscall(SYS_pidfd_open, thread, 0))),
           key_(map == "threads" ? thread : task_.get()) {
         bpf_map_info info{};
@@ -489,7 +488,7 @@ private:
     std::vector<std::byte> value_;
 };
 
-/// Takes turns with a child: it waits for its own in readv() or, where that must be no system call, in a loop.
+/// Takes turns with a child, which waits in readv() or, if it must not make system calls, in a loop.
 class Turns {
 public:
     explicit Turns(bool calls) : calls_(calls) {
@@ -504,7 +503,7 @@ public:
     Turns(const Turns&) = delete;
     Turns& operator=(const Turns&) = delete;
 
-    /// The child's: waits for its n-th turn.
+    /// For the child: waits for its n-th turn.
     void wait(int n) {
         (*turn_)[1] = n;
         char byte = 0;
@@ -515,7 +514,7 @@ public:
             while ((*turn_)[0] < n) continue;
         }
     }
-    /// The parent's: waits until the child waits for its n-th turn, or lets it go on.
+    /// For the parent: waits until the child waits for its n-th turn; give() lets it continue.
     [[nodiscard]] bool is_waiting(pid_t child, int n) const {
         return wait_until([&] { return (*turn_)[1] == n && (!calls_ || is_in_call(child, SYS_readv)); });
     }
@@ -530,12 +529,12 @@ public:
 private:
     bool calls_;
     std::array<int, 2> pipe_{};
-    std::array<std::atomic<int>, 2>* turn_ = nullptr;  // given, and reached
+    std::array<std::atomic<int>, 2>* turn_ = nullptr;  // turns given, turns reached
 };
 
-/// A call whose return was missed gets a row when its thread returns from another call or makes the next one.
+/// A call whose return was missed gets a row when its thread returns from another call or starts the next one.
 TRACED_TEST_F(State, AMissedEndOfACallIsARow) {
-    // a map of the plain programs is not taken for the second's: it is older
+    // plain first: its maps are then older, so map_named() does not return them for the other variants
     for (const auto& [variant, calls] : {std::pair("plain", true), std::pair("", true), std::pair("", false)}) {
         const Variable forced("IOLENS_PROBE", variant);
         Turns turns(calls);
@@ -588,7 +587,7 @@ TRACED_TEST_F(State, AMissedEndOfACallIsARow) {
 }
 
 #if defined(__x86_64__)
-/// Calls of other ABIs are counted as what they are, and those that seccomp denies are ends without a start.
+/// Calls of other ABIs are counted as such, and those that seccomp denies as returns without a start.
 TRACED_TEST_F(State, OtherAbisAndDeniedCallsAreCounted) {
     const Traced traced = trace(
         of_this_process({"--op", "read,fsync"}),
@@ -616,12 +615,12 @@ TRACED_TEST_F(State, OtherAbisAndDeniedCallsAreCounted) {
     EXPECT_NE(traced.result.err.find("lost 3 calls: 32-bit programs are not decoded"), std::string::npos)
         << traced.result.err;
     EXPECT_EQ(traced.counter("lost"), 3U);
-    // and what was under way when tracing began
+    // also includes calls in progress when tracing began
     EXPECT_GE(traced.counter("returns without a start"), 5U) << traced.result.err;
 }
 #endif
 
-/// The same for files: at the functions of filesystems or as system calls.
+/// Likewise for files: traced at filesystem functions or as system calls.
 TRACED_TEST_F(State, TheLedgerOfFilesBalances) {
     const Scratch scratch;
     const std::string path = scratch.path("data");

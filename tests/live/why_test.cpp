@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// iolens fd --why: each cause of a slow call, made on purpose.
+// iolens fd --why: reproduces each cause of a slow call.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
@@ -30,7 +30,7 @@ protected:
     void SetUp() override { NEEDS(missing_for_tracing().empty(), missing_for_tracing()); }
 };
 
-/// The calls of a shell's words, with what is said of each.
+/// The calls of a shell command, with their explanations.
 std::vector<Row> why(const std::string& words, std::vector<std::string> options = {"--min-ms", "0"}) {
     const Scratch scratch;
     std::vector<std::string> command{iolens_path(),
@@ -54,7 +54,7 @@ std::vector<Row> why(const std::string& words, std::vector<std::string> options 
 
 Json parsed(const Row& row) { return parse_json(row.at("why")); }
 
-/// What a call waited for, in ns.
+/// The waits of a call by reason, in ns.
 u64 waited(const Row& row, const std::string& what) {
     const Json why = parsed(row);
     const Json& waits = why.at("waits");
@@ -85,7 +85,7 @@ struct Request {
     bool held_back = false;
     std::string comm;
     std::string file;
-    std::set<std::string> beside;  // whose requests were on the disk meanwhile
+    std::set<std::string> beside;  // comms of concurrent requests on the disk
 };
 
 std::vector<Request> requests(const Row& row) {
@@ -114,7 +114,7 @@ std::vector<Row> of_call(const std::vector<Row>& rows, const std::string& call, 
     return some;
 }
 
-/// The waits of a call are parts of its time that do not overlap.
+/// A call's waits are within its duration and do not overlap.
 void expect_waits_fit(const Row& row) { EXPECT_LE(all_waits(row), number(row, "duration_ns")) << row.at("why"); }
 
 TRACED_TEST_F(Why, AColdReadWaitsForItsPages) {
@@ -172,7 +172,7 @@ TRACED_TEST_F(Why, ASynchronousWriteWaitsForThePagesAndTheJournal) {
     EXPECT_TRUE(journal) << writes[0].at("why");
 }
 
-/// The disk is busy with another's writeback meanwhile, and the row says whose.
+/// The disk is busy with another process's writeback, and the row names that process.
 TRACED_TEST_F(Why, AnFsyncBehindSomebodysWriteback) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("mine");
@@ -198,7 +198,7 @@ TRACED_TEST_F(Why, AnFsyncBehindSomebodysWriteback) {
     EXPECT_TRUE(said);
 }
 
-/// A cgroup's limit of the loop device, with the hierarchy that this machine has.
+/// A cgroup's limit for the loop device, in the cgroup hierarchy of this machine.
 class Throttle {
 public:
     explicit Throttle(const std::string& dev, u64 bytes_per_second) {
@@ -223,7 +223,7 @@ public:
         }
     }
     ~Throttle() {
-        // the last process may be on its way out
+        // the last process may not have exited yet
         for (int i = 0; !directory_.empty() && i < 100 && ::rmdir(directory_.c_str()) != 0; ++i) {
             std::this_thread::sleep_for(std::chrono::milliseconds(10));
         }
@@ -232,7 +232,7 @@ public:
     Throttle(const Throttle&) = delete;
     Throttle& operator=(const Throttle&) = delete;
     [[nodiscard]] bool works() const { return !directory_.empty(); }
-    /// For a shell: from now on it is limited.
+    /// For a shell: moves it into the limited cgroup.
     [[nodiscard]] std::string enter() const { return "echo $$ > " + directory_ + "/cgroup.procs; "; }
 
 private:
@@ -266,7 +266,7 @@ TRACED_TEST_F(Why, AThrottledDeviceHoldsRequestsBack) {
     EXPECT_TRUE(held_back) << reads[0].at("why");
 }
 
-/// A kernel's setting, as it was again afterwards.
+/// A kernel setting; the destructor restores it.
 class Setting {
 public:
     Setting(std::string path, const std::string& value) : path_(std::move(path)), before_(slurp(path_)) {
@@ -286,7 +286,7 @@ private:
 TRACED_TEST_F(Why, AWriterWaitsForTheLimitOfDirtyPages) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("much");
-    // bytes and ratio are two names of one limit: the ratios come back last
+    // bytes and ratio set the same limit: the ratios are restored last
     const Setting ratio("/proc/sys/vm/dirty_ratio", slurp("/proc/sys/vm/dirty_ratio"));
     const Setting background_ratio("/proc/sys/vm/dirty_background_ratio", slurp("/proc/sys/vm/dirty_background_ratio"));
     const Setting background("/proc/sys/vm/dirty_background_bytes", "65536");
@@ -313,12 +313,12 @@ TRACED_TEST_F(Why, WhatIsNoDisksIsSaid) {
     EXPECT_TRUE(requests(*slow).empty()) << slow->at("why");
 }
 
-/// Who appends with O_DIRECT has the lock and sleeps until the disk has answered: the others sleep for it. (For one
-/// that runs they would turn in a loop instead.)
+/// A process that appends with O_DIRECT sleeps with the lock until the disk has completed: the others sleep, too. (If
+/// the owner were running, they would spin instead.)
 TRACED_TEST_F(Why, WritersOfOneFileWaitForItsLock) {
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("shared");
-    const u32 count = emulated() ? 40 : 100;  // a fast machine's writers wait shorter
+    const u32 count = emulated() ? 40 : 100;  // on a fast machine the writers wait for less time
     const auto rows =
         why("for i in 1 2 3 4; do dd if=/dev/zero of=" + path + " bs=256k count=" + std::to_string(count) +
             " oflag=direct,append conv=notrunc 2>/dev/null & done; wait");
@@ -332,8 +332,7 @@ TRACED_TEST_F(Why, WritersOfOneFileWaitForItsLock) {
     EXPECT_GT(waits, 10'000'000U);
 }
 
-/// Two programs on one processor: what isn't blocked waits for the other. Together the reads take several of a
-/// scheduler's turns.
+/// Two programs on one CPU: a runnable one waits for the other. Together the reads take several time slices.
 TRACED_TEST_F(Why, ABusyProcessorIsWaitedFor) {
     const auto reads = of_call(why("taskset -p 1 $$ > /dev/null; (while :; do :; done) & busy=$!; dd if=/dev/zero "
                                    "of=/dev/null bs=64M count=30 "
@@ -349,14 +348,14 @@ TRACED_TEST_F(Why, ABusyProcessorIsWaitedFor) {
     EXPECT_GT(ready, 10'000'000U);
 }
 
-/// Calls that the program times itself. `running_ns` is what is left of a call without its waits: the witness is the
-/// processor time that the kernel counts for the thread.
+/// Calls that the program times itself. `running_ns` is a call's duration without its waits: the witness is the
+/// thread's CPU time in the kernel.
 struct Timed {
     std::vector<Row> rows;
     u64 running = 0;
     u64 duration = 0;
     std::size_t agreeing = 0;  // calls
-    std::string text;          // of all of them
+    std::string text;          // of all calls
 };
 
 Timed timed(const std::string& call, const std::string& path, u64 bytes, std::size_t count,
@@ -379,8 +378,7 @@ Timed timed(const std::string& call, const std::string& path, u64 bytes, std::si
         expect_waits_fit(row);
         const double ours = static_cast<double>(running(row));
         const double theirs = static_cast<double>(std::strtoull(times[i].c_str(), nullptr, 10));
-        // theirs has the probes and the way into the kernel and out of it, ours the interrupts and what a host takes
-        // away
+        // theirs includes the probes and the kernel's entry and exit code, ours includes interrupts and steal time
         const double tolerance = emulated() ? theirs / 2 + 3e6 : theirs / 5 + 300e3;
         t.agreeing += std::abs(ours - theirs) <= tolerance ? 1U : 0U;
         t.running += running(row);
@@ -390,7 +388,7 @@ Timed timed(const std::string& call, const std::string& path, u64 bytes, std::si
     return t;
 }
 
-/// Single calls may meet a long interrupt.
+/// Single calls may be delayed by a long interrupt.
 void expect_agreement(const Timed& t) { EXPECT_GE(t.agreeing * 4, t.rows.size() * 3) << t.text; }
 
 TRACED_TEST_F(Why, RunningIsTheProcessorTimeOfACallThatWaits) {
@@ -437,7 +435,7 @@ TRACED_TEST_F(Why, ATableAJsonTreeAndAReplayAgree) {
         std::vector<Json> some;
         for (Json& row : parse_json_lines(text)) {
             if (row.at("type") != "fd") continue;
-            EXPECT_EQ(row.erase("unix_ns"), 1U);  // the clock may be set
+            EXPECT_EQ(row.erase("unix_ns"), 1U);  // the clock may be changed
             some.push_back(std::move(row));
         }
         return some;

@@ -36,7 +36,7 @@ TEST(Calls, EachNumberHasOneName) {
     EXPECT_EQ(syscall_name(~u64{0}), "");
 }
 
-/// The numbers of the kernel's own headers: "#define __NR_read 0", "#define __NR_io_setup 0".
+/// The numbers in the kernel's own headers: "#define __NR_read 0", "#define __NR_io_setup 0".
 std::map<std::string, u64> numbers_of(const std::string& header) {
     std::map<std::string, u64> all;
     const std::string text = test::slurp(header);
@@ -58,7 +58,7 @@ TEST(Calls, TheTableIsTheKernelsOwnList) {
     for (const Syscall& call : syscalls()) ours[std::string(call.name)] = call.number;
     for (const auto& [name, number] : theirs) {
         if (name == "syscalls" || name == "arch_specific_syscall") continue;
-        // names of that header that stand for another one on 64 bits
+        // names in that header that are aliases on 64 bits
         const std::map<std::string, std::string> other{
             {"fstatat", "newfstatat"}, {"sync_file_range2", "sync_file_range"}, {"fadvise64_64", "fadvise64"}};
         const std::string own_rows = other.contains(name) ? other.at(name) : name;
@@ -67,7 +67,7 @@ TEST(Calls, TheTableIsTheKernelsOwnList) {
     }
 }
 
-/// Each operation that is a system call's has one, and each of libc's a function; each call's domain is in the table.
+/// Each operation belongs to a system call or a libc function; each call's domain is in the table.
 TEST(Calls, EveryOperationHasItsSource) {
     std::set<u8> of_calls;
     for (const Syscall& call : syscalls()) of_calls.insert(call.operation);
@@ -82,18 +82,18 @@ TEST(Calls, EveryOperationHasItsSource) {
         const bool other = op == IOLENS_OPERATION_START || known_operations.at(op).domain == IOLENS_DOMAIN_HTTP;
         EXPECT_TRUE(other || of_calls.contains(op) || of_libc.contains(op)) << known_operations.at(op).name;
     }
-    // the numbers of io-monitor's records
+    // the numbers in io-monitor's records
     EXPECT_EQ(IOLENS_DOMAIN_FILE_OPEN_CLOSE, 13);
     EXPECT_EQ(IOLENS_DOMAIN_HTTP, 17);
     EXPECT_EQ(IOLENS_OPERATION_BIND, 44);
     EXPECT_EQ(IOLENS_OPERATION_STOP, 48);
     EXPECT_EQ(IOLENS_OPERATION_HTTP_RESP_FINI_RECV, 54);
-    // what the seed has wrong
+    // what the original gets wrong
     EXPECT_EQ(find_syscall(84)->operation, IOLENS_OPERATION_RMDIR);
     EXPECT_EQ(known_operations[IOLENS_OPERATION_TRUNCATE].domain, IOLENS_DOMAIN_FILE_SPACE);
 }
 
-/// The text of a value of each kind that an argument can have.
+/// The text of a value for each kind of argument.
 TEST(Calls, EveryKindOfArgumentHasItsText) {
     std::map<char, std::vector<std::pair<u64, std::string>>> texts{
         {'f', {{7, "7"}, {u64{0xffffffff}, "-1"}}},

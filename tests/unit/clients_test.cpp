@@ -55,7 +55,7 @@ bool is_closed(const Fd& client) {
     return ::recv(client.get(), &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0;
 }
 
-/// Has the other side closed the connection? What it sent before may still wait to be read.
+/// True if the other side has closed the connection. Data that it sent before may still be unread.
 bool is_cut_off(const Fd& client) {
     pollfd one{client.get(), POLLRDHUP, 0};
     return ::poll(&one, 1, 0) == 1 && (one.revents & (POLLRDHUP | POLLHUP)) != 0;
@@ -76,15 +76,15 @@ protected:
     }
     static std::string line(u64 n) { return fmt::format("{{\"type\":\"thing\",\"n\":{},\"who\":\"dd\"}}\n", n); }
 
-    /// How finish() ends with eight large rows for two clients, one of which reads nothing.
+    /// The result of finish() with eight large rows for two clients, one of which reads nothing.
     struct End {
         std::chrono::milliseconds took{};
         u64 lost = 0;
-        s64 lines = 0;  ///< that the other one got
+        s64 lines = 0;  ///< received by the other one
         std::string text;
         Fd silent;
     };
-    /// Eight rows of a MiB for a client that reads them during finish().
+    /// Sends eight rows of 1 MiB to a client that reads them during finish().
     End finish_while_read() {
         End end;
         const Fd client = connect_to(path_);
@@ -167,7 +167,7 @@ TEST_F(ClientsTest, OnlyASlowClientIsDisconnected) {
     EXPECT_GT(got, 80 * text.size());
     EXPECT_FALSE(is_closed(quick));
     EXPECT_EQ(sink_.finish().count, 1U);
-    // it still gets what its socket holds
+    // it still receives what its socket buffer holds
     EXPECT_LT(received(slow, true).size(), 80 * text.size());
 }
 
@@ -186,7 +186,7 @@ TEST_F(ClientsTest, AClientThatDisconnectsIsDroppedThoughNoRowIsWritten) {
     sink_.flush();
     EXPECT_EQ(sink_.clients(), 6U);
     leavers.clear();
-    ::shutdown(half.get(), SHUT_WR);  // as a client does that has nothing to send: it reads on
+    ::shutdown(half.get(), SHUT_WR);  // like a client that has nothing to send: it continues to read
     sink_.flush();
     EXPECT_EQ(sink_.clients(), 1U);
     row(1);
@@ -238,7 +238,7 @@ TEST_F(ClientsTest, TheBacklogIsLimitedWhileRowsAreAppended) {
     for (int i = 0; i < 50; ++i) silent.push_back(connect_to(path_));
     sink_.flush();
     const std::string text(1 << 20, 'x');
-    for (u64 n = 0; n < 80; ++n) {  // without a flush between them
+    for (u64 n = 0; n < 80; ++n) {  // without flushing in between
         row(n, text);
         ASSERT_LE(sink_.backlog(), ClientsSink::max_backlog + 2 * text.size());
     }
@@ -256,7 +256,7 @@ TEST_F(ClientsTest, TooManyClientsAreRefusedAndCounted) {
     EXPECT_EQ(sink_.clients(), many);
     EXPECT_TRUE(is_closed(all.back()));
     EXPECT_FALSE(is_closed(all.front()));
-    all.front().reset();  // its place is free again
+    all.front().reset();  // its slot is free again
     sink_.flush();
     const Fd late = connect_to(path_);
     sink_.flush();
@@ -278,7 +278,7 @@ TEST_F(ClientsTest, FinishDoesNotWaitForASilentClient) {
 }
 
 TEST_F(ClientsTest, AfterASignalFinishTakesLessThanASecond) {
-    // in a process of its own: that a signal came is never forgotten
+    // in a child process, because the signal state can't be reset
     const auto finish = [this] {
         catch_signals();
         ::raise(SIGINT);
@@ -320,7 +320,7 @@ TEST(Clients, ALeftoverSocketIsReplacedButAFileIsNot) {
     const test::Scratch scratch;
     const std::string path = scratch.path("socket");
     {
-        // what a killed process leaves behind
+        // left behind by a killed process
         const ClientsSink killed(path);
         std::filesystem::rename(path, path + ".old");
     }
@@ -333,7 +333,7 @@ TEST(Clients, ALeftoverSocketIsReplacedButAFileIsNot) {
     test::spit(path, "precious");
     EXPECT_THROW(ClientsSink{path}, Failure);
     EXPECT_EQ(test::slurp(path), "precious");
-    // neither is a symbolic link
+    // nor is a symbolic link
     std::filesystem::remove(path);
     std::filesystem::create_symlink("nowhere", path);
     EXPECT_THROW(ClientsSink{path}, Failure);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Properties of all columns of all lenses: every byte of an event shows in some column, and a cell shows the same
-// whichever columns stand beside it.
+// Properties of all columns of all lenses: every byte of an event is visible in some column, and a cell does not depend
+// on the other columns that are selected.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,7 +21,7 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-/// A record as the source has it: 8-byte aligned.
+/// A record as delivered by a source: 8-byte aligned.
 class TestedRecord {
 public:
     explicit TestedRecord(std::span<const std::byte> bytes) : words_((bytes.size() + 7) / 8), size_(bytes.size()) {
@@ -38,7 +38,7 @@ public:
         reinterpret_cast<unsigned char*>(other.words_.data())[bit / 8] ^= static_cast<unsigned char>(1U << bit % 8);
         return other;
     }
-    /// As an older version wrote it, with the last fields missing.
+    /// A record of an older version, without the last fields.
     [[nodiscard]] TestedRecord cut(std::size_t size) const {
         TestedRecord other(std::as_bytes(std::span(words_)).first(size));
         reinterpret_cast<iolens_header*>(other.words_.data())->size = static_cast<u16>(size);
@@ -51,7 +51,7 @@ private:
 };
 using Records = std::vector<TestedRecord>;
 
-/// Gives a lens its options as the command line does.
+/// Sets a lens's options like the command line does.
 class GivenFlags final : public Flags {
 public:
     explicit GivenFlags(const std::map<std::string, std::string>& given) : given_(given) {}
@@ -127,7 +127,7 @@ public:
     [[nodiscard]] const std::vector<const Column*>& columns() const { return view_.columns; }
     [[nodiscard]] std::vector<const Column*> all_columns() const { return pointers_to(view_.type.columns); }
 
-    /// Calls take(Row) for each row of some columns.
+    /// Calls take(Row) for each row with the given columns.
     template <typename Take>
     void each_row(const Records& records, Columns wanted, Take take) {
         constexpr u64 wall_offset = 1'767'323'045'678'000'000 - 1'000'000'000'000;
@@ -152,14 +152,14 @@ public:
         advance(~u64{0});
     }
 
-    /// The rows as they are printed.
+    /// The rows as printed.
     std::vector<std::string> printed(const Records& records, Columns wanted) {
         std::vector<std::string> rows;
         std::string text;
         Output out = Output::into([&](std::string_view bytes) { text += bytes; });
         const auto sink = format_->make(out, {.header = false, .colour = false});
         sink->begin("row", wanted, nullptr);
-        // as Pipeline does
+        // like Pipeline
         const auto all = view_.type.columns;
         const auto time = std::ranges::find(all, Role::time, &Column::role);
         std::vector<const Column*> with_time(wanted.begin(), wanted.end());
@@ -323,7 +323,7 @@ TestedRecord arguments_of(const iolens_call_event& call, const std::string& text
     return TestedRecord(bytes);
 }
 
-/// What is known before the events: names of a disk, a file, a thread.
+/// Facts before the events: names of a disk, a file, a thread.
 Records facts() {
     iolens_task_fact task = test::task_fact(1001, "worker");
     task.host_tgid = 2000;
@@ -367,7 +367,7 @@ const Column between{.name = "between", .header = "", .help = "between two cells
                          return Value(mark);
                      }};
 
-/// A cell for each row and column, as printed; those of a format whose columns cannot be chosen as their values.
+/// One cell per row and column, as printed; for formats with fixed columns, the values.
 using Cells = std::vector<std::vector<std::string>>;
 
 Cells cells_of(const TestedView& view, Format format, const Records& records, const std::vector<const Column*>& chosen,
@@ -416,7 +416,8 @@ public:
 
     [[nodiscard]] std::size_t rows() const { return alone_.front().size(); }
 
-    /// Compares the cells of columns in this order with those of each column alone. False: there is a difference.
+    /// Compares the cells of columns in this order with those of each column alone. Returns false if there is a
+    /// difference.
     bool same(const std::vector<std::size_t>& order) const {
         std::vector<const Column*> chosen;
         chosen.reserve(order.size());
@@ -453,11 +454,11 @@ private:
     std::vector<std::vector<std::string>> alone_;  // by column, then by row
 };
 
-/// Two columns in each order, one column twice, and all columns in some orders.
+/// Two columns in each order, one column twice, and all columns in several orders.
 void check_cells(const TestedView& view, const Records& records, std::vector<const Column*> all, bool as_values) {
     constexpr unsigned seed = 20260102;
     constexpr int orders = 20;
-    constexpr int enough = 5;  // differences, most of which have one cause
+    constexpr int enough = 5;  // differences; most have the same cause
     for (const Format format : view.formats) {
         SCOPED_TRACE("seed of the orders: " + std::to_string(seed));
         const CellCheck check(view, format, records, all, as_values);
@@ -471,7 +472,7 @@ void check_cells(const TestedView& view, const Records& records, std::vector<con
         std::vector<std::size_t> order(all.size() * 2);
         for (std::size_t i = 0; i < order.size(); ++i) order[i] = i % all.size();
         for (int i = 0; i < orders && differences < enough; ++i) {
-            // not std::shuffle, whose order depends on the library
+            // not std::shuffle, because its order depends on the library
             for (std::size_t n = order.size(); n > 1; --n) std::swap(order[n - 1], order[random() % n]);
             count(check.same(order));
         }
@@ -523,7 +524,7 @@ TEST(Cells, OfFdDoNotDependOnOtherColumns) { check_cells(fd_view, fd_records());
 TEST(Cells, OfWhyDoNotDependOnOtherColumns) { check_cells(why_view, recorded(test::write_why_sample)); }
 TEST(Cells, OfOperationsDoNotDependOnOtherColumns) { check_cells(operations_view, operation_records()); }
 TEST(Cells, OfFileDoNotDependOnOtherColumns) { check_cells(file_view, file_records()); }
-/// Clients of --socket get all columns as JSON, whatever the output's format is.
+/// Clients of --socket get all columns as JSON, regardless of the output format.
 TEST(Cells, OfClientsDoNotDependOnTheOutput) {
     for (const auto& [view, records] :
          {std::pair{&block_view, block_records()}, std::pair{&fd_view, fd_records()},
@@ -543,7 +544,7 @@ TEST(Cells, OfClientsDoNotDependOnTheOutput) {
     }
 }
 
-/// The whole program: times in a table, which count from a time of the first row.
+/// The whole program: times in a table are relative to a time of the first row.
 TEST(Cells, OfTimesDoNotDependOnOtherColumns) {
     const test::Scratch scratch;
     const auto column = [&](const std::string& names, std::size_t which) {
@@ -580,7 +581,7 @@ TEST(Cells, OfFixedFormatsDoNotDependOnOtherColumns) {
     check_cells(iotracer_view, file_records(), pointers_to(iotracer_columns), true);
 }
 
-/// A sink that needs a column relies on the kind that the table declares.
+/// A sink that needs a column relies on the kind declared in the table.
 TEST(Cells, AreOfTheKindThatTheirColumnDeclares) {
     const auto check = [](const TestedView& view, const Records& records, Columns columns) {
         std::size_t rows = 0;
@@ -599,11 +600,11 @@ TEST(Cells, AreOfTheKindThatTheirColumnDeclares) {
 
 // --- Every byte of an event shows
 
-/// Bits of an event that change no cell, and why.
+/// Bits of an event that change no cell, with the reason.
 struct Hidden {
     std::size_t offset;
     std::size_t size;
-    u64 bits;  // of a field of up to 8 bytes; ~0: all of it
+    u64 bits;  // of a field of up to 8 bytes; ~0: all bits
     std::string why;
     bool may_show = false;  // a carry may make it visible
 };
@@ -618,13 +619,13 @@ const Hidden* find_hidden(const Hiddens& all, std::size_t bit) {
     return nullptr;
 }
 
-/// An event to check; `bases` are events that together use each field.
+/// An event to check; together, the `bases` use each field.
 struct EventCheck {
     const TestedView& view;
     Records before;
     Records bases;
-    Hiddens hidden;           // everywhere
-    Hiddens hidden_in_table;  // also
+    Hiddens hidden;           // in all formats
+    Hiddens hidden_in_table;  // in addition
 };
 
 /// A row of the last record, and its values.
@@ -636,7 +637,7 @@ struct Shown {
 Shown shown(const EventCheck& check, Format format, const TestedRecord& first, const TestedRecord& last, bool fixed) {
     Replayed printer(check.view, format, fixed ? std::vector<std::string>() : names_of(check.view));
     const std::vector<const Column*> wanted = printer.columns();
-    // a table's times count from the row before
+    // a table's times are relative to the previous row
     Records records = check.before;
     records.push_back(first);
     const std::size_t rows_before = printer.printed(records, wanted).size();
@@ -662,7 +663,7 @@ TestedRecord earlier(const TestedRecord& record) {
     constexpr u64 ago = 10'000'000'000;
     auto* head = reinterpret_cast<iolens_header*>(bytes.data());
     head->ts -= ago;
-    if (head->kind != IOLENS_KIND_BLOCK) {  // the start is the first field of the others
+    if (head->kind != IOLENS_KIND_BLOCK) {  // in other events the start is the first field
         u64 start = 0;
         std::memcpy(&start, bytes.data() + sizeof *head, sizeof start);
         start -= ago;
@@ -677,10 +678,10 @@ constexpr bool sanitized = __has_feature(address_sanitizer);
 constexpr bool sanitized = false;
 #endif
 
-/// With sanitizers, which are ten times slower, one bit of each byte; else all of them.
+/// With sanitizers, which are ten times slower, one bit of each byte; otherwise all bits.
 constexpr bool is_tried(std::size_t bit) { return !sanitized || bit % 8 == bit / 8 % 8; }
 
-/// For formats whose columns can be chosen: each bit changes a cell, unless it is listed as hidden.
+/// For formats with selectable columns: each bit changes a cell, unless it is listed as hidden.
 void check_bits(const EventCheck& check) {
     std::size_t size = 0;
     for (const TestedRecord& base : check.bases) size = std::max(size, base.size());
@@ -692,7 +693,7 @@ void check_bits(const EventCheck& check) {
             if (!is_tried(bit)) continue;
             const std::size_t byte = bit / 8;
             if (byte >= offsetof(iolens_header, kind) && byte < offsetof(iolens_header, cpu))
-                continue;  // the kind and size
+                continue;  // kind and size
             bool shows = false;
             for (std::size_t i = 0; i < check.bases.size() && !shows; ++i) {
                 const TestedRecord& base = check.bases[i];
@@ -710,7 +711,7 @@ void check_bits(const EventCheck& check) {
     }
 }
 
-/// For formats whose columns are fixed: a change of a value is printed, and each column shows some part of the event.
+/// For formats with fixed columns: each change of a value is visible, and each column shows some part of the event.
 void check_fixed(const EventCheck& check, const std::vector<std::string_view>& no_part_of_event) {
     for (const Format format : check.view.formats) {
         const std::vector<const Column*> columns = Replayed(check.view, format).columns();
@@ -722,7 +723,7 @@ void check_fixed(const EventCheck& check, const std::vector<std::string_view>& n
                 const std::size_t byte = bit / 8;
                 if (byte >= offsetof(iolens_header, kind) && byte < offsetof(iolens_header, cpu)) continue;
                 const Shown after = shown(check, format, earlier(base), base.with_flipped(bit), true);
-                if (after.values.size() != columns.size()) continue;  // no row any more
+                if (after.values.size() != columns.size()) continue;  // no longer a row
                 for (std::size_t i = 0; i < columns.size(); ++i) {
                     if (after.values[i] != before.values[i]) changes[i] = true;
                 }
@@ -738,7 +739,7 @@ void check_fixed(const EventCheck& check, const std::vector<std::string_view>& n
     }
 }
 
-constexpr u64 below_us = 0x3ff;  // of nanoseconds
+constexpr u64 below_us = 0x3ff;  // in nanoseconds
 constexpr u64 all_bits = ~u64{0};
 
 TEST(Bytes, OfABlockEventShow) {

@@ -23,7 +23,7 @@ struct New {
 
 constexpr u16 kind = IOLENS_KIND_SYMBOL;
 
-/// A record with other bytes after it, as in the ring; they are not part of the record.
+/// A record followed by other bytes, as in the ring; they are not part of the record.
 struct Bytes {
     explicit Bytes(std::size_t size) {
         words.fill(0x1111111111111111);
@@ -73,7 +73,7 @@ TEST(Decoder, ARecordOfThisVersionIsNotCopied) {
 TEST(Decoder, FieldsMissingInAnOlderRecordAreZero) {
     Bytes bytes(sizeof(Old));
     bytes.words[2] = 7;
-    Bytes earlier(sizeof(New) - 1);  // copied, too
+    Bytes earlier(sizeof(New) - 1);  // is copied, too
     Decoder decoder;
     decoder.as<New>(earlier.head(), kind);
     const New* event = decoder.as<New>(bytes.head(), kind);

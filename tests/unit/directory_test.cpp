@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// More than one read of a directory returns.
+/// More entries than one read of a directory returns.
 constexpr int many = 5000;
 
 std::string full_directory(const test::Scratch& scratch) {
@@ -50,8 +50,8 @@ TEST(Directory, OneThatVanishesEnds) {
     EXPECT_LT(visited, many);
 }
 
-/// As /proc does for a process that has ended, the kernel returns an error for the rest of the directory. Here another
-/// file takes the place of the directory's descriptor.
+/// As in /proc for an exited process, the kernel returns an error for the rest of the directory. Here another file
+/// replaces the directory's descriptor.
 TEST(Directory, OneThatCannotBeReadAnyFurtherEnds) {
     const test::Scratch scratch;
     const std::string path = full_directory(scratch);

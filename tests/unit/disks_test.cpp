@@ -55,11 +55,11 @@ TEST_F(DisksTest, NamesComeFromTheKernelBeforeSysfs) {
 TEST_F(DisksTest, OfARecordingOnlyTheRecordingNamesDisks) {
     Disks disks(root_.path());
     disks.set_recorded();
-    EXPECT_EQ(disks.name(8U << 20), "8:0");  // here it is sda
+    EXPECT_EQ(disks.name(8U << 20), "8:0");  // on this machine it is sda
     disks.add(8U << 20, "nvme7n1");
     EXPECT_EQ(disks.name(8U << 20), "nvme7n1");
     EXPECT_EQ(disks.name(8U << 20 | 99), "8:99");
-    EXPECT_EQ(disks.name(0), "");  // not known which
+    EXPECT_EQ(disks.name(0), "");  // unknown
     EXPECT_FALSE(disks.find("sda"));
     EXPECT_FALSE(disks.find(8U << 20));
 }

@@ -9,7 +9,7 @@ namespace {
 
 class FdTablesTest : public testing::Test {
 protected:
-    /// Applies a line like an import.
+    /// Applies a line like the import does.
     void line(const std::string& text) {
         LoggedCall call;
         switch (lines_.take(text, call)) {
@@ -258,7 +258,7 @@ TEST_F(FdTablesTest, FilesShownInTheLogTakePrecedence) {
     EXPECT_EQ(tcp.peer->bytes[15], 1);
     EXPECT_EQ(tables_.file_of(1, R"(9<UNIX-STREAM:[1->2,"/run/y"]>)").name, "/run/y");
 
-    // the inode number of a socket says less than what its calls said
+    // the inode number of a socket is less informative than its earlier calls
     line("1 socket(AF_INET, SOCK_STREAM, 0) = 4<socket:[55]>");
     EXPECT_EQ(tables_.file_of(1, "4<socket:[55]>").name, "tcp:");
     EXPECT_EQ(tables_.file_of(1, "5<socket:[56]>").name, "socket:[56]");

@@ -77,7 +77,7 @@ TEST(AccessLog, ASnapshotOfManyIsWholeAndSorted) {
         AccessLog log(buffer);
         std::deque<u64> all;
         for (u64 end = 1000; end < 31'000; ++end) {
-            // most are short; a few last long, or for all the time
+            // most are short; a few are long, or never end
             const u64 length = random() % 5000 == 0 ? end : random() % 100 == 0 ? random() % 1000 : random() % 4;
             log.add(access(end - length));
             all.push_back(end - length);
@@ -199,7 +199,7 @@ TEST(IotracerLine, IsReadBack) {
     EXPECT_EQ(e.level, IOLENS_LEVEL_VFS);
     EXPECT_EQ(text_of(e.comm), "ATA-0");
     EXPECT_EQ(e.tgid, 14272U);
-    ASSERT_TRUE(parse_iotracer_line("0.5;W;1;2;BLK;a;b;7", e));  // the module printed names raw
+    ASSERT_TRUE(parse_iotracer_line("0.5;W;1;2;BLK;a;b;7", e));  // the module prints names unescaped
     EXPECT_EQ(text_of(e.comm), "a;b");
     EXPECT_EQ(e.start, 500'000'000U);
     for (const char* bad : {"", ";", "1;R;0;0;VFS;x;1", "1.0;X;0;0;VFS;x;1", "1.0;R;-1;0;VFS;x;1", "1.0;R;0;0;FS;x;1",

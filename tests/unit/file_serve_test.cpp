@@ -12,7 +12,7 @@
 namespace iolens {
 namespace {
 
-/// A watcher for which every path exists. The test sets which file a path leads to.
+/// A watcher for which every path exists. The test selects the file of a path.
 class FakeFiles final : public FileWatcher, public Source {
 public:
     FoundFile find(const std::string& path, const Credentials& /*as*/) override {
@@ -92,7 +92,7 @@ TEST(FileServeMemory, AllLogsTogetherHaveALimit) {
               std::string::npos);
 }
 
-/// What a reader still has to read stays in memory when the log has gone on: that is limited, too.
+/// Data that a reader has not read yet stays in memory when the log has advanced; there is a limit for it, too.
 TEST(FileServeMemory, ReadersHaveALimit) {
     auto made = std::make_unique<FakeFiles>();
     FakeFiles& files = *made;
@@ -108,7 +108,7 @@ TEST(FileServeMemory, ReadersHaveALimit) {
     EXPECT_THROW(tree.read("/sda_1/log"), std::bad_alloc);
     while (!first->more().empty()) {
     }
-    EXPECT_EQ(first->more(), "");  // it has come to the end, and keeps nothing
+    EXPECT_EQ(first->more(), "");  // it has reached the end, and holds no memory
     EXPECT_NE(tree.read("/sda_1/log"), nullptr);
 }
 

@@ -100,13 +100,13 @@ TEST(Files, WhatIsNotNeededForAWholePeriodGoes) {
         files.age(std::array<u64, 1>{4});
     };
     pass();
-    EXPECT_NE(files.find(100), nullptr);  // reported in the last period
+    EXPECT_NE(files.find(100), nullptr);  // used in the last period
     pass();
     EXPECT_NE(files.find(100), nullptr);
     EXPECT_EQ(files.find(101), nullptr);
     EXPECT_EQ(files.find({.ino = 101, .dev = 1, .generation = 2}, 0), nullptr);
     EXPECT_NE(files.find(4), nullptr);
-    EXPECT_NE(files.find(last), nullptr);  // some are kept however old they are
+    EXPECT_NE(files.find(last), nullptr);  // a minimum number never expires
     EXPECT_NE(files.find({.ino = 1, .dev = 1, .generation = 2}, 0), nullptr);
     learn(101);
     ASSERT_NE(files.find(101), nullptr);
@@ -126,10 +126,10 @@ TEST(Files, AFileHasTheNameThatWasEmittedLast) {
     files.named(file(1), 1);
     ASSERT_NE(files.find(file(1), 0), nullptr);
     EXPECT_EQ(files.find(file(1), 0)->text, "/name1");
-    EXPECT_EQ(files.find(file(1), 2)->text, "/name2");  // an id that is told goes first
+    EXPECT_EQ(files.find(file(1), 2)->text, "/name2");  // an emitted id takes precedence
     files.named(file(1), 2);
     EXPECT_EQ(files.find(file(1), 0)->text, "/name2");
-    // as many as there is room for, twice; what is asked for stays
+    // twice the capacity; an entry that is looked up stays
     for (u64 ino = 100; ino < 112; ++ino) {
         files.named(file(ino), 1);
         EXPECT_NE(files.find(file(1), 0), nullptr) << ino;

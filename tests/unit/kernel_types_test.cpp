@@ -44,14 +44,14 @@ protected:
     std::unique_ptr<bpf_object, decltype(&bpf_object__close)> object_{nullptr, bpf_object__close};
 };
 
-/// Every struct with a name has the members that the kernel's own BTF says, in their places.
+/// Every named struct has the same members at the same offsets as in the kernel's own BTF.
 TEST_F(KernelTypes, AreTheKernelsOwn) {
     std::size_t structs = 0;
     for (u32 id = 1; id < btf__type_cnt(types_.get()); ++id) {
         const btf_type* type = btf__type_by_id(types_.get(), id);
         if (!btf_is_struct(type) || type->name_off == 0) continue;
         const std::string name = btf__name_by_offset(types_.get(), type->name_off);
-        bool found = false;  // two structs of the kernel can have one name
+        bool found = false;  // two kernel structs can have the same name
         for (u32 other = 1; other < btf__type_cnt(kernel_.get()) && !found; ++other) {
             const btf_type* original = btf__type_by_id(kernel_.get(), other);
             if (!btf_is_struct(original) || original->size != type->size || btf_vlen(original) != btf_vlen(type) ||
@@ -74,7 +74,7 @@ TEST_F(KernelTypes, AreTheKernelsOwn) {
     EXPECT_GT(structs, 50U);
 }
 
-/// What objects name is there; what that only points to is a forward declaration.
+/// Types that objects name are complete; types that they only point to are forward declarations.
 TEST_F(KernelTypes, AreNoMoreThanNeeded) {
     for (const char* name : {"task_struct", "file", "inode"}) {
         EXPECT_GT(btf__find_by_name_kind(types_.get(), name, BTF_KIND_STRUCT), 0) << name;

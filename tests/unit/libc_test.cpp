@@ -34,7 +34,7 @@ TEST(Libc, OfAProgramOfAScriptAndOfNone) {
         EXPECT_EQ(libc_of_program(none).path, "") << none;
         EXPECT_NE(libc_of_program(none).why, "") << none;
     }
-    // musl's loader in the place of glibc's
+    // musl's loader instead of glibc's
     std::string program = test::slurp(helper("iolens-libc-program"));
     const std::size_t at = program.find("/lib", program.find("ELF"));
     ASSERT_NE(at, std::string::npos);
@@ -64,7 +64,7 @@ TEST(Libc, EachFunctionIsOnePlace) {
     EXPECT_TRUE(find_functions(libc, 0).empty());
 }
 
-/// A file that anyone may have written.
+/// An untrusted file.
 TEST(Libc, DamagedFilesHaveFewerFunctions) {
     const test::Scratch scratch;
     const std::string whole = test::slurp(libc_of_program(helper("iolens-libc-program")).path);
@@ -83,7 +83,7 @@ TEST(Libc, DamagedFilesHaveFewerFunctions) {
     }
 }
 
-/// An ELF header with many sections, and each of them a table of symbols that never ends.
+/// An ELF header with many sections, each of which is an unterminated symbol table.
 TEST(Libc, AHostileFileCostsLittle) {
     const test::Scratch scratch;
     const std::string place = scratch.path("libc.so.6");
@@ -104,7 +104,7 @@ TEST(Libc, AHostileFileCostsLittle) {
     section.sh_offset = 4 << 20;
     section.sh_size = u64{1} << 60;
     for (u32 i = 0; i < sections; ++i) text.append(reinterpret_cast<const char*>(&section), sizeof section);
-    // functions of names that never end
+    // functions with unterminated names
     text.resize(4 << 20);
     Elf64_Sym symbol{};
     symbol.st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC);
@@ -119,7 +119,7 @@ TEST(Libc, AHostileFileCostsLittle) {
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
 }
 
-/// To open a FIFO is to wait for its writer; a device is not asked either.
+/// Opening a FIFO would block until there is a writer; devices are not opened either.
 TEST(Libc, OnlyRegularFilesAreOpened) {
     const test::Scratch scratch;
     const std::string fifo = scratch.path("libc.so.6");
@@ -129,7 +129,7 @@ TEST(Libc, OnlyRegularFilesAreOpened) {
     }
 }
 
-/// The file may be replaced before it is attached to.
+/// The file may be replaced before programs are attached to it.
 TEST(Libc, TheFileThatWasReadIsAttachedTo) {
     const test::Scratch scratch;
     const std::string place = scratch.path("libc.so.6");

@@ -23,7 +23,7 @@
 namespace iolens {
 namespace {
 
-/// A tree whose files each throw something else.
+/// A tree in which each file throws a different exception.
 class Throwing final : public TreeFiles {
 public:
     std::optional<About> about(std::string_view path) override {
@@ -60,7 +60,7 @@ private:
     };
 };
 
-/// Serves the tree in a process of its own: where that ends, the calls of the test's fail instead of waiting for ever.
+/// Serves the tree in a child process: if it dies, the test's system calls fail instead of blocking forever.
 class Server {
 public:
     explicit Server(const std::string& path) : path_(path) {
@@ -83,7 +83,7 @@ public:
     ~Server() {
         end_.reset();
         ::waitpid(pid_, nullptr, 0);
-        ::umount2(path_.c_str(), MNT_DETACH);  // of a server that was killed
+        ::umount2(path_.c_str(), MNT_DETACH);  // the mount of a server that was killed
     }
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;

@@ -55,7 +55,7 @@ public:
         record(names, &target, help);
     }
 
-    std::map<std::string, const void*> targets;  // by each name
+    std::map<std::string, const void*> targets;  // by name
     std::map<std::string, std::pair<u64, u64>> limits;
 
 private:
@@ -115,7 +115,7 @@ TEST(Options, EachSetsItsOwnField) {
         ASSERT_TRUE(flags.targets.contains(name)) << name;
         EXPECT_EQ(flags.targets[name], target) << name;
     }
-    // root is a user too
+    // root is a user, too
     EXPECT_EQ(flags.limits["--uid"].first, 0U);
 }
 

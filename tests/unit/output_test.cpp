@@ -98,7 +98,7 @@ TEST(Output, WhatOthersMayHavePutThereIsRefused) {
     };
     EXPECT_EQ(refusal("two"), ": other hard links to it exist");
     EXPECT_EQ(refusal("fifo"), ": not a regular file");
-    if (::chown(scratch.path("other").c_str(), 12345, 12345) == 0) {  // root may
+    if (::chown(scratch.path("other").c_str(), 12345, 12345) == 0) {  // root may do this
         EXPECT_EQ(refusal("other"), ": it belongs to another user");
     }
     EXPECT_EQ(refusal("ours"), "");

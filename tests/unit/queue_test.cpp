@@ -28,7 +28,7 @@ namespace {
 constexpr std::array<std::string_view, 2> domains{"FILE_READ", "FILE_WRITE"};
 constexpr std::array<std::string_view, 3> operations{"OPEN", "READ", "WRITE"};
 
-// io-monitor's struct monitor_record_t, by its offsets
+// io-monitor's struct monitor_record_t, by offsets
 constexpr std::size_t at_facility = 0;
 constexpr std::size_t at_timestamp = 256;
 constexpr std::size_t at_elapsed_ms = 260;
@@ -44,7 +44,7 @@ constexpr std::size_t record_size = 4648;
 
 struct Message {
     long type;
-    std::array<char, record_size + 1> bytes;  // one more, to notice a record that is too long
+    std::array<char, record_size + 1> bytes;  // one byte more, to detect a record that is too long
 
     template <typename T>
     [[nodiscard]] T at(std::size_t offset) const {
@@ -55,7 +55,7 @@ struct Message {
     [[nodiscard]] std::string text(std::size_t offset) const { return bytes.data() + offset; }
 };
 
-/// The fields of a row, as a user of the sink fills them.
+/// The fields of a row, as set by a caller of the sink.
 struct Fields {
     std::string_view facility = "u";
     u64 time_ns = 0;
@@ -99,7 +99,7 @@ protected:
         queue_ = -1;
     }
     [[nodiscard]] key_t key() const { return ::ftok(path_.c_str(), 'm'); }
-    /// How many records the kernel holds before a sender has to wait.
+    /// Number of records that the kernel queues before a sender blocks.
     [[nodiscard]] std::size_t capacity() const {
         msqid_ds about{};
         ::msgctl(queue_, IPC_STAT, &about);
@@ -210,21 +210,21 @@ TEST_F(QueueTest, AFullQueueDoesNotBlockDestruction) {
         QueueSink sink(path_, domains, operations);
         for (u64 n = 0; n < rows; ++n) put(sink, {.bytes = n});
     }
-    // what the kernel holds, without a gap
+    // the records that the kernel queued, without a gap
     u64 n = 0;
     for (auto message = receive(); message; message = receive()) EXPECT_EQ(message->at<u64>(at_bytes), n++);
     EXPECT_LE(n, capacity());
 }
 
 TEST_F(QueueTest, AfterASignalAQueueWithoutAReaderTakesLessThanASecond) {
-    // in a process of its own: that a signal came is never forgotten
+    // in a child process, because the signal state can't be reset
     const auto finish = [this] {
         QueueSink sink(path_, domains, operations);
         catch_signals();
         const std::string text(4000, 'x');
         ::raise(SIGINT);
         const auto start = std::chrono::steady_clock::now();
-        constexpr u64 rows = 20'000;  // more than are kept
+        constexpr u64 rows = 20'000;  // more than are buffered
         for (u64 n = 0; n < rows; ++n) put(sink, {.bytes = n, .first = text});
         const auto filled = std::chrono::steady_clock::now();
         const u64 lost = sink.finish().count;
@@ -241,7 +241,7 @@ TEST_F(QueueTest, AReaderThatTakesNothingIsWaitedForOnlyOnce) {
     QueueSink sink(path_, domains, operations);
     const std::string text(4000, 'x');
     const auto start = std::chrono::steady_clock::now();
-    constexpr u64 rows = 20'000;  // thousands more than are kept
+    constexpr u64 rows = 20'000;  // thousands more than are buffered
     for (u64 n = 0; n < rows; ++n) put(sink, {.bytes = n, .first = text});
     const u64 lost = sink.finish().count;
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(9));
@@ -270,7 +270,7 @@ TEST_F(QueueTest, AQueueOfAnotherUserIsRefused) {
     give_to(::geteuid());
     EXPECT_NO_THROW(QueueSink(path_, domains, operations));
     if (::geteuid() != 0) GTEST_SKIP() << "another user's queue given to this one is made by root alone";
-    // made by another user and then given to this one: its maker could still read it
+    // created by another user and then given to this one: its creator could still read it
     remove_queue();
     const key_t name = key();  // the other user doesn't see the file
     ASSERT_NE(name, -1);

@@ -40,7 +40,7 @@ struct Pipe {
     }
 };
 
-/// A process that waits, with these as standard input and output.
+/// A process that waits, with the given standard input and output.
 class Waiting {
 public:
     Waiting(const Fd& in, const Fd& out) : pid_(::fork()) {
@@ -57,7 +57,7 @@ public:
     Waiting(const Waiting&) = delete;
     Waiting& operator=(const Waiting&) = delete;
     [[nodiscard]] u32 pid() const { return static_cast<u32>(pid_); }
-    /// Has it only its own ends of the pipes?
+    /// True once the process has executed its program, so that it has only its own ends of the pipes.
     [[nodiscard]] bool ready() const {
         std::error_code error;
         const auto program = std::filesystem::read_symlink("/proc/" + std::to_string(pid_) + "/exe", error);
@@ -74,7 +74,7 @@ TEST(Readers, AreAllProcessesOfThePipelineBehindUs) {
     const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
     const Waiting tee(first.read, second.write);
     const Waiting grep(second.read, null);
-    const Waiting writer(null, first.write);  // beside us, not behind us
+    const Waiting writer(null, first.write);  // writes to the same pipe as we do, but reads none of our output
     ASSERT_TRUE(test::wait_until([&] { return tee.ready() && grep.ready() && writer.ready(); }));
     const ino_t pipe = first.ino();
     first.read.reset();
@@ -122,7 +122,7 @@ TEST(RowReaders, AWatcherHearsOfEachOnce) {
     readers.watch([&](const PipeReader& reader, bool reads) { heard.emplace_back(reader, reads); });
     readers.add(7, 99);
     readers.add(8);
-    readers.add(8, 98);  // its pipe is known later
+    readers.add(8, 98);  // its pipe becomes known later
     readers.remove(7);
     readers.remove(7);
     const std::vector<std::pair<PipeReader, bool>> expected{

@@ -22,7 +22,7 @@ public:
     std::vector<std::string> records;
 };
 
-/// All records, and what ended the reading ("" = its end).
+/// All records, and the error that ended reading ("" = end of file).
 std::pair<std::vector<std::string>, std::string> read_all(const std::string& path) {
     Collector records;
     try {
@@ -35,7 +35,7 @@ std::pair<std::vector<std::string>, std::string> read_all(const std::string& pat
     return {records.records, ""};
 }
 
-/// An earlier ledger has fewer counters, and the orphans among what was seen.
+/// An earlier ledger has fewer counters, and counts orphans in `seen`.
 TEST(Recording, AnEarlierLedgerReadsAsItWasMeant) {
     const test::Scratch scratch;
     const std::string path = scratch.path("r");
@@ -52,7 +52,7 @@ TEST(Recording, AnEarlierLedgerReadsAsItWasMeant) {
     RecordingSource source(path);
     while (!source.ended()) source.read(records);
     const iolens_loss loss = source.ledger();
-    EXPECT_EQ(loss.n.seen, 39U);  // of 3 orphans 2 had found no room
+    EXPECT_EQ(loss.n.seen, 39U);  // 2 of 3 orphans did not fit in the state map
     EXPECT_EQ(loss.n.delivered, 23U);
     EXPECT_EQ(loss.n.filtered, 10U);
     EXPECT_EQ(loss.n.ring_full, 4U);

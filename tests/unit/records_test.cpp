@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Records of other versions, and records that no version writes.
+// Records of other versions, and malformed records.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -12,7 +12,7 @@
 namespace iolens {
 namespace {
 
-/// Clobbers the stack, so that what points there does not look right by chance.
+/// Overwrites the stack, so that dangling pointers to it don't point to valid data by chance.
 [[gnu::noinline]] void clobber_stack() {
     std::array<char, 4096> bytes;
     std::memset(bytes.data(), 'x', bytes.size());
@@ -35,7 +35,7 @@ std::vector<u64> record_of(const Event& event, std::size_t size) {
     return words;
 }
 
-/// A row with all columns of a lens, a text a cell; the result of take() first.
+/// A row with all columns of a lens, one text per cell; first the result of take().
 std::vector<std::string> row_of(std::string_view name, const std::vector<u64>& record, ViewOptions view = {}) {
     const std::unique_ptr<Lens> lens = make_lens(name);
     view.replayed = true;

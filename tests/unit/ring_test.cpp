@@ -69,7 +69,7 @@ protected:
     Fd program_;
 };
 
-/// Collects records of one number each and refuses more after `limit` of them.
+/// Collects records with one number each, and stops the read after `limit` of them.
 class Numbers final : public Receiver {
 public:
     explicit Numbers(std::size_t limit = ~std::size_t{0}) : limit_(limit) {}
@@ -124,7 +124,7 @@ TEST_F(RingTest, ReadReturnsWhileRecordsKeepComing) {
     EXPECT_GT(more, 0U);
     EXPECT_EQ(first, numbers.seen.size());
     numbers.on_record = nullptr;
-    EXPECT_EQ(source.read(numbers), 1U);  // nothing is lost between two of them
+    EXPECT_EQ(source.read(numbers), 1U);  // no record is lost between two reads
     EXPECT_EQ(source.read(numbers), 0U);
 }
 

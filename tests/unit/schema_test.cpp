@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tables themselves: every field has a row, every row is sound.
+// The tables themselves: every field has a row, and every row is valid.
 #include "iolens/schema.h"
 
 #include <gtest/gtest.h>

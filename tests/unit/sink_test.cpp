@@ -32,7 +32,7 @@ const std::array columns{
 };
 const Column error{.name = "error", .header = "ERR", .role = Role::error, .width = -6, .help = "x"};
 
-/// What a sink makes of some rows.
+/// The output of a sink for some rows.
 std::string sunk(Format format, SinkOptions options = {}, bool with_error = false) {
     const test::Scratch scratch;
     {
@@ -100,7 +100,7 @@ TEST(Formats, HaveNamesOfTheirOwn) {
     }
 }
 
-/// No format is left without a lens, and each lens has those for rows of any kind.
+/// Each format belongs to a lens, and each lens has the general formats.
 TEST(Formats, AreOfALens) {
     std::set<Format> offered;
     for (const auto& lens : make_lenses()) {

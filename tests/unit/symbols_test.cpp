@@ -42,7 +42,7 @@ TEST(KernelSymbols, AreFoundByNameAndByAddress) {
 
 TEST(KernelSymbols, AnAmbiguousNameHasNoAddress) {
     EXPECT_EQ(symbols_of(std::string(some)).address("twice"), 0U);
-    // the same function listed twice is still one
+    // a function that is listed twice counts as one
     EXPECT_EQ(symbols_of("10 t again\n10 t again\n").address("again"), 0x10U);
 }
 
@@ -128,7 +128,7 @@ TEST(HiddenFunctions, OffsetsStayAndAddressesGo) {
     EXPECT_EQ(functions[0].name, "a");
     EXPECT_EQ(functions[1].name, "b");
     EXPECT_EQ(hidden.hide(base + 0x110), functions[0].start + 0x10);
-    EXPECT_EQ(hidden.hide(base + 0x180), functions[0].end);  // behind a call at its end
+    EXPECT_EQ(hidden.hide(base + 0x180), functions[0].end);  // after a call at its end
     EXPECT_EQ(hidden.hide(base + 0x27f), functions[1].start + 0x7f);
     EXPECT_EQ(hidden.hide(0), 0U);
     for (const u64 other : {base, base + 0x100, base + 0x181, base + 0x281, ~u64{0}}) EXPECT_EQ(hidden.hide(other), 1U);

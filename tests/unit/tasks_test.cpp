@@ -42,16 +42,16 @@ TEST(Tasks, ThoseThatHaveEndedGoAWholePeriodLater) {
         tasks.add(fact);
     };
     end(1);
-    end(3);  // not known
+    end(3);  // unknown
     EXPECT_EQ(tasks.find(3), nullptr);
     tasks.age();
-    ASSERT_NE(tasks.find(1), nullptr);  // its last rows
+    ASSERT_NE(tasks.find(1), nullptr);  // for its last rows
     EXPECT_EQ(tasks.find(1)->comm, "t");
     tasks.age();
     EXPECT_EQ(tasks.find(1), nullptr);
     for (int i = 0; i < 10; ++i) tasks.age();
-    EXPECT_NE(tasks.find(2), nullptr);  // one that lives stays
-    // another thread with its id
+    EXPECT_NE(tasks.find(2), nullptr);  // a running thread stays
+    // another thread with the same id
     end(2);
     tasks.add(test::task_fact(2, "next"));
     for (int i = 0; i < 10; ++i) tasks.age();
@@ -72,12 +72,12 @@ TEST(Arguments, AreFreedWhenTheirRowsWereMade) {
         learn(tid, tid);
         ASSERT_NE(arguments.find(tid), nullptr);
         arguments.spent(tid);
-        EXPECT_NE(arguments.find(tid), nullptr);  // a second row may come
+        EXPECT_NE(arguments.find(tid), nullptr);  // a second row may follow
     }
     EXPECT_LT(arguments.size(), 1100U);
     ASSERT_NE(arguments.find(7), nullptr);
     EXPECT_EQ(arguments.find(7)->h.ts, 1U);
-    // a thread whose next call has begun keeps that one's
+    // the arguments of a thread's next call are not freed with those of the previous one
     arguments.spent(7);
     learn(7, 2);
     for (u32 tid = 100; tid < 10'100; ++tid) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The source tree keeps its own rules: who may include whom, and who may know what.
+// Rules of the source tree: which directory may include which, and what each may depend on.
 #include <elf.h>
 #include <gtest/gtest.h>
 
@@ -33,7 +33,7 @@ const std::map<std::string, std::set<std::string>> allowed{
     {"cli", {"base", "lens"}},
     {"tools", {"base", "include", "lens", "app", "cli", "probe"}},
 };
-/// Of the events, these may know only what all records have.
+/// Of the events, these may depend only on what all records have in common.
 const std::set<std::string> blind_to_events{"base", "sink", "app", "source", "cli", "tools"};
 
 std::vector<std::string> includes_of(const fs::path& path) {
@@ -44,7 +44,7 @@ std::vector<std::string> includes_of(const fs::path& path) {
     return all;
 }
 
-/// The directory that an include is from, as in `allowed`; "" for a system header.
+/// The directory of an include, as in `allowed`; "" for a system header.
 std::string directory_of_include(const std::string& include) {
     if (include.starts_with("iolens/event/")) return "event";
     if (include.starts_with("iolens/")) return "include";
@@ -52,7 +52,7 @@ std::string directory_of_include(const std::string& include) {
     return directory != include && allowed.contains(directory) ? directory : "";
 }
 
-/// The lens that a path below src/ belongs to: "block" for lens/block/totals.h; "" for what all lenses share.
+/// The lens that a path in src/ belongs to: "block" for lens/block/totals.h; "" for what all lenses share.
 std::string lens_of(const std::string& path) {
     const std::size_t slash = path.find('/', std::string_view("lens/").size());
     return path.starts_with("lens/") && slash != std::string::npos ? path.substr(5, slash - 5) : "";
@@ -96,7 +96,7 @@ TEST(Tree, ALensKnowsNoOtherLens) {
         for (const std::string& include : includes_of(path)) {
             const std::string other = lens_of(include);
             EXPECT_TRUE(other.empty() || other == lens) << path << " includes " << include;
-            // what is above the lenses knows their interface only
+            // code above the lenses knows only their interface
             EXPECT_TRUE(directory == "lens" || !include.starts_with("lens/") || include == "lens/lens.h")
                 << path << " includes " << include;
         }
@@ -117,7 +117,7 @@ TEST(Tree, OnlyTheirOwnDirectoriesKnowCli11LibbpfLibfuseLibcapAndEvents) {
     }
 }
 
-/// The C sources below bpf/, relative to it.
+/// The C sources in bpf/, relative to it.
 std::vector<std::string> bpf_sources() {
     std::vector<std::string> all;
     const fs::path bpf = fs::path(IOLENS_SOURCE_DIR) / "bpf";
@@ -144,7 +144,8 @@ TEST(Tree, OnlyCompatKnowsAKernelDifference) {
     }
 }
 
-/// A module of one object knows no other object, what objects share knows none, and each file includes what it needs.
+/// The modules of an object don't include those of other objects, shared code includes none of them, and each file
+/// includes what it needs.
 TEST(Tree, BpfModulesIncludeOnlyTheirOwnAndLib) {
     for (const std::string& file : bpf_sources()) {
         const bool program = file.ends_with(".bpf.c");
@@ -159,7 +160,7 @@ TEST(Tree, BpfModulesIncludeOnlyTheirOwnAndLib) {
         }
         const std::string text = bpf_text(file);
         EXPECT_EQ(text.find("#ifndef IOLENS_") != std::string::npos, !program) << file << " has no include guard";
-        // a program's section is in a .bpf.c, or in a macro that a .bpf.c uses
+        // a program's section is only in a .bpf.c, or in a macro that a .bpf.c uses
         const std::regex section("(^|\n)SEC\\(\"");
         EXPECT_TRUE(program || !std::regex_search(text, section)) << file << " has a program";
     }

@@ -10,7 +10,7 @@ Waits::Wait wait(u64 start, u64 end) {
     return {.start = start, .woken = 0, .end = end, .reason = {.what = WaitFor::page, .function = {}}};
 }
 
-/// When they began.
+/// Start times.
 std::vector<u64> begun(std::span<const Waits::Wait> waits) {
     std::vector<u64> all;
     for (const Waits::Wait& one : waits) all.push_back(one.start);
