@@ -14,18 +14,16 @@
 struct file_scratch {
 	struct iolens_file_fact fact;
 	__u8 path[IOLENS_PATH_LEN + 2 * FILE_NAME_MAX];
-	/* State of the path walk: in memory rather than registers, so that the verifier does not distinguish the
-	 * steps. */
+	/* State of the path walk: in memory, not registers, so that the verifier does not distinguish the steps. */
 	__u64 dentry;
 	__u64 mount;
 	__u64 offset;
 	__u64 whole; /* the walk reached the root */
 };
 
-/* Per-CPU space for building a fact that does not fit on the stack. A program can be preempted (6.13) and another
- * one run on the same CPU, but never the same one: each program has its own slot. Programs that are never in the
- * same object share slot numbers. The map has as many slots as the loaded programs need; a program without one sends
- * no names. */
+/* Per-CPU space to build a fact that does not fit on the stack. A program can be preempted (6.13) and another run on
+ * the same CPU, but never the same one: each has its own slot. Programs never in the same object share slot numbers.
+ * The map has as many slots as the loaded programs need; a program without one sends no names. */
 enum file_slot {
 	FILE_SLOT_ENTER,
 	FILE_SLOT_EXIT,
@@ -126,8 +124,7 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 f
 	struct fdtable *table;
 	struct file **array, *file;
 
-	/* drop the trusted type: for each pointer loaded through a trusted one, the verifier searches the whole
-	 * kernel BTF */
+	/* untrusted: the verifier searches all kernel BTF for each pointer loaded through a trusted one */
 	if (direct)
 		task = bpf_rdonly_cast(task, kernel_type_task_struct);
 	files = file_read(direct, task, files);
@@ -192,8 +189,7 @@ static __always_inline __u64 file_hide(__u64 id)
 }
 
 /* Identity and kind. The name_id identifies the current directory entry: a different name, directory or mount has a
- * different ID, and so does a deleted name. Computed from numbers: the verifier forbids arithmetic on typed
- * pointers. */
+ * different ID, and so does a deleted name. Uses numbers: the verifier forbids arithmetic on pointers. */
 static __always_inline void file_look(struct file *file, struct file_facts *f, bool direct)
 {
 	struct inode *inode = file_read(direct, file, f_inode);

@@ -144,8 +144,7 @@ static __always_inline struct iolens_watch *watch_file(struct file *file, struct
 }
 
 /* Checks whether the running thread's fd is a file in a watched directory. A separate function for callers with
- * little stack left: all functions together have 512 bytes of stack, and older kernels add up the frames of all of
- * them. */
+ * little stack left: all functions together have 512 bytes of stack, and older kernels add up all frames. */
 __noinline int watch_fd_by_directory(__u32 fd)
 {
 	__u64 address = 0;

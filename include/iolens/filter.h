@@ -34,8 +34,7 @@ struct iolens_filter {
 	u8 reserved[7];
 };
 
-/* For both sides. Must be inlined in BPF: `filter` is constant there, and only then can the verifier remove dead
- * code. */
+/* For both sides. Must be inlined in BPF: `filter` is constant there, so the verifier can remove dead code. */
 #define IOLENS_BOTH_SIDES static inline __attribute__((always_inline))
 
 /* Is any task filter set? If so, an operation with an unknown submitter does not match. */

@@ -111,8 +111,7 @@ static __always_inline __u32 compat_bio_part(struct bio *bio)
 	return 0;
 }
 
-/* Device that a bio was submitted to, as dev_t: the partition, or the whole disk if the kernel has lost the
- * partition. */
+/* Device that a bio was submitted to, as dev_t: the partition, or the whole disk if the kernel has lost it. */
 static __always_inline __u32 compat_bio_device(struct bio *bio)
 {
 	if (bpf_core_field_exists(struct bio, bi_bdev))

@@ -99,8 +99,7 @@ static __always_inline __u64 compat_next_mount(__u64 sb, __u64 mount)
 	return compat_listed_mount(sb, mount + bpf_core_field_offset(struct mount___instance, mnt_instance));
 }
 
-/* The kiocb of the direct I/O that owns a bio, and the result that iomap_dio_complete() returns if this bio is the
- * last. */
+/* The kiocb of the direct I/O that owns a bio, and the result of iomap_dio_complete() if this bio is the last. */
 static __always_inline __u64 compat_direct_result(void *owner, bool read, __s64 *result)
 {
 	struct iomap_dio___result *dio = owner;

@@ -91,8 +91,7 @@ struct iolens_block_event {
 };
 
 /* Further targets of a merged request, in bio order. Sent right before its iolens_block_event, with the same time
- * and CPU. The remaining bytes belong to the request's own target; `others` bytes belong to targets that did not
- * fit. */
+ * and CPU. The remaining bytes belong to the request's own target; `others` bytes to targets that did not fit. */
 #define IOLENS_EXTRA_TARGETS 63
 struct iolens_extra_target {
 	struct iolens_block_target target;

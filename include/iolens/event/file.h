@@ -45,8 +45,7 @@ struct iolens_file_fact {
 	u16 flags;  /* enum iolens_file_flag */
 	u16 length; /* bytes of `path` */
 	u16 reserved;
-	/* followed by the path components from the file up to the root, NUL-terminated, zero-padded to a multiple of
-	 * 8 */
+	/* followed by path components from the file up to the root, NUL-terminated, zero-padded to 8 bytes */
 };
 
 #ifdef __cplusplus
