@@ -9,7 +9,7 @@
 
 #define NAME_MOUNTS 8 /* mounts of a filesystem that are checked */
 
-/* noinline: clang would hoist the relocated offset above the bpf_core_field_exists() check. */
+/* noinline: clang would hoist the relocated offset above the check that the field exists. */
 static __noinline __u64 name_first_mount(__u64 sb) { return compat_first_mount(sb); }
 static __noinline __u64 name_next_mount(__u64 sb, __u64 mount) { return compat_next_mount(sb, mount); }
 

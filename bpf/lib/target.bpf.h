@@ -37,7 +37,7 @@ struct target {
 	__u16 reserved;
 };
 
-/* noinline: clang would hoist the relocated offset above the bpf_core_field_exists() check. */
+/* noinline: clang would hoist the relocated offset above the check that the field exists. */
 static __noinline __u64 target_simple_dio_inode(__u64 bio) { return compat_simple_dio_inode(bio); }
 static __noinline __u64 target_crypt_base(__u64 io) { return compat_crypt_base(io); }
 static __noinline __u64 target_btrfs_inode(__u64 bio) { return compat_btrfs_inode(bio); }
