@@ -28,7 +28,7 @@
 
 static char said[1 << 20];
 static size_t said_length;
-static char folder[PATH_MAX];
+static char directory[PATH_MAX];
 
 /* DOMAIN,OP,error,fd,bytes,arg1,arg2 */
 static void row(const char *op, int error, long fd, long bytes, const char *arg1, const char *arg2)
@@ -43,7 +43,7 @@ static const char *in(const char *name)
 	static int next;
 	char *path = paths[next++ % 8];
 
-	snprintf(path, PATH_MAX, "%.2000s/%s", folder, name);
+	snprintf(path, PATH_MAX, "%.2000s/%s", directory, name);
 	return path;
 }
 
@@ -83,7 +83,7 @@ static void files(void)
 {
 	const char *path = in("data");
 	struct iovec pieces[2] = {{"abc", 3}, {"de", 2}};
-	char room[64];
+	char buffer[64];
 	long fd;
 	int error;
 
@@ -112,11 +112,11 @@ static void files(void)
 	error = DO(SYS_write, 1, "", 0); /* standard output is not reported */
 	error = DO(SYS_lseek, fd, 0, SEEK_SET);
 	row("SEEKS,SEEK", error, fd, 0, "", "");
-	error = DO(SYS_read, fd, room, sizeof room); /* the bytes moved, not the bytes requested */
+	error = DO(SYS_read, fd, buffer, sizeof buffer); /* the bytes moved, not the bytes requested */
 	row("FILE_READ,READ", error, fd, 25, "", "");
-	error = DO(SYS_pread64, fd, room, 3, 1);
+	error = DO(SYS_pread64, fd, buffer, 3, 1);
 	row("FILE_READ,READ", error, fd, 3, "", "");
-	error = DO(SYS_read, 99, room, 3);
+	error = DO(SYS_read, 99, buffer, 3);
 	row("FILE_READ,READ", EBADF, 99, 0, "", "");
 	error = DO(SYS_fsync, fd);
 	row("SYNCS,SYNC", error, fd, 0, "", "");
@@ -149,7 +149,7 @@ static void metadata(void)
 	const char *path = in("data");
 	struct stat info;
 	struct timespec times[2] = {{1, 0}, {2, 0}};
-	char room[256];
+	char buffer[256];
 	int error;
 
 	error = DO(SYS_fstat, file, &info);
@@ -158,7 +158,7 @@ static void metadata(void)
 	row("FILE_METADATA,STAT", error, -1, 0, path, "");
 	error = DO(SYS_newfstatat, file, "", &info, AT_EMPTY_PATH);
 	row("FILE_METADATA,STAT", error, file, 0, "", "");
-	error = DO(SYS_statx, AT_FDCWD, "/no/such/file", 0, 0, room);
+	error = DO(SYS_statx, AT_FDCWD, "/no/such/file", 0, 0, buffer);
 	row("FILE_METADATA,STAT", ENOENT, -1, 0, "/no/such/file", "");
 	error = DO(SYS_faccessat, AT_FDCWD, path, R_OK);
 	row("FILE_METADATA,ACCESS", error, -1, 0, path, "");
@@ -174,11 +174,11 @@ static void metadata(void)
 	row("FILE_METADATA,UTIME", error, -1, 0, path, "");
 	error = DO(SYS_setxattr, path, "user.a", "value", 5, 0);
 	row("XATTRS,SETXATTR", error, -1, error ? 0 : 5, path, "user.a");
-	error = DO(SYS_getxattr, path, "user.a", room, sizeof room);
+	error = DO(SYS_getxattr, path, "user.a", buffer, sizeof buffer);
 	row("XATTRS,GETXATTR", error, -1, error ? 0 : 5, path, "user.a");
-	error = DO(SYS_fgetxattr, file, "user.a", room, sizeof room);
+	error = DO(SYS_fgetxattr, file, "user.a", buffer, sizeof buffer);
 	row("XATTRS,GETXATTR", error, file, error ? 0 : 5, "user.a", "");
-	error = DO(SYS_listxattr, path, room, sizeof room);
+	error = DO(SYS_listxattr, path, buffer, sizeof buffer);
 	row("XATTRS,LISTXATTR", error, -1, result > 0 ? result : 0, path, "");
 	error = DO(SYS_removexattr, path, "user.a");
 	row("XATTRS,REMOVEXATTR", error, -1, 0, path, "user.a");
@@ -187,7 +187,7 @@ static void metadata(void)
 static void names(void)
 {
 	const char *one = in("one"), *two = in("two"), *three = in("three");
-	char room[512];
+	char buffer[512];
 	int error;
 	long fd;
 
@@ -203,7 +203,7 @@ static void names(void)
 	row("LINKS,LINK", error, -1, 0, in("data"), one);
 	error = DO(SYS_symlinkat, "target", AT_FDCWD, three);
 	row("LINKS,LINK", error, -1, 0, "target", three);
-	error = DO(SYS_readlinkat, AT_FDCWD, three, room, sizeof room);
+	error = DO(SYS_readlinkat, AT_FDCWD, three, buffer, sizeof buffer);
 	row("LINKS,READLINK", error, -1, 0, three, "");
 	error = DO(SYS_unlinkat, AT_FDCWD, one, 0);
 	row("LINKS,UNLINK", error, -1, 0, one, "");
@@ -211,17 +211,17 @@ static void names(void)
 	row("LINKS,UNLINK", error, -1, 0, three, "");
 	error = DO(SYS_mknodat, AT_FDCWD, one, S_IFIFO | 0600, 0);
 	row("MISC,MKNOD", error, -1, 0, one, "");
-	error = DO(SYS_chdir, folder);
-	row("DIRS,CHDIR", error, -1, 0, folder, "");
+	error = DO(SYS_chdir, directory);
+	row("DIRS,CHDIR", error, -1, 0, directory, "");
 	error = DO(SYS_chroot, "/no/such/folder");
 	row("MISC,CHROOT", ENOENT, -1, 0, "/no/such/folder", "");
 	error = DO(SYS_mount, "source", "/no/such/folder", "tmpfs", 0, 0);
 	row("FILE_SYSTEMS,MOUNT", error, -1, 0, "source", "/no/such/folder");
 	error = DO(SYS_umount2, "/no/such/folder", 0);
 	row("FILE_SYSTEMS,UMOUNT", error, -1, 0, "/no/such/folder", "");
-	error = DO(SYS_openat, AT_FDCWD, folder, O_RDONLY | O_DIRECTORY, 0);
-	row("FILE_OPEN_CLOSE,OPEN", error, fd = result, 0, folder, "");
-	error = DO(SYS_getdents64, fd, room, sizeof room);
+	error = DO(SYS_openat, AT_FDCWD, directory, O_RDONLY | O_DIRECTORY, 0);
+	row("FILE_OPEN_CLOSE,OPEN", error, fd = result, 0, directory, "");
+	error = DO(SYS_getdents64, fd, buffer, sizeof buffer);
 	row("DIR_METADATA,READDIR", error, fd, 0, "", "");
 	error = DO(SYS_fchdir, fd);
 	row("DIRS,CHDIR", error, fd, 0, "", "");
@@ -304,7 +304,7 @@ static void libc(void)
 {
 	const char *path = in("stream");
 	struct dirent **list = NULL;
-	char room[64];
+	char buffer[64];
 	DIR *dir;
 	FILE *f = fopen(path, "w+");
 	int fd = fileno(f), number_read, count;
@@ -316,7 +316,7 @@ static void libc(void)
 	fflush(f);
 	row("SYNCS,FLUSH", 0, fd, 0, "", "");
 	rewind(f);
-	row("FILE_READ,READ", 0, fd, (long)(3 * fread(room, 3, 1, f)), "", "");
+	row("FILE_READ,READ", 0, fd, (long)(3 * fread(buffer, 3, 1, f)), "", "");
 	if (fscanf(f, "%d", &number_read) == 1)
 		row("FILE_READ,READ", 0, fd, 0, "", "");
 	if (scan_by_list(f, "%d", &number_read) == 1)
@@ -326,9 +326,9 @@ static void libc(void)
 	f = fopen("/no/such/file", "r");
 	row("FILE_OPEN_CLOSE,OPEN", ENOENT, -1, 0, "/no/such/file", "r");
 
-	dir = opendir(folder);
+	dir = opendir(directory);
 	fd = dirfd(dir);
-	row("DIR_METADATA,OPENDIR", 0, fd, 0, folder, "");
+	row("DIR_METADATA,OPENDIR", 0, fd, 0, directory, "");
 	row("DIR_METADATA,DIRFD", 0, fd, 0, "", "");
 	readdir(dir);
 	row("DIR_METADATA,READDIR", 0, fd, 0, "", "");
@@ -348,13 +348,13 @@ static void libc(void)
 	row("DIR_METADATA,READDIR", 0, fd, 0, "", "");
 	closedir(dir);
 	row("DIR_METADATA,CLOSEDIR", 0, fd, 0, "", "");
-	fd = open(folder, O_RDONLY | O_DIRECTORY);
+	fd = open(directory, O_RDONLY | O_DIRECTORY);
 	dir = fdopendir(fd);
 	row("DIR_METADATA,OPENDIR", 0, fd, 0, "", "");
 	closedir(dir);
 	row("DIR_METADATA,CLOSEDIR", 0, fd, 0, "", "");
-	count = scandir(folder, &list, NULL, NULL);
-	row("DIR_METADATA,SCANDIR", 0, -1, 0, folder, "");
+	count = scandir(directory, &list, NULL, NULL);
+	row("DIR_METADATA,SCANDIR", 0, -1, 0, directory, "");
 	while (count-- > 0)
 		free(list[count]);
 	free(list);
@@ -367,14 +367,14 @@ static void http(void)
 	static const char response[] = "HTTP/1.1 404 Not Found\r\nServer: s\r\nSet-Cookie: secret\r\n\r\nbody";
 	static const char other[] = "GETTING on with it, which is no request\n";
 	struct iovec pieces[2] = {{(void *)request, 20}, {(void *)(request + 20), sizeof request - 21}};
-	char room[4096];
+	char buffer[4096];
 	int ends[2], pipes[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) || pipe(pipes))
 		exit(2);
-	if (send(ends[0], request, sizeof request - 1, 0) < 0 || recv(ends[1], room, sizeof room, 0) < 0 ||
-	    write(ends[1], response, sizeof response - 1) < 0 || read(ends[0], room, sizeof room) < 0 ||
-	    writev(ends[0], pieces, 2) < 0 || read(ends[1], room, sizeof room) < 0 ||
+	if (send(ends[0], request, sizeof request - 1, 0) < 0 || recv(ends[1], buffer, sizeof buffer, 0) < 0 ||
+	    write(ends[1], response, sizeof response - 1) < 0 || read(ends[0], buffer, sizeof buffer) < 0 ||
+	    writev(ends[0], pieces, 2) < 0 || read(ends[1], buffer, sizeof buffer) < 0 ||
 	    write(ends[0], other, sizeof other - 1) < 0 || write(pipes[1], request, sizeof request - 1) < 0)
 		exit(2);
 }
@@ -433,7 +433,7 @@ int main(int argc, char **argv)
 
 	syscall(SYS_close_range, 3, ~0U, 0); /* the first new fd is 3, as in any program */
 	if (argc > 2)
-		snprintf(folder, sizeof folder, "%s", argv[2]);
+		snprintf(directory, sizeof directory, "%s", argv[2]);
 	if (!strcmp(mode, "calls")) {
 		begin();
 		files();
@@ -475,7 +475,7 @@ int main(int argc, char **argv)
 
 		if (fork() == 0) {
 			close(open(in("child"), O_RDWR | O_CREAT, 0600));
-			execl(argv[0], argv[0], "open", folder, "other", (char *)NULL);
+			execl(argv[0], argv[0], "open", directory, "other", (char *)NULL);
 			_exit(2);
 		}
 		wait(NULL);

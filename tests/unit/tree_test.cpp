@@ -244,7 +244,9 @@ std::string code_of(const fs::path& path) {
             length = rest.find("*/") + 2;
         } else if (rest.starts_with("R\"(")) {
             length = rest.find(")\"") + 2;
-        } else if (rest.front() == '"' || rest.front() == '\'') {
+        } else if (rest.front() == '"' ||
+                   (rest.front() == '\'' &&
+                    (code.empty() || std::isdigit(static_cast<unsigned char>(code.back())) == 0))) {
             while (length < rest.size() && rest[length] != rest.front()) length += rest[length] == '\\' ? 2U : 1U;
             ++length;
         } else {
