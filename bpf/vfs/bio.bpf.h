@@ -120,7 +120,7 @@ static __always_inline int vfs_bio_ended(__u64 key, __u64 sector, __s32 error, _
 
 	if (!e)
 		return 0;
-	if (sector != ~0ULL && sector != e->address) { /* another bio at the address of one whose end was not seen */
+	if (sector != ~0ULL && sector != e->address) { /* another bio at the address of one whose end was missed */
 		vfs_send_unended(e);
 		vfs_bio_forget(key);
 		return 0;

@@ -101,7 +101,7 @@ iolens_loss BlockProbe::ledger() const {
     return loss;
 }
 
-/// An entry of the state map whose end has not been seen yet.
+/// An entry of the state map whose end is still to come.
 struct BlockProbe::Open {
     u64 key;
     iolens_block_state state;

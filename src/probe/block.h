@@ -40,7 +40,7 @@ public:
     void detach();
     [[nodiscard]] int ring_fd() const;
     [[nodiscard]] iolens_loss ledger() const;
-    /// The records of requests whose end was not seen: their disk has nothing in flight any more. After detach(), also
+    /// The records of requests whose end was missed: their disk has nothing in flight any more. After detach(), also
     /// those that were in flight at that time. Each is returned once.
     std::vector<std::vector<u64>> unfinished();
 

@@ -24,7 +24,7 @@ std::size_t columns_of(const std::string& line) {
         std::ranges::count_if(line, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
-/// What a command prints on a terminal of so many columns.
+/// What a command prints on a terminal of this width.
 std::string on_terminal(const std::string& command, unsigned short columns) {
     winsize size{};
     size.ws_row = 24;
