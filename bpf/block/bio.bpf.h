@@ -4,6 +4,7 @@
 #define IOLENS_BLOCK_BIO_BPF_H
 
 #include "block/state.bpf.h"
+#include "lib/bio.bpf.h"
 #include "lib/compat/base.bpf.h"
 #include "lib/compat/block.bpf.h"
 #include "lib/file.bpf.h"
@@ -149,8 +150,7 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 	s.e.bytes = size;
 	s.e.bios = 1;
 	block_describe(&s, bio->bi_opf, bio->bi_iter.bi_sector, !size);
-	/* A disk without requests (dm, md, zram, pmem, an NVMe multipath head): trace the bio itself. */
-	if (disk->queue->mq_ops) {
+	if (bio_becomes_request(disk)) {
 		block_begin((__u64)bio, &s); /* if the map is full, the request has no submitter */
 		return 0;
 	}
@@ -171,20 +171,17 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 	return 0;
 }
 
-/* A bio too large for its disk is split: the front part is a new bio, chained to the rest, that block_bio_queue does
- * not see. It inherits the submitter of the rest. */
+/* A bio is split: the front part inherits the submitter of the rest. */
 static __always_inline int on_bio_split(__u64 *ctx)
 {
-	struct bio *bio = compat_bio_split(ctx);
-	__u64 parent = (__u64)bio->bi_private;
-	struct iolens_block_state *p = bpf_map_lookup_elem(&inflight, &parent);
+	__u64 rest, front = (__u64)bio_split(ctx, &rest);
+	struct iolens_block_state *p = bpf_map_lookup_elem(&inflight, &rest);
 	struct iolens_block_state s;
 
-	/* on a disk without requests, the whole bio completes when its last part does */
 	if (!p || (p->e.flags & IOLENS_BLOCK_BIO))
 		return 0;
 	s = *p;
-	block_begin((__u64)bio, &s);
+	block_begin(front, &s);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include "block/bio.bpf.h"
 #include "block/state.bpf.h"
+#include "lib/bio.bpf.h"
 #include "lib/compat/base.bpf.h"
 #include "lib/compat/block.bpf.h"
 #include "lib/file.bpf.h"
@@ -109,12 +110,12 @@ __noinline int block_merge(__u64 key, __u64 bio)
 /* Returns the number of bios of a request. Uses probe reads, because a global function takes only numbers. */
 static __always_inline __u8 block_merge_bios(__u64 key, struct bio *first)
 {
-	__u64 bio = (__u64)BPF_CORE_READ(first, bi_next);
+	__u64 bio = bio_next((__u64)first);
 	__u8 count = 1;
 
 	for (int i = 1; i < MAX_MERGED && bio; i++) {
 		block_merge(key, bio);
-		bio = (__u64)BPF_CORE_READ((struct bio *)bio, bi_next);
+		bio = bio_next(bio);
 		count++;
 	}
 	return count;
@@ -245,13 +246,13 @@ __attribute__((noinline)) int iolens_finish_one_bio(__u64 key, __u64 now, __u32 
  * Uses probe reads, because a global function takes only numbers. */
 static __always_inline void block_finish_bios(struct request *rq, __u64 now, __u16 error)
 {
-	struct bio *bio = BPF_CORE_READ(rq, bio);
+	__u64 bio = (__u64)BPF_CORE_READ(rq, bio);
 
 	/* bios beyond the limit are left in the map, and found when their address is reused, or at the end */
 	for (int i = 0; i < MAX_FINISHED && bio; i++) {
-		__u64 key = (__u64)bio;
+		__u64 key = bio;
 
-		bio = BPF_CORE_READ(bio, bi_next);
+		bio = bio_next(bio);
 		iolens_finish_one_bio(key, now, error);
 	}
 }
@@ -347,9 +348,10 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 /* A bio completes: emits the event on a disk without requests, and deletes any other entry of a bio. */
 static __always_inline int on_bio_complete(__u64 *ctx)
 {
-	struct bio *bio = (void *)ctx[1];
+	__u32 error;
+	struct bio *bio = bio_ended(ctx, &error);
 
-	block_finish_bio((__u64)bio, bpf_ktime_get_boot_ns(), compat_errno(bio->bi_status));
+	block_finish_bio((__u64)bio, bpf_ktime_get_boot_ns(), error);
 	return 0;
 }
 

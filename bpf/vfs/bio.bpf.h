@@ -3,6 +3,7 @@
 #ifndef IOLENS_VFS_BIO_BPF_H
 #define IOLENS_VFS_BIO_BPF_H
 
+#include "lib/bio.bpf.h"
 #include "lib/compat/base.bpf.h"
 #include "lib/compat/block.bpf.h"
 #include "lib/compat/fs.bpf.h"
@@ -64,18 +65,18 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 	e.requested = size;
 	e.op = op;
 	e.level = IOLENS_LEVEL_BLK;
-	if (!disk->queue->mq_ops)
+	if (!bio_becomes_request(disk))
 		e.flags = IOLENS_VFS_BIO;
 	e.start = bpf_ktime_get_boot_ns();
 	vfs_bio_put((__u64)bio, &e);
 	return 0;
 }
 
-/* A bio too large for its disk is split: the front part is a new bio, chained to the rest. Each is an event. */
+/* A bio is split: each part is an event. */
 static __always_inline int on_bio_split(__u64 *ctx)
 {
-	struct bio *bio = compat_bio_split(ctx);
-	__u64 rest = (__u64)bio->bi_private;
+	__u64 rest;
+	struct bio *bio = bio_split(ctx, &rest);
 	struct iolens_vfs_event *whole, front;
 	__u32 size = bio->bi_iter.bi_size;
 
@@ -144,31 +145,33 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 {
 	struct request *rq = (void *)ctx[0];
 	__u32 error = compat_errno((__s32)ctx[1]), left = (__u32)ctx[2];
-	struct bio *bio = BPF_CORE_READ(rq, bio); /* a number: a global function takes no pointers */
-	__u64 now;
+	__u64 now, bio = (__u64)BPF_CORE_READ(rq, bio); /* a number: a global function takes no pointers */
 
 	if (!bios_open || !bio)
 		return 0;
 	now = bpf_ktime_get_boot_ns();
 	for (int i = 0; i < 256 && bio; i++) {
-		__u32 size = BPF_CORE_READ(bio, bi_iter.bi_size);
+		__u32 size = BPF_CORE_READ((struct bio *)bio, bi_iter.bi_size);
 
 		if (size > left)
 			return 0;
 		left -= size;
-		vfs_bio_end((__u64)bio, BPF_CORE_READ(bio, bi_iter.bi_sector), error, now);
-		bio = BPF_CORE_READ(bio, bi_next);
+		vfs_bio_end(bio, BPF_CORE_READ((struct bio *)bio, bi_iter.bi_sector), error, now);
+		bio = bio_next(bio);
 	}
 	return 0;
 }
 
-/* A bio of a disk without requests ends, or one that failed before it reached its disk. */
+/* A bio ends that is not part of a request. */
 static __always_inline int on_bio_complete(__u64 *ctx)
 {
-	struct bio *bio = (void *)ctx[1];
+	struct bio *bio;
+	__u32 error;
 
-	if (bios_open)
-		vfs_bio_ended((__u64)bio, ~0ULL, compat_errno(bio->bi_status), bpf_ktime_get_boot_ns());
+	if (!bios_open)
+		return 0;
+	bio = bio_ended(ctx, &error);
+	vfs_bio_ended((__u64)bio, ~0ULL, error, bpf_ktime_get_boot_ns());
 	return 0;
 }
 

@@ -19,6 +19,9 @@ namespace iolens {
 namespace {
 
 constexpr std::int64_t patience_ns = 500'000'000;
+// timeout(1) sends its signal to the process and then to the process group, systemd may send SIGHUP after SIGTERM, and
+// each means only one end. A second Ctrl-C by a person comes later.
+constexpr std::int64_t repeated_ns = 100'000'000;
 constexpr std::array caught{SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ};
 
 volatile std::sig_atomic_t asked = 0;
@@ -42,7 +45,10 @@ void on_alarm(int /*number*/) {}
 
 void on_end(int number) {
     const int saved = errno;
-    if (asked != 0) ::_exit(128 + number);
+    if (asked != 0) {
+        if (now_ns() - asked_at > repeated_ns) ::_exit(128 + number);
+        return;
+    }
     asked_at = now_ns();
     asked = 1;
     wake();

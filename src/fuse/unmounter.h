@@ -15,6 +15,7 @@ public:
     /// Call it before mounting. `made`: the server created the directory, so it is removed, too. If fork() fails, there
     /// is no such process: the next server finds the stale mount.
     Unmounter(const std::string& directory, bool made);
+    /// Ends the process. The server has unmounted the tree and removed the directory.
     ~Unmounter();
     Unmounter(const Unmounter&) = delete;
     Unmounter& operator=(const Unmounter&) = delete;

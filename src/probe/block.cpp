@@ -237,6 +237,7 @@ void BlockProbe::detach() {
     if (links_.empty()) return;
     const std::vector<Open> ended = without_end(0, std::chrono::milliseconds(20));
     links_.clear();
+    wait_for_programs();
     for (const Open& item : open_requests(0)) {
         const bool has_ended = std::ranges::binary_search(ended, item.identity(), {}, &Open::identity);
         settle(item, has_ended ? IOLENS_BLOCK_NO_END : IOLENS_BLOCK_PENDING);

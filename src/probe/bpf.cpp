@@ -5,7 +5,9 @@
 #include <bpf/libbpf.h>
 #include <linux/btf.h>
 #include <linux/capability.h>
+#include <linux/membarrier.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -201,6 +203,8 @@ Link attach(bpf_program* program) {
 bool is_of_user_space(const bpf_program* program) {
     return std::string_view(bpf_program__section_name(program)).ends_with("probe");
 }
+
+void wait_for_programs() { ::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0); }
 
 Link attach_at(const bpf_program* program, const UserPlace& place) {
     bpf_uprobe_opts options{};

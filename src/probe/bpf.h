@@ -64,6 +64,11 @@ struct UserPlace;
 /// sets errno on error.
 Link attach_at(const bpf_program* program, const UserPlace& place);
 
+/// Waits until BPF programs that ran when their links were closed have ended (kernel/sched/membarrier.c:
+/// MEMBARRIER_CMD_GLOBAL is synchronize_rcu()). Closing a link waits for none of them. Does not wait for programs that
+/// may sleep.
+void wait_for_programs();
+
 /// A file offset to attach uprobes to.
 struct UserPlace {
     std::string path;

@@ -98,6 +98,7 @@ void SyscallProbe::detach() {
     if (links_.empty()) return;
     while (!links_.empty()) links_.pop_back();
     while (!many_links_.empty()) many_links_.pop_back();
+    wait_for_programs();
     drop_requests();
     for_each_entry<std::array<u64, 2>, iolens_request>(
         object_->maps.requests, [&](const std::array<u64, 2>& key, const iolens_request& request) {

@@ -157,6 +157,7 @@ void VfsProbe::detach() {
     for (Attached& item : attached_) {
         while (!item.links.empty()) item.links.pop_back();
     }
+    wait_for_programs();
     for (const bpf_map* map : {object_->maps.accesses, object_->maps.bios}) {
         for_each_bytes(
             map, [&](const void* /*key*/, const void* value) { settle(*static_cast<const iolens_vfs_event*>(value)); });

@@ -941,6 +941,27 @@ TEST_F(Serve, EndsByASignalAtEachMoment) {
     }
 }
 
+/// timeout(1) signals the process, and then its process group.
+TEST_F(Serve, TwoSignalsAtOnceAreOne) {
+    const Scratch place;
+    Served served(place.path("tree"));
+    ::kill(served.pid(), SIGINT);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_EQ(served.stop(SIGINT).status, 0);
+    EXPECT_FALSE(std::filesystem::exists(place.path("tree")));
+}
+
+TEST_F(Serve, KilledBeforeItMountsItLeavesNoDirectory) {
+    const Scratch place;
+    const std::string tree = place.path("tree");
+    const Result r =
+        shell("strace -qq -o " + place.path("calls") + " -e trace=mkdir,mount -e inject=mount:signal=KILL " +
+              iolens_path() + " file serve " + tree);
+    EXPECT_EQ(r.status, 128 + SIGKILL);
+    EXPECT_NE(slurp(place.path("calls")).find("mkdir(\"" + tree), std::string::npos) << slurp(place.path("calls"));
+    EXPECT_TRUE(wait_until([&] { return !std::filesystem::exists(tree); }));
+}
+
 /// 'add' looks up a path in a filesystem whose server is stopped: only SIGKILL interrupts that.
 TEST_F(Serve, EndsWhileARequestHangs) {
     const Scratch place;
