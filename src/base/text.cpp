@@ -3,6 +3,7 @@
 
 #include <fmt/compile.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -81,6 +82,11 @@ std::size_t append_visible(Buffer& out, std::string_view bytes, std::size_t max)
 
 void append_json(Buffer& out, std::string_view bytes) {
     out.push_back('"');
+    if (plain_ascii(bytes) && bytes.find('"') == std::string_view::npos) {
+        append(out, bytes);
+        out.push_back('"');
+        return;
+    }
     for (std::size_t at = 0; at < bytes.size();) {
         const CodePoint c = code_point(bytes, at);
         if (c.length == 0) {
@@ -106,7 +112,7 @@ void append_json(Buffer& out, std::string_view bytes) {
 }
 
 void append_csv(Buffer& out, std::string_view bytes) {
-    if (bytes.find_first_of(",\"\r\n") == std::string_view::npos) {
+    if (std::ranges::none_of(bytes, [](char c) { return c == ',' || c == '"' || c == '\r' || c == '\n'; })) {
         append(out, bytes);
         return;
     }
