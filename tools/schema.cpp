@@ -26,6 +26,7 @@ std::string_view kind_name(Role role) {
         case Role::author_and_more:
         case Role::file_csv: return "bytes";
         case Role::disk:
+        case Role::partition:
         case Role::call: return "name";
         case Role::peer:
         case Role::local: return "address";

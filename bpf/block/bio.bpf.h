@@ -147,6 +147,7 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 	if (attribute)
 		block_attribute(&s.e.target, bio, size, FILE_SLOT_ENTER);
 	s.e.dev = block_disk(disk);
+	s.e.partition = compat_bio_partition(bio);
 	s.e.bytes = size;
 	s.e.bios = 1;
 	block_describe(&s, bio->bi_opf, bio->bi_iter.bi_sector, !size);
@@ -164,7 +165,7 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 	if (block_begin((__u64)bio, &s)) {
 		ring_count_seen(1);
 	} else {
-		ring_count_unstored();
+		block_count_unstored(disk, bio->bi_iter.bi_sector);
 		if (attribute && s.vector)
 			block_target_forget(s.vector);
 	}

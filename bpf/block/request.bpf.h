@@ -127,8 +127,10 @@ static __always_inline void block_flush_creator(struct iolens_block_state *s, st
 	__u64 key = compat_flush_owner(rq);
 	struct iolens_block_state *b = key ? bpf_map_lookup_elem(&inflight, &key) : 0;
 
-	if (b && b->created)
+	if (b && b->created) {
 		block_take_creator(s, b);
+		s->e.partition = b->e.partition;
+	}
 }
 
 /* The entry of an issued request. `*key` receives its key. */
@@ -160,7 +162,7 @@ static __always_inline int on_rq_issue(__u64 *ctx)
 		if (!s || !(s->e.flags & IOLENS_BLOCK_REQUEUED)) {
 			s = block_begin(key, &block_nothing) ? bpf_map_lookup_elem(&inflight, &key) : 0;
 			if (!s) {
-				ring_count_unstored();
+				block_count_unstored(compat_rq_disk(rq), rq->__sector);
 				return 0;
 			}
 			fresh = true;
@@ -177,6 +179,8 @@ static __always_inline int on_rq_issue(__u64 *ctx)
 		s->e.target.more = 0;
 		s->e.flags |= IOLENS_BLOCK_STACKED;
 	}
+	if (fresh && bio)
+		s->e.partition = compat_bio_partition(bio);
 	/* submission not seen: newer kernels skip a program while another task is preempted in it */
 	if (attribute && fresh && bio && s->e.target.kind == IOLENS_TARGET_NONE)
 		block_attribute(&s->e.target, bio, bio->bi_iter.bi_size, FILE_SLOT_SUBMIT);
@@ -268,8 +272,12 @@ static __always_inline void block_move(struct request *rq, __u64 from, struct io
 		return;
 	copy = *s;
 	bpf_map_delete_elem(&inflight, &from); /* frees an element for it */
-	if (!block_begin(key, &copy) && (n = ring_counters()))
+	if (block_begin(key, &copy) || !(n = ring_counters()))
+		return;
+	if (iolens_block_device_wanted(&filter, copy.e.dev, copy.e.sector))
 		ring_count(n, state_full);
+	else
+		ring_count(n, filtered);
 }
 
 /* Part or all of a request is completed. Runs in interrupt context. */

@@ -31,6 +31,9 @@ struct {
 /* Attribute requests to files. */
 const volatile bool attribute = true;
 
+/* Send the target, and what follows it in an event. */
+const volatile bool whole_events = true;
+
 /* Target of a bio on a disk without requests, by the address of its bi_io_vec: the clones that such a disk submits
  * to lower disks share the array, or start at it. */
 struct {
@@ -207,7 +210,7 @@ static __always_inline void block_finish(struct iolens_block_state *s, __u64 now
 	}
 	s->e.h.ts = s->e.flags & IOLENS_BLOCK_NO_END ? s->issued : now;
 	s->e.h.kind = IOLENS_KIND_BLOCK;
-	size = attribute || own_pidns.level ? sizeof(s->e) : offsetof(struct iolens_block_event, target);
+	size = whole_events ? sizeof(s->e) : offsetof(struct iolens_block_event, target);
 	s->e.h.size = size;
 	s->e.h.cpu = bpf_get_smp_processor_id();
 	if (!ring_put(&s->e, size)) {
@@ -219,6 +222,20 @@ static __always_inline void block_finish(struct iolens_block_state *s, __u64 now
 		ring_count(n, no_end);
 	if (s->e.flags & IOLENS_BLOCK_NO_CREATOR)
 		ring_count(n, no_creator);
+}
+
+/* Counts an operation that found no place in `inflight`: as a loss only if its device is selected. */
+static __always_inline void block_count_unstored(struct gendisk *disk, __u64 sector)
+{
+	struct iolens_counters *n = ring_counters();
+
+	if (!n)
+		return;
+	ring_count(n, seen);
+	if (!disk || iolens_block_device_wanted(&filter, compat_disk_dev(disk), sector))
+		ring_count(n, state_full);
+	else
+		ring_count(n, filtered);
 }
 
 static __always_inline void block_target_forget(__u64 vector)

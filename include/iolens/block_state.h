@@ -16,6 +16,14 @@ struct iolens_block_state {
 	u32 reserved;
 };
 
+/* Is the disk selected, and the partition that `sector` is in? */
+IOLENS_BOTH_SIDES u8 iolens_block_device_wanted(const volatile struct iolens_filter *filter, u32 dev, u64 sector)
+{
+	if (filter->by_dev && dev != filter->dev)
+		return 0;
+	return !filter->sector_end || (sector >= filter->sector_first && sector < filter->sector_end);
+}
+
 /* Does the operation pass the filters, with this much device time? For one in flight: time since its start. */
 IOLENS_BOTH_SIDES u8 iolens_block_wanted(const volatile struct iolens_filter *filter, const struct iolens_block_event *e,
 					 u64 device_ns)
@@ -24,17 +32,11 @@ IOLENS_BOTH_SIDES u8 iolens_block_wanted(const volatile struct iolens_filter *fi
 		return 0;
 	if (iolens_filter_by_task(filter) && (e->flags & IOLENS_BLOCK_NO_CREATOR))
 		return 0;
-	if (filter->by_dev && e->dev != filter->dev)
+	/* an operation without a sector was filtered at submission, by its partition */
+	if (!iolens_block_device_wanted(filter, e->dev, e->flags & IOLENS_BLOCK_NO_SECTOR ? filter->sector_first : e->sector))
 		return 0;
-	if (filter->sector_end) {
-		/* an operation without a sector was filtered at submission, by its partition */
-		if (e->flags & IOLENS_BLOCK_NO_SECTOR) {
-			if (e->flags & IOLENS_BLOCK_NO_CREATOR)
-				return 0;
-		} else if (e->sector < filter->sector_first || e->sector >= filter->sector_end) {
-			return 0;
-		}
-	}
+	if (filter->sector_end && e->flags & IOLENS_BLOCK_NO_SECTOR && e->flags & IOLENS_BLOCK_NO_CREATOR)
+		return 0;
 	if (filter->ops && !(filter->ops >> (e->op & 31) & 1))
 		return 0;
 	return device_ns >= filter->min_ns;

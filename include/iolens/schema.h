@@ -30,6 +30,7 @@ enum class Role : u8 {
     clock,            /// likewise; always printed as local HH:MM:SS.uuuuuu
     since,            /// in: CLOCK_BOOTTIME ns; resolved: ns since the start of the log
     disk,             ///< in: dev_t (major << 20 | minor); resolved: the disk's name
+    partition,        ///< in: its number; resolved: its name
     comm,             /// name of the event's thread
     uid,              /// its user ID
     cgroup,           /// its cgroup

@@ -64,6 +64,7 @@ BlockProbe::BlockProbe(const Options& options) {
     std::ranges::copy(id_key(), std::begin(object_->rodata->id_key));
     object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
     object_->rodata->attribute = options.attribute;
+    object_->rodata->whole_events = options.attribute || options.partition || own_pidns().level != 0;
     object_->rodata->authored = options.attribute && options.authored;
     if (!object_->rodata->authored) bpf_map__set_max_entries(object_->maps.authors, 1);
     for (bpf_program* program : {object_->progs.iolens_dirty_folio, object_->progs.iolens_dirty_page}) {
@@ -206,10 +207,9 @@ void BlockProbe::settle(const Open& item, u32 flag) {
     }
     constexpr u32 inside = IOLENS_BLOCK_REQUEUED | IOLENS_BLOCK_STACKED;  // flags internal to the kernel side
     e.flags = static_cast<u16>((e.flags | flag) & ~inside);
-    const bool attributed = object_->rodata->attribute || object_->rodata->own_pidns.level != 0;
     e.h = {.ts = item.begun(),
            .kind = IOLENS_KIND_BLOCK,
-           .size = static_cast<u16>(attributed ? sizeof e : offsetof(iolens_block_event, target)),
+           .size = static_cast<u16>(object_->rodata->whole_events ? sizeof e : offsetof(iolens_block_event, target)),
            .cpu = IOLENS_NO_CPU};
     std::vector<u64>& record = unfinished_.emplace_back(e.h.size / sizeof(u64));
     std::memcpy(record.data(), &e, e.h.size);

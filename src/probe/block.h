@@ -24,6 +24,7 @@ public:
         std::optional<int> ring_fd;  ///< another probe's ring, shared for these records
         u32 max_inflight = 32768;    ///< entries of the state map
         bool attribute = true;       ///< attribute requests to files
+        bool partition = false;      ///< send the partition even without attribution
         bool authored = true;        ///< for writeback, record which process dirtied the pages
     };
 

@@ -55,16 +55,33 @@ std::optional<Disk> read_disk(fs::path place) {
 
 }  // namespace
 
+std::string Disks::place_of(u32 dev) const {
+    return fmt::format("{}/sys/dev/block/{}:{}", root_, dev >> 20, dev & 0xfffff);
+}
+
 std::string_view Disks::name(u32 dev) {
     auto [at, fresh] = names_.try_emplace(dev);
     if (fresh && !here_) {
         if (dev != 0) at->second = fmt::format("{}:{}", dev >> 20, dev & 0xfffff);
     } else if (fresh) {
         std::error_code error;
-        const fs::path link = fs::path(root_) / "sys/dev/block" / fmt::format("{}:{}", dev >> 20, dev & 0xfffff);
-        at->second = fs::read_symlink(link, error).filename().string();
+        at->second = fs::read_symlink(place_of(dev), error).filename().string();
     }
     return at->second;
+}
+
+std::string_view Disks::partition_at(u32 whole_dev, u64 sector) {
+    const auto [at, fresh] = partitions_.try_emplace(whole_dev);
+    if (fresh && here_) {
+        for_each_entry(place_of(whole_dev), [&](const fs::directory_entry& entry) {
+            const std::optional<Disk> found = read_disk(entry.path());
+            if (found && found->is_partition()) at->second.push_back(*found);
+        });
+    }
+    for (const Disk& partition : at->second) {
+        if (sector - partition.first_sector < partition.sector_count) return partition.name;
+    }
+    return {};
 }
 
 std::optional<Disk> Disks::find(const std::string& wanted) const {
@@ -108,7 +125,7 @@ std::vector<std::string> Disks::all_names() const {
 
 std::optional<Disk> Disks::find(u32 dev) const {
     if (!here_) return {};
-    return read_disk(fs::path(root_) / "sys/dev/block" / fmt::format("{}:{}", dev >> 20, dev & 0xfffff));
+    return read_disk(place_of(dev));
 }
 
 }  // namespace iolens

@@ -27,7 +27,10 @@ public:
     explicit Disks(std::string root = "/") : root_(std::move(root)) {}
 
     /// Adds a name from the kernel, replacing an earlier one.
-    void add(u32 dev, std::string_view name) { names_[dev] = name; }
+    void add(u32 dev, std::string_view name) {
+        names_[dev] = name;
+        partitions_.erase(dev);
+    }
 
     /// The rows come from a recording, perhaps of another machine: don't look disks up in /sys. A disk that the
     /// recording does not name is "major:minor", and find() returns nothing.
@@ -35,6 +38,9 @@ public:
 
     /// The disk's name: as added, or from /sys/dev/block; "" if unknown.
     std::string_view name(u32 dev);
+
+    /// The name of the partition that contains a 512-byte sector of a disk, from /sys; "" if there is none.
+    std::string_view partition_at(u32 whole_dev, u64 sector);
 
     /// Finds a disk, partition or device-mapper device by name or path in /dev.
     [[nodiscard]] std::optional<Disk> find(const std::string& name) const;
@@ -46,9 +52,12 @@ public:
     [[nodiscard]] std::optional<Disk> find(u32 dev) const;
 
 private:
+    [[nodiscard]] std::string place_of(u32 dev) const;
+
     std::string root_;
     bool here_ = true;
     std::unordered_map<u32, std::string> names_;
+    std::unordered_map<u32, std::vector<Disk>> partitions_;  // of a disk
 };
 
 }  // namespace iolens

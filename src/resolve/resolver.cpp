@@ -81,6 +81,7 @@ Value Resolver::resolve(const Column& column, const RawRow& row, RowArena& arena
         case Role::clock: return time_of(column.role, raw, arena);
         case Role::since: return Value(raw.number() - std::min(log_start_ns_, raw.number()));
         case Role::disk: return raw.is_null() ? raw : text_or_null(disks_.name(static_cast<u32>(raw.number())));
+        case Role::partition: return text_or_null(partition_of(as_block(*row.event), arena));
         case Role::comm:
         case Role::uid:
         case Role::cgroup:
@@ -125,6 +126,19 @@ Value Resolver::resolve(const Column& column, const RawRow& row, RowArena& arena
 void Resolver::set_recorded() {
     recorded_ = true;
     disks_.set_recorded();
+}
+
+std::string_view Resolver::partition_of(const iolens_block_event& event, RowArena& arena) {
+    if (event.partition == 0) return {};
+    if (event.partition == IOLENS_PARTITION_UNKNOWN) {
+        if (block_has(event, IOLENS_BLOCK_NO_SECTOR)) return {};
+        return disks_.partition_at(event.dev, event.sector);
+    }
+    const std::string_view disk = disks_.name(event.dev);
+    if (disk.empty()) return {};
+    // as disk_name() in the kernel's block/partitions/core.c
+    const bool digit = disk.back() >= '0' && disk.back() <= '9';
+    return arena.format(FMT_COMPILE("{}{}{}"), disk, digit ? "p" : "", event.partition);
 }
 
 std::string_view Resolver::cgroup_path(u64 cgroup_id) {

@@ -78,6 +78,9 @@ public:
     /// The cgroup's directory; "" if it is gone, or the rows are recorded.
     [[nodiscard]] std::string_view cgroup_path(u64 cgroup_id);
 
+    /// The partition that a request was submitted to; "" if the whole disk, or unknown. Valid until arena.clear().
+    std::string_view partition_of(const iolens_block_event& event, RowArena& arena);
+
     /// Call before each read of a live source. Once a period, drops names that were not used for a whole period, except
     /// those in flight: `begin_period` makes the kernel side send names again when they are next used.
     void age(const std::function<void()>& begin_period, const std::function<std::vector<u64>()>& names_in_flight);

@@ -554,7 +554,6 @@ TRACED_TEST_F(Block, TheCgroupIsThatOfTheCreator) {
 }
 
 TRACED_TEST_F(Block, APartitionIsItsSectors) {
-    NEEDS(have("sfdisk"), "sfdisk is not installed");
     const LoopDisk disk(64 * mib, true);
     NEEDS(std::filesystem::exists(disk.path() + "p2"), "this kernel made no nodes for the loop device's partitions");
     const Traced t = trace({"-d", disk.name() + "p2", "--op", "write,flush"}, [&] {
@@ -567,6 +566,52 @@ TRACED_TEST_F(Block, APartitionIsItsSectors) {
     ASSERT_EQ(writes.size(), 1U);
     EXPECT_EQ(writes[0].at("sector"), std::to_string(start + 8));
     EXPECT_EQ(writes[0].at("disk"), disk.name());
+    EXPECT_EQ(writes[0].at("partition"), disk.name() + "p2");
+}
+
+/// Rows, with and without attribution, and a recording: each request has the partition that it was submitted to.
+TRACED_TEST_F(Block, EachRequestHasItsPartition) {
+    const LoopDisk disk(64 * mib, true);
+    NEEDS(std::filesystem::exists(disk.path() + "p2"), "this kernel made no nodes for the loop device's partitions");
+    const Scratch place;
+    const std::string recording = place.path("recording");
+    const auto work = [&] {
+        direct_io(disk.path() + "p1", true, 0, 4096);
+        direct_io(disk.path() + "p2", true, 8, 4096);
+        direct_io(disk.path(), true, 0, 4096);
+    };
+    const auto partitions = [](const std::vector<Row>& rows) {
+        std::vector<std::string> names;
+        for (const Row& row : rows) names.push_back(row.at("partition"));
+        return names;
+    };
+    const std::vector<std::string> expected{disk.name() + "p1", disk.name() + "p2", ""};
+    const Traced t =
+        trace({"-d", disk.name(), "--op", "write", "--no-file", "--columns", "sector,partition", "--record", recording},
+              work);
+    expect_whole(t);
+    EXPECT_EQ(partitions(t.rows), expected);
+    const auto replayed = [&](const std::string& selected) {
+        return run({iolens_path(), "replay", recording, "--format", "csv", "--columns", "partition", "-d", selected})
+            .out;
+    };
+    const bool recorded = kernel_is_since(5, 12);  // before, only /sys knows, and a replay does not ask it
+    EXPECT_EQ(replayed(disk.name() + "p2"), recorded ? "partition\r\n" + disk.name() + "p2\r\n" : "partition\r\n");
+}
+
+/// Requests of other disks that find no place in the map are no loss of this one.
+TRACED_TEST_F(Block, AnotherDisksLossIsNotReported) {
+    const LoopDisk traced(64 * mib);
+    const LoopDisk other(64 * mib);
+    const Traced t = trace({"-d", traced.name(), "--op", "write", "--max-inflight", "64"}, [&] {
+        const Result fio = shell("fio --name=other --filename=" + other.path() +
+                                 " --rw=randread --bs=4k --direct=1 --ioengine=libaio --iodepth=256 --number_ios=3000 "
+                                 "--output=/dev/null");
+        EXPECT_EQ(fio.status, 0) << fio.err;
+        direct_io(traced.path(), true, 8, 4096);
+    });
+    expect_whole(t);
+    EXPECT_EQ(of_op(t.rows, "write").size(), 1U);
 }
 
 /// The creator has exited when its I/O completes: the row still has its name, and no other.

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/blkpg.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -19,6 +20,7 @@
 #include <fstream>
 #include <regex>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 
 namespace iolens::test {
@@ -39,6 +41,18 @@ std::string memory_directory(u64 bytes) {
     return !error && space.available > 2 * bytes ? "/dev/shm" : "";
 }
 
+/// Adds a partition without a partition table, which not every kernel reads.
+void add_partition(const std::string& disk, int number, u64 start, u64 length) {
+    blkpg_partition partition{};
+    partition.start = static_cast<long long>(start);
+    partition.length = static_cast<long long>(length);
+    partition.pno = number;
+    blkpg_ioctl_arg request{
+        .op = BLKPG_ADD_PARTITION, .flags = 0, .datalen = sizeof partition, .data = static_cast<void*>(&partition)};
+    const Fd fd(::open(disk.c_str(), O_RDONLY | O_CLOEXEC));
+    if (::ioctl(fd.get(), BLKPG, &request) != 0) throw std::system_error(errno, std::generic_category(), "BLKPG");
+}
+
 }  // namespace
 
 LoopDisk::LoopDisk(u64 bytes, bool partitions, u64 capacity) : scratch_(memory_directory(bytes)), capacity_(capacity) {
@@ -50,13 +64,10 @@ LoopDisk::LoopDisk(u64 bytes, bool partitions, u64 capacity) : scratch_(memory_d
     }
     std::ofstream(file()).close();
     fs::resize_file(file(), bytes);
-    if (partitions) {
-        const Result r = shell("printf 'size=4MiB\\nsize=4MiB\\n' | sfdisk -q " + file());
-        if (r.status != 0) throw std::runtime_error("sfdisk: " + r.err);
-    }
     const Result r = shell("losetup --find --show " + std::string(partitions ? "--partscan " : "") + file());
     if (r.status != 0) throw std::runtime_error("losetup: " + r.err);
     path_ = split(r.out, '\n').at(0);
+    for (int number = 1; partitions && number <= 2; ++number) add_partition(path_, number, number * 4 * mib, 4 * mib);
     // one request per bio, so that a test can count them
     spit(sys("queue/nomerges"), "2");
 }

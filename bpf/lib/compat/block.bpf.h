@@ -17,6 +17,14 @@ struct request___flush_list {
 		struct list_head list;
 	} flush;
 };
+struct block_device___partno {
+	u8 bd_partno;
+};
+struct block_device___flags {
+	struct {
+		int counter;
+	} __bd_flags;
+};
 struct bio___bi_disk {
 	struct gendisk *bi_disk;
 };
@@ -109,6 +117,20 @@ static __always_inline __u32 compat_bio_part(struct bio *bio)
 	if (bpf_core_field_exists(struct bio, bi_bdev))
 		return BPF_CORE_READ(bio, bi_bdev, bd_dev);
 	return 0;
+}
+
+/* Number of the partition that a bio was submitted to; 0: the whole disk. 6.10 moved it into
+ * __bd_flags (1116b9fa15c0). */
+static __always_inline __u32 compat_bio_partition(struct bio *bio)
+{
+	struct block_device *device;
+
+	if (!bpf_core_field_exists(struct bio, bi_bdev))
+		return IOLENS_PARTITION_UNKNOWN;
+	device = bio->bi_bdev;
+	if (bpf_core_field_exists(struct block_device___partno, bd_partno))
+		return ((struct block_device___partno *)device)->bd_partno;
+	return (__u8)((struct block_device___flags *)device)->__bd_flags.counter; /* BD_PARTNO */
 }
 
 /* Device that a bio was submitted to, as dev_t: the partition, or the whole disk if the kernel has lost it. */

@@ -85,10 +85,16 @@ struct iolens_block_event {
 	u8 op;         /* enum iolens_block_op */
 	u8 bios;       /* bios in the request at issue; 255 = that many or more */
 	u8 comm[IOLENS_COMM_LEN];
-	struct iolens_block_target target; /* only with file attribution */
+	struct iolens_block_target target; /* this and what follows: only if something of it is selected */
 	u32 host_tgid; /* tgid and tid in the initial pid namespace; 0: the same */
 	u32 host_tid;
+	u32 partition; /* number of the partition that the first bio was submitted to; 0: the whole disk, or not recorded */
+	u32 reserved;
 };
+
+/* A partition that the kernel does not tell: its number is lost when the bio is remapped to the whole disk (before
+ * 5.12). */
+#define IOLENS_PARTITION_UNKNOWN 0xffffffffU
 
 /* Further targets of a merged request, in bio order. Sent right before its iolens_block_event, with the same time
  * and CPU. The remaining bytes belong to the request's own target; `others` bytes to targets that did not fit. */
@@ -284,6 +290,13 @@ inline constexpr std::array block_columns{
            .get = [](const iolens_header& h) {
                const auto& e = as_block(h);
                return block_has(e, IOLENS_BLOCK_NO_CREATOR) ? Value() : Value(u64{host_tgid(e)});
+           }},
+    Column{.name = "partition", .header = "PART", .role = Role::partition, .width = -9,
+           .help = "partition that the first bio was submitted to (block_device.bd_partno), such as nvme0n1p1; empty if "
+                   "the whole disk",
+           .get = [](const iolens_header& h) {
+               const u32 number = as_block(h).partition;
+               return number == 0 ? Value() : Value(u64{number});
            }},
     Column{.name = "file_kind", .header = "FOR", .width = -9, .missing = '?',
            .help = "target of the request: file, journal, metadata, swap, raw, discard, flush; empty if unknown",

@@ -68,7 +68,7 @@ public:
     std::vector<ProbeStatus> examine(bool /*variants*/) const override { return BlockProbe::examine(); }
 
 private:
-    bool asked_for(const iolens_block_event& e, const ViewOptions& f);
+    bool asked_for(const iolens_block_event& e, const ViewOptions& f, RowArena& text);
     void add(const iolens_block_event& e, RowArena& text);
     void begin_summary();
     Value pattern_of(const iolens_block_event& e);
@@ -212,6 +212,7 @@ std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptio
     options.ring_bytes = ring_bytes(live);
     options.attribute = !no_file_;
     // a recording needs everything that a replay may select
+    options.partition = !live.record.empty() || std::ranges::find(view.columns, "partition") != view.columns.end();
     options.authored = author_ || group_by_ == "author" || !live.record.empty() ||
                        std::ranges::any_of(view.columns, [](const std::string& n) { return n.starts_with("author"); });
     options.max_inflight = static_cast<u32>(live.max_inflight.value_or(options.max_inflight));
@@ -232,13 +233,13 @@ std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptio
 }
 
 /// Applies to a replay the filters that the kernel applies to a live run.
-bool BlockLens::asked_for(const iolens_block_event& e, const ViewOptions& f) {
+bool BlockLens::asked_for(const iolens_block_event& e, const ViewOptions& f, RowArena& text) {
     FilterSubject subject{.tgid = e.tgid, .tid = e.tid, .comm = text_of(e.comm)};
     subject.task_known = !block_has(e, IOLENS_BLOCK_NO_CREATOR);
     if (!block_has(e, block_no_latency)) subject.duration_ns = e.device_ns;
     if (!passes(f, subject)) return false;
     if (ops_ != 0 && (e.op >= IOLENS_OP_COUNT || (ops_ >> e.op & 1U) == 0)) return false;
-    return disk_.empty() || resolver().disks().name(e.dev) == disk_;
+    return disk_.empty() || resolver().disks().name(e.dev) == disk_ || resolver().partition_of(e, text) == disk_;
 }
 
 /// The targets as JSON; null if there is only one target or the others are unknown.
@@ -281,7 +282,7 @@ DecodeResult BlockLens::take(const iolens_header& record, RowBuffer& row) {
     const iolens_block_target& target = event->target;
     if (target.name_id != 0) resolver().files().named(target.id, target.name_id);
     extra_targets_ = waiting_.of(*event);
-    if (replay_filters_ && !asked_for(*event, *replay_filters_)) return without_row(pending);
+    if (replay_filters_ && !asked_for(*event, *replay_filters_, row.text)) return without_row(pending);
     if (summing_ && !pending) add(*event, row.text);
     ++target_kinds_.at(target.kind < IOLENS_TARGET_KINDS ? target.kind : u8{IOLENS_TARGET_NONE});
 
