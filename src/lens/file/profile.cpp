@@ -32,8 +32,9 @@ std::string profile_text(std::string_view level, const AccessSums& profile) {
     const double seconds = static_cast<double>(profile.time_ns()) / 1e9;
     const auto rate = [&](double amount) { return seconds > 0 ? amount / seconds : 0; };
     const auto bytes = static_cast<double>(profile.bytes());
-    std::string text = fmt::format("---- {} ----\nevents={}\ntime={:.6f} dtr={:.2f} iops={:.2f}\n", level,
-                                   profile.events(), seconds, rate(bytes / 1024), rate(bytes / 4096));
+    std::string text =
+        fmt::format("---- {} ----\nevents={}\ntime={:.6f} dtr={:.2f} iops={:.2f}\n", level, profile.events(), seconds,
+                    rate(bytes / 1024), rate(static_cast<double>(profile.events())));
     std::map<u64, u64> sizes;
     for (const auto& [word, t] : {std::pair{"read", &profile.reads()}, std::pair{"write", &profile.writes()}}) {
         const double sequential = t->sequential_share();
@@ -47,6 +48,24 @@ std::string profile_text(std::string_view level, const AccessSums& profile) {
         if (share >= 0.01) text += fmt::format("{}\t{:.4f}\n", size, share);
     }
     return text;
+}
+
+std::string profile_json(std::string_view level, const AccessSums& profile) {
+    if (profile.events() == 0) return {};
+    const double seconds = static_cast<double>(profile.time_ns()) / 1e9;
+    const auto rate = [&](u64 amount) {
+        return seconds > 0 ? fmt::format("{:.3f}", static_cast<double>(amount) / seconds) : std::string("null");
+    };
+    std::string text = fmt::format(R"({{"level":"{}","events":{},"time_ns":{},"bytes_per_second":{},"iops":{})", level,
+                                   profile.events(), profile.time_ns(), rate(profile.bytes()), rate(profile.events()));
+    for (const auto& [word, t] : {std::pair{"read", &profile.reads()}, std::pair{"write", &profile.writes()}}) {
+        text += fmt::format(R"(,"{}":{{"events":{},"bytes":{},"errors":{},"sequential":{},"random":{},"sizes":{{)",
+                            word, t->events, t->bytes, t->errors, t->sequential, t->random);
+        for (const auto& [size, count] : t->sizes.counts())
+            text += fmt::format(R"({}"{}":{})", text.ends_with('{') ? "" : ",", size, count);
+        text += "}}";
+    }
+    return text + "}\n";
 }
 
 void FileProfiles::add(const iolens_vfs_event& e, std::string_view name) {

@@ -15,11 +15,14 @@
 
 namespace iolens {
 
-/// One level's profile as iotracer's io_profile prints it: events, time, rates, bytes, sequential and random share, and
-/// the sizes that make up 1% of the accesses or more.
+/// One level's profile: events, time, KiB and accesses per second, bytes, sequential and random share, and the sizes
+/// that make up 1% of the accesses or more. The layout is that of iotracer's io_profile.
 std::string profile_text(std::string_view level, const AccessSums& sums);
 /// The same for a profile, including the accesses that it holds back.
 std::string profile_text(std::string_view level, AccessProfile& profile);
+
+/// One level's profile as a line of JSON, with counts instead of shares; "" if there are no accesses.
+std::string profile_json(std::string_view level, const AccessSums& sums);
 
 /// An access in plain numbers: positions are bytes at the VFS level, sectors at the block level.
 Access plain_access(const iolens_vfs_event& e);
