@@ -143,5 +143,29 @@ TEST(FileProfiles, TooManyFilesHaveOneRow) {
     EXPECT_TRUE(s.rows.at(2).at(6).is_null());
 }
 
+TEST(FileProfiles, OtherCallsThatTakeTimeHaveRows) {
+    FileProfiles profiles;
+    for (const u8 op : {IOLENS_VFS_WRITE, IOLENS_VFS_FSYNC, IOLENS_VFS_FSYNC, IOLENS_VFS_FAULT}) {
+        iolens_vfs_event e = line(1000, op, 0, 4096);
+        e.h.ts = e.start + 500;
+        e.result = op == IOLENS_VFS_FAULT ? -5 : 0;
+        if (op == IOLENS_VFS_WRITE) e.result = 4096;
+        profiles.add(e, "file");
+    }
+    const Summary s = profiles.summary();
+    ASSERT_EQ(s.rows.size(), 3U);
+    const auto row_is = [&](std::size_t row, std::string_view op, u64 calls, u64 errors) {
+        EXPECT_EQ(s.rows.at(row).at(2).text(), op);
+        EXPECT_EQ(s.rows.at(row).at(3).number(), calls);
+        EXPECT_EQ(s.rows.at(row).at(4).is_null(), op != "write");
+        EXPECT_EQ(s.rows.at(row).at(5).number(), errors);
+        EXPECT_EQ(s.rows.at(row).at(10).number(), 500U);
+    };
+    row_is(0, "write", 1, 0);
+    row_is(1, "fsync", 2, 0);
+    row_is(2, "fault", 1, 1);
+    EXPECT_NE(profiles.report().find("events=1\n"), std::string::npos) << "the profile is of reads and writes";
+}
+
 }  // namespace
 }  // namespace iolens
