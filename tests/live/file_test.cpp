@@ -383,6 +383,43 @@ TEST_F(File, AFileThatReplacesAWatchedNameIsWatched) {
     }
 }
 
+TEST_F(File, ADirectorysFilesAreThoseAccessedUnderANameInIt) {
+    const FileSystem ext4("ext4");
+    const std::string in = ext4.path("in");
+    const std::string out = ext4.path("out");
+    std::filesystem::create_directory(in);
+    std::filesystem::create_directory(out);
+    make_file(in + "/a", 100);
+    make_file(out + "/linked", 100);
+    const Traced t = watch({in, "--level", "vfs"}, [&] {
+        const auto read_some = [](const std::string& path, std::size_t bytes) {
+            std::array<char, 64> data{};
+            const int fd = ::open(path.c_str(), O_RDONLY);
+            EXPECT_EQ(::read(fd, data.data(), bytes), static_cast<ssize_t>(bytes));
+            ::close(fd);
+        };
+        ASSERT_EQ(::link((out + "/linked").c_str(), (in + "/linked").c_str()), 0);
+        read_some(out + "/linked", 1);  // not found yet
+        read_some(in + "/linked", 2);
+        read_some(out + "/linked", 3);
+        ASSERT_EQ(::rename((in + "/a").c_str(), (out + "/a").c_str()), 0);
+        read_some(out + "/a", 4);
+        make_file(in + "/a", 50);  // another one
+        read_some(in + "/a", 5);
+        ASSERT_EQ(::unlink((in + "/a").c_str()), 0);
+        make_file(in + "/a", 60);
+        make_file(out + "/b", 70);
+        ASSERT_EQ(::rename((out + "/b").c_str(), (in + "/b").c_str()), 0);
+        read_some(in + "/b", 6);
+    });
+    expect_whole(t);
+    std::vector<std::string> seen;
+    for (const Row& row : t.rows) seen.push_back(row.at("op") + " " + row.at("bytes") + " " + row.at("file"));
+    EXPECT_EQ(seen, (std::vector<std::string>{"read 2 " + in + "/linked", "read 3 " + out + "/linked",
+                                              "read 4 " + out + "/a", "write 50 " + in + "/a", "read 5 " + in + "/a",
+                                              "write 60 " + in + "/a", "read 6 " + in + "/b"}));
+}
+
 TEST_F(File, BadInputEndsInASentenceAndAHint) {
     const Scratch place;
     make_file(place.path("file"), 10);
