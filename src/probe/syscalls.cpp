@@ -163,6 +163,7 @@ int SyscallProbe::load(const Options& options, bool direct) {
         share_map(object_->maps.counters, options.watch->counters);
         share_map(object_->maps.watched, options.watch->watched);
         share_map(object_->maps.watched_below, options.watch->below);
+        share_map(object_->maps.watched_names, options.watch->names);
         share_map(object_->maps.watch_found, options.watch->found);
         share_map(object_->maps.watched_buckets, options.watch->buckets);
     }
