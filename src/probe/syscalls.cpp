@@ -274,6 +274,7 @@ bool SyscallProbe::start(const Options& options, bool& direct) {
         ++object_->bss->followed_buckets[pid % IOLENS_FOLLOWED_BUCKETS];  // nothing is attached yet
     }
     allow_cgroup(object_->maps.filter_cgroup, options.filter, options.cgroup_fd);
+    if (options.before_attach) options.before_attach(*this);
     // The object lists starts before ends. Attach in reverse order: every operation that starts once its start is
     // attached has its end seen, too.
     std::vector<bpf_program*> programs;

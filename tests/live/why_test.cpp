@@ -451,6 +451,39 @@ TRACED_TEST_F(Why, ATableAJsonTreeAndAReplayAgree) {
     EXPECT_EQ(plain.out.find("waiting"), std::string::npos) << plain.out;
 }
 
+/// The file is extended before each fsync, which therefore has to commit.
+TRACED_TEST_F(Why, TheFirstCallsOfARunningProcessHaveTheirRequests) {
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("log");
+    const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    std::atomic<bool> stop = false;
+    std::atomic<u64> syncs = 0;
+    std::thread writer([&] {
+        const std::string block(4 * kib, 'x');
+        for (u64 i = 0; !stop; ++i) {
+            EXPECT_EQ(::pwrite(fd.get(), block.data(), block.size(), static_cast<off_t>(i % 8192 * block.size())),
+                      static_cast<ssize_t>(block.size()));
+            if (i % 8192 == 8191) {
+                EXPECT_EQ(::ftruncate(fd.get(), 0), 0);
+            }
+            EXPECT_EQ(::fsync(fd.get()), 0);
+            ++syncs;
+        }
+    });
+    // all calls that began after the first probe was attached; later ones are shown while it ends
+    Tracer tracer({"fd", "--why", "--min-ms", "0", "--op", "fsync", "--ring-size", "32", "--format", "csv", "--columns",
+                   "call,duration_ns,file,why", "-p", std::to_string(::getpid())});
+    const u64 attached = syncs;
+    const bool more = wait_until([&] { return syncs > attached + 100; });
+    const Result r = tracer.stop();
+    stop = true;
+    writer.join();
+    EXPECT_TRUE(more);
+    const auto rows = of_call(parse_csv(r.out), "fsync", path);
+    EXPECT_GE(rows.size(), 100U) << r.err;
+    for (const Row& row : rows) EXPECT_FALSE(requests(row).empty()) << row.at("why");
+}
+
 TRACED_TEST_F(Why, NonsenseIsRefused) {
     EXPECT_EQ(shell("iolens fd --why").status, 2);
     EXPECT_EQ(shell("iolens fd --why --domains ALL -- true").status, 125);
