@@ -15,6 +15,8 @@
 #define CALL_CLONE 56
 #define CALL_VFORK 58 /* 57: fork */
 #define CALL_CLONE3 435
+#define CALL_MMAP 9
+#define CALL_MUNMAP 11
 #define CALL_TEXTS 8192 /* space for the strings of an argument record, in bytes; a power of two */
 
 enum call_state_kind {

@@ -540,6 +540,12 @@ struct vm_fault {
 };
 
 struct vm_area_struct {
+	union {
+		struct {
+			long unsigned int vm_start;
+		};
+	};
+	long unsigned int vm_pgoff;
 	struct file *vm_file;
 };
 

@@ -82,6 +82,7 @@ private:
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<Tracing> tracing_;
     std::optional<OwnOutput> own_output_;  // for a trace of the whole machine; destroyed before the probes
+    u64 live_min_ns_ = 0;  // shortest call that has a row, if the kernel applies the filters
     bool wants_why_ = false;
     std::optional<Why> why_;
     bool why_lines_ = false;   // detail lines below each row
@@ -156,10 +157,6 @@ void FdLens::check_options(const ViewOptions& view, const LiveOptions& live) con
                       "omit one of them: -i shows a log and traces nothing");
     }
     if (!input_.empty()) return;
-    if (why_ && live.command.empty() && view.pids.empty()) {
-        throw Failure(Exit::usage, "--why needs -p PID or '-- COMMAND'",
-                      "'iolens fd --why -p 1234' explains the calls of a process");
-    }
     if (!live.command.empty() && !view.pids.empty()) {
         throw Failure(Exit::usage, "-p and a command can't be combined", "omit one of them");
     }
@@ -176,6 +173,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     ViewOptions of_tasks = view;
     of_tasks.pids.clear();  // processes are followed, not filtered
     if (replay_filters_) of_tasks.min_ns = replay_filters_->min_ns;
+    live_min_ns_ = of_tasks.min_ns.value_or(0);
     options.filter = task_filters(of_tasks, live, cgroup);
     options.cgroup_fd = cgroup.get();
     if (wanted_operations_.on()) wanted_operations_.choose(options, selection_.chosen);
@@ -276,14 +274,15 @@ DecodeResult FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
         resolver().mappings().take(call_);
         event = &call_;
         const Syscall* call = find_syscall(event->call);
-        const bool of_memory =
-            call != nullptr && call->info.shape == IOLENS_SHAPE_RANGE && event->file == IOLENS_FILE_NONE;
+        const bool of_memory = call != nullptr && call->name == "munmap" && event->file == IOLENS_FILE_NONE;
         const bool io = call == nullptr || (call->is_io() && !of_memory);
         if (!selection_.decode_all && selection_.chosen.empty() && !io) return without_row(pending);
         // the call may be traced only for its requests
         if (!selection_.includes(event->call)) return without_row(pending);
     }
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return without_row(pending);
+    // short calls are delivered if they map files
+    if (!call_is_unended(*event) && call_time_ns(*event) < live_min_ns_) return without_row();
     if (wanted_operations_.on()) return show_operation(operation_of(*event), row);
     if (selection_.summing) add(*event, row.text);
     if (selection_.seed_csv && selection_.decode_all) add_prefix_line(*event, row);

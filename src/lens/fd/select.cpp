@@ -15,6 +15,14 @@
 #include "resolve/tasks.h"
 
 namespace iolens {
+namespace {
+
+// x86-64's numbers, as in src/resolve/syscall_table.h
+constexpr u16 mmap_id = 9;
+constexpr u16 munmap_id = 11;
+constexpr u16 msync_id = 26;
+
+}  // namespace
 
 void CallSelection::add(const std::string& word) {
     const auto known = syscalls();
@@ -54,6 +62,12 @@ void CallSelection::choose(SyscallProbe::Options& options) const {
         iolens_call_info& info = options.syscalls.at(call.number);
         info = call.info;
         if (info.shape == IOLENS_SHAPE_OTHER && call.arguments.starts_with("fd:f")) info.shape = IOLENS_SHAPE_FD;
+    }
+    // the file of an msync is the one that an earlier mmap mapped
+    const auto of_id = [&](u16 id) { return find_syscall(id); };
+    const auto traced = [&](const Syscall* call) { return options.syscalls.at(call->number).shape != 0; };
+    if (!operations && !chosen.empty() && (traced(of_id(msync_id)) || traced(of_id(munmap_id)))) {
+        for (const u16 id : {mmap_id, munmap_id}) options.syscalls.at(of_id(id)->number) = of_id(id)->info;
     }
     options.decode_all = decode_all;
     for (const KnownRequest& request : known_requests()) {

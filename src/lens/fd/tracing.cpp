@@ -90,6 +90,7 @@ void Tracing::attach_why(const SyscallProbe& calls, const SyscallProbe::Options&
     requests_ = std::make_unique<BlockProbe>(of_requests);
     waits_ = std::make_unique<WaitProbe>(WaitProbe::Options{.ring_fd = calls.ring_fd(),
                                                             .followed_fd = calls.followed_fd(),
+                                                            .follow = !options.follow.empty(),
                                                             .ring_bytes = options.ring_bytes,
                                                             .max_threads = options.max_threads});
 }
