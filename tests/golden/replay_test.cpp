@@ -69,6 +69,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"operations-plain", "--format csv", "TZ=UTC", "operations.iol"},
         Case{"why-table", "--why", "TZ=UTC", "why.iol"},
         Case{"why-json", "--why --format json --columns call,duration_ns,file,why", "TZ=UTC", "why.iol"},
+        Case{"why-summary", "--why --summary --format table -o /dev/null", "TZ=UTC", "why.iol"},
+        Case{"why-summary-json", "--why --summary --format json -o /dev/null", "TZ=UTC", "why.iol"},
         Case{"why-csv", "--why --format csv --columns call,why --count 1", "TZ=UTC", "why.iol"},
         Case{"why-plain", "--format table", "TZ=UTC", "why.iol"}, Case{"file-table", "", "TZ=UTC", "file.iol"},
         Case{"file-verbose", "-v -t", "TZ=UTC", "file.iol"}, Case{"file-csv", "--format csv", "TZ=UTC", "file.iol"},

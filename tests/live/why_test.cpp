@@ -487,7 +487,9 @@ TRACED_TEST_F(Why, TheFirstCallsOfARunningProcessHaveTheirRequests) {
 /// A process that maps a file before tracing begins, and then synchronizes a page of it each time it reads a line.
 std::string msync_program(const std::string& path) {
     return "import mmap, sys\n"
-           "f = open('" + path + "', 'w+b'); f.truncate(1 << 20); m = mmap.mmap(f.fileno(), 1 << 20); f.close()\n"
+           "f = open('" +
+           path +
+           "', 'w+b'); f.truncate(1 << 20); m = mmap.mmap(f.fileno(), 1 << 20); f.close()\n"
            "for line in sys.stdin:\n"
            "    m[:] = b'x' * (1 << 20); m.flush()\n";
 }

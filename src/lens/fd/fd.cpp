@@ -82,7 +82,7 @@ private:
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<Tracing> tracing_;
     std::optional<OwnOutput> own_output_;  // for a trace of the whole machine; destroyed before the probes
-    u64 live_min_ns_ = 0;  // shortest call that has a row, if the kernel applies the filters
+    u64 live_min_ns_ = 0;                  // with a row: the kernel also delivers shorter ones that map files
     bool wants_why_ = false;
     std::optional<Why> why_;
     bool why_lines_ = false;   // detail lines below each row
@@ -112,7 +112,9 @@ View FdLens::prepare(const ViewOptions& view) {
         if (wanted_operations_.on())
             throw Failure(Exit::usage, "--why explains calls, and --domains shows operations", "omit one of them");
         why_.emplace(resolver(), !view.replayed);
+        if (view.summary_by == "open") throw Failure(Exit::usage, "--why has no --summary=open", "use --summary");
         why_->set_all(view.verbose);
+        why_->set_summing(view.summary);
         if (!replay_filters_->min_ns) replay_filters_->min_ns = why_min_ns;
     }
     selection_.summing = view.summary;
@@ -281,10 +283,9 @@ DecodeResult FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
         if (!selection_.includes(event->call)) return without_row(pending);
     }
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return without_row(pending);
-    // short calls are delivered if they map files
     if (!call_is_unended(*event) && call_time_ns(*event) < live_min_ns_) return without_row();
     if (wanted_operations_.on()) return show_operation(operation_of(*event), row);
-    if (selection_.summing) add(*event, row.text);
+    if (selection_.summing && !why_) add(*event, row.text);
     if (selection_.seed_csv && selection_.decode_all) add_prefix_line(*event, row);
     if (selection_.decode_all) resolver().arguments().spent(host_tid(*event));
     if (selection_.seed_csv && event->direction == IOLENS_DIR_NONE) {
@@ -358,6 +359,7 @@ DecodeResult FdLens::show_operation(const iolens_operation_event* e, RowBuffer& 
 
 Summary FdLens::summary(bool /*restart*/) {
     if (wanted_operations_.on()) return operations_.summary();
+    if (why_) return why_->summary();
     return selection_.by_open ? opens_.summary() : totals_.summary();
 }
 
