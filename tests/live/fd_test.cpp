@@ -602,6 +602,53 @@ TEST_F(Fd, EachOpenFileIsAddedUp) {
     EXPECT_EQ(moved, (std::vector<std::string>{"0 5", "0 3", "8 0", "0 0"})) << rows << r.err;
 }
 
+/// --summary has the calls that move no bytes, with the time of their rows; and stat, which has no row.
+TRACED_TEST_F(Fd, EachCallThatTakesTimeIsAddedUp) {
+    NEEDS(have("python3"), "no python3");
+    const Scratch scratch;
+    const std::string path = std::filesystem::canonical(scratch.path()) / "synced";
+    spit(scratch.path("program"),
+         "import os\n"
+         "f = os.open('" +
+             path +
+             "', os.O_RDWR | os.O_CREAT)\n"
+             "for i in range(40): os.pwrite(f, b'x' * 4096, 4096 * i); os.fsync(f); os.stat('" +
+             path + "')\n");
+    for (const std::string format : {"csv", "json"}) {
+        const Result r = shell("iolens fd --summary --format " + format + " --ring-size 32 -o " + scratch.path("rows") +
+                               " -- python3 " + scratch.path("program"));
+        EXPECT_EQ(r.status, 0) << r.err;
+        if (format == "csv") {  // the default, whose rows have no fsync
+            EXPECT_NE(r.err.find(" fsync "), std::string::npos) << r.err;
+            EXPECT_NE(r.err.find("stat"), std::string::npos) << r.err;
+            continue;
+        }
+        u64 time = 0;
+        u64 syncs = 0;
+        u64 writes = 0;
+        u64 stats = 0;
+        for (const Json& row : parse_json_lines(slurp(scratch.path("rows")))) {
+            if (!row.contains("call")) continue;
+            const std::string call = text_or_null(row.at("call"));
+            if (row.at("type") == "fd") {
+                time += call == "fsync" ? number(row.at("duration_ns")) : 0;
+                continue;
+            }
+            const std::string file = text_or_null(row.at("file"));
+            if (call == "fsync") {
+                EXPECT_EQ(number(row.at("time_ns")), time);
+                EXPECT_TRUE(file == path || file == "(others)") << file;
+                syncs += number(row.at("calls"));
+            }
+            if (call.find("stat") != std::string::npos) stats += number(row.at("calls"));
+            if (call.empty() && file == path) writes += number(row.at("writes"));
+        }
+        EXPECT_EQ(syncs, 40U);
+        EXPECT_GE(stats, 40U);
+        EXPECT_EQ(writes, 40U);
+    }
+}
+
 /// Calls that move no bytes, 23 times each: fd, file and errno.
 TRACED_TEST_F(Fd, StateCallsAreRowsToo) {
     const Scratch scratch;

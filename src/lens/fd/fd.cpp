@@ -71,7 +71,6 @@ private:
     DecodeResult show_operation(const iolens_operation_event* e, RowBuffer& row);
     const iolens_operation_event* operation_of(const iolens_call_event& e);
     void check_options(const ViewOptions& view, const LiveOptions& live) const;
-    std::unique_ptr<Source> open_log();
 
     OperationSelection wanted_operations_;  // of --domains
     Operations operations_{wanted_operations_};
@@ -118,6 +117,7 @@ View FdLens::prepare(const ViewOptions& view) {
         if (!replay_filters_->min_ns) replay_filters_->min_ns = why_min_ns;
     }
     selection_.summing = view.summary;
+    selection_.files = view.summary_by == "true" && !why_;
     unfinished_ = view.unfinished;
     if (unfinished_ && !wanted_operations_.queue().empty()) {
         throw Failure(Exit::usage, "--mq has no messages for unfinished operations", "omit --unfinished");
@@ -169,7 +169,12 @@ void FdLens::check_options(const ViewOptions& view, const LiveOptions& live) con
 
 std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions& live) {
     check_options(view, live);
-    if (!input_.empty()) return open_log();
+    if (!input_.empty()) {
+        auto log = std::make_unique<StraceLog>(input_);
+        log_ = log.get();
+        resolver().set_recorded();
+        return log;
+    }
     SyscallProbe::Options options;
     Fd cgroup;
     ViewOptions of_tasks = view;
@@ -208,13 +213,6 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
                        });
     };
     return std::make_unique<RingSource>(std::move(source));
-}
-
-std::unique_ptr<Source> FdLens::open_log() {
-    auto log = std::make_unique<StraceLog>(input_);
-    log_ = log.get();
-    resolver().set_recorded();
-    return log;
 }
 
 /// Applies to a replay the filters that the kernel applies to a live run.
@@ -269,6 +267,7 @@ DecodeResult FdLens::take_operation(const iolens_header& record, RowBuffer& row)
 DecodeResult FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
     const iolens_call_event* event = &e;
     const bool pending = (event->flags & IOLENS_CALL_PENDING) != 0;
+    bool shown = true;  // in a row, not only in the summary
     if (pending && !unfinished_) return DecodeResult::nothing;
     if (of_reader(event->tgid)) return without_row(pending);
     if (event->direction == IOLENS_DIR_NONE && !wanted_operations_.on()) {
@@ -278,7 +277,8 @@ DecodeResult FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
         const Syscall* call = find_syscall(event->call);
         const bool of_memory = call != nullptr && call->name == "munmap" && event->file == IOLENS_FILE_NONE;
         const bool io = call == nullptr || (call->is_io() && !of_memory);
-        if (!selection_.decode_all && selection_.chosen.empty() && !io) return without_row(pending);
+        shown = io || selection_.decode_all || !selection_.chosen.empty();
+        if (!shown && (!selection_.files || of_memory)) return without_row(pending);
         // the call may be traced only for its requests
         if (!selection_.includes(event->call)) return without_row(pending);
     }
@@ -289,9 +289,10 @@ DecodeResult FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
     if (selection_.seed_csv && selection_.decode_all) add_prefix_line(*event, row);
     if (selection_.decode_all) resolver().arguments().spent(host_tid(*event));
     if (selection_.seed_csv && event->direction == IOLENS_DIR_NONE) {
-        const bool shown = selection_.summing || selection_.decode_all;  // in the summary or in the prefix line
+        shown = selection_.summing || selection_.decode_all;  // in the summary or in the prefix line
         return shown ? DecodeResult::nothing : without_row(pending);
     }
+    if (!shown) return DecodeResult::nothing;
     if (why_) {
         why_->defer(*event);
         return DecodeResult::nothing;
@@ -387,8 +388,8 @@ std::vector<std::string> FdLens::diagnostics() const {
         fmt::format("filtered as iolens's own output: {}", n.own)};
     std::ranges::move(resolver().diagnostics(), std::back_inserter(items));
     if (why_) items.push_back(fmt::format("evicted: {} waits", why_->waits_evicted()));
-    const std::vector<std::string>& why_not = tracing_->calls().why();
-    if (!why_not.empty()) items.push_back(fmt::format("variants not used: {}", fmt::join(why_not, "; ")));
+    if (const auto& why_not = tracing_->calls().why(); !why_not.empty())
+        items.push_back(fmt::format("variants not used: {}", fmt::join(why_not, "; ")));
     return items;
 }
 

@@ -22,6 +22,18 @@ constexpr u16 mmap_id = 9;
 constexpr u16 munmap_id = 11;
 constexpr u16 msync_id = 26;
 
+/// Calls that may wait for a filesystem, a disk or a peer.
+bool is_of_files(const Syscall& call) {
+    switch (call.operation) {
+        case IOLENS_OPERATION_NONE: return call.is_io();
+        case IOLENS_OPERATION_FORK:
+        case IOLENS_OPERATION_EXEC:
+        case IOLENS_OPERATION_STOP:
+        case IOLENS_OPERATION_KILL: return false;
+        default: return true;
+    }
+}
+
 }  // namespace
 
 void CallSelection::add(const std::string& word) {
@@ -56,7 +68,8 @@ void CallSelection::choose(SyscallProbe::Options& options) const {
         const bool shown = decode_all || (call.is_io() && (!seed_csv || call.info.direction != IOLENS_DIR_NONE));
         const bool closes = call.name == "close" || call.name == "close_range";
         const bool pair = call.info.shape == IOLENS_SHAPE_PAIR || call.info.shape == IOLENS_SHAPE_PAIR_FIRST;
-        const bool counted = summing && (call.info.shape == IOLENS_SHAPE_NEW_FD || (by_open && (closes || pair)));
+        const bool counted = summing && (call.info.shape == IOLENS_SHAPE_NEW_FD || (files && is_of_files(call)) ||
+                                         (by_open && (closes || pair)));
         const bool wanted = chosen.empty() ? shown || counted : includes(call.id);
         if (!wanted && call.info.shape != IOLENS_SHAPE_SIGRETURN) continue;
         iolens_call_info& info = options.syscalls.at(call.number);
