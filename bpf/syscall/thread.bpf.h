@@ -106,6 +106,11 @@ struct { /* sized only if arguments are emitted; FILE_SLOT_ENTER and FILE_SLOT_E
 	__type(value, struct call_argument_scratch);
 } argument_scratch_slots SEC(".maps");
 
+static __always_inline bool call_is_exec(const struct call_thread *t)
+{
+	return t->e.call == CALL_EXECVE || t->e.call == CALL_EXECVEAT;
+}
+
 static __always_inline bool maybe_followed(__u32 tgid)
 {
 	return followed_buckets[tgid % IOLENS_FOLLOWED_BUCKETS] != 0;

@@ -602,6 +602,38 @@ TEST_F(Fd, EachOpenFileIsAddedUp) {
     EXPECT_EQ(moved, (std::vector<std::string>{"0 5", "0 3", "8 0", "0 0"})) << rows << r.err;
 }
 
+/// The strings of an exec are on a page that only the kernel touches: a program at its entry can't read them.
+TRACED_TEST_F(Fd, AnExecHasItsPathThoughItsPageIsNotPresent) {
+    const Scratch scratch;
+    const std::string nowhere = scratch.path("nowhere");
+    for (const std::string& program : {std::string("/bin/true"), nowhere}) {
+        spit(scratch.path("strings"), program + std::string(1, '\0') + "first" + std::string(1, '\0'));
+        const iolens::Fd fd(::open(scratch.path("strings").c_str(), O_RDONLY | O_CLOEXEC));
+        void* const page = ::mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+        ASSERT_NE(page, MAP_FAILED);
+        char* const path = static_cast<char*>(page);
+        std::array<char*, 2> arguments{path + program.size() + 1, nullptr};
+        for (const std::vector<std::string>& view :
+             {std::vector<std::string>{"-v", "--op", "execve", "--columns", "error,arguments"},
+              {"--domains", "PROCESSES", "--columns", "error,arg1,arg2"}}) {
+            std::vector<std::string> options{"fd", "--format", "csv", "-p", std::to_string(::getpid())};
+            options.insert(options.end(), view.begin(), view.end());
+            Tracer tracer(options);
+            const pid_t child = ::fork();
+            if (child == 0) {
+                ::execve(path, arguments.data(), environ);
+                ::_exit(0);
+            }
+            ::waitpid(child, nullptr, 0);
+            const Result r = tracer.stop();
+            EXPECT_NE(r.out.find(program), std::string::npos) << r.out << r.err;
+            EXPECT_NE(r.out.find("first"), std::string::npos) << r.out << r.err;
+            EXPECT_EQ(r.out.find("ENOENT") != std::string::npos, program == nowhere) << r.out;
+        }
+        ::munmap(page, 4096);
+    }
+}
+
 /// --summary has the calls that move no bytes, with the time of their rows; and stat, which has no row.
 TRACED_TEST_F(Fd, EachCallThatTakesTimeIsAddedUp) {
     NEEDS(have("python3"), "no python3");

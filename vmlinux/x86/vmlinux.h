@@ -548,6 +548,11 @@ struct vm_fault {
 	};
 };
 
+struct linux_binprm {
+	const char *filename;
+	const char *interp;
+};
+
 struct vm_area_struct {
 	union {
 		struct {
