@@ -602,6 +602,31 @@ TEST_F(Fd, EachOpenFileIsAddedUp) {
     EXPECT_EQ(moved, (std::vector<std::string>{"0 5", "0 3", "8 0", "0 0"})) << rows << r.err;
 }
 
+/// -p takes a process whose main thread has ended, and any thread of a process.
+TRACED_TEST_F(Fd, AProcessWithoutItsMainThreadIsFollowed) {
+    NEEDS(have("python3"), "no python3");
+    const Scratch scratch;
+    // pthread_exit() in the main thread; the other one reads /dev/zero until it is killed
+    spit(scratch.path("program"),
+         "import ctypes, os, threading, time\n"
+         "def reads():\n"
+         "    f = os.open('/dev/zero', os.O_RDONLY)\n"
+         "    print(threading.get_native_id(), flush=True)\n"
+         "    while True: os.read(f, 77); time.sleep(0.01)\n"
+         "threading.Thread(target=reads).start()\n"
+         "ctypes.CDLL(None).syscall(60 if os.uname().machine == 'x86_64' else 93, 0)\n");
+    const Background process({"python3", scratch.path("program")});
+    ASSERT_TRUE(process.wait_for_rows(1)) << process.err();
+    const std::string main = std::to_string(process.pid());
+    const std::string other = split(process.out(), '\n').at(0);
+    ASSERT_TRUE(wait_until([&] { return slurp("/proc/" + main + "/stat").find(" Z ") != std::string::npos; }));
+    for (const std::string& pid : {main, other}) {
+        Tracer tracer({"fd", "--format", "csv", "--columns", "pid,tid,call,bytes,file", "-p", pid});
+        EXPECT_TRUE(tracer.wait_for_line(main + "," + other + ",read,77,/dev/zero")) << tracer.err();
+        EXPECT_EQ(tracer.stop().status, 0);
+    }
+}
+
 /// The strings of an exec are on a page that only the kernel touches: a program at its entry can't read them.
 TRACED_TEST_F(Fd, AnExecHasItsPathThoughItsPageIsNotPresent) {
     const Scratch scratch;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 #include "base/failure.h"
 #include "base/suggest.h"
@@ -103,10 +105,28 @@ void CallSelection::choose(SyscallProbe::Options& options) const {
     }
 }
 
+namespace {
+
+bool has_ended(u64 tid) {
+    const std::string state = process_status(tid, "State");
+    return state.empty() || state.starts_with('Z') || state.starts_with('X');
+}
+
+/// Does a process have a thread that has not ended? Its main thread may end first, and then looks like a zombie.
+bool has_threads(const std::string& tgid) {
+    std::error_code error;
+    std::filesystem::directory_iterator it("/proc/" + tgid + "/task", error);
+    for (; !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
+        if (!has_ended(std::strtoull(it->path().filename().c_str(), nullptr, 10))) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
 std::optional<u32> process_of(u64 pid) {
-    const std::string state = process_status(pid, "State");
     const std::string tgid = process_status(pid, "Tgid");
-    if (tgid.empty() || state.starts_with('Z') || state.starts_with('X')) return {};
+    if (tgid.empty() || (has_ended(pid) && !has_threads(tgid))) return {};
     return static_cast<u32>(std::strtoul(tgid.c_str(), nullptr, 10));
 }
 
