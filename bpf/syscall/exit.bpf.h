@@ -109,11 +109,11 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 
 		if (operation_paused()) /* another program: it has to begin by itself */
 			bpf_map_delete_elem(&started, &tgid);
-		else if (emit_start || emit_cwd)
-			operation_process(task, id,
-					  task_tgid((__u64)BPF_CORE_READ(task, real_parent),
-						    BPF_CORE_READ(task, real_parent, tgid)),
-					  FILE_SLOT_EXEC);
+		else if ((emit_start || emit_cwd) && t && t->state == CALL_RUNNING && call_is_exec(t)) {
+			call_emit_thread(id, host, 0); /* its new name */
+			t->pointer = 1; /* start and directory: after the row of the exec */
+		} else if (emit_start || emit_cwd)
+			operation_process(task, id, operation_parent(task), FILE_SLOT_EXEC);
 	}
 	return 0;
 }

@@ -106,7 +106,8 @@ INSTANTIATE_TEST_SUITE_P(Golden, Import,
                                          Case{"plain-table", "--format table", "", "plain.log"},
                                          Case{"plain-json", "--format json --op pread64,sendfile", "", "plain.log"},
                                          Case{"plain-summary", "--summary -o /dev/null", "", "plain.log"},
-                                         Case{"paths", "", "", "paths.log"}, Case{"seconds", "", "", "seconds.log"}),
+                                         Case{"long", "-v", "", "long.log"}, Case{"paths", "", "", "paths.log"},
+                                         Case{"seconds", "", "", "seconds.log"}),
                          [](const auto& given) {
                              std::string name = given.param.name;
                              for (char& c : name) c = c == '-' ? '_' : c;
