@@ -44,7 +44,7 @@ static __noinline int call_emit_exec(struct call_thread *t, __u64 program)
 	scratch->a.tid = own_pidns.level ? t->e.host_tid : t->e.tid;
 	scratch->a.call = t->e.call;
 	scratch->a.texts = 0;
-	scratch->a.reserved = 0;
+	scratch->a.single = 0;
 #pragma unroll
 	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
 		scratch->a.values[i] = t->values[i];
@@ -59,6 +59,8 @@ static __noinline int call_emit_exec(struct call_thread *t, __u64 program)
 						 (void *)BPF_CORE_READ(task, mm, arg_start));
 		if (length > 0 && length <= IOLENS_ARGUMENT_TEXT) {
 			scratch->a.texts |= 2 << first;
+			if (BPF_CORE_READ(task, mm, arg_start) + length >= BPF_CORE_READ(task, mm, arg_end))
+				scratch->a.single = 2 << first;
 			offset += length;
 		}
 	}

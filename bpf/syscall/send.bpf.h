@@ -34,13 +34,13 @@ static __noinline int call_emit_arguments(struct call_thread *t, __u32 texts, __
 	scratch->a.tid = own_pidns.level ? t->e.host_tid : t->e.tid;
 	scratch->a.call = t->e.call;
 	scratch->a.texts = 0;
-	scratch->a.reserved = 0;
+	scratch->a.single = 0;
 #pragma unroll
 	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
 		scratch->a.values[i] = t->values[i];
 	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++) {
 		long length;
-		__u64 from;
+		__u64 from, next;
 
 		if (!(texts >> i & 1))
 			continue;
@@ -57,6 +57,9 @@ static __noinline int call_emit_arguments(struct call_thread *t, __u32 texts, __
 			length = 1;
 		}
 		scratch->a.texts |= 1 << i;
+		if ((t->vectors >> i & 1) &&
+		    !bpf_probe_read_user(&next, sizeof(next), (__u64 *)scratch->a.values[i] + 1) && !next)
+			scratch->a.single |= 1 << i;
 		offset += length;
 	}
 	offset &= 2 * CALL_TEXTS - 1;

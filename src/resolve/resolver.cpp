@@ -216,7 +216,8 @@ Value Resolver::arguments_of(const iolens_call_event& call, RowArena& arena) {
     ArgumentTexts texts;
     const std::string_view whole = argument_texts(*given, texts);
     if (given->texts == IOLENS_ARGUMENTS_WHOLE) return Value(arena.copy(whole));
-    return Value(arena.build([&](std::string& out) { append_arguments(out, *known, given->values, texts); }));
+    return Value(
+        arena.build([&](std::string& out) { append_arguments(out, *known, given->values, texts, given->single); }));
 }
 
 /// A time of day. A log's times are shown as they are in the log; null if it has none.

@@ -672,6 +672,9 @@ TRACED_TEST_F(Fd, AnExecHasItsPathThoughItsPageIsNotPresent) {
             const Result r = tracer.stop();
             EXPECT_NE(r.out.find(program), std::string::npos) << r.out << r.err;
             EXPECT_NE(r.out.find("first"), std::string::npos) << r.out << r.err;
+            if (view.front() == "-v") {
+                EXPECT_NE(r.out.find(R"([""first""],)"), std::string::npos) << r.out;
+            }
             EXPECT_EQ(r.out.find("ENOENT") != std::string::npos, program == nowhere) << r.out;
         }
         ::munmap(page, 4096);
