@@ -38,6 +38,7 @@
 /* linux/sched.h */
 #define PF_IO_WORKER 0x10
 #define PF_WQ_WORKER 0x20
+#define PF_KTHREAD 0x00200000
 
 #define IORING_CQE_F_MORE 2 /* uapi/linux/io_uring.h */
 

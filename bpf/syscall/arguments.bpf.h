@@ -24,6 +24,40 @@ static __always_inline void call_offset_at(struct iolens_call_event *e, __u64 ad
 		call_offset(e, offset);
 }
 
+const volatile __u32 page_shift = 12;
+
+/* What is mapped at an address. */
+struct call_mapped {
+	__u64 file;
+	__u64 offset; /* in the file, of the address */
+	__u64 address;
+};
+
+static long call_mapped_at(struct task_struct *task, struct vm_area_struct *vma, void *context)
+{
+	struct call_mapped *mapped = context;
+
+	(void)task;
+	mapped->file = (__u64)BPF_CORE_READ(vma, vm_file);
+	mapped->offset = (BPF_CORE_READ(vma, vm_pgoff) << page_shift) + mapped->address - BPF_CORE_READ(vma, vm_start);
+	return 0;
+}
+
+/* The file that is mapped at the address of the call, with bpf_find_vma (5.17, 7c7e3d31e785): also of a mapping that
+ * was made before tracing. It fails if another thread changes mappings right now. */
+static __noinline int call_mapped_file(struct iolens_call_event *e, __u64 *emitted_name)
+{
+	struct call_mapped mapped = {.address = e->address};
+	struct file *file;
+
+	if (bpf_find_vma(bpf_get_current_task_btf(), e->address, call_mapped_at, &mapped, 0) || !mapped.file)
+		return 0;
+	file = bpf_rdonly_cast((void *)mapped.file, kernel_type_file);
+	call_offset(e, mapped.offset);
+	call_open_file(e, file, mapped.file, emitted_name, FILE_SLOT_ENTER, true);
+	return 0;
+}
+
 /* Decodes the arguments, according to the shape of the call. */
 static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 					   bool direct)
@@ -71,6 +105,8 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 		t->e.address = t->values[0];
 		t->e.flags |= IOLENS_CALL_HAS_ADDRESS;
 		call_count(&t->e, a1);
+		if (direct && !by_watch)
+			call_mapped_file(&t->e, &t->emitted_name);
 		return;
 	case IOLENS_SHAPE_SENDFILE:
 		t->to = t->e; /* from the second fd to the first */

@@ -15,6 +15,8 @@
 #define CALL_CLONE 56
 #define CALL_VFORK 58 /* 57: fork */
 #define CALL_CLONE3 435
+#define CALL_MMAP 9
+#define CALL_MUNMAP 11
 #define CALL_TEXTS 8192 /* space for the strings of an argument record, in bytes; a power of two */
 
 enum call_state_kind {
@@ -103,6 +105,11 @@ struct { /* sized only if arguments are emitted; FILE_SLOT_ENTER and FILE_SLOT_E
 	__type(key, __u32);
 	__type(value, struct call_argument_scratch);
 } argument_scratch_slots SEC(".maps");
+
+static __always_inline bool call_is_exec(const struct call_thread *t)
+{
+	return t->e.call == CALL_EXECVE || t->e.call == CALL_EXECVEAT;
+}
 
 static __always_inline bool maybe_followed(__u32 tgid)
 {

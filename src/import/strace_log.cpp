@@ -200,13 +200,19 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
         return;
     }
 
-    if (logged.all_arguments.size() < IOLENS_PATH_LEN) {
+    {
         iolens_arguments arguments{};
         arguments.tid = logged.tid;
         arguments.call = known->id;
         arguments.texts = IOLENS_ARGUMENTS_WHOLE;
         arguments.h = {.ts = event.start, .kind = IOLENS_KIND_ARGUMENTS, .size = 0, .cpu = 0};
-        const Record record = make_record(arguments, {logged.all_arguments});
+        constexpr std::size_t max = IOLENS_PATH_LEN - 1;
+        constexpr std::string_view cut = "…";
+        const bool whole = logged.all_arguments.size() <= max;
+        const Record record =
+            whole
+                ? make_record(arguments, {logged.all_arguments})
+                : make_record(arguments, {fmt::format("{}{}", logged.all_arguments.substr(0, max - cut.size()), cut)});
         receiver.record(std::as_bytes(std::span(record)));
     }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -141,6 +142,9 @@ int SyscallProbe::load(const Options& options, bool direct) {
     object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
     object_->rodata->follow = options.follow.empty() ? 0 : 1;
     std::ranges::copy(options.syscalls, static_cast<iolens_call_info*>(object_->rodata->syscalls));
+    // the direct programs look up the file of a mapping themselves
+    object_->rodata->emit_mappings = !direct && options.filter.min_ns != 0 ? 1 : 0;
+    object_->rodata->page_shift = static_cast<u32>(std::countr_zero(static_cast<u64>(::sysconf(_SC_PAGESIZE))));
     object_->rodata->own_ino = options.own_ino;
     object_->rodata->own_dev = options.own_dev;
     object_->rodata->decode_all = options.decode_all ? 1 : 0;
@@ -275,6 +279,7 @@ bool SyscallProbe::start(const Options& options, bool& direct) {
         ++object_->bss->followed_buckets[pid % IOLENS_FOLLOWED_BUCKETS];  // nothing is attached yet
     }
     allow_cgroup(object_->maps.filter_cgroup, options.filter, options.cgroup_fd);
+    if (options.before_attach) options.before_attach(*this);
     // The object lists starts before ends. Attach in reverse order: every operation that starts once its start is
     // attached has its end seen, too.
     std::vector<bpf_program*> programs;

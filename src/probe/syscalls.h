@@ -3,6 +3,7 @@
 
 #include <array>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -45,6 +46,9 @@ public:
         u64 start_on_elapsed_ns = 0;     ///< 0: not requested
         u64 libc_operations = 0;         ///< bit (1 << op): probe libc functions for this operation …
         std::vector<LibcFunction> libc;  ///< … and these were found
+        /// Called when the programs are loaded, before the first one is attached: attaches probes that must see
+        /// everything that happens during a call. Called again if another variant has to be loaded.
+        std::function<void(const SyscallProbe&)> before_attach;
     };
 
     /// Loads and attaches. Throws Failure (unavailable) if the kernel rejects a program.

@@ -274,7 +274,7 @@ void append_flags(std::string& out, const Syscall& call, u64 flags) {
 }
 
 void append_arguments(std::string& out, const Syscall& call, std::span<const u64, IOLENS_CALL_ARGUMENTS> values,
-                      std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts) {
+                      std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts, u8 single) {
     bool creates = true;  // open has a mode only if it creates a file
     each_argument(call.arguments, [&](unsigned place, std::string_view, char kind) {
         if (kind == 'F') creates = (values[place] & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) != 0;
@@ -283,7 +283,7 @@ void append_arguments(std::string& out, const Syscall& call, std::span<const u64
         if (texts[place].data() != nullptr && kind == 'a') {
             out += '[';
             append_quoted(out, texts[place]);
-            out += ", ...]";
+            out += (single >> place & 1) != 0 ? "]" : ", ...]";
         } else if (texts[place].data() != nullptr) {
             append_quoted(out, texts[place]);
         } else {

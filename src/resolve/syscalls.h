@@ -56,8 +56,8 @@ bool makes_fds(u64 id);
 void append_flags(std::string& out, const Syscall& call, u64 flags);
 
 /// Appends a call's arguments in C syntax: `AT_FDCWD, "/etc/hosts", O_RDONLY`. A text is null if it could not be read;
-/// one that was truncated ends in "…".
+/// one that was truncated ends in "…". `single`: as in iolens_arguments.
 void append_arguments(std::string& out, const Syscall& call, std::span<const u64, IOLENS_CALL_ARGUMENTS> values,
-                      std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts);
+                      std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts, u8 single = 0);
 
 }  // namespace iolens

@@ -69,6 +69,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"operations-plain", "--format csv", "TZ=UTC", "operations.iol"},
         Case{"why-table", "--why", "TZ=UTC", "why.iol"},
         Case{"why-json", "--why --format json --columns call,duration_ns,file,why", "TZ=UTC", "why.iol"},
+        Case{"why-summary", "--why --summary --format table -o /dev/null", "TZ=UTC", "why.iol"},
+        Case{"why-summary-json", "--why --summary --format json -o /dev/null", "TZ=UTC", "why.iol"},
         Case{"why-csv", "--why --format csv --columns call,why --count 1", "TZ=UTC", "why.iol"},
         Case{"why-plain", "--format table", "TZ=UTC", "why.iol"}, Case{"file-table", "", "TZ=UTC", "file.iol"},
         Case{"file-verbose", "-v -t", "TZ=UTC", "file.iol"}, Case{"file-csv", "--format csv", "TZ=UTC", "file.iol"},
@@ -104,7 +106,8 @@ INSTANTIATE_TEST_SUITE_P(Golden, Import,
                                          Case{"plain-table", "--format table", "", "plain.log"},
                                          Case{"plain-json", "--format json --op pread64,sendfile", "", "plain.log"},
                                          Case{"plain-summary", "--summary -o /dev/null", "", "plain.log"},
-                                         Case{"paths", "", "", "paths.log"}, Case{"seconds", "", "", "seconds.log"}),
+                                         Case{"long", "-v", "", "long.log"}, Case{"paths", "", "", "paths.log"},
+                                         Case{"seconds", "", "", "seconds.log"}),
                          [](const auto& given) {
                              std::string name = given.param.name;
                              for (char& c : name) c = c == '-' ? '_' : c;

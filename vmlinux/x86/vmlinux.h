@@ -548,7 +548,18 @@ struct vm_fault {
 	};
 };
 
+struct linux_binprm {
+	const char *filename;
+	const char *interp;
+};
+
 struct vm_area_struct {
+	union {
+		struct {
+			long unsigned int vm_start;
+		};
+	};
+	long unsigned int vm_pgoff;
 	struct file *vm_file;
 };
 

@@ -150,7 +150,7 @@ struct iolens_arguments {
 	u32 tid; /* in the initial pid namespace */
 	u16 call;
 	u8 texts; /* bit n: the string of argument n follows, NUL-terminated */
-	u8 reserved;
+	u8 single; /* bit n: argument n is an array with no other string than the one that follows */
 	/* followed by the strings, zero-padded to a multiple of 8 */
 };
 

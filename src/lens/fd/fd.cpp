@@ -71,7 +71,6 @@ private:
     DecodeResult show_operation(const iolens_operation_event* e, RowBuffer& row);
     const iolens_operation_event* operation_of(const iolens_call_event& e);
     void check_options(const ViewOptions& view, const LiveOptions& live) const;
-    std::unique_ptr<Source> open_log();
 
     OperationSelection wanted_operations_;  // of --domains
     Operations operations_{wanted_operations_};
@@ -82,6 +81,7 @@ private:
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<Tracing> tracing_;
     std::optional<OwnOutput> own_output_;  // for a trace of the whole machine; destroyed before the probes
+    u64 live_min_ns_ = 0;                  // with a row: the kernel also delivers shorter ones that map files
     bool wants_why_ = false;
     std::optional<Why> why_;
     bool why_lines_ = false;   // detail lines below each row
@@ -111,10 +111,13 @@ View FdLens::prepare(const ViewOptions& view) {
         if (wanted_operations_.on())
             throw Failure(Exit::usage, "--why explains calls, and --domains shows operations", "omit one of them");
         why_.emplace(resolver(), !view.replayed);
+        if (view.summary_by == "open") throw Failure(Exit::usage, "--why has no --summary=open", "use --summary");
         why_->set_all(view.verbose);
+        why_->set_summing(view.summary);
         if (!replay_filters_->min_ns) replay_filters_->min_ns = why_min_ns;
     }
     selection_.summing = view.summary;
+    selection_.files = view.summary_by == "true" && !why_;
     unfinished_ = view.unfinished;
     if (unfinished_ && !wanted_operations_.queue().empty()) {
         throw Failure(Exit::usage, "--mq has no messages for unfinished operations", "omit --unfinished");
@@ -156,10 +159,6 @@ void FdLens::check_options(const ViewOptions& view, const LiveOptions& live) con
                       "omit one of them: -i shows a log and traces nothing");
     }
     if (!input_.empty()) return;
-    if (why_ && live.command.empty() && view.pids.empty()) {
-        throw Failure(Exit::usage, "--why needs -p PID or '-- COMMAND'",
-                      "'iolens fd --why -p 1234' explains the calls of a process");
-    }
     if (!live.command.empty() && !view.pids.empty()) {
         throw Failure(Exit::usage, "-p and a command can't be combined", "omit one of them");
     }
@@ -170,12 +169,18 @@ void FdLens::check_options(const ViewOptions& view, const LiveOptions& live) con
 
 std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions& live) {
     check_options(view, live);
-    if (!input_.empty()) return open_log();
+    if (!input_.empty()) {
+        auto log = std::make_unique<StraceLog>(input_);
+        log_ = log.get();
+        resolver().set_recorded();
+        return log;
+    }
     SyscallProbe::Options options;
     Fd cgroup;
     ViewOptions of_tasks = view;
     of_tasks.pids.clear();  // processes are followed, not filtered
     if (replay_filters_) of_tasks.min_ns = replay_filters_->min_ns;
+    live_min_ns_ = of_tasks.min_ns.value_or(0);
     options.filter = task_filters(of_tasks, live, cgroup);
     options.cgroup_fd = cgroup.get();
     if (wanted_operations_.on()) wanted_operations_.choose(options, selection_.chosen);
@@ -208,13 +213,6 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
                        });
     };
     return std::make_unique<RingSource>(std::move(source));
-}
-
-std::unique_ptr<Source> FdLens::open_log() {
-    auto log = std::make_unique<StraceLog>(input_);
-    log_ = log.get();
-    resolver().set_recorded();
-    return log;
 }
 
 /// Applies to a replay the filters that the kernel applies to a live run.
@@ -269,6 +267,7 @@ DecodeResult FdLens::take_operation(const iolens_header& record, RowBuffer& row)
 DecodeResult FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
     const iolens_call_event* event = &e;
     const bool pending = (event->flags & IOLENS_CALL_PENDING) != 0;
+    bool shown = true;  // in a row, not only in the summary
     if (pending && !unfinished_) return DecodeResult::nothing;
     if (of_reader(event->tgid)) return without_row(pending);
     if (event->direction == IOLENS_DIR_NONE && !wanted_operations_.on()) {
@@ -276,22 +275,24 @@ DecodeResult FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
         resolver().mappings().take(call_);
         event = &call_;
         const Syscall* call = find_syscall(event->call);
-        const bool of_memory =
-            call != nullptr && call->info.shape == IOLENS_SHAPE_RANGE && event->file == IOLENS_FILE_NONE;
+        const bool of_memory = call != nullptr && call->name == "munmap" && event->file == IOLENS_FILE_NONE;
         const bool io = call == nullptr || (call->is_io() && !of_memory);
-        if (!selection_.decode_all && selection_.chosen.empty() && !io) return without_row(pending);
+        shown = io || selection_.decode_all || !selection_.chosen.empty();
+        if (!shown && (!selection_.files || of_memory)) return without_row(pending);
         // the call may be traced only for its requests
         if (!selection_.includes(event->call)) return without_row(pending);
     }
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return without_row(pending);
+    if (!call_is_unended(*event) && call_time_ns(*event) < live_min_ns_) return without_row();
     if (wanted_operations_.on()) return show_operation(operation_of(*event), row);
-    if (selection_.summing) add(*event, row.text);
+    if (selection_.summing && !why_) add(*event, row.text);
     if (selection_.seed_csv && selection_.decode_all) add_prefix_line(*event, row);
     if (selection_.decode_all) resolver().arguments().spent(host_tid(*event));
     if (selection_.seed_csv && event->direction == IOLENS_DIR_NONE) {
-        const bool shown = selection_.summing || selection_.decode_all;  // in the summary or in the prefix line
+        shown = selection_.summing || selection_.decode_all;  // in the summary or in the prefix line
         return shown ? DecodeResult::nothing : without_row(pending);
     }
+    if (!shown) return DecodeResult::nothing;
     if (why_) {
         why_->defer(*event);
         return DecodeResult::nothing;
@@ -359,6 +360,7 @@ DecodeResult FdLens::show_operation(const iolens_operation_event* e, RowBuffer& 
 
 Summary FdLens::summary(bool /*restart*/) {
     if (wanted_operations_.on()) return operations_.summary();
+    if (why_) return why_->summary();
     return selection_.by_open ? opens_.summary() : totals_.summary();
 }
 
@@ -386,8 +388,8 @@ std::vector<std::string> FdLens::diagnostics() const {
         fmt::format("filtered as iolens's own output: {}", n.own)};
     std::ranges::move(resolver().diagnostics(), std::back_inserter(items));
     if (why_) items.push_back(fmt::format("evicted: {} waits", why_->waits_evicted()));
-    const std::vector<std::string>& why_not = tracing_->calls().why();
-    if (!why_not.empty()) items.push_back(fmt::format("variants not used: {}", fmt::join(why_not, "; ")));
+    if (const auto& why_not = tracing_->calls().why(); !why_not.empty())
+        items.push_back(fmt::format("variants not used: {}", fmt::join(why_not, "; ")));
     return items;
 }
 

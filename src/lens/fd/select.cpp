@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 #include "base/failure.h"
 #include "base/suggest.h"
@@ -15,6 +17,26 @@
 #include "resolve/tasks.h"
 
 namespace iolens {
+namespace {
+
+// x86-64's numbers, as in src/resolve/syscall_table.h
+constexpr u16 mmap_id = 9;
+constexpr u16 munmap_id = 11;
+constexpr u16 msync_id = 26;
+
+/// Calls that may wait for a filesystem, a disk or a peer.
+bool is_of_files(const Syscall& call) {
+    switch (call.operation) {
+        case IOLENS_OPERATION_NONE: return call.is_io();
+        case IOLENS_OPERATION_FORK:
+        case IOLENS_OPERATION_EXEC:
+        case IOLENS_OPERATION_STOP:
+        case IOLENS_OPERATION_KILL: return false;
+        default: return true;
+    }
+}
+
+}  // namespace
 
 void CallSelection::add(const std::string& word) {
     const auto known = syscalls();
@@ -48,12 +70,19 @@ void CallSelection::choose(SyscallProbe::Options& options) const {
         const bool shown = decode_all || (call.is_io() && (!seed_csv || call.info.direction != IOLENS_DIR_NONE));
         const bool closes = call.name == "close" || call.name == "close_range";
         const bool pair = call.info.shape == IOLENS_SHAPE_PAIR || call.info.shape == IOLENS_SHAPE_PAIR_FIRST;
-        const bool counted = summing && (call.info.shape == IOLENS_SHAPE_NEW_FD || (by_open && (closes || pair)));
+        const bool counted = summing && (call.info.shape == IOLENS_SHAPE_NEW_FD || (files && is_of_files(call)) ||
+                                         (by_open && (closes || pair)));
         const bool wanted = chosen.empty() ? shown || counted : includes(call.id);
         if (!wanted && call.info.shape != IOLENS_SHAPE_SIGRETURN) continue;
         iolens_call_info& info = options.syscalls.at(call.number);
         info = call.info;
         if (info.shape == IOLENS_SHAPE_OTHER && call.arguments.starts_with("fd:f")) info.shape = IOLENS_SHAPE_FD;
+    }
+    // the file of an msync is the one that an earlier mmap mapped
+    const auto of_id = [&](u16 id) { return find_syscall(id); };
+    const auto traced = [&](const Syscall* call) { return options.syscalls.at(call->number).shape != 0; };
+    if (!operations && !chosen.empty() && (traced(of_id(msync_id)) || traced(of_id(munmap_id)))) {
+        for (const u16 id : {mmap_id, munmap_id}) options.syscalls.at(of_id(id)->number) = of_id(id)->info;
     }
     options.decode_all = decode_all;
     for (const KnownRequest& request : known_requests()) {
@@ -76,10 +105,28 @@ void CallSelection::choose(SyscallProbe::Options& options) const {
     }
 }
 
+namespace {
+
+bool has_ended(u64 tid) {
+    const std::string state = process_status(tid, "State");
+    return state.empty() || state.starts_with('Z') || state.starts_with('X');
+}
+
+/// Does a process have a thread that has not ended? Its main thread may end first, and then looks like a zombie.
+bool has_threads(const std::string& tgid) {
+    std::error_code error;
+    std::filesystem::directory_iterator it("/proc/" + tgid + "/task", error);
+    for (; !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
+        if (!has_ended(std::strtoull(it->path().filename().c_str(), nullptr, 10))) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
 std::optional<u32> process_of(u64 pid) {
-    const std::string state = process_status(pid, "State");
     const std::string tgid = process_status(pid, "Tgid");
-    if (tgid.empty() || state.starts_with('Z') || state.starts_with('X')) return {};
+    if (tgid.empty() || (has_ended(pid) && !has_threads(tgid))) return {};
     return static_cast<u32>(std::strtoul(tgid.c_str(), nullptr, 10));
 }
 

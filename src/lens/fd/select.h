@@ -16,6 +16,7 @@ struct CallSelection {
     bool decode_all = false;
     bool seed_csv = false;
     bool summing = false;
+    bool files = false;       ///< the summary has every call on files, by fd or by path
     bool by_open = false;     ///< the summary is per open file
     bool operations = false;  ///< --domains chooses the calls
 
