@@ -39,7 +39,20 @@
 #define PF_IO_WORKER 0x10
 #define PF_WQ_WORKER 0x20
 
-#define IORING_CQE_F_MORE 2 /* uapi/linux/io_uring.h */
+/* uapi/linux/io_uring.h */
+#define IORING_CQE_F_MORE 2
+#define IORING_ACCEPT_MULTISHOT (1 << 0)
+#define IORING_RECV_MULTISHOT (1 << 1)
+#define IORING_RECVSEND_BUNDLE (1 << 4)
+#define IORING_OP_POLL_ADD 6
+#define IORING_OP_RECVMSG 10
+#define IORING_OP_ACCEPT 13
+#define IORING_OP_SEND 26
+#define IORING_OP_RECV 27
+#define IORING_OP_READ_MULTISHOT 49
+#define IORING_OP_RECV_ZC 58
+
+#define EPOLLONESHOT (1U << 30) /* uapi/linux/eventpoll.h */
 
 /* linux/mm_types.h: VM_FAULT_OOM, SIGBUS, SIGSEGV, HWPOISON, HWPOISON_LARGE, FALLBACK */
 #define VM_FAULT_ERROR 0x000873

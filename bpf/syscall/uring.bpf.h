@@ -30,6 +30,46 @@ static __always_inline void request_file(struct iolens_call_event *e, struct fil
 	call_open_file(e, file, address, &emitted_name, slot, direct);
 }
 
+/* Before 5.18 the kernel identifies a request only by its ring and user_data. Two in flight with the same: which of
+ * them a completion is for is unknown. Both are sent without an end, and their entry counts them until they have ended. */
+static __always_inline bool request_uring_shared(struct request_key *key, struct iolens_request *request)
+{
+	struct iolens_request *old = bpf_map_lookup_elem(&requests, key);
+
+	if (!old)
+		return false;
+	if (!old->shared) {
+		request_replaced(compat_number(&key->owner), compat_number(&key->which));
+		__sync_fetch_and_add(&old->shared, 1);
+	}
+	__sync_fetch_and_add(&old->shared, 1);
+	if (by_watch && request->e.file != IOLENS_FILE_NONE && !(request->e.flags & IOLENS_CALL_WATCHED))
+		return true;
+	if (by_watch)
+		request_emit_task((__u64)request->e.tgid << 32 | request->e.tid);
+	if (call_counts(&request->e))
+		ring_count_seen(1);
+	request_send_unended(&request->e);
+	return true;
+}
+
+/* The request of a completion that the kernel posts without it. 0: unknown */
+static __always_inline __u64 request_uring_multishot(const struct compat_uring_end *end)
+{
+	struct multishot_key key = {.ring = end->ring, .user_data = end->user_data};
+	struct multishots *known;
+
+	if (!(end->flags & IORING_CQE_F_MORE)) /* IORING_OP_MSG_RING of another ring */
+		return 0;
+	known = bpf_map_lookup_elem(&multishot_requests, &key);
+	if (!known)
+		return 0;
+	if (known->number == 1)
+		return known->requests;
+	request_ambiguous();
+	return 0;
+}
+
 static __always_inline int request_uring_submit(struct io_kiocb *req, bool direct)
 {
 	__u64 id = task_id(), emitted_name = 0;
@@ -71,7 +111,21 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 	else if (e->fd >= 0)
 		call_file(e, &emitted_name, FILE_SLOT_SUBMIT, direct);
 	compat_uring_key(req, &key.owner, &key.which);
-	request_store(&key, request);
+	if (compat_uring_by_data()) {
+		if (!request_uring_shared(&key, request))
+			request_store(&key, request);
+		return 0;
+	}
+	if (compat_uring_multishot(req, opcode)) {
+		request->ring = compat_uring_ring(req);
+		request->user_data = compat_uring_user_data(req);
+	}
+	if (request->ring && !multishot_add(request->ring, request->user_data, key.owner)) {
+		request_no_entry();
+		return 0;
+	}
+	if (!request_store(&key, request))
+		multishot_remove(request, key.owner);
 	return 0;
 }
 
@@ -82,15 +136,45 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 	struct iolens_call_event *e;
 	struct request_key key = {};
 	__u64 emitted_name = 0;
+	__u32 slot = REQUEST_SLOT_URING_MORE;
+	bool more = false;
 	__u8 what;
 
 	compat_uring_complete(ctx, &end);
+	if (!compat_uring_by_data() && !end.req) {
+		end.req = end.owner = request_uring_multishot(&end);
+		if (!end.req)
+			return 0;
+		more = true;
+	}
 	key.owner = end.owner;
 	key.which = end.which;
 	request = bpf_map_lookup_elem(&requests, &key);
 	if (!request)
 		return 0;
+	/* without IORING_CQE_F_MORE, or with it for IORING_OP_SEND_ZC: its second completion is of another request */
+	if (end.flags & IORING_CQE_F_MORE && (compat_uring_by_data() || request->ring))
+		more = true;
+	if (request->shared) {
+		if (more) {
+			if (call_counts(&request->e))
+				request_ambiguous();
+			return 0;
+		}
+		__sync_fetch_and_add(&request->shared, -1);
+		if (!request->shared)
+			bpf_map_delete_elem(&requests, &key);
+		return 0;
+	}
 	e = &request->e;
+	if (more) { /* what this completion adds does not apply to the next one */
+		struct iolens_request *copy = bpf_map_lookup_elem(&request_scratch_slots, &slot);
+
+		if (!copy)
+			return 0;
+		*copy = *request;
+		e = &copy->e;
+	}
 	e->h.ts = bpf_ktime_get_boot_ns();
 	e->result = end.result;
 	what = uring_ops[(__u32)(e->call - IOLENS_CALL_URING) % IOLENS_URING_OPS];
@@ -108,11 +192,12 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 	if (!request->counted && call_counts(e))
 		ring_count_seen(1);
 	call_send_one(e);
-	if (end.flags & IORING_CQE_F_MORE) {
-		e->start = e->h.ts;
+	if (more) {
+		request->e.start = e->h.ts;
 		if (request->counted)
 			ring_count_seen(1);
 	} else {
+		multishot_remove(request, key.owner);
 		bpf_map_delete_elem(&requests, &key);
 	}
 	return 0;

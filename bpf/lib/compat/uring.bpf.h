@@ -18,10 +18,23 @@ struct io_kiocb___old { /* before 6.0 */
 	struct io_ring_ctx *ctx;
 };
 struct io_cqe___fd {
+	__u64 user_data;
 	int fd;
 };
 struct io_kiocb___cqe {
 	struct io_cqe___fd cqe;
+};
+struct io_uring_cqe___data {
+	__u64 user_data;
+};
+struct io_poll___events {
+	__u32 events;
+};
+struct io_accept___multishot { /* 6.0 */
+	int iou_flags;
+};
+struct io_sr_msg___multishot { /* 6.0; of 2 or 4 bytes */
+	__u16 flags;
 };
 struct io_kiocb___cmd {
 	struct io_cmd_data cmd;
@@ -49,11 +62,23 @@ static __always_inline bool compat_uring_by_data(void)
 	return !bpf_core_field_exists(struct trace_event_raw_io_uring_complete___req, req);
 }
 
+/* 5.19 (cef216fc32d7) moved the user_data of a request. */
+static __always_inline __u64 compat_uring_user_data(struct io_kiocb *req)
+{
+	if (bpf_core_field_exists(struct io_kiocb___cqe, cqe.user_data))
+		return BPF_CORE_READ((struct io_kiocb___cqe *)req, cqe.user_data);
+	return BPF_CORE_READ((struct io_kiocb___old *)req, user_data);
+}
+static __always_inline __u64 compat_uring_ring(struct io_kiocb *req)
+{
+	return (__u64)BPF_CORE_READ((struct io_kiocb___old *)req, ctx);
+}
+
 static __always_inline void compat_uring_key(struct io_kiocb *req, __u64 *owner, __u64 *which)
 {
 	if (compat_uring_by_data()) {
-		*owner = (__u64)BPF_CORE_READ((struct io_kiocb___old *)req, ctx);
-		*which = BPF_CORE_READ((struct io_kiocb___old *)req, user_data);
+		*owner = compat_uring_ring(req);
+		*which = compat_uring_user_data(req);
 	} else {
 		*owner = (__u64)req;
 		*which = 0;
@@ -63,6 +88,7 @@ static __always_inline void compat_uring_key(struct io_kiocb *req, __u64 *owner,
 struct compat_uring_end {
 	__u64 owner, which; /* as in compat_uring_key() */
 	__u64 req;          /* 0: not available */
+	__u64 ring, user_data;
 	__s32 result;
 	__u32 flags; /* IORING_CQE_F_… */
 };
@@ -70,9 +96,11 @@ struct compat_uring_end {
 /* 5.18 added the request (502c87d65564), 6.16 replaced the other arguments with a cqe. */
 static __always_inline void compat_uring_complete(__u64 *ctx, struct compat_uring_end *end)
 {
+	end->ring = ctx[0];
 	if (compat_uring_by_data()) {
-		end->owner = ctx[0];
-		end->which = ctx[1];
+		end->user_data = ctx[1];
+		end->owner = end->ring;
+		end->which = end->user_data;
 		end->result = (__s32)ctx[2];
 		end->flags = (__u32)ctx[3];
 		return;
@@ -81,20 +109,52 @@ static __always_inline void compat_uring_complete(__u64 *ctx, struct compat_urin
 	if (bpf_core_type_matches(btf_trace_io_uring_complete___cqe)) {
 		struct io_uring_cqe *cqe = (struct io_uring_cqe *)ctx[2];
 
+		end->user_data = BPF_CORE_READ((struct io_uring_cqe___data *)cqe, user_data);
 		end->result = BPF_CORE_READ(cqe, res);
 		end->flags = BPF_CORE_READ(cqe, flags);
 	} else {
+		end->user_data = ctx[2];
 		end->result = (__s32)ctx[3];
 		end->flags = (__u32)ctx[4];
 	}
 }
 
-/* The I/O parameters of a request: 6.0 (f2ccb5aed7bc) moved the per-command structs out of struct io_kiocb. */
-static __always_inline struct io_rw *compat_uring_rw(struct io_kiocb *req)
+/* The parameters of a request: 6.0 (f2ccb5aed7bc) moved the per-command structs out of struct io_kiocb, where they
+ * were a union. */
+static __always_inline void *compat_uring_command(struct io_kiocb *req)
 {
 	if (bpf_core_field_exists(struct io_kiocb___old, rw))
 		return (void *)req + bpf_core_field_offset(struct io_kiocb___old, rw);
 	return (void *)req + bpf_core_field_offset(struct io_kiocb___cmd, cmd);
+}
+static __always_inline struct io_rw *compat_uring_rw(struct io_kiocb *req) { return compat_uring_command(req); }
+
+/* May the kernel post completions of the request without passing it? Those of a multishot request and of a bundle,
+ * except the last one (5.18 and later). */
+static __always_inline bool compat_uring_multishot(struct io_kiocb *req, __u8 opcode)
+{
+	void *command = compat_uring_command(req);
+	__u16 flags = 0;
+
+	switch (opcode) {
+	case IORING_OP_POLL_ADD:
+		return !(BPF_CORE_READ((struct io_poll___events *)command, events) & EPOLLONESHOT);
+	case IORING_OP_ACCEPT: /* 5.19 does not keep the flags: assume the worst */
+		if (!bpf_core_field_exists(struct io_accept___multishot, iou_flags))
+			return true;
+		return BPF_CORE_READ((struct io_accept___multishot *)command, iou_flags) & IORING_ACCEPT_MULTISHOT;
+	case IORING_OP_RECV:
+	case IORING_OP_RECVMSG:
+	case IORING_OP_SEND:
+		if (bpf_core_field_exists(struct io_sr_msg___multishot, flags))
+			bpf_probe_read_kernel(&flags, sizeof(flags),
+					      command + bpf_core_field_offset(struct io_sr_msg___multishot, flags));
+		return flags & (opcode == IORING_OP_SEND ? IORING_RECVSEND_BUNDLE : IORING_RECV_MULTISHOT);
+	case IORING_OP_READ_MULTISHOT:
+	case IORING_OP_RECV_ZC:
+		return true;
+	}
+	return false;
 }
 static __always_inline __s64 compat_uring_offset(struct io_kiocb *req)
 {
