@@ -34,7 +34,8 @@ enum request_slot {
 	REQUEST_SLOTS
 };
 
-#define REQUEST_FIXED_FILE 1 /* REQ_F_FIXED_FILE */
+#define REQUEST_FIXED_FILE (1 << 0) /* REQ_F_FIXED_FILE */
+#define REQUEST_CQE_SKIP (1 << 6)   /* REQ_F_CQE_SKIP, 5.17 */
 
 struct request_key {
 	__u64 owner; /* libaio: process; io_uring: the request, or its ring on old kernels */

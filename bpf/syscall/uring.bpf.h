@@ -70,6 +70,12 @@ static __always_inline __u64 request_uring_multishot(const struct compat_uring_e
 	return 0;
 }
 
+/* Is the fd in the SQE the one that the request is on? Of those that open a file, it is a directory or a protocol family. */
+static __always_inline bool request_uring_on_fd(__u8 opcode, __u8 what)
+{
+	return !(what & IOLENS_REQUEST_NAMES) && (!(what & IOLENS_REQUEST_NEW_FD) || opcode == IORING_OP_ACCEPT);
+}
+
 static __always_inline int request_uring_submit(struct io_kiocb *req, bool direct)
 {
 	__u64 id = task_id(), emitted_name = 0;
@@ -77,8 +83,8 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 	struct request_key key = {};
 	struct iolens_request *request;
 	struct iolens_call_event *e;
+	__u32 flags, slot;
 	struct file *file;
-	bool fixed;
 
 	if (opcode >= IOLENS_URING_OPS)
 		return 0;
@@ -102,10 +108,20 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 		if (!(what & IOLENS_REQUEST_VECTOR))
 			call_count(e, compat_uring_length(req));
 	}
-	fixed = compat_uring_flags(req) & REQUEST_FIXED_FILE;
-	if (!fixed && !(what & IOLENS_REQUEST_NAMES)) /* their fd is a directory */
+	flags = compat_uring_flags(req);
+	slot = compat_uring_slot(req, opcode);
+	if (request_uring_on_fd(opcode, what) && !(flags & REQUEST_FIXED_FILE) && !(slot && opcode == IORING_OP_CLOSE))
 		e->fd = compat_uring_fd(req);
 	file = compat_uring_file(req);
+	if (slot && opcode != IORING_OP_CLOSE)
+		request->slot = slot;
+	/* the last chance to see it: a slot is closed, or no completion will be seen */
+	if (!file && !compat_uring_linked(compat_uring_ring(req))) {
+		if (slot && opcode == IORING_OP_CLOSE)
+			file = compat_uring_slot_file(compat_uring_ring(req), slot - 1);
+		else if ((flags & REQUEST_FIXED_FILE) && (flags & REQUEST_CQE_SKIP) && compat_uring_fd(req) >= 0)
+			file = compat_uring_slot_file(compat_uring_ring(req), compat_uring_fd(req));
+	}
 	if (file)
 		request_file(e, file, FILE_SLOT_SUBMIT, direct);
 	else if (e->fd >= 0)
@@ -136,7 +152,8 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 	struct iolens_call_event *e;
 	struct request_key key = {};
 	__u64 emitted_name = 0;
-	__u32 slot = REQUEST_SLOT_URING_MORE;
+	__u32 scratch = REQUEST_SLOT_URING_MORE;
+	struct file *file = 0;
 	bool more = false;
 	__u8 what;
 
@@ -168,7 +185,7 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 	}
 	e = &request->e;
 	if (more) { /* what this completion adds does not apply to the next one */
-		struct iolens_request *copy = bpf_map_lookup_elem(&request_scratch_slots, &slot);
+		struct iolens_request *copy = bpf_map_lookup_elem(&request_scratch_slots, &scratch);
 
 		if (!copy)
 			return 0;
@@ -178,17 +195,21 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 	e->h.ts = bpf_ktime_get_boot_ns();
 	e->result = end.result;
 	what = uring_ops[(__u32)(e->call - IOLENS_CALL_URING) % IOLENS_URING_OPS];
-	if (what & IOLENS_REQUEST_NEW_FD && end.result >= 0) {
+	if (what & IOLENS_REQUEST_NEW_FD && end.result >= 0 && request->slot) {
+		__u32 slot = request->slot;
+
+		e->fd = -1;
+		file = compat_uring_slot_file(end.ring, slot == IORING_FILE_INDEX_ALLOC ? (__u32)end.result : slot - 1);
+	} else if (what & IOLENS_REQUEST_NEW_FD && end.result >= 0) {
 		/* the fd belongs to the submitting process, and can be looked up only there */
 		e->fd = end.result;
 		if (bpf_get_current_pid_tgid() >> 32 == (own_pidns.level ? e->host_tgid : e->tgid))
 			call_file(e, &emitted_name, FILE_SLOT_COMPLETE, direct);
 	} else if (e->file == IOLENS_FILE_NONE && end.req) { /* a registered file */
-		struct file *file = compat_uring_file((struct io_kiocb *)end.req);
-
-		if (file)
-			request_file(e, file, FILE_SLOT_COMPLETE, direct);
+		file = compat_uring_file((struct io_kiocb *)end.req);
 	}
+	if (file)
+		request_file(e, file, FILE_SLOT_COMPLETE, direct);
 	if (!request->counted && call_counts(e))
 		ring_count_seen(1);
 	call_send_one(e);

@@ -180,6 +180,68 @@ TRACED_TEST_F(UringRequests, MultishotPollAndRead) {
     EXPECT_EQ(ended_well("io_uring:read_multishot"), 3) << traced.result.out;
 }
 
+/// Requests on slots of the ring's file table have the slot's file and no fd.
+TRACED_TEST_F(UringRequests, DirectDescriptors) {
+    NEEDS(kernel_is_since(5, 19), "this kernel has no IORING_FILE_INDEX_ALLOC");
+    const Scratch scratch;
+    const std::string path = scratch.path("data");
+    spit(path, std::string(1000, 'x'));
+    const Traced traced = trace_ring([&](Uring& ring) {
+        constexpr u32 slot = 2;
+        std::array<int, 4> none{-1, -1, -1, -1};
+        std::array<char, 100> buffer{};
+        ::syscall(SYS_io_uring_register, ring.fd(), IORING_REGISTER_FILES, none.data(), none.size());
+        const auto open = [&](const std::string& what, u32 index) {
+            io_uring_sqe& entry = ring.add(IORING_OP_OPENAT, AT_FDCWD);
+            entry.addr = reinterpret_cast<u64>(what.c_str());
+            entry.file_index = index;
+            ring.submit(1, 1);
+            return ring.result().res;
+        };
+        if (open(path, slot + 1) != 0) ::_exit(3);
+        io_uring_sqe& read = ring.add(IORING_OP_READ, slot);
+        read.flags = IOSQE_FIXED_FILE;
+        read.addr = reinterpret_cast<u64>(buffer.data());
+        read.len = buffer.size();
+        ring.submit(1, 1);
+        if (ring.result().res != static_cast<s32>(buffer.size())) ::_exit(4);
+        ring.add(IORING_OP_CLOSE, 0).file_index = slot + 1;
+        ring.submit(1, 1);
+        if (ring.result().res != 0) ::_exit(5);
+        if (open(path, ~0U) < 0) ::_exit(6);  // the kernel chooses a slot
+        if (open(path + "/none", 0) >= 0) ::_exit(7);
+        ring.add(IORING_OP_CLOSE, 0).file_index = 1;  // the slot is empty
+        ring.submit(1, 1);
+        if (ring.result().res >= 0) ::_exit(8);
+    });
+    EXPECT_EQ(traced.counter("lost"), 0U) << traced.result.err;
+    ASSERT_EQ(traced.rows.size(), 6U) << traced.result.out;
+    for (std::size_t i = 0; i < traced.rows.size(); ++i) {
+        EXPECT_EQ(traced.rows[i].at("fd"), "") << traced.result.out;
+        EXPECT_EQ(traced.rows[i].at("file"), i < 4 ? path : "") << traced.result.out;
+        EXPECT_EQ(traced.rows[i].at("error").empty(), i < 4) << traced.result.out;
+    }
+}
+
+/// A request whose success has no completion has the file of its slot, too.
+TRACED_TEST_F(UringRequests, SkippedCompletionOfASlot) {
+    NEEDS(kernel_is_since(6, 0), "this kernel does not keep the number of a request's slot");
+    const Scratch scratch;
+    const std::string path = scratch.path("data");
+    spit(path, std::string(1 << 16, 'x'));
+    const Traced traced = trace_ring([&](Uring& ring) {
+        constexpr u8 skip_success = 1U << 6;
+        std::array<int, 1> files{::open(path.c_str(), O_RDONLY)};
+        ::syscall(SYS_io_uring_register, ring.fd(), IORING_REGISTER_FILES, files.data(), files.size());
+        ring.read(0, IOSQE_FIXED_FILE | skip_success, 0);
+        ring.read(0, IOSQE_FIXED_FILE, 1);
+    });
+    EXPECT_EQ(traced.counter("lost"), 0U) << traced.result.err;
+    ASSERT_EQ(traced.rows.size(), 2U) << traced.result.out;
+    EXPECT_EQ(std::ranges::count(traced.rows, "missed", [](const Row& row) { return row.at("end"); }), 1);
+    for (const Row& row : traced.rows) EXPECT_EQ(row.at("file"), path) << traced.result.out;
+}
+
 /// If two multishot requests have one user_data, it is unknown which of them a completion is for: it is counted.
 TRACED_TEST_F(UringRequests, AmbiguousCompletionsAreCounted) {
     NEEDS(kernel_is_since(6, 0), "this kernel has no IORING_RECV_MULTISHOT");

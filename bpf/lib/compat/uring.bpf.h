@@ -40,6 +40,50 @@ struct io_kiocb___cmd {
 	struct io_cmd_data cmd;
 };
 
+/* Direct descriptors: 5.15 (b9445598d8c6). */
+struct io_open___slot {
+	__u32 file_slot;
+};
+struct io_accept___slot {
+	__u32 file_slot;
+};
+struct io_socket___slot {
+	__u32 file_slot;
+};
+struct io_close___slot {
+	__u32 file_slot;
+};
+struct io_fixed_file___here {
+	unsigned long file_ptr;
+};
+struct io_rsrc_node___file { /* 6.13 (7029acd8a950) */
+	unsigned long file_ptr;
+};
+struct io_rsrc_data___nodes {
+	struct io_rsrc_node___file **nodes;
+};
+struct io_file_table___nodes {
+	struct io_rsrc_data___nodes data;
+};
+struct io_file_table___files {
+	struct io_fixed_file___here *files;
+};
+struct io_ring_ctx___nodes {
+	struct io_file_table___nodes file_table;
+};
+struct io_ring_ctx___files {
+	struct io_file_table___files file_table;
+};
+struct io_submit_link___head {
+	struct io_kiocb *head;
+};
+struct io_submit_state___link {
+	struct io_submit_link___head link;
+};
+struct io_ring_ctx___link { /* 5.12 */
+	struct io_submit_state___link submit_state;
+};
+
 /* Prototypes of io_uring's tracepoints: early ones have a leading ring argument. Integer types have different names
  * in the kernel's BTF and ours and can't be compared; so check the fields of the io_uring_complete record. */
 struct trace_event_raw_io_uring_complete___req {
@@ -155,6 +199,57 @@ static __always_inline bool compat_uring_multishot(struct io_kiocb *req, __u8 op
 		return true;
 	}
 	return false;
+}
+#define COMPAT_URING_SLOT(command, type)                                                                                 \
+	(bpf_core_field_exists(struct type, file_slot) ? BPF_CORE_READ((struct type *)(command), file_slot) : 0)
+
+/* Slot, from 1, of the ring's file table that the request opens or closes. 0: it opens or closes an fd;
+ * IORING_FILE_INDEX_ALLOC: the slot is its result. */
+static __always_inline __u32 compat_uring_slot(struct io_kiocb *req, __u8 opcode)
+{
+	void *command = compat_uring_command(req);
+
+	switch (opcode) {
+	case IORING_OP_OPENAT:
+	case IORING_OP_OPENAT2:
+		return COMPAT_URING_SLOT(command, io_open___slot);
+	case IORING_OP_ACCEPT:
+		return COMPAT_URING_SLOT(command, io_accept___slot);
+	case IORING_OP_SOCKET:
+		return COMPAT_URING_SLOT(command, io_socket___slot);
+	case IORING_OP_CLOSE:
+		return COMPAT_URING_SLOT(command, io_close___slot);
+	}
+	return 0;
+}
+
+/* The file in a slot, from 0, of the ring's file table, as of now; 0: none. */
+static __always_inline struct file *compat_uring_slot_file(__u64 ring, __u32 slot)
+{
+	unsigned long file = 0;
+
+	if (bpf_core_field_exists(struct io_ring_ctx___nodes, file_table.data.nodes)) {
+		struct io_rsrc_node___file **nodes = BPF_CORE_READ((struct io_ring_ctx___nodes *)ring, file_table.data.nodes);
+		struct io_rsrc_node___file *node = 0;
+
+		if (nodes && !bpf_probe_read_kernel(&node, sizeof(node), nodes + slot) && node)
+			file = BPF_CORE_READ(node, file_ptr);
+	} else if (bpf_core_field_exists(struct io_ring_ctx___files, file_table.files) &&
+		   bpf_core_field_exists(struct io_fixed_file___here, file_ptr)) {
+		struct io_fixed_file___here *files = BPF_CORE_READ((struct io_ring_ctx___files *)ring, file_table.files);
+
+		if (files)
+			bpf_probe_read_kernel(&file, sizeof(file), (unsigned long *)files + slot);
+	}
+	return (struct file *)(file & ~7UL); /* the low bits are flags */
+}
+
+/* Is a request that is being submitted linked behind another one? Then it starts later. */
+static __always_inline bool compat_uring_linked(__u64 ring)
+{
+	if (bpf_core_field_exists(struct io_ring_ctx___link, submit_state.link.head))
+		return BPF_CORE_READ((struct io_ring_ctx___link *)ring, submit_state.link.head);
+	return true;
 }
 static __always_inline __s64 compat_uring_offset(struct io_kiocb *req)
 {
