@@ -181,6 +181,18 @@ __noinline int request_emit_task(__u64 id)
 	return 1;
 }
 
+/* A write to the end of the file, wherever that is when it starts: the given offset does not matter. */
+static __always_inline bool request_appends(const struct iolens_call_event *e)
+{
+	return e->direction == IOLENS_DIR_WRITE && (e->flags & IOLENS_CALL_APPEND);
+}
+
+static __always_inline void request_no_offset(struct iolens_call_event *e)
+{
+	e->offset = 0;
+	e->flags &= ~IOLENS_CALL_HAS_OFFSET;
+}
+
 /* Sends a request whose completion was not seen. */
 static __always_inline void request_send_unended(struct iolens_call_event *e)
 {

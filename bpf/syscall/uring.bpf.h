@@ -103,8 +103,10 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 	if (what & IOLENS_REQUEST_MOVES) {
 		__s64 offset = compat_uring_offset(req);
 
-		if (offset != -1) /* the file's position */
+		if (offset != -1)
 			call_offset(e, offset);
+		else
+			request->at_position = 1;
 		if (!(what & IOLENS_REQUEST_VECTOR))
 			call_count(e, compat_uring_length(req));
 	}
@@ -126,6 +128,10 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 		request_file(e, file, FILE_SLOT_SUBMIT, direct);
 	else if (e->fd >= 0)
 		call_file(e, &emitted_name, FILE_SLOT_SUBMIT, direct);
+	if (what & IOLENS_REQUEST_MOVES &&
+	    (request->at_position || request_appends(e) ||
+	     (e->direction == IOLENS_DIR_WRITE && compat_uring_appends(req)))) /* known at completion */
+		request_no_offset(e);
 	compat_uring_key(req, &key.owner, &key.which);
 	if (compat_uring_by_data()) {
 		if (!request_uring_shared(&key, request))
@@ -143,6 +149,24 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 	if (!request_store(&key, request))
 		multishot_remove(request, key.owner);
 	return 0;
+}
+
+/* Where the bytes of a request went that did not say so: the kernel has moved the request's position behind them. */
+static __always_inline void request_uring_offset(struct iolens_call_event *e, bool at_position, __u64 address)
+{
+	struct io_kiocb *req = (struct io_kiocb *)address;
+	__s64 end;
+
+	if (e->direction == IOLENS_DIR_WRITE && !at_position)
+		at_position = request_appends(e) || (req && compat_uring_appends(req));
+	if (!at_position)
+		return;
+	request_no_offset(e);
+	if (!req || e->result < 0 || (e->file != IOLENS_FILE_REGULAR && e->file != IOLENS_FILE_DISK))
+		return;
+	end = compat_uring_offset(req);
+	if (end >= e->result)
+		call_offset(e, end - e->result);
 }
 
 static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
@@ -210,6 +234,8 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 	}
 	if (file)
 		request_file(e, file, FILE_SLOT_COMPLETE, direct);
+	if (what & IOLENS_REQUEST_MOVES)
+		request_uring_offset(e, request->at_position, end.req);
 	if (!request->counted && call_counts(e))
 		ring_count_seen(1);
 	call_send_one(e);

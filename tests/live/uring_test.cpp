@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/aio_abi.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -225,7 +226,7 @@ TRACED_TEST_F(UringRequests, DirectDescriptors) {
 
 /// A request whose success has no completion has the file of its slot, too.
 TRACED_TEST_F(UringRequests, SkippedCompletionOfASlot) {
-    NEEDS(kernel_is_since(6, 0), "this kernel does not keep the number of a request's slot");
+    NEEDS(kernel_is_since(6, 1), "this kernel does not keep the number of a request's slot");
     const Scratch scratch;
     const std::string path = scratch.path("data");
     spit(path, std::string(1 << 16, 'x'));
@@ -240,6 +241,79 @@ TRACED_TEST_F(UringRequests, SkippedCompletionOfASlot) {
     ASSERT_EQ(traced.rows.size(), 2U) << traced.result.out;
     EXPECT_EQ(std::ranges::count(traced.rows, "missed", [](const Row& row) { return row.at("end"); }), 1);
     for (const Row& row : traced.rows) EXPECT_EQ(row.at("file"), path) << traced.result.out;
+}
+
+/// Requests without an offset are at the position of the file, and appends at its end, whatever offset they have.
+TRACED_TEST_F(UringRequests, OffsetsThatTheKernelChooses) {
+    NEEDS(kernel_is_since(5, 18), "this kernel does not pass the request with its completion");
+    const Scratch scratch;
+    const std::string path = scratch.path("data");
+    spit(path, std::string(1000, 'x'));
+    const Traced traced = trace_ring([&](Uring& ring) {
+        static std::array<char, 100> buffer{};
+        const auto move = [&](u8 opcode, int fd, u64 offset, int rw_flags = 0) {
+            io_uring_sqe& entry = ring.add(opcode, fd);
+            entry.addr = reinterpret_cast<u64>(buffer.data());
+            entry.len = buffer.size();
+            entry.off = offset;
+            entry.rw_flags = rw_flags;
+            entry.flags = IOSQE_IO_LINK;  // one after the other
+        };
+        constexpr u64 position = ~0ULL;
+        constexpr int rwf_append = 0x10;
+        const int fd = ::open(path.c_str(), O_RDWR);
+        const int appends = ::open(path.c_str(), O_WRONLY | O_APPEND);
+        ::lseek(fd, 300, SEEK_SET);
+        move(IORING_OP_READ, fd, position);
+        move(IORING_OP_READ, fd, position);
+        move(IORING_OP_READ, fd, 7);
+        move(IORING_OP_WRITE, appends, 5);
+        move(IORING_OP_WRITE, appends, position);
+        move(IORING_OP_WRITE, fd, 5, rwf_append);
+        move(IORING_OP_WRITE, fd, 5);
+        ring.submit(7, 7);
+        for (int i = 0; i < 7; ++i) {
+            if (ring.result().res != static_cast<s32>(buffer.size())) ::_exit(3);
+        }
+    });
+    EXPECT_EQ(traced.counter("lost"), 0U) << traced.result.err;
+    std::vector<std::string> offsets;
+    for (const Row& row : traced.rows) offsets.push_back(row.at("offset"));
+    EXPECT_EQ(offsets, (std::vector<std::string>{"300", "400", "7", "1000", "1100", "1200", "5"})) << traced.result.out;
+}
+
+/// A libaio write to a file opened with O_APPEND does not go where its request says.
+TRACED_TEST_F(UringRequests, LibaioAppendsHaveNoOffset) {
+    const Scratch scratch;
+    const std::string path = scratch.path("data");
+    spit(path, std::string(1000, 'x'));
+    const Traced traced = trace(
+        {"-v", "-p", std::to_string(::getpid()), "--op", "aio", "--columns", "call,offset,bytes,file"},
+        [&] {
+            aio_context_t context = 0;
+            if (::syscall(SYS_io_setup, 4, &context) != 0) return;
+            std::array<char, 100> buffer{};
+            for (const int flags : {O_WRONLY | O_APPEND, O_WRONLY}) {
+                iocb block{};
+                block.aio_fildes = static_cast<u32>(::open(path.c_str(), flags | O_CLOEXEC));
+                block.aio_lio_opcode = IOCB_CMD_PWRITE;
+                block.aio_buf = reinterpret_cast<u64>(buffer.data());
+                block.aio_nbytes = buffer.size();
+                block.aio_offset = 5;
+                iocb* list = &block;
+                io_event done{};
+                EXPECT_EQ(::syscall(SYS_io_submit, context, 1, &list), 1);
+                EXPECT_EQ(::syscall(SYS_io_getevents, context, 1, 1, &done, nullptr), 1);
+                ::close(static_cast<int>(block.aio_fildes));
+            }
+            ::syscall(SYS_io_destroy, context);
+        },
+        "fd");
+    std::vector<std::string> offsets;
+    for (const Row& row : traced.rows) {
+        if (row.at("call") == "aio:pwrite") offsets.push_back(row.at("offset"));
+    }
+    EXPECT_EQ(offsets, (std::vector<std::string>{"", "5"})) << traced.result.out;
 }
 
 /// If two multishot requests have one user_data, it is unknown which of them a completion is for: it is counted.

@@ -27,6 +27,12 @@ struct io_kiocb___cqe {
 struct io_uring_cqe___data {
 	__u64 user_data;
 };
+struct kiocb___flags {
+	int ki_flags;
+};
+struct io_rw___flags {
+	int flags;
+};
 struct io_poll___events {
 	__u32 events;
 };
@@ -254,6 +260,17 @@ static __always_inline bool compat_uring_linked(__u64 ring)
 static __always_inline __s64 compat_uring_offset(struct io_kiocb *req)
 {
 	return BPF_CORE_READ(compat_uring_rw(req), kiocb.ki_pos);
+}
+/* Does the write go to the end of the file, wherever that is? RWF_APPEND or O_APPEND: IOCB_APPEND, which is the former.
+ * Before the request starts, only RWF_APPEND may be known. */
+static __always_inline bool compat_uring_appends(struct io_kiocb *req)
+{
+	struct io_rw *rw = compat_uring_rw(req);
+	int flags = BPF_CORE_READ((struct kiocb___flags *)&rw->kiocb, ki_flags);
+
+	if (bpf_core_field_exists(struct io_rw___flags, flags)) /* 5.19; in ki_flags before */
+		flags |= BPF_CORE_READ((struct io_rw___flags *)rw, flags);
+	return flags & RWF_APPEND;
 }
 static __always_inline __u32 compat_uring_length(struct io_kiocb *req)
 {
