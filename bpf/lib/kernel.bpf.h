@@ -43,6 +43,7 @@
 /* uapi/linux/io_uring.h */
 #define IORING_CQE_F_MORE 2
 #define IORING_FILE_INDEX_ALLOC (~0U)
+#define SPLICE_F_FD_IN_FIXED (1U << 31)
 #define IORING_ACCEPT_MULTISHOT (1 << 0)
 #define IORING_RECV_MULTISHOT (1 << 1)
 #define IORING_RECVSEND_BUNDLE (1 << 4)
@@ -54,6 +55,8 @@
 #define IORING_OP_SEND 26
 #define IORING_OP_RECV 27
 #define IORING_OP_OPENAT2 28
+#define IORING_OP_SPLICE 30
+#define IORING_OP_TEE 33
 #define IORING_OP_SOCKET 45
 #define IORING_OP_READ_MULTISHOT 49
 #define IORING_OP_RECV_ZC 58

@@ -76,6 +76,76 @@ static __always_inline bool request_uring_on_fd(__u8 opcode, __u8 what)
 	return !(what & IOLENS_REQUEST_NAMES) && (!(what & IOLENS_REQUEST_NEW_FD) || opcode == IORING_OP_ACCEPT);
 }
 
+#define REQUEST_IN 1 /* in the key's owner, which is an address: the side of a splice that is read */
+
+static __always_inline bool request_uring_splices(__u8 opcode)
+{
+	return opcode == IORING_OP_SPLICE || opcode == IORING_OP_TEE;
+}
+
+static __always_inline void request_uring_side(struct iolens_call_event *e, __u64 length, __s64 offset)
+{
+	call_count(e, length);
+	if (e->file != IOLENS_FILE_REGULAR && e->file != IOLENS_FILE_DISK)
+		return;
+	request_no_offset(e); /* where the position of a file will be is unknown */
+	if (offset >= 0)
+		call_offset(e, offset);
+}
+
+/* Submission of a splice or tee: the side that is read is a request of its own. A separate function for its stack. */
+static __noinline int request_uring_splice_in(struct io_kiocb *req, __u64 id, __u8 opcode, bool direct)
+{
+	struct request_key key = {};
+	struct iolens_request *request;
+	struct compat_uring_splice splice;
+	__u64 emitted_name = 0, ring = compat_uring_ring(req);
+
+	request = request_new(REQUEST_SLOT_URING, id, IOLENS_CALL_URING + opcode, IOLENS_REQUEST_READS);
+	if (!request)
+		return 0;
+	request->process = request_process();
+	compat_uring_splice(req, &splice);
+	if (splice.fd < 0)
+		return 0;
+	if (!splice.fixed) {
+		request->e.fd = splice.fd;
+		call_file(&request->e, &emitted_name, FILE_SLOT_SUBMIT, direct);
+	} else if (!compat_uring_linked(ring)) {
+		struct file *file = compat_uring_slot_file(ring, splice.fd);
+
+		if (file)
+			request_file(&request->e, file, FILE_SLOT_SUBMIT, direct);
+	}
+	request_uring_side(&request->e, splice.length, opcode == IORING_OP_TEE ? -1 : splice.in);
+	compat_uring_key(req, &key.owner, &key.which);
+	key.owner = compat_number(&key.owner) | REQUEST_IN;
+	if (!compat_uring_by_data() || !request_uring_shared(&key, request))
+		request_store(&key, request);
+	return 0;
+}
+
+/* Its completion. */
+static __noinline int request_uring_end_in(__u64 owner, __u64 which, __s32 result)
+{
+	struct request_key key = {.owner = compat_number(&owner) | REQUEST_IN, .which = which};
+	struct iolens_request *request = bpf_map_lookup_elem(&requests, &key);
+
+	if (!request)
+		return 0;
+	if (request->shared) {
+		__sync_fetch_and_add(&request->shared, -1);
+		if (request->shared)
+			return 0;
+	} else {
+		request->e.h.ts = bpf_ktime_get_boot_ns();
+		request->e.result = result;
+		call_send_one(&request->e);
+	}
+	bpf_map_delete_elem(&requests, &key);
+	return 0;
+}
+
 static __always_inline int request_uring_submit(struct io_kiocb *req, bool direct)
 {
 	__u64 id = task_id(), emitted_name = 0;
@@ -133,6 +203,15 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 	     (e->direction == IOLENS_DIR_WRITE && compat_uring_appends(req)))) /* known at completion */
 		request_no_offset(e);
 	compat_uring_key(req, &key.owner, &key.which);
+	if (request_uring_splices(opcode)) {
+		struct compat_uring_splice splice;
+
+		compat_uring_splice(req, &splice);
+		request_uring_side(e, splice.length, opcode == IORING_OP_TEE ? -1 : splice.out);
+		if (!compat_uring_by_data() || !request_uring_shared(&key, request))
+			request_store(&key, request);
+		return request_uring_splice_in(req, id, opcode, direct);
+	}
 	if (compat_uring_by_data()) {
 		if (!request_uring_shared(&key, request))
 			request_store(&key, request);
@@ -177,6 +256,7 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 	struct request_key key = {};
 	__u64 emitted_name = 0;
 	__u32 scratch = REQUEST_SLOT_URING_MORE;
+	struct io_kiocb *completed;
 	struct file *file = 0;
 	bool more = false;
 	__u8 what;
@@ -190,6 +270,9 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 	}
 	key.owner = end.owner;
 	key.which = end.which;
+	completed = (struct io_kiocb *)end.req;
+	if (!completed || request_uring_splices(BPF_CORE_READ(completed, opcode)))
+		request_uring_end_in(end.owner, end.which, end.result);
 	request = bpf_map_lookup_elem(&requests, &key);
 	if (!request)
 		return 0;

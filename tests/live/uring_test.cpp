@@ -95,6 +95,14 @@ void put(int fd, std::size_t bytes) {
     if (::write(fd, text.data(), text.size()) != static_cast<ssize_t>(bytes)) ::_exit(4);
 }
 
+/// Ends a request; when the ring is closed, a kernel thread does so at any time after it.
+void cancel(Uring& ring, u64 user_data) {
+    ring.add(IORING_OP_ASYNC_CANCEL, -1).addr = user_data;
+    ring.submit(1, 2);
+    ring.result();
+    ring.result();
+}
+
 /// Each completion of a multishot receive is a row. The last one ends it.
 TRACED_TEST_F(UringRequests, MultishotReceive) {
     NEEDS(kernel_is_since(6, 0), "this kernel has no IORING_RECV_MULTISHOT");
@@ -136,11 +144,12 @@ TRACED_TEST_F(UringRequests, MultishotAccept) {
             if (::connect(client, reinterpret_cast<sockaddr*>(&address), length) != 0) ::_exit(3);
             if (ring.result().res < 0) ::_exit(4);
         }
+        cancel(ring, 0);
     });
     ASSERT_EQ(traced.rows.size(), 4U) << traced.result.out;
     for (const Row& row : traced.rows) {
         EXPECT_EQ(row.at("file").substr(0, 1), "@") << traced.result.out;
-        // the last one is cancelled with its ring: it has the listener's fd, not that of the third socket
+        // the last one is cancelled: it has the listener's fd, not that of the third socket
         const bool ended = row.at("error") == "ECANCELED";
         EXPECT_EQ(row.at("fd") == traced.rows[2].at("fd"), &row == &traced.rows[2]) << traced.result.out;
         EXPECT_EQ(row.at("fd") == row.at("result"), !ended) << traced.result.out;
@@ -171,6 +180,8 @@ TRACED_TEST_F(UringRequests, MultishotPollAndRead) {
             put(read[1], i);
             ring.result();
         }
+        cancel(ring, 1);
+        cancel(ring, 2);
     });
     const auto ended_well = [&](const std::string& call) {
         return std::ranges::count_if(traced.rows, [&](const Row& row) {
@@ -280,6 +291,44 @@ TRACED_TEST_F(UringRequests, OffsetsThatTheKernelChooses) {
     std::vector<std::string> offsets;
     for (const Row& row : traced.rows) offsets.push_back(row.at("offset"));
     EXPECT_EQ(offsets, (std::vector<std::string>{"300", "400", "7", "1000", "1100", "1200", "5"})) << traced.result.out;
+}
+
+/// A splice has a row for each of its two sides.
+TRACED_TEST_F(UringRequests, BothSidesOfASplice) {
+    NEEDS(kernel_is_since(6, 1), "this kernel does not keep the fds of a request");
+    const Scratch scratch;
+    const std::string path = scratch.path("data");
+    spit(path, std::string(1000, 'x'));
+    const Traced traced = trace_ring([&](Uring& ring) {
+        constexpr u64 none = ~0ULL;
+        constexpr u32 in_fixed = 1U << 31;
+        std::array<int, 2> pipe{};
+        if (::pipe(pipe.data()) != 0) ::_exit(3);
+        std::array<int, 1> files{::open(path.c_str(), O_RDONLY)};
+        ::syscall(SYS_io_uring_register, ring.fd(), IORING_REGISTER_FILES, files.data(), files.size());
+        for (const bool fixed : {false, true}) {
+            io_uring_sqe& entry = ring.add(IORING_OP_SPLICE, pipe[1]);
+            entry.off = none;
+            entry.splice_off_in = 10;
+            entry.splice_fd_in = fixed ? 0 : files[0];
+            entry.splice_flags = fixed ? in_fixed : 0;
+            entry.len = 100;
+            ring.submit(1, 1);
+            if (ring.result().res != 100) ::_exit(4);
+        }
+    });
+    EXPECT_EQ(traced.counter("lost"), 0U) << traced.result.err;
+    ASSERT_EQ(traced.rows.size(), 4U) << traced.result.out;
+    for (const Row& row : traced.rows) {
+        EXPECT_EQ(row.at("call"), "io_uring:splice");
+        EXPECT_EQ(row.at("bytes"), "100");
+        EXPECT_EQ(row.at("requested"), "100");
+        const bool reads = row.at("file") == path;
+        EXPECT_EQ(row.at("offset"), reads ? "10" : "") << traced.result.out;
+        EXPECT_EQ(row.at("file").starts_with("pipe:"), !reads) << traced.result.out;
+    }
+    EXPECT_EQ(std::ranges::count(traced.rows, path, [](const Row& row) { return row.at("file"); }), 2)
+        << traced.result.out;
 }
 
 /// A libaio write to a file opened with O_APPEND does not go where its request says.

@@ -33,6 +33,13 @@ struct kiocb___flags {
 struct io_rw___flags {
 	int flags;
 };
+struct io_splice___here {
+	__s64 off_out;
+	__s64 off_in;
+	__u64 len;
+	int splice_fd_in; /* 5.19 */
+	unsigned int flags;
+};
 struct io_poll___events {
 	__u32 events;
 };
@@ -261,6 +268,25 @@ static __always_inline __s64 compat_uring_offset(struct io_kiocb *req)
 {
 	return BPF_CORE_READ(compat_uring_rw(req), kiocb.ki_pos);
 }
+/* The sides of a splice or tee. */
+struct compat_uring_splice {
+	__s64 in, out; /* offsets; -1: the position of the file, or not a file */
+	__u64 length;
+	__s32 fd; /* of the side that is read; -1: unknown */
+	bool fixed; /* `fd` is a slot of the ring's file table */
+};
+static __always_inline void compat_uring_splice(struct io_kiocb *req, struct compat_uring_splice *splice)
+{
+	struct io_splice___here *command = compat_uring_command(req);
+
+	splice->in = BPF_CORE_READ(command, off_in);
+	splice->out = BPF_CORE_READ(command, off_out);
+	splice->length = BPF_CORE_READ(command, len);
+	splice->fixed = BPF_CORE_READ(command, flags) & SPLICE_F_FD_IN_FIXED;
+	splice->fd = bpf_core_field_exists(struct io_splice___here, splice_fd_in) ?
+			     BPF_CORE_READ(command, splice_fd_in) : -1;
+}
+
 /* Does the write go to the end of the file, wherever that is? RWF_APPEND or O_APPEND: IOCB_APPEND, which is the former.
  * Before the request starts, only RWF_APPEND may be known. */
 static __always_inline bool compat_uring_appends(struct io_kiocb *req)
