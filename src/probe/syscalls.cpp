@@ -155,6 +155,7 @@ int SyscallProbe::load(const Options& options, bool direct) {
         object_->rodata->requests_wanted = 1;
         bpf_map__set_max_entries(object_->maps.requests, options.max_threads);
         bpf_map__set_max_entries(object_->maps.request_owners, options.max_threads);
+        if (uring) bpf_map__set_max_entries(object_->maps.multishot_requests, options.max_threads);
         bpf_map__set_max_entries(object_->maps.request_contexts, max_contexts);
     }
     object_->bss->alive = static_cast<s64>(options.follow.size());

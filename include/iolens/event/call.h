@@ -139,6 +139,11 @@ struct iolens_request {
 	u64 process; /* distinguishes its process from a later one with the same ID */
 	u64 context; /* libaio context, likewise; 0 = none */
 	u64 counted; /* it was counted as seen */
+	u64 ring;    /* io_uring: of a request in the map `multishots`, with user_data; 0: not in there */
+	u64 user_data;
+	u64 at_position; /* io_uring: no offset was given: it is the position of the file */
+	u64 slot; /* io_uring: slot of the file table that it opens, from 1; 0: it opens an fd, or nothing */
+	u64 shared; /* number of requests with this key in flight; `e` and the others have been sent. 0: one request */
 };
 
 /* Arguments of a call, read at its start: sent before its iolens_call_event when all calls are decoded. */
