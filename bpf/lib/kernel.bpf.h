@@ -14,6 +14,9 @@
 #define S_IFIFO 0010000
 
 #define O_APPEND 02000 /* uapi/asm-generic/fcntl.h */
+#define AT_EMPTY_PATH 0x1000 /* uapi/linux/fcntl.h */
+#define RWF_APPEND 0x10 /* uapi/linux/fs.h; RWF_NOAPPEND: 6.9 */
+#define RWF_NOAPPEND 0x20
 #define MAP_ANONYMOUS 0x20 /* uapi/asm-generic/mman-common.h */
 #define UIO_MAXIOV 1024 /* uapi/linux/uio.h */
 

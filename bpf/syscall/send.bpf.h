@@ -83,6 +83,13 @@ static __always_inline bool call_counts(const struct iolens_call_event *e)
 	return !by_watch || (e->flags & IOLENS_CALL_WATCHED);
 }
 
+/* Does a call change what is mapped at an address? */
+static __always_inline bool call_maps(const struct iolens_call_event *e)
+{
+	return map_facts &&
+	       ((e->flags & IOLENS_CALL_HAS_ADDRESS) || e->call == CALL_EXECVE || e->call == CALL_EXECVEAT);
+}
+
 /* Sends one side of a call that was counted as seen. Its end, if any, is at h.ts. */
 static __always_inline void call_send_one(struct iolens_call_event *e)
 {
@@ -97,7 +104,7 @@ static __always_inline void call_send_one(struct iolens_call_event *e)
 		return;
 	}
 	missed = (e->flags & CALL_NO_END) == CALL_NO_END && !(e->flags & IOLENS_CALL_PENDING);
-	if (e->h.ts - e->start < filter.min_ns && !missed) {
+	if (e->h.ts - e->start < filter.min_ns && !missed && !call_maps(e)) {
 		ring_count(n, filtered);
 		return;
 	}

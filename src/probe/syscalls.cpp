@@ -144,6 +144,7 @@ int SyscallProbe::load(const Options& options, bool direct) {
     object_->rodata->own_ino = options.own_ino;
     object_->rodata->own_dev = options.own_dev;
     object_->rodata->decode_all = options.decode_all ? 1 : 0;
+    object_->rodata->map_facts = options.map_facts ? 1 : 0;
     const auto asked = [](u8 what) { return what != 0; };
     const bool uring = std::ranges::any_of(options.uring_ops, asked);
     if (uring || std::ranges::any_of(options.aio_ops, asked)) {

@@ -45,7 +45,7 @@ std::size_t side_of(const iolens_call_event& e) { return e.direction == IOLENS_D
 
 void MovedTotals::add(const iolens_call_event& e) {
     ++calls;
-    bytes += e.result < 0 ? 0 : static_cast<u64>(e.result);
+    bytes += call_bytes(e).number();
     time_ns += call_time_ns(e);
 }
 
