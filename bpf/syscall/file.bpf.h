@@ -6,6 +6,7 @@
 #include "lib/compat/base.bpf.h"
 #include "lib/compat/fs.bpf.h"
 #include "lib/file.bpf.h"
+#include "lib/unix.bpf.h"
 #include "lib/watch.bpf.h"
 #include "syscall/socket.bpf.h"
 #include "syscall/thread.bpf.h"

@@ -242,6 +242,55 @@ TRACED_TEST_F(Rows, AnEmptyPathIsTheFd) {
     EXPECT_TRUE(rows.at(4).at("fd").is_null());
 }
 
+TRACED_TEST_F(Rows, NamesAreThoseOfProc) {
+    const Scratch scratch;
+    const std::string names = scratch.path("names");
+    const std::vector<Json> rows = rows_of("eventfd2,pidfd_open,openat,memfd_create", [&] {
+        std::string text;
+        for (const int fd :
+             {::eventfd(0, 0), static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)),
+              ::open("/proc/self/ns/net", O_RDONLY), ::open("/proc/self/ns/mnt", O_RDONLY), ::memfd_create("hi", 0)}) {
+            text += std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd)).string() + "\n";
+        }
+        spit(names, text);
+    });
+    ASSERT_GE(rows.size(), 5U);
+    const std::vector<std::string> expected = split(slurp(names), '\n');
+    for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(rows[i].at("file"), expected.at(i));
+    EXPECT_EQ(rows[1].at("kind"), "anon");
+    EXPECT_EQ(rows[2].at("kind"), "other");
+}
+
+TRACED_TEST_F(Rows, AnIpv4PeerInIpv6IsTheSamePeer) {
+    std::set<std::string> files;
+    u64 bytes = 0;
+    for (const Json& object : objects_of(
+             [] {
+                 const int server = ::socket(AF_INET, SOCK_DGRAM, 0);
+                 sockaddr_in local{};
+                 local.sin_family = AF_INET;
+                 local.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+                 socklen_t length = sizeof local;
+                 ::bind(server, reinterpret_cast<sockaddr*>(&local), length);
+                 ::getsockname(server, reinterpret_cast<sockaddr*>(&local), &length);
+                 const int plain = ::socket(AF_INET, SOCK_DGRAM, 0);
+                 static_cast<void>(::sendto(plain, "abc", 3, 0, reinterpret_cast<sockaddr*>(&local), sizeof local));
+                 const int both = ::socket(AF_INET6, SOCK_DGRAM, 0);
+                 sockaddr_in6 mapped{};
+                 mapped.sin6_family = AF_INET6;
+                 mapped.sin6_port = local.sin_port;
+                 ::inet_pton(AF_INET6, "::ffff:127.0.0.1", &mapped.sin6_addr);
+                 static_cast<void>(::sendto(both, "abc", 3, 0, reinterpret_cast<sockaddr*>(&mapped), sizeof mapped));
+             },
+             {"--op", "sendto", "--summary"})) {
+        if (!object.contains("write_bytes")) continue;
+        files.insert(text_or_null(object.at("file")));
+        bytes += number(object.at("write_bytes"));
+    }
+    EXPECT_EQ(files.size(), 1U);
+    EXPECT_EQ(bytes, 6U);
+}
+
 TRACED_TEST_F(Rows, FailedCallsOnly) {
     const std::vector<Json> rows = rows_of("openat,close,read",
                                            [&] {

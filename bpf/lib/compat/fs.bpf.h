@@ -35,6 +35,16 @@ struct buffer_head___end {
 	void *b_end_io;
 };
 
+struct inode___private {
+	void *i_private;
+};
+struct proc_ns_operations___name {
+	const char *name;
+};
+struct ns_common___ops {
+	struct proc_ns_operations___name *ops;
+};
+
 struct files_struct___count {
 	struct {
 		int counter;
@@ -65,6 +75,14 @@ struct iomap_dio_simple___bio {
 };
 
 #pragma clang attribute pop
+
+/* "net", "mnt" …: the type of the namespace that an inode of nsfs stands for. */
+static __always_inline const char *compat_namespace(struct inode *inode)
+{
+	struct ns_common___ops *common = BPF_CORE_READ((struct inode___private *)inode, i_private);
+
+	return BPF_CORE_READ(common, ops, name);
+}
 
 /* Is a file open only once, in a table of fds that no other thread uses? file.f_count counts its references; 6.13 made
  * it f_ref, which starts at 0 (90ee6ed776c0). */

@@ -331,7 +331,7 @@ DecodeResult FdLens::take_deferred(u64 now_ns, RowBuffer& row) {
 }
 
 void FdLens::add(const iolens_call_event& e, RowArena& text) {
-    const Value file = resolver().file_of(e, text);
+    const Value file = resolver().file_of(with_ipv4(e), text);
     const std::string_view name = file.is_null() ? std::string_view("?") : file.text();
     if (selection_.by_open) {
         opens_.add(e, name);

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lens/fd/totals.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <array>
+#include <span>
 #include <vector>
 
 #include "base/text.h"
@@ -42,6 +46,15 @@ void add_moved(std::vector<Value>& row, const std::array<MovedTotals, 2>& moved)
 std::size_t side_of(const iolens_call_event& e) { return e.direction == IOLENS_DIR_READ ? 0 : 1; }
 
 }  // namespace
+
+iolens_call_event with_ipv4(const iolens_call_event& e) {
+    constexpr std::array<u8, 12> mapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    iolens_call_event same = e;
+    if (e.family != AF_INET6 || !std::ranges::equal(mapped, std::span(e.peer).first<12>())) return same;
+    same.family = AF_INET;
+    std::copy_n(&e.peer[12], 4, &same.peer[0]);
+    return same;
+}
 
 void MovedTotals::add(const iolens_call_event& e) {
     ++calls;

@@ -24,6 +24,9 @@ struct MovedTotals {
 };
 
 /// Per file or peer: `--summary`.
+/// The call with its peer as IPv4, if that is an IPv4 address in IPv6 (::ffff:192.0.2.1): the same peer.
+iolens_call_event with_ipv4(const iolens_call_event& e);
+
 class FileTotals {
 public:
     /// `name` is the text of the file column.
