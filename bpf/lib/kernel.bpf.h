@@ -14,6 +14,9 @@
 #define S_IFIFO 0010000
 
 #define O_APPEND 02000 /* uapi/asm-generic/fcntl.h */
+#define AT_EMPTY_PATH 0x1000 /* uapi/linux/fcntl.h */
+#define RWF_APPEND 0x10 /* uapi/linux/fs.h; RWF_NOAPPEND: 6.9 */
+#define RWF_NOAPPEND 0x20
 #define MAP_ANONYMOUS 0x20 /* uapi/asm-generic/mman-common.h */
 #define UIO_MAXIOV 1024 /* uapi/linux/uio.h */
 #define RWF_APPEND 0x10 /* uapi/linux/fs.h */
@@ -34,6 +37,8 @@
 #define PIPEFS_MAGIC 0x50495045
 #define SOCKFS_MAGIC 0x534F434B
 #define ANON_INODE_FS_MAGIC 0x09041934
+#define PID_FS_MAGIC 0x50494446
+#define NSFS_MAGIC 0x6E736673
 #define BTRFS_SUPER_MAGIC 0x9123683E
 
 /* linux/sched.h */

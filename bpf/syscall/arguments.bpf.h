@@ -58,6 +58,24 @@ static __noinline int call_mapped_file(struct iolens_call_event *e, __u64 *emitt
 	return 0;
 }
 
+/* Is the fd of an …at call the directory of a path, rather than the file itself (AT_EMPTY_PATH)? A path on a page that
+ * is not in memory yet can't be read before the call has done so: `pointer` is set to look again at the return. */
+static __always_inline bool call_of_directory(struct call_thread *t, __u64 path)
+{
+	__u8 first = 0;
+
+	t->pointer = 0;
+	if (path && bpf_probe_read_user(&first, sizeof(first), (void *)path)) {
+		t->pointer = path;
+		return true;
+	}
+	if (first)
+		return true;
+	if (!path && t->e.call == CALL_UTIMENSAT)
+		return false;
+	return !(t->e.asked & AT_EMPTY_PATH);
+}
+
 /* Decodes the arguments, according to the shape of the call. */
 static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 					   bool direct)
@@ -79,6 +97,18 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 	case IOLENS_SHAPE_VECTOR_AT:
 		if (a3 != ~0ULL) /* preadv2, pwritev2: the file position */
 			call_offset(&t->e, a3);
+		if (t->e.call == CALL_PWRITEV2 && (t->values[5] & RWF_APPEND))
+			t->e.flags |= IOLENS_CALL_APPEND;
+		break;
+	case IOLENS_SHAPE_EXTENT:
+		call_offset(&t->e, a1);
+		call_count(&t->e, a2);
+		break;
+	case IOLENS_SHAPE_AT:
+		if (call_of_directory(t, a1)) {
+			t->e.fd = -1;
+			return;
+		}
 		break;
 	case IOLENS_SHAPE_MAP:
 		if (a3 & MAP_ANONYMOUS) { /* no file */
@@ -131,6 +161,11 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 		break;
 	}
 	call_file(&t->e, &t->emitted_name, FILE_SLOT_ENTER, direct);
+	if (t->e.call == CALL_PWRITEV2 && (t->values[5] & RWF_NOAPPEND) && (t->e.flags & IOLENS_CALL_APPEND)) {
+		t->e.flags &= ~IOLENS_CALL_APPEND;
+		if (a3 != ~0ULL)
+			call_offset(&t->e, a3);
+	}
 	if (t->two) {
 		t->to.direction = IOLENS_DIR_WRITE;
 		t->to.requested = t->e.requested;
@@ -178,6 +213,17 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 	call_count(&t->e, call_pieces(a1, a2, direct));
 }
 
+/* Looks again at a path that could not be read at the start. */
+static __always_inline void call_path_again(struct call_thread *t, bool direct)
+{
+	/* execveat: the memory is another program's */
+	if (t->shape != IOLENS_SHAPE_AT || !t->pointer || t->e.call == CALL_EXECVEAT ||
+	    call_of_directory(t, t->pointer))
+		return;
+	t->e.fd = (__s32)t->values[0];
+	call_file(&t->e, &t->emitted_name, FILE_SLOT_EXIT, direct);
+}
+
 /* Decodes what is known only at the return. */
 static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 result, bool direct)
 {
@@ -208,6 +254,7 @@ static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 
 	case IOLENS_SHAPE_RECEIVE:
 	case IOLENS_SHAPE_MESSAGE: call_named_peer(&t->e, (void *)t->pointer); break;
 	case IOLENS_SHAPE_MESSAGES:
+		t->e.messages = result;
 		t->e.result = direct ? call_message_bytes_direct(t->pointer, result) :
 				       call_message_bytes_plain(t->pointer, result);
 		break;

@@ -217,8 +217,12 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 	}
 	if (t->shape == IOLENS_SHAPE_IO_SUBMIT && result < (__s64)t->e.requested)
 		request_aio_refused(t->pointer, result < 0 ? 0 : result, t->e.requested, id, direct);
+	call_path_again(t, direct);
 	if (result >= 0)
 		call_results(t, id, result, direct);
+	if ((t->e.flags & IOLENS_CALL_APPEND) && t->e.direction == IOLENS_DIR_WRITE && !t->two)
+		call_appended(&t->e, t->shape == IOLENS_SHAPE_MOVE || t->shape == IOLENS_SHAPE_VECTOR ||
+					     (t->shape == IOLENS_SHAPE_VECTOR_AT && t->values[3] == ~0ULL));
 	if (operations && result > 0 && t->buffer && t->started)
 		operation_http(t, id, (__u64)result < t->buffer_length ? result : t->buffer_length);
 	if (t->emitted && t->emitted != period)

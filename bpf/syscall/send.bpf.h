@@ -86,12 +86,11 @@ static __always_inline bool call_counts(const struct iolens_call_event *e)
 	return !by_watch || (e->flags & IOLENS_CALL_WATCHED);
 }
 
-/* User space needs every mmap and munmap to know what later calls are on, even if only slow calls have rows. */
-const volatile __u8 emit_mappings = 0;
-
+/* Does a call change what is mapped at an address? */
 static __always_inline bool call_maps(const struct iolens_call_event *e)
 {
-	return e->call == CALL_MMAP || e->call == CALL_MUNMAP;
+	return map_facts &&
+	       ((e->flags & IOLENS_CALL_HAS_ADDRESS) || e->call == CALL_EXECVE || e->call == CALL_EXECVEAT);
 }
 
 /* Sends one side of a call that was counted as seen. Its end, if any, is at h.ts. */
@@ -108,7 +107,7 @@ static __always_inline void call_send_one(struct iolens_call_event *e)
 		return;
 	}
 	missed = (e->flags & CALL_NO_END) == CALL_NO_END && !(e->flags & IOLENS_CALL_PENDING);
-	if (e->h.ts - e->start < filter.min_ns && !missed && !(emit_mappings && call_maps(e))) {
+	if (e->h.ts - e->start < filter.min_ns && !missed && !call_maps(e)) {
 		ring_count(n, filtered);
 		return;
 	}

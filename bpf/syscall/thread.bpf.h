@@ -15,8 +15,8 @@
 #define CALL_CLONE 56
 #define CALL_VFORK 58 /* 57: fork */
 #define CALL_CLONE3 435
-#define CALL_MMAP 9
-#define CALL_MUNMAP 11
+#define CALL_PWRITEV2 328 /* with flags */
+#define CALL_UTIMENSAT 280 /* a NULL path means the fd, without AT_EMPTY_PATH */
 #define CALL_TEXTS 8192 /* space for the strings of an argument record, in bytes; a power of two */
 
 enum call_state_kind {
@@ -84,6 +84,7 @@ const volatile __u8 follow = 0;
 const volatile __u64 own_ino = 0;
 const volatile __u32 own_dev = 0;
 const volatile __u8 by_watch = 0;   /* only calls on watched files */
+const volatile __u8 map_facts = 0;  /* send calls that map files whatever they took: others need their file */
 const volatile __u8 decode_all = 0; /* emit the arguments of all calls */
 
 /* Counting filter: number of followed processes per low bits of the ID. It is 0 for nearly all other processes,

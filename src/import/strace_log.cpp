@@ -41,16 +41,6 @@ const Syscall* syscall_named(std::string_view name) {
     return it == known.end() ? nullptr : &*it;
 }
 
-/// The sum of the numbers after each "name=".
-u64 sum_of(std::string_view text, std::string_view name) {
-    u64 sum = 0;
-    for (std::size_t at = text.find(name); at != std::string_view::npos; at = text.find(name, at)) {
-        at += name.size();
-        sum += static_cast<u64>(leading_number(text.substr(at)).value_or(0));
-    }
-    return sum;
-}
-
 void set_number(u64& field, u16& flags, iolens_call_flag flag, std::string_view text) {
     // "[4096]" is an offset in the caller's memory, "[4096] => [8192]" one that was advanced
     if (text.starts_with('[')) text.remove_prefix(1);
@@ -58,6 +48,14 @@ void set_number(u64& field, u16& flags, iolens_call_flag flag, std::string_view 
     if (!number) return;
     field = static_cast<u64>(*number);
     flags = static_cast<u16>(flags | flag);
+}
+
+/// Is the file of an …at call the one of its fd? The path is "" with AT_EMPTY_PATH, or NULL.
+bool is_fd_itself(const LoggedCall& logged) {
+    if (leading_number(logged.argument(0)).value_or(-1) < 0) return false;
+    const std::string_view path = logged.argument(1);
+    if (path == "NULL" && logged.name == "utimensat") return true;
+    return (path == "\"\"" || path == "NULL") && logged.all_arguments.find("AT_EMPTY_PATH") != std::string::npos;
 }
 
 void set_peer(iolens_call_event& event, const LoggedAddress& peer) {
@@ -229,6 +227,12 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
     const auto offset = [&](std::size_t n) {
         set_number(event.offset, event.flags, IOLENS_CALL_HAS_OFFSET, logged.argument(n));
     };
+    if (known->info.flags != 0) {
+        if (const auto flags = flags_of(*known, logged.argument(known->info.flags - 1U))) {
+            event.asked = *flags;
+            event.flags |= IOLENS_CALL_HAS_ASKED;
+        }
+    }
     switch (known->info.shape) {
         case IOLENS_SHAPE_SENDFILE:
             requested(3);
@@ -272,6 +276,10 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
             set_number(event.address, event.flags, IOLENS_CALL_HAS_ADDRESS, logged.argument(0));
             requested(1);
             break;
+        case IOLENS_SHAPE_EXTENT:
+            offset(1);
+            requested(2);
+            break;
         case IOLENS_SHAPE_MOVE_AT: offset(3); [[fallthrough]];
         case IOLENS_SHAPE_MOVE:
         case IOLENS_SHAPE_SEND:
@@ -283,11 +291,15 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
             event.flags |= IOLENS_CALL_HAS_REQUESTED;
             break;
         case IOLENS_SHAPE_MESSAGES:
-            if (event.result >= 0) event.result = static_cast<s64>(sum_of(logged.all_arguments, "msg_len="));
+            if (event.result >= 0) {
+                event.messages = static_cast<u32>(event.result);
+                event.result = static_cast<s64>(sum_of(logged.all_arguments, "msg_len="));
+            }
             break;
         default: break;
     }
-    const bool on_fd = known->info.shape <= IOLENS_SHAPE_MAP || known->arguments.starts_with("fd:f");
+    const bool on_fd = known->info.shape <= IOLENS_SHAPE_MAP || known->arguments.starts_with("fd:f") ||
+                       (takes_directory(*known) && is_fd_itself(logged));
     if (on_fd && known->info.shape != IOLENS_SHAPE_RANGE) {
         side(logged.argument(0), event.direction);
         return;

@@ -142,12 +142,12 @@ int SyscallProbe::load(const Options& options, bool direct) {
     object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
     object_->rodata->follow = options.follow.empty() ? 0 : 1;
     std::ranges::copy(options.syscalls, static_cast<iolens_call_info*>(object_->rodata->syscalls));
-    // the direct programs look up the file of a mapping themselves
-    object_->rodata->emit_mappings = !direct && options.filter.min_ns != 0 ? 1 : 0;
     object_->rodata->page_shift = static_cast<u32>(std::countr_zero(static_cast<u64>(::sysconf(_SC_PAGESIZE))));
     object_->rodata->own_ino = options.own_ino;
     object_->rodata->own_dev = options.own_dev;
     object_->rodata->decode_all = options.decode_all ? 1 : 0;
+    // the direct programs look up the file of a mapping themselves
+    object_->rodata->map_facts = options.map_facts && !direct ? 1 : 0;
     const auto asked = [](u8 what) { return what != 0; };
     const bool uring = std::ranges::any_of(options.uring_ops, asked);
     if (uring || std::ranges::any_of(options.aio_ops, asked)) {

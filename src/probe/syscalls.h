@@ -34,6 +34,7 @@ public:
         u64 own_ino = 0;                                        ///< the file that rows are written to, by inode …
         u32 own_dev = 0;                 ///< … and device, the kernel's dev_t; calls on it are skipped
         std::optional<WatchMaps> watch;  ///< only calls on watched files, into the same ring
+        bool map_facts = false;          ///< --min-ms doesn't apply to calls that map files
         bool decode_all = false;         ///< emit each call's arguments
         std::vector<u32> follow;         ///< processes to follow; empty: all that match `filter`
         // for io-monitor's view

@@ -414,6 +414,7 @@ struct inode {
 	struct address_space *i_mapping;
 	long unsigned int i_ino;
 	dev_t i_rdev;
+	loff_t i_size;
 	u32 i_generation;
 	union {
 		struct hlist_head i_dentry;

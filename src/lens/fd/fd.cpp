@@ -39,6 +39,7 @@ public:
         view.toggle("--why", wants_why_,
                     "explain calls of 1 ms or more (--min-ms): what they waited for and which block requests were "
                     "involved");
+        selection_.view_flags(view);
         wanted_operations_.view_flags(view);
         if (live == nullptr) return;
         live->text("--user", user_, "NAME", "run COMMAND as this user (a name or number in /etc/passwd)");
@@ -62,7 +63,8 @@ public:
 
 private:
     void add(const iolens_call_event& e, RowArena& text);
-    [[nodiscard]] bool of_reader(u32 tgid) const;
+    /// Does this process read our rows?
+    [[nodiscard]] bool of_reader(u32 tgid) const { return own_output_ && OwnOutput::is_reader(tgid); }
     DecodeResult take_call(const iolens_call_event& e, RowBuffer& row);
     DecodeResult take_operation(const iolens_header& record, RowBuffer& row);
     DecodeResult take_deferred(u64 now_ns, RowBuffer& row);
@@ -81,9 +83,9 @@ private:
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<Tracing> tracing_;
     std::optional<OwnOutput> own_output_;  // for a trace of the whole machine; destroyed before the probes
-    u64 live_min_ns_ = 0;                  // with a row: the kernel also delivers shorter ones that map files
     bool wants_why_ = false;
     std::optional<Why> why_;
+    u64 min_ns_ = 0;           // live: what the kernel does not filter of calls that map files
     bool why_lines_ = false;   // detail lines below each row
     u64 last_ts_ = 0;          // latest time of all records
     bool unfinished_ = false;  // also rows for calls still in flight when tracing ends
@@ -99,9 +101,7 @@ private:
 constexpr u64 why_min_ns = 1'000'000;
 
 View FdLens::prepare(const ViewOptions& view) {
-    for (const std::string& word : view.ops) {
-        if (!wanted_operations_.narrow(word)) selection_.add(word);
-    }
+    selection_.select(view.ops, wanted_operations_, wanted_operations_.requested(view.replayed));
     wanted_operations_.prepare(view, view.replayed);
     selection_.operations = wanted_operations_.on();
     replay_filters_ = view;
@@ -180,10 +180,9 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     ViewOptions of_tasks = view;
     of_tasks.pids.clear();  // processes are followed, not filtered
     if (replay_filters_) of_tasks.min_ns = replay_filters_->min_ns;
-    live_min_ns_ = of_tasks.min_ns.value_or(0);
     options.filter = task_filters(of_tasks, live, cgroup);
     options.cgroup_fd = cgroup.get();
-    if (wanted_operations_.on()) wanted_operations_.choose(options, selection_.chosen);
+    if (wanted_operations_.on()) wanted_operations_.choose(options, selection_);
     selection_.choose(options);
     follow_processes(options, view.pids);
     if (options.follow.empty() && live.command.empty()) own_output_.emplace(options, view.output);
@@ -200,6 +199,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
         facts = operations_.starts(tracing_->has_command() ? std::vector<u32>() : options.follow);
     }
     tracing_->forget_ended(options.follow);
+    min_ns_ = options.map_facts ? options.filter.min_ns : 0;
     replay_filters_.reset();  // the kernel applies the filters
     tracing_->start_command();
     RingSource::Probes source = tracing_->source(!options.follow.empty());
@@ -278,13 +278,17 @@ DecodeResult FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
         const bool of_memory = call != nullptr && call->name == "munmap" && event->file == IOLENS_FILE_NONE;
         const bool io = call == nullptr || (call->is_io() && !of_memory);
         shown = io || selection_.decode_all || !selection_.chosen.empty();
+        // the call may be traced only for its requests, or for what other rows need
+        if (!selection_.includes(event->call)) {
+            if (selection_.by_open && call != nullptr && selection_.needs(*call)) add(*event, row.text);
+            return without_row(pending);
+        }
         if (!shown && (!selection_.files || of_memory)) return without_row(pending);
-        // the call may be traced only for its requests
-        if (!selection_.includes(event->call)) return without_row(pending);
+        if (!call_is_unended(*event) && call_time_ns(*event) < min_ns_) return without_row();
     }
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return without_row(pending);
-    if (!call_is_unended(*event) && call_time_ns(*event) < live_min_ns_) return without_row();
     if (wanted_operations_.on()) return show_operation(operation_of(*event), row);
+    if (selection_.leaves_out(*event)) return without_row(pending);
     if (selection_.summing && !why_) add(*event, row.text);
     if (selection_.seed_csv && selection_.decode_all) add_prefix_line(*event, row);
     if (selection_.decode_all) resolver().arguments().spent(host_tid(*event));
@@ -306,15 +310,8 @@ void FdLens::add_prefix_line(const iolens_call_event& e, RowBuffer& row) {
     const std::pair<u32, u64> which{host_tid(e), e.start};
     if (which == line_of_) return;
     line_of_ = which;
-    const std::string result = (e.flags & IOLENS_CALL_NO_RESULT) != 0 ? "?"
-                               : e.result < 0                         ? "-1"
-                                                                      : std::to_string(e.result);
-    row.prefix_line = row.text.format(FMT_COMPILE(" {},{},{},{}"), e.tid, result, syscall_name(e.call),
-                                      resolver().arguments_of(e, row.text).text());
+    row.prefix_line = row.text.copy(prefix_line(e, resolver().arguments_of(e, row.text).text()));
 }
-
-/// Does this process read our rows?
-bool FdLens::of_reader(u32 tgid) const { return own_output_ && OwnOutput::is_reader(tgid); }
 
 /// Makes a row of the next call of --why whose hold time has passed.
 DecodeResult FdLens::take_deferred(u64 now_ns, RowBuffer& row) {
@@ -332,7 +329,7 @@ DecodeResult FdLens::take_deferred(u64 now_ns, RowBuffer& row) {
 }
 
 void FdLens::add(const iolens_call_event& e, RowArena& text) {
-    const Value file = resolver().file_of(e, text);
+    const Value file = resolver().file_of(with_ipv4(e), text);
     const std::string_view name = file.is_null() ? std::string_view("?") : file.text();
     if (selection_.by_open) {
         opens_.add(e, name);
@@ -354,6 +351,7 @@ const iolens_operation_event* FdLens::operation_of(const iolens_call_event& e) {
 
 DecodeResult FdLens::show_operation(const iolens_operation_event* e, RowBuffer& row) {
     if (e == nullptr) return DecodeResult::nothing;
+    if (selection_.failed && (e->error == 0 || is_unended(*e))) return without_row();
     if (selection_.summing) operations_.add(*e);
     return fill({.event = &e->h}, row);
 }

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lens/fd/totals.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <array>
+#include <span>
 #include <tuple>
 #include <vector>
 
@@ -54,9 +58,18 @@ std::size_t side_of(const iolens_call_event& e) { return e.direction == IOLENS_D
 
 }  // namespace
 
+iolens_call_event with_ipv4(const iolens_call_event& e) {
+    constexpr std::array<u8, 12> mapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    iolens_call_event same = e;
+    if (e.family != AF_INET6 || !std::ranges::equal(mapped, std::span(e.peer).first<12>())) return same;
+    same.family = AF_INET;
+    std::copy_n(&e.peer[12], 4, &same.peer[0]);
+    return same;
+}
+
 void MovedTotals::add(const iolens_call_event& e) {
     ++calls;
-    bytes += e.result < 0 ? 0 : static_cast<u64>(e.result);
+    bytes += call_bytes(e).number();
     time_ns += call_time_ns(e);
 }
 

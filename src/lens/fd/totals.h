@@ -24,6 +24,9 @@ struct MovedTotals {
     void add(const iolens_call_event& e);
 };
 
+/// The call with its peer as IPv4, if that is an IPv4 address in IPv6 (::ffff:192.0.2.1): the same peer.
+iolens_call_event with_ipv4(const iolens_call_event& e);
+
 /// Per file or peer: `--summary`. Reads and writes are one row, each other call has its own.
 class FileTotals {
 public:
