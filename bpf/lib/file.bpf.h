@@ -272,8 +272,10 @@ __noinline int file_computed_name(__u64 dentry_address, __u32 slot)
 	struct dentry *dentry = (struct dentry *)dentry_address;
 	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
 	__u64 magic = BPF_CORE_READ(inode, i_sb, s_magic);
-	__u32 number, at;
+	__u32 number;
+	__u64 at;
 	long length;
+	__u8 *end;
 
 	if (!scratch || (magic != PID_FS_MAGIC && magic != NSFS_MAGIC))
 		return 0;
@@ -284,18 +286,22 @@ __noinline int file_computed_name(__u64 dentry_address, __u32 slot)
 	length = bpf_probe_read_kernel_str(scratch->path, 32, compat_namespace(inode));
 	if (length <= 1 || length > 32)
 		return 0;
-	at = (__u32)(length - 1) & 31;
+	at = length - 1;
+	barrier_var(at);
+	at &= 31;
+	end = scratch->path + at;
+	barrier_var(end); /* constant offsets from here: kernels before 6.2 don't know the bounds of others */
 	number = BPF_CORE_READ(inode, i_ino);
-	scratch->path[at] = ':';
-	scratch->path[at + 1] = '[';
+	end[0] = ':';
+	end[1] = '[';
 	/* always ten digits: the first number is PROC_DYNAMIC_FIRST, 0xF0000000, and those below it are near */
 #pragma unroll
 	for (int i = 0; i < 10; i++) {
-		scratch->path[at + 11 - i] = '0' + number % 10;
+		end[11 - i] = '0' + number % 10;
 		number /= 10;
 	}
-	scratch->path[at + 12] = ']';
-	scratch->path[at + 13] = 0;
+	end[12] = ']';
+	end[13] = 0;
 	scratch->fact.flags |= IOLENS_FILE_LITERAL;
 	return at + 14;
 }

@@ -19,7 +19,6 @@
 #define RWF_NOAPPEND 0x20
 #define MAP_ANONYMOUS 0x20 /* uapi/asm-generic/mman-common.h */
 #define UIO_MAXIOV 1024 /* uapi/linux/uio.h */
-#define RWF_APPEND 0x10 /* uapi/linux/fs.h */
 
 /* uapi/asm-generic/errno-base.h; EIOCBQUEUED: linux/errno.h. Store the result of a map operation in an int before comparing
  * it: before 6.4 (d7ba4cc900bf) it is one, and the upper half of the register is not its sign. */

@@ -81,8 +81,11 @@ __noinline __u64 watch_name_hash(__u64 dentry)
 	text = (__u64)BPF_CORE_READ(d, d_name.name);
 	hash = file_mix(left, 1);
 	for (int i = 0; i < WATCH_NAME_WORDS && left; i++) {
-		__u32 size = left < sizeof(word) ? left : sizeof(word);
+		__u64 size = left < sizeof(word) ? left : sizeof(word);
 
+		barrier_var(size); /* kernels before 6.2 need the check right before the use */
+		if (size > sizeof(word))
+			break;
 		word = 0;
 		bpf_probe_read_kernel(&word, size, (void *)text);
 		hash = file_mix(hash, word);

@@ -46,8 +46,6 @@ static __always_inline void request_aio_begin(__u64 address, __u64 id, __u64 pro
 	if ((what & IOLENS_REQUEST_WRITES) && (block.rw_flags & RWF_APPEND))
 		e->flags |= IOLENS_CALL_APPEND;
 	call_file(e, &emitted_name, FILE_SLOT_ENTER, direct);
-	if (request_appends(e) || (e->direction == IOLENS_DIR_WRITE && (block.rw_flags & RWF_APPEND)))
-		request_no_offset(e); /* no one says where the data went */
 	request_store(&key, request);
 }
 

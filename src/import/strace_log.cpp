@@ -50,12 +50,19 @@ void set_number(u64& field, u16& flags, iolens_call_flag flag, std::string_view 
     flags = static_cast<u16>(flags | flag);
 }
 
-/// Is the file of an …at call the one of its fd? The path is "" with AT_EMPTY_PATH, or NULL.
-bool is_fd_itself(const LoggedCall& logged) {
-    if (leading_number(logged.argument(0)).value_or(-1) < 0) return false;
-    const std::string_view path = logged.argument(1);
-    if (path == "NULL" && logged.name == "utimensat") return true;
-    return (path == "\"\"" || path == "NULL") && logged.all_arguments.find("AT_EMPTY_PATH") != std::string::npos;
+/// Sends the arguments of a call as they are in the log, cut if they are too long for a record.
+void send_arguments(const LoggedCall& logged, const Syscall& call, u64 start, Receiver& receiver) {
+    constexpr std::size_t max = IOLENS_PATH_LEN - 1;
+    constexpr std::string_view mark = "…";
+    iolens_arguments arguments{};
+    arguments.tid = logged.tid;
+    arguments.call = call.id;
+    arguments.texts = IOLENS_ARGUMENTS_WHOLE;
+    arguments.h = {.ts = start, .kind = IOLENS_KIND_ARGUMENTS, .size = 0, .cpu = 0};
+    std::string text(logged.all_arguments);
+    if (text.size() > max) text.replace(max - mark.size(), std::string::npos, mark);
+    const Record record = make_record(arguments, {text});
+    receiver.record(std::as_bytes(std::span(record)));
 }
 
 void set_peer(iolens_call_event& event, const LoggedAddress& peer) {
@@ -198,21 +205,7 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
         return;
     }
 
-    {
-        iolens_arguments arguments{};
-        arguments.tid = logged.tid;
-        arguments.call = known->id;
-        arguments.texts = IOLENS_ARGUMENTS_WHOLE;
-        arguments.h = {.ts = event.start, .kind = IOLENS_KIND_ARGUMENTS, .size = 0, .cpu = 0};
-        constexpr std::size_t max = IOLENS_PATH_LEN - 1;
-        constexpr std::string_view cut = "…";
-        const bool whole = logged.all_arguments.size() <= max;
-        const Record record =
-            whole
-                ? make_record(arguments, {logged.all_arguments})
-                : make_record(arguments, {fmt::format("{}{}", logged.all_arguments.substr(0, max - cut.size()), cut)});
-        receiver.record(std::as_bytes(std::span(record)));
-    }
+    send_arguments(logged, *known, event.start, receiver);
 
     const auto fd_number = [](std::string_view given) { return static_cast<s32>(leading_number(given).value_or(-1)); };
     const auto side = [&](std::string_view given, u8 direction) {

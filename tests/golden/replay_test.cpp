@@ -102,21 +102,20 @@ TEST_P(Import, IsTheSameToTheByte) {
 
 INSTANTIATE_TEST_SUITE_P(
     Golden, Import,
-    testing::Values(Case{"plain", "", "", "plain.log"}, Case{"plain-verbose", "-v", "", "plain.log"},
-                    Case{"plain-table", "--format table", "", "plain.log"},
-                    Case{"plain-json", "--format json --op pread64,sendfile", "", "plain.log"},
-                    Case{"plain-summary", "--summary -o /dev/null", "", "plain.log"},
-                    Case{"long", "-v", "", "long.log"}, Case{"paths", "", "", "paths.log"}, Case{"seconds", "", "", "seconds.log"},
-                    Case{"moved",
-                         "-v --format csv --columns "
-                         "call,fd,offset,requested,bytes,result,error,flags,file",
-                         "", "moved.log"},
-                    Case{"moved-verbose", "-v", "", "moved.log"},
-                    Case{"moved-summary", "--summary -o /dev/null", "", "moved.log"},
-                    Case{"moved-msync", "--op msync --format csv --columns call,file", "", "moved.log"},
-                    Case{"moved-failed", "--failed -v --format csv --columns call,error", "", "moved.log"},
-                    Case{"moved-operation", "--op FILE_READ --not-op pread64 --format csv --columns call", "",
-                         "moved.log"}),
+    testing::Values(
+        Case{"plain", "", "", "plain.log"}, Case{"plain-verbose", "-v", "", "plain.log"},
+        Case{"plain-table", "--format table", "", "plain.log"},
+        Case{"plain-json", "--format json --op pread64,sendfile", "", "plain.log"},
+        Case{"plain-summary", "--summary -o /dev/null", "", "plain.log"}, Case{"long", "-v", "", "long.log"},
+        Case{"paths", "", "", "paths.log"}, Case{"seconds", "", "", "seconds.log"},
+        Case{"moved",
+             "-v --format csv --columns "
+             "call,fd,offset,requested,bytes,result,error,flags,file",
+             "", "moved.log"},
+        Case{"moved-verbose", "-v", "", "moved.log"}, Case{"moved-summary", "--summary -o /dev/null", "", "moved.log"},
+        Case{"moved-msync", "--op msync --format csv --columns call,file", "", "moved.log"},
+        Case{"moved-failed", "--failed -v --format csv --columns call,error", "", "moved.log"},
+        Case{"moved-operation", "--op FILE_READ --not-op pread64 --format csv --columns call", "", "moved.log"}),
     [](const auto& given) {
         std::string name = given.param.name;
         for (char& c : name) c = c == '-' ? '_' : c;

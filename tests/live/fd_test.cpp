@@ -623,18 +623,7 @@ TRACED_TEST_F(Fd, AnExecComesBeforeTheStartOfItsProgram) {
 
 /// -p takes a process whose main thread has ended, and any thread of a process.
 TRACED_TEST_F(Fd, AProcessWithoutItsMainThreadIsFollowed) {
-    NEEDS(have("python3"), "no python3");
-    const Scratch scratch;
-    // pthread_exit() in the main thread; the other one reads /dev/zero until it is killed
-    spit(scratch.path("program"),
-         "import ctypes, os, threading, time\n"
-         "def reads():\n"
-         "    f = os.open('/dev/zero', os.O_RDONLY)\n"
-         "    print(threading.get_native_id(), flush=True)\n"
-         "    while True: os.read(f, 77); time.sleep(0.01)\n"
-         "threading.Thread(target=reads).start()\n"
-         "ctypes.CDLL(None).syscall(60 if os.uname().machine == 'x86_64' else 93, 0)\n");
-    const Background process({"python3", scratch.path("program")});
+    const Background process({helper(), "without-main-thread", "-"});
     ASSERT_TRUE(process.wait_for_rows(1)) << process.err();
     const std::string main = std::to_string(process.pid());
     const std::string other = split(process.out(), '\n').at(0);
@@ -683,19 +672,11 @@ TRACED_TEST_F(Fd, AnExecHasItsPathThoughItsPageIsNotPresent) {
 
 /// --summary has the calls that move no bytes, with the time of their rows; and stat, which has no row.
 TRACED_TEST_F(Fd, EachCallThatTakesTimeIsAddedUp) {
-    NEEDS(have("python3"), "no python3");
     const Scratch scratch;
     const std::string path = std::filesystem::canonical(scratch.path()) / "synced";
-    spit(scratch.path("program"),
-         "import os\n"
-         "f = os.open('" +
-             path +
-             "', os.O_RDWR | os.O_CREAT)\n"
-             "for i in range(40): os.pwrite(f, b'x' * 4096, 4096 * i); os.fsync(f); os.stat('" +
-             path + "')\n");
     for (const std::string format : {"csv", "json"}) {
         const Result r = shell("iolens fd --summary --format " + format + " --ring-size 32 -o " + scratch.path("rows") +
-                               " -- python3 " + scratch.path("program"));
+                               " -- " + helper() + " fsync " + path);
         EXPECT_EQ(r.status, 0) << r.err;
         if (format == "csv") {  // the default, whose rows have no fsync
             EXPECT_NE(r.err.find(" fsync "), std::string::npos) << r.err;

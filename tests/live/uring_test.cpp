@@ -332,39 +332,6 @@ TRACED_TEST_F(UringRequests, BothSidesOfASplice) {
 }
 
 /// A libaio write to a file opened with O_APPEND does not go where its request says.
-TRACED_TEST_F(UringRequests, LibaioAppendsHaveNoOffset) {
-    const Scratch scratch;
-    const std::string path = scratch.path("data");
-    spit(path, std::string(1000, 'x'));
-    const Traced traced = trace(
-        {"-v", "-p", std::to_string(::getpid()), "--op", "aio", "--columns", "call,offset,bytes,file"},
-        [&] {
-            aio_context_t context = 0;
-            if (::syscall(SYS_io_setup, 4, &context) != 0) return;
-            std::array<char, 100> buffer{};
-            for (const int flags : {O_WRONLY | O_APPEND, O_WRONLY}) {
-                iocb block{};
-                block.aio_fildes = static_cast<u32>(::open(path.c_str(), flags | O_CLOEXEC));
-                block.aio_lio_opcode = IOCB_CMD_PWRITE;
-                block.aio_buf = reinterpret_cast<u64>(buffer.data());
-                block.aio_nbytes = buffer.size();
-                block.aio_offset = 5;
-                iocb* list = &block;
-                io_event done{};
-                EXPECT_EQ(::syscall(SYS_io_submit, context, 1, &list), 1);
-                EXPECT_EQ(::syscall(SYS_io_getevents, context, 1, 1, &done, nullptr), 1);
-                ::close(static_cast<int>(block.aio_fildes));
-            }
-            ::syscall(SYS_io_destroy, context);
-        },
-        "fd");
-    std::vector<std::string> offsets;
-    for (const Row& row : traced.rows) {
-        if (row.at("call") == "aio:pwrite") offsets.push_back(row.at("offset"));
-    }
-    EXPECT_EQ(offsets, (std::vector<std::string>{"", "5"})) << traced.result.out;
-}
-
 /// If two multishot requests have one user_data, it is unknown which of them a completion is for: it is counted.
 TRACED_TEST_F(UringRequests, AmbiguousCompletionsAreCounted) {
     NEEDS(kernel_is_since(6, 0), "this kernel has no IORING_RECV_MULTISHOT");

@@ -484,24 +484,11 @@ TRACED_TEST_F(Why, TheFirstCallsOfARunningProcessHaveTheirRequests) {
     for (const Row& row : rows) EXPECT_FALSE(requests(row).empty()) << row.at("why");
 }
 
-/// A process that maps a file before tracing begins, and then synchronizes a page of it each time it reads a line.
-std::string msync_program(const std::string& path) {
-    return "import mmap, sys\n"
-           "f = open('" +
-           path +
-           "', 'w+b'); f.truncate(1 << 20); m = mmap.mmap(f.fileno(), 1 << 20); f.close()\n"
-           "for line in sys.stdin:\n"
-           "    m[:] = b'x' * (1 << 20); m.flush()\n";
-}
-
 /// What a call is on must not depend on which other calls are selected, or how long they took.
 TRACED_TEST_F(Why, AnMsyncIsOnItsFile) {
-    NEEDS(have("python3"), "no python3");
     const FileSystem ext4("ext4");
-    const Scratch scratch;
     const std::string path = ext4.path("mapped");
-    spit(scratch.path("program"), msync_program(path));
-    const std::string command = "echo | python3 " + scratch.path("program");
+    const std::string command = "echo | " + helper() + " msync " + path;
     for (const bool plain : {false, true}) {
         if (plain) ::setenv("IOLENS_PROBE", "plain", 1);
         for (const std::vector<std::string>& options :
@@ -517,15 +504,12 @@ TRACED_TEST_F(Why, AnMsyncIsOnItsFile) {
 
 /// Without -p and a command, the slow calls of all processes have rows, with their waits and requests.
 TRACED_TEST_F(Why, TheWholeMachineIsTraced) {
-    NEEDS(have("python3"), "no python3");
     const FileSystem ext4("ext4");
     const std::string path = ext4.path("mapped");
     const std::string other = ext4.path("written");
     Tracer tracer({"fd", "--why", "--min-ms", "0.1", "--ring-size", "32", "--format", "csv", "--columns",
                    "comm,call,duration_ns,bytes,file,why"});
-    const Scratch scratch;
-    spit(scratch.path("program"), msync_program(path));
-    EXPECT_EQ(shell("echo | python3 " + scratch.path("program")).status, 0);
+    EXPECT_EQ(shell("echo | " + helper() + " msync " + path).status, 0);
     EXPECT_EQ(shell("dd if=/dev/zero of=" + other + " bs=1M count=4 conv=fsync 2>/dev/null").status, 0);
     const Result r = tracer.stop();
     EXPECT_EQ(r.status, 0) << r.err;

@@ -111,8 +111,7 @@ void CallSelection::choose(SyscallProbe::Options& options) const {
     for (const Syscall& call : syscalls()) {
         if (call.number >= options.syscalls.size()) continue;  // not on this architecture
         if (operations && call.info.shape != IOLENS_SHAPE_SIGRETURN) continue;
-        const bool counted =
-            summing && (call.info.shape == IOLENS_SHAPE_NEW_FD || (files && is_of_files(call)));
+        const bool counted = summing && (call.info.shape == IOLENS_SHAPE_NEW_FD || (files && is_of_files(call)));
         const bool wanted = includes(call.id) && (!chosen.empty() || shows(call) || counted);
         if (!wanted && !needs(call) && call.info.shape != IOLENS_SHAPE_SIGRETURN) continue;
         iolens_call_info& info = options.syscalls.at(call.number);
