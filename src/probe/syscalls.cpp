@@ -302,8 +302,10 @@ bool SyscallProbe::start(const Options& options, bool& direct) {
     if (direct) {
         // created while we have the privilege for it
         iterator_link_ = attach(object_->progs.iolens_pending_direct);
-        iterator_ = Fd(::bpf_iter_create(bpf_link__fd(iterator_link_.get())));
-        if (!iterator_) throw Failure(Exit::unavailable, "can't create a task iterator: " + error_text(errno));
+        for (Fd& iterator : iterators_) {
+            iterator = Fd(::bpf_iter_create(bpf_link__fd(iterator_link_.get())));
+            if (!iterator) throw Failure(Exit::unavailable, "can't create a task iterator: " + error_text(errno));
+        }
     }
     return true;
 }

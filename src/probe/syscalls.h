@@ -101,13 +101,14 @@ private:
     bool give_up(bool& variant, std::string_view name, int error);
     bool attach_libc(const std::vector<LibcFunction>& functions);
     void drop_requests();
+    void send_pending(const Fd& iterator);
     void drop_request(const std::array<u64, 2>& key, u64 start, u16 flag);
     static void run(const bpf_program* program, std::span<u64> arguments);
 
     std::unique_ptr<syscall_bpf, Close> object_;
     std::vector<Link> links_;
-    Link iterator_link_;  ///< of the direct programs: runs one for each thread …
-    Fd iterator_;         ///< … when it is read
+    Link iterator_link_;           ///< of the direct programs: runs one for each thread …
+    std::array<Fd, 2> iterators_;  ///< … when one of these is read; each can be read once
     std::vector<std::string> why_;
     bool preempts_ = false;
     std::chrono::steady_clock::time_point looked_at_{};

@@ -25,7 +25,8 @@ iolens_loss SyscallProbe::ledger() const {
     iolens_counters& n = loss.n;
     // the iterator covers only the threads of our own pid namespace: what remains is in flight in others
     const u64 accounted = n.delivered + n.filtered + n.ring_full + n.state_full + n.in_flight;
-    if (links_.empty() && iterator_ && own_pidns().level != 0 && n.seen > accounted) n.in_flight += n.seen - accounted;
+    if (links_.empty() && iterators_[0] && own_pidns().level != 0 && n.seen > accounted)
+        n.in_flight += n.seen - accounted;
     return loss;
 }
 
@@ -98,15 +99,23 @@ void SyscallProbe::detach() {
     if (links_.empty()) return;
     while (!links_.empty()) links_.pop_back();
     while (!many_links_.empty()) many_links_.pop_back();
+    // at once: the state of a direct program's thread ends with the thread
+    send_pending(iterators_[0]);
     wait_for_programs();
     drop_requests();
     for_each_entry<std::array<u64, 2>, iolens_request>(
         object_->maps.requests, [&](const std::array<u64, 2>& key, const iolens_request& request) {
             drop_request(key, request.e.start, IOLENS_CALL_PENDING);
         });
-    if (iterator_) {
+    // calls whose programs were still running
+    send_pending(iterators_[1]);
+}
+
+/// Sends the calls that have not returned. `iterator`: of the direct programs.
+void SyscallProbe::send_pending(const Fd& iterator) {
+    if (iterator) {
         std::array<char, 64> nothing{};
-        while (::read(iterator_.get(), nothing.data(), nothing.size()) > 0) {
+        while (::read(iterator.get(), nothing.data(), nothing.size()) > 0) {
         }
         return;
     }
