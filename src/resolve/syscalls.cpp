@@ -288,7 +288,7 @@ std::optional<u64> flag_named(char kind, std::string_view name) {
     std::span<const Bit> bits;
     switch (kind) {
         case 'F':
-            for (const u64 access : {O_RDONLY, O_WRONLY, O_RDWR}) {
+            for (const u64 access : {u64{O_RDONLY}, u64{O_WRONLY}, u64{O_RDWR}}) {
                 if (name == access_modes.at(access)) return access;
             }
             bits = open_bits;

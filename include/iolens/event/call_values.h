@@ -4,7 +4,6 @@
 #define IOLENS_EVENT_CALL_VALUES_H
 
 #ifdef __cplusplus
-#include "iolens/event/call.h"
 #include "iolens/schema.h"
 
 namespace iolens {

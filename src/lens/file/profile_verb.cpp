@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <fstream>
+#include <tuple>
 
 #include "base/decode.h"
 #include "base/failure.h"
@@ -52,7 +53,9 @@ std::vector<iolens_vfs_event> read_recording(const std::string& path) {
     }
     Collector items;
     while (!source.ended()) source.read(items);
-    std::ranges::stable_sort(items.events, {}, [](const iolens_vfs_event& e) { return std::pair(e.start, e.address); });
+    std::ranges::sort(items.events, {}, [](const iolens_vfs_event& e) {
+        return std::tuple(e.start, e.address, e.level, e.op, e.requested, e.h.ts);
+    });
     return std::move(items.events);
 }
 

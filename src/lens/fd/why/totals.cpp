@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -42,7 +43,9 @@ void WhyTotals::add_beside(std::string_view comm, u32 pid, u64 ns, u64 requests)
 void WhyTotals::add_rows(Summary& summary, std::string_view group, const Totals& totals, bool has_requests) {
     std::vector<const Totals::value_type*> items;
     for (const auto& item : totals) items.push_back(&item);
-    std::ranges::stable_sort(items, [](const auto* a, const auto* b) { return a->second.ns > b->second.ns; });
+    std::ranges::sort(items, [](const auto* a, const auto* b) {
+        return std::tie(b->second.ns, a->first) < std::tie(a->second.ns, b->first);
+    });
     for (const auto* item : items) {
         const Total& total = item->second;
         summary.rows.push_back({Value(group), Value(total.calls), Value(total.ns), Value(total.max_ns),
