@@ -65,8 +65,7 @@ void Mappings::take(iolens_call_event& event) {
                                  .offset = event.offset};
         return;
     }
-    const bool known = event.file != IOLENS_FILE_NONE;  // the kernel side has looked
-    if (const auto next = mapped.upper_bound(event.address); !known && next != mapped.begin()) {
+    if (const auto next = mapped.upper_bound(event.address); next != mapped.begin()) {
         const auto& [start, found] = *std::prev(next);
         if (event.address < found.end) {
             event.name_id = found.name_id;
