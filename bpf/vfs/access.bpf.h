@@ -114,7 +114,7 @@ static __always_inline __u64 vfs_name(__u64 file, __u32 slot)
 	return f.name_id;
 }
 
-/* Sends an access whose end was missed. */
+/* Emits an access that was not seen to complete. */
 static __always_inline void vfs_send_unended(struct iolens_vfs_event *e)
 {
 	if (!(e->flags & IOLENS_VFS_ENDED)) {
@@ -124,7 +124,7 @@ static __always_inline void vfs_send_unended(struct iolens_vfs_event *e)
 	vfs_send(e);
 }
 
-/* Inserts an access that begins; replaces one whose end was missed. Returns 1 for a new entry. */
+/* Inserts a new access. Emits and replaces an old one that was not seen to complete. Returns 1 for a new entry. */
 static __always_inline int vfs_put(void *map, const void *key, const struct iolens_vfs_event *e)
 {
 	struct iolens_vfs_event *old;

@@ -121,7 +121,7 @@ static __always_inline int vfs_bio_ended(__u64 key, __u64 sector, __s32 error, _
 
 	if (!e)
 		return 0;
-	if (sector != ~0ULL && sector != e->address) { /* another bio at the address of one whose end was missed */
+	if (sector != ~0ULL && sector != e->address) { /* the old bio was not seen to complete */
 		vfs_send_unended(e);
 		vfs_bio_forget(key);
 		return 0;

@@ -102,7 +102,7 @@ iolens_loss BlockProbe::ledger() const {
     return loss;
 }
 
-/// An entry of the state map whose end is still to come.
+/// An entry of the state map that has not completed.
 struct BlockProbe::Open {
     u64 key;
     iolens_block_state state;

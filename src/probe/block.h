@@ -41,8 +41,8 @@ public:
     void detach();
     [[nodiscard]] int ring_fd() const;
     [[nodiscard]] iolens_loss ledger() const;
-    /// The records of requests whose end was missed: their disk has nothing in flight any more. After detach(), also
-    /// those that were in flight at that time. Each is returned once.
+    /// Records of requests that were not seen to complete: their disk has nothing in flight any more. After detach(),
+    /// also of those that were in flight at that time. Each is returned once.
     std::vector<std::vector<u64>> unfinished();
 
     /// Loads and attaches each program by itself and reports the result; leaves nothing attached.

@@ -15,7 +15,7 @@ namespace {
 /// checked.
 constexpr std::size_t max_records = 1 << 16;
 
-/// How often to ask the probes for operations whose end was missed.
+/// How often to ask the probes for operations that were not seen to complete.
 constexpr std::chrono::seconds look_again{5};
 
 }  // namespace

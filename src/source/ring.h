@@ -25,8 +25,8 @@ public:
         std::function<bool()> ended{};           ///< the traced processes have exited; none: never
         std::vector<std::vector<u64>> before{};  ///< records to deliver before the first of the ring
         std::function<void()> tidy{};            ///< called before each read, to delete state whose owner is gone
-        /// Returns records of operations whose end will be missed. Called periodically, and once after detach(), when
-        /// it also returns those still in flight.
+        /// Returns records of operations that will not be seen to complete. Called periodically, and once after
+        /// detach(), when it also returns those still in flight.
         std::function<std::vector<std::vector<u64>>()> unfinished{};
         std::function<int()> exit_status{};                  ///< see Source; none: 0
         u16 changed = 0;                                     ///< kind of records to modify before delivery …
