@@ -162,10 +162,9 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 	s.e.flags |= IOLENS_BLOCK_BIO;
 	s.size = size;
 	s.issued = s.created ? s.created : bpf_ktime_get_boot_ns();
-	if (block_begin((__u64)bio, &s)) {
-		ring_count_seen(1);
-	} else {
-		block_count_unstored(disk, bio->bi_iter.bi_sector);
+	ring_count_seen(1);
+	if (!block_begin((__u64)bio, &s)) {
+		block_count_full(s.e.dev, bio->bi_iter.bi_sector);
 		if (attribute && s.vector)
 			block_target_forget(s.vector);
 	}

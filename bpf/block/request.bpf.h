@@ -162,7 +162,8 @@ static __always_inline int on_rq_issue(__u64 *ctx)
 		if (!s || !(s->e.flags & IOLENS_BLOCK_REQUEUED)) {
 			s = block_begin(key, &block_nothing) ? bpf_map_lookup_elem(&inflight, &key) : 0;
 			if (!s) {
-				block_count_unstored(compat_rq_disk(rq), rq->__sector);
+				ring_count_seen(1);
+				block_count_full(block_disk(compat_rq_disk(rq)), rq->__sector);
 				return 0;
 			}
 			fresh = true;
@@ -266,18 +267,13 @@ static __always_inline void block_move(struct request *rq, __u64 from, struct io
 {
 	__u64 key = (__u64)rq;
 	struct iolens_block_state copy;
-	struct iolens_counters *n;
 
 	if (from == key)
 		return;
 	copy = *s;
 	bpf_map_delete_elem(&inflight, &from); /* frees an element for it */
-	if (block_begin(key, &copy) || !(n = ring_counters()))
-		return;
-	if (iolens_block_device_wanted(&filter, copy.e.dev, copy.e.sector))
-		ring_count(n, state_full);
-	else
-		ring_count(n, filtered);
+	if (!block_begin(key, &copy))
+		block_count_full(copy.e.dev, copy.e.sector);
 }
 
 /* Part or all of a request is completed. Runs in interrupt context. */

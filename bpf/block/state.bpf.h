@@ -225,14 +225,13 @@ static __always_inline void block_finish(struct iolens_block_state *s, __u64 now
 }
 
 /* Counts an operation that found no place in `inflight`: as a loss only if its device is selected. */
-static __always_inline void block_count_unstored(struct gendisk *disk, __u64 sector)
+static __always_inline void block_count_full(__u32 dev, __u64 sector)
 {
 	struct iolens_counters *n = ring_counters();
 
 	if (!n)
 		return;
-	ring_count(n, seen);
-	if (!disk || iolens_block_device_wanted(&filter, compat_disk_dev(disk), sector))
+	if (iolens_block_device_wanted(&filter, dev, sector))
 		ring_count(n, state_full);
 	else
 		ring_count(n, filtered);
