@@ -45,6 +45,9 @@ int iolens_request_drop(struct bpf_raw_tracepoint_args *ctx)
 	*copy = *request;
 	if (bpf_map_delete_elem(&requests, &key))
 		return 0;
+	multishot_remove(copy, key.owner);
+	if (copy->shared) /* they have been sent */
+		return 0;
 	if (!copy->counted && call_counts(&copy->e))
 		ring_count_seen(1);
 	copy->e.flags |= (__u16)ctx->args[3];

@@ -43,6 +43,8 @@ static __always_inline void request_aio_begin(__u64 address, __u64 id, __u64 pro
 		else
 			call_count(e, block.bytes);
 	}
+	if ((what & IOLENS_REQUEST_WRITES) && (block.rw_flags & RWF_APPEND))
+		e->flags |= IOLENS_CALL_APPEND;
 	call_file(e, &emitted_name, FILE_SLOT_ENTER, direct);
 	request_store(&key, request);
 }
@@ -79,6 +81,8 @@ __noinline int request_aio_end(__u64 address, __u64 id)
 	e = &request->e;
 	e->h.ts = bpf_ktime_get_boot_ns();
 	e->result = done.result;
+	if ((e->flags & IOLENS_CALL_APPEND) && e->direction == IOLENS_DIR_WRITE)
+		call_appended(e, false);
 	call_send_one(e);
 	bpf_map_delete_elem(&requests, &key);
 	return 0;

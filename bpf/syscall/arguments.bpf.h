@@ -24,6 +24,58 @@ static __always_inline void call_offset_at(struct iolens_call_event *e, __u64 ad
 		call_offset(e, offset);
 }
 
+const volatile __u32 page_shift = 12;
+
+/* What is mapped at an address. */
+struct call_mapped {
+	__u64 file;
+	__u64 offset; /* in the file, of the address */
+	__u64 address;
+};
+
+static long call_mapped_at(struct task_struct *task, struct vm_area_struct *vma, void *context)
+{
+	struct call_mapped *mapped = context;
+
+	(void)task;
+	mapped->file = (__u64)BPF_CORE_READ(vma, vm_file);
+	mapped->offset = (BPF_CORE_READ(vma, vm_pgoff) << page_shift) + mapped->address - BPF_CORE_READ(vma, vm_start);
+	return 0;
+}
+
+/* The file that is mapped at the address of the call, with bpf_find_vma (5.17, 7c7e3d31e785): also of a mapping that
+ * was made before tracing. It fails if another thread changes mappings right now. */
+static __noinline int call_mapped_file(struct iolens_call_event *e, __u64 *emitted_name)
+{
+	struct call_mapped mapped = {.address = e->address};
+	struct file *file;
+
+	if (bpf_find_vma(bpf_get_current_task_btf(), e->address, call_mapped_at, &mapped, 0) || !mapped.file)
+		return 0;
+	file = bpf_rdonly_cast((void *)mapped.file, kernel_type_file);
+	call_offset(e, mapped.offset);
+	call_open_file(e, file, mapped.file, emitted_name, FILE_SLOT_ENTER, true);
+	return 0;
+}
+
+/* Is the fd of an …at call the directory of a path, rather than the file itself (AT_EMPTY_PATH)? A path on a page that
+ * is not in memory yet can't be read before the call has done so: `pointer` is set to look again at the return. */
+static __always_inline bool call_of_directory(struct call_thread *t, __u64 path)
+{
+	__u8 first = 0;
+
+	t->pointer = 0;
+	if (path && bpf_probe_read_user(&first, sizeof(first), (void *)path)) {
+		t->pointer = path;
+		return true;
+	}
+	if (first)
+		return true;
+	if (!path && t->e.call == CALL_UTIMENSAT)
+		return false;
+	return !(t->e.asked & AT_EMPTY_PATH);
+}
+
 /* Decodes the arguments, according to the shape of the call. */
 static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 					   bool direct)
@@ -45,6 +97,18 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 	case IOLENS_SHAPE_VECTOR_AT:
 		if (a3 != ~0ULL) /* preadv2, pwritev2: the file position */
 			call_offset(&t->e, a3);
+		if (t->e.call == CALL_PWRITEV2 && (t->values[5] & RWF_APPEND))
+			t->e.flags |= IOLENS_CALL_APPEND;
+		break;
+	case IOLENS_SHAPE_EXTENT:
+		call_offset(&t->e, a1);
+		call_count(&t->e, a2);
+		break;
+	case IOLENS_SHAPE_AT:
+		if (call_of_directory(t, a1)) {
+			t->e.fd = -1;
+			return;
+		}
 		break;
 	case IOLENS_SHAPE_MAP:
 		if (a3 & MAP_ANONYMOUS) { /* no file */
@@ -71,6 +135,8 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 		t->e.address = t->values[0];
 		t->e.flags |= IOLENS_CALL_HAS_ADDRESS;
 		call_count(&t->e, a1);
+		if (direct && !by_watch)
+			call_mapped_file(&t->e, &t->emitted_name);
 		return;
 	case IOLENS_SHAPE_SENDFILE:
 		t->to = t->e; /* from the second fd to the first */
@@ -95,6 +161,11 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 		break;
 	}
 	call_file(&t->e, &t->emitted_name, FILE_SLOT_ENTER, direct);
+	if (t->e.call == CALL_PWRITEV2 && (t->values[5] & RWF_NOAPPEND) && (t->e.flags & IOLENS_CALL_APPEND)) {
+		t->e.flags &= ~IOLENS_CALL_APPEND;
+		if (a3 != ~0ULL)
+			call_offset(&t->e, a3);
+	}
 	if (t->two) {
 		t->to.direction = IOLENS_DIR_WRITE;
 		t->to.requested = t->e.requested;
@@ -142,6 +213,17 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 	call_count(&t->e, call_pieces(a1, a2, direct));
 }
 
+/* Looks again at a path that could not be read at the start. */
+static __always_inline void call_path_again(struct call_thread *t, bool direct)
+{
+	/* execveat: the memory is another program's */
+	if (t->shape != IOLENS_SHAPE_AT || !t->pointer || t->e.call == CALL_EXECVEAT ||
+	    call_of_directory(t, t->pointer))
+		return;
+	t->e.fd = (__s32)t->values[0];
+	call_file(&t->e, &t->emitted_name, FILE_SLOT_EXIT, direct);
+}
+
 /* Decodes what is known only at the return. */
 static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 result, bool direct)
 {
@@ -172,6 +254,7 @@ static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 
 	case IOLENS_SHAPE_RECEIVE:
 	case IOLENS_SHAPE_MESSAGE: call_named_peer(&t->e, (void *)t->pointer); break;
 	case IOLENS_SHAPE_MESSAGES:
+		t->e.messages = result;
 		t->e.result = direct ? call_message_bytes_direct(t->pointer, result) :
 				       call_message_bytes_plain(t->pointer, result);
 		break;

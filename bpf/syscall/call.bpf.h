@@ -173,7 +173,7 @@ static __always_inline void call_unseen(__u64 nr, __s64 result, bool known)
 /* Is this the number of the thread's call? arm64 clears it in a successful execve (forget_syscall()). */
 static __always_inline bool call_is(const struct call_thread *t, __u64 nr)
 {
-	if (t->e.call == CALL_EXECVE || t->e.call == CALL_EXECVEAT)
+	if (call_is_exec(t))
 		return true;
 	return nr < IOLENS_CALLS && syscalls[nr].shape && syscalls[nr].id == t->e.call;
 }
@@ -212,18 +212,28 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 		if (t->started && (t->actions & IOLENS_CALL_EMIT)) /* not emitted at the entry */
 			call_emit_arguments(t, t->all_texts, FILE_SLOT_EXIT);
 	} else if ((decode_all || (operations && (t->actions & IOLENS_CALL_EMIT))) && t->texts &&
-		   t->e.call != CALL_EXECVE && t->e.call != CALL_EXECVEAT) {
+		   (result < 0 || !call_is_exec(t))) { /* in a successful exec, call_exec() has read them */
 		call_emit_arguments(t, t->all_texts, FILE_SLOT_EXIT);
 	}
 	if (t->shape == IOLENS_SHAPE_IO_SUBMIT && result < (__s64)t->e.requested)
 		request_aio_refused(t->pointer, result < 0 ? 0 : result, t->e.requested, id, direct);
+	call_path_again(t, direct);
 	if (result >= 0)
 		call_results(t, id, result, direct);
+	if ((t->e.flags & IOLENS_CALL_APPEND) && t->e.direction == IOLENS_DIR_WRITE && !t->two)
+		call_appended(&t->e, t->shape == IOLENS_SHAPE_MOVE || t->shape == IOLENS_SHAPE_VECTOR ||
+					     (t->shape == IOLENS_SHAPE_VECTOR_AT && t->values[3] == ~0ULL));
 	if (operations && result > 0 && t->buffer && t->started)
 		operation_http(t, id, (__u64)result < t->buffer_length ? result : t->buffer_length);
 	if (t->emitted && t->emitted != period)
 		call_names_again(t);
 	call_send(t);
+	if (operations && (emit_start || emit_cwd) && t->pointer && call_is_exec(t)) { /* see call_exec() */
+		struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+		t->pointer = 0;
+		operation_process(task, id, operation_parent(task), FILE_SLOT_EXEC);
+	}
 	return 0;
 }
 

@@ -19,6 +19,66 @@
 #include "iolens/event/call.h"
 #include "iolens/event/task.h"
 
+#define EXEC_AT_FDCWD -100
+
+/* Sends the arguments of an exec that succeeds, if they could not be read at its entry: in a new child, the page with
+ * the path is often not present yet. The memory that they were in is gone; the path is in the kernel's, and the first
+ * argument in that of the new program. */
+static __noinline int call_emit_exec(struct call_thread *t, __u64 program)
+{
+	struct linux_binprm *bprm = (struct linux_binprm *)program;
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	const char *path = BPF_CORE_READ(bprm, filename);
+	struct call_argument_scratch *scratch;
+	struct iolens_counters *n;
+	__u32 slot = FILE_SLOT_ENTER, size, offset = 0, first = t->e.call == CALL_EXECVEAT;
+	long length;
+
+	scratch = bpf_map_lookup_elem(&argument_scratch_slots, &slot);
+	/* relative to a directory's fd: the kernel has it as /dev/fd/N/path */
+	if (!scratch || (first && (__s32)t->values[0] != EXEC_AT_FDCWD))
+		return 0;
+	scratch->a.h.ts = bpf_ktime_get_boot_ns();
+	scratch->a.h.kind = IOLENS_KIND_ARGUMENTS;
+	scratch->a.h.cpu = bpf_get_smp_processor_id();
+	scratch->a.tid = own_pidns.level ? t->e.host_tid : t->e.tid;
+	scratch->a.call = t->e.call;
+	scratch->a.texts = 0;
+	scratch->a.single = 0;
+#pragma unroll
+	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
+		scratch->a.values[i] = t->values[i];
+	length = bpf_probe_read_kernel_str(scratch->text, IOLENS_ARGUMENT_TEXT, path);
+	if (length <= 0 || length > IOLENS_ARGUMENT_TEXT)
+		return 0;
+	scratch->a.texts = 1 << first;
+	offset = length;
+	/* the first argument of a script's interpreter is its own */
+	if (BPF_CORE_READ(bprm, interp) == path) {
+		length = bpf_probe_read_user_str(&scratch->text[offset], IOLENS_ARGUMENT_TEXT,
+						 (void *)BPF_CORE_READ(task, mm, arg_start));
+		if (length > 0 && length <= IOLENS_ARGUMENT_TEXT) {
+			scratch->a.texts |= 2 << first;
+			if (BPF_CORE_READ(task, mm, arg_start) + length >= BPF_CORE_READ(task, mm, arg_end))
+				scratch->a.single = 2 << first;
+			offset += length;
+		}
+	}
+	offset &= 2 * CALL_TEXTS - 1;
+	barrier_var(offset);
+	if (offset > CALL_TEXTS + IOLENS_ARGUMENT_TEXT)
+		return 0;
+	*(__u64 *)&scratch->text[offset] = 0;
+	size = (sizeof(scratch->a) + offset + 7) & ~7U;
+	scratch->a.h.size = size;
+	barrier_var(size);
+	if (size > sizeof(*scratch))
+		return 0;
+	if (!ring_put(scratch, size) && (n = ring_counters()))
+		ring_count(n, fact_lost);
+	return 0;
+}
+
 static __always_inline int call_exec(__u64 *ctx, bool direct)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
@@ -39,6 +99,9 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 	t = call_thread_of(file_task(direct), tid, direct);
 	if (t)
 		t->emitted = 0;
+	if (t && t->state == CALL_RUNNING && t->texts && call_is_exec(t) &&
+	    (decode_all || (operations && (t->actions & IOLENS_CALL_EMIT) && t->started)))
+		call_emit_exec(t, compat_number(&ctx[2]));
 	if (libc_wanted) /* exec in a signal handler: the interrupted function never returns, and the stack is new */
 		bpf_map_delete_elem(&libc_calls, &old);
 	if (requests_wanted)
@@ -48,11 +111,11 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 
 		if (operation_paused()) /* another program: it has to begin by itself */
 			bpf_map_delete_elem(&started, &tgid);
-		else if (emit_start || emit_cwd)
-			operation_process(task, id,
-					  task_tgid((__u64)BPF_CORE_READ(task, real_parent),
-						    BPF_CORE_READ(task, real_parent, tgid)),
-					  FILE_SLOT_EXEC);
+		else if ((emit_start || emit_cwd) && t && t->state == CALL_RUNNING && call_is_exec(t)) {
+			call_emit_thread(id, host, 0); /* its new name */
+			t->pointer = 1; /* start and directory: after the row of the exec */
+		} else if (emit_start || emit_cwd)
+			operation_process(task, id, operation_parent(task), FILE_SLOT_EXEC);
 	}
 	return 0;
 }

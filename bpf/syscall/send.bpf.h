@@ -34,13 +34,13 @@ static __noinline int call_emit_arguments(struct call_thread *t, __u32 texts, __
 	scratch->a.tid = own_pidns.level ? t->e.host_tid : t->e.tid;
 	scratch->a.call = t->e.call;
 	scratch->a.texts = 0;
-	scratch->a.reserved = 0;
+	scratch->a.single = 0;
 #pragma unroll
 	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
 		scratch->a.values[i] = t->values[i];
 	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++) {
 		long length;
-		__u64 from;
+		__u64 from, next;
 
 		if (!(texts >> i & 1))
 			continue;
@@ -57,6 +57,9 @@ static __noinline int call_emit_arguments(struct call_thread *t, __u32 texts, __
 			length = 1;
 		}
 		scratch->a.texts |= 1 << i;
+		if ((t->vectors >> i & 1) &&
+		    !bpf_probe_read_user(&next, sizeof(next), (__u64 *)scratch->a.values[i] + 1) && !next)
+			scratch->a.single |= 1 << i;
 		offset += length;
 	}
 	offset &= 2 * CALL_TEXTS - 1;
@@ -83,6 +86,13 @@ static __always_inline bool call_counts(const struct iolens_call_event *e)
 	return !by_watch || (e->flags & IOLENS_CALL_WATCHED);
 }
 
+/* Does a call change what is mapped at an address? */
+static __always_inline bool call_maps(const struct iolens_call_event *e)
+{
+	return map_facts &&
+	       ((e->flags & IOLENS_CALL_HAS_ADDRESS) || e->call == CALL_EXECVE || e->call == CALL_EXECVEAT);
+}
+
 /* Sends one side of a call that was counted as seen. Its end, if any, is at h.ts. */
 static __always_inline void call_send_one(struct iolens_call_event *e)
 {
@@ -97,7 +107,7 @@ static __always_inline void call_send_one(struct iolens_call_event *e)
 		return;
 	}
 	missed = (e->flags & CALL_NO_END) == CALL_NO_END && !(e->flags & IOLENS_CALL_PENDING);
-	if (e->h.ts - e->start < filter.min_ns && !missed) {
+	if (e->h.ts - e->start < filter.min_ns && !missed && !call_maps(e)) {
 		ring_count(n, filtered);
 		return;
 	}

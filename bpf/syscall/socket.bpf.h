@@ -6,6 +6,7 @@
 #include "lib/compat/base.bpf.h"
 #include "lib/compat/net.bpf.h"
 #include "lib/file.bpf.h"
+#include "lib/unix.bpf.h"
 #include "syscall/thread.bpf.h"
 
 #include "iolens/event/call.h"

@@ -15,6 +15,8 @@
 #define CALL_CLONE 56
 #define CALL_VFORK 58 /* 57: fork */
 #define CALL_CLONE3 435
+#define CALL_PWRITEV2 328 /* with flags */
+#define CALL_UTIMENSAT 280 /* a NULL path means the fd, without AT_EMPTY_PATH */
 #define CALL_TEXTS 8192 /* space for the strings of an argument record, in bytes; a power of two */
 
 enum call_state_kind {
@@ -82,6 +84,7 @@ const volatile __u8 follow = 0;
 const volatile __u64 own_ino = 0;
 const volatile __u32 own_dev = 0;
 const volatile __u8 by_watch = 0;   /* only calls on watched files */
+const volatile __u8 map_facts = 0;  /* send calls that map files whatever they took: others need their file */
 const volatile __u8 decode_all = 0; /* emit the arguments of all calls */
 
 /* Counting filter: number of followed processes per low bits of the ID. It is 0 for nearly all other processes,
@@ -103,6 +106,11 @@ struct { /* sized only if arguments are emitted; FILE_SLOT_ENTER and FILE_SLOT_E
 	__type(key, __u32);
 	__type(value, struct call_argument_scratch);
 } argument_scratch_slots SEC(".maps");
+
+static __always_inline bool call_is_exec(const struct call_thread *t)
+{
+	return t->e.call == CALL_EXECVE || t->e.call == CALL_EXECVEAT;
+}
 
 static __always_inline bool maybe_followed(__u32 tgid)
 {

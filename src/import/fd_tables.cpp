@@ -82,6 +82,9 @@ LoggedFile shown_file(std::string_view shown) {
         file.ino = static_cast<u64>(leading_number(shown.substr(6)).value_or(0));
     } else if (shown.starts_with("anon_inode:")) {
         file.kind = IOLENS_FILE_ANON;
+    } else if (shown.find(":[") != std::string_view::npos && shown[0] >= 'a' && shown[0] <= 'z' &&
+               !shown.starts_with("socket:")) {
+        file.kind = IOLENS_FILE_OTHER;  // a namespace: "net:[4026531833]"; sockets are "TCP:[…]"
     } else {
         file.kind = IOLENS_FILE_SOCKET;
         file.peer = shown_peer(shown);
@@ -274,6 +277,8 @@ void FdTables::apply(const LoggedCall& call) {
         add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:[timerfd]"), call.argument(1));
     } else if (name == "signalfd4" || name == "signalfd") {
         add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:[signalfd]"), call.argument(3));
+    } else if (name == "pidfd_open") {
+        add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:[pidfd]"), "CLOEXEC");
     } else if (name.starts_with("inotify_init")) {
         add(tid, call, named(IOLENS_FILE_ANON, "anon_inode:inotify"), call.argument(0));
     } else if (name == "memfd_create") {

@@ -303,4 +303,11 @@ LineKind StraceLines::take(std::string_view line, LoggedCall& call) {
     return take_call(call) ? LineKind::call : LineKind::unreadable;
 }
 
+bool is_fd_itself(const LoggedCall& logged) {
+    if (leading_number(logged.argument(0)).value_or(-1) < 0) return false;
+    const std::string_view path = logged.argument(1);
+    if (path == "NULL" && logged.name == "utimensat") return true;
+    return (path == "\"\"" || path == "NULL") && logged.all_arguments.find("AT_EMPTY_PATH") != std::string::npos;
+}
+
 }  // namespace iolens

@@ -74,4 +74,7 @@ private:
     u64 last_ns_ = 0;  // time of day of the previous line
 };
 
+/// Is the file of an …at call the one of its fd? The path is "" with AT_EMPTY_PATH, or NULL.
+bool is_fd_itself(const LoggedCall& logged);
+
 }  // namespace iolens

@@ -41,16 +41,6 @@ const Syscall* syscall_named(std::string_view name) {
     return it == known.end() ? nullptr : &*it;
 }
 
-/// The sum of the numbers after each "name=".
-u64 sum_of(std::string_view text, std::string_view name) {
-    u64 sum = 0;
-    for (std::size_t at = text.find(name); at != std::string_view::npos; at = text.find(name, at)) {
-        at += name.size();
-        sum += static_cast<u64>(leading_number(text.substr(at)).value_or(0));
-    }
-    return sum;
-}
-
 void set_number(u64& field, u16& flags, iolens_call_flag flag, std::string_view text) {
     // "[4096]" is an offset in the caller's memory, "[4096] => [8192]" one that was advanced
     if (text.starts_with('[')) text.remove_prefix(1);
@@ -58,6 +48,21 @@ void set_number(u64& field, u16& flags, iolens_call_flag flag, std::string_view 
     if (!number) return;
     field = static_cast<u64>(*number);
     flags = static_cast<u16>(flags | flag);
+}
+
+/// Sends the arguments of a call as they are in the log, cut if they are too long for a record.
+void send_arguments(const LoggedCall& logged, const Syscall& call, u64 start, Receiver& receiver) {
+    constexpr std::size_t max = IOLENS_PATH_LEN - 1;
+    constexpr std::string_view mark = "…";
+    iolens_arguments arguments{};
+    arguments.tid = logged.tid;
+    arguments.call = call.id;
+    arguments.texts = IOLENS_ARGUMENTS_WHOLE;
+    arguments.h = {.ts = start, .kind = IOLENS_KIND_ARGUMENTS, .size = 0, .cpu = 0};
+    std::string text(logged.all_arguments);
+    if (text.size() > max) text.replace(max - mark.size(), std::string::npos, mark);
+    const Record record = make_record(arguments, {text});
+    receiver.record(std::as_bytes(std::span(record)));
 }
 
 void set_peer(iolens_call_event& event, const LoggedAddress& peer) {
@@ -200,15 +205,7 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
         return;
     }
 
-    if (logged.all_arguments.size() < IOLENS_PATH_LEN) {
-        iolens_arguments arguments{};
-        arguments.tid = logged.tid;
-        arguments.call = known->id;
-        arguments.texts = IOLENS_ARGUMENTS_WHOLE;
-        arguments.h = {.ts = event.start, .kind = IOLENS_KIND_ARGUMENTS, .size = 0, .cpu = 0};
-        const Record record = make_record(arguments, {logged.all_arguments});
-        receiver.record(std::as_bytes(std::span(record)));
-    }
+    send_arguments(logged, *known, event.start, receiver);
 
     const auto fd_number = [](std::string_view given) { return static_cast<s32>(leading_number(given).value_or(-1)); };
     const auto side = [&](std::string_view given, u8 direction) {
@@ -223,6 +220,12 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
     const auto offset = [&](std::size_t n) {
         set_number(event.offset, event.flags, IOLENS_CALL_HAS_OFFSET, logged.argument(n));
     };
+    if (known->info.flags != 0) {
+        if (const auto flags = flags_of(*known, logged.argument(known->info.flags - 1U))) {
+            event.asked = *flags;
+            event.flags |= IOLENS_CALL_HAS_ASKED;
+        }
+    }
     switch (known->info.shape) {
         case IOLENS_SHAPE_SENDFILE:
             requested(3);
@@ -266,6 +269,10 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
             set_number(event.address, event.flags, IOLENS_CALL_HAS_ADDRESS, logged.argument(0));
             requested(1);
             break;
+        case IOLENS_SHAPE_EXTENT:
+            offset(1);
+            requested(2);
+            break;
         case IOLENS_SHAPE_MOVE_AT: offset(3); [[fallthrough]];
         case IOLENS_SHAPE_MOVE:
         case IOLENS_SHAPE_SEND:
@@ -277,11 +284,15 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
             event.flags |= IOLENS_CALL_HAS_REQUESTED;
             break;
         case IOLENS_SHAPE_MESSAGES:
-            if (event.result >= 0) event.result = static_cast<s64>(sum_of(logged.all_arguments, "msg_len="));
+            if (event.result >= 0) {
+                event.messages = static_cast<u32>(event.result);
+                event.result = static_cast<s64>(sum_of(logged.all_arguments, "msg_len="));
+            }
             break;
         default: break;
     }
-    const bool on_fd = known->info.shape <= IOLENS_SHAPE_MAP || known->arguments.starts_with("fd:f");
+    const bool on_fd = known->info.shape <= IOLENS_SHAPE_MAP || known->arguments.starts_with("fd:f") ||
+                       (takes_directory(*known) && is_fd_itself(logged));
     if (on_fd && known->info.shape != IOLENS_SHAPE_RANGE) {
         side(logged.argument(0), event.direction);
         return;

@@ -61,6 +61,15 @@ std::optional<s64> leading_number(std::string_view text) {
     return static_cast<s64>(negative ? ~n + 1 : n);
 }
 
+u64 sum_of(std::string_view text, std::string_view name) {
+    u64 sum = 0;
+    for (std::size_t at = text.find(name); at != std::string_view::npos; at = text.find(name, at)) {
+        at += name.size();
+        sum += static_cast<u64>(leading_number(text.substr(at)).value_or(0));
+    }
+    return sum;
+}
+
 std::string_view file_behind_fd(std::string_view text) {
     std::size_t at = 0;
     if (text.starts_with("AT_FDCWD")) {

@@ -26,6 +26,9 @@ std::optional<std::string> unquoted(std::string_view text);
 /// A decimal, octal (0…) or hexadecimal (0x…) number at the start of `text`.
 std::optional<s64> leading_number(std::string_view text);
 
+/// The sum of the numbers after each "name=".
+u64 sum_of(std::string_view text, std::string_view name);
+
 /// The text in <> after the fd at the start of `text`, as -y prints it; "" if there is none.
 std::string_view file_behind_fd(std::string_view text);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -141,9 +142,12 @@ int SyscallProbe::load(const Options& options, bool direct) {
     object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
     object_->rodata->follow = options.follow.empty() ? 0 : 1;
     std::ranges::copy(options.syscalls, static_cast<iolens_call_info*>(object_->rodata->syscalls));
+    object_->rodata->page_shift = static_cast<u32>(std::countr_zero(static_cast<u64>(::sysconf(_SC_PAGESIZE))));
     object_->rodata->own_ino = options.own_ino;
     object_->rodata->own_dev = options.own_dev;
     object_->rodata->decode_all = options.decode_all ? 1 : 0;
+    // the direct programs look up the file of a mapping themselves
+    object_->rodata->map_facts = options.map_facts && !direct ? 1 : 0;
     const auto asked = [](u8 what) { return what != 0; };
     const bool uring = std::ranges::any_of(options.uring_ops, asked);
     if (uring || std::ranges::any_of(options.aio_ops, asked)) {
@@ -151,6 +155,7 @@ int SyscallProbe::load(const Options& options, bool direct) {
         object_->rodata->requests_wanted = 1;
         bpf_map__set_max_entries(object_->maps.requests, options.max_threads);
         bpf_map__set_max_entries(object_->maps.request_owners, options.max_threads);
+        if (uring) bpf_map__set_max_entries(object_->maps.multishot_requests, options.max_threads);
         bpf_map__set_max_entries(object_->maps.request_contexts, max_contexts);
     }
     object_->bss->alive = static_cast<s64>(options.follow.size());
@@ -163,6 +168,7 @@ int SyscallProbe::load(const Options& options, bool direct) {
         share_map(object_->maps.counters, options.watch->counters);
         share_map(object_->maps.watched, options.watch->watched);
         share_map(object_->maps.watched_below, options.watch->below);
+        share_map(object_->maps.watched_names, options.watch->names);
         share_map(object_->maps.watch_found, options.watch->found);
         share_map(object_->maps.watched_buckets, options.watch->buckets);
     }
@@ -274,6 +280,7 @@ bool SyscallProbe::start(const Options& options, bool& direct) {
         ++object_->bss->followed_buckets[pid % IOLENS_FOLLOWED_BUCKETS];  // nothing is attached yet
     }
     allow_cgroup(object_->maps.filter_cgroup, options.filter, options.cgroup_fd);
+    if (options.before_attach) options.before_attach(*this);
     // The object lists starts before ends. Attach in reverse order: every operation that starts once its start is
     // attached has its end seen, too.
     std::vector<bpf_program*> programs;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -33,6 +34,7 @@ public:
         u64 own_ino = 0;                                        ///< the file that rows are written to, by inode …
         u32 own_dev = 0;                 ///< … and device, the kernel's dev_t; calls on it are skipped
         std::optional<WatchMaps> watch;  ///< only calls on watched files, into the same ring
+        bool map_facts = false;          ///< --min-ms doesn't apply to calls that map files
         bool decode_all = false;         ///< emit each call's arguments
         std::vector<u32> follow;         ///< processes to follow; empty: all that match `filter`
         // for io-monitor's view
@@ -45,6 +47,9 @@ public:
         u64 start_on_elapsed_ns = 0;     ///< 0: not requested
         u64 libc_operations = 0;         ///< bit (1 << op): probe libc functions for this operation …
         std::vector<LibcFunction> libc;  ///< … and these were found
+        /// Called when the programs are loaded, before the first one is attached: attaches probes that must see
+        /// everything that happens during a call. Called again if another variant has to be loaded.
+        std::function<void(const SyscallProbe&)> before_attach;
     };
 
     /// Loads and attaches. Throws Failure (unavailable) if the kernel rejects a program.

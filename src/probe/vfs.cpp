@@ -41,7 +41,10 @@ VfsProbe::Object VfsProbe::make() const {
     bpf_map__set_max_entries(object->maps.accesses, options_.max_inflight);
     bpf_map__set_max_entries(object->maps.bios, options_.blk ? options_.max_inflight : 1);
     bpf_map__set_max_entries(object->maps.file_scratch_slots, 1);  // until programs that send names are selected
-    bpf_map__set_max_entries(object->maps.watched, std::max(options_.max_files, 1U));
+    // and the directories of followed names
+    const u32 names = options_.follow_names ? options_.max_files : 0;
+    bpf_map__set_max_entries(object->maps.watched, std::max(options_.max_files + names, 1U));
+    bpf_map__set_max_entries(object->maps.watched_names, std::max(names, 1U));
     if (options_.depth != 0) {
         // each CPU reserves up to 128 free entries
         constexpr u32 of_processor = 256;
@@ -102,6 +105,13 @@ std::optional<iolens_resolved> VfsProbe::resolve(int fd) {
 }
 
 bool VfsProbe::watch(const iolens_file_id& id, const iolens_watch& how) {
+    iolens_watch own{};
+    const int fd = bpf_map__fd(object_->maps.watched);
+    if (::bpf_map_lookup_elem(fd, &id, &own) == 0 && (own.flags & IOLENS_WATCH_NAMES) != 0) {
+        own = how;
+        own.flags |= IOLENS_WATCH_NAMES;
+        return ::bpf_map_update_elem(fd, &id, &own, BPF_ANY) == 0;
+    }
     return put_watch(object_->maps.watched, id, how, BPF_ANY) == 0;
 }
 
@@ -112,11 +122,8 @@ bool VfsProbe::watch_below(const iolens_file_id& id, const iolens_watch& how) {
 }
 
 u64 VfsProbe::evicted() const {
-    const u32 zero = 0;
-    u64 found = 0;
     if (options_.depth == 0) return 0;
-    ::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watch_found), &zero, &found);
-    found += added_below_;
+    const u64 found = watch_count(0) + added_below_;
     return found - std::min<u64>(found, count_entries(object_->maps.watched_below));
 }
 
@@ -132,6 +139,27 @@ void VfsProbe::unwatch(const iolens_file_id& id) {
     for (const bpf_map* map : {object_->maps.watched, object_->maps.watched_below}) {
         ::bpf_map_delete_elem(bpf_map__fd(map), &id);  // it is in one of them, or in neither
     }
+}
+
+bool VfsProbe::follow_name(const iolens_watch_name& name, const iolens_watch& how) {
+    if (name.hash == 0) return true;
+    if (::bpf_map_update_elem(bpf_map__fd(object_->maps.watched_names), &name, &how, BPF_ANY) != 0) return false;
+    iolens_watch directory{};
+    ::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watched), &name.directory, &directory);
+    directory.flags |= IOLENS_WATCH_NAMES;
+    return put_watch(object_->maps.watched, name.directory, directory, BPF_ANY) == 0;
+}
+
+void VfsProbe::unfollow_name(const iolens_watch_name& name) {
+    // its directory stays: it costs little, and another name in it may be followed
+    ::bpf_map_delete_elem(bpf_map__fd(object_->maps.watched_names), &name);
+}
+
+std::optional<iolens_file_id> VfsProbe::first_of(const iolens_file_id& id) const {
+    iolens_watch how{};
+    if (::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watched_below), &id, &how) != 0 || how.first.ino == 0)
+        return {};
+    return how.first;
 }
 
 std::vector<u64> VfsProbe::names_in_flight() const {
@@ -183,12 +211,13 @@ void VfsProbe::settle(iolens_vfs_event e) {
     std::memcpy(record.data(), &e, sizeof e);
 }
 
-u64 VfsProbe::unwatched_files() const {
-    const u32 item = 1;
-    u64 files = 0;
-    ::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watch_found), &item, &files);
-    return files;
+u64 VfsProbe::watch_count(u32 item) const {
+    u64 count = 0;
+    ::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watch_found), &item, &count);
+    return count;
 }
+
+u64 VfsProbe::unwatched_files() const { return watch_count(1); }
 
 int VfsProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
 
@@ -197,6 +226,7 @@ WatchMaps VfsProbe::maps() const {
             .counters = bpf_map__fd(object_->maps.counters),
             .watched = bpf_map__fd(object_->maps.watched),
             .below = bpf_map__fd(object_->maps.watched_below),
+            .names = bpf_map__fd(object_->maps.watched_names),
             .found = bpf_map__fd(object_->maps.watch_found),
             .buckets = bpf_map__fd(object_->maps.watched_buckets),
             .depth = options_.depth};

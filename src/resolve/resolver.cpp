@@ -224,11 +224,14 @@ Value Resolver::socket_of(const iolens_call_event& call, bool csv, RowArena& are
 Value Resolver::arguments_of(const iolens_call_event& call, RowArena& arena) {
     const iolens_arguments* given = arguments_.find(host_tid(call));
     const Syscall* known = find_syscall(call.call);
-    if (given == nullptr || known == nullptr || given->call != call.call) return {};
+    // those of an earlier call, if this one's could not be delivered or are not in the log
+    const bool earlier = given != nullptr && given->h.ts < call.start && (call.flags & IOLENS_CALL_NO_TIME) == 0;
+    if (given == nullptr || known == nullptr || given->call != call.call || earlier) return {};
     ArgumentTexts texts;
     const std::string_view whole = argument_texts(*given, texts);
     if (given->texts == IOLENS_ARGUMENTS_WHOLE) return Value(arena.copy(whole));
-    return Value(arena.build([&](std::string& out) { append_arguments(out, *known, given->values, texts); }));
+    return Value(
+        arena.build([&](std::string& out) { append_arguments(out, *known, given->values, texts, given->single); }));
 }
 
 /// A time of day. A log's times are shown as they are in the log; null if it has none.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <csignal>
 #include <cstring>
 
@@ -149,6 +150,30 @@ constexpr std::array open_bits{
     Bit{O_PATH, "O_PATH"},         Bit{O_ASYNC, "O_ASYNC"}};
 constexpr std::array protection_bits{Bit{PROT_READ, "PROT_READ"}, Bit{PROT_WRITE, "PROT_WRITE"},
                                      Bit{PROT_EXEC, "PROT_EXEC"}};
+// include/linux/socket.h
+constexpr std::array message_bits{Bit{0x1, "MSG_OOB"},
+                                  Bit{0x2, "MSG_PEEK"},
+                                  Bit{0x4, "MSG_DONTROUTE"},
+                                  Bit{0x8, "MSG_CTRUNC"},
+                                  Bit{0x10, "MSG_PROBE"},
+                                  Bit{0x20, "MSG_TRUNC"},
+                                  Bit{0x40, "MSG_DONTWAIT"},
+                                  Bit{0x80, "MSG_EOR"},
+                                  Bit{0x100, "MSG_WAITALL"},
+                                  Bit{0x200, "MSG_FIN"},
+                                  Bit{0x400, "MSG_SYN"},
+                                  Bit{0x800, "MSG_CONFIRM"},
+                                  Bit{0x1000, "MSG_RST"},
+                                  Bit{0x2000, "MSG_ERRQUEUE"},
+                                  Bit{0x4000, "MSG_NOSIGNAL"},
+                                  Bit{0x8000, "MSG_MORE"},
+                                  Bit{0x10000, "MSG_WAITFORONE"},
+                                  Bit{0x40000, "MSG_BATCH"},
+                                  Bit{0x80000, "MSG_NO_SHARED_FRAGS"},
+                                  Bit{0x2000000, "MSG_SOCK_DEVMEM"},
+                                  Bit{0x4000000, "MSG_ZEROCOPY"},
+                                  Bit{0x20000000, "MSG_FASTOPEN"},
+                                  Bit{0x40000000, "MSG_CMSG_CLOEXEC"}};
 constexpr std::array fcntl_names{Bit{F_DUPFD, "F_DUPFD"},   Bit{F_GETFD, "F_GETFD"},      Bit{F_SETFD, "F_SETFD"},
                                  Bit{F_GETFL, "F_GETFL"},   Bit{F_SETFL, "F_SETFL"},      Bit{F_GETLK, "F_GETLK"},
                                  Bit{F_SETLK, "F_SETLK"},   Bit{F_SETLKW, "F_SETLKW"},    Bit{F_SETOWN, "F_SETOWN"},
@@ -156,6 +181,7 @@ constexpr std::array fcntl_names{Bit{F_DUPFD, "F_DUPFD"},   Bit{F_GETFD, "F_GETF
                                  Bit{38, "F_OFD_SETLKW"},   Bit{1024, "F_SETLEASE"},      Bit{1025, "F_GETLEASE"},
                                  Bit{1026, "F_NOTIFY"},     Bit{1030, "F_DUPFD_CLOEXEC"}, Bit{1031, "F_SETPIPE_SZ"},
                                  Bit{1032, "F_GETPIPE_SZ"}, Bit{1033, "F_ADD_SEALS"},     Bit{1034, "F_GET_SEALS"}};
+constexpr std::array<std::string_view, 4> access_modes{"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"};
 constexpr std::array<std::string_view, 5> whences{"SEEK_SET", "SEEK_CUR", "SEEK_END", "SEEK_DATA", "SEEK_HOLE"};
 
 /// Appends the names of the bits that are set, after `first` if that isn't empty; unknown bits as a number.
@@ -192,8 +218,7 @@ void append_value(std::string& out, char kind, u64 value) {
         case 'l': out += std::to_string(static_cast<s64>(value)); return;
         case 'o': out += fmt::format("{:#o}", static_cast<u32>(value)); return;
         case 'F': {
-            constexpr std::array<std::string_view, 4> actions{"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"};
-            append_bits(out, static_cast<u32>(value) & ~u64{O_ACCMODE}, open_bits, actions.at(value & O_ACCMODE));
+            append_bits(out, static_cast<u32>(value) & ~u64{O_ACCMODE}, open_bits, access_modes.at(value & O_ACCMODE));
             return;
         }
         case 'P':
@@ -202,6 +227,10 @@ void append_value(std::string& out, char kind, u64 value) {
             } else {
                 append_bits(out, value, protection_bits, "");
             }
+            return;
+        case 'm':
+            if (value == 0) break;
+            append_bits(out, static_cast<u32>(value), message_bits, "");
             return;
         case 'w':
             if (value < whences.size()) {
@@ -236,6 +265,46 @@ void append_value(std::string& out, char kind, u64 value) {
     out += value == 0 ? "0" : fmt::format("{:#x}", value);
 }
 
+char kind_of_flags(const Syscall& call) {
+    char kind = 'x';
+    each_argument(call.arguments, [&](unsigned place, std::string_view, char argument_kind) {
+        if (place + 1 == call.info.flags) kind = argument_kind;
+    });
+    return kind;
+}
+
+/// A flag by its name, or a number as strace prints it.
+std::optional<u64> flag_named(char kind, std::string_view name) {
+    if (!name.empty() && name[0] >= '0' && name[0] <= '9') {
+        const bool hexadecimal = name.starts_with("0x");
+        u64 n = 0;
+        const char* const end = name.data() + name.size();
+        const auto [rest, error] = std::from_chars(name.data() + (hexadecimal ? 2 : 0), end, n,
+                                                   hexadecimal      ? 16
+                                                   : name[0] == '0' ? 8
+                                                                    : 10);
+        return error == std::errc() && rest == end ? std::optional(n) : std::nullopt;
+    }
+    std::span<const Bit> bits;
+    switch (kind) {
+        case 'F':
+            for (const u64 access : {u64{O_RDONLY}, u64{O_WRONLY}, u64{O_RDWR}}) {
+                if (name == access_modes.at(access)) return access;
+            }
+            bits = open_bits;
+            break;
+        case 'P':
+            if (name == "PROT_NONE") return 0;
+            bits = protection_bits;
+            break;
+        case 'm': bits = message_bits; break;
+        case 'c': bits = fcntl_names; break;
+        default: return {};
+    }
+    const auto it = std::ranges::find(bits, name, &Bit::name);
+    return it == bits.end() ? std::nullopt : std::optional(it->bits);
+}
+
 }  // namespace
 
 std::span<const Syscall> syscalls() { return known; }
@@ -265,16 +334,36 @@ bool makes_fds(u64 id) {
            call->info.shape == IOLENS_SHAPE_PAIR_FIRST;
 }
 
-void append_flags(std::string& out, const Syscall& call, u64 flags) {
-    char kind = 'x';
-    each_argument(call.arguments, [&](unsigned place, std::string_view, char kind_of_flags) {
-        if (place + 1 == call.info.flags) kind = kind_of_flags;
-    });
-    append_value(out, kind, flags);
+void append_flags(std::string& out, const Syscall& call, u64 flags) { append_value(out, kind_of_flags(call), flags); }
+
+std::optional<u64> flags_of(const Syscall& call, std::string_view text) {
+    const char kind = kind_of_flags(call);
+    if (kind == 'w') {
+        const auto* it = std::ranges::find(whences, text);
+        if (it != whences.end()) return static_cast<u64>(it - whences.begin());
+    }
+    if (text == "AT_EMPTY_PATH") return AT_EMPTY_PATH;
+    u64 flags = 0;
+    while (true) {
+        const std::size_t end = std::min(text.find('|'), text.size());
+        const std::optional<u64> bits = flag_named(kind, text.substr(0, end));
+        if (!bits) return {};
+        flags |= *bits;
+        if (end == text.size()) return flags;
+        text.remove_prefix(end + 1);
+    }
+}
+
+iolens_call_info traced_as(const Syscall& call) {
+    iolens_call_info info = call.info;
+    if (info.shape != IOLENS_SHAPE_OTHER) return info;
+    if (call.arguments.starts_with("fd:f")) info.shape = IOLENS_SHAPE_FD;
+    if (takes_directory(call)) info.shape = IOLENS_SHAPE_AT;
+    return info;
 }
 
 void append_arguments(std::string& out, const Syscall& call, std::span<const u64, IOLENS_CALL_ARGUMENTS> values,
-                      std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts) {
+                      std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts, u8 single) {
     bool creates = true;  // open has a mode only if it creates a file
     each_argument(call.arguments, [&](unsigned place, std::string_view, char kind) {
         if (kind == 'F') creates = (values[place] & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) != 0;
@@ -283,7 +372,7 @@ void append_arguments(std::string& out, const Syscall& call, std::span<const u64
         if (texts[place].data() != nullptr && kind == 'a') {
             out += '[';
             append_quoted(out, texts[place]);
-            out += ", ...]";
+            out += (single >> place & 1) != 0 ? "]" : ", ...]";
         } else if (texts[place].data() != nullptr) {
             append_quoted(out, texts[place]);
         } else {

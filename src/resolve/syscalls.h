@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -55,9 +56,20 @@ bool makes_fds(u64 id);
 /// number if that kind has no names here.
 void append_flags(std::string& out, const Syscall& call, u64 flags);
 
+/// The value of a call's flags as strace prints them; none if it has a name that is not known here.
+std::optional<u64> flags_of(const Syscall& call, std::string_view text);
+
+/// A call as the kernel side traces it when it is selected: calls that are not I/O get the shape of their fd, too.
+iolens_call_info traced_as(const Syscall& call);
+
+/// Does the call take the fd of a directory and a path? The file is the fd itself if the path is empty.
+constexpr bool takes_directory(const Syscall& call) {
+    return call.arguments.starts_with("dirfd:D path:p") || call.arguments.starts_with("old_dirfd:D old:p");
+}
+
 /// Appends a call's arguments in C syntax: `AT_FDCWD, "/etc/hosts", O_RDONLY`. A text is null if it could not be read;
-/// one that was truncated ends in "…".
+/// one that was truncated ends in "…". `single`: as in iolens_arguments.
 void append_arguments(std::string& out, const Syscall& call, std::span<const u64, IOLENS_CALL_ARGUMENTS> values,
-                      std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts);
+                      std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts, u8 single = 0);
 
 }  // namespace iolens

@@ -69,6 +69,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"operations-plain", "--format csv", "TZ=UTC", "operations.iol"},
         Case{"why-table", "--why", "TZ=UTC", "why.iol"},
         Case{"why-json", "--why --format json --columns call,duration_ns,file,why", "TZ=UTC", "why.iol"},
+        Case{"why-summary", "--why --summary --format table -o /dev/null", "TZ=UTC", "why.iol"},
+        Case{"why-summary-json", "--why --summary --format json -o /dev/null", "TZ=UTC", "why.iol"},
         Case{"why-csv", "--why --format csv --columns call,why --count 1", "TZ=UTC", "why.iol"},
         Case{"why-plain", "--format table", "TZ=UTC", "why.iol"}, Case{"file-table", "", "TZ=UTC", "file.iol"},
         Case{"file-verbose", "-v -t", "TZ=UTC", "file.iol"}, Case{"file-csv", "--format csv", "TZ=UTC", "file.iol"},
@@ -98,18 +100,27 @@ TEST_P(Import, IsTheSameToTheByte) {
     EXPECT_EQ(got, test::slurp(path));
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, Import,
-                         testing::Values(Case{"plain", "", "", "plain.log"},
-                                         Case{"plain-verbose", "-v", "", "plain.log"},
-                                         Case{"plain-table", "--format table", "", "plain.log"},
-                                         Case{"plain-json", "--format json --op pread64,sendfile", "", "plain.log"},
-                                         Case{"plain-summary", "--summary -o /dev/null", "", "plain.log"},
-                                         Case{"paths", "", "", "paths.log"}, Case{"seconds", "", "", "seconds.log"}),
-                         [](const auto& given) {
-                             std::string name = given.param.name;
-                             for (char& c : name) c = c == '-' ? '_' : c;
-                             return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Golden, Import,
+    testing::Values(
+        Case{"plain", "", "", "plain.log"}, Case{"plain-verbose", "-v", "", "plain.log"},
+        Case{"plain-table", "--format table", "", "plain.log"},
+        Case{"plain-json", "--format json --op pread64,sendfile", "", "plain.log"},
+        Case{"plain-summary", "--summary -o /dev/null", "", "plain.log"}, Case{"long", "-v", "", "long.log"},
+        Case{"paths", "", "", "paths.log"}, Case{"seconds", "", "", "seconds.log"},
+        Case{"moved",
+             "-v --format csv --columns "
+             "call,fd,offset,requested,bytes,result,error,flags,file",
+             "", "moved.log"},
+        Case{"moved-verbose", "-v", "", "moved.log"}, Case{"moved-summary", "--summary -o /dev/null", "", "moved.log"},
+        Case{"moved-msync", "--op msync --format csv --columns call,file", "", "moved.log"},
+        Case{"moved-failed", "--failed -v --format csv --columns call,error", "", "moved.log"},
+        Case{"moved-operation", "--op FILE_READ --not-op pread64 --format csv --columns call", "", "moved.log"}),
+    [](const auto& given) {
+        std::string name = given.param.name;
+        for (char& c : name) c = c == '-' ? '_' : c;
+        return name;
+    });
 
 TEST(GoldenRecording, IsWhatTheSampleWrites) {
     const test::Scratch scratch;

@@ -765,7 +765,7 @@ TEST_F(Domains, NonsenseIsAUsageError) {
     EXPECT_EQ(status({"--domains", "NO_SUCH", "--", "true"}), 125);
     EXPECT_EQ(status({"--format", "metrics", "--", "true"}), 125);
     EXPECT_EQ(status({"--libc", "--", "true"}), 125);
-    EXPECT_EQ(status({"--op", "OPEN", "--", "true"}), 125);  // not the name of a system call
+    EXPECT_EQ(status({"--op", "OPENS", "--", "true"}), 125);
     EXPECT_EQ(status({"--domains", "DIRS", "--op", "OPEN", "--", "true"}), 125);
     EXPECT_EQ(status({"--domains", "ALL", "--mq", "/no/such/file", "--", "true"}), 125);
     EXPECT_EQ(status({"--domains", "ALL", "--socket", "/no/such/folder/socket", "--", "true"}), 125);

@@ -602,6 +602,113 @@ TEST_F(Fd, EachOpenFileIsAddedUp) {
     EXPECT_EQ(moved, (std::vector<std::string>{"0 5", "0 3", "8 0", "0 0"})) << rows << r.err;
 }
 
+/// An exec comes before the start and the directory of its program.
+TRACED_TEST_F(Fd, AnExecComesBeforeTheStartOfItsProgram) {
+    for (const bool plain : {false, true}) {
+        if (plain) ::setenv("IOLENS_PROBE", "plain", 1);
+        const Result r = shell(
+            "iolens fd --domains START_STOP,PROCESSES,DIRS --format csv --columns op,arg1 -o /dev/stdout -- "
+            "/bin/sh -c 'exec /bin/true'");
+        ::unsetenv("IOLENS_PROBE");
+        EXPECT_EQ(r.status, 0) << r.err;
+        const std::vector<std::string> operations{"EXEC,/bin/sh",   "START,/bin/sh",   "CHDIR,",
+                                                  "EXEC,/bin/true", "START,/bin/true", "CHDIR,"};
+        std::size_t at = 0;
+        for (const std::string& operation : operations) {
+            at = r.out.find(operation, at);
+            ASSERT_NE(at, std::string::npos) << operation << "\n" << r.out;
+        }
+    }
+}
+
+/// -p takes a process whose main thread has ended, and any thread of a process.
+TRACED_TEST_F(Fd, AProcessWithoutItsMainThreadIsFollowed) {
+    const Background process({helper(), "without-main-thread", "-"});
+    ASSERT_TRUE(process.wait_for_rows(1)) << process.err();
+    const std::string main = std::to_string(process.pid());
+    const std::string other = split(process.out(), '\n').at(0);
+    ASSERT_TRUE(wait_until([&] { return slurp("/proc/" + main + "/stat").find(" Z ") != std::string::npos; }));
+    for (const std::string& pid : {main, other}) {
+        Tracer tracer({"fd", "--format", "csv", "--columns", "pid,tid,call,bytes,file", "-p", pid});
+        EXPECT_TRUE(tracer.wait_for_line(main + "," + other + ",read,77,/dev/zero")) << tracer.err();
+        EXPECT_EQ(tracer.stop().status, 0);
+    }
+}
+
+/// The strings of an exec are on a page that only the kernel touches: a program at its entry can't read them.
+TRACED_TEST_F(Fd, AnExecHasItsPathThoughItsPageIsNotPresent) {
+    const Scratch scratch;
+    const std::string nowhere = scratch.path("nowhere");
+    for (const std::string& program : {std::string("/bin/true"), nowhere}) {
+        spit(scratch.path("strings"), program + std::string(1, '\0') + "first" + std::string(1, '\0'));
+        const iolens::Fd fd(::open(scratch.path("strings").c_str(), O_RDONLY | O_CLOEXEC));
+        void* const page = ::mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+        ASSERT_NE(page, MAP_FAILED);
+        char* const path = static_cast<char*>(page);
+        std::array<char*, 2> arguments{path + program.size() + 1, nullptr};
+        for (const std::vector<std::string>& view :
+             {std::vector<std::string>{"-v", "--op", "execve", "--columns", "error,arguments"},
+              {"--domains", "PROCESSES", "--columns", "error,arg1,arg2"}}) {
+            std::vector<std::string> options{"fd", "--format", "csv", "-p", std::to_string(::getpid())};
+            options.insert(options.end(), view.begin(), view.end());
+            Tracer tracer(options);
+            const pid_t child = ::fork();
+            if (child == 0) {
+                ::execve(path, arguments.data(), environ);
+                ::_exit(0);
+            }
+            ::waitpid(child, nullptr, 0);
+            const Result r = tracer.stop();
+            EXPECT_NE(r.out.find(program), std::string::npos) << r.out << r.err;
+            EXPECT_NE(r.out.find("first"), std::string::npos) << r.out << r.err;
+            if (view.front() == "-v") {
+                EXPECT_NE(r.out.find(R"([""first""],)"), std::string::npos) << r.out;
+            }
+            EXPECT_EQ(r.out.find("ENOENT") != std::string::npos, program == nowhere) << r.out;
+        }
+        ::munmap(page, 4096);
+    }
+}
+
+/// --summary has the calls that move no bytes, with the time of their rows; and stat, which has no row.
+TRACED_TEST_F(Fd, EachCallThatTakesTimeIsAddedUp) {
+    const Scratch scratch;
+    const std::string path = std::filesystem::canonical(scratch.path()) / "synced";
+    for (const std::string format : {"csv", "json"}) {
+        const Result r = shell("iolens fd --summary --format " + format + " --ring-size 32 -o " + scratch.path("rows") +
+                               " -- " + helper() + " fsync " + path);
+        EXPECT_EQ(r.status, 0) << r.err;
+        if (format == "csv") {  // the default, whose rows have no fsync
+            EXPECT_NE(r.err.find(" fsync "), std::string::npos) << r.err;
+            EXPECT_NE(r.err.find("stat"), std::string::npos) << r.err;
+            continue;
+        }
+        u64 time = 0;
+        u64 syncs = 0;
+        u64 writes = 0;
+        u64 stats = 0;
+        for (const Json& row : parse_json_lines(slurp(scratch.path("rows")))) {
+            if (!row.contains("call")) continue;
+            const std::string call = text_or_null(row.at("call"));
+            if (row.at("type") == "fd") {
+                time += call == "fsync" ? number(row.at("duration_ns")) : 0;
+                continue;
+            }
+            const std::string file = text_or_null(row.at("file"));
+            if (call == "fsync") {
+                EXPECT_EQ(number(row.at("time_ns")), time);
+                EXPECT_TRUE(file == path || file == "(others)") << file;
+                syncs += number(row.at("calls"));
+            }
+            if (call.find("stat") != std::string::npos) stats += number(row.at("calls"));
+            if (call.empty() && file == path) writes += number(row.at("writes"));
+        }
+        EXPECT_EQ(syncs, 40U);
+        EXPECT_GE(stats, 40U);
+        EXPECT_EQ(writes, 40U);
+    }
+}
+
 /// Calls that move no bytes, 23 times each: fd, file and errno.
 TRACED_TEST_F(Fd, StateCallsAreRowsToo) {
     const Scratch scratch;

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 #include <linux/aio_abi.h>
 #include <linux/filter.h>
-#include <linux/io_uring.h>
 #include <linux/seccomp.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -31,6 +30,7 @@
 
 #include "json.h"
 #include "machine.h"
+#include "uring.h"
 
 namespace iolens::test {
 namespace {
@@ -164,56 +164,6 @@ TRACED_TEST_F(State, RequestsEndWithTheirContextProgramAndPlace) {
     EXPECT_EQ(traced.counter("lost"), 0U) << traced.result.err;
     EXPECT_EQ(without_end(traced.rows, "aio:pread"), std::size_t{24 + 24 + 40 + 32}) << traced.result.err;
 }
-
-/// An io_uring with a few entries; closed by the destructor.
-class Uring {
-public:
-    Uring() : ring_(static_cast<int>(::syscall(SYS_io_uring_setup, 8, &params_))) {
-        if (ring_ < 0) return;
-        queue_ = map(queue_bytes(), IORING_OFF_SQ_RING);
-        entries_ = map(entries_bytes(), IORING_OFF_SQES);
-    }
-    ~Uring() {
-        if (ring_ < 0) return;
-        ::munmap(queue_, queue_bytes());
-        ::munmap(entries_, entries_bytes());
-        ::close(ring_);
-    }
-    Uring(const Uring&) = delete;
-    Uring& operator=(const Uring&) = delete;
-
-    [[nodiscard]] bool here() const { return ring_ >= 0; }
-    /// Submits a read, and waits for `wait` results.
-    void read(int fd, u8 flags, u32 wait) {
-        static std::array<char, 4096> buffer;
-        const u32 tail = number(params_.sq_off.tail);
-        const u32 place = tail & number(params_.sq_off.ring_mask);
-        auto& entry = reinterpret_cast<io_uring_sqe*>(entries_)[place];
-        entry = {};
-        entry.opcode = IORING_OP_READ;
-        entry.flags = flags;
-        entry.fd = fd;
-        entry.addr = reinterpret_cast<u64>(buffer.data());
-        entry.len = buffer.size();
-        (&number(params_.sq_off.array))[place] = place;
-        __atomic_store_n(&number(params_.sq_off.tail), tail + 1, __ATOMIC_RELEASE);
-        ::syscall(SYS_io_uring_enter, ring_, 1, wait, IORING_ENTER_GETEVENTS, nullptr, 0);
-    }
-
-private:
-    [[nodiscard]] std::size_t queue_bytes() const { return params_.sq_off.array + params_.sq_entries * sizeof(u32); }
-    [[nodiscard]] std::size_t entries_bytes() const { return params_.sq_entries * sizeof(io_uring_sqe); }
-    char* map(std::size_t bytes, off_t what) const {
-        return static_cast<char*>(
-            ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring_, what));
-    }
-    u32& number(u32 at) { return *reinterpret_cast<u32*>(queue_ + at); }
-
-    io_uring_params params_{};
-    int ring_ = -1;
-    char* queue_ = nullptr;
-    char* entries_ = nullptr;
-};
 
 /// io_uring reports no completion for requests with IOSQE_CQE_SKIP_SUCCESS.
 TRACED_TEST_F(State, SkippedCompletionsAreRowsWithoutAnEnd) {

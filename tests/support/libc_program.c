@@ -10,12 +10,14 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -427,6 +429,62 @@ static void timed(const char *call, const char *path, size_t bytes, long count)
 	free(data);
 }
 
+/* Maps a file, and writes a page of it back for each line of standard input. */
+static void synchronizes_mapping(const char *path)
+{
+	const size_t size = 1 << 20;
+	int fd = open(path, O_RDWR | O_CREAT, 0600), c;
+	char *page;
+
+	if (fd < 0 || ftruncate(fd, (off_t)size))
+		exit(2);
+	page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (page == MAP_FAILED)
+		exit(2);
+	close(fd);
+	while ((c = getchar()) != EOF) {
+		if (c != '\n')
+			continue;
+		memset(page, 'x', size);
+		if (msync(page, size, MS_SYNC))
+			exit(2);
+	}
+}
+
+static void synchronizes(const char *path)
+{
+	char block[4096] = "";
+	int fd = open(path, O_RDWR | O_CREAT, 0600);
+	struct stat info;
+
+	for (int i = 0; i < 40; i++)
+		if (pwrite(fd, block, sizeof block, (off_t)i * 4096) != sizeof block || fsync(fd) || stat(path, &info))
+			exit(2);
+}
+
+static void *reads_zeros(void *unused)
+{
+	int fd = open("/dev/zero", O_RDONLY);
+	char zeros[77];
+
+	(void)unused;
+	printf("%ld\n", syscall(SYS_gettid));
+	fflush(stdout);
+	while (read(fd, zeros, sizeof zeros) == sizeof zeros)
+		usleep(10000);
+	exit(2);
+}
+
+/* The main thread ends; another one reads until the process is killed. */
+static void without_main_thread(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, reads_zeros, NULL))
+		exit(2);
+	syscall(SYS_exit, 0);
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 2 ? argv[1] : "";
@@ -482,6 +540,12 @@ int main(int argc, char **argv)
 		close(fd);
 	} else if (!strcmp(mode, "timed") && argc > 6) { /* CALL PATH BYTES COUNT */
 		timed(argv[3], argv[4], (size_t)atol(argv[5]), atol(argv[6]));
+	} else if (!strcmp(mode, "msync")) {
+		synchronizes_mapping(directory);
+	} else if (!strcmp(mode, "fsync")) {
+		synchronizes(directory);
+	} else if (!strcmp(mode, "without-main-thread")) {
+		without_main_thread();
 	} else if (!strcmp(mode, "writes")) {
 		long count = argc > 3 ? atol(argv[3]) : 1;
 		int fd = open(in("begin"), O_RDWR | O_CREAT, 0600);

@@ -188,7 +188,8 @@ void write_sample(const std::string& path) {
               .frames_full = 0,
               .not_decoded = 0,
               .own = 0,
-              .not_followed = 0};
+              .not_followed = 0,
+              .ambiguous = 0};
     put(r, loss);
     r.finish();
 }

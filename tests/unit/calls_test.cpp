@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <map>
@@ -94,6 +95,19 @@ TEST(Calls, EveryOperationHasItsSource) {
 }
 
 /// The text of a value for each kind of argument.
+TEST(Calls, FlagsAreReadAsStracePrintsThem) {
+    const auto flags = [](std::string_view name, std::string_view text) {
+        return flags_of(*std::ranges::find(syscalls(), name, &Syscall::name), text);
+    };
+    EXPECT_EQ(flags("recvfrom", "MSG_PEEK|MSG_DONTWAIT"), 0x42U);
+    EXPECT_EQ(flags("recvfrom", "0"), 0U);
+    EXPECT_EQ(flags("sendmsg", "MSG_NOSIGNAL|0x100000"), 0x104000U);
+    EXPECT_EQ(flags("openat", "O_WRONLY|O_CREAT"), u64{O_WRONLY | O_CREAT});
+    EXPECT_EQ(flags("lseek", "SEEK_END"), u64{SEEK_END});
+    EXPECT_EQ(flags("recvfrom", "MSG_UNHEARD_OF"), std::nullopt);
+    EXPECT_EQ(flags("recvfrom", ""), std::nullopt);
+}
+
 TEST(Calls, EveryKindOfArgumentHasItsText) {
     std::map<char, std::vector<std::pair<u64, std::string>>> texts{
         {'f', {{7, "7"}, {u64{0xffffffff}, "-1"}}},
@@ -106,6 +120,7 @@ TEST(Calls, EveryKindOfArgumentHasItsText) {
         {'P', {{0, "PROT_NONE"}, {PROT_READ | PROT_EXEC, "PROT_READ|PROT_EXEC"}}},
         {'w', {{SEEK_END, "SEEK_END"}, {9, "0x9"}}},
         {'c', {{F_DUPFD, "F_DUPFD"}, {9999, "0x270f"}}},
+        {'m', {{0, "0"}, {0x42, "MSG_PEEK|MSG_DONTWAIT"}, {0x100002, "MSG_PEEK|0x100000"}}},
         {'S', {{SIGTERM, "SIGTERM"}, {1000, "1000"}}},
         {'x', {{0, "0"}, {255, "0xff"}}},
         {'*', {{0, "NULL"}, {4096, "0x1000"}}},

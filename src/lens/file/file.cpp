@@ -38,6 +38,8 @@ public:
                     "count sectors from the start of the disk instead of the filesystem's device");
         if (live == nullptr) return;
         live->toggle("-r,--recursive", recursive_, "also trace files in directories below PATH");
+        live->toggle("--no-follow-name", no_follow_name_,
+                     "trace only the files that PATH names now, not those that replace them");
         live->number("--max-files", max_files_, 1, 1 << 22, "N",
                      "watch at most N files at a time (default 65536); new files in watched directories evict others");
     }
@@ -58,6 +60,7 @@ private:
     std::string level_;
     bool absolute_ = false;
     bool recursive_ = false;
+    bool no_follow_name_ = false;
     std::optional<u64> max_files_;
     u32 ops_ = 0;  // bit (1 << op)
     Levels levels_;
@@ -174,13 +177,15 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     bool directories = false;
     for (const std::string& word : live.arguments) {
         struct stat info{};
-        directories = directories || (::stat(word.c_str(), &info) == 0 && S_ISDIR(info.st_mode));
+        if (::stat(word.c_str(), &info) != 0) continue;
+        directories = directories || S_ISDIR(info.st_mode);
+        options.follow_names = options.follow_names || (!no_follow_name_ && !S_ISDIR(info.st_mode));
     }
-    if (directories) options.depth = recursive_ ? IOLENS_WATCH_DEPTH : 1;
+    if (directories || options.follow_names) options.depth = directories && recursive_ ? IOLENS_WATCH_DEPTH : 1;
     require_tracing();
     const auto types = kernel_btf();  // shared by both probes
     probe_ = std::make_unique<VfsProbe>(options);
-    watches_ = std::make_unique<Watches>(*probe_);
+    watches_ = std::make_unique<Watches>(*probe_, options.follow_names);
     leave_out_output(view);
     for (const std::string& word : live.arguments) watches_->add(watches_->find(word), recursive_);
     watches_->complete(options);
@@ -251,6 +256,11 @@ Loss FileLens::losses(const iolens_loss& ledger) const {
                     .item = "libaio or io_uring request",
                     .cause = "more in flight than --max-inflight",
                     .in_state_full = true},
+        LossCounter{.counter = &iolens_counters::ambiguous,
+                    .key = "ambiguous",
+                    .item = "io_uring completion",
+                    .cause = "several requests in flight with one user_data",
+                    .in_state_full = true},
         LossCounter{.counter = &iolens_counters::frames_full,
                     .key = "frames_full",
                     .item = "access",
@@ -273,6 +283,9 @@ std::vector<std::string> FileLens::diagnostics() const {
     if (!probe_) return {};
     const iolens_loss ledger = probe_->ledger();
     std::vector<std::string> items{ledger_line(losses(ledger))};
+    if (const u64 replaced = probe_->replaced(); replaced != 0) {
+        items.push_back(fmt::format("files that replaced another one under a watched name: {}", replaced));
+    }
     if (const u64 evicted = probe_->evicted(); evicted != 0) {
         items.push_back(fmt::format("files of watched directories that were evicted: {}", evicted));
     }

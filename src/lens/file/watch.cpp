@@ -122,9 +122,19 @@ void Watches::add_one(const FoundFile& found, u32 flags, bool below) {
     if ((flags & IOLENS_WATCH_FILE) != 0) unnamed_.push_back(found);
 }
 
+void Watches::follow(const FoundFile& found, const iolens_file_id& first) {
+    iolens_watch how = found.how;
+    how.flags = IOLENS_WATCH_FILE;
+    how.first = first;
+    if (probe_.attach_functions(found.what) == AttachMode::syscalls) how.flags |= IOLENS_WATCH_CALLS;
+    if (probe_.follow_name(found.what.name, how)) return;
+    throw Failure(Exit::usage, "can't follow more names", "use a larger --max-files, or --no-follow-name");
+}
+
 void Watches::add(const FoundFile& found, bool tree) {
     if (!found.is_directory()) {
         add_one(found, IOLENS_WATCH_FILE);
+        if (follow_names_) follow(found, found.what.id);
         return;
     }
     // the directory first, so that files created meanwhile are not missed

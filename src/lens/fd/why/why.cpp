@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 #include <iterator>
+#include <set>
 #include <tuple>
 
 #include "base/text.h"
@@ -111,6 +112,7 @@ const iolens_call_event* Why::release(u64 now_ns) {
     if (deferred_.empty() || (deferred_.size() < max_calls && now_ns < deferred_.front().h.ts + hold_ns))
         return nullptr;
     explain(deferred_.front());
+    if (summing_) add_to_totals();
     deferred_.pop_front();
     return &explained_.call;
 }
@@ -178,15 +180,24 @@ std::vector<const Why::Request*> Why::requests_of(const iolens_call_event& call,
     return items;
 }
 
-/// Requests of others that were on the disk at the same time as a request, per process; most requests first.
-std::vector<Why::Beside> Why::beside(const Request& request) const {
-    std::vector<Beside> items;
+/// Requests of others that were on the disk at the same time as a request.
+std::vector<const Why::Request*> Why::requests_beside(const Request& request) const {
+    std::vector<const Request*> items;
     const auto mine = author_of(request.e);
     for (auto it =
              std::ranges::lower_bound(requests_, request.created(), {}, [](const Request& r) { return r.e.h.ts; });
          it != requests_.end(); ++it) {
         if (it->e.dev != request.e.dev || it->created() >= request.e.h.ts || author_of(it->e) == mine) continue;
-        const auto [comm, pid] = author_of(it->e);
+        items.push_back(&*it);
+    }
+    return items;
+}
+
+/// The same per process; most requests first.
+std::vector<Why::Beside> Why::beside(const Request& request) const {
+    std::vector<Beside> items;
+    for (const Request* other : requests_beside(request)) {
+        const auto [comm, pid] = author_of(other->e);
         const auto known = std::ranges::find_if(items, [&](const Beside& b) { return b.pid == pid && b.comm == comm; });
         if (known != items.end()) {
             known->requests++;
@@ -276,6 +287,25 @@ void Why::explain(const iolens_call_event& call) {
     });
     explained_.running = call.h.ts - call.start;
     for (const auto& [what, sum] : explained_.waits) explained_.running -= std::min(explained_.running, sum.ns);
+}
+
+void Why::add_to_totals() {
+    RowArena text;
+    const Value file = resolver_.file_of(explained_.call, text);
+    const u64 ns = explained_.call.h.ts - explained_.call.start;
+    totals_.add_call(file.is_null() ? std::string_view("?") : file.text(), ns, explained_.requests.size());
+    for (const auto& [what, sum] : explained_.waits) totals_.add_reason(words_of(what).word, sum.ns);
+    // no thread waits for a request of libaio or io_uring
+    totals_.add_reason(explained_.of_thread ? "running" : "request in flight",
+                       explained_.of_thread ? explained_.running : ns);
+    std::set<const Request*> others;
+    for (const Request* request : explained_.requests) {
+        for (const Request* other : requests_beside(*request)) others.insert(other);
+    }
+    for (const Request* own : explained_.requests) others.erase(own);
+    std::map<std::pair<std::string_view, u32>, u64> processes;
+    for (const Request* other : others) ++processes[author_of(other->e)];
+    for (const auto& [process, number] : processes) totals_.add_beside(process.first, process.second, ns, number);
 }
 
 void Why::append_report(Buffer& out) {

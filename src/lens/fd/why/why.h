@@ -16,6 +16,7 @@
 #include "iolens/event/block.h"
 #include "iolens/event/call.h"
 #include "iolens/event/wait.h"
+#include "lens/fd/why/totals.h"
 #include "resolve/extra_targets.h"
 #include "resolve/resolver.h"
 #include "resolve/waits.h"
@@ -46,6 +47,9 @@ public:
     /// The same report as lines of text, valid until the next call. After set_all(true), each request has a line.
     std::span<const std::string> lines();
     void set_all(bool all) { all_ = all; }
+    /// After set_summing(true), summary() has the totals of the calls so far.
+    void set_summing(bool summing) { summing_ = summing; }
+    [[nodiscard]] Summary summary() const { return totals_.summary(); }
     /// Waits that were evicted for newer ones: their calls show more time as running.
     [[nodiscard]] u64 waits_evicted() const { return waits_.evicted(); }
 
@@ -77,11 +81,13 @@ private:
         std::vector<const Request*> requests;           // in order of completion
     };
 
+    void add_to_totals();
     void explain(const iolens_call_event& call);
     std::map<WaitFor, Waited> waits_of(const iolens_call_event& call);
     std::vector<const Request*> requests_of(const iolens_call_event& call, bool commits);
     u32 disk_of(u32 dev);
     [[nodiscard]] bool caused(const Request& request) const;
+    std::vector<const Request*> requests_beside(const Request& request) const;
     std::vector<Beside> beside(const Request& request) const;
     static u64 count_of(const std::vector<Beside>& others);
     void append_request(Buffer& out, const Request& request);
@@ -98,6 +104,8 @@ private:
     std::unordered_map<u32, u32> disks_of_;  // whole disks by the dev of their filesystems
     ExtraTargets extra_targets_;
     bool all_ = false;
+    bool summing_ = false;
+    WhyTotals totals_;
     std::vector<std::string> lines_;
 };
 
