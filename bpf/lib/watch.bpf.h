@@ -65,14 +65,14 @@ static __always_inline bool maybe_watched(__u64 ino)
 
 static const __u8 watch_one = 1;
 
-#define WATCH_NAME_WORDS 32 /* NAME_MAX is 255 */
+#define WATCH_NAME_PART 64 /* NAME_MAX is 255 */
 
 /* Hash of a dentry's name; 0: the dentry is unhashed, because its file is deleted. (d_name.hash depends on the address of
  * the parent's dentry.) A global function, which the verifier checks once. */
 __noinline __u64 watch_name_hash(__u64 dentry)
 {
 	struct dentry *d = (struct dentry *)dentry;
-	__u64 hash, word, text;
+	__u64 hash, text, words[WATCH_NAME_PART / sizeof(__u64)];
 	__u32 left;
 
 	if (!BPF_CORE_READ(d, d_hash.pprev))
@@ -80,16 +80,18 @@ __noinline __u64 watch_name_hash(__u64 dentry)
 	left = BPF_CORE_READ(d, d_name.hash_len) >> 32; /* hashlen_len() */
 	text = (__u64)BPF_CORE_READ(d, d_name.name);
 	hash = file_mix(left, 1);
-	for (int i = 0; i < WATCH_NAME_WORDS && left; i++) {
-		__u64 size = left < sizeof(word) ? left : sizeof(word);
+	for (int part = 0; part < 256 / WATCH_NAME_PART; part++) {
+		__u64 size = left < WATCH_NAME_PART ? left : WATCH_NAME_PART;
 
 		barrier_var(size); /* kernels before 6.2 need the check right before the use */
-		if (size > sizeof(word))
+		if (!size || size > WATCH_NAME_PART)
 			break;
-		word = 0;
-		bpf_probe_read_kernel(&word, size, (void *)text);
-		hash = file_mix(hash, word);
-		text += sizeof(word);
+		__builtin_memset(words, 0, sizeof(words));
+		bpf_probe_read_kernel(words, size, (void *)text);
+#pragma unroll
+		for (int i = 0; i < WATCH_NAME_PART / (int)sizeof(__u64); i++)
+			hash = file_mix(hash, words[i]);
+		text += WATCH_NAME_PART;
 		left -= size;
 	}
 	return hash ? hash : 1;
@@ -104,10 +106,10 @@ static __always_inline void watch_count(__u32 what)
 }
 
 /* Is a file in a watched directory, or has it a followed name? If so, adds it to watched_below with the settings of the
- * directory or the name. */
-static __always_inline int watch_look_up(struct dentry *dentry)
+ * directory or the name. A global function, which the verifier checks once. */
+__noinline int watch_by_directory(__u64 file_dentry)
 {
-	struct dentry *own = dentry;
+	struct dentry *dentry = (struct dentry *)file_dentry;
 	struct iolens_watch_name name = {};
 	struct iolens_watch *named;
 	struct dentry *parent;
@@ -136,7 +138,7 @@ static __always_inline int watch_look_up(struct dentry *dentry)
 		named = 0;
 		if (!i && directory->flags & IOLENS_WATCH_NAMES) {
 			name.directory = id;
-			name.hash = watch_name_hash((__u64)own);
+			name.hash = watch_name_hash(file_dentry);
 			named = bpf_map_lookup_elem(&watched_names, &name);
 		}
 		if (named)
@@ -161,9 +163,6 @@ static __always_inline int watch_look_up(struct dentry *dentry)
 	}
 	return 0;
 }
-
-/* Likewise, by number: a global function, which the verifier checks once. */
-__noinline int watch_by_directory(__u64 dentry) { return watch_look_up((struct dentry *)dentry); }
 
 /* Is this inode watched? If so, fills in `id`. */
 static __always_inline struct iolens_watch *watch_inode(struct inode *inode, struct iolens_file_id *id, bool direct)
@@ -212,7 +211,7 @@ __noinline int watch_fd_by_directory(__u32 fd)
 	__u64 address = 0;
 	struct file *file = file_of_fd(file_task(false), fd, false, &address);
 
-	return file ? watch_look_up(BPF_CORE_READ(file, f_path.dentry)) : 0;
+	return file ? watch_by_directory((__u64)BPF_CORE_READ(file, f_path.dentry)) : 0;
 }
 
 #endif

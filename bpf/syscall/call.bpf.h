@@ -228,12 +228,6 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 	if (t->emitted && t->emitted != period)
 		call_names_again(t);
 	call_send(t);
-	if (operations && (emit_start || emit_cwd) && t->pointer && call_is_exec(t)) { /* see call_exec() */
-		struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-
-		t->pointer = 0;
-		operation_process(task, id, operation_parent(task), FILE_SLOT_EXEC);
-	}
 	return 0;
 }
 

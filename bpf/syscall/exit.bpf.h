@@ -113,7 +113,7 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 			bpf_map_delete_elem(&started, &tgid);
 		else if ((emit_start || emit_cwd) && t && t->state == CALL_RUNNING && call_is_exec(t)) {
 			call_emit_thread(id, host, 0); /* its new name */
-			t->pointer = 1; /* start and directory: after the row of the exec */
+			t->executed = 1;
 		} else if (emit_start || emit_cwd)
 			operation_process(task, id, operation_parent(task), FILE_SLOT_EXEC);
 	}

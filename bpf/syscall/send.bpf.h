@@ -134,21 +134,17 @@ static __always_inline bool call_asked_for(struct call_thread *t, struct iolens_
 	return false;
 }
 
-/* The end of a call: sends an event for each side. */
-static __noinline int call_send(struct call_thread *t)
+static __always_inline void call_send_sides(struct call_thread *t, __u64 id)
 {
 	__s64 sides = 0;
 
-	t->state = CALL_NONE;
 	if (operations && !t->started) {
 		operation_left_out();
-		return 0;
+		return;
 	}
 	if (operations && (t->actions & IOLENS_CALL_QUIET) && t->e.result >= 0)
-		return 0;
+		return;
 	if (by_watch && t->emitted != period && ((t->e.flags | t->to.flags) & IOLENS_CALL_WATCHED)) {
-		__u64 id = (__u64)t->e.tgid << 32 | t->e.tid;
-
 		call_emit_thread(id, task_host_id(id), 0);
 		t->emitted = period;
 	}
@@ -167,6 +163,21 @@ static __noinline int call_send(struct call_thread *t)
 	}
 	if (sides != t->counted) /* known only at the return: ends of a pipe; with operations, if it is one */
 		ring_count_seen(sides - (__s64)t->counted);
+}
+
+/* The end of a call: sends an event for each side and, after an exec, what the process is now. */
+static __noinline int call_send(struct call_thread *t)
+{
+	__u64 id = (__u64)t->e.tgid << 32 | t->e.tid;
+	struct task_struct *task;
+
+	t->state = CALL_NONE;
+	call_send_sides(t, id);
+	if (operations && t->executed && !(t->e.flags & IOLENS_CALL_PENDING)) {
+		t->executed = 0;
+		task = (struct task_struct *)bpf_get_current_task();
+		operation_process(task, id, operation_parent(task), FILE_SLOT_EXEC);
+	}
 	return 0;
 }
 

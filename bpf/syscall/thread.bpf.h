@@ -41,6 +41,7 @@ struct call_thread {
 	__u8 actions;      /* enum iolens_call_action */
 	__u8 started;   /* with --start-on-…: the process counts */
 	__u8 counted;   /* number of its sides counted as seen */
+	__u8 executed;  /* START and CHDIR of its process follow the event of this call */
 	__u64 buffer;        /* user address of data on a socket that may be HTTP */
 	__u64 buffer_length; /* length of its first iovec */
 };
