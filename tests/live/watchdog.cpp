@@ -24,7 +24,7 @@ using namespace std::chrono_literals;
 
 /// The longest that passes, on an emulated machine with rounds repeated, takes less than 60 s.
 constexpr auto most = 240s;
-constexpr auto most_after_its_children_are_killed = 30s;
+constexpr auto last_wait = 30s;
 
 /// A file of /proc on one line; "?" where it cannot be read.
 std::string line_of(const fs::path& file) {
@@ -109,7 +109,7 @@ private:
                          static_cast<long long>(most.count()));
             say_and_kill();
             ADD_FAILURE() << test_ << " did not end by itself";
-            if (changed_.wait_for(held, most_after_its_children_are_killed, next)) continue;
+            if (changed_.wait_for(held, last_wait, next)) continue;
             std::fprintf(stderr, "%s does not end\n", test_.c_str());
             std::abort();
         }
