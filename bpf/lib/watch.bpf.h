@@ -65,7 +65,7 @@ static __always_inline bool maybe_watched(__u64 ino)
 
 static const __u8 watch_one = 1;
 
-#define WATCH_NAME_PART 64 /* NAME_MAX is 255 */
+#define WATCH_NAME_PART 32 /* NAME_MAX is 255 */
 
 /* Hash of a dentry's name; 0: the dentry is unhashed, because its file is deleted. (d_name.hash depends on the address of
  * the parent's dentry.) A global function, which the verifier checks once. */
@@ -204,14 +204,14 @@ static __always_inline struct iolens_watch *watch_file(struct file *file, struct
 	return watch_inode(file_read(direct, file, f_inode), id, direct);
 }
 
-/* Checks whether the running thread's fd is a file in a watched directory. A separate function for callers with
- * little stack left: all functions together have 512 bytes of stack, and older kernels add up all frames. */
-__noinline int watch_fd_by_directory(__u32 fd)
+/* The dentry of the running thread's fd; 0: it is closed. A function beside watch_by_directory(), not around it, for callers
+ * with little stack left: all functions together have 512 bytes of stack, and older kernels add up all frames. */
+__noinline __u64 watch_dentry_of_fd(__u32 fd)
 {
 	__u64 address = 0;
 	struct file *file = file_of_fd(file_task(false), fd, false, &address);
 
-	return file ? watch_by_directory((__u64)BPF_CORE_READ(file, f_path.dentry)) : 0;
+	return file ? (__u64)BPF_CORE_READ(file, f_path.dentry) : 0;
 }
 
 #endif

@@ -134,8 +134,12 @@ static __noinline int call_file_direct(struct iolens_call_event *e, __u64 *emitt
 
 static __always_inline void call_file(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot, bool direct)
 {
-	if (by_watch && watch_depth)
-		watch_fd_by_directory(e->fd);
+	if (by_watch && watch_depth) {
+		__u64 dentry = watch_dentry_of_fd(e->fd);
+
+		if (dentry)
+			watch_by_directory(dentry);
+	}
 	if (direct)
 		call_file_direct(e, emitted_name, slot);
 	else

@@ -604,19 +604,20 @@ TEST_F(Fd, EachOpenFileIsAddedUp) {
 
 /// An exec comes before the start and the directory of its program.
 TRACED_TEST_F(Fd, AnExecComesBeforeTheStartOfItsProgram) {
+    const Scratch scratch;
     for (const bool plain : {false, true}) {
         if (plain) ::setenv("IOLENS_PROBE", "plain", 1);
-        const Result r = shell(
-            "iolens fd --domains START_STOP,PROCESSES,DIRS --format csv --columns op,arg1 -o /dev/stdout -- "
-            "/bin/sh -c 'exec /bin/true'");
+        const Result r = shell("iolens fd --domains START_STOP,PROCESSES,DIRS --format csv --columns op,arg1 -o " +
+                               scratch.path("rows") + " -- /bin/sh -c 'exec /bin/true'");
         ::unsetenv("IOLENS_PROBE");
         EXPECT_EQ(r.status, 0) << r.err;
+        const std::string rows = slurp(scratch.path("rows"));
         const std::vector<std::string> operations{"EXEC,/bin/sh",   "START,/bin/sh",   "CHDIR,",
                                                   "EXEC,/bin/true", "START,/bin/true", "CHDIR,"};
         std::size_t at = 0;
         for (const std::string& operation : operations) {
-            at = r.out.find(operation, at);
-            ASSERT_NE(at, std::string::npos) << operation << "\n" << r.out;
+            at = rows.find(operation, at);
+            ASSERT_NE(at, std::string::npos) << operation << "\n" << rows;
         }
     }
 }
