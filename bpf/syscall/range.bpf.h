@@ -62,8 +62,8 @@ static __noinline __u64 range_file(struct iolens_call_event *e, __u64 vma, __u64
 	return compat_mapping_end(vma);
 }
 
-/* The call begins: its file is the first watched one. */
-static __always_inline void range_begin(struct call_thread *t)
+/* The call begins: its file is the first watched one. A separate function: the caller has no stack left for it. */
+static __noinline int range_begin(struct call_thread *t)
 {
 	__u64 vma = 0;
 
@@ -73,6 +73,7 @@ static __always_inline void range_begin(struct call_thread *t)
 		range_file(&t->e, vma, &t->emitted_name, FILE_SLOT_ENTER);
 	if (!(t->e.flags & IOLENS_CALL_WATCHED))
 		t->state = CALL_NONE;
+	return 0;
 }
 
 /* The call has ended, and its event was sent: sends one for each further file. */
