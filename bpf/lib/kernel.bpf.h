@@ -18,6 +18,9 @@
 #define RWF_APPEND 0x10 /* uapi/linux/fs.h; RWF_NOAPPEND: 6.9 */
 #define RWF_NOAPPEND 0x20
 #define MAP_ANONYMOUS 0x20 /* uapi/asm-generic/mman-common.h */
+#define MS_ASYNC 1
+#define MS_SYNC 4
+#define VM_SHARED 8 /* linux/mm.h */
 #define UIO_MAXIOV 1024 /* uapi/linux/uio.h */
 
 /* uapi/asm-generic/errno-base.h; EIOCBQUEUED: linux/errno.h. Store the result of a map operation in an int before comparing
@@ -55,6 +58,7 @@
 #define IORING_OP_POLL_ADD 6
 #define IORING_OP_RECVMSG 10
 #define IORING_OP_ACCEPT 13
+#define IORING_OP_FALLOCATE 17
 #define IORING_OP_OPENAT 18
 #define IORING_OP_CLOSE 19
 #define IORING_OP_SEND 26

@@ -65,7 +65,7 @@ static __always_inline bool maybe_watched(__u64 ino)
 
 static const __u8 watch_one = 1;
 
-#define WATCH_NAME_PART 32 /* NAME_MAX is 255 */
+#define WATCH_NAME_PART 16 /* bytes on the stack, of which callers leave little; NAME_MAX is 255 */
 
 /* Hash of a dentry's name; 0: the dentry is unhashed, because its file is deleted. (d_name.hash depends on the address of
  * the parent's dentry.) A global function, which the verifier checks once. */

@@ -8,6 +8,7 @@
 #include "syscall/aio.bpf.h"
 #include "syscall/file.bpf.h"
 #include "syscall/operations.bpf.h"
+#include "syscall/range.bpf.h"
 #include "syscall/send.bpf.h"
 #include "syscall/socket.bpf.h"
 #include "syscall/thread.bpf.h"
@@ -23,8 +24,6 @@ static __always_inline void call_offset_at(struct iolens_call_event *e, __u64 ad
 	if (address && !bpf_probe_read_user(&offset, sizeof(offset), (void *)address))
 		call_offset(e, offset);
 }
-
-const volatile __u32 page_shift = 12;
 
 /* What is mapped at an address. */
 struct call_mapped {
@@ -135,7 +134,9 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 		t->e.address = t->values[0];
 		t->e.flags |= IOLENS_CALL_HAS_ADDRESS;
 		call_count(&t->e, a1);
-		if (direct && !by_watch)
+		if (by_watch)
+			range_begin(t);
+		else if (direct)
 			call_mapped_file(&t->e, &t->emitted_name);
 		return;
 	case IOLENS_SHAPE_SENDFILE:

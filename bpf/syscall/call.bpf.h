@@ -12,6 +12,7 @@
 #include "syscall/arguments.bpf.h"
 #include "syscall/file.bpf.h"
 #include "syscall/operations.bpf.h"
+#include "syscall/range.bpf.h"
 #include "syscall/send.bpf.h"
 #include "syscall/task.bpf.h"
 #include "syscall/thread.bpf.h"
@@ -228,6 +229,8 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 	if (t->emitted && t->emitted != period)
 		call_names_again(t);
 	call_send(t);
+	if (by_watch && t->shape == IOLENS_SHAPE_RANGE)
+		range_rest(t);
 	return 0;
 }
 

@@ -106,9 +106,11 @@ static __noinline int request_uring_splice_in(struct io_kiocb *req, __u64 id, __
 		return 0;
 	request->process = request_process();
 	compat_uring_splice(req, &splice);
-	if (splice.fd < 0)
+	if (splice.file) {
+		request_file(&request->e, splice.file, FILE_SLOT_SUBMIT, direct);
+	} else if (splice.fd < 0) {
 		return 0;
-	if (!splice.fixed) {
+	} else if (!splice.fixed) {
 		request->e.fd = splice.fd;
 		call_file(&request->e, &emitted_name, FILE_SLOT_SUBMIT, direct);
 	} else if (!compat_uring_linked(ring)) {
@@ -179,6 +181,14 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 			request->at_position = 1;
 		if (!(what & IOLENS_REQUEST_VECTOR))
 			call_count(e, compat_uring_length(req));
+	}
+	if (by_watch && opcode == IORING_OP_FALLOCATE) {
+		struct compat_uring_fallocate range;
+
+		compat_uring_fallocate(req, &range);
+		e->asked = range.mode;
+		call_offset(e, range.offset);
+		call_count(e, range.length);
 	}
 	flags = compat_uring_flags(req);
 	slot = compat_uring_slot(req, opcode);

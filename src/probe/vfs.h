@@ -49,7 +49,9 @@ public:
         bool blk = true;
         std::optional<AttachMode> only;  ///< try no other mode
         u32 depth = 0;  ///< how many levels above a file its watched directory may be; 0: no directory is watched
+        bool directories = true;    ///< directories are watched; else only the files that replace named ones
         bool follow_names = false;  ///< also watch the files that replace named ones; depth is then 1 or more
+        u32 max_names = ~0U;        ///< followed names; at most max_files, before 6.1 an eighth of it (or 16384)
     };
 
     /// Loads, and attaches the block level. Throws Failure (unavailable) if the kernel rejects a program.
@@ -114,6 +116,7 @@ private:
     };
     using Targets = std::map<std::string, std::string>;  // place, as in bpf/vfs.bpf.c → function
 
+    [[nodiscard]] u32 names_capacity() const;
     [[nodiscard]] Object make() const;
     bool try_attach(const Targets& targets, AttachMode mode, const Targets& optional, Targets& missing);
     AttachMode attach_best(const Targets& targets, const Targets& optional);
@@ -126,6 +129,7 @@ private:
     int put_watch(const bpf_map* map, const iolens_file_id& id, const iolens_watch& how, u64 flags);
 
     Options options_;
+    bool allocates_ = false;  // hash maps may allocate entries when they are added
     KernelAddresses addresses_;
     Object object_;
     std::vector<Link> links_;

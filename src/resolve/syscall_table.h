@@ -34,7 +34,7 @@ IOLENS_CALL(18, 68, pwrite64, MOVE_AT, WRITE, "fd:f buffer:* count:u offset:l", 
 IOLENS_CALL(19, 65, readv, VECTOR, READ, "fd:f iov:* count:u", READ)
 IOLENS_CALL(20, 66, writev, VECTOR, WRITE, "fd:f iov:* count:u", WRITE)
 IOLENS_CALL(21, NONE, access, OTHER, NONE, "path:p mode:d", ACCESS)
-IOLENS_CALL(22, NONE, pipe, PLAIN, NONE, "fds:*", NONE)
+IOLENS_CALL(22, NONE, pipe, PAIR_FIRST, NONE, "fds:*", NONE)
 IOLENS_CALL(23, NONE, select, OTHER, NONE, "count:d read:* write:* except:* timeout:*", NONE)
 IOLENS_CALL(24, 124, sched_yield, OTHER, NONE, "", NONE)
 IOLENS_CALL(25, 216, mremap, OTHER, NONE, "address:* length:u new_length:u flags:x new_address:*", NONE)

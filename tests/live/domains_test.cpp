@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/msg.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -14,12 +15,14 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <regex>
 #include <set>
 #include <thread>
 
+#include "hostile_library.h"
 #include "json.h"
 #include "machine.h"
 #include "probe/bpf.h"
@@ -230,6 +233,42 @@ TRACED_TEST_F(Domains, AProgramWithoutALibcSaysSo) {
     EXPECT_EQ(r.status, 0);
     EXPECT_NE(r.err.find("is statically linked"), std::string::npos) << r.err;
     EXPECT_NE(r.out.find("OPEN,0,3,0," + directory_ + "/one"), std::string::npos) << r.out;
+}
+
+/// A process that has mapped a damaged library: reading it costs little, and Ctrl-C ends the run.
+TEST_F(Domains, AHostileLibraryDelaysNothing) {
+    const std::string library = scratch_.path("libc.so.6");
+    make_hostile_library(library);
+    std::array<int, 2> ready{};
+    ASSERT_EQ(::pipe(ready.data()), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::alarm(120);
+        const int fd = ::open(library.c_str(), O_RDONLY);
+        // below all others: the first one that is found
+        void* const at = reinterpret_cast<void*>(0x10000000);
+        const bool mapped = ::mmap(at, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0) == at;
+        static_cast<void>(::write(ready[1], mapped ? "y" : "n", 1));
+        ::pause();
+        ::_exit(0);
+    }
+    char mapped = 0;
+    ASSERT_EQ(::read(ready[0], &mapped, 1), 1);
+    EXPECT_EQ(mapped, 'y');
+    const auto limit = std::chrono::seconds(emulated() ? 60 : 8);
+    const auto start = std::chrono::steady_clock::now();
+    const Result r =
+        run({iolens_path(), "fd", "--domains", "ALL", "--libc", "-p", std::to_string(child), "-D", "1"}, 2 * limit);
+    EXPECT_TRUE(r.status == 0 || r.status == 1 || r.status == 3) << r.status << r.err;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, limit) << r.err;
+    const auto again = std::chrono::steady_clock::now();
+    Background interrupted({iolens_path(), "fd", "--domains", "ALL", "--libc", "-p", std::to_string(child)});
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    interrupted.stop(SIGINT);
+    EXPECT_LT(std::chrono::steady_clock::now() - again, limit);
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    for (const int fd : ready) ::close(fd);
 }
 
 /// Same form as io-monitor's own tests.

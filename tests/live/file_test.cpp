@@ -24,6 +24,7 @@
 #include <set>
 #include <thread>
 
+#include "accesses.h"
 #include "base/fd.h"
 #include "base/privileges.h"
 #include "machine.h"
@@ -39,46 +40,6 @@ protected:
         return trace(std::move(options), work, "file");
     }
 };
-
-/// Rows of a level and operation.
-std::vector<Row> rows_of(const Traced& t, const std::string& level, const std::string& op,
-                         const std::string& file = {}) {
-    std::vector<Row> some;
-    std::ranges::copy_if(t.rows, std::back_inserter(some), [&](const Row& r) {
-        return r.at("level") == level && r.at("op") == op && (file.empty() || r.at("file") == file);
-    });
-    return some;
-}
-
-u64 bytes_of(const std::vector<Row>& rows) {
-    u64 sum = 0;
-    for (const Row& row : rows) sum += number(row, "bytes");
-    return sum;
-}
-
-/// "offset+requested=moved" for each row.
-std::vector<std::string> accesses(const std::vector<Row>& rows) {
-    std::vector<std::string> all;
-    all.reserve(rows.size());
-    for (const Row& row : rows) all.push_back(row.at("address") + "+" + row.at("requested") + "=" + row.at("bytes"));
-    return all;
-}
-
-constexpr u64 page = 4 * kib;
-
-std::vector<char> pattern(std::size_t bytes) {
-    std::vector<char> data(bytes);
-    for (std::size_t i = 0; i < bytes; ++i) data[i] = static_cast<char>(i * 7 + i / 512);
-    return data;
-}
-
-void make_file(const std::string& path, std::size_t bytes) {
-    const std::vector<char> data = pattern(bytes);
-    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    ASSERT_EQ(::write(fd, data.data(), data.size()), static_cast<ssize_t>(bytes));
-    ASSERT_EQ(::fsync(fd), 0);
-    ::close(fd);
-}
 
 std::set<u64> sectors_in(const std::vector<Row>& rows) {
     std::set<u64> sectors;

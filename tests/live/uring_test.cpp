@@ -235,6 +235,44 @@ TRACED_TEST_F(UringRequests, DirectDescriptors) {
     }
 }
 
+/// Opens a file into slot 2 of a ring's own table, and reads from it. Returns false if this kernel can't (5.15).
+bool open_into_slot(Uring& ring, const std::string& path) {
+    constexpr u32 slot = 2;
+    std::array<int, 4> none{-1, -1, -1, -1};
+    std::array<char, 100> buffer{};
+    ::syscall(SYS_io_uring_register, ring.fd(), IORING_REGISTER_FILES, none.data(), none.size());
+    io_uring_sqe& open = ring.add(IORING_OP_OPENAT, AT_FDCWD);
+    open.addr = reinterpret_cast<u64>(path.c_str());
+    open.file_index = slot + 1;
+    ring.submit(1, 1);
+    if (ring.result().res != 0) return false;
+    io_uring_sqe& read = ring.add(IORING_OP_READ, slot);
+    read.flags = IOSQE_FIXED_FILE;
+    read.addr = reinterpret_cast<u64>(buffer.data());
+    read.len = buffer.size();
+    ring.submit(1, 1);
+    return ring.result().res == static_cast<s32>(buffer.size());
+}
+
+TRACED_TEST_F(UringRequests, AnOpenIntoASlotHasNoFd) {
+    const Scratch scratch;
+    const std::string path = scratch.path("data");
+    spit(path, std::string(1000, 'x'));
+    {
+        Uring ring;
+        NEEDS(open_into_slot(ring, path), "this kernel opens no file into a slot");
+    }
+    const Traced traced = trace_ring([&](Uring& ring) {
+        if (!open_into_slot(ring, path)) ::_exit(3);
+    });
+    EXPECT_EQ(traced.counter("lost"), 0U) << traced.result.err;
+    ASSERT_EQ(traced.rows.size(), 2U) << traced.result.out;
+    for (const Row& row : traced.rows) {
+        EXPECT_EQ(row.at("fd"), "") << traced.result.out;
+        EXPECT_EQ(row.at("file"), path) << traced.result.out;
+    }
+}
+
 /// A request whose success has no completion has the file of its slot, too.
 TRACED_TEST_F(UringRequests, SkippedCompletionOfASlot) {
     NEEDS(kernel_is_since(6, 1), "this kernel does not keep the number of a request's slot");
@@ -295,7 +333,6 @@ TRACED_TEST_F(UringRequests, OffsetsThatTheKernelChooses) {
 
 /// A splice has a row for each of its two sides.
 TRACED_TEST_F(UringRequests, BothSidesOfASplice) {
-    NEEDS(kernel_is_since(6, 1), "this kernel does not keep the fds of a request");
     const Scratch scratch;
     const std::string path = scratch.path("data");
     spit(path, std::string(1000, 'x'));
@@ -313,6 +350,7 @@ TRACED_TEST_F(UringRequests, BothSidesOfASplice) {
             entry.splice_fd_in = fixed ? 0 : files[0];
             entry.splice_flags = fixed ? in_fixed : 0;
             entry.len = 100;
+            entry.user_data = fixed ? 1 : 2;
             ring.submit(1, 1);
             if (ring.result().res != 100) ::_exit(4);
         }
@@ -331,7 +369,6 @@ TRACED_TEST_F(UringRequests, BothSidesOfASplice) {
         << traced.result.out;
 }
 
-/// A libaio write to a file opened with O_APPEND does not go where its request says.
 /// If two multishot requests have one user_data, it is unknown which of them a completion is for: it is counted.
 TRACED_TEST_F(UringRequests, AmbiguousCompletionsAreCounted) {
     NEEDS(kernel_is_since(6, 0), "this kernel has no IORING_RECV_MULTISHOT");

@@ -28,6 +28,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "many_calls.h"
+
 static char said[1 << 20];
 static size_t said_length;
 static char directory[PATH_MAX];
@@ -544,6 +546,8 @@ int main(int argc, char **argv)
 		synchronizes_mapping(directory);
 	} else if (!strcmp(mode, "fsync")) {
 		synchronizes(directory);
+	} else if (!strcmp(mode, "many")) {
+		many_calls(directory);
 	} else if (!strcmp(mode, "without-main-thread")) {
 		without_main_thread();
 	} else if (!strcmp(mode, "writes")) {

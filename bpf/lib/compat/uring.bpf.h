@@ -40,6 +40,14 @@ struct io_splice___here {
 	int splice_fd_in; /* 5.19 */
 	unsigned int flags;
 };
+struct io_splice___file { /* before 5.19 */
+	struct file *file_in;
+};
+struct io_sync___range {
+	__s64 len;
+	__s64 off;
+	int mode;
+};
 struct io_poll___events {
 	__u32 events;
 };
@@ -273,6 +281,7 @@ struct compat_uring_splice {
 	__s64 in, out; /* offsets; -1: the position of the file, or not a file */
 	__u64 length;
 	__s32 fd; /* of the side that is read; -1: unknown */
+	struct file *file; /* likewise, where the kernel looks it up before the submission is seen; or 0 */
 	bool fixed; /* `fd` is a slot of the ring's file table */
 };
 static __always_inline void compat_uring_splice(struct io_kiocb *req, struct compat_uring_splice *splice)
@@ -285,6 +294,21 @@ static __always_inline void compat_uring_splice(struct io_kiocb *req, struct com
 	splice->fixed = BPF_CORE_READ(command, flags) & SPLICE_F_FD_IN_FIXED;
 	splice->fd = bpf_core_field_exists(struct io_splice___here, splice_fd_in) ?
 			     BPF_CORE_READ(command, splice_fd_in) : -1;
+	splice->file = (void *)compat_read_if(struct io_splice___file, command, file_in);
+}
+
+/* What fallocate does, and where. */
+struct compat_uring_fallocate {
+	__u64 offset, length;
+	__u32 mode;
+};
+static __always_inline void compat_uring_fallocate(struct io_kiocb *req, struct compat_uring_fallocate *range)
+{
+	struct io_sync___range *command = compat_uring_command(req);
+
+	range->offset = BPF_CORE_READ(command, off);
+	range->length = BPF_CORE_READ(command, len);
+	range->mode = BPF_CORE_READ(command, mode);
 }
 
 /* Does the write go to the end of the file, wherever that is? RWF_APPEND or O_APPEND: IOCB_APPEND, which is the former.

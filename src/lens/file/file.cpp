@@ -7,12 +7,14 @@
 #include <cstdlib>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/decode.h"
 #include "base/failure.h"
 #include "iolens/event/vfs.h"
 #include "lens/columns.h"
+#include "lens/file/order.h"
 #include "lens/file/profile.h"
 #include "lens/file/serve/verbs.h"
 #include "lens/file/watch.h"
@@ -56,6 +58,8 @@ private:
     [[nodiscard]] static bool asked_for(const iolens_vfs_event& e, const ViewOptions& f);
     void begin_log(u64 ns);
     void leave_out_output(const ViewOptions& view);
+    DecodeResult take_in_order(u64 now_ns, RowBuffer& row);
+    DecodeResult fill_row(const iolens_vfs_event& event, RowBuffer& row);
 
     std::string level_;
     bool absolute_ = false;
@@ -73,7 +77,10 @@ private:
     std::unique_ptr<Watches> watches_;
     FileProfiles totals_;
     Decoder decoder_;
-    iolens_vfs_event access_{};  // event of the current row, if it is not the record's own
+    iolens_vfs_event access_{};          // event of the current record, if it is not the record's own
+    iolens_vfs_event absolute_event_{};  // event of the current row, with --absolute
+    StartOrder order_;                   // rows of iotracer's format
+    bool late_logged_ = false;
 };
 
 const LensInfo& FileLens::info() const {
@@ -174,14 +181,17 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     options.max_files = static_cast<u32>(max_files_.value_or(65536)) + 1;  // plus the output file
     options.vfs = levels_.vfs;
     options.blk = levels_.blk;
-    bool directories = false;
+    options.directories = false;
+    options.max_names = 0;
     for (const std::string& word : live.arguments) {
         struct stat info{};
         if (::stat(word.c_str(), &info) != 0) continue;
-        directories = directories || S_ISDIR(info.st_mode);
-        options.follow_names = options.follow_names || (!no_follow_name_ && !S_ISDIR(info.st_mode));
+        options.directories = options.directories || S_ISDIR(info.st_mode);
+        options.max_names += no_follow_name_ || S_ISDIR(info.st_mode) ? 0 : 1;
     }
-    if (directories || options.follow_names) options.depth = directories && recursive_ ? IOLENS_WATCH_DEPTH : 1;
+    options.follow_names = options.max_names != 0;
+    if (options.directories || options.follow_names)
+        options.depth = options.directories && recursive_ ? IOLENS_WATCH_DEPTH : 1;
     require_tracing();
     const auto types = kernel_btf();  // shared by both probes
     probe_ = std::make_unique<VfsProbe>(options);
@@ -216,7 +226,23 @@ void FileLens::begin_log(u64 ns) {
     resolver().set_log_start(ns);
 }
 
+/// The next row of iotracer's format that is due.
+DecodeResult FileLens::take_in_order(u64 now_ns, RowBuffer& row) {
+    const iolens_vfs_event* event = iotracer_ ? order_.release(now_ns) : nullptr;
+    if (event == nullptr) return DecodeResult::nothing;
+    if (!began_) begin_log(event->start);
+    return fill_row(*event, row);
+}
+
+DecodeResult FileLens::fill_row(const iolens_vfs_event& event, RowBuffer& row) {
+    if (!absolute_ || event.level != IOLENS_LEVEL_BLK) return fill({.event = &event.h}, row);
+    absolute_event_ = event;
+    absolute_event_.first_sector = 0;
+    return fill({.event = &absolute_event_.h}, row);
+}
+
 DecodeResult FileLens::take(const iolens_header& record, RowBuffer& row) {
+    if (record.kind == IOLENS_KIND_CLOCK) return take_in_order(record.ts, row);
     if (const auto taken = learn(record)) return *taken;
     const iolens_vfs_event* event = access_of(record, resolver().tasks(), decoder_, access_);
     if (event == nullptr) {
@@ -229,14 +255,13 @@ DecodeResult FileLens::take(const iolens_header& record, RowBuffer& row) {
     const bool pending = vfs_has(*event, IOLENS_VFS_PENDING);
     if (pending && !unfinished_) return DecodeResult::nothing;
     if (!level || !op || (replay_filters_ && !asked_for(*event, *replay_filters_))) return without_row(pending);
-    if (!began_) begin_log(event->start);
     if (summing_) totals_.add(*event, resolver().file_of(event->id, event->name_id).text());
-    if (absolute_ && event->level == IOLENS_LEVEL_BLK) {
-        access_ = *event;
-        access_.first_sector = 0;
-        event = &access_;
+    if (!iotracer_) return fill_row(*event, row);
+    order_.add(*event);
+    if (order_.late() == 1 && !std::exchange(late_logged_, true)) {
+        log_line("a line is not in the order of starts: its access took longer than 1 s, or 65536 others ended first");
     }
-    return fill({.event = &event->h}, row);
+    return DecodeResult::nothing;
 }
 
 Summary FileLens::summary(bool /*restart*/) {
@@ -288,6 +313,9 @@ std::vector<std::string> FileLens::diagnostics() const {
     }
     if (const u64 evicted = probe_->evicted(); evicted != 0) {
         items.push_back(fmt::format("files of watched directories that were evicted: {}", evicted));
+    }
+    if (order_.late() != 0) {
+        items.push_back(fmt::format("lines that are not in the order of starts: {}", order_.late()));
     }
     std::ranges::move(resolver().diagnostics(), std::back_inserter(items));
     if (!probe_->why().empty()) items.push_back(fmt::format("variants not used: {}", fmt::join(probe_->why(), "; ")));

@@ -143,6 +143,7 @@ int ServeVerb::run(const std::vector<std::string>& args) {
     options.probe.max_files = static_cast<u32>(max_files_.value_or(131072));
     options.probe.vfs = levels.vfs;
     options.probe.blk = levels.blk;
+    options.probe.directories = false;
     options.probe.follow_names = !no_follow_name_;
     options.probe.depth = no_follow_name_ ? 0 : 1;
     server_ = std::make_unique<Server>(std::move(mount), options);
