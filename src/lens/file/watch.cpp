@@ -242,6 +242,7 @@ void choose_syscalls(SyscallProbe::Options& options, u32 ops) {
                                                                            : u8{IOLENS_DIR_NONE};
         if (wanted(direction, request.name)) choose_request(options, request);
     }
+    choose_compat_calls(options);
 }
 
 }  // namespace
