@@ -15,8 +15,9 @@
 
 #include "iolens/event/call.h"
 
-static __always_inline void request_aio_begin(__u64 address, __u64 id, __u64 process, __u64 context, bool direct)
+static __always_inline void request_aio_begin(__u64 address, __u64 process, __u64 context, __u64 width, bool direct)
 {
+	__u64 id = task_id();
 	struct request_key key = {.owner = task_host_id(id) >> 32, .which = address};
 	struct iolens_request *request;
 	struct iolens_call_event *e;
@@ -39,20 +40,29 @@ static __always_inline void request_aio_begin(__u64 address, __u64 id, __u64 pro
 	if (what & IOLENS_REQUEST_MOVES) {
 		call_offset(e, block.offset);
 		if (what & IOLENS_REQUEST_VECTOR)
-			call_count(e, call_pieces(block.buffer, block.bytes, direct));
+			call_count(e, call_pieces(block.buffer, block.bytes, width, direct));
 		else
 			call_count(e, block.bytes);
 	}
 	if ((what & IOLENS_REQUEST_WRITES) && (block.rw_flags & RWF_APPEND))
 		e->flags |= IOLENS_CALL_APPEND;
-	call_file(e, &emitted_name, FILE_SLOT_ENTER, direct);
+	call_file_alone(e, &emitted_name, FILE_SLOT_ENTER, direct);
 	request_store(&key, request);
 }
 
 /* Global functions, so that the verifier checks them once, although it unrolls the loop around them. */
-__noinline int request_aio_begin_plain(__u64 address, __u64 id, __u64 process, __u64 context)
+__noinline int request_aio_begin_plain(__u64 address, __u64 process, __u64 context, __u64 width)
 {
-	request_aio_begin(address, id, process, context, false);
+	request_aio_begin(address, process, context, width, false);
+	return 0;
+}
+/* Checks the directory of the file for request_aio_begin(), which has too little stack left. */
+__noinline int request_aio_watch(__u64 address)
+{
+	__u32 fd;
+
+	if (!bpf_probe_read_user(&fd, sizeof(fd), (void *)(address + __builtin_offsetof(struct request_iocb, fd))))
+		call_file_watch(fd);
 	return 0;
 }
 __noinline int request_aio_forget(__u64 address, __u64 id)
@@ -94,12 +104,14 @@ static __always_inline long request_aio_begin_one(__u32 i, void *context, bool d
 	struct call_walk *walk = context;
 	__u64 address;
 
-	if (bpf_probe_read_user(&address, sizeof(address), (__u64 *)walk->from + i))
+	if (call_word(&address, walk->from, i, walk->width))
 		return 1;
+	if (by_watch && watch_depth)
+		request_aio_watch(address);
 	if (direct)
-		request_aio_begin(address, walk->id, walk->process, walk->context, true);
+		request_aio_begin(address, walk->process, walk->context, walk->width, true);
 	else
-		request_aio_begin_plain(address, walk->id, walk->process, walk->context);
+		request_aio_begin_plain(address, walk->process, walk->context, walk->width);
 	return 0;
 }
 static __always_inline long request_aio_begin_each(__u32 i, void *walk) { return request_aio_begin_one(i, walk, false); }
@@ -110,7 +122,7 @@ static __always_inline long request_aio_refused_one(__u32 i, void *context)
 	struct call_walk *walk = context;
 	__u64 address;
 
-	if (bpf_probe_read_user(&address, sizeof(address), (__u64 *)walk->from + i))
+	if (call_word(&address, walk->from, i, walk->width))
 		return 1;
 	request_aio_forget(address, walk->id);
 	return 0;
@@ -127,52 +139,52 @@ static __always_inline long request_aio_got_one(__u32 i, void *context)
 static long request_aio_got_turn(__u32 i, void *walk) { return request_aio_got_one(i, walk); }
 
 /* Entry of io_submit: its requests begin. Global functions, see call_loop(). */
-__noinline int request_aio_submit_plain(__u64 blocks, __u64 count, __u64 id, __u64 process, __u64 context)
+__noinline int request_aio_submit_plain(__u64 blocks, __u64 count, __u64 width, __u64 process, __u64 context)
 {
-	struct call_walk walk = {.from = blocks, .id = id, .process = process, .context = context};
+	struct call_walk walk = {.from = blocks, .width = width, .process = process, .context = context};
 
 	call_loop(count, request_aio_begin_each, &walk, false);
 	return 0;
 }
-__noinline int request_aio_submit_direct(__u64 blocks, __u64 count, __u64 id, __u64 process, __u64 context)
+__noinline int request_aio_submit_direct(__u64 blocks, __u64 count, __u64 width, __u64 process, __u64 context)
 {
-	struct call_walk walk = {.from = blocks, .id = id, .process = process, .context = context};
+	struct call_walk walk = {.from = blocks, .width = width, .process = process, .context = context};
 
 	call_loop(count, request_aio_begin_turn, &walk, true);
 	return 0;
 }
-static __always_inline void request_aio_submit(__u64 which, __u64 blocks, __u64 count, __u64 id, bool direct)
+static __always_inline void request_aio_submit(__u64 which, __u64 blocks, __u64 count, __u64 width, bool direct)
 {
 	__u64 process = request_process(), context = request_context(process, which);
 
 	if (direct)
-		request_aio_submit_direct(blocks, count, id, process, context);
+		request_aio_submit_direct(blocks, count, width, process, context);
 	else
-		request_aio_submit_plain(blocks, count, id, process, context);
+		request_aio_submit_plain(blocks, count, width, process, context);
 }
 
 /* Return of io_submit: the requests from the first rejected one on were not submitted. */
-__noinline int request_aio_refused_plain(__u64 blocks, __u64 count, __u64 id)
+__noinline int request_aio_refused_plain(__u64 blocks, __u64 count, __u64 width)
 {
-	struct call_walk walk = {.from = blocks, .id = id};
+	struct call_walk walk = {.from = blocks, .id = task_id(), .width = width};
 
 	call_loop(count, request_aio_refused_one, &walk, false);
 	return 0;
 }
-__noinline int request_aio_refused_direct(__u64 blocks, __u64 count, __u64 id)
+__noinline int request_aio_refused_direct(__u64 blocks, __u64 count, __u64 width)
 {
-	struct call_walk walk = {.from = blocks, .id = id};
+	struct call_walk walk = {.from = blocks, .id = task_id(), .width = width};
 
 	call_loop(count, request_aio_refused_turn, &walk, true);
 	return 0;
 }
-static __always_inline void request_aio_refused(__u64 blocks, __u64 first, __u64 count, __u64 id, bool direct)
+static __always_inline void request_aio_refused(__u64 blocks, __u64 first, __u64 count, __u64 width, bool direct)
 {
-	blocks += first * sizeof(__u64);
+	blocks += first * width;
 	if (direct)
-		request_aio_refused_direct(blocks, count - first, id);
+		request_aio_refused_direct(blocks, count - first, width);
 	else
-		request_aio_refused_plain(blocks, count - first, id);
+		request_aio_refused_plain(blocks, count - first, width);
 }
 
 /* Return of io_getevents: these requests have ended. */

@@ -16,13 +16,13 @@
 #include "iolens/event/call.h"
 #include "iolens/event/file.h"
 
-/* An offset in the caller's memory; NULL: the file position. */
-static __always_inline void call_offset_at(struct iolens_call_event *e, __u64 address)
+/* An offset in the caller's memory, of `width` bytes; NULL: the file position. */
+static __always_inline void call_offset_at(struct iolens_call_event *e, __u64 address, __u64 width)
 {
 	__u64 offset;
 
-	if (address && !bpf_probe_read_user(&offset, sizeof(offset), (void *)address))
-		call_offset(e, offset);
+	if (address && !call_word(&offset, address, 0, width))
+		call_offset(e, width == 8 ? offset : (__u64)(__s32)offset);
 }
 
 /* What is mapped at an address. */
@@ -142,15 +142,15 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 	case IOLENS_SHAPE_SENDFILE:
 		t->to = t->e; /* from the second fd to the first */
 		t->e.fd = (__s32)a1;
-		call_offset_at(&t->e, a2);
+		call_offset_at(&t->e, a2, t->compat & IOLENS_COMPAT_OFFSET ? 4 : 8);
 		call_count(&t->e, a3);
 		t->two = 1;
 		break;
 	case IOLENS_SHAPE_COPY:
 		t->to = t->e;
 		t->to.fd = (__s32)a2;
-		call_offset_at(&t->e, a1);
-		call_offset_at(&t->to, a3);
+		call_offset_at(&t->e, a1, 8);
+		call_offset_at(&t->to, a3, 8);
 		call_count(&t->e, a4);
 		t->two = 1;
 		break;
@@ -191,7 +191,7 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 	case IOLENS_SHAPE_RECEIVE: t->pointer = a4; return;
 	case IOLENS_SHAPE_MESSAGES: t->pointer = a1; return;
 	case IOLENS_SHAPE_MESSAGE:
-		if (bpf_probe_read_user(&message, sizeof(message), (void *)a1))
+		if (!call_message(&message, a1, t->width))
 			return;
 		if (t->e.direction == IOLENS_DIR_WRITE)
 			call_named_peer(&t->e, (void *)message.name);
@@ -205,13 +205,10 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 	default: return;
 	}
 	if (operations && t->buffer) {
-		struct call_iovec first = {};
-
-		bpf_probe_read_user(&first, sizeof(first), (void *)a1);
-		t->buffer = first.base;
-		t->buffer_length = first.length;
+		call_word(&t->buffer, a1, 0, t->width);
+		call_word(&t->buffer_length, a1, 1, t->width);
 	}
-	call_count(&t->e, call_pieces(a1, a2, direct));
+	call_count(&t->e, call_pieces(a1, a2, t->width, direct));
 }
 
 /* Looks again at a path that could not be read at the start. */
@@ -231,6 +228,10 @@ static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 
 	__s32 fds[2];
 
 	switch (t->shape) {
+	case IOLENS_SHAPE_FD:
+		if (t->compat & IOLENS_COMPAT_RESULT)
+			bpf_probe_read_user(&t->e.result, sizeof(t->e.result), (void *)(__u64)t->words[3]);
+		break;
 	case IOLENS_SHAPE_NEW_FD:
 		t->e.fd = (__s32)result;
 		call_file(&t->e, &t->emitted_name, FILE_SLOT_EXIT, direct);
@@ -256,8 +257,8 @@ static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 
 	case IOLENS_SHAPE_MESSAGE: call_named_peer(&t->e, (void *)t->pointer); break;
 	case IOLENS_SHAPE_MESSAGES:
 		t->e.messages = result;
-		t->e.result = direct ? call_message_bytes_direct(t->pointer, result) :
-				       call_message_bytes_plain(t->pointer, result);
+		t->e.result = direct ? call_message_bytes_direct(t->pointer, result, t->width) :
+				       call_message_bytes_plain(t->pointer, result, t->width);
 		break;
 	}
 }

@@ -8,6 +8,7 @@
 #include "lib/file.bpf.h"
 #include "lib/ring.bpf.h"
 #include "lib/task.bpf.h"
+#include "syscall/abi.bpf.h"
 #include "syscall/aio.bpf.h"
 #include "syscall/arguments.bpf.h"
 #include "syscall/file.bpf.h"
@@ -21,20 +22,29 @@
 #include "iolens/event/loss.h"
 
 /* The arguments are in `regs` at a BTF tracepoint, in `given` at perf's. */
-static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u64 *given, bool direct)
+static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const __u64 *given, bool direct)
 {
-	__u64 id;
+	__u64 id, nr = number;
 	struct iolens_call_info info;
 	struct task_struct *task;
 	struct call_thread *t;
 	__u32 tid;
-	struct iolens_counters *n;
-	bool again, other_abi;
+	bool again, compat;
 
-	other_abi = compat_is_x32(nr);
-	if (other_abi)
+	if (compat_is_x32(nr))
 		nr = compat_x32_number(nr);
-	if (nr >= IOLENS_CALLS)
+	if (nr >= IOLENS_CALLS || !call_selected(nr))
+		return 0;
+	id = task_id();
+	tid = (__u32)task_host_id(id);
+	if (follow && !maybe_followed(id >> 32))
+		return 0;
+	task = file_task(direct);
+	compat = compat_is_32bit(task, direct);
+	if (compat)
+		nr = call_compat_index(nr, given ? given[0] : compat_32bit_argument(regs, 0));
+	barrier_var(nr); /* old verifiers forget the bounds of a spilled number */
+	if (nr >= IOLENS_TABLE_CALLS)
 		return 0;
 	info.shape = syscalls[nr].shape;
 	if (!info.shape)
@@ -45,17 +55,12 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	info.texts = syscalls[nr].texts;
 	info.vectors = syscalls[nr].vectors;
 	info.actions = syscalls[nr].actions;
-	id = task_id();
-	tid = (__u32)task_host_id(id);
-	if (follow && !maybe_followed(id >> 32))
-		return 0;
-	task = file_task(direct);
 	t = call_thread_of(task, tid, direct);
 	if (!call_wanted_task(id, t != 0))
 		return 0;
-	if (other_abi || compat_is_32bit(task, direct)) {
-		if (info.shape != IOLENS_SHAPE_SIGRETURN && (n = ring_count_unstored()))
-			ring_count(n, not_decoded);
+	if (info.shape == IOLENS_SHAPE_NOT_DECODED || (compat && !COMPAT_32BIT_TABLE)) {
+		if (info.shape != IOLENS_SHAPE_SIGRETURN)
+			call_not_decoded();
 		return 0;
 	}
 	if (!t) {
@@ -82,12 +87,27 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 		}
 	}
 	t->state = CALL_RUNNING;
+	t->number = (__u32)number;
 	if (again)
 		return 0;
 
+	t->compat = 0;
+	if (compat) {
 #pragma unroll
-	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
-		t->values[i] = given ? given[i] : compat_call_argument(regs, i);
+		for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
+			t->words[i] = given ? given[i] : compat_32bit_argument(regs, i);
+		t->width = 4;
+		if (!call_compat_values(t, nr - IOLENS_CALLS)) {
+			t->state = CALL_NONE;
+			call_not_decoded();
+			return 0;
+		}
+	} else {
+#pragma unroll
+		for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
+			t->values[i] = given ? given[i] : compat_call_argument(regs, i);
+		t->width = compat_is_x32_own(number) ? 4 : 8;
+	}
 	__builtin_memset(&t->e, 0, sizeof(t->e));
 	t->two = 0;
 	t->counted = 0;
@@ -127,7 +147,7 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	else if (info.shape == IOLENS_SHAPE_IO_SUBMIT) {
 		t->pointer = t->values[2];
 		call_count(&t->e, t->values[1]); /* requests */
-		request_aio_submit(t->values[0], t->pointer, t->e.requested, id, direct);
+		request_aio_submit(t->values[0], t->pointer, t->e.requested, t->width, direct);
 	}
 	if (t->state == CALL_RUNNING)
 		call_begun(t);
@@ -152,19 +172,27 @@ static __always_inline int call_enter_perf(struct compat_sys_enter *ctx, bool di
 /* A call returns whose entry was not seen: it began before tracing, the kernel skipped a program, or seccomp denied
  * it (such calls pass no sys_enter). Calls dropped at entry look the same: mmap without a file, and files that are
  * not watched. */
-static __always_inline void call_unseen(__u64 nr, __s64 result, bool known)
+static __always_inline void call_unseen(__u64 nr, __s64 result, bool known, bool direct)
 {
 	struct iolens_counters *n;
 	__u16 call;
 	__u8 shape;
 
-	if (by_watch || nr >= IOLENS_CALLS)
+	if (compat_is_x32(nr))
+		nr = compat_x32_number(nr);
+	if (by_watch || nr >= IOLENS_CALLS || !call_selected(nr))
+		return;
+	if (compat_is_32bit(file_task(direct), direct))
+		nr = call_compat_index(nr, 0);
+	barrier_var(nr); /* as above */
+	if (nr >= IOLENS_TABLE_CALLS)
 		return;
 	shape = syscalls[nr].shape;
 	call = syscalls[nr].id;
 	if (!result && ((call >= CALL_CLONE && call <= CALL_VFORK) || call == CALL_CLONE3)) /* the child's first return */
 		return;
-	if (!shape || shape == IOLENS_SHAPE_SIGRETURN || shape == IOLENS_SHAPE_MAP || !call_wanted_task(task_id(), known))
+	if (!shape || shape == IOLENS_SHAPE_SIGRETURN || shape == IOLENS_SHAPE_MAP || shape == IOLENS_SHAPE_NOT_DECODED ||
+	    !call_wanted_task(task_id(), known))
 		return;
 	n = ring_counters();
 	if (n)
@@ -174,9 +202,7 @@ static __always_inline void call_unseen(__u64 nr, __s64 result, bool known)
 /* Is this the number of the thread's call? arm64 clears it in a successful execve (forget_syscall()). */
 static __always_inline bool call_is(const struct call_thread *t, __u64 nr)
 {
-	if (call_is_exec(t))
-		return true;
-	return nr < IOLENS_CALLS && syscalls[nr].shape && syscalls[nr].id == t->e.call;
+	return call_is_exec(t) || t->number == (__u32)nr;
 }
 
 static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 result, bool direct)
@@ -191,9 +217,11 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 		nr = compat_call_number(regs);
 	if (t && t->state == CALL_RUNNING && !call_is(t, nr)) /* the kernel skipped the program at its return */
 		call_send_unended(t, 0);
-	if (!t || t->state == CALL_NONE)
-		call_unseen(nr, result, t);
-	if (!t || t->state != CALL_RUNNING)
+	if (!t || t->state == CALL_NONE) {
+		call_unseen(nr, result, t, direct);
+		return 0;
+	}
+	if (t->state != CALL_RUNNING)
 		return 0;
 	if (own_pidns.level) /* known since the entry */
 		id = (__u64)t->e.tgid << 32 | t->e.tid;
@@ -217,7 +245,7 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 		call_emit_arguments(t, t->all_texts, FILE_SLOT_EXIT);
 	}
 	if (t->shape == IOLENS_SHAPE_IO_SUBMIT && result < (__s64)t->e.requested)
-		request_aio_refused(t->pointer, result < 0 ? 0 : result, t->e.requested, id, direct);
+		request_aio_refused(t->pointer, result < 0 ? 0 : result, t->e.requested, t->width, direct);
 	call_path_again(t, direct);
 	if (result >= 0)
 		call_results(t, id, result, direct);

@@ -99,7 +99,7 @@ const volatile __u8 requests_wanted = 0; /* any of the operations below is selec
 const volatile __u8 aio_ops[IOLENS_AIO_OPS] = {};
 const volatile __u8 uring_ops[IOLENS_URING_OPS] = {};
 
-/* The caller's structs, identical on all 64-bit architectures. */
+/* The caller's structs, identical on all architectures, and in 32-bit programs. */
 struct request_iocb {
 	__u64 data;
 	__u32 key;

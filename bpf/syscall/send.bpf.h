@@ -47,7 +47,7 @@ static __noinline int call_emit_arguments(struct call_thread *t, __u32 texts, __
 		offset &= CALL_TEXTS - 1;
 		barrier_var(offset);
 		from = scratch->a.values[i];
-		if ((t->vectors >> i & 1) && bpf_probe_read_user(&from, sizeof(from), (void *)from))
+		if ((t->vectors >> i & 1) && call_word(&from, from, 0, t->width))
 			continue;
 		length = bpf_probe_read_user_str(&scratch->text[offset], IOLENS_ARGUMENT_TEXT, (void *)from);
 		if (length < 0 || length > IOLENS_ARGUMENT_TEXT)
@@ -57,8 +57,7 @@ static __noinline int call_emit_arguments(struct call_thread *t, __u32 texts, __
 			length = 1;
 		}
 		scratch->a.texts |= 1 << i;
-		if ((t->vectors >> i & 1) &&
-		    !bpf_probe_read_user(&next, sizeof(next), (__u64 *)scratch->a.values[i] + 1) && !next)
+		if ((t->vectors >> i & 1) && !call_word(&next, scratch->a.values[i], 1, t->width) && !next)
 			scratch->a.single |= 1 << i;
 		offset += length;
 	}

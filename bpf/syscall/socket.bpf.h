@@ -12,24 +12,24 @@
 #include "iolens/event/call.h"
 #include "iolens/event/file.h"
 
-/* The caller's structs, identical on all 64-bit architectures. */
+/* The caller's structs. In arrays of iovec and mmsghdr, all fields have the size of a pointer, or are padded to it. */
 struct call_iovec {
 	__u64 base;
 	__u64 length;
 };
-struct call_msghdr {
+struct call_msghdr { /* its first fields */
 	__u64 name;
-	__u32 name_length;
+	__u64 name_length; /* padded */
 	__u64 iov;
 	__u64 iov_count;
-	__u64 control;
-	__u64 control_length;
-	__u32 flags;
 };
-struct call_mmsghdr {
-	struct call_msghdr header;
-	__u32 length;
+struct call_compat_msghdr {
+	__u32 name;
+	__u32 name_length;
+	__u32 iov;
+	__u32 iov_count;
 };
+#define CALL_MMSGHDR_WORDS 8 /* of a pointer's size; the last one is the length of the message */
 struct call_sockaddr { /* of IPv4 and IPv6 */
 	__u16 family;
 	__be16 port;
@@ -132,6 +132,7 @@ struct call_walk {
 	__u64 from;
 	__u64 id;
 	__u64 sum;
+	__u64 width; /* bytes of a pointer */
 	__u64 process; /* of libaio's requests, as in struct iolens_request */
 	__u64 context;
 };
@@ -151,11 +152,11 @@ static __always_inline void call_loop(__u64 count, call_turn turn, struct call_w
 static __always_inline long call_piece(__u32 i, void *context)
 {
 	struct call_walk *walk = context;
-	struct call_iovec piece;
+	__u64 length;
 
-	if (bpf_probe_read_user(&piece, sizeof(piece), (struct call_iovec *)walk->from + i))
+	if (call_word(&length, walk->from, 2 * (__u64)i + 1, walk->width))
 		return 1;
-	walk->sum += piece.length;
+	walk->sum += length;
 	return 0;
 }
 static long call_piece_turn(__u32 i, void *walk) { return call_piece(i, walk); }
@@ -165,7 +166,8 @@ static __always_inline long call_message_part(__u32 i, void *context)
 	struct call_walk *walk = context;
 	__u32 length;
 
-	if (bpf_probe_read_user(&length, sizeof(length), &((struct call_mmsghdr *)walk->from)[i].length))
+	if (bpf_probe_read_user(&length, sizeof(length),
+				(void *)(walk->from + ((__u64)i * CALL_MMSGHDR_WORDS + CALL_MMSGHDR_WORDS - 1) * walk->width)))
 		return 1;
 	walk->sum += length;
 	return 0;
@@ -173,39 +175,54 @@ static __always_inline long call_message_part(__u32 i, void *context)
 static long call_message_turn(__u32 i, void *walk) { return call_message_part(i, walk); }
 
 /* Total length of an iovec array. */
-__noinline __u64 call_pieces_plain(__u64 from, __u64 count)
+__noinline __u64 call_pieces_plain(__u64 from, __u64 count, __u64 width)
 {
-	struct call_walk walk = {.from = from};
+	struct call_walk walk = {.from = from, .width = width};
 
 	call_loop(count, call_piece, &walk, false);
 	return walk.sum;
 }
-__noinline __u64 call_pieces_direct(__u64 from, __u64 count)
+__noinline __u64 call_pieces_direct(__u64 from, __u64 count, __u64 width)
 {
-	struct call_walk walk = {.from = from};
+	struct call_walk walk = {.from = from, .width = width};
 
 	call_loop(count, call_piece_turn, &walk, true);
 	return walk.sum;
 }
-static __always_inline __u64 call_pieces(__u64 from, __u64 count, bool direct)
+static __always_inline __u64 call_pieces(__u64 from, __u64 count, __u64 width, bool direct)
 {
-	return direct ? call_pieces_direct(from, count) : call_pieces_plain(from, count);
+	return direct ? call_pieces_direct(from, count, width) : call_pieces_plain(from, count, width);
 }
 
 /* Total bytes of an array of messages. */
-__noinline __u64 call_message_bytes_plain(__u64 from, __u64 count)
+__noinline __u64 call_message_bytes_plain(__u64 from, __u64 count, __u64 width)
 {
-	struct call_walk walk = {.from = from};
+	struct call_walk walk = {.from = from, .width = width};
 
 	call_loop(count, call_message_part, &walk, false);
 	return walk.sum;
 }
-__noinline __u64 call_message_bytes_direct(__u64 from, __u64 count)
+__noinline __u64 call_message_bytes_direct(__u64 from, __u64 count, __u64 width)
 {
-	struct call_walk walk = {.from = from};
+	struct call_walk walk = {.from = from, .width = width};
 
 	call_loop(count, call_message_turn, &walk, true);
 	return walk.sum;
+}
+
+/* The header of a message. Returns 0 if it can't be read. */
+static __noinline int call_message(struct call_msghdr *message, __u64 address, __u64 width)
+{
+	struct call_compat_msghdr compat;
+
+	if (width == 8)
+		return !bpf_probe_read_user(message, sizeof(*message), (void *)address);
+	if (bpf_probe_read_user(&compat, sizeof(compat), (void *)address))
+		return 0;
+	message->name = compat.name;
+	message->iov = compat.iov;
+	message->iov_count = compat.iov_count;
+	return 1;
 }
 
 #endif

@@ -5,8 +5,8 @@
 
 #include "lib/compat/base.bpf.h"
 
+#include "iolens/compat_call.h"
 #include "iolens/event/call.h"
-
 
 /* their arguments are gone on success; x86-64 numbers, see src/resolve/syscall_table.h */
 #define CALL_EXECVE 59
@@ -42,6 +42,10 @@ struct call_thread {
 	__u8 started;   /* with --start-on-…: the process counts */
 	__u8 counted;   /* number of its sides counted as seen */
 	__u8 executed;  /* START and CHDIR of its process follow the event of this call */
+	__u8 width;     /* bytes of a pointer or size_t in the caller's memory: 8 or 4 */
+	__u8 compat;    /* enum iolens_compat_flag */
+	__u32 number;   /* of the call, as the program gave it */
+	__u32 words[8]; /* of a 32-bit call: its registers or the words in memory, see struct iolens_compat_call */
 	__u64 buffer;        /* user address of data on a socket that may be HTTP */
 	__u64 buffer_length; /* length of its first iovec */
 };
@@ -79,7 +83,7 @@ struct {
 } row_readers SEC(".maps");
 __s64 row_readers_alive = 0; /* number of entries; 0: skip the lookup */
 
-const volatile struct iolens_call_info syscalls[IOLENS_CALLS] = {};
+const volatile struct iolens_call_info syscalls[IOLENS_TABLE_CALLS] = {};
 const volatile __u8 follow = 0;
 /* Output file of iolens. */
 const volatile __u64 own_ino = 0;
@@ -111,6 +115,14 @@ struct { /* sized only if arguments are emitted; FILE_SLOT_ENTER and FILE_SLOT_E
 static __always_inline bool call_is_exec(const struct call_thread *t)
 {
 	return t->e.call == CALL_EXECVE || t->e.call == CALL_EXECVEAT;
+}
+
+/* The n-th pointer or size_t in the caller's memory, of `width` bytes each. Not 0: it can't be read. */
+static __always_inline long call_word(__u64 *word, __u64 address, __u64 n, __u64 width)
+{
+	*word = 0;
+	/* the size without a branch, and in bounds that the verifier sees */
+	return bpf_probe_read_user(word, 4 + (width >> 1 & 4), (void *)(address + n * width));
 }
 
 static __always_inline bool maybe_followed(__u32 tgid)

@@ -19,15 +19,26 @@
 #include "iolens/event/file.h"
 
 /* File of a request: the kernel provides the struct file instead of an fd. */
-static __always_inline void request_file(struct iolens_call_event *e, struct file *file, __u32 slot, bool direct)
+static __always_inline void request_file_watch(struct file *file)
+{
+	if (by_watch && watch_depth)
+		watch_by_directory((__u64)BPF_CORE_READ(file, f_path.dentry));
+}
+
+/* Without request_file_watch(). */
+static __always_inline void request_file_alone(struct iolens_call_event *e, struct file *file, __u32 slot, bool direct)
 {
 	__u64 address = (__u64)file, emitted_name = 0;
 
-	if (by_watch && watch_depth)
-		watch_by_directory((__u64)BPF_CORE_READ(file, f_path.dentry));
 	if (direct)
 		file = bpf_rdonly_cast(file, kernel_type_file);
 	call_open_file(e, file, address, &emitted_name, slot, direct);
+}
+
+static __always_inline void request_file(struct iolens_call_event *e, struct file *file, __u32 slot, bool direct)
+{
+	request_file_watch(file);
+	request_file_alone(e, file, slot, direct);
 }
 
 /* Before 5.18 the kernel identifies a request only by its ring and user_data. Two in flight with the same: which of
@@ -93,6 +104,26 @@ static __always_inline void request_uring_side(struct iolens_call_event *e, __u6
 		call_offset(e, offset);
 }
 
+/* Checks the directory of the file for request_uring_splice_in(), which has too little stack left. */
+static __noinline int request_uring_splice_watch(struct io_kiocb *req)
+{
+	__u64 ring = compat_uring_ring(req);
+	struct compat_uring_splice splice;
+	struct file *file;
+
+	compat_uring_splice(req, &splice);
+	if (splice.fd < 0)
+		return 0;
+	if (!splice.fixed) {
+		call_file_watch(splice.fd);
+	} else if (!compat_uring_linked(ring)) {
+		file = compat_uring_slot_file(ring, splice.fd);
+		if (file)
+			request_file_watch(file);
+	}
+	return 0;
+}
+
 /* Submission of a splice or tee: the side that is read is a request of its own. A separate function for its stack. */
 static __noinline int request_uring_splice_in(struct io_kiocb *req, __u64 id, __u8 opcode, bool direct)
 {
@@ -112,12 +143,12 @@ static __noinline int request_uring_splice_in(struct io_kiocb *req, __u64 id, __
 		return 0;
 	} else if (!splice.fixed) {
 		request->e.fd = splice.fd;
-		call_file(&request->e, &emitted_name, FILE_SLOT_SUBMIT, direct);
+		call_file_alone(&request->e, &emitted_name, FILE_SLOT_SUBMIT, direct);
 	} else if (!compat_uring_linked(ring)) {
 		struct file *file = compat_uring_slot_file(ring, splice.fd);
 
 		if (file)
-			request_file(&request->e, file, FILE_SLOT_SUBMIT, direct);
+			request_file_alone(&request->e, file, FILE_SLOT_SUBMIT, direct);
 	}
 	request_uring_side(&request->e, splice.length, opcode == IORING_OP_TEE ? -1 : splice.in);
 	compat_uring_key(req, &key.owner, &key.which);
@@ -220,6 +251,8 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 		request_uring_side(e, splice.length, opcode == IORING_OP_TEE ? -1 : splice.out);
 		if (!compat_uring_by_data() || !request_uring_shared(&key, request))
 			request_store(&key, request);
+		if (by_watch && watch_depth)
+			request_uring_splice_watch(req);
 		return request_uring_splice_in(req, id, opcode, direct);
 	}
 	if (compat_uring_by_data()) {

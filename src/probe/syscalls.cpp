@@ -141,7 +141,9 @@ int SyscallProbe::load(const Options& options, bool direct) {
     std::ranges::copy(id_key(), std::begin(object_->rodata->id_key));
     object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
     object_->rodata->follow = options.follow.empty() ? 0 : 1;
-    std::ranges::copy(options.syscalls, static_cast<iolens_call_info*>(object_->rodata->syscalls));
+    auto* const syscalls = static_cast<iolens_call_info*>(object_->rodata->syscalls);
+    std::ranges::copy(options.compat_syscalls, std::ranges::copy(options.syscalls, syscalls).out);
+    std::ranges::copy(options.compat_calls, static_cast<iolens_compat_call*>(object_->rodata->compat_calls));
     object_->rodata->page_shift = static_cast<u32>(std::countr_zero(static_cast<u64>(::sysconf(_SC_PAGESIZE))));
     object_->rodata->own_ino = options.own_ino;
     object_->rodata->own_dev = options.own_dev;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "iolens/compat_call.h"
 #include "iolens/event/call.h"
 #include "iolens/filter.h"
 #include "probe/bpf.h"
@@ -27,16 +28,18 @@ public:
         iolens_filter filter{};
         int cgroup_fd = -1;  ///< for filter.by_cgroup
         u64 ring_bytes = 8 << 20;
-        u32 max_threads = 32768;                                ///< entries of the state map
-        std::array<iolens_call_info, IOLENS_CALLS> syscalls{};  ///< by system call number
-        std::array<u8, IOLENS_AIO_OPS> aio_ops{};               ///< enum iolens_request_flag, by opcode
-        std::array<u8, IOLENS_URING_OPS> uring_ops{};           ///< likewise
-        u64 own_ino = 0;                                        ///< the file that rows are written to, by inode …
-        u32 own_dev = 0;                 ///< … and device, the kernel's dev_t; calls on it are skipped
-        std::optional<WatchMaps> watch;  ///< only calls on watched files, into the same ring
-        bool map_facts = false;          ///< --min-ms doesn't apply to calls that map files
-        bool decode_all = false;         ///< emit each call's arguments
-        std::vector<u32> follow;         ///< processes to follow; empty: all that match `filter`
+        u32 max_threads = 32768;                                              ///< entries of the state map
+        std::array<iolens_call_info, IOLENS_CALLS> syscalls{};                ///< by system call number
+        std::array<iolens_call_info, IOLENS_COMPAT_CALLS> compat_syscalls{};  ///< likewise of 32-bit programs
+        std::array<iolens_compat_call, IOLENS_COMPAT_CALLS> compat_calls{};
+        std::array<u8, IOLENS_AIO_OPS> aio_ops{};      ///< enum iolens_request_flag, by opcode
+        std::array<u8, IOLENS_URING_OPS> uring_ops{};  ///< likewise
+        u64 own_ino = 0;                               ///< the file that rows are written to, by inode …
+        u32 own_dev = 0;                               ///< … and device, the kernel's dev_t; calls on it are skipped
+        std::optional<WatchMaps> watch;                ///< only calls on watched files, into the same ring
+        bool map_facts = false;                        ///< --min-ms doesn't apply to calls that map files
+        bool decode_all = false;                       ///< emit each call's arguments
+        std::vector<u32> follow;                       ///< processes to follow; empty: all that match `filter`
         // for io-monitor's view
         bool operations = false;
         bool leave_std = false;  ///< skip calls on fds 0, 1 and 2

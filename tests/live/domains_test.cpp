@@ -67,6 +67,9 @@ protected:
         return all;
     }
 
+    /// Expects the rows that a program reports of its system calls, and returns them.
+    std::vector<std::string> expect_rows_of(const std::string& program);
+
     const Scratch scratch_;
     std::string directory_;
     const std::vector<std::string> columns_{"--format", "csv", "--columns", "domain,op,error_code,fd,bytes,arg1,arg2"};
@@ -89,10 +92,10 @@ std::vector<std::string> lines_of(const std::string& path) {
     return all;
 }
 
-EXACT_TEST_F(Domains, EachOperationOfTheKernelIsARow) {
+std::vector<std::string> Domains::expect_rows_of(const std::string& program) {
     const Result r =
         traced(std::vector<std::string>{"--domains", "ALL", "--start-on-open", directory_ + "/begin"} + columns_,
-               {helper(), "calls", directory_});
+               {program, "calls", directory_});
     EXPECT_EQ(r.status, 0) << r.err;
     std::vector<std::string> ours = operations(r.out);
     // a forked child starts in the state of its parent
@@ -100,6 +103,11 @@ EXACT_TEST_F(Domains, EachOperationOfTheKernelIsARow) {
     std::vector<std::string> theirs = lines_of(directory_ + "/end");
     std::erase(theirs, "DIRS,CHDIR,0,-1,0," + directory_ + ",");
     expect_same(ours, theirs);
+    return ours;
+}
+
+EXACT_TEST_F(Domains, EachOperationOfTheKernelIsARow) {
+    const std::vector<std::string> ours = expect_rows_of(helper());
     // all operations that are system calls
     std::set<std::string> seen;
     for (const std::string& line : ours) seen.insert(split(line, ',').at(1));
@@ -108,6 +116,12 @@ EXACT_TEST_F(Domains, EachOperationOfTheKernelIsARow) {
         const std::string op(known_operations.at(call.operation).name);
         EXPECT_TRUE(seen.contains(op)) << op;
     }
+}
+
+TRACED_TEST_F(Domains, EachOperationOfA32BitProgramIsARow) {
+    NEEDS(fs::exists(helper("iolens-m32-program")), "the 32-bit program was not built");
+    NEEDS(run({helper("iolens-m32-program"), "open", directory_}).status == 0, "the kernel runs no 32-bit programs");
+    expect_rows_of(helper("iolens-m32-program"));
 }
 
 TRACED_TEST_F(Domains, EachFunctionOfLibcIsARow) {

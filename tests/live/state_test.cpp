@@ -28,6 +28,7 @@
 #include <thread>
 #include <vector>
 
+#include "int80.h"
 #include "json.h"
 #include "machine.h"
 #include "uring.h"
@@ -537,14 +538,17 @@ TRACED_TEST_F(State, AMissedEndOfACallIsARow) {
 }
 
 #if defined(__x86_64__)
-/// Calls of other ABIs are counted as such, and those that seccomp denies as returns without a start.
-TRACED_TEST_F(State, OtherAbisAndDeniedCallsAreCounted) {
+/// Calls of 32-bit programs without a decoder are counted as such, and those that seccomp denies as returns without a
+/// start.
+TRACED_TEST_F(State, UndecodedAndDeniedCallsAreCounted) {
+    NEEDS(has_int80(), "the kernel has no system calls of 32-bit programs");
     const Traced traced = trace(
-        of_this_process({"--op", "read,fsync"}),
+        of_this_process({"--op", "shmget,fsync"}),
         [&] {
             in_child([] {
-                constexpr long x32 = 0x40000000;
-                for (int i = 0; i < 3; ++i) ::syscall(x32 | SYS_read, -1, nullptr, 0);
+                constexpr long ipc = 117;
+                constexpr u32 shmget = 23;
+                for (int i = 0; i < 3; ++i) int80(ipc, {shmget, 1, 0, 0});
             });
             in_child([] {
                 std::array<sock_filter, 4> code{
@@ -562,7 +566,7 @@ TRACED_TEST_F(State, OtherAbisAndDeniedCallsAreCounted) {
             });
         },
         "fd");
-    EXPECT_NE(traced.result.err.find("lost 3 calls: 32-bit programs are not decoded"), std::string::npos)
+    EXPECT_NE(traced.result.err.find("lost 3 calls: of 32-bit programs, not decoded"), std::string::npos)
         << traced.result.err;
     EXPECT_EQ(traced.counter("lost"), 3U);
     // also includes calls in progress when tracing began

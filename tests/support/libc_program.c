@@ -65,6 +65,14 @@ static const char *number(long n)
 static long result;
 #define DO(...) (errno = 0, result = syscall(__VA_ARGS__), result < 0 ? errno : 0)
 
+/* In 32-bit programs, an offset has two registers. */
+#if __SIZEOF_LONG__ == 4
+#define OFFSET(n) (n), 0
+#define SYS_newfstatat SYS_fstatat64
+#else
+#define OFFSET(n) (n)
+#endif
+
 static void begin(void)
 {
 	int error = DO(SYS_openat, AT_FDCWD, in("begin"), O_RDWR | O_CREAT, 0600);
@@ -107,7 +115,7 @@ static void files(void)
 	row("FILE_OPEN_CLOSE,CLOSE", error, fd + 1, 0, "", "");
 	error = DO(SYS_write, fd, "data", 4);
 	row("FILE_WRITE,WRITE", error, fd, 4, "", "");
-	error = DO(SYS_pwrite64, fd, "data", 4, 10);
+	error = DO(SYS_pwrite64, fd, "data", 4, OFFSET(10));
 	row("FILE_WRITE,WRITE", error, fd, 4, "", "");
 	error = DO(SYS_writev, fd, pieces, 2);
 	row("FILE_WRITE,WRITE", error, fd, 5, "", "");
@@ -118,7 +126,7 @@ static void files(void)
 	row("SEEKS,SEEK", error, fd, 0, "", "");
 	error = DO(SYS_read, fd, buffer, sizeof buffer); /* the bytes moved, not the bytes requested */
 	row("FILE_READ,READ", error, fd, 25, "", "");
-	error = DO(SYS_pread64, fd, buffer, 3, 1);
+	error = DO(SYS_pread64, fd, buffer, 3, OFFSET(1));
 	row("FILE_READ,READ", error, fd, 3, "", "");
 	error = DO(SYS_read, 99, buffer, 3);
 	row("FILE_READ,READ", EBADF, 99, 0, "", "");
@@ -126,7 +134,7 @@ static void files(void)
 	row("SYNCS,SYNC", error, fd, 0, "", "");
 	error = DO(SYS_fdatasync, fd);
 	row("SYNCS,SYNC", error, fd, 0, "", "");
-	error = DO(SYS_fallocate, fd, 0, 0, 100);
+	error = DO(SYS_fallocate, fd, 0, OFFSET(0), OFFSET(100));
 	row("FILE_SPACE,ALLOCATE", error, fd, 0, "", "");
 	error = DO(SYS_ftruncate, fd, 10);
 	row("FILE_SPACE,TRUNCATE", error, fd, 0, "", "");

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "resolve/compat_calls.h"
 #include "run.h"
 
 namespace iolens {
@@ -67,6 +68,55 @@ TEST(Calls, TheTableIsTheKernelsOwnList) {
         EXPECT_EQ(ours.at(own_rows), number) << name;
     }
 }
+
+#if defined(__x86_64__)
+/// What a call of i386 is called on x86-64.
+std::string name_in_64_bits(std::string name) {
+    static const std::map<std::string, std::string> others{
+        {"_llseek", "lseek"},  {"_newselect", "select"}, {"fstatat64", "newfstatat"},   {"mmap2", "mmap"},
+        {"oldfstat", "fstat"}, {"oldlstat", "lstat"},    {"oldolduname", "uname"},      {"oldstat", "stat"},
+        {"olduname", "uname"}, {"readdir", "getdents"},  {"sigreturn", "rt_sigreturn"}, {"ugetrlimit", "getrlimit"},
+        {"umount", "umount2"}, {"waitpid", "wait4"},     {"fadvise64_64", "fadvise64"}};
+    if (const auto it = others.find(name); it != others.end()) return it->second;
+    const auto is_call = [&](const std::string& word) {
+        return std::ranges::find(syscalls(), std::string_view(word), &Syscall::name) != syscalls().end();
+    };
+    for (const std::string_view suffix : {"_time64", "64", "32"}) {
+        if (!is_call(name) && name.ends_with(suffix)) name.resize(name.size() - suffix.size());
+    }
+    return name;
+}
+
+TEST(Calls, ThoseOf32BitProgramsAreTheKernelsOwnList) {
+    std::map<u64, std::string> ours;
+    std::set<u64> not_decoded;
+    for (const CompatCall& call : compat_calls()) {
+        ASSERT_LT(call.number, IOLENS_COMPAT_CALLS);
+        const auto it = std::ranges::find(syscalls(), call.native, &Syscall::number);
+        ASSERT_NE(it, syscalls().end()) << call.number;
+        if (!call.decoded) {
+            not_decoded.insert(call.number);
+        } else {
+            EXPECT_TRUE(ours.emplace(call.number, it->name).second) << it->name;
+        }
+    }
+    const auto theirs = numbers_of("/usr/include/x86_64-linux-gnu/asm/unistd_32.h");
+    ASSERT_GT(theirs.size(), 400U);
+    std::set<std::string> unknown;
+    for (const auto& [name, number] : theirs) {
+        if (not_decoded.contains(number)) {
+            EXPECT_FALSE(ours.contains(number)) << name;
+        } else if (ours.contains(number)) {
+            EXPECT_EQ(ours.at(number), name_in_64_bits(name));
+        } else {
+            unknown.insert(name);
+        }
+    }
+    // of these, the kernel has none any more
+    EXPECT_EQ(unknown, (std::set<std::string>{"bdflush", "break", "ftime", "gtty", "idle", "lock", "mpx", "prof",
+                                              "profil", "stty", "ulimit", "vm86", "vm86old"}));
+}
+#endif
 
 /// Each operation belongs to a system call or a libc function; each call's domain is in the table.
 TEST(Calls, EveryOperationHasItsSource) {

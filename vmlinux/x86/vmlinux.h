@@ -474,6 +474,8 @@ struct unix_address {
 };
 
 struct pt_regs {
+	long unsigned int bp;
+	long unsigned int bx;
 	long unsigned int r10;
 	long unsigned int r9;
 	long unsigned int r8;

@@ -42,6 +42,7 @@ enum iolens_call_shape {
 	IOLENS_SHAPE_IO_GET,  /* io_getevents: context, min_nr, nr, array of struct io_event */
 	IOLENS_SHAPE_IO_DESTROY, /* io_destroy: context */
 	IOLENS_SHAPE_OTHER,   /* as PLAIN; only with all calls selected */
+	IOLENS_SHAPE_NOT_DECODED, /* of 32-bit programs: only counted */
 };
 
 enum iolens_direction {

@@ -381,7 +381,7 @@ std::vector<std::string> FdLens::diagnostics() const {
     const iolens_counters& n = ledger.n;
     std::vector<std::string> items{
         ledger_line(losses(ledger)),
-        fmt::format("names sent again {}, probe runs skipped {}, 32-bit calls {}, returns without a start {}",
+        fmt::format("names sent again {}, probe runs skipped {}, calls not decoded {}, returns without a start {}",
                     n.fact_lost, ledger.missed, n.not_decoded, n.orphan),
         fmt::format("filtered as iolens's own output: {}", n.own)};
     std::ranges::move(resolver().diagnostics(), std::back_inserter(items));

@@ -79,7 +79,7 @@ std::span<const LossCounter> fd_loss_counters() {
         LossCounter{.counter = &iolens_counters::not_decoded,
                     .key = "not_decoded",
                     .item = "call",
-                    .cause = "32-bit programs are not decoded",
+                    .cause = "of 32-bit programs, not decoded",
                     .in_state_full = true},
         LossCounter{.counter = &iolens_counters::not_followed,
                     .key = "not_followed",

@@ -139,6 +139,7 @@ void CallSelection::choose(SyscallProbe::Options& options) const {
             if (operations) options.syscalls.at(call.number).actions |= IOLENS_CALL_QUIET;
         }
     }
+    choose_compat_calls(options);
 }
 
 namespace {

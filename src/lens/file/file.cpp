@@ -294,7 +294,7 @@ Loss FileLens::losses(const iolens_loss& ledger) const {
         LossCounter{.counter = &iolens_counters::not_decoded,
                     .key = "not_decoded",
                     .item = "call",
-                    .cause = "32-bit programs are not decoded",
+                    .cause = "of 32-bit programs, not decoded",
                     .in_state_full = true},
     };
     Loss loss = count_losses(ledger.n, counters, without_row_count());

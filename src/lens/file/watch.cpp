@@ -247,6 +247,7 @@ void choose_syscalls(SyscallProbe::Options& options, u32 ops) {
         const bool chosen = request.name == "io_uring:splice" ? moves : wanted(direction, request.name);
         if (chosen) choose_request(options, request);
     }
+    choose_compat_calls(options);
 }
 
 }  // namespace
