@@ -368,8 +368,7 @@ void FdTables::apply_to_fds(const LoggedCall& call, Effect effect, Task& of) {
         add(call, of, LoggedFile(), find_outside(call.all_arguments, "CLOEXEC") != std::string_view::npos);
 }
 
-void FdTables::apply(const LoggedCall& call) {
-    const Effect effect = effect_of(call.name);
+void FdTables::apply(const LoggedCall& call, Effect effect) {
     if (effect == Effect::none && call.result_file.empty()) return;
     const bool failed = !call.has_result || call.result < 0;
     switch (effect) {

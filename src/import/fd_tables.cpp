@@ -158,12 +158,10 @@ FileRef FdTables::known_file(Task& task, std::string_view argument) {
     if (known != nullptr && known->file->shown == shown) return known->file;
     LoggedFile file = shown_file(shown, shown_as_deleted(argument));
     if (known != nullptr) {
-        // we may know more of a socket than its inode
-        if (!file.is_path && !file.peer && file.kind == IOLENS_FILE_SOCKET && known->file->kind == IOLENS_FILE_SOCKET) {
-            return known->file;
-        }
+        // the calls on a socket may say more of it than its inode
+        const bool more = !file.is_path && !file.peer && file.kind == IOLENS_FILE_SOCKET;
+        if (more && known->file->kind == IOLENS_FILE_SOCKET && known->file->shown.empty()) return known->file;
         file.open_id = known->file->open_id;
-        if (!file.peer) file.peer = known->file->peer;
     }
     auto made = std::make_shared<LoggedFile>(std::move(file));
     if (number) task.fds->set(static_cast<int>(*number), {made, known != nullptr && known->close_on_exec});
@@ -226,9 +224,12 @@ void FdTables::begin(const LoggedCall& call) {
 }
 
 void FdTables::resume(const LoggedCall& call) {
-    current_ = {};
+    done();
     if (!call.joined) return;
-    if (auto begun = begun_.extract(call.tid); !begun.empty()) current_ = std::move(begun.mapped());
+    auto begun = begun_.extract(call.tid);
+    if (begun.empty()) return;
+    current_ = std::move(begun.mapped());
+    resumed_ = true;
 }
 
 }  // namespace iolens

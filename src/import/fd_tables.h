@@ -50,9 +50,12 @@ public:
     /// Call when a call has ended, before its rows are made: it refers to the files of its beginning.
     void resume(const LoggedCall& call);
     /// What the call does takes effect.
-    void apply(const LoggedCall& call);
+    void apply(const LoggedCall& call, Effect effect);
     /// Call when its rows were made.
-    void done() { current_ = {}; }
+    void done() {
+        if (resumed_) current_ = {};
+        resumed_ = false;
+    }
 
     /// Assigns an id to the process that had none (0).
     void name_main(u32 tid);
@@ -128,7 +131,8 @@ private:
     std::unordered_map<u32, Task> tasks_;
     std::vector<Cloning> cloning_;
     std::unordered_map<u32, Begun> begun_;
-    Begun current_;  // of the call that is being processed, if it was interrupted
+    Begun current_;         // of the call that is being processed, if it was interrupted
+    bool resumed_ = false;  // `current_` is set
     u64 looks_ = 0;
     u64 opened_ = 0;
     u32 spaces_ = 0;

@@ -62,6 +62,8 @@ bool StraceLines::is_aside(std::string_view line) {
 /// Takes "strace: Process 7 attached" at the end of a line; `head` is what precedes it, a call. False if there is none.
 bool StraceLines::take_message(std::string_view line, std::string_view& head) {
     constexpr std::string_view word = "Process ";
+    // most lines end with a result or a duration
+    if (line.empty() || std::string_view("ds)").find(line.back()) == std::string_view::npos) return false;
     const std::size_t at = line.rfind(word);
     if (at == std::string_view::npos) return false;
     std::string_view rest = line.substr(at + word.size());
@@ -226,7 +228,10 @@ LineKind StraceLines::continued(std::string_view line, LoggedCall& call) {
         std::string next = cut_->output + '\n';
         next += line;
         std::erase(next, '\r');
-        return matches(next, cut_->expected) && cut_->expected.size() > cut_->output.size();
+        const std::string_view all = cut_->expected;
+        if (!next.starts_with(all)) return all.starts_with(next);
+        const std::string_view rest = std::string_view(next).substr(all.size());
+        return rest.starts_with(')') || rest.starts_with(" <");
     }();
     if (!expected) {
         // is it a line of its own?

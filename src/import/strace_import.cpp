@@ -155,9 +155,9 @@ void StraceImport::call(LoggedCall& logged, Receiver& receiver) {
     // A call changes the fd table when it ends; a close still refers to the file that it closes.
     const Effect effect = effect_of(logged.name);
     const bool closes = effect == Effect::close || effect == Effect::close_range;
-    if (!closes) tables_.apply(logged);
+    if (!closes) tables_.apply(logged, effect);
     send(logged, receiver);
-    if (closes) tables_.apply(logged);
+    if (closes) tables_.apply(logged, effect);
     tables_.done();
     // strace -qq doesn't print that a thread has exited
     if (effect == Effect::exit) tables_.forget(logged.tid);

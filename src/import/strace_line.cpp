@@ -67,9 +67,11 @@ LineKind StraceLines::resumed(std::string_view text, LoggedCall& call) {
         // on a terminal, the last process has no pid column again
         if (call.tid == default_tid()) first = begun_.begin();
     }
+    // or its pid is shown for the first time
+    if (first == begun_.end() && main_tid_ == 0 && !attached_.contains(call.tid)) first = begun_.find(0);
     if (first == begun_.end()) return LineKind::headless;
     if (!is_it(first->second)) return LineKind::unreadable;
-    call.tid = first->first;
+    if (first->first != 0) call.tid = first->first;
     call.owner =
         std::make_shared<const std::string>(joined_parts(first->second.text, text.substr(mark + resumed_mark.size())));
     call.text = *call.owner;
@@ -111,7 +113,8 @@ LineKind StraceLines::thread_message(std::string_view text, LoggedCall& call) {
 LineKind StraceLines::body(std::string_view text, LoggedCall& call, bool joined, std::string_view line) {
     if (text.starts_with("--- ")) return LineKind::comment;
     if (text.starts_with("+++ ")) return thread_message(text, call);
-    if (take_word(text, "<... ")) return resumed(text, call);
+    const bool second = take_word(text, "<... ");
+    if (second && !text.ends_with(detached_mark)) return resumed(text, call);
     if (text.ends_with("...>")) {
         if (text.ends_with(unfinished_mark)) {
             text.remove_suffix(unfinished_mark.size());

@@ -21,7 +21,7 @@ protected:
                 EXPECT_TRUE(tables_.meet(call.tid)) << text;
                 tables_.resume(call);
                 if (call.joined) seen_ = tables_.file_of(call, 0)->name;
-                tables_.apply(call);
+                tables_.apply(call, effect_of(call.name));
                 tables_.done();
                 break;
             case LineKind::begun:
@@ -34,7 +34,7 @@ protected:
         }
     }
     LoggedFile file(int fd, u32 tid = 1) { return *tables_.file_of(tid, std::to_string(fd)); }
-    LoggedFile shown(const std::string& argument) { return *shown(argument); }
+    LoggedFile shown(const std::string& argument) { return *tables_.file_of(1, argument); }
     std::string name(int fd, u32 tid = 1) { return file(fd, tid).name; }
     std::string path(int fd, u32 tid = 1) { return std::string(file(fd, tid).absolute()); }
 
