@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "import/strace_value.h"
@@ -13,8 +14,16 @@ namespace {
 
 bool has(std::string_view text, std::string_view word) { return text.find(word) != std::string_view::npos; }
 
-/// The port in "htons(80)".
+/// The bytes of "\x7f\x00\x00\x01", as -X raw prints an address; "" if there is no such text.
+std::string raw_bytes(std::string_view text) {
+    return text.starts_with('"') ? unquoted(text).value_or("") : std::string();
+}
+
+/// The port in "htons(80)" or "\x00\x50".
 u16 port_of(std::string_view text) {
+    if (const std::string bytes = raw_bytes(text); bytes.size() == 2) {
+        return static_cast<u16>(static_cast<u8>(bytes[0]) << 8 | static_cast<u8>(bytes[1]));
+    }
     if (!text.starts_with("htons(")) return 0;
     const auto number = leading_number(text.substr(6));
     return number && *number > 0 && *number < 65536 ? static_cast<u16>(*number) : u16{0};
@@ -142,6 +151,11 @@ std::optional<LoggedAddress> address_of(std::string_view text, std::string& path
         return address;
     } else {
         return {};
+    }
+    const std::string raw = raw_bytes(member_of(text, address.family == AF_INET6 ? "sin6_addr=" : "sin_addr="));
+    if (raw.size() == (address.family == AF_INET6 ? 16U : 4U)) {
+        std::ranges::copy(raw, address.bytes.begin());
+        return address;
     }
     if (::inet_pton(address.family, host.c_str(), address.bytes.data()) != 1) return {};
     return address;

@@ -71,9 +71,13 @@ LineKind StraceLines::resumed(std::string_view text, LoggedCall& call) {
     if (first == begun_.end() && main_tid_ == 0 && !attached_.contains(call.tid)) first = begun_.find(0);
     if (first == begun_.end()) return LineKind::headless;
     if (!is_it(first->second)) return LineKind::unreadable;
+    return ended(first, text.substr(mark + resumed_mark.size()), call);
+}
+
+/// Joins a call with its rest.
+LineKind StraceLines::ended(std::unordered_map<u32, Begun>::iterator first, std::string_view rest, LoggedCall& call) {
     if (first->first != 0) call.tid = first->first;
-    call.owner =
-        std::make_shared<const std::string>(joined_parts(first->second.text, text.substr(mark + resumed_mark.size())));
+    call.owner = std::make_shared<const std::string>(joined_parts(first->second.text, rest));
     call.text = *call.owner;
     call.joined = true;
     call.clock = first->second.clock;
@@ -138,6 +142,10 @@ LineKind StraceLines::body(std::string_view text, LoggedCall& call, bool joined,
             return kind;
         }
     }
+    if (text.starts_with(')') && just_begun_ && !joined) {
+        // -z leaves out "<... futex resumed>" if the line before is the call's own
+        if (const auto first = begun_.find(*just_begun_); first != begun_.end()) return ended(first, text, call);
+    }
     call.text = text;
     const bool parsed = call.parse();
     const auto all_digits = [](std::string_view word) { return std::ranges::all_of(word, digit); };
@@ -183,7 +191,9 @@ LineKind StraceLines::take(std::string_view line, LoggedCall& call) {
     moved_to_ = 0;
     abandoned_.reset();
     cut_blanks(line);
-    return cut_ ? continued(line, call) : one(line, call, false);
+    const LineKind kind = cut_ ? continued(line, call) : one(line, call, false);
+    just_begun_ = kind == LineKind::begun ? std::optional(call.tid) : std::nullopt;
+    return kind;
 }
 
 }  // namespace iolens

@@ -82,6 +82,7 @@ private:
     LineKind one(std::string_view line, LoggedCall& call, bool joined);
     LineKind body(std::string_view text, LoggedCall& call, bool joined, std::string_view line);
     LineKind resumed(std::string_view text, LoggedCall& call);
+    LineKind ended(std::unordered_map<u32, Begun>::iterator first, std::string_view rest, LoggedCall& call);
     LineKind begun(std::string_view text, LoggedCall& call);
     LineKind thread_message(std::string_view text, LoggedCall& call);
     LineKind cut_call(std::string_view text, LoggedCall& call, std::string_view line);
@@ -102,6 +103,7 @@ private:
     std::set<u32> attached_;  // for logs on a terminal: children that strace has attached to
     u32 main_tid_ = 0;
     u32 moved_to_ = 0;
+    std::optional<u32> just_begun_;  // whose call the line before has begun
     bool main_ended_ = false;
     bool terminal_ = true;  // no pid column so far: a program's output may be between the lines
     bool table_ = false;    // inside the table of -c

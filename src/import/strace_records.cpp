@@ -211,7 +211,7 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
         return;
     }
     if (known->info.flags != 0) {
-        if (const auto flags = flags_of(*known, without_comment(logged.argument(known->info.flags - 1U)))) {
+        if (const auto flags = flags_of(*known, without_comments(logged.argument(known->info.flags - 1U)))) {
             event.asked = *flags;
             event.flags |= IOLENS_CALL_HAS_ASKED;
         }

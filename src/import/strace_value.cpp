@@ -113,9 +113,20 @@ std::string_view without_comment(std::string_view text) {
     return at == std::string_view::npos || text.starts_with('"') ? text : text.substr(0, at);
 }
 
+std::string without_comments(std::string_view text) {
+    std::string plain;
+    while (true) {
+        const std::size_t at = find_outside(text, " /* ");
+        const std::size_t end = at == std::string_view::npos ? at : text.find("*/", at);
+        plain += text.substr(0, end == std::string_view::npos ? end : at);
+        if (end == std::string_view::npos) return plain;
+        text.remove_prefix(end + 2);
+    }
+}
+
 std::string_view by_name(std::string_view text) {
     const std::size_t at = text.find("/* ");
-    const std::size_t end = text.rfind(" */");
+    const std::size_t end = text.find(" */");
     if (text.empty() || !(digit(text[0]) || text[0] == '-') || at == std::string_view::npos ||
         end == std::string_view::npos || end < at + 3) {
         return text;
@@ -125,10 +136,15 @@ std::string_view by_name(std::string_view text) {
 
 bool has_flag(std::string_view text, std::string_view name, u64 bit) {
     if (text.empty()) return false;
-    if (const auto number = digit(text[0]) ? leading_number(text) : std::nullopt) {
-        return (static_cast<u64>(*number) & bit) == bit;
+    if (!digit(text[0])) return find_outside(text, name) != std::string_view::npos;
+    u64 value = 0;  // "0x1|0x80000", each with a comment with -X verbose
+    for (std::size_t at = 0; at < text.size();) {
+        value |= static_cast<u64>(leading_number(text.substr(at)).value_or(0));
+        const std::size_t bar = text.find('|', at);
+        if (bar == std::string_view::npos) break;
+        at = bar + 1;
     }
-    return find_outside(text, name) != std::string_view::npos;
+    return (value & bit) == bit;
 }
 
 namespace {

@@ -42,10 +42,13 @@ std::optional<u64> vector_bytes(std::string_view text);
 /// A value without its comment: "0x2" of "0x2 /* MSG_PEEK */".
 std::string_view without_comment(std::string_view text);
 
-/// A value by name, where there is one: "MSG_PEEK" of "0x2 /* MSG_PEEK */".
+/// Likewise without each comment in it: "0x1|0x80000".
+std::string without_comments(std::string_view text);
+
+/// A value by name, where there is one: "MSG_PEEK" of "0x2 /* MSG_PEEK */"; of several flags, the first.
 std::string_view by_name(std::string_view text);
 
-/// Does a value have this flag, by name or, with -X raw, as a bit of a number?
+/// Does a value have this flag, by name or, with -X raw, as a bit of one of its numbers?
 bool has_flag(std::string_view text, std::string_view name, u64 bit);
 
 /// The text in <> after the fd at the start of `text`, as -y prints it; "" if there is none.

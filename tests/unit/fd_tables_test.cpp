@@ -476,6 +476,17 @@ TEST(LoggedAddress, ParsesEachFamily) {
     EXPECT_EQ(path, "");
     EXPECT_EQ(address_of("{sa_family=AF_PACKET}", path)->family, 0xffff);
 
+    // -X raw and -X verbose
+    const auto raw = address_of(R"({sa_family=0x2, sin_port="\x00\x50", sin_addr="\xc0\x00\x02\x01"})", path);
+    ASSERT_TRUE(raw);
+    EXPECT_EQ(raw->port, 80);
+    EXPECT_EQ(raw->bytes[0], 192);
+    const auto both = address_of(R"({sa_family=0x2 /* AF_INET */, sin_port="\x00\x50" /* htons(80) */, )"
+                                 R"(sin_addr="\xc0\x00\x02\x01" /* inet_addr("192.0.2.1") */})",
+                                 path);
+    ASSERT_TRUE(both);
+    EXPECT_EQ(both->family, AF_INET);
+
     // not a port
     EXPECT_EQ(address_of("{sa_family=AF_INET, sin_port=htons(65536), sin_addr=inet_addr(\"192.0.2.1\")}", path)->port,
               0);

@@ -355,6 +355,16 @@ TEST(StraceLines, PartsAreJoinedAsStracePrintsAWholeCall) {
     }
 }
 
+TEST(StraceLines, ACallsRestMayFollowWithoutItsName) {
+    StraceLines lines;
+    LoggedCall call;
+    EXPECT_EQ(lines.take("7 futex(0x1, FUTEX_WAKE_PRIVATE, 1 <unfinished ...>", call), LineKind::begun);
+    EXPECT_EQ(lines.take(")                       = 1", call), LineKind::call);
+    EXPECT_EQ(call.tid, 7U);
+    EXPECT_EQ(call.result, 1);
+    EXPECT_EQ(lines.take(")                       = 1", call), LineKind::unreadable);
+}
+
 TEST(StraceLines, ADetachedCallHasNoEnd) {
     StraceLines lines;
     LoggedCall call;
@@ -437,6 +447,10 @@ TEST(StraceText, NamesInsideOfTextAreNoNames) {
     EXPECT_TRUE(has_flag("O_RDONLY|O_CLOEXEC", "CLOEXEC", 0x80000));
     EXPECT_TRUE(has_flag("0x80000", "CLOEXEC", 0x80000));
     EXPECT_FALSE(has_flag("0x400", "CLOEXEC", 0x80000));
+    EXPECT_TRUE(has_flag("0x1|0x80000", "CLOEXEC", 0x80000));
+    EXPECT_TRUE(has_flag("0x1 /* SOCK_STREAM */|0x80000 /* SOCK_CLOEXEC */", "CLOEXEC", 0x80000));
+    EXPECT_EQ(by_name("0x1 /* SOCK_STREAM */|0x80000 /* SOCK_CLOEXEC */"), "SOCK_STREAM");
+    EXPECT_EQ(without_comments("0x1 /* SOCK_STREAM */|0x80000 /* SOCK_CLOEXEC */"), "0x1|0x80000");
     EXPECT_EQ(by_name("0x2 /* MSG_PEEK */"), "MSG_PEEK");
     EXPECT_EQ(without_comment("0x2 /* MSG_PEEK */"), "0x2");
 }
