@@ -27,9 +27,9 @@ std::string_view clone_flags(const LoggedCall& call) {
 
 /// The pid that a call has returned, as the tracer sees it: "2 /* 4243 in strace's PID NS */".
 u32 child_pid(const LoggedCall& call) {
-    std::string_view remark = call.remark;
-    if (take_word(remark, "/* ") && remark.find("in strace's PID NS") != std::string_view::npos) {
-        return static_cast<u32>(take_digits(remark).value_or(0));
+    std::string_view trailer = call.trailer;
+    if (take_word(trailer, "/* ") && trailer.find("in strace's PID NS") != std::string_view::npos) {
+        return static_cast<u32>(take_digits(trailer).value_or(0));
     }
     return static_cast<u32>(call.result);
 }

@@ -121,9 +121,9 @@ int errno_of(std::string_view name) {
 }
 
 /// The errno of "ENOENT (No such file or directory)" or "errno 524 (Unknown error 524)".
-int error_in(std::string_view remark) {
-    if (take_word(remark, "errno ")) return static_cast<int>(leading_number(remark).value_or(0));
-    return errno_of(remark.substr(0, remark.find(' ')));
+int error_in(std::string_view trailer) {
+    if (take_word(trailer, "errno ")) return static_cast<int>(leading_number(trailer).value_or(0));
+    return errno_of(trailer.substr(0, trailer.find(' ')));
 }
 
 /// Takes the duration that -T prints at the end: "<0.000012>", "<0>".
@@ -152,7 +152,7 @@ bool take_result(std::string_view rest, LoggedCall& call) {
     call.result_text = rest.substr(0, end);
     if (take_word(rest, "?")) {
         skip_blanks(rest);
-        call.remark = rest;
+        call.trailer = rest;
         call.error = errno_of(rest.substr(0, rest.find(' ')));
         return true;
     }
@@ -161,12 +161,12 @@ bool take_result(std::string_view rest, LoggedCall& call) {
     call.has_result = true;
     call.result = *number;
     call.result_file = file_behind_fd(rest);
-    call.remark = rest.substr(end);
-    skip_blanks(call.remark);
+    call.trailer = rest.substr(end);
+    skip_blanks(call.trailer);
     // with -X raw, a failed call has its errno as a negative number: "-0x9"
     constexpr s64 last_errno = 4095;
     if (*number == -1) {
-        call.error = error_in(call.remark);
+        call.error = error_in(call.trailer);
     } else if (*number < 0 && *number >= -last_errno && call.result_text.starts_with('-')) {
         call.error = static_cast<int>(-*number);
         call.result = -1;
@@ -251,7 +251,7 @@ void LoggedCall::own() {
         view = view.empty() ? std::string_view() : std::string_view(to + (view.data() - from), view.size());
     };
     for (std::string_view& argument : arguments) move(argument);
-    for (std::string_view* view : {&name, &all_arguments, &result_text, &result_file, &remark}) move(*view);
+    for (std::string_view* view : {&name, &all_arguments, &result_text, &result_file, &trailer}) move(*view);
     text = *owner;
 }
 

@@ -41,20 +41,7 @@ void StraceImport::line(std::string_view text, Receiver& receiver, std::size_t i
     switch (kind) {
         case LineKind::call:
         case LineKind::begun:
-        case LineKind::ended:
-            if (kind != LineKind::ended) ++calls_;
-            if (!deferred_.empty() && deferred_.contains(logged_.tid)) {
-                defer(kind, logged_, receiver);
-                break;
-            }
-            if (kind != LineKind::ended && !tables_.meet(logged_.tid)) {
-                defer(kind, logged_, receiver);
-                break;
-            }
-            take(kind, logged_, receiver);
-            if (lines.moved_to() != 0) tables_.move(logged_.tid, lines.moved_to());
-            if (!deferred_.empty()) release(receiver, false);
-            break;
+        case LineKind::ended: read(kind, lines.moved_to(), receiver); break;
         case LineKind::moved: tables_.move(logged_.tid, lines.moved_to()); break;
         case LineKind::detached: ++calls_; break;
         case LineKind::headless: ++headless_; break;
@@ -64,6 +51,57 @@ void StraceImport::line(std::string_view text, Receiver& receiver, std::size_t i
             if (unreadable_) unreadable_(from.path, from.line, text);
             break;
     }
+}
+
+void StraceImport::read(LineKind kind, u32 moved_to, Receiver& receiver) {
+    const bool timed = logged_.clock != LogClock::none;
+    if (!endings_.empty()) {
+        if (timed) end_calls(logged_.start_ns, receiver);
+        end_call_of(logged_.tid, receiver);
+    }
+    if (kind != LineKind::ended) ++calls_;
+    const bool waits = !deferred_.empty() && deferred_.contains(logged_.tid);
+    if (waits || (kind != LineKind::ended && !tables_.meet(logged_.tid))) {
+        defer(kind, logged_, receiver);
+        return;
+    }
+    if (kind == LineKind::call && inputs_.size() > 1 && timed && logged_.duration_ns.value_or(0) != 0 &&
+        !logged_.joined) {
+        end_later(logged_);
+    } else {
+        take(kind, logged_, receiver);
+    }
+    if (moved_to != 0) tables_.move(logged_.tid, moved_to);
+    if (!deferred_.empty()) release(receiver, false);
+}
+
+/// Begins a call whose end is known, too.
+void StraceImport::end_later(LoggedCall& logged) {
+    tables_.begin(logged);
+    logged.own();
+    logged.joined = true;
+    endings_.push_back({logged.start_ns + logged.duration_ns.value_or(0), calls_, logged});
+    std::push_heap(endings_.begin(), endings_.end());
+}
+
+/// Ends the calls that have ended by then.
+void StraceImport::end_calls(u64 until_ns, Receiver& receiver) {
+    while (!endings_.empty() && endings_.front().end_ns <= until_ns) {
+        std::pop_heap(endings_.begin(), endings_.end());
+        LoggedCall ended = std::move(endings_.back().call);
+        endings_.pop_back();
+        call(ended, receiver);
+    }
+}
+
+/// Ends the call of a thread of which there is another line: durations and times are rounded.
+void StraceImport::end_call_of(u32 tid, Receiver& receiver) {
+    const auto it = std::ranges::find_if(endings_, [tid](const Ending& ending) { return ending.call.tid == tid; });
+    if (it == endings_.end()) return;
+    LoggedCall ended = std::move(it->call);
+    endings_.erase(it);
+    std::make_heap(endings_.begin(), endings_.end());
+    call(ended, receiver);
 }
 
 void StraceImport::take(LineKind kind, LoggedCall& logged, Receiver& receiver) {
@@ -107,6 +145,7 @@ void StraceImport::end(Receiver& receiver) {
         input.lines.end();
         if (input.lines.abandoned()) report(input, *input.lines.abandoned());
     }
+    end_calls(~u64{0}, receiver);
     release(receiver, true);
     for (const auto& [tid, logged] : restarted_) send(logged, receiver);
     restarted_.clear();

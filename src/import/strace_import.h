@@ -56,6 +56,20 @@ private:
         LoggedCall call;
     };
 
+    /// A call of one of several logs: each has whole calls only, so that others can begin before it ends.
+    struct Ending {
+        u64 end_ns = 0;
+        u64 order = 0;
+        LoggedCall call;
+        bool operator<(const Ending& other) const {  // the first one to end is the greatest
+            return std::pair(end_ns, order) > std::pair(other.end_ns, other.order);
+        }
+    };
+
+    void read(LineKind kind, u32 moved_to, Receiver& receiver);
+    void end_later(LoggedCall& call);
+    void end_calls(u64 until_ns, Receiver& receiver);
+    void end_call_of(u32 tid, Receiver& receiver);
     void take(LineKind kind, LoggedCall& call, Receiver& receiver);
     void defer(LineKind kind, LoggedCall& call, Receiver& receiver);
     void release(Receiver& receiver, bool all);
@@ -82,7 +96,9 @@ private:
     std::shared_ptr<const std::string> restart_owner_;  // the text of a call that was restarted
     std::map<u32, std::vector<Deferred>> deferred_;
     std::size_t deferred_lines_ = 0;
+    std::vector<Ending> endings_;  // a heap
     LoggedCall logged_;
+    u32 sent_ = 0;  // calls
     LogClock clock_ = LogClock::none;
     u64 calls_ = 0;
     u64 delivered_ = 0;

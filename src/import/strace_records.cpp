@@ -195,7 +195,7 @@ void StraceImport::send(const LoggedCall& logged, Receiver& receiver) {
     event.call = known != nullptr ? known->id : u16{IOLENS_NO_CALL};
     event.direction = known != nullptr ? known->info.direction : u8{IOLENS_DIR_NONE};
     event.fd = -1;
-    event.sequence = static_cast<u32>(calls_);
+    event.sequence = ++sent_;
     event.result = logged.result;
     if (logged.result == -1 && logged.error != 0) event.result = -logged.error;
     if (logged.clock == LogClock::none) event.flags |= IOLENS_CALL_NO_TIME;

@@ -175,6 +175,22 @@ TEST(GoldenLogs, SeveralFilesAreOneTrace) {
     }
 }
 
+/// A call in one file can begin before one in another file ends.
+TEST(GoldenLogs, CallsOfSeveralFilesOverlap) {
+    const test::Scratch scratch;
+    test::spit(scratch.path("ff.100"),
+               "1700000000.000100 openat(AT_FDCWD, \"/old\", O_RDONLY) = 10 <0.000010>\n"
+               "1700000000.000200 clone(child_stack=0x1, flags=CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_THREAD) = 101 "
+               "<0.000050>\n"
+               "1700000000.000310 close(10) = 0 <0.000020>\n");
+    test::spit(scratch.path("ff.102"), "1700000000.000300 openat(AT_FDCWD, \"/other\", O_RDONLY) = 10 <0.000020>\n");
+    test::spit(scratch.path("ff.101"),
+               "1700000000.000300 openat(AT_FDCWD, \"/new\", O_RDONLY) = 10 <0.000020>\n"
+               "1700000000.000400 write(10, \"hello\", 5) = 5 <0.000010>\n");
+    const test::Result r = test::shell("iolens fd --no-header -i '" + scratch.path("ff.*") + "'");
+    EXPECT_EQ(r.out, "1700000000.000400,0.000010,101,10,W,5,\"/new\",\n") << r.err;
+}
+
 TEST(GoldenLogs, CompressedLogsAndStandardInputAreRead) {
     const test::Scratch scratch;
     const std::string log = directory + "strace/plain.log";
