@@ -51,7 +51,7 @@ struct LoggedCall {
     int error = 0;                 ///< errno value; 512 and more: kernel-internal, of a call that is restarted
     std::string_view result_text;  ///< the result as it is in the log, without what follows it: "0x7f00", "-1", "?"
     std::string_view result_file;  ///< from -y: the text in <> after the result
-    std::string_view trailer;       ///< what follows the result: "(Timeout)", "/* 7 in strace's PID NS */"
+    std::string_view trailer;      ///< what follows the result: "(Timeout)", "/* 7 in strace's PID NS */"
     bool joined = false;           ///< its beginning and its end are in different lines
 
     /// The nth argument from 0; "" if there are fewer.
