@@ -219,10 +219,11 @@ LineKind StraceLines::continued(std::string_view line, LoggedCall& call) {
             cut_.reset();
             return one(line, call, false);
         }
-        whole_ = std::move(cut_->text);
+        // not whole_: the line may turn out to be cut by output as well
+        behind_message_ = std::move(cut_->text);
         cut_.reset();
-        whole_ += line;
-        return one(whole_, call, false);
+        behind_message_ += line;
+        return one(behind_message_, call, false);
     }
     const bool expected = cut_->whole && [&] {
         std::string next = cut_->output + '\n';

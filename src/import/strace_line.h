@@ -109,7 +109,8 @@ private:
     bool table_ = false;    // inside the table of -c
     std::optional<Cut> cut_;
     std::optional<Abandoned> abandoned_;
-    std::string whole_;  // a line that was cut, joined
+    std::string whole_;           // a line that was cut by output, joined
+    std::string behind_message_;  // a line that was cut by a message, joined
     u64 line_ = 0;
     u64 detached_ = 0;
 };

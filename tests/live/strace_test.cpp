@@ -46,8 +46,8 @@ protected:
         const std::string program = "sh -c \"" + std::string(work) + "\"";
         const std::string to = place == "terminal" ? " >" + log + " 2>&1" : " >/dev/null 2>&1";
         shell("mkdir " + directory + "; cd " + directory + "; strace " + options + " " + given + " " + program + to);
-        const Result r = run({iolens_path(), "fd", "-i", place == "files" ? log + ".*" : log, "--format", "json", "--columns",
-                              "call,fd,dir,bytes,error,file"});
+        const Result r = run({iolens_path(), "fd", "-i", place == "files" ? log + ".*" : log, "--format", "json",
+                              "--columns", "call,fd,dir,bytes,error,file"});
         EXPECT_EQ(r.status, 0) << options << '\n' << r.err;
         EXPECT_EQ(r.err, "") << options << " (" << place << ")";
         Rows all;
@@ -77,20 +77,49 @@ TEST_F(StraceForms, HaveTheSameRows) {
     ASSERT_GT(plain.size(), 60U);
     EXPECT_EQ(plain.size(), named.size());
     int forms = 0;
-    for (const char* options : {"-f", "-F", "-f -t", "-f -ttt", "-f -r", "-f -tt -r", "-f -ttt -r -T", "-f -x", "-f -xx", "-f -v",
-                                "-f -s 100000", "-f -s 3", "-f -i", "-f -n", "-f -i -n -tt", "-f -C", "-f -q", "-f -qq",
-                                "-f -X raw", "-f -X verbose", "-f -X abbrev", "-f -a 1", "-f -a 100", "-f -Y -tt",
-                                "-f --decode-pids=all -tt", "-f --absolute-timestamps=unix,ns",
-                                "-f --absolute-timestamps=format:unix,precision:s", "-f --absolute-timestamps=time,ms",
-                                "-f --relative-timestamps=ns", "-f --relative-timestamps=s", "-f --syscall-times=ns -tt",
-                                "-f --syscall-times=s", "-f -e read=all -e write=all", "-f -e signal=none", "-f -D",
-                                "-f --seccomp-bpf -tt", "-f -e trace=\\!futex"}) {
+    for (const char* options : {"-f",
+                                "-F",
+                                "-f -t",
+                                "-f -ttt",
+                                "-f -r",
+                                "-f -tt -r",
+                                "-f -ttt -r -T",
+                                "-f -x",
+                                "-f -xx",
+                                "-f -v",
+                                "-f -s 100000",
+                                "-f -s 3",
+                                "-f -i",
+                                "-f -n",
+                                "-f -i -n -tt",
+                                "-f -C",
+                                "-f -q",
+                                "-f -qq",
+                                "-f -X raw",
+                                "-f -X verbose",
+                                "-f -X abbrev",
+                                "-f -a 1",
+                                "-f -a 100",
+                                "-f -Y -tt",
+                                "-f --decode-pids=all -tt",
+                                "-f --absolute-timestamps=unix,ns",
+                                "-f --absolute-timestamps=format:unix,precision:s",
+                                "-f --absolute-timestamps=time,ms",
+                                "-f --relative-timestamps=ns",
+                                "-f --relative-timestamps=s",
+                                "-f --syscall-times=ns -tt",
+                                "-f --syscall-times=s",
+                                "-f -e read=all -e write=all",
+                                "-f -e signal=none",
+                                "-f -D",
+                                "-f --seccomp-bpf -tt",
+                                "-f -e trace=\\!futex"}) {
         if (shell("strace " + std::string(options) + " -o /dev/null true").status != 0) continue;  // an older strace
         ++forms;
         expect_same(rows(options, "file"), plain, options);
     }
-    for (const char* options : {"-f -y", "-f -yy", "-f -xx -yy", "-f --decode-fds=all", "-f -X verbose -yy", "-f -X raw -yy",
-                                "-f -I 2 -tt -yy -n -i -T -r"}) {
+    for (const char* options : {"-f -y", "-f -yy", "-f -xx -yy", "-f --decode-fds=all", "-f -X verbose -yy",
+                                "-f -X raw -yy", "-f -I 2 -tt -yy -n -i -T -r"}) {
         if (shell("strace " + std::string(options) + " -o /dev/null true").status != 0) continue;
         ++forms;
         expect_same(rows(options, "file"), named, options);

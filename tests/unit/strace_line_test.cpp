@@ -432,6 +432,17 @@ TEST(StraceLines, ACallThatIsCutAndNotContinuedIsUnreadable) {
     EXPECT_FALSE(lines.abandoned());
 }
 
+TEST(StraceLines, ALineMayBeCutByAMessageAndByOutput) {
+    StraceLines lines;
+    LoggedCall call;
+    EXPECT_EQ(lines.take("write(1, \"a) = 1\\nb and more\\n\", 18strace: Process 101 attached", call),
+              LineKind::comment);
+    EXPECT_EQ(lines.take("a) = 1", call), LineKind::comment);
+    EXPECT_EQ(lines.take("b and more", call), LineKind::comment);
+    EXPECT_EQ(lines.take(")   = 18", call), LineKind::call);
+    EXPECT_EQ(call.all_arguments, "1, \"a) = 1\\nb and more\\n\", 18");
+}
+
 TEST(StraceLines, OutputWhileAnotherThreadWritesIsNotUnreadable) {
     StraceLines lines;
     LoggedCall call;
