@@ -60,7 +60,6 @@ const std::vector<Exception> programs_not_run{
 const std::vector<Exception> incomplete{
     {"iolens file --op fault", "names no file"},    {"iolens replay -", "reads standard input"},
     {"iolens file profile --map", "names no file"}, {"iolens replay --why", "names no recording"},
-    {"strace -f -T -tt", "names no command"},
 };
 
 /// Blocks that are neither commands nor output, by their first line.
