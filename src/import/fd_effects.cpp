@@ -364,7 +364,7 @@ void FdTables::apply(const LoggedCall& call, Effect effect) {
             return;
         }
         case Effect::getcwd: {
-            std::string directory = path_of(call.argument(0));
+            const std::string directory = path_of(call.argument(0));
             if (directory.starts_with('/')) change_directory(absolute(of, "", directory));
             return;
         }

@@ -203,7 +203,7 @@ void FdTables::begin(const LoggedCall& call) {
             break;
         case Effect::close_range: {
             const auto last = leading_number(call.argument(1));
-            if (!fd || !last || call.argument(2).find_first_not_of("0") != std::string_view::npos) break;
+            if (!fd || !last || call.argument(2).find_first_not_of('0') != std::string_view::npos) break;
             begun.removed = of.fds->take_if(static_cast<int>(*fd), static_cast<int>(std::min<s64>(*last, 0x7fffffff)),
                                             [](const FdEntry&) { return true; });
             begun.known = true;

@@ -137,12 +137,12 @@ LineKind StraceLines::cut_call(std::string_view text, LoggedCall& call, std::str
     if (Entry entry = entry_of(text); entry.end != 0) {
         if (entry.end < text.size() && text[entry.end] == ')')
             return LineKind::unreadable;  // it has an end, a damaged one
-        cut_ = Cut{.text = std::string(line.substr(0, before + entry.end)),
-                   .of_write = true,
-                   .whole = entry.whole,
-                   .expected = std::move(entry.expected),
-                   .output = std::string(text.substr(entry.end)),
-                   .line = line_};
+        cut_ = std::make_unique<Cut>(Cut{.text = std::string(line.substr(0, before + entry.end)),
+                                         .of_write = true,
+                                         .whole = entry.whole,
+                                         .expected = std::move(entry.expected),
+                                         .output = std::string(text.substr(entry.end)),
+                                         .line = line_});
         return behind_output(std::string_view(cut_->output), call);
     }
     // cut inside of a text, or at its end: that is damage, because strace writes what it knows of a call at once
@@ -156,7 +156,7 @@ LineKind StraceLines::cut_call(std::string_view text, LoggedCall& call, std::str
     if (find_outside(text, ")") != std::string_view::npos && find_outside(text, ") ") != std::string_view::npos) {
         return LineKind::unreadable;
     }
-    cut_ = Cut{.text = std::string(line), .expected = {}, .line = line_};
+    cut_ = std::make_unique<Cut>(Cut{.text = std::string(line), .expected = {}, .line = line_});
     return LineKind::comment;
 }
 

@@ -104,7 +104,7 @@ LineKind StraceLines::thread_message(std::string_view text, LoggedCall& call) {
         if (other.empty()) return LineKind::comment;
         begun_[call.tid] = other.mapped();
         moved_to_ = call.tid;
-        call.tid = static_cast<u32>(*by);
+        call.tid = static_cast<u32>(by.value_or(0));
         return LineKind::moved;
     }
     if (!text.starts_with("+++ exited") && !text.starts_with("+++ killed")) return LineKind::comment;
@@ -163,7 +163,8 @@ LineKind StraceLines::one(std::string_view line, LoggedCall& call, bool joined) 
             cut_blanks(head);
             if (head.ends_with("^C")) head.remove_suffix(2);
             if (call_name_length(prefixes_.take(head).value_or(LinePrefix{}).rest) != 0 || head.ends_with('>')) {
-                cut_ = Cut{.text = std::string(head), .by_message = true, .expected = {}, .line = line_};
+                cut_ = std::make_unique<Cut>(
+                    Cut{.text = std::string(head), .by_message = true, .expected = {}, .line = line_});
             }
             return LineKind::comment;
         }

@@ -2,6 +2,7 @@
 // The lines of one strace log: joins the parts of interrupted calls, and sets aside what is not a call.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -41,8 +42,8 @@ public:
         u64 lines = 1;
         std::string text;
     };
-    /// Of the last take().
-    [[nodiscard]] const std::optional<Abandoned>& abandoned() const { return abandoned_; }
+    /// Of the last take(); null if there is none.
+    [[nodiscard]] const Abandoned* abandoned() const { return abandoned_ ? &*abandoned_ : nullptr; }
     /// Call at the end of the log: sets abandoned().
     void end();
 
@@ -107,7 +108,7 @@ private:
     bool main_ended_ = false;
     bool terminal_ = true;  // no pid column so far: a program's output may be between the lines
     bool table_ = false;    // inside the table of -c
-    std::optional<Cut> cut_;
+    std::unique_ptr<Cut> cut_;
     std::optional<Abandoned> abandoned_;
     std::string whole_;           // a line that was cut by output, joined
     std::string behind_message_;  // a line that was cut by a message, joined
