@@ -273,7 +273,8 @@ void FdTables::apply_to_fds(const LoggedCall& call, Effect effect, Task& of) {
                 const auto fd = leading_number(call.argument(0));
                 const FdEntry* known = fd ? of.fds->find(static_cast<int>(*fd)) : nullptr;
                 if (known != nullptr)
-                    of.fds->set(static_cast<int>(*fd), {known->file, has_flag(call.argument(2), "FD_CLOEXEC", 1)});
+                    of.fds->set(static_cast<int>(fd.value_or(-1)),
+                                {known->file, has_flag(call.argument(2), "FD_CLOEXEC", 1)});
             }
             return;
         }
