@@ -16,4 +16,17 @@ std::string_view argument_texts(const iolens_arguments& record, ArgumentTexts& t
     return {};
 }
 
+LoggedTexts texts_in_log(const iolens_arguments& record) {
+    if (record.texts != IOLENS_ARGUMENTS_WHOLE) return {};
+    std::string_view rest(reinterpret_cast<const char*>(&record) + sizeof record, record.h.size - sizeof record);
+    LoggedTexts texts;
+    for (std::string_view* text : {&texts.arguments, &texts.name, &texts.result}) {
+        const std::size_t end = rest.find('\0');
+        *text = rest.substr(0, end);
+        if (end == std::string_view::npos) break;
+        rest.remove_prefix(end + 1);
+    }
+    return texts;
+}
+
 }  // namespace iolens

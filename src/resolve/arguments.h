@@ -19,6 +19,14 @@ using ArgumentTexts = std::array<std::string_view, IOLENS_CALL_ARGUMENTS>;
 /// returns the single text of all arguments.
 std::string_view argument_texts(const iolens_arguments& record, ArgumentTexts& texts);
 
+/// The texts of a call in a log, as they are there; "" in a record that has none.
+struct LoggedTexts {
+    std::string_view arguments;
+    std::string_view name;
+    std::string_view result;
+};
+LoggedTexts texts_in_log(const iolens_arguments& record);
+
 /// The arguments of each thread's current call, stored until the call's rows are built.
 class Arguments {
 public:

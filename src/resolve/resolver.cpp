@@ -89,7 +89,9 @@ Value Resolver::resolve(const Column& column, const RawRow& row, RowArena& arena
         case Role::host_pid: return of_thread(column.role, *row.event);
         case Role::call: {
             const std::string_view name = raw.is_null() ? std::string_view() : syscall_name(raw.number());
-            return name.empty() ? raw : Value(name);
+            if (!name.empty()) return Value(name);
+            const LoggedTexts logged = logged_texts(as_call(*row.event));
+            return logged.name.empty() ? raw : Value(arena.copy(logged.name));
         }
         case Role::file: return file_of(row, false, arena);
         case Role::file_csv: return file_of(row, true, arena);
@@ -221,15 +223,27 @@ Value Resolver::socket_of(const iolens_call_event& call, bool csv, RowArena& are
     return Value(arena.format(FMT_COMPILE("{}:[{}]"), family, call.ino));
 }
 
-Value Resolver::arguments_of(const iolens_call_event& call, RowArena& arena) {
+/// The arguments of a call; null if they could not be delivered: those at hand are an earlier call's.
+const iolens_arguments* Resolver::given_to(const iolens_call_event& call) const {
     const iolens_arguments* given = arguments_.find(host_tid(call));
+    if (given == nullptr || given->call != call.call) return nullptr;
+    const bool earlier = given->h.ts < call.start && (call.flags & IOLENS_CALL_NO_TIME) == 0;
+    return earlier ? nullptr : given;
+}
+
+LoggedTexts Resolver::logged_texts(const iolens_call_event& call) const {
+    const iolens_arguments* given = given_to(call);
+    return given == nullptr ? LoggedTexts{} : texts_in_log(*given);
+}
+
+Value Resolver::arguments_of(const iolens_call_event& call, RowArena& arena) {
+    const iolens_arguments* given = given_to(call);
+    if (given == nullptr) return {};
+    if (given->texts == IOLENS_ARGUMENTS_WHOLE) return Value(arena.copy(texts_in_log(*given).arguments));
     const Syscall* known = find_syscall(call.call);
-    // those of an earlier call, if this one's could not be delivered or are not in the log
-    const bool earlier = given != nullptr && given->h.ts < call.start && (call.flags & IOLENS_CALL_NO_TIME) == 0;
-    if (given == nullptr || known == nullptr || given->call != call.call || earlier) return {};
+    if (known == nullptr) return {};
     ArgumentTexts texts;
-    const std::string_view whole = argument_texts(*given, texts);
-    if (given->texts == IOLENS_ARGUMENTS_WHOLE) return Value(arena.copy(whole));
+    argument_texts(*given, texts);
     return Value(
         arena.build([&](std::string& out) { append_arguments(out, *known, given->values, texts, given->single); }));
 }
@@ -241,7 +255,8 @@ Value Resolver::time_of(Role role, const Value& time, RowArena& arena) {
     if (role == Role::wall) return log_clock_ == LogClock::epoch ? time : Value();
     const u64 second = time.number() / 1'000'000'000;
     const u64 micros = time.number() % 1'000'000'000 / 1000;
-    if (log_clock_ == LogClock::epoch) return Value(arena.format(FMT_COMPILE("{}.{:06}"), second, micros));
+    if (log_clock_ == LogClock::epoch || log_clock_ == LogClock::relative)
+        return Value(arena.format(FMT_COMPILE("{}.{:06}"), second, micros));
     Buffer out;
     const auto to = std::back_inserter(out);
     fmt::format_to(to, FMT_COMPILE("{:02}:{:02}:{:02}"), second / 3600 % 24, second / 60 % 60, second % 60);

@@ -782,7 +782,7 @@ EventCheck call_check(const TestedView& view, u64 took_ns = 250'000) {
         .before = facts(),
         .bases = {TestedRecord(event(IOLENS_FILE_SOCKET)), TestedRecord(file), TestedRecord(unconnected),
                   TestedRecord(messages)},
-        .hidden = {{offsetof(iolens_call_event, reserved_call), 4, all_bits, "not used"},
+        .hidden = {{offsetof(iolens_call_event, sequence), 4, all_bits, "tells the calls of a log apart"},
                    {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_NO_FILE, "the kind of the file is none then"},
                    {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_APPEND, "open's flags show it"},
                    {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_STREAM,

@@ -135,7 +135,7 @@ struct iolens_call_event {
 	u32 host_tgid; /* tgid and tid in the initial pid namespace; 0: the same */
 	u32 host_tid;
 	u32 messages; /* result of sendmmsg and recvmmsg; 0 in older recordings */
-	u32 reserved_call;
+	u32 sequence; /* of an imported log: the number of the call, the same in each of its rows; otherwise 0 */
 };
 
 /* A libaio or io_uring request in flight: an entry of the BPF map `requests`. */

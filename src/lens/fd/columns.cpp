@@ -34,7 +34,8 @@ std::vector<const Column*> choose_call_columns(const ViewOptions& view, const Ca
     return choose_columns(call_columns, names);
 }
 
-std::string prefix_line(const iolens_call_event& e, std::string_view arguments) {
+std::string prefix_line(const iolens_call_event& e, std::string_view arguments, const LoggedTexts& logged) {
+    if (!logged.name.empty()) return fmt::format(" {},{},{},{}", e.tid, logged.result, logged.name, arguments);
     const Value result = call_result(e);
     const std::string text = result.is_null()       ? "?"
                              : result.is_negative() ? "-1"

@@ -6,6 +6,7 @@
 #include "iolens/event/call.h"
 #include "iolens/event/operation.h"
 #include "lens/options.h"
+#include "resolve/arguments.h"
 #include "sink/formats.h"
 
 namespace iolens {
@@ -22,7 +23,7 @@ struct CallView {
 std::vector<const Column*> choose_call_columns(const ViewOptions& view, const CallView& calls);
 
 /// iomonitor's line before the rows of a call.
-std::string prefix_line(const iolens_call_event& e, std::string_view arguments);
+std::string prefix_line(const iolens_call_event& e, std::string_view arguments, const LoggedTexts& logged);
 
 /// The columns of operations for io-monitor's formats and its message queue.
 inline constexpr auto metrics_columns = columns_for(metrics_needs, operation_columns);

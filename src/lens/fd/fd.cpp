@@ -5,6 +5,7 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "base/decode.h"
@@ -45,8 +46,9 @@ public:
         live->text("--user", user_, "NAME", "run COMMAND as this user (a name or number in /etc/passwd)");
         live->toggle("--preserve-env", preserve_env_, "with --user: keep the environment");
         wanted_operations_.live_flags(*live);
-        live->text("-i,--input", input_, "FILE",
-                   "show the calls in a log of 'strace -f -T -tt' instead of tracing; needs no privileges");
+        live->texts("-i,--input", input_, "FILE",
+                    "show the calls in a log of 'strace -f -tt -T' instead of tracing; needs no privileges; several "
+                    "files, or a quoted glob, are one trace; '-' is standard input");
     }
 
     View prepare(const ViewOptions& view) override;
@@ -79,7 +81,7 @@ private:
     CallSelection selection_;
     std::string user_;  // user to run the command as
     bool preserve_env_ = false;
-    std::string input_;  // strace log to show
+    std::vector<std::string> input_;  // strace logs to show
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<Tracing> tracing_;
     std::optional<OwnOutput> own_output_;  // for a trace of the whole machine; destroyed before the probes
@@ -93,8 +95,8 @@ private:
     OpenTotals opens_;
     StraceLog* log_ = nullptr;
     Decoder decoder_;
-    iolens_call_event call_{};     // copy of the current row's record, if something was added to it
-    std::pair<u32, u64> line_of_;  // thread and start of the call with the last prefix line
+    iolens_call_event call_{};           // copy of the current row's record, if something was added to it
+    std::tuple<u32, u64, u32> line_of_;  // identifies the call with the last prefix line
 };
 
 /// Without --min-ms, --why explains calls that took at least this long.
@@ -170,7 +172,9 @@ void FdLens::check_options(const ViewOptions& view, const LiveOptions& live) con
 std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions& live) {
     check_options(view, live);
     if (!input_.empty()) {
-        auto log = std::make_unique<StraceLog>(input_);
+        const bool arguments =
+            selection_.decode_all || wanted_operations_.on() || selected(Role::arguments) || !live.record.empty();
+        auto log = std::make_unique<StraceLog>(input_, arguments);
         log_ = log.get();
         resolver().set_recorded();
         return log;
@@ -272,11 +276,14 @@ DecodeResult FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
     if (of_reader(event->tgid)) return without_row(pending);
     if (event->direction == IOLENS_DIR_NONE && !wanted_operations_.on()) {
         call_ = *event;
-        resolver().mappings().take(call_);
+        const bool of_log = event->h.cpu == IOLENS_NO_CPU;  // the import knows the mappings
+        if (!of_log) resolver().mappings().take(call_);
         event = &call_;
         const Syscall* call = find_syscall(event->call);
-        const bool of_memory = call != nullptr && call->name == "munmap" && event->file == IOLENS_FILE_NONE;
-        const bool io = call == nullptr || (call->is_io() && !of_memory);
+        const bool of_memory = call != nullptr && event->file == IOLENS_FILE_NONE &&
+                               (call->name == "munmap" || (of_log && call->info.shape == IOLENS_SHAPE_MAP));
+        // of a log, a call that this version does not know; otherwise a request
+        const bool io = call == nullptr ? event->call != IOLENS_NO_CALL : call->is_io() && !of_memory;
         shown = io || selection_.decode_all || !selection_.chosen.empty();
         // the call may be traced only for its requests, or for what other rows need
         if (!selection_.includes(event->call)) {
@@ -307,10 +314,13 @@ DecodeResult FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
 
 /// Adds iomonitor's line before the rows of a call: one line even if the call has two rows.
 void FdLens::add_prefix_line(const iolens_call_event& e, RowBuffer& row) {
-    const std::pair<u32, u64> which{host_tid(e), e.start};
+    const std::tuple<u32, u64, u32> which{host_tid(e), e.start, e.sequence};
     if (which == line_of_) return;
     line_of_ = which;
-    row.prefix_line = row.text.copy(prefix_line(e, resolver().arguments_of(e, row.text).text()));
+    const LoggedTexts logged = resolver().logged_texts(e);
+    const std::string_view arguments =
+        logged.name.empty() ? resolver().arguments_of(e, row.text).text() : logged.arguments;
+    row.prefix_line = row.text.copy(prefix_line(e, arguments, logged));
 }
 
 /// Makes a row of the next call of --why whose hold time has passed.
@@ -368,8 +378,9 @@ Loss FdLens::losses(const iolens_loss& ledger) const {
         loss.note_beside("waits_full", "wait", "more threads than --max-inflight", tracing_->lost_waits());
     }
     if (log_ != nullptr) {
-        loss.seen += log_->import().unreadable() + log_->import().unfinished();
+        loss.seen += log_->import().unreadable() + log_->import().headless() + log_->import().unfinished();
         loss.note("unreadable_lines", "line", "unreadable", log_->import().unreadable());
+        loss.note("headless", "call", "beginning not in the log", log_->import().headless());
         loss.note("unfinished", "call", "end not in the log", log_->import().unfinished());
     }
     return loss;

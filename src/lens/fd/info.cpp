@@ -24,7 +24,7 @@ const LensInfo& fd_info() {
             "iolens fd --summary=open -o /dev/null -- make  print them per open file: when, how long, what was moved\n"
             "iolens fd --comm postgres --format json 10  trace every thread of a name for 10 seconds, as JSON lines\n"
             "iolens fd -v -- ls  show every system call with its arguments\n"
-            "iolens fd -i strace.log --summary  summarize a log of 'strace -f -T -tt'\n"
+            "iolens fd -i strace.log --summary  summarize a log of 'strace -f -tt -T -yy'\n"
             "iolens fd --domains ALL -- make  show operations by domain, as io-monitor does\n"
             "iolens fd --domains FILE_OPEN_CLOSE,FILE_READ --start-on-open data.db -p 1234\n"
             "iolens fd --domains ALL --socket /run/io.sock --comm nginx\n"
