@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
 /// The longest that passes, on an emulated machine with rounds repeated, takes less than 60 s.
-constexpr auto most = 240s;
+constexpr auto limit = 240s;
 constexpr auto last_wait = 30s;
 
 /// A file of /proc on one line; "?" where it cannot be read.
@@ -104,9 +104,9 @@ private:
                 changed_.wait(held, next);
                 continue;
             }
-            if (changed_.wait_for(held, most, next)) continue;
+            if (changed_.wait_for(held, limit, next)) continue;
             std::fprintf(stderr, "%s has not ended in %lld s; what each thread waits for:\n", test_.c_str(),
-                         static_cast<long long>(most.count()));
+                         static_cast<long long>(limit.count()));
             say_and_kill();
             ADD_FAILURE() << test_ << " did not end by itself";
             if (changed_.wait_for(held, last_wait, next)) continue;
