@@ -15,24 +15,26 @@
 
 #include "iolens/event/call.h"
 
-static __always_inline void request_aio_begin(__u64 address, __u64 process, __u64 context, __u64 width, bool direct)
+/* A request begins in three steps, beside each other so that their frames do not add up. They are global functions, so that
+ * the verifier checks them once, although it unrolls the loop around them. */
+
+/* 1: its record, in the scratch, without a file. False: it has no rows. */
+static __always_inline bool request_aio_new(__u64 address, __u64 process, __u64 context, __u64 width, bool direct)
 {
 	__u64 id = task_id();
-	struct request_key key = {.owner = task_host_id(id) >> 32, .which = address};
 	struct iolens_request *request;
 	struct iolens_call_event *e;
 	struct request_iocb block;
-	__u64 emitted_name = 0;
 	__u8 what;
 
 	if (bpf_probe_read_user(&block, sizeof(block), (void *)address) || block.opcode >= IOLENS_AIO_OPS)
-		return;
+		return false;
 	what = aio_ops[block.opcode];
 	if (!what || (operations && !operation_started(task_host_id(id) >> 32)))
-		return;
+		return false;
 	request = request_new(REQUEST_SLOT_AIO, id, IOLENS_CALL_AIO + block.opcode, what);
 	if (!request)
-		return;
+		return false;
 	request->process = process;
 	request->context = context;
 	e = &request->e;
@@ -46,25 +48,48 @@ static __always_inline void request_aio_begin(__u64 address, __u64 process, __u6
 	}
 	if ((what & IOLENS_REQUEST_WRITES) && (block.rw_flags & RWF_APPEND))
 		e->flags |= IOLENS_CALL_APPEND;
-	call_file_alone(e, &emitted_name, FILE_SLOT_ENTER, direct);
-	request_store(&key, request);
+	return true;
+}
+__noinline int request_aio_new_plain(__u64 address, __u64 process, __u64 context, __u64 width)
+{
+	return request_aio_new(address, process, context, width, false);
+}
+__noinline int request_aio_new_direct(__u64 address, __u64 process, __u64 context, __u64 width)
+{
+	return request_aio_new(address, process, context, width, true);
 }
 
-/* Global functions, so that the verifier checks them once, although it unrolls the loop around them. */
-__noinline int request_aio_begin_plain(__u64 address, __u64 process, __u64 context, __u64 width)
+static __always_inline struct iolens_request *request_aio_scratch(void)
 {
-	request_aio_begin(address, process, context, width, false);
-	return 0;
-}
-/* Checks the directory of the file for request_aio_begin(), which has too little stack left. */
-__noinline int request_aio_watch(__u64 address)
-{
-	__u32 fd;
+	__u32 slot = REQUEST_SLOT_AIO;
 
-	if (!bpf_probe_read_user(&fd, sizeof(fd), (void *)(address + __builtin_offsetof(struct request_iocb, fd))))
-		call_file_watch(fd);
+	return bpf_map_lookup_elem(&request_scratch_slots, &slot);
+}
+
+/* 2: its file. */
+static __always_inline int request_aio_file(bool direct)
+{
+	struct iolens_request *request = request_aio_scratch();
+	__u64 emitted_name = 0;
+
+	if (request)
+		call_file(&request->e, &emitted_name, FILE_SLOT_ENTER, direct);
 	return 0;
 }
+__noinline int request_aio_file_plain(void) { return request_aio_file(false); }
+__noinline int request_aio_file_direct(void) { return request_aio_file(true); }
+
+/* 3: it is in flight. */
+__noinline int request_aio_store(__u64 address)
+{
+	struct request_key key = {.owner = task_host_id(task_id()) >> 32, .which = address};
+	struct iolens_request *request = request_aio_scratch();
+
+	if (request)
+		request_store(&key, request);
+	return 0;
+}
+
 __noinline int request_aio_forget(__u64 address, __u64 id)
 {
 	struct request_key key = {.owner = task_host_id(id) >> 32, .which = address};
@@ -106,12 +131,14 @@ static __always_inline long request_aio_begin_one(__u32 i, void *context, bool d
 
 	if (call_word(&address, walk->from, i, walk->width))
 		return 1;
-	if (by_watch && watch_depth)
-		request_aio_watch(address);
+	if (!(direct ? request_aio_new_direct(address, walk->process, walk->context, walk->width)
+		     : request_aio_new_plain(address, walk->process, walk->context, walk->width)))
+		return 0;
 	if (direct)
-		request_aio_begin(address, walk->process, walk->context, walk->width, true);
+		request_aio_file_direct();
 	else
-		request_aio_begin_plain(address, walk->process, walk->context, walk->width);
+		request_aio_file_plain();
+	request_aio_store(address);
 	return 0;
 }
 static __always_inline long request_aio_begin_each(__u32 i, void *walk) { return request_aio_begin_one(i, walk, false); }

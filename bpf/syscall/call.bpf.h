@@ -77,6 +77,7 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
 		call_send(t);
 	else if (t->state == CALL_RUNNING) /* it did return: the kernel skipped the program */
 		call_send_unended(t, 0);
+	call_executed(t, id);
 	if (info.shape == IOLENS_SHAPE_SIGRETURN)
 		return 0;
 	if (t->emitted != period) {
@@ -257,6 +258,7 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 	if (t->emitted && t->emitted != period)
 		call_names_again(t);
 	call_send(t);
+	call_executed(t, id);
 	if (by_watch && t->shape == IOLENS_SHAPE_RANGE)
 		range_rest(t);
 	return 0;

@@ -143,6 +143,7 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 		}
 		if (t->state != CALL_NONE)
 			call_send(t);
+		call_executed(t, id);
 		if (!direct) /* task storage is freed with the task */
 			bpf_map_delete_elem(&threads, &tid);
 	}

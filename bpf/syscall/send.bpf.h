@@ -133,17 +133,21 @@ static __always_inline bool call_asked_for(struct call_thread *t, struct iolens_
 	return false;
 }
 
-static __always_inline void call_send_sides(struct call_thread *t, __u64 id)
+/* The end of a call: sends an event for each side. */
+static __noinline int call_send(struct call_thread *t)
 {
 	__s64 sides = 0;
 
+	t->state = CALL_NONE;
 	if (operations && !t->started) {
 		operation_left_out();
-		return;
+		return 0;
 	}
 	if (operations && (t->actions & IOLENS_CALL_QUIET) && t->e.result >= 0)
-		return;
+		return 0;
 	if (by_watch && t->emitted != period && ((t->e.flags | t->to.flags) & IOLENS_CALL_WATCHED)) {
+		__u64 id = (__u64)t->e.tgid << 32 | t->e.tid;
+
 		call_emit_thread(id, task_host_id(id), 0);
 		t->emitted = period;
 	}
@@ -162,22 +166,19 @@ static __always_inline void call_send_sides(struct call_thread *t, __u64 id)
 	}
 	if (sides != t->counted) /* known only at the return: ends of a pipe; with operations, if it is one */
 		ring_count_seen(sides - (__s64)t->counted);
+	return 0;
 }
 
-/* The end of a call: sends an event for each side and, after an exec, what the process is now. */
-static __noinline int call_send(struct call_thread *t)
+/* After call_send() of the running thread's call: if that was an exec, START and CHDIR of the new program. */
+static __always_inline void call_executed(struct call_thread *t, __u64 id)
 {
-	__u64 id = (__u64)t->e.tgid << 32 | t->e.tid;
 	struct task_struct *task;
 
-	t->state = CALL_NONE;
-	call_send_sides(t, id);
-	if (operations && t->executed && !(t->e.flags & IOLENS_CALL_PENDING)) {
-		t->executed = 0;
-		task = (struct task_struct *)bpf_get_current_task();
-		operation_process(task, id, operation_parent(task), FILE_SLOT_EXEC);
-	}
-	return 0;
+	if (!operations || !t->executed)
+		return;
+	t->executed = 0;
+	task = (struct task_struct *)bpf_get_current_task();
+	operation_process(task, id, operation_parent(task), FILE_SLOT_EXEC);
 }
 
 /* Sends a call whose return was not seen. */

@@ -241,7 +241,7 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 		call_file(e, &emitted_name, FILE_SLOT_SUBMIT, direct);
 	if (what & IOLENS_REQUEST_MOVES &&
 	    (request->at_position || request_appends(e) ||
-	     (e->direction == IOLENS_DIR_WRITE && compat_uring_appends(req)))) /* known at completion */
+	     (e->direction == IOLENS_DIR_WRITE && compat_uring_appends(req, false)))) /* known at completion */
 		request_no_offset(e);
 	compat_uring_key(req, &key.owner, &key.which);
 	if (request_uring_splices(opcode)) {
@@ -280,7 +280,7 @@ static __always_inline void request_uring_offset(struct iolens_call_event *e, bo
 	__s64 end;
 
 	if (e->direction == IOLENS_DIR_WRITE && !at_position)
-		at_position = request_appends(e) || (req && compat_uring_appends(req));
+		at_position = request_appends(e) || (req && compat_uring_appends(req, e->result >= 0));
 	if (!at_position)
 		return;
 	request_no_offset(e);

@@ -554,8 +554,10 @@ int main(int argc, char **argv)
 		synchronizes_mapping(directory);
 	} else if (!strcmp(mode, "fsync")) {
 		synchronizes(directory);
+#ifdef __LP64__ /* many_calls.c has 64-bit calls */
 	} else if (!strcmp(mode, "many")) {
 		many_calls(directory);
+#endif
 	} else if (!strcmp(mode, "without-main-thread")) {
 		without_main_thread();
 	} else if (!strcmp(mode, "writes")) {

@@ -311,15 +311,19 @@ static __always_inline void compat_uring_fallocate(struct io_kiocb *req, struct 
 	range->mode = BPF_CORE_READ(command, mode);
 }
 
-/* Does the write go to the end of the file, wherever that is? RWF_APPEND or O_APPEND: IOCB_APPEND, which is the former.
- * Before the request starts, only RWF_APPEND may be known. */
-static __always_inline bool compat_uring_appends(struct io_kiocb *req)
+/* Does the write go to the end of the file, wherever that is? RWF_APPEND or O_APPEND: IOCB_APPEND, which is the former. From
+ * 5.19 on, ki_flags are set when the request starts, and before that are those of another request. */
+static __always_inline bool compat_uring_appends(struct io_kiocb *req, bool started)
 {
 	struct io_rw *rw = compat_uring_rw(req);
-	int flags = BPF_CORE_READ((struct kiocb___flags *)&rw->kiocb, ki_flags);
+	int flags = 0;
 
-	if (bpf_core_field_exists(struct io_rw___flags, flags)) /* 5.19; in ki_flags before */
-		flags |= BPF_CORE_READ((struct io_rw___flags *)rw, flags);
+	if (bpf_core_field_exists(struct io_rw___flags, flags))
+		flags = BPF_CORE_READ((struct io_rw___flags *)rw, flags);
+	else
+		started = true;
+	if (started)
+		flags |= BPF_CORE_READ((struct kiocb___flags *)&rw->kiocb, ki_flags);
 	return flags & RWF_APPEND;
 }
 static __always_inline __u32 compat_uring_length(struct io_kiocb *req)
