@@ -48,6 +48,7 @@ std::vector<std::string> matching(const std::string& path) {
     if (path.find_first_of("*?[") == std::string::npos || ::access(path.c_str(), F_OK) == 0) return {path};
     glob_t found{};
     std::vector<std::string> paths;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): before there are other threads
     if (::glob(path.c_str(), 0, nullptr, &found) == 0) paths.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
     ::globfree(&found);
     return paths.empty() ? std::vector{path} : paths;
