@@ -90,6 +90,7 @@ Value Resolver::resolve(const Column& column, const RawRow& row, RowArena& arena
         case Role::call: {
             const std::string_view name = raw.is_null() ? std::string_view() : syscall_name(raw.number());
             if (!name.empty()) return Value(name);
+            if (row.event->kind != IOLENS_KIND_CALL) return raw;
             const LoggedTexts logged = logged_texts(as_call(*row.event));
             return logged.name.empty() ? raw : Value(arena.copy(logged.name));
         }
