@@ -44,6 +44,8 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	info.texts = syscalls[nr].texts;
 	info.vectors = syscalls[nr].vectors;
 	info.actions = syscalls[nr].actions;
+	info.item = syscalls[nr].item;
+	info.item_place = syscalls[nr].item_place;
 	id = task_id();
 	tid = (__u32)task_host_id(id);
 	if (follow && !maybe_followed(id >> 32))
@@ -58,7 +60,7 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 		return 0;
 	}
 	if (!t) {
-		if (info.shape == IOLENS_SHAPE_SIGRETURN)
+		if (info.shape == IOLENS_SHAPE_SIGRETURN || info.shape == IOLENS_SHAPE_RESTART)
 			return 0;
 		t = call_thread_new(task, tid, direct);
 		if (!t) {
@@ -66,13 +68,20 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 			return 0;
 		}
 	}
-	again = t->state == CALL_INTERRUPTED && t->e.call == info.id;
+	again = t->state == CALL_INTERRUPTED && (t->e.call == info.id || info.shape == IOLENS_SHAPE_RESTART);
 	if (t->state == CALL_INTERRUPTED && !again)
-		call_send(t);
+		call_interrupted(t, tid);
 	else if (t->state == CALL_RUNNING) /* it did return: the kernel skipped the program */
 		call_send_unended(t, 0);
-	if (info.shape == IOLENS_SHAPE_SIGRETURN)
+	t->sigreturn = info.shape == IOLENS_SHAPE_SIGRETURN;
+	if (t->sigreturn && !decode_all) {
+		t->state = CALL_RETURNING;
 		return 0;
+	}
+	if (info.shape == IOLENS_SHAPE_RESTART && !again && !decode_all) {
+		t->state = CALL_NONE;
+		return 0;
+	}
 	if (t->emitted != period) {
 		t->emitted_name = 0;
 		if (!by_watch) {
@@ -92,6 +101,7 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	t->counted = 0;
 	t->shape = info.shape;
 	t->pointer = 0;
+	t->room = 0;
 	t->e.start = bpf_ktime_get_boot_ns();
 	t->e.tgid = id >> 32;
 	t->e.tid = (__u32)id;
@@ -108,6 +118,12 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 		t->all_texts = info.texts;
 		t->vectors = info.vectors;
 		t->texts = info.texts;
+		t->item = decode_all ? info.item : 0;
+		t->item_place = info.item_place;
+		if (t->item == IOLENS_ITEM_ADDRESS_BACK)
+			bpf_probe_read_user(&t->room, sizeof(t->room), (void *)t->values[(info.item_place + 1) & 7]);
+		if (t->item == IOLENS_ITEM_SIGNALS)
+			t->values[0] = compat_user_stack(regs) + COMPAT_SIGFRAME_MASK;
 		if (!operations || t->started)
 			call_emit_arguments(t, info.texts, FILE_SLOT_ENTER);
 	}
@@ -163,7 +179,7 @@ static __always_inline void call_unseen(__u64 nr, __s64 result, bool known)
 	call = syscalls[nr].id;
 	if (!result && ((call >= CALL_CLONE && call <= CALL_VFORK) || call == CALL_CLONE3)) /* the child's first return */
 		return;
-	if (!shape || shape == IOLENS_SHAPE_SIGRETURN || shape == IOLENS_SHAPE_MAP || !call_wanted_task(task_id(), known))
+	if (!shape || shape == IOLENS_SHAPE_SIGRETURN || shape == IOLENS_SHAPE_RESTART || shape == IOLENS_SHAPE_MAP || !call_wanted_task(task_id(), known))
 		return;
 	n = ring_counters();
 	if (n)
@@ -175,12 +191,18 @@ static __always_inline bool call_is(const struct call_thread *t, __u64 nr)
 {
 	if (call_is_exec(t))
 		return true;
-	return nr < IOLENS_CALLS && syscalls[nr].shape && syscalls[nr].id == t->e.call;
+	/* x86-64 clears it in rt_sigreturn */
+	if (t->sigreturn)
+		return true;
+	if (nr >= IOLENS_CALLS || !syscalls[nr].shape)
+		return false;
+	return syscalls[nr].id == t->e.call || syscalls[nr].shape == IOLENS_SHAPE_RESTART;
 }
 
 static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 result, bool direct)
 {
 	__u64 id = bpf_get_current_pid_tgid();
+	__u32 tid = (__u32)id;
 	struct call_thread *t;
 
 	if (!own_pidns.level && follow && !maybe_followed(id >> 32))
@@ -192,16 +214,24 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 		call_send_unended(t, 0);
 	if (!t || t->state == CALL_NONE)
 		call_unseen(nr, result, t);
-	if (!t || t->state != CALL_RUNNING)
+	if (!t)
 		return 0;
+	if (t->state == CALL_SENT || t->state == CALL_RETURNING)
+		t->state = CALL_NONE;
+	if (t->state != CALL_RUNNING) {
+		if (t->sigreturn)
+			call_handled(t, tid, compat_user_stack(regs), result);
+		return 0;
+	}
 	if (own_pidns.level) /* known since the entry */
 		id = (__u64)t->e.tgid << 32 | t->e.tid;
 	t->e.h.ts = bpf_ktime_get_boot_ns();
 	/* ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK: internal to the kernel. Either the
 	 * same call is entered again, or a signal handler runs and the program gets EINTR. */
-	if (result >= -516 && result <= -512 && result != -515) {
-		t->e.result = -4; /* EINTR */
+	if (result >= -516 && result <= -512 && result != -515 && !t->sigreturn) {
+		t->e.result = CALL_EINTR;
 		t->state = CALL_INTERRUPTED;
+		t->stack = compat_user_stack(regs);
 		return 0;
 	}
 	t->e.result = result;
@@ -211,13 +241,16 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 					      FILE_SLOT_EXIT);
 		if (t->started && (t->actions & IOLENS_CALL_EMIT)) /* not emitted at the entry */
 			call_emit_arguments(t, t->all_texts, FILE_SLOT_EXIT);
-	} else if ((decode_all || (operations && (t->actions & IOLENS_CALL_EMIT))) && t->texts &&
+	} else if ((decode_all || (operations && (t->actions & IOLENS_CALL_EMIT))) &&
+		   (t->texts || (result >= 0 && call_item_returns(t))) &&
 		   (result < 0 || !call_is_exec(t))) { /* in a successful exec, call_exec() has read them */
 		call_emit_arguments(t, t->all_texts, FILE_SLOT_EXIT);
 	}
 	if (t->shape == IOLENS_SHAPE_IO_SUBMIT && result < (__s64)t->e.requested)
 		request_aio_refused(t->pointer, result < 0 ? 0 : result, t->e.requested, id, direct);
 	call_path_again(t, direct);
+	if (t->room)
+		call_named_at_return(t, result);
 	if (result >= 0)
 		call_results(t, id, result, direct);
 	if ((t->e.flags & IOLENS_CALL_APPEND) && t->e.direction == IOLENS_DIR_WRITE && !t->two)
@@ -228,6 +261,8 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 	if (t->emitted && t->emitted != period)
 		call_names_again(t);
 	call_send(t);
+	if (t->sigreturn)
+		call_handled(t, tid, compat_user_stack(regs), result);
 	return 0;
 }
 
