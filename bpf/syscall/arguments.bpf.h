@@ -198,20 +198,20 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 	case IOLENS_SHAPE_RECEIVE:
 		t->pointer = a4;
 		if (a4)
-			bpf_probe_read_user(&t->room, sizeof(t->room), (void *)t->values[5]);
+			bpf_probe_read_user(&t->capacity, sizeof(t->capacity), (void *)t->values[5]);
 		return;
 	case IOLENS_SHAPE_MESSAGES: /* the address of the first one */
 	case IOLENS_SHAPE_MESSAGE:
 		t->pointer = a1;
 		if (bpf_probe_read_user(&message, sizeof(message), (void *)a1)) {
-			t->room = CALL_NAME_AGAIN;
+			t->capacity = CALL_NAME_AGAIN;
 			return;
 		}
 		if (t->e.direction == IOLENS_DIR_WRITE) {
 			name = message.name;
 			name_length = message.name_length;
 		} else {
-			t->room = message.name_length;
+			t->capacity = message.name_length;
 		}
 		a1 = message.iov;
 		a2 = message.iov_count;
@@ -221,7 +221,7 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 	default: return;
 	}
 	if (name && call_named(&t->e, name, name_length, how) < 0)
-		t->room = CALL_NAME_AGAIN;
+		t->capacity = CALL_NAME_AGAIN;
 	if (shape != IOLENS_SHAPE_MESSAGE && shape != IOLENS_SHAPE_VECTOR && shape != IOLENS_SHAPE_VECTOR_AT)
 		return;
 	if (operations && t->buffer) {
@@ -237,7 +237,7 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 /* The address of a peer at the return: the sender's, or one that could not be read at the start. */
 static __always_inline void call_named_at_return(struct call_thread *t, __s64 result)
 {
-	bool again = t->room == CALL_NAME_AGAIN, reads = t->e.direction == IOLENS_DIR_READ;
+	bool again = t->capacity == CALL_NAME_AGAIN, reads = t->e.direction == IOLENS_DIR_READ;
 	__u32 length = 0, how = FILE_SLOT_EXIT;
 	struct call_msghdr message;
 	__u64 name = 0;
@@ -266,8 +266,8 @@ static __always_inline void call_named_at_return(struct call_thread *t, __s64 re
 		break;
 	default: return;
 	}
-	if (reads && length > t->room) /* only what fits is written */
-		length = t->room;
+	if (reads && length > t->capacity) /* only what fits is written */
+		length = t->capacity;
 	if (name && (again || (reads && result >= 0)))
 		call_named(&t->e, name, length, how);
 }

@@ -19,6 +19,14 @@
 #include "iolens/event/call.h"
 #include "iolens/event/loss.h"
 
+/* Is the thread where its interrupted call was made, with the same arguments? A signal handler is deeper in the stack. */
+static __always_inline bool call_same(const struct call_thread *t, struct pt_regs *regs, const __u64 *given)
+{
+	return t->stack == compat_user_stack(regs) &&
+	       t->values[0] == (given ? given[0] : compat_call_argument(regs, 0)) &&
+	       t->values[1] == (given ? given[1] : compat_call_argument(regs, 1));
+}
+
 /* The arguments are in `regs` at a BTF tracepoint, in `given` at perf's. */
 static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u64 *given, bool direct)
 {
@@ -60,7 +68,7 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 		return 0;
 	}
 	if (!t) {
-		if (info.shape == IOLENS_SHAPE_SIGRETURN || info.shape == IOLENS_SHAPE_RESTART)
+		if (!decode_all && (info.shape == IOLENS_SHAPE_SIGRETURN || info.shape == IOLENS_SHAPE_RESTART))
 			return 0;
 		t = call_thread_new(task, tid, direct);
 		if (!t) {
@@ -68,7 +76,8 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 			return 0;
 		}
 	}
-	again = t->state == CALL_INTERRUPTED && (t->e.call == info.id || info.shape == IOLENS_SHAPE_RESTART);
+	again = t->state == CALL_INTERRUPTED &&
+		(info.shape == IOLENS_SHAPE_RESTART || (t->e.call == info.id && call_same(t, regs, given)));
 	if (t->state == CALL_INTERRUPTED && !again)
 		call_interrupted(t, tid);
 	else if (t->state == CALL_RUNNING) /* it did return: the kernel skipped the program */
@@ -101,7 +110,7 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	t->counted = 0;
 	t->shape = info.shape;
 	t->pointer = 0;
-	t->room = 0;
+	t->capacity = 0;
 	t->e.start = bpf_ktime_get_boot_ns();
 	t->e.tgid = id >> 32;
 	t->e.tid = (__u32)id;
@@ -121,7 +130,7 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 		t->item = decode_all ? info.item : 0;
 		t->item_place = info.item_place;
 		if (t->item == IOLENS_ITEM_ADDRESS_BACK)
-			bpf_probe_read_user(&t->room, sizeof(t->room), (void *)t->values[(info.item_place + 1) & 7]);
+			bpf_probe_read_user(&t->capacity, sizeof(t->capacity), (void *)t->values[(info.item_place + 1) & 7]);
 		if (t->item == IOLENS_ITEM_SIGNALS)
 			t->values[0] = compat_user_stack(regs) + COMPAT_SIGFRAME_MASK;
 		if (!operations || t->started)
@@ -249,7 +258,7 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 	if (t->shape == IOLENS_SHAPE_IO_SUBMIT && result < (__s64)t->e.requested)
 		request_aio_refused(t->pointer, result < 0 ? 0 : result, t->e.requested, id, direct);
 	call_path_again(t, direct);
-	if (t->room)
+	if (t->capacity)
 		call_named_at_return(t, result);
 	if (result >= 0)
 		call_results(t, id, result, direct);

@@ -166,7 +166,7 @@ __noinline int call_append_item(__u32 slot, __u32 kind, __u32 place)
 		break;
 	case IOLENS_ITEM_ADDRESS_BACK:
 		lengths = to;
-		lengths->given = scratch->room;
+		lengths->given = scratch->capacity;
 		if (bpf_probe_read_user(&lengths->got, sizeof(lengths->got), (void *)scratch->count))
 			return 0;
 		length = sizeof(*lengths) + call_copy_address(lengths + 1, from,
@@ -184,7 +184,7 @@ __noinline int call_append_item(__u32 slot, __u32 kind, __u32 place)
 		message->control_length = header.control_length;
 		message->flags = header.flags;
 		message->name_length.got = header.name_length;
-		message->name_length.given = scratch->back ? scratch->room : header.name_length;
+		message->name_length.given = scratch->back ? scratch->capacity : header.name_length;
 		message->address_length = 0;
 		if (header.name && (!scratch->reads || scratch->back))
 			message->address_length = call_copy_address(message->address, header.name,
@@ -271,7 +271,7 @@ static __always_inline __u32 call_append_items(struct call_thread *t, struct cal
 		return 0;
 	scratch->from = t->values[place];
 	scratch->count = t->values[(place + 1) & 7];
-	scratch->room = t->room;
+	scratch->capacity = t->capacity;
 	scratch->reads = t->e.direction == IOLENS_DIR_READ;
 	scratch->back = returned && scratch->reads;
 	return call_append_item(slot, t->item, place) < 0 ? CALL_ITEM_AGAIN : 0;

@@ -226,6 +226,7 @@ static __noinline int call_interrupted(struct call_thread *t, __u32 tid)
 	struct call_thread *stored = bpf_map_lookup_elem(&interrupted_calls, &tid);
 
 	if (stored && t->stack >= stored->stack) {
+		stored->e.flags |= IOLENS_CALL_NO_RESULT;
 		call_send(stored);
 		bpf_map_delete_elem(&interrupted_calls, &tid);
 	}
@@ -243,10 +244,15 @@ static __noinline int call_handled(struct call_thread *t, __u32 tid, __u64 stack
 	t->sigreturn = 0;
 	if (!stored || stored->stack != stack)
 		return 0;
-	if (result == CALL_EINTR)
+	if (result == CALL_EINTR) {
+		if (decode_all) /* those of the handler's calls have been sent since */
+			call_emit_arguments(stored, stored->all_texts, FILE_SLOT_EXIT);
 		call_send(stored);
-	else
+	} else {
 		bpf_probe_read_kernel(t, sizeof(*t), stored); /* it is entered again next */
+		if (decode_all)
+			t->texts |= CALL_ITEM_AGAIN;
+	}
 	bpf_map_delete_elem(&interrupted_calls, &tid);
 	return 0;
 }

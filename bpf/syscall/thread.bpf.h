@@ -35,7 +35,7 @@ struct call_thread {
 	__u64 emitted_name; /* name_id of the last file: consecutive calls are usually on the same file */
 	__u64 values[8]; /* arguments of the call; six are used */
 	__u64 pointer; /* user address of results: address of the sender, message lengths */
-	__u32 room;    /* space for the address of the sender; CALL_NAME_AGAIN */
+	__u32 capacity;    /* space for the address of the sender; CALL_NAME_AGAIN */
 	__u32 reserved;
 	__u32 state;   /* enum call_state_kind */
 	__u32 emitted; /* the `period` in which the name and owner of the thread were emitted; 0: never */
@@ -124,7 +124,7 @@ struct call_argument_scratch {
 	__u64 offset; /* of the end, in `text` */
 	__u64 from;
 	__u64 count;
-	__u32 room;
+	__u32 capacity;
 	__u32 read;  /* bit n: argument n could be read */
 	__u32 array; /* number of the argument that is an array of strings */
 	__u8 reads, back;

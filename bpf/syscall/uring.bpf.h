@@ -167,11 +167,11 @@ static __noinline int request_uring_named(struct io_kiocb *req, struct iolens_re
 		if (opcode != IORING_OP_RECVMSG)
 			break;
 		if (slot == FILE_SLOT_SUBMIT) {
-			request->room = name ? length : 0;
+			request->capacity = name ? length : 0;
 			return 0;
 		}
-		if (length > request->room) /* only what fits is written */
-			length = request->room;
+		if (length > request->capacity) /* only what fits is written */
+			length = request->capacity;
 		break;
 	case IORING_OP_SEND:
 	case IORING_OP_SEND_ZC: name = compat_uring_address(req, &length, &of_kernel); break;
@@ -355,7 +355,7 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 	if (file)
 		request_file(e, file, FILE_SLOT_COMPLETE, direct);
 	/* the message is in the memory of the submitting process; of a multishot request, in one of its buffers */
-	if (request->room && !request->ring && end.req && end.result >= 0 &&
+	if (request->capacity && !request->ring && end.req && end.result >= 0 &&
 	    bpf_get_current_pid_tgid() >> 32 == (own_pidns.level ? e->host_tgid : e->tgid))
 		request_uring_named((struct io_kiocb *)end.req, request, IORING_OP_RECVMSG, FILE_SLOT_COMPLETE);
 	if (what & IOLENS_REQUEST_MOVES)

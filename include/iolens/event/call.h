@@ -150,7 +150,7 @@ struct iolens_request {
 	u64 user_data;
 	u64 at_position; /* io_uring: no offset was given: it is the position of the file */
 	u64 slot; /* io_uring: slot of the file table that it opens, from 1; 0: it opens an fd, or nothing */
-	u64 room;   /* io_uring: space for the address of the sender */
+	u64 capacity;/* io_uring: space for the address of the sender */
 	u64 shared; /* number of requests with this key in flight; `e` and the others have been sent. 0: one request */
 };
 
