@@ -221,7 +221,7 @@ static __always_inline void call_send_unended(struct call_thread *t, __u16 flag)
 /* A signal handler makes a call while another call is interrupted. That one is stored until the handler returns: it is
  * sent, or restarted, then. One that is there already has been left by a jump out of its handler, unless this one is in
  * a handler that interrupted that handler, deeper in the stack. */
-static __noinline int call_interrupted(struct call_thread *t, __u32 tid)
+static __always_inline int call_interrupted(struct call_thread *t, __u32 tid)
 {
 	struct call_thread *stored = bpf_map_lookup_elem(&interrupted_calls, &tid);
 
