@@ -101,7 +101,9 @@ PROGRAM("task_rename", iolens_call_rename, call_rename(ctx, false))
 
 PROGRAM("task_rename", iolens_call_rename_direct, call_rename(ctx, true))
 
-PROGRAM("sched_process_fork", iolens_call_fork, call_fork(ctx))
+PROGRAM("sched_process_fork", iolens_call_fork, call_fork(ctx, false))
+
+PROGRAM("sched_process_fork", iolens_call_fork_direct, call_fork(ctx, true))
 
 /* One program per function, for kernels without multi-uprobes. */
 #define LIBC_FUNCTION(name, operation, place, result)                                                                    \

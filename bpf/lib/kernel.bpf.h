@@ -34,6 +34,9 @@
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
+#define AF_NETLINK 16
+#define SOCKADDR_MAX 128 /* struct sockaddr_storage */
+#define UNIX_PATH_MAX 108 /* linux/un.h */
 
 /* uapi/linux/magic.h */
 #define PIPEFS_MAGIC 0x50495045
@@ -56,6 +59,7 @@
 #define IORING_RECV_MULTISHOT (1 << 1)
 #define IORING_RECVSEND_BUNDLE (1 << 4)
 #define IORING_OP_POLL_ADD 6
+#define IORING_OP_SENDMSG 9
 #define IORING_OP_RECVMSG 10
 #define IORING_OP_ACCEPT 13
 #define IORING_OP_FALLOCATE 17
@@ -67,6 +71,8 @@
 #define IORING_OP_SPLICE 30
 #define IORING_OP_TEE 33
 #define IORING_OP_SOCKET 45
+#define IORING_OP_SEND_ZC 47
+#define IORING_OP_SENDMSG_ZC 48
 #define IORING_OP_READ_MULTISHOT 49
 #define IORING_OP_RECV_ZC 58
 

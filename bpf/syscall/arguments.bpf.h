@@ -79,7 +79,9 @@ static __always_inline bool call_of_directory(struct call_thread *t, __u64 path)
 static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 					   bool direct)
 {
-	struct call_msghdr message;
+	struct call_msghdr message = {};
+	__u32 name_length = 0, how = FILE_SLOT_ENTER;
+	__u64 name = 0;
 	__u64 a1 = t->values[1], a2 = t->values[2], a3 = t->values[3], a4 = t->values[4];
 
 	t->e.fd = (__s32)t->values[0];
@@ -185,18 +187,33 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 		t->buffer_length = ~0ULL; /* limited by the result */
 	}
 	switch (shape) {
-	case IOLENS_SHAPE_CONNECT: call_named_peer(&t->e, (void *)a1); return;
-	case IOLENS_SHAPE_BIND: call_named_local(&t->e, (void *)a1); return;
-	case IOLENS_SHAPE_SEND: call_named_peer(&t->e, (void *)a4); return;
-	case IOLENS_SHAPE_RECEIVE: t->pointer = a4; return;
-	case IOLENS_SHAPE_MESSAGES: t->pointer = a1; return;
+	case IOLENS_SHAPE_BIND: how |= CALL_NAMED_LOCAL; /* fall through */
+	case IOLENS_SHAPE_CONNECT:
+		name = a1;
+		name_length = a2;
+		break;
+	case IOLENS_SHAPE_SEND:
+		name = a4;
+		name_length = t->values[5];
+		break;
+	case IOLENS_SHAPE_RECEIVE:
+		t->pointer = a4;
+		if (a4)
+			bpf_probe_read_user(&t->capacity, sizeof(t->capacity), (void *)t->values[5]);
+		return;
+	case IOLENS_SHAPE_MESSAGES: /* the address of the first one */
 	case IOLENS_SHAPE_MESSAGE:
-		if (!call_message(&message, a1, t->width))
+		t->pointer = a1;
+		if (!call_message(&message, a1, t->width)) {
+			t->capacity = CALL_NAME_AGAIN;
 			return;
-		if (t->e.direction == IOLENS_DIR_WRITE)
-			call_named_peer(&t->e, (void *)message.name);
-		else
-			t->pointer = message.name;
+		}
+		if (t->e.direction == IOLENS_DIR_WRITE) {
+			name = message.name;
+			name_length = message.name_length;
+		} else {
+			t->capacity = message.name_length;
+		}
 		a1 = message.iov;
 		a2 = message.iov_count;
 		break;
@@ -204,11 +221,53 @@ static __always_inline void call_arguments(struct call_thread *t, __u32 shape,
 	case IOLENS_SHAPE_VECTOR_AT: break;
 	default: return;
 	}
+	if (name && call_named(&t->e, name, name_length, how) < 0)
+		t->capacity = CALL_NAME_AGAIN;
+	if (shape != IOLENS_SHAPE_MESSAGE && shape != IOLENS_SHAPE_VECTOR && shape != IOLENS_SHAPE_VECTOR_AT)
+		return;
 	if (operations && t->buffer) {
 		call_word(&t->buffer, a1, 0, t->width);
 		call_word(&t->buffer_length, a1, 1, t->width);
 	}
 	call_count(&t->e, call_pieces(a1, a2, t->width, direct));
+}
+
+/* The address of a peer at the return: the sender's, or one that could not be read at the start. */
+static __always_inline void call_named_at_return(struct call_thread *t, __s64 result)
+{
+	bool again = t->capacity == CALL_NAME_AGAIN, reads = t->e.direction == IOLENS_DIR_READ;
+	__u32 length = 0, how = FILE_SLOT_EXIT;
+	struct call_msghdr message;
+	__u64 name = 0;
+
+	switch (t->shape) {
+	case IOLENS_SHAPE_BIND: how |= CALL_NAMED_LOCAL; /* fall through */
+	case IOLENS_SHAPE_CONNECT:
+		name = t->values[1];
+		length = t->values[2];
+		break;
+	case IOLENS_SHAPE_SEND:
+		name = t->values[4];
+		length = t->values[5];
+		break;
+	case IOLENS_SHAPE_RECEIVE:
+		name = t->pointer;
+		if (name && bpf_probe_read_user(&length, sizeof(length), (void *)t->values[5]))
+			return;
+		break;
+	case IOLENS_SHAPE_MESSAGE:
+	case IOLENS_SHAPE_MESSAGES:
+		if (!call_message(&message, t->pointer, t->width))
+			return;
+		name = message.name;
+		length = message.name_length;
+		break;
+	default: return;
+	}
+	if (reads && length > t->capacity) /* only what fits is written */
+		length = t->capacity;
+	if (name && (again || (reads && result >= 0)))
+		call_named(&t->e, name, length, how);
 }
 
 /* Looks again at a path that could not be read at the start. */
@@ -253,8 +312,6 @@ static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 
 		break;
 	case IOLENS_SHAPE_IO_GET: request_aio_got(t->pointer, result, id, direct); break;
 	case IOLENS_SHAPE_IO_DESTROY: request_aio_destroyed(t->values[0]); break;
-	case IOLENS_SHAPE_RECEIVE:
-	case IOLENS_SHAPE_MESSAGE: call_named_peer(&t->e, (void *)t->pointer); break;
 	case IOLENS_SHAPE_MESSAGES:
 		t->e.messages = result;
 		t->e.result = direct ? call_message_bytes_direct(t->pointer, result, t->width) :

@@ -21,7 +21,21 @@
 #include "iolens/event/call.h"
 #include "iolens/event/loss.h"
 
-/* The arguments are in `regs` at a BTF tracepoint, in `given` at perf's. */
+/* A register with an argument: in `regs` at a BTF tracepoint, in `given` at perf's. */
+static __always_inline __u64 call_register(struct pt_regs *regs, const __u64 *given, int n, bool compat)
+{
+	if (given)
+		return given[n];
+	return compat ? compat_32bit_argument(regs, n) : compat_call_argument(regs, n);
+}
+
+/* Is the thread where its interrupted call was made, with the same arguments? A signal handler is deeper in the stack. */
+static __always_inline bool call_same(const struct call_thread *t, struct pt_regs *regs, const __u64 *given, bool compat)
+{
+	return t->stack == compat_user_stack(regs) && t->registers[0] == call_register(regs, given, 0, compat) &&
+	       t->registers[1] == call_register(regs, given, 1, compat);
+}
+
 static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const __u64 *given, bool direct)
 {
 	__u64 id, nr = number;
@@ -42,7 +56,7 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
 	task = file_task(direct);
 	compat = compat_is_32bit(task, direct);
 	if (compat)
-		nr = call_compat_index(nr, given ? given[0] : compat_32bit_argument(regs, 0));
+		nr = call_compat_index(nr, call_register(regs, given, 0, true));
 	barrier_var(nr); /* old verifiers forget the bounds of a spilled number */
 	if (nr >= IOLENS_TABLE_CALLS)
 		return 0;
@@ -55,6 +69,8 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
 	info.texts = syscalls[nr].texts;
 	info.vectors = syscalls[nr].vectors;
 	info.actions = syscalls[nr].actions;
+	info.item = syscalls[nr].item;
+	info.item_place = syscalls[nr].item_place;
 	t = call_thread_of(task, tid, direct);
 	if (!call_wanted_task(id, t != 0))
 		return 0;
@@ -64,7 +80,7 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
 		return 0;
 	}
 	if (!t) {
-		if (info.shape == IOLENS_SHAPE_SIGRETURN)
+		if (!decode_all && (info.shape == IOLENS_SHAPE_SIGRETURN || info.shape == IOLENS_SHAPE_RESTART))
 			return 0;
 		t = call_thread_new(task, tid, direct);
 		if (!t) {
@@ -72,14 +88,22 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
 			return 0;
 		}
 	}
-	again = t->state == CALL_INTERRUPTED && t->e.call == info.id;
+	again = t->state == CALL_INTERRUPTED &&
+		(info.shape == IOLENS_SHAPE_RESTART || (t->e.call == info.id && call_same(t, regs, given, compat)));
 	if (t->state == CALL_INTERRUPTED && !again)
-		call_send(t);
+		call_interrupted(t, tid);
 	else if (t->state == CALL_RUNNING) /* it did return: the kernel skipped the program */
 		call_send_unended(t, 0);
 	call_executed(t, id);
-	if (info.shape == IOLENS_SHAPE_SIGRETURN)
+	t->sigreturn = info.shape == IOLENS_SHAPE_SIGRETURN;
+	if (t->sigreturn && !decode_all) {
+		t->state = CALL_RETURNING;
 		return 0;
+	}
+	if (info.shape == IOLENS_SHAPE_RESTART && !again && !decode_all) {
+		t->state = CALL_NONE;
+		return 0;
+	}
 	if (t->emitted != period) {
 		t->emitted_name = 0;
 		if (!by_watch) {
@@ -92,11 +116,13 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
 	if (again)
 		return 0;
 
+	t->registers[0] = call_register(regs, given, 0, compat);
+	t->registers[1] = call_register(regs, given, 1, compat);
 	t->compat = 0;
 	if (compat) {
 #pragma unroll
 		for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
-			t->words[i] = given ? given[i] : compat_32bit_argument(regs, i);
+			t->words[i] = call_register(regs, given, i, true);
 		t->width = 4;
 		if (!call_compat_values(t, nr - IOLENS_CALLS)) {
 			t->state = CALL_NONE;
@@ -106,7 +132,7 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
 	} else {
 #pragma unroll
 		for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
-			t->values[i] = given ? given[i] : compat_call_argument(regs, i);
+			t->values[i] = call_register(regs, given, i, false);
 		t->width = compat_is_x32_own(number) ? 4 : 8;
 	}
 	__builtin_memset(&t->e, 0, sizeof(t->e));
@@ -114,6 +140,7 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
 	t->counted = 0;
 	t->shape = info.shape;
 	t->pointer = 0;
+	t->capacity = 0;
 	t->e.start = bpf_ktime_get_boot_ns();
 	t->e.tgid = id >> 32;
 	t->e.tid = (__u32)id;
@@ -130,6 +157,12 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
 		t->all_texts = info.texts;
 		t->vectors = info.vectors;
 		t->texts = info.texts;
+		t->item = decode_all && t->width == 8 ? info.item : 0; /* the structures of 32-bit programs are others */
+		t->item_place = info.item_place;
+		if (t->item == IOLENS_ITEM_ADDRESS_BACK)
+			bpf_probe_read_user(&t->capacity, sizeof(t->capacity), (void *)t->values[(info.item_place + 1) & 7]);
+		if (t->item == IOLENS_ITEM_SIGNALS)
+			t->values[0] = compat_user_stack(regs) + COMPAT_SIGFRAME_MASK;
 		if (!operations || t->started)
 			call_emit_arguments(t, info.texts, FILE_SLOT_ENTER);
 	}
@@ -192,8 +225,8 @@ static __always_inline void call_unseen(__u64 nr, __s64 result, bool known, bool
 	call = syscalls[nr].id;
 	if (!result && ((call >= CALL_CLONE && call <= CALL_VFORK) || call == CALL_CLONE3)) /* the child's first return */
 		return;
-	if (!shape || shape == IOLENS_SHAPE_SIGRETURN || shape == IOLENS_SHAPE_MAP || shape == IOLENS_SHAPE_NOT_DECODED ||
-	    !call_wanted_task(task_id(), known))
+	if (!shape || shape == IOLENS_SHAPE_SIGRETURN || shape == IOLENS_SHAPE_RESTART || shape == IOLENS_SHAPE_MAP ||
+	    shape == IOLENS_SHAPE_NOT_DECODED || !call_wanted_task(task_id(), known))
 		return;
 	n = ring_counters();
 	if (n)
@@ -203,12 +236,14 @@ static __always_inline void call_unseen(__u64 nr, __s64 result, bool known, bool
 /* Is this the number of the thread's call? arm64 clears it in a successful execve (forget_syscall()). */
 static __always_inline bool call_is(const struct call_thread *t, __u64 nr)
 {
-	return call_is_exec(t) || t->number == (__u32)nr;
+	/* x86-64 clears it in rt_sigreturn, too */
+	return call_is_exec(t) || t->sigreturn || t->number == (__u32)nr;
 }
 
 static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 result, bool direct)
 {
 	__u64 id = bpf_get_current_pid_tgid();
+	__u32 tid = (__u32)id;
 	struct call_thread *t;
 
 	if (!own_pidns.level && follow && !maybe_followed(id >> 32))
@@ -218,20 +253,26 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 		nr = compat_call_number(regs);
 	if (t && t->state == CALL_RUNNING && !call_is(t, nr)) /* the kernel skipped the program at its return */
 		call_send_unended(t, 0);
-	if (!t || t->state == CALL_NONE) {
+	if (!t || t->state == CALL_NONE)
 		call_unseen(nr, result, t, direct);
+	if (!t)
+		return 0;
+	if (t->state == CALL_SENT || t->state == CALL_RETURNING)
+		t->state = CALL_NONE;
+	if (t->state != CALL_RUNNING) {
+		if (t->sigreturn)
+			call_handled(t, tid, compat_user_stack(regs), result);
 		return 0;
 	}
-	if (t->state != CALL_RUNNING)
-		return 0;
 	if (own_pidns.level) /* known since the entry */
 		id = (__u64)t->e.tgid << 32 | t->e.tid;
 	t->e.h.ts = bpf_ktime_get_boot_ns();
 	/* ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK: internal to the kernel. Either the
 	 * same call is entered again, or a signal handler runs and the program gets EINTR. */
-	if (result >= -516 && result <= -512 && result != -515) {
-		t->e.result = -4; /* EINTR */
+	if (result >= -516 && result <= -512 && result != -515 && !t->sigreturn) {
+		t->e.result = CALL_EINTR;
 		t->state = CALL_INTERRUPTED;
+		t->stack = compat_user_stack(regs);
 		return 0;
 	}
 	t->e.result = result;
@@ -241,13 +282,16 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 					      FILE_SLOT_EXIT);
 		if (t->started && (t->actions & IOLENS_CALL_EMIT)) /* not emitted at the entry */
 			call_emit_arguments(t, t->all_texts, FILE_SLOT_EXIT);
-	} else if ((decode_all || (operations && (t->actions & IOLENS_CALL_EMIT))) && t->texts &&
+	} else if ((decode_all || (operations && (t->actions & IOLENS_CALL_EMIT))) &&
+		   (t->texts || (result >= 0 && call_item_returns(t))) &&
 		   (result < 0 || !call_is_exec(t))) { /* in a successful exec, call_exec() has read them */
 		call_emit_arguments(t, t->all_texts, FILE_SLOT_EXIT);
 	}
 	if (t->shape == IOLENS_SHAPE_IO_SUBMIT && result < (__s64)t->e.requested)
 		request_aio_refused(t->pointer, result < 0 ? 0 : result, t->e.requested, t->width, direct);
 	call_path_again(t, direct);
+	if (t->capacity)
+		call_named_at_return(t, result);
 	if (result >= 0)
 		call_results(t, id, result, direct);
 	if ((t->e.flags & IOLENS_CALL_APPEND) && t->e.direction == IOLENS_DIR_WRITE && !t->two)
@@ -261,6 +305,8 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 	call_executed(t, id);
 	if (by_watch && t->shape == IOLENS_SHAPE_RANGE)
 		range_rest(t);
+	if (t->sigreturn)
+		call_handled(t, tid, compat_user_stack(regs), result);
 	return 0;
 }
 

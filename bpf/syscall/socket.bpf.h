@@ -19,7 +19,8 @@ struct call_iovec {
 };
 struct call_msghdr { /* its first fields */
 	__u64 name;
-	__u64 name_length; /* padded */
+	__u32 name_length;
+	__u32 padding;
 	__u64 iov;
 	__u64 iov_count;
 };
@@ -30,11 +31,11 @@ struct call_compat_msghdr {
 	__u32 iov_count;
 };
 #define CALL_MMSGHDR_WORDS 8 /* of a pointer's size; the last one is the length of the message */
-struct call_sockaddr { /* of IPv4 and IPv6 */
+struct call_sockaddr { /* of IPv4, IPv6 and netlink */
 	__u16 family;
 	__be16 port;
-	__u32 ipv4; /* IPv6: flow information */
-	__u8 ipv6[16];
+	__u32 ipv4; /* IPv6: flow information; netlink: port ID */
+	__u8 ipv6[16]; /* netlink: 4 bytes, the groups */
 };
 
 static __always_inline void call_address(struct iolens_call_event *e, struct sock *sk)
@@ -61,6 +62,8 @@ static __always_inline void call_address(struct iolens_call_event *e, struct soc
 		}
 		if (port)
 			e->flags |= IOLENS_CALL_HAS_PEER;
+	} else if (family == AF_NETLINK) {
+		*(__u32 *)&e->peer[8] = compat_protocol(sk);
 	}
 }
 
@@ -86,44 +89,76 @@ static __always_inline void call_socket(struct iolens_call_event *e, struct file
 			return;
 		f->name_id = file_hide(file_mix((__u64)address, f->id.ino));
 		e->name_id = f->name_id;
+		if (BPF_CORE_READ((struct unix_sock *)sk, addr) != address)
+			e->flags |= IOLENS_CALL_HAS_PEER;
 		if (!file_known(&f->name_id))
 			file_emit_unix((__u64)address, f->name_id, slot);
 	}
 }
 
-/* Reads an address argument: bytes and port. Returns false for other address families. */
-static __always_inline bool call_named(struct iolens_call_event *e, const void *address, __u8 *bytes, __u16 *port)
+#define CALL_NAMED_LOCAL (1 << 8) /* the address that bind assigns to a socket; otherwise that of a peer */
+
+/* An address of `length` bytes that was given to a call, or received: the peer of a socket without one. A datagram
+ * socket that has one may send to another. `how`: the file_slot, and the flag above or FILE_OF_KERNEL. Returns -1 if it can't be read. */
+static __noinline int call_named(struct iolens_call_event *e, __u64 address, __u32 length, __u32 how)
 {
 	struct call_sockaddr a = {};
+	bool local = how & CALL_NAMED_LOCAL;
+	struct file_scratch *scratch;
+	bool of_kernel = how & FILE_OF_KERNEL;
+	__u32 slot = how & 0xff;
+	int named;
 
-	if (!address || e->file != IOLENS_FILE_SOCKET || bpf_probe_read_user(&a, 8, address))
-		return false;
-	if (a.family == AF_INET) {
-		__builtin_memcpy(bytes, &a.ipv4, 4);
-	} else if (a.family == AF_INET6) {
-		if (bpf_probe_read_user(&a, sizeof(a), address))
-			return false;
-		__builtin_memcpy(bytes, a.ipv6, 16);
-	} else {
-		return false;
+	if (!address || length <= sizeof(a.family) || e->file != IOLENS_FILE_SOCKET)
+		return 0;
+	if (!local && (e->flags & IOLENS_CALL_HAS_PEER) && !(e->flags & IOLENS_CALL_DATAGRAM))
+		return 0;
+	if (file_read_given(&a.family, sizeof(a.family), address, of_kernel))
+		return -1;
+	switch (a.family) {
+	case AF_UNIX:
+		named = file_emit_unix_given(address + sizeof(a.family), length - sizeof(a.family),
+					     how & ~CALL_NAMED_LOCAL);
+		if (named <= 0)
+			return named;
+		scratch = bpf_map_lookup_elem(&file_scratch_slots, &slot);
+		if (!scratch)
+			return 0;
+		e->name_id = scratch->fact.name_id;
+		break;
+	case AF_INET:
+		if (length < 8)
+			return 0;
+		if (file_read_given(&a, 8, address, of_kernel))
+			return -1;
+		__builtin_memcpy(local ? e->local : e->peer, &a.ipv4, 4);
+		break;
+	case AF_INET6:
+		if (length < sizeof(a))
+			return 0;
+		if (file_read_given(&a, sizeof(a), address, of_kernel))
+			return -1;
+		__builtin_memcpy(local ? e->local : e->peer, a.ipv6, 16);
+		break;
+	case AF_NETLINK:
+		if (local || length < 12)
+			return 0;
+		if (file_read_given(&a, 12, address, of_kernel))
+			return -1;
+		__builtin_memcpy(e->peer, &a.ipv4, 8);
+		a.port = 0;
+		break;
+	default: return 0;
 	}
 	e->family = a.family;
-	*port = __builtin_bswap16(a.port);
-	return true;
-}
-
-/* The peer address in a call on an unconnected socket. */
-static __always_inline void call_named_peer(struct iolens_call_event *e, const void *address)
-{
-	if (!(e->flags & IOLENS_CALL_HAS_PEER) && call_named(e, address, e->peer, &e->port))
-		e->flags |= IOLENS_CALL_HAS_PEER;
-}
-
-/* The address that bind assigns to a socket. */
-static __always_inline void call_named_local(struct iolens_call_event *e, const void *address)
-{
-	if (call_named(e, address, e->local, &e->local_port))
-		e->flags |= IOLENS_CALL_HAS_LOCAL;
+	if (local && a.family == AF_UNIX)
+		return 1;
+	if (local)
+		e->local_port = __builtin_bswap16(a.port);
+	else
+		e->port = __builtin_bswap16(a.port);
+	e->flags |= local ? IOLENS_CALL_HAS_LOCAL : IOLENS_CALL_HAS_PEER;
+	return 1;
 }
 
 /* Loops over arrays in the caller's memory: with bpf_loop (5.17), whose body is verified once, or unrolled by the
@@ -220,6 +255,7 @@ static __noinline int call_message(struct call_msghdr *message, __u64 address, _
 	if (bpf_probe_read_user(&compat, sizeof(compat), (void *)address))
 		return 0;
 	message->name = compat.name;
+	message->name_length = compat.name_length;
 	message->iov = compat.iov;
 	message->iov_count = compat.iov_count;
 	return 1;

@@ -13,6 +13,7 @@
 #include "syscall/operations.bpf.h"
 #include "syscall/requests.bpf.h"
 #include "syscall/send.bpf.h"
+#include "syscall/socket.bpf.h"
 #include "syscall/thread.bpf.h"
 
 #include "iolens/event/call.h"
@@ -179,6 +180,50 @@ static __noinline int request_uring_end_in(__u64 owner, __u64 which, __s32 resul
 	return 0;
 }
 
+/* The address that a datagram is sent to or, at completion, came from: in request->user_data, until the caller has read it;
+ * calling call_named() here would need too much stack. Returns its length, and FILE_OF_KERNEL << 16. */
+static __noinline int request_uring_named(struct io_kiocb *req, struct iolens_request *request, __u8 opcode, __u32 slot)
+{
+	struct call_msghdr header;
+	bool of_kernel = false;
+	__u32 length = 0;
+	__u64 name;
+
+	switch (opcode) {
+	case IORING_OP_SENDMSG:
+	case IORING_OP_SENDMSG_ZC:
+	case IORING_OP_RECVMSG:
+		if (bpf_probe_read_user(&header, sizeof(header), (void *)compat_uring_message(req)))
+			return 0;
+		name = header.name;
+		length = header.name_length;
+		if (opcode != IORING_OP_RECVMSG)
+			break;
+		if (slot == FILE_SLOT_SUBMIT) {
+			request->capacity = name ? length : 0;
+			return 0;
+		}
+		if (length > request->capacity) /* only what fits is written */
+			length = request->capacity;
+		break;
+	case IORING_OP_SEND:
+	case IORING_OP_SEND_ZC: name = compat_uring_address(req, &length, &of_kernel); break;
+	default: return 0;
+	}
+	request->user_data = name;
+	return (length & 0xffff) | (of_kernel ? FILE_OF_KERNEL << 16 : 0);
+}
+
+static __always_inline void request_uring_peer(struct io_kiocb *req, struct iolens_request *request, __u8 opcode, __u32 slot)
+{
+	__u32 length = request_uring_named(req, request, opcode, slot);
+	__u64 name = request->user_data;
+
+	request->user_data = 0;
+	if (length)
+		call_named(&request->e, name, length & 0xffff, slot | length >> 16);
+}
+
 static __always_inline int request_uring_submit(struct io_kiocb *req, bool direct)
 {
 	__u64 id = task_id(), emitted_name = 0;
@@ -239,6 +284,8 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 		request_file(e, file, FILE_SLOT_SUBMIT, direct);
 	else if (e->fd >= 0)
 		call_file(e, &emitted_name, FILE_SLOT_SUBMIT, direct);
+	if (e->file == IOLENS_FILE_SOCKET)
+		request_uring_peer(req, request, opcode, FILE_SLOT_SUBMIT);
 	if (what & IOLENS_REQUEST_MOVES &&
 	    (request->at_position || request_appends(e) ||
 	     (e->direction == IOLENS_DIR_WRITE && compat_uring_appends(req, false)))) /* known at completion */
@@ -360,6 +407,10 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 	}
 	if (file)
 		request_file(e, file, FILE_SLOT_COMPLETE, direct);
+	/* the message is in the memory of the submitting process; of a multishot request, in one of its buffers */
+	if (request->capacity && !request->ring && end.req && end.result >= 0 &&
+	    bpf_get_current_pid_tgid() >> 32 == (own_pidns.level ? e->host_tgid : e->tgid))
+		request_uring_peer((struct io_kiocb *)end.req, request, IORING_OP_RECVMSG, FILE_SLOT_COMPLETE);
 	if (what & IOLENS_REQUEST_MOVES)
 		request_uring_offset(e, request->at_position, end.req);
 	if (!request->counted && call_counts(e))

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "iolens/event/call.h"
+#include "resolve/argument_items.h"
 #include "resolve/bounded.h"
 
 namespace iolens {
@@ -26,6 +27,9 @@ struct LoggedTexts {
     std::string_view result;
 };
 LoggedTexts texts_in_log(const iolens_arguments& record);
+
+/// What the arguments point to, as far as the record has it. Valid as long as the record.
+ArgumentItems argument_items(const iolens_arguments& record);
 
 /// The arguments of each thread's current call, stored until the call's rows are built.
 class Arguments {

@@ -105,10 +105,7 @@ Value Resolver::resolve(const Column& column, const RawRow& row, RowArena& arena
         case Role::author_and_more:
             if (as_block(*row.event).target.authors <= 1) return raw;
             return Value(arena.format(FMT_COMPILE("{}+"), raw.text()));
-        case Role::peer: {
-            const iolens_call_event& call = as_call(*row.event);
-            return raw.is_null() ? raw : Value(arena.copy(SocketAddress(call.family, call.peer).text()));
-        }
+        case Role::peer: return raw.is_null() ? raw : peer_of(as_call(*row.event), arena);
         case Role::local: {
             const iolens_call_event& call = as_call(*row.event);
             return raw.is_null() ? raw : Value(arena.copy(SocketAddress(call.family, call.local).text()));
@@ -202,9 +199,20 @@ Value Resolver::file_of(const iolens_call_event& call, bool csv, RowArena& arena
     }
 }
 
+/// The peer of a socket: an address, the path or @name of a unix socket, or as "ROUTE:1234" the protocol and port ID of
+/// a netlink socket.
+Value Resolver::peer_of(const iolens_call_event& call, RowArena& arena) {
+    if (call.family == AF_UNIX) return path_of(files_.find(call.name_id));
+    if (call.family == AF_NETLINK) return Value(arena.copy(NetlinkAddress(call.peer).text()));
+    return Value(arena.copy(SocketAddress(call.family, call.peer).text()));
+}
+
 /// A socket by its peer's address, else by its own, else by its inode.
 Value Resolver::socket_of(const iolens_call_event& call, bool csv, RowArena& arena) {
-    if ((call.flags & IOLENS_CALL_HAS_PEER) != 0) {
+    if ((call.flags & IOLENS_CALL_HAS_PEER) != 0 && call.family == AF_NETLINK) {
+        return Value(arena.format(FMT_COMPILE("netlink:[{}]"), NetlinkAddress(call.peer).text()));
+    }
+    if ((call.flags & IOLENS_CALL_HAS_PEER) != 0 && call.family != AF_UNIX) {
         const SocketAddress peer(call.family, call.peer);
         if (csv) return peer.text().empty() ? Value() : Value(arena.copy(peer.text()));
         Buffer out;
@@ -245,8 +253,9 @@ Value Resolver::arguments_of(const iolens_call_event& call, RowArena& arena) {
     if (known == nullptr) return {};
     ArgumentTexts texts;
     argument_texts(*given, texts);
-    return Value(
-        arena.build([&](std::string& out) { append_arguments(out, *known, given->values, texts, given->single); }));
+    return Value(arena.build([&](std::string& out) {
+        append_arguments(out, *known, given->values, texts, given->single, argument_items(*given));
+    }));
 }
 
 /// A time of day. A log's times are shown as they are in the log; null if it has none.

@@ -98,6 +98,7 @@ private:
     Value file_of(const RawRow& row, bool csv, RowArena& arena);
     Value file_of(const iolens_call_event& call, bool csv, RowArena& arena);
     Value socket_of(const iolens_call_event& call, bool csv, RowArena& arena);
+    Value peer_of(const iolens_call_event& call, RowArena& arena);
     Value time_of(Role role, const Value& time, RowArena& arena);
 
     Files files_;

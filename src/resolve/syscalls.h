@@ -9,6 +9,7 @@
 
 #include "iolens/event/call.h"
 #include "iolens/event/operation.h"
+#include "resolve/argument_items.h"
 
 namespace iolens {
 
@@ -22,8 +23,10 @@ struct Syscall {
     u8 operation;                ///< enum iolens_operation; IOLENS_OPERATION_NONE
 
     /// True if the call moves bytes or changes the fd table. Others are traced only with -v.
-    [[nodiscard]] constexpr bool is_io() const {
-        return info.shape != IOLENS_SHAPE_OTHER && info.shape != IOLENS_SHAPE_SIGRETURN;
+    [[nodiscard]] constexpr bool is_io() const { return info.shape != IOLENS_SHAPE_OTHER && !continues(); }
+    /// True for rt_sigreturn and restart_syscall, which are always traced: interrupted calls end or go on there.
+    [[nodiscard]] constexpr bool continues() const {
+        return info.shape == IOLENS_SHAPE_SIGRETURN || info.shape == IOLENS_SHAPE_RESTART;
     }
 };
 
@@ -68,8 +71,9 @@ constexpr bool takes_directory(const Syscall& call) {
 }
 
 /// Appends a call's arguments in C syntax: `AT_FDCWD, "/etc/hosts", O_RDONLY`. A text is null if it could not be read;
-/// one that was truncated ends in "…". `single`: as in iolens_arguments.
+/// one that was truncated ends in "…". `single`: as in iolens_arguments. `items`: what the arguments point to.
 void append_arguments(std::string& out, const Syscall& call, std::span<const u64, IOLENS_CALL_ARGUMENTS> values,
-                      std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts, u8 single = 0);
+                      std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts, u8 single = 0,
+                      std::span<const ArgumentItem, IOLENS_CALL_ARGUMENTS> items = no_items);
 
 }  // namespace iolens

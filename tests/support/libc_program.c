@@ -495,6 +495,24 @@ static void without_main_thread(void)
 	syscall(SYS_exit, 0);
 }
 
+/* Runs a program in a child made by this call. */
+static void child_by(const char *how)
+{
+	long arguments[11] = {[4] = SIGCHLD}; /* struct clone_args */
+	pid_t child = !strcmp(how, "fork")  ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) :
+		      !strcmp(how, "vfork") ? vfork() :
+					      (pid_t)syscall(SYS_clone3, arguments, sizeof arguments);
+
+	if (child < 0)
+		exit(2);
+	if (child == 0) {
+		execl("/bin/true", "true", (char *)NULL);
+		_exit(2);
+	}
+	if (waitpid(child, NULL, 0) != child)
+		exit(2);
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 2 ? argv[1] : "";
@@ -558,6 +576,8 @@ int main(int argc, char **argv)
 	} else if (!strcmp(mode, "many")) {
 		many_calls(directory);
 #endif
+	} else if (!strcmp(mode, "child-by")) { /* fork, vfork or clone3 */
+		child_by(argv[2]);
 	} else if (!strcmp(mode, "without-main-thread")) {
 		without_main_thread();
 	} else if (!strcmp(mode, "writes")) {

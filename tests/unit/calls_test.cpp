@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "resolve/arguments.h"
 #include "resolve/syscalls.h"
 
 #include <fcntl.h>
@@ -8,10 +9,12 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <cstring>
 #include <map>
 #include <regex>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "resolve/compat_calls.h"
@@ -177,6 +180,14 @@ TEST(Calls, EveryKindOfArgumentHasItsText) {
         {'a', {{0, "NULL"}, {4096, "0x1000"}}},
         {'p', {{0, "NULL"}, {4096, "0x1000"}}},
         {'s', {{0, "NULL"}, {4096, "0x1000"}}},
+        {'A', {{0, "NULL"}, {4096, "0x1000"}}},
+        {'M', {{0, "NULL"}, {4096, "0x1000"}}},
+        {'R', {{0, "NULL"}, {4096, "0x1000"}}},
+        {'T', {{0, "NULL"}, {4096, "0x1000"}}},
+        {'g', {{0, "0"}, {4096, "0x1000"}}},
+        {'i', {{0, "NULL"}, {4096, "0x1000"}}},
+        {'t', {{0, "NULL"}, {4096, "0x1000"}}},
+        {'v', {{0, "NULL"}, {4096, "0x1000"}}},
     };
     std::set<char> kinds;
     for (const Syscall& call : syscalls()) {
@@ -206,6 +217,73 @@ TEST(Calls, ATextIsALiteralOfOneLineThatDoesNotAct) {
     std::string out;
     append_arguments(out, *call, values, texts);
     EXPECT_EQ(out, R"("a\nb\x1b[31m\"\\")");
+}
+
+/// A record of arguments: strings, and items behind them.
+std::vector<u64> arguments_record(u8 texts, std::string_view strings,
+                                  const std::vector<std::pair<iolens_item, std::string>>& items) {
+    std::string bytes(sizeof(iolens_arguments), '\0');
+    bytes += strings;
+    const auto pad = [&] { bytes.resize((bytes.size() + 7) / 8 * 8); };
+    pad();
+    for (const auto& [head, payload] : items) {
+        bytes.append(reinterpret_cast<const char*>(&head), sizeof head);
+        bytes += payload;
+        pad();
+    }
+    iolens_arguments record{};
+    record.h = {.ts = 1, .kind = IOLENS_KIND_ARGUMENTS, .size = static_cast<u16>(bytes.size()), .cpu = 0};
+    record.texts = texts;
+    std::memcpy(bytes.data(), &record, sizeof record);
+    std::vector<u64> words(bytes.size() / 8);
+    std::memcpy(words.data(), bytes.data(), bytes.size());
+    return words;
+}
+
+std::string shown(u16 id, const std::vector<u64>& words) {
+    const auto& record = *reinterpret_cast<const iolens_arguments*>(words.data());
+    ArgumentTexts texts;
+    argument_texts(record, texts);
+    std::string out;
+    append_arguments(out, *find_syscall(id), record.values, texts, record.single, argument_items(record));
+    return out;
+}
+
+TEST(Calls, ItemsFollowTheTexts) {
+    using namespace std::string_literals;
+    constexpr u16 execve = 59;
+    const std::string rest = "-c\0x\0\0"s;
+    const iolens_item strings{IOLENS_ITEM_STRINGS, 1, 0, static_cast<u32>(rest.size())};
+    EXPECT_EQ(shown(execve, arguments_record(3, "/bin/sh\0sh\0"s, {{strings, rest}})),
+              R"("/bin/sh", ["sh", "-c", "x", ""], NULL)");
+    iolens_item cut = strings;
+    cut.flags = IOLENS_ITEM_CUT;
+    EXPECT_EQ(shown(execve, arguments_record(3, "/bin/sh\0sh\0"s, {{cut, rest}})),
+              R"("/bin/sh", ["sh", "-c", "x", "", ...], NULL)");
+    EXPECT_EQ(shown(execve, arguments_record(1, "/bin/sh\0"s, {{{IOLENS_ITEM_STRINGS, 1, 0, 0}, ""}})),
+              R"("/bin/sh", [], NULL)");
+    // of an older version
+    EXPECT_EQ(shown(execve, arguments_record(3, "/bin/sh\0sh\0"s, {})), R"("/bin/sh", ["sh", ...], NULL)");
+    // an item that says that it is longer than its record
+    iolens_item damaged = strings;
+    damaged.length = 1000;
+    EXPECT_EQ(shown(execve, arguments_record(3, "/bin/sh\0sh\0"s, {{damaged, rest}})),
+              R"("/bin/sh", ["sh", ...], NULL)");
+}
+
+TEST(Calls, DamagedItemsAreNotReadBeyond) {
+    constexpr u16 recvmsg = 47;
+    constexpr u16 accept = 43;
+    constexpr u16 newfstatat = 262;
+    for (u8 kind = 0; kind < 20; ++kind) {
+        for (std::size_t length = 0; length < 300; length += 3) {
+            const std::string payload(length, '\xff');
+            const iolens_item item{kind, 1, IOLENS_ITEM_CUT, static_cast<u32>(length)};
+            for (const u16 call : {recvmsg, accept, newfstatat}) {
+                static_cast<void>(shown(call, arguments_record(0, "", {{item, payload}})));
+            }
+        }
+    }
 }
 
 }  // namespace

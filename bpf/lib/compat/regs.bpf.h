@@ -90,6 +90,26 @@ static __always_inline __u64 compat_function_argument(struct pt_regs *regs, int 
 static __always_inline __u64 compat_function_result(struct pt_regs *regs) { return regs->regs[0]; }
 #endif
 
+/* The stack pointer of the running thread in user space. At perf's tracepoints there are no `regs`; those are used on
+ * kernels which can find them. 0: unknown. */
+static __always_inline __u64 compat_user_stack(struct pt_regs *regs)
+{
+	if (regs)
+		return regs->sp;
+	if (!bpf_core_enum_value_exists(enum bpf_func_id___regs, BPF_FUNC_task_pt_regs___here))
+		return 0;
+	regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return BPF_CORE_READ(regs, sp);
+}
+
+/* Distance from the stack pointer of rt_sigreturn to the signal mask that it restores, in the frame of the handler:
+ * struct rt_sigframe, without the return address that the handler has popped on x86. */
+#if defined(__TARGET_ARCH_x86)
+#define COMPAT_SIGFRAME_MASK 296
+#elif defined(__TARGET_ARCH_arm64)
+#define COMPAT_SIGFRAME_MASK 168
+#endif
+
 /* Is the task in a 32-bit system call, whose numbers differ? TS_COMPAT on x86, TIF_32BIT on arm64. */
 static __always_inline bool compat_is_32bit(struct task_struct *task, bool direct)
 {

@@ -57,6 +57,24 @@ struct io_accept___multishot { /* 6.0 */
 struct io_sr_msg___multishot { /* 6.0; of 2 or 4 bytes */
 	__u16 flags;
 };
+struct io_sr_msg___message {
+	void *umsg;
+};
+struct io_sr_msg___address { /* since 6.0 (092aeedb750a); the length is of 2 or 4 bytes */
+	void *addr;
+	__u16 addr_len;
+};
+/* Later kernels copy the address at submission. */
+struct msghdr___name {
+	void *msg_name;
+	int msg_namelen;
+};
+struct io_async_msghdr___copied {
+	struct msghdr___name msg;
+};
+struct io_kiocb___async {
+	void *async_data;
+};
 struct io_kiocb___cmd {
 	struct io_cmd_data cmd;
 };
@@ -329,6 +347,35 @@ static __always_inline bool compat_uring_appends(struct io_kiocb *req, bool star
 static __always_inline __u32 compat_uring_length(struct io_kiocb *req)
 {
 	return BPF_CORE_READ(compat_uring_rw(req), len);
+}
+/* The caller's struct msghdr of a sendmsg or recvmsg. */
+static __always_inline __u64 compat_uring_message(struct io_kiocb *req)
+{
+	return (__u64)BPF_CORE_READ((struct io_sr_msg___message *)compat_uring_command(req), umsg);
+}
+
+/* The address of a send; 0: none, or unknown. `of_kernel`: it is in the kernel's memory, not in the caller's. */
+static __always_inline __u64 compat_uring_address(struct io_kiocb *req, __u32 *length, bool *of_kernel)
+{
+	void *command = compat_uring_command(req);
+	struct io_async_msghdr___copied *copied;
+	__u16 bytes = 0;
+
+	if (!bpf_core_field_exists(struct io_sr_msg___address, addr) ||
+	    !bpf_core_field_exists(struct io_sr_msg___address, addr_len)) {
+		if (!bpf_core_field_exists(struct io_kiocb___async, async_data) ||
+		    !bpf_core_field_exists(struct io_async_msghdr___copied, msg.msg_name))
+			return 0;
+		copied = BPF_CORE_READ((struct io_kiocb___async *)req, async_data);
+		if (!copied)
+			return 0;
+		*of_kernel = true;
+		*length = BPF_CORE_READ(copied, msg.msg_namelen);
+		return (__u64)BPF_CORE_READ(copied, msg.msg_name);
+	}
+	bpf_probe_read_kernel(&bytes, sizeof(bytes), command + bpf_core_field_offset(struct io_sr_msg___address, addr_len));
+	*length = bytes;
+	return (__u64)BPF_CORE_READ((struct io_sr_msg___address *)command, addr);
 }
 static __always_inline __u32 compat_uring_flags(struct io_kiocb *req)
 {

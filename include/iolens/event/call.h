@@ -5,6 +5,7 @@
 #ifndef IOLENS_EVENT_CALL_H
 #define IOLENS_EVENT_CALL_H
 
+#include "iolens/event/arguments.h"
 #include "iolens/event/file.h"
 #include "iolens/event/header.h"
 
@@ -43,6 +44,7 @@ enum iolens_call_shape {
 	IOLENS_SHAPE_IO_DESTROY, /* io_destroy: context */
 	IOLENS_SHAPE_OTHER,   /* as PLAIN; only with all calls selected */
 	IOLENS_SHAPE_NOT_DECODED, /* of 32-bit programs: only counted */
+	IOLENS_SHAPE_RESTART, /* restart_syscall: the interrupted call goes on */
 };
 
 enum iolens_direction {
@@ -68,8 +70,6 @@ enum iolens_request_flag {
 	IOLENS_REQUEST_NAMES = 1 << 6,  /* takes paths, moves no bytes: seen only as an operation (operation.h) */
 };
 
-#define IOLENS_CALL_ARGUMENTS 6
-
 /* One per system call number of this architecture, in read-only data: shape 0 = not selected. */
 struct iolens_call_info {
 	u16 id;       /* the number used in events: that of x86-64 */
@@ -77,8 +77,11 @@ struct iolens_call_info {
 	u8 direction; /* enum iolens_direction */
 	u8 flags;     /* which argument holds the flags, from 1; 0: none */
 	u8 texts;     /* bit n: argument n is a string, a path or a name */
-	u8 vectors;   /* bit n: argument n is an array of strings; the first one is read */
+	u8 vectors;   /* bit n: argument n is an array of strings */
 	u8 actions;      /* enum iolens_call_action */
+	u8 item;       /* enum iolens_item_kind: what argument item_place points to */
+	u8 item_place;
+	u8 reserved[6];
 };
 
 /* How a call is handled; set per run. */
@@ -148,20 +151,8 @@ struct iolens_request {
 	u64 user_data;
 	u64 at_position; /* io_uring: no offset was given: it is the position of the file */
 	u64 slot; /* io_uring: slot of the file table that it opens, from 1; 0: it opens an fd, or nothing */
+	u64 capacity;/* io_uring: space for the address of the sender */
 	u64 shared; /* number of requests with this key in flight; `e` and the others have been sent. 0: one request */
-};
-
-/* Arguments of a call, read at its start: sent before its iolens_call_event when all calls are decoded. */
-#define IOLENS_ARGUMENT_TEXT 4096 /* longest string copied from an argument, including its NUL */
-#define IOLENS_ARGUMENTS_WHOLE 0xff /* from an imported log: one string with all arguments, verbatim */
-struct iolens_arguments {
-	struct iolens_header h;
-	u64 values[IOLENS_CALL_ARGUMENTS];
-	u32 tid; /* in the initial pid namespace */
-	u16 call;
-	u8 texts; /* bit n: the string of argument n follows, NUL-terminated */
-	u8 single; /* bit n: argument n is an array with no other string than the one that follows */
-	/* followed by the strings, zero-padded to a multiple of 8 */
 };
 
 #ifdef __cplusplus
@@ -174,8 +165,6 @@ namespace iolens {
 
 static_assert(std::has_unique_object_representations_v<iolens_call_event>);
 static_assert(sizeof(iolens_call_event) % 8 == 0);
-static_assert(std::has_unique_object_representations_v<iolens_arguments>);
-static_assert(sizeof(iolens_arguments) == 72);  // texts follow, so no field can be appended
 
 inline constexpr std::array<std::string_view, IOLENS_FILE_KINDS> file_kinds{
     "none", "file", "directory", "character", "disk", "fifo", "pipe", "socket", "anon", "other"};
@@ -309,14 +298,15 @@ inline constexpr std::array call_columns{
                const auto& e = as_call(h);
                return e.open_id != 0 ? Value(e.open_id) : Value();
            }},
-    Column{.name = "peer", .header = "PEER", .role = Role::peer, .width = -15, .help = "peer address of a socket",
+    Column{.name = "peer", .header = "PEER", .role = Role::peer, .width = -15, .help = "peer address of a socket: the address that a datagram was sent to or came from; path or @name of a "
+                   "unix socket; protocol and port ID of a netlink socket",
            .get = [](const iolens_header& h) {
                return (as_call(h).flags & IOLENS_CALL_HAS_PEER) != 0 ? Value(u64{1}) : Value();
            }},
     Column{.name = "peer_port", .header = "PORT", .width = 5, .help = "peer port of a socket",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
-               return (e.flags & IOLENS_CALL_HAS_PEER) != 0 ? Value(u64{e.port}) : Value();
+               return (e.flags & IOLENS_CALL_HAS_PEER) != 0 && call_has_port(e) ? Value(u64{e.port}) : Value();
            }},
     Column{.name = "local", .header = "LOCAL", .role = Role::local, .width = -15, .help = "local address of a socket",
            .get = [](const iolens_header& h) {

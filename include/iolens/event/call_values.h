@@ -31,6 +31,12 @@ inline Value call_duration(const iolens_call_event& e) {
 inline bool call_has_file(const iolens_call_event& e) {
     return e.file != IOLENS_FILE_NONE && (e.ino != 0 || e.dev != 0);
 }
+/// Not true for the addresses of unix and netlink sockets.
+inline bool call_has_port(const iolens_call_event& e) {
+    constexpr u16 unix = 1;
+    constexpr u16 netlink = 16;
+    return e.family != unix && e.family != netlink;
+}
 /// True if the return of the call was not seen: it has neither a result nor a duration.
 inline bool call_is_unended(const iolens_call_event& e) {
     constexpr u32 both = u32{IOLENS_CALL_NO_RESULT} | u32{IOLENS_CALL_NO_DURATION};

@@ -110,10 +110,10 @@ bool CallSelection::needs(const Syscall& call) const {
 void CallSelection::choose(SyscallProbe::Options& options) const {
     for (const Syscall& call : syscalls()) {
         if (call.number >= options.syscalls.size()) continue;  // not on this architecture
-        if (operations && call.info.shape != IOLENS_SHAPE_SIGRETURN) continue;
+        if (operations && !call.continues()) continue;
         const bool counted = summing && (call.info.shape == IOLENS_SHAPE_NEW_FD || (files && is_of_files(call)));
         const bool wanted = includes(call.id) && (!chosen.empty() || shows(call) || counted);
-        if (!wanted && !needs(call) && call.info.shape != IOLENS_SHAPE_SIGRETURN) continue;
+        if (!wanted && !needs(call) && !call.continues()) continue;
         iolens_call_info& info = options.syscalls.at(call.number);
         info = traced_as(call);
     }

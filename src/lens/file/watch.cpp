@@ -231,7 +231,8 @@ void choose_syscalls(SyscallProbe::Options& options, u32 ops) {
             case IOLENS_SHAPE_IO_SUBMIT:
             case IOLENS_SHAPE_IO_GET:
             case IOLENS_SHAPE_IO_DESTROY: chosen = moves || wants(IOLENS_VFS_FSYNC); break;
-            case IOLENS_SHAPE_SIGRETURN: chosen = true; break;
+            case IOLENS_SHAPE_SIGRETURN:
+            case IOLENS_SHAPE_RESTART: chosen = true; break;
             default: break;
         }
         if (!chosen) continue;
