@@ -52,12 +52,15 @@ static __always_inline int on_switch(__u64 *ctx)
 	__u32 tid = from->pid;
 	struct iolens_wait_event fresh = {}, *over;
 	struct iolens_counters *n;
-	__u64 now;
+	__u64 now, id;
 
 	if (wait_wanted(from)) {
+		id = task_id();
 		fresh.start = bpf_ktime_get_boot_ns();
 		fresh.tid = tid;
 		fresh.tgid = from->tgid;
+		fresh.shown_tid = (__u32)id;
+		fresh.shown_tgid = id >> 32;
 		if (preempted || !compat_task_state(from))
 			fresh.woken = fresh.start; /* still runnable: there will be no wakeup */
 		bpf_get_stack(ctx, fresh.frames, sizeof(fresh.frames), 0);

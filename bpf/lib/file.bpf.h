@@ -40,7 +40,13 @@ enum file_slot {
 	FILE_SLOT_DISCARD,
 	FILE_SLOT_FAULT,
 	FILE_SLOT_STORE,
-	FILE_SLOTS
+	/* bpf/block.bpf.c: the first programs, then the copies */
+	FILE_SLOT_ISSUE = FILE_SLOT_EXIT,
+	FILE_SLOT_QUEUE_1,
+	FILE_SLOT_QUEUE_2,
+	FILE_SLOT_ISSUE_1,
+	FILE_SLOT_ISSUE_2,
+	FILE_SLOTS = FILE_SLOT_STORE + 1
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -17,6 +17,7 @@
 #include <charconv>
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <functional>
@@ -204,6 +205,13 @@ bool is_of_user_space(const bpf_program* program) {
     return std::string_view(bpf_program__section_name(program)).ends_with("probe");
 }
 
+bool is_forced(std::string_view variant) {
+    const char* word = std::getenv("IOLENS_PROBE");  // NOLINT(concurrency-mt-unsafe): one thread
+    return word != nullptr && word == variant;
+}
+
+bool preempts_programs(const KernelNames& kernel) { return kernel.has("tracepoint_srcu_srcu_data"); }
+
 void wait_for_programs() { ::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0); }
 
 Link attach_at(const bpf_program* program, const UserPlace& place) {
@@ -294,11 +302,12 @@ iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object) {
     return loss;
 }
 
-u64 read_missed(const bpf_object* object) {
+u64 read_missed(const bpf_object* object, const std::function<bool(const bpf_program*)>& counted) {
     u64 missed = 0;
     const bpf_program* program = nullptr;
     while ((program = bpf_object__next_program(object, const_cast<bpf_program*>(program))) != nullptr) {
-        if (bpf_program__fd(program) >= 0) missed += info_of(program).recursion_misses;
+        if (bpf_program__fd(program) >= 0 && (!counted || counted(program)))
+            missed += info_of(program).recursion_misses;
     }
     return missed;
 }

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "iolens/event/loss.h"
@@ -64,6 +65,12 @@ struct UserPlace;
 /// sets errno on error.
 Link attach_at(const bpf_program* program, const UserPlace& place);
 
+/// True if the environment forces a variant of the probes, for tests: IOLENS_PROBE.
+bool is_forced(std::string_view variant);
+
+/// True if the kernel may preempt a BTF tracepoint's program, and skips its runs for other tasks meanwhile (7.0).
+bool preempts_programs(const KernelNames& kernel);
+
 /// Waits until BPF programs that ran when their links were closed have ended (kernel/sched/membarrier.c:
 /// MEMBARRIER_CMD_GLOBAL is synchronize_rcu()). Closing a link waits for none of them. Does not wait for programs that
 /// may sleep.
@@ -116,8 +123,8 @@ ProbeStatus program_status(const bpf_program* program);
 /// Sums the per-CPU counters and the programs' missed runs.
 iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object);
 
-/// The programs' missed runs.
-u64 read_missed(const bpf_object* object);
+/// The programs' missed runs; if `counted` is given, only of programs that it returns true for.
+u64 read_missed(const bpf_object* object, const std::function<bool(const bpf_program*)>& counted = {});
 
 /// Calls `each` with every key of a map.
 void for_each_key(const bpf_map* map, const std::function<void(const void*)>& each);

@@ -33,12 +33,6 @@ namespace {
 
 constexpr std::string_view direct_suffix = "_direct";
 
-/// IOLENS_PROBE=plain or direct, btf or perf forces a variant, for tests.
-bool forced(std::string_view variant) {
-    const char* word = std::getenv("IOLENS_PROBE");  // NOLINT(concurrency-mt-unsafe): one thread
-    return word != nullptr && word == variant;
-}
-
 /// True if the kernel has what the direct programs read its memory with (6.2).
 bool has_casts(const KernelNames& kernel) { return kernel.has("bpf_rdonly_cast"); }
 
@@ -66,15 +60,13 @@ syscall_bpf* open_object(const KernelNames& kernel) {
     return nullptr;
 }
 
-/// True if the kernel may preempt a BTF tracepoint's program and skip its runs meanwhile (7.0).
-bool preempts(const KernelNames& kernel) { return kernel.has("tracepoint_srcu_srcu_data"); }
-
-/// True if perf's tracepoints are needed and available (tracefs is mounted).
+/// True if perf's tracepoints are needed and available (tracefs is mounted). IOLENS_PROBE=btf or perf forces one of
+/// them.
 bool wants_perf(const KernelNames& kernel) {
-    if (forced("btf")) return false;
+    if (is_forced("btf")) return false;
     const bool there = ::access("/sys/kernel/tracing/events/raw_syscalls/sys_enter/id", R_OK) == 0 ||
                        ::access("/sys/kernel/debug/tracing/events/raw_syscalls/sys_enter/id", R_OK) == 0;
-    return there && (preempts(kernel) || forced("perf"));
+    return there && (preempts_programs(kernel) || is_forced("perf"));
 }
 
 /// True if the program is not attached, but run from user space.
@@ -242,11 +234,11 @@ std::string_view lack_for_direct(const KernelNames& kernel) {
 SyscallProbe::SyscallProbe(const Options& options) {
     const KernelNames kernel;
     // a single link for all of libc's functions, if the kernel supports it and the direct programs are not ruled out
-    many_uprobes_ = !options.libc.empty() && !forced("plain") && kernel.has("BPF_TRACE_UPROBE_MULTI");
-    preempts_ = preempts(kernel);
+    many_uprobes_ = !options.libc.empty() && !is_forced("plain") && kernel.has("BPF_TRACE_UPROBE_MULTI");
+    preempts_ = preempts_programs(kernel);
     perf_ = wants_perf(kernel);
-    bool direct = !forced("plain");
-    if (direct && !forced("direct")) {
+    bool direct = !is_forced("plain");
+    if (direct && !is_forced("direct")) {
         const std::string_view lack = lack_for_direct(kernel);
         direct = lack.empty();
         if (!direct) why_.push_back(fmt::format("direct: {}", lack));
@@ -261,7 +253,7 @@ SyscallProbe::~SyscallProbe() = default;
 
 /// Drops a variant that the kernel rejected, unless it was requested by IOLENS_PROBE.
 bool SyscallProbe::give_up(bool& variant, std::string_view name, int error) {
-    if (!variant || forced(name)) return false;
+    if (!variant || is_forced(name)) return false;
     variant = false;
     why_.push_back(fmt::format("{}: {}", name, probe_error_text(error)));
     return true;

@@ -170,6 +170,7 @@ const KnownRequest* find_request(u64 id) {
 }
 
 std::string_view syscall_name(u64 id) {
+    if (id == IOLENS_CALL_FAULT) return fault_name;
     if (const Syscall* call = find_syscall(id)) return call->name;
     const KnownRequest* request = find_request(id);
     return request != nullptr ? request->name : std::string_view();

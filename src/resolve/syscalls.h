@@ -49,7 +49,10 @@ std::span<const KnownRequest> known_requests();
 /// The request with this id, or null.
 const KnownRequest* find_request(u64 id);
 
-/// The name of a call or a request by its id; "" for others.
+/// The name of page faults (IOLENS_CALL_FAULT), which --why shows among the calls.
+inline constexpr std::string_view fault_name = "fault";
+
+/// The name of a call, a request or a page fault by its id; "" for others.
 std::string_view syscall_name(u64 id);
 
 /// True if a call or a request creates fds.

@@ -265,18 +265,6 @@ TRACED_TEST_F(State, ScratchMemoryIsForWhatIsUsed) {
     expect_at_most(40 << 10, {"file", scratch.path("file")});
 }
 
-/// Sets an environment variable; the destructor unsets it, also when a test fails.
-class Variable {
-public:
-    Variable(const char* name, const char* value) : name_(name) { ::setenv(name, value, 1); }
-    ~Variable() { ::unsetenv(name_); }
-    Variable(const Variable&) = delete;
-    Variable& operator=(const Variable&) = delete;
-
-private:
-    const char* name_;
-};
-
 /// Names that are unused for a while are dropped: they are sent again with the next call, and at the end of a long one.
 TRACED_TEST_F(State, ForgottenNamesAreSentAgain) {
     const Variable period("IOLENS_PERIOD_MS", "50");

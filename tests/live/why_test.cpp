@@ -502,6 +502,34 @@ TRACED_TEST_F(Why, AnMsyncIsOnItsFile) {
     }
 }
 
+/// A page fault is no system call, but its wait has a row. Its file is that of the request that it submitted.
+TRACED_TEST_F(Why, ASlowPageFaultIsARow) {
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("mapped");
+    constexpr std::size_t pages = 64;
+    spit(path, std::string(pages * 64 * kib, 'x'));
+    shell("sync");
+    drop_caches();
+    const auto rows = of_call(why(helper() + " faults " + path), "fault", path);
+    // a page that is ready before the thread sleeps is not waited for: on a busy machine, many are
+    EXPECT_FALSE(rows.empty());
+    EXPECT_LE(rows.size(), pages);
+    for (const Row& row : rows) {
+        expect_waits_fit(row);
+        EXPECT_GT(waited(row, "page_cache"), 0U) << row.at("why");
+        u64 bytes = 0;
+        for (const Request& request : requests(row)) {
+            EXPECT_EQ(request.disk, ext4.disk().name());
+            if (request.file == path && request.caused) bytes += request.bytes;
+        }
+        EXPECT_GE(bytes, 4096U) << row.at("why");
+    }
+    drop_caches();
+    EXPECT_TRUE(of_call(why(helper() + " faults " + path, {"--min-ms", "0", "--op", "read"}), "fault", path).empty());
+    drop_caches();
+    EXPECT_FALSE(of_call(why(helper() + " faults " + path, {"--min-ms", "0", "--op", "fault"}), "fault", path).empty());
+}
+
 /// Without -p and a command, the slow calls of all processes have rows, with their waits and requests.
 TRACED_TEST_F(Why, TheWholeMachineIsTraced) {
     const FileSystem ext4("ext4");

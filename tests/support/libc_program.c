@@ -461,6 +461,25 @@ static void synchronizes_mapping(const char *path)
 	}
 }
 
+/* Maps a file, and reads a byte of every 16th page, each of which is read by itself. */
+static void reads_mapping(const char *path)
+{
+	int fd = open(path, O_RDONLY);
+	struct stat info;
+	volatile char *pages;
+	char sum = 0;
+
+	if (fd < 0 || fstat(fd, &info))
+		exit(2);
+	pages = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (pages == MAP_FAILED || madvise((void *)pages, (size_t)info.st_size, MADV_RANDOM))
+		exit(2);
+	close(fd);
+	for (off_t at = 0; at < info.st_size; at += 65536)
+		sum = (char)(sum + pages[at]);
+	(void)sum;
+}
+
 static void synchronizes(const char *path)
 {
 	char block[4096] = "";
@@ -570,6 +589,8 @@ int main(int argc, char **argv)
 		timed(argv[3], argv[4], (size_t)atol(argv[5]), atol(argv[6]));
 	} else if (!strcmp(mode, "msync")) {
 		synchronizes_mapping(directory);
+	} else if (!strcmp(mode, "faults")) {
+		reads_mapping(directory);
 	} else if (!strcmp(mode, "fsync")) {
 		synchronizes(directory);
 #ifdef __LP64__ /* many_calls.c has 64-bit calls */

@@ -56,6 +56,8 @@ enum iolens_direction {
 /* Requests of libaio and io_uring: their opcode is added to these numbers in `call`. */
 #define IOLENS_CALL_AIO 0x1000
 #define IOLENS_CALL_URING 0x2000
+/* A page fault of a program's own access to its memory. Not recorded: made from the waits of the thread, for --why. */
+#define IOLENS_CALL_FAULT 0x3000
 #define IOLENS_AIO_OPS 16
 #define IOLENS_URING_OPS 128
 

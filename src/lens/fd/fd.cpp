@@ -71,6 +71,7 @@ private:
     DecodeResult take_operation(const iolens_header& record, RowBuffer& row);
     DecodeResult take_deferred(u64 now_ns, RowBuffer& row);
     [[nodiscard]] bool asked_for(const iolens_call_event& e, const ViewOptions& f) const;
+    [[nodiscard]] bool shows_fault(const iolens_call_event& e) const;
     void add_prefix_line(const iolens_call_event& e, RowBuffer& row);
     DecodeResult show_operation(const iolens_operation_event* e, RowBuffer& row);
     const iolens_operation_event* operation_of(const iolens_call_event& e);
@@ -87,10 +88,11 @@ private:
     std::optional<OwnOutput> own_output_;  // for a trace of the whole machine; destroyed before the probes
     bool wants_why_ = false;
     std::optional<Why> why_;
-    u64 min_ns_ = 0;           // live: what the kernel does not filter of calls that map files
-    bool why_lines_ = false;   // detail lines below each row
-    u64 last_ts_ = 0;          // latest time of all records
-    bool unfinished_ = false;  // also rows for calls still in flight when tracing ends
+    u64 min_ns_ = 0;                            // live: what the kernel does not filter of calls that map files
+    std::optional<ViewOptions> fault_filters_;  // of --why; nothing: no page faults
+    bool why_lines_ = false;                    // detail lines below each row
+    u64 last_ts_ = 0;                           // latest time of all records
+    bool unfinished_ = false;                   // also rows for calls still in flight when tracing ends
     FileTotals totals_;
     OpenTotals opens_;
     StraceLog* log_ = nullptr;
@@ -117,6 +119,7 @@ View FdLens::prepare(const ViewOptions& view) {
         why_->set_all(view.verbose);
         why_->set_summing(view.summary);
         if (!replay_filters_->min_ns) replay_filters_->min_ns = why_min_ns;
+        fault_filters_ = replay_filters_;
     }
     selection_.summing = view.summary;
     selection_.files = view.summary_by == "true" && !why_;
@@ -184,6 +187,8 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     ViewOptions of_tasks = view;
     of_tasks.pids.clear();  // processes are followed, not filtered
     if (replay_filters_) of_tasks.min_ns = replay_filters_->min_ns;
+    if (live.uid || !live.cgroup.empty()) fault_filters_.reset();  // whose a wait is, is known only in the kernel
+    if (fault_filters_) fault_filters_->pids.clear();
     options.filter = task_filters(of_tasks, live, cgroup);
     options.cgroup_fd = cgroup.get();
     if (wanted_operations_.on()) wanted_operations_.choose(options, selection_);
@@ -240,12 +245,18 @@ DecodeResult FdLens::take(const iolens_header& record, RowBuffer& row) {
         return *taken;
     }
     if (Why::is_of(record)) {
-        if (why_) why_->take(record);
+        const auto fault = why_ ? why_->take(record) : std::nullopt;
+        if (fault && shows_fault(*fault)) why_->defer(*fault);
         return DecodeResult::nothing;
     }
     if (record.kind == IOLENS_KIND_OPERATION) return take_operation(record, row);
     const auto* event = decoder_.as<iolens_call_event>(record, IOLENS_KIND_CALL);
     return event == nullptr ? DecodeResult::unknown : take_call(*event, row);
+}
+
+/// The kernel applies no filters to page faults, except that their process is followed.
+bool FdLens::shows_fault(const iolens_call_event& e) const {
+    return fault_filters_ && asked_for(e, *fault_filters_) && !selection_.leaves_out(e) && !of_reader(e.tgid);
 }
 
 DecodeResult FdLens::take_operation(const iolens_header& record, RowBuffer& row) {

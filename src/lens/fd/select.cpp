@@ -38,6 +38,7 @@ void add(std::vector<u16>& ids, const std::string& word) {
     const auto it = std::ranges::find(known, std::string_view(word), &Syscall::name);
     // "io_uring" and "aio" stand for all of their requests
     const std::size_t before = ids.size();
+    if (word == fault_name) ids.push_back(IOLENS_CALL_FAULT);
     if (it != known.end()) ids.push_back(it->id);
     const u64 operations = operations_named(word);
     for (const KnownRequest& request : known_requests()) {

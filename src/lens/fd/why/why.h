@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,8 +33,9 @@ public:
 
     /// Is it a record that explains calls: a request or a wait?
     static bool is_of(const iolens_header& head);
-    /// Stores such a record.
-    void take(const iolens_header& head);
+    /// Stores such a record. Returns the page fault whose wait it is, if any: a call IOLENS_CALL_FAULT. Its start is
+    /// that of the first block request that the thread created for it; without one, that of the wait.
+    std::optional<iolens_call_event> take(const iolens_header& head);
 
     /// A thread has ended: its waits are dropped after its last calls have been reported.
     void ended(u32 host_tid, u64 ns) { ended_.emplace_back(host_tid, ns); }
@@ -81,6 +83,7 @@ private:
         std::vector<const Request*> requests;           // in order of completion
     };
 
+    std::optional<iolens_call_event> fault_of(const iolens_wait_event& wait, bool shown);
     void add_to_totals();
     void explain(const iolens_call_event& call);
     std::map<WaitFor, Waited> waits_of(const iolens_call_event& call);
