@@ -132,30 +132,18 @@ static __noinline int call_file_direct(struct iolens_call_event *e, __u64 *emitt
 	return call_file_by(e, emitted_name, slot, true);
 }
 
-/* Its directory may be watched. For callers whose callees leave too little stack for this: they call it first. */
-static __always_inline void call_file_watch(__u32 fd)
+static __always_inline void call_file(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot, bool direct)
 {
 	if (by_watch && watch_depth) {
-		__u64 dentry = watch_dentry_of_fd(fd);
+		__u64 dentry = watch_dentry_of_fd(e->fd);
 
 		if (dentry)
 			watch_by_directory(dentry);
 	}
-}
-
-/* Without call_file_watch(). */
-static __always_inline void call_file_alone(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot, bool direct)
-{
 	if (direct)
 		call_file_direct(e, emitted_name, slot);
 	else
 		call_file_plain(e, emitted_name, slot);
-}
-
-static __always_inline void call_file(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot, bool direct)
-{
-	call_file_watch(e->fd);
-	call_file_alone(e, emitted_name, slot, direct);
 }
 
 /* Emits the name of a file of a call from an earlier period, which user space may have evicted. The fd may be

@@ -20,26 +20,15 @@
 #include "iolens/event/file.h"
 
 /* File of a request: the kernel provides the struct file instead of an fd. */
-static __always_inline void request_file_watch(struct file *file)
-{
-	if (by_watch && watch_depth)
-		watch_by_directory((__u64)BPF_CORE_READ(file, f_path.dentry));
-}
-
-/* Without request_file_watch(). */
-static __always_inline void request_file_alone(struct iolens_call_event *e, struct file *file, __u32 slot, bool direct)
+static __always_inline void request_file(struct iolens_call_event *e, struct file *file, __u32 slot, bool direct)
 {
 	__u64 address = (__u64)file, emitted_name = 0;
 
+	if (by_watch && watch_depth)
+		watch_by_directory((__u64)BPF_CORE_READ(file, f_path.dentry));
 	if (direct)
 		file = bpf_rdonly_cast(file, kernel_type_file);
 	call_open_file(e, file, address, &emitted_name, slot, direct);
-}
-
-static __always_inline void request_file(struct iolens_call_event *e, struct file *file, __u32 slot, bool direct)
-{
-	request_file_watch(file);
-	request_file_alone(e, file, slot, direct);
 }
 
 /* Before 5.18 the kernel identifies a request only by its ring and user_data. Two in flight with the same: which of
@@ -105,52 +94,48 @@ static __always_inline void request_uring_side(struct iolens_call_event *e, __u6
 		call_offset(e, offset);
 }
 
-/* Checks the directory of the file for request_uring_splice_in(), which has too little stack left. */
-static __noinline int request_uring_splice_watch(struct io_kiocb *req)
+/* Submission of a splice or tee: the side that is read is a request of its own. It begins in steps beside each other, so that
+ * their frames do not add up. First its record, in the scratch, with the fd or, in user_data, the file. 0: it has none. */
+static __noinline int request_uring_splice_new(struct io_kiocb *req, __u64 id, __u8 opcode)
 {
+	struct iolens_request *request = request_new(REQUEST_SLOT_URING, id, IOLENS_CALL_URING + opcode, IOLENS_REQUEST_READS);
+	struct compat_uring_splice splice;
 	__u64 ring = compat_uring_ring(req);
-	struct compat_uring_splice splice;
-	struct file *file;
 
-	compat_uring_splice(req, &splice);
-	if (splice.fd < 0)
-		return 0;
-	if (!splice.fixed) {
-		call_file_watch(splice.fd);
-	} else if (!compat_uring_linked(ring)) {
-		file = compat_uring_slot_file(ring, splice.fd);
-		if (file)
-			request_file_watch(file);
-	}
-	return 0;
-}
-
-/* Submission of a splice or tee: the side that is read is a request of its own. A separate function for its stack. */
-static __noinline int request_uring_splice_in(struct io_kiocb *req, __u64 id, __u8 opcode, bool direct)
-{
-	struct request_key key = {};
-	struct iolens_request *request;
-	struct compat_uring_splice splice;
-	__u64 emitted_name = 0, ring = compat_uring_ring(req);
-
-	request = request_new(REQUEST_SLOT_URING, id, IOLENS_CALL_URING + opcode, IOLENS_REQUEST_READS);
 	if (!request)
 		return 0;
 	request->process = request_process();
 	compat_uring_splice(req, &splice);
-	if (splice.file) {
-		request_file(&request->e, splice.file, FILE_SLOT_SUBMIT, direct);
-	} else if (splice.fd < 0) {
+	if (splice.file)
+		request->user_data = (__u64)splice.file;
+	else if (splice.fd < 0)
 		return 0;
-	} else if (!splice.fixed) {
+	else if (!splice.fixed)
 		request->e.fd = splice.fd;
-		call_file_alone(&request->e, &emitted_name, FILE_SLOT_SUBMIT, direct);
-	} else if (!compat_uring_linked(ring)) {
-		struct file *file = compat_uring_slot_file(ring, splice.fd);
+	else if (!compat_uring_linked(ring))
+		request->user_data = (__u64)compat_uring_slot_file(ring, splice.fd);
+	return 1;
+}
 
-		if (file)
-			request_file_alone(&request->e, file, FILE_SLOT_SUBMIT, direct);
-	}
+static __always_inline void request_uring_splice_file(struct iolens_request *request, bool direct)
+{
+	struct file *file = (struct file *)request->user_data;
+	__u64 emitted_name = 0;
+
+	request->user_data = 0;
+	if (file)
+		request_file(&request->e, file, FILE_SLOT_SUBMIT, direct);
+	else if (request->e.fd >= 0)
+		call_file(&request->e, &emitted_name, FILE_SLOT_SUBMIT, direct);
+}
+
+/* It is in flight. */
+static __noinline int request_uring_splice_store(struct io_kiocb *req, struct iolens_request *request, __u8 opcode)
+{
+	struct compat_uring_splice splice;
+	struct request_key key = {};
+
+	compat_uring_splice(req, &splice);
 	request_uring_side(&request->e, splice.length, opcode == IORING_OP_TEE ? -1 : splice.in);
 	compat_uring_key(req, &key.owner, &key.which);
 	key.owner = compat_number(&key.owner) | REQUEST_IN;
@@ -298,9 +283,10 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 		request_uring_side(e, splice.length, opcode == IORING_OP_TEE ? -1 : splice.out);
 		if (!compat_uring_by_data() || !request_uring_shared(&key, request))
 			request_store(&key, request);
-		if (by_watch && watch_depth)
-			request_uring_splice_watch(req);
-		return request_uring_splice_in(req, id, opcode, direct);
+		if (!request_uring_splice_new(req, id, opcode)) /* in the same scratch */
+			return 0;
+		request_uring_splice_file(request, direct);
+		return request_uring_splice_store(req, request, opcode);
 	}
 	if (compat_uring_by_data()) {
 		if (!request_uring_shared(&key, request))
