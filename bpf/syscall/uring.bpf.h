@@ -31,6 +31,25 @@ static __always_inline void request_file(struct iolens_call_event *e, struct fil
 	call_open_file(e, file, address, &emitted_name, slot, direct);
 }
 
+/* The file of the request in the scratch: `address` of it, if the kernel provides it, or that of its fd. Global functions,
+ * which the verifier checks once. */
+static __always_inline int request_uring_file(__u64 address, bool direct)
+{
+	__u32 slot = REQUEST_SLOT_URING;
+	struct iolens_request *request = bpf_map_lookup_elem(&request_scratch_slots, &slot);
+	__u64 emitted_name = 0;
+
+	if (!request)
+		return 0;
+	if (address)
+		request_file(&request->e, (struct file *)address, FILE_SLOT_SUBMIT, direct);
+	else if (request->e.fd >= 0)
+		call_file(&request->e, &emitted_name, FILE_SLOT_SUBMIT, direct);
+	return 0;
+}
+__noinline int request_uring_file_plain(__u64 address) { return request_uring_file(address, false); }
+__noinline int request_uring_file_direct(__u64 address) { return request_uring_file(address, true); }
+
 /* Before 5.18 the kernel identifies a request only by its ring and user_data. Two in flight with the same: which of
  * them a completion is for is unknown. Both are sent without an end, and their entry counts them until they have ended. */
 static __always_inline bool request_uring_shared(struct request_key *key, struct iolens_request *request)
@@ -117,18 +136,6 @@ static __noinline int request_uring_splice_new(struct io_kiocb *req, __u64 id, _
 	return 1;
 }
 
-static __always_inline void request_uring_splice_file(struct iolens_request *request, bool direct)
-{
-	struct file *file = (struct file *)request->user_data;
-	__u64 emitted_name = 0;
-
-	request->user_data = 0;
-	if (file)
-		request_file(&request->e, file, FILE_SLOT_SUBMIT, direct);
-	else if (request->e.fd >= 0)
-		call_file(&request->e, &emitted_name, FILE_SLOT_SUBMIT, direct);
-}
-
 /* It is in flight. */
 static __noinline int request_uring_splice_store(struct io_kiocb *req, struct iolens_request *request, __u8 opcode)
 {
@@ -211,7 +218,7 @@ static __always_inline void request_uring_peer(struct io_kiocb *req, struct iole
 
 static __always_inline int request_uring_submit(struct io_kiocb *req, bool direct)
 {
-	__u64 id = task_id(), emitted_name = 0;
+	__u64 id = task_id();
 	__u8 opcode = BPF_CORE_READ(req, opcode), what;
 	struct request_key key = {};
 	struct iolens_request *request;
@@ -265,12 +272,10 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 		else if ((flags & REQUEST_FIXED_FILE) && (flags & REQUEST_CQE_SKIP) && compat_uring_fd(req) >= 0)
 			file = compat_uring_slot_file(compat_uring_ring(req), compat_uring_fd(req));
 	}
-	if (file)
-		request_file(e, file, FILE_SLOT_SUBMIT, direct);
-	else if (e->fd >= 0)
-		call_file(e, &emitted_name, FILE_SLOT_SUBMIT, direct);
-	if (e->file == IOLENS_FILE_SOCKET)
-		request_uring_peer(req, request, opcode, FILE_SLOT_SUBMIT);
+	if (direct)
+		request_uring_file_direct((__u64)file);
+	else
+		request_uring_file_plain((__u64)file);
 	if (what & IOLENS_REQUEST_MOVES &&
 	    (request->at_position || request_appends(e) ||
 	     (e->direction == IOLENS_DIR_WRITE && compat_uring_appends(req, false)))) /* known at completion */
@@ -285,7 +290,12 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 			request_store(&key, request);
 		if (!request_uring_splice_new(req, id, opcode)) /* in the same scratch */
 			return 0;
-		request_uring_splice_file(request, direct);
+		file = (struct file *)request->user_data;
+		request->user_data = 0;
+		if (direct)
+			request_uring_file_direct((__u64)file);
+		else
+			request_uring_file_plain((__u64)file);
 		return request_uring_splice_store(req, request, opcode);
 	}
 	if (compat_uring_by_data()) {
