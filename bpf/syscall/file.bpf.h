@@ -122,14 +122,14 @@ static __always_inline int call_file_by(struct iolens_call_event *e, __u64 *emit
 	return 0;
 }
 
-static __noinline int call_file_plain(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot)
+CHECKED_ONCE int call_file_plain(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot)
 {
-	return call_file_by(e, emitted_name, slot, false);
+	return e && emitted_name ? call_file_by(e, emitted_name, slot, false) : 0;
 }
 
-static __noinline int call_file_direct(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot)
+CHECKED_ONCE int call_file_direct(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot)
 {
-	return call_file_by(e, emitted_name, slot, true);
+	return e && emitted_name ? call_file_by(e, emitted_name, slot, true) : 0;
 }
 
 static __always_inline void call_file(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot, bool direct)

@@ -163,10 +163,12 @@ static __always_inline bool call_asked_for(struct call_thread *t, struct iolens_
 }
 
 /* The end of a call: sends an event for each side. */
-static __noinline int call_send(struct call_thread *t)
+CHECKED_ONCE int call_send(struct call_thread *t)
 {
 	__s64 sides = 0;
 
+	if (!t)
+		return 0;
 	t->state = CALL_NONE;
 	if (operations && !t->started) {
 		operation_left_out();
