@@ -122,12 +122,12 @@ static __always_inline int call_file_by(struct iolens_call_event *e, __u64 *emit
 	return 0;
 }
 
-CHECKED_ONCE int call_file_plain(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot)
+__noinline int call_file_plain(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot)
 {
 	return e && emitted_name ? call_file_by(e, emitted_name, slot, false) : 0;
 }
 
-CHECKED_ONCE int call_file_direct(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot)
+__noinline int call_file_direct(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot)
 {
 	return e && emitted_name ? call_file_by(e, emitted_name, slot, true) : 0;
 }

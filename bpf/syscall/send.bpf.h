@@ -163,7 +163,7 @@ static __always_inline bool call_asked_for(struct call_thread *t, struct iolens_
 }
 
 /* The end of a call: sends an event for each side. */
-CHECKED_ONCE int call_send(struct call_thread *t)
+__noinline int call_send(struct call_thread *t)
 {
 	__s64 sides = 0;
 

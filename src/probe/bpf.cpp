@@ -27,6 +27,7 @@
 #include "base/fd.h"
 #include "base/privileges.h"
 #include "base/text.h"
+#include "probe/functions.h"
 #include "probe/kernel_types.h"
 
 namespace iolens {
@@ -89,7 +90,7 @@ using Object = std::unique_ptr<bpf_object, decltype(&bpf_object__close)>;
 Object open_one(std::span<const std::byte> image, std::size_t index, bpf_program*& program) {
     Object object(bpf_object__open_mem(image.data(), image.size(), open_options()), bpf_object__close);
     if (!object) fail_to_open();
-    provide_kernel_types(object.get());
+    prepare(object.get());
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object.get()) {
         if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF) bpf_map__set_max_entries(map, 64 << 10);
@@ -149,6 +150,11 @@ void capture_libbpf_log(bool print) {
 std::string last_verifier_words() { return last_refusal; }
 
 std::string last_libbpf_warning() { return visible(last_warning); }
+
+void prepare(bpf_object* object) {
+    provide_kernel_types(object);
+    make_functions_acceptable(object);
+}
 
 const bpf_object_open_opts* open_options() {
     static const bpf_object_open_opts options = [] {

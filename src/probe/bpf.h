@@ -16,7 +16,6 @@
 #include "iolens/event/loss.h"
 #include "iolens/filter.h"
 #include "probe/kernel_btf.h"
-#include "probe/kernel_types.h"
 #include "probe/permissions.h"
 
 struct bpf_link;
@@ -96,11 +95,14 @@ std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const 
 /// relocate against vmlinux alone; features that need a module's types are then unavailable.
 const bpf_object_open_opts* open_options();
 
+/// Makes an open object fit this kernel, before it is loaded.
+void prepare(bpf_object* object);
+
 /// The result of a skeleton's open_opts(), ready to be loaded, for a smart pointer to own.
 template <typename Skeleton>
 Skeleton* opened(Skeleton* object) {
     if (object == nullptr) fail_to_open();
-    provide_kernel_types(object->obj);
+    prepare(object->obj);
     return object;
 }
 

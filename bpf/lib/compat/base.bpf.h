@@ -63,12 +63,4 @@ static __always_inline bool compat_has_snprintf(void)
 	return bpf_core_enum_value_exists(enum bpf_func_id___snprintf, BPF_FUNC_snprintf___here);
 }
 
-/* A function with pointers as arguments that the verifier checks once, and not at each call: a global one, from 5.12 on
- * (e5069b9c23b3). It checks that they are not NULL. The object without casts is for older kernels, too. */
-#ifdef IOLENS_WITHOUT_CASTS
-#define CHECKED_ONCE static __noinline
-#else
-#define CHECKED_ONCE __noinline
-#endif
-
 #endif
