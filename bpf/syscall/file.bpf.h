@@ -170,10 +170,12 @@ static __noinline int call_name_again(const struct iolens_call_event *e, __u64 a
 }
 
 /* Emits the names of the files of a call from an earlier period. */
-static __noinline int call_names_again(const struct call_thread *t)
+__noinline int call_names_again(const struct call_thread *t)
 {
 	__u64 address = 0;
 
+	if (!t)
+		return 0;
 	if (file_of_fd(file_task(false), t->e.fd, false, &address))
 		call_name_again(&t->e, address, FILE_SLOT_EXIT);
 	if (t->two && file_of_fd(file_task(false), t->to.fd, false, &address))

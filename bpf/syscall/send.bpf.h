@@ -20,12 +20,14 @@
 /* Sends the arguments of a call, at its entry: the call may overwrite them, as execve does, or never return. A
  * program that can't sleep can't read a string on a page that is not in memory; the call itself faults it in, so
  * reading is retried, and everything sent again, at the return. */
-static __noinline int call_emit_arguments(struct call_thread *t, __u32 texts, __u32 slot)
+__noinline int call_emit_arguments(struct call_thread *t, __u32 texts, __u32 slot)
 {
 	struct call_argument_scratch *scratch;
 	struct iolens_counters *n;
 	__u32 size, offset = 0, array, again;
 
+	if (!t)
+		return 0;
 	scratch = bpf_map_lookup_elem(&argument_scratch_slots, &slot);
 	if (!scratch)
 		return 0;

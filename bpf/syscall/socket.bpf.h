@@ -100,7 +100,7 @@ static __always_inline void call_socket(struct iolens_call_event *e, struct file
 
 /* An address of `length` bytes that was given to a call, or received: the peer of a socket without one. A datagram
  * socket that has one may send to another. `how`: the file_slot, and the flag above or FILE_OF_KERNEL. Returns -1 if it can't be read. */
-static __noinline int call_named(struct iolens_call_event *e, __u64 address, __u32 length, __u32 how)
+__noinline int call_named(struct iolens_call_event *e, __u64 address, __u32 length, __u32 how)
 {
 	struct call_sockaddr a = {};
 	bool local = how & CALL_NAMED_LOCAL;
@@ -109,6 +109,8 @@ static __noinline int call_named(struct iolens_call_event *e, __u64 address, __u
 	__u32 slot = how & 0xff;
 	int named;
 
+	if (!e)
+		return 0;
 	if (!address || length <= sizeof(a.family) || e->file != IOLENS_FILE_SOCKET)
 		return 0;
 	if (!local && (e->flags & IOLENS_CALL_HAS_PEER) && !(e->flags & IOLENS_CALL_DATAGRAM))
