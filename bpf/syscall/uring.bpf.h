@@ -276,6 +276,8 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 		request_uring_file_direct((__u64)file);
 	else
 		request_uring_file_plain((__u64)file);
+	if (e->file == IOLENS_FILE_SOCKET)
+		request_uring_peer(req, request, opcode, FILE_SLOT_SUBMIT);
 	if (what & IOLENS_REQUEST_MOVES &&
 	    (request->at_position || request_appends(e) ||
 	     (e->direction == IOLENS_DIR_WRITE && compat_uring_appends(req, false)))) /* known at completion */
