@@ -192,6 +192,15 @@ private:
 /// Drops the page cache.
 void drop_caches();
 
+/// The parent of a process and its flags (PF_…), from /proc/PID/stat; zeros if it is gone.
+struct Process {
+    pid_t parent = 0;
+    unsigned flags = 0;
+};
+Process process(pid_t pid);
+/// True also of the ancestor itself.
+bool descends_from(pid_t pid, pid_t ancestor);
+
 /// Waits until a disk ("loop3") has no request in flight.
 [[nodiscard]] bool wait_until_idle(const std::string& disk);
 

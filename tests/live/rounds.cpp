@@ -17,6 +17,24 @@
 #include "machine.h"
 
 namespace iolens::test {
+
+Process process(pid_t pid) {
+    const std::string text = slurp("/proc/" + std::to_string(pid) + "/stat");
+    Process found;
+    const std::size_t end = text.rfind(')');
+    if (end != std::string::npos) {
+        int ignored = 0;
+        std::sscanf(text.c_str() + end + 2, "%*c %d %d %d %d %d %u", &found.parent, &ignored, &ignored, &ignored,
+                    &ignored, &found.flags);
+    }
+    return found;
+}
+
+bool descends_from(pid_t pid, pid_t ancestor) {
+    while (pid > 1 && pid != ancestor) pid = process(pid).parent;
+    return pid == ancestor;
+}
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -63,28 +81,6 @@ private:
     u32 last_ = 0;
     std::vector<Fd> programs_;
 };
-
-/// The parent of a process and its flags, from /proc/PID/stat; 0 if it is gone.
-struct Process {
-    pid_t parent = 0;
-    unsigned flags = 0;
-};
-Process process(pid_t pid) {
-    const std::string text = slurp("/proc/" + std::to_string(pid) + "/stat");
-    Process found;
-    const std::size_t end = text.rfind(')');
-    if (end != std::string::npos) {
-        int ignored = 0;
-        std::sscanf(text.c_str() + end + 2, "%*c %d %d %d %d %d %u", &found.parent, &ignored, &ignored, &ignored,
-                    &ignored, &found.flags);
-    }
-    return found;
-}
-
-bool descends_from(pid_t pid, pid_t ancestor) {
-    while (pid > 1 && pid != ancestor) pid = process(pid).parent;
-    return pid == ancestor;
-}
 
 /// True for a process that is neither a kernel thread nor part of the test. False if it is gone: foreign processes
 /// stay.

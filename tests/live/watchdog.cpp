@@ -14,6 +14,7 @@
 #include <string>
 #include <thread>
 
+#include "machine.h"
 #include "run.h"
 
 namespace iolens::test {
@@ -35,33 +36,19 @@ std::string line_of(const fs::path& file) {
     return text.empty() ? "?" : text;
 }
 
-struct Process {
-    pid_t parent = 0;
-    pid_t session = 0;
-};
-/// From /proc/PID/stat; zeros if it is gone.
-Process process_of(const std::string& stat) {
-    Process found;
-    const std::size_t name_end = stat.rfind(')');
-    if (name_end == std::string::npos) return found;
-    std::sscanf(stat.c_str() + name_end + 2, "%*c %d %*d %d", &found.parent, &found.session);
-    return found;
-}
-
-/// Prints the state and kernel stack of each thread of this session and of iolens, and kills the processes that this
-/// one started. A test that waits for one of them then goes on, and fails.
+/// Prints the state and kernel stack of each thread of this process, its descendants and iolens, and kills its
+/// children. A test that waits for one of them then goes on, and fails.
 void say_and_kill() {
     for (const fs::directory_entry& directory : fs::directory_iterator("/proc")) {
         const pid_t pid = std::atoi(directory.path().filename().c_str());
         if (pid <= 0) continue;
-        const Process process = process_of(slurp((directory.path() / "stat").string()));
-        if (process.session != ::getsid(0) && !line_of(directory.path() / "comm").starts_with("iolens")) continue;
+        if (!descends_from(pid, ::getpid()) && !line_of(directory.path() / "comm").starts_with("iolens")) continue;
         std::error_code gone;
         for (const fs::directory_entry& thread : fs::directory_iterator(directory.path() / "task", gone)) {
             std::fprintf(stderr, "    %s\n        %s\n", line_of(thread.path() / "stat").c_str(),
                          line_of(thread.path() / "stack").c_str());
         }
-        if (process.parent == ::getpid()) ::kill(pid, SIGKILL);
+        if (process(pid).parent == ::getpid()) ::kill(pid, SIGKILL);
     }
 }
 
