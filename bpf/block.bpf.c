@@ -26,14 +26,27 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 PROGRAM("writeback_dirty_folio", iolens_dirty_folio, on_dirty(ctx))
 PROGRAM("writeback_dirty_page", iolens_dirty_page, on_dirty(ctx))
 
-PROGRAM("block_bio_queue", iolens_bio_queue, on_bio_queue(ctx))
+/* What ends in a number is a copy: block/copy.bpf.h. User space attaches it after the first one. */
+PROGRAM("block_bio_queue", iolens_bio_queue, on_bio_queue(ctx, 0, FILE_SLOT_ENTER))
+
+PROGRAM("block_bio_queue", iolens_bio_queue_1, on_bio_queue(ctx, 1, FILE_SLOT_QUEUE_1))
+
+PROGRAM("block_bio_queue", iolens_bio_queue_2, on_bio_queue(ctx, 2, FILE_SLOT_QUEUE_2))
 
 PROGRAM("block_split", iolens_bio_split, on_bio_split(ctx))
 
-PROGRAM("block_rq_issue", iolens_rq_issue, on_rq_issue(ctx))
+PROGRAM("block_rq_issue", iolens_rq_issue, on_rq_issue(ctx, 0, FILE_SLOT_ISSUE))
+
+PROGRAM("block_rq_issue", iolens_rq_issue_1, on_rq_issue(ctx, 1, FILE_SLOT_ISSUE_1))
+
+PROGRAM("block_rq_issue", iolens_rq_issue_2, on_rq_issue(ctx, 2, FILE_SLOT_ISSUE_2))
 
 PROGRAM("block_rq_requeue", iolens_rq_requeue, on_rq_requeue(ctx))
 
-PROGRAM("block_rq_complete", iolens_rq_complete, on_rq_complete(ctx))
+PROGRAM("block_rq_complete", iolens_rq_complete, on_rq_complete(ctx, 0))
 
-PROGRAM("block_bio_complete", iolens_bio_complete, on_bio_complete(ctx))
+PROGRAM("block_rq_complete", iolens_rq_complete_1, on_rq_complete(ctx, 1))
+
+PROGRAM("block_bio_complete", iolens_bio_complete, on_bio_complete(ctx, 0))
+
+PROGRAM("block_bio_complete", iolens_bio_complete_1, on_bio_complete(ctx, 1))

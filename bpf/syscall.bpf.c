@@ -45,6 +45,9 @@ int iolens_request_drop(struct bpf_raw_tracepoint_args *ctx)
 	*copy = *request;
 	if (bpf_map_delete_elem(&requests, &key))
 		return 0;
+	multishot_remove(copy, key.owner);
+	if (copy->shared) /* they have been sent */
+		return 0;
 	if (!copy->counted && call_counts(&copy->e))
 		ring_count_seen(1);
 	copy->e.flags |= (__u16)ctx->args[3];
@@ -98,7 +101,9 @@ PROGRAM("task_rename", iolens_call_rename, call_rename(ctx, false))
 
 PROGRAM("task_rename", iolens_call_rename_direct, call_rename(ctx, true))
 
-PROGRAM("sched_process_fork", iolens_call_fork, call_fork(ctx))
+PROGRAM("sched_process_fork", iolens_call_fork, call_fork(ctx, false))
+
+PROGRAM("sched_process_fork", iolens_call_fork_direct, call_fork(ctx, true))
 
 /* One program per function, for kernels without multi-uprobes. */
 #define LIBC_FUNCTION(name, operation, place, result)                                                                    \

@@ -150,6 +150,7 @@ int iolens_resolve(struct bpf_raw_tracepoint_args *ctx)
 	__u64 address = 0;
 	struct file *file = file_of_fd(file_task(false), ctx->args[0], false, &address);
 	struct file_facts f = {};
+	struct dentry *dentry, *parent;
 	struct block_device *disk;
 	struct inode *inode;
 
@@ -160,6 +161,12 @@ int iolens_resolve(struct bpf_raw_tracepoint_args *ctx)
 	file_look(file, &f, false);
 	resolved.id = f.id;
 	resolved.name_id = f.name_id;
+	dentry = BPF_CORE_READ(file, f_path.dentry);
+	parent = BPF_CORE_READ(dentry, d_parent);
+	if (parent != dentry) {
+		file_id_of(BPF_CORE_READ(parent, d_inode), &resolved.name.directory, false);
+		resolved.name.hash = watch_name_hash((__u64)dentry);
+	}
 	resolved.magic = f.magic;
 	resolved.mode = BPF_CORE_READ(inode, i_mode);
 	resolved.functions[IOLENS_READ_ITER] = (__u64)BPF_CORE_READ(inode, i_fop, read_iter);

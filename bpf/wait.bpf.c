@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * When the threads of followed processes do not run, and where in the kernel they wait. BTF tracepoints only; the maps
+ * When the threads of followed processes do not run, and where in the kernel they wait; or those of all processes,
+ * except kernel threads and iolens. BTF tracepoints only; the maps
  * `followed` and `ring` are shared with bpf/syscall.bpf.c.
  */
 #include "lib/compat/base.bpf.h"
 #include "lib/compat/task.bpf.h"
+#include "lib/kernel.bpf.h"
 #include "lib/ring.bpf.h"
 #include "lib/task.bpf.h"
 
@@ -29,21 +31,36 @@ struct {
 } waiting SEC(".maps");
 
 const volatile __u64 min_ns = 10000; /* shorter waits are not emitted */
+const volatile __u8 follow = 0;      /* only the processes in `followed` */
+const volatile __u32 own_tgid = 0;   /* iolens, in own_pidns */
+
+static __always_inline bool wait_wanted(struct task_struct *task)
+{
+	__u32 tgid;
+
+	if (!follow && (!task->pid || (task->flags & PF_KTHREAD)))
+		return false;
+	tgid = task_tgid(bpf_get_current_task(), task->tgid);
+	return follow ? bpf_map_lookup_elem(&followed, &tgid) != 0 : tgid != own_tgid;
+}
 
 /* The running task is switched out. The stack is still its own: this runs before the switch. */
 static __always_inline int on_switch(__u64 *ctx)
 {
 	bool preempted = ctx[0];
 	struct task_struct *from = (struct task_struct *)ctx[1], *to = (struct task_struct *)ctx[2];
-	__u32 tgid = task_tgid(bpf_get_current_task(), from->tgid), tid = from->pid;
+	__u32 tid = from->pid;
 	struct iolens_wait_event fresh = {}, *over;
 	struct iolens_counters *n;
-	__u64 now;
+	__u64 now, id;
 
-	if (bpf_map_lookup_elem(&followed, &tgid)) {
+	if (wait_wanted(from)) {
+		id = task_id();
 		fresh.start = bpf_ktime_get_boot_ns();
 		fresh.tid = tid;
 		fresh.tgid = from->tgid;
+		fresh.shown_tid = (__u32)id;
+		fresh.shown_tgid = id >> 32;
 		if (preempted || !compat_task_state(from))
 			fresh.woken = fresh.start; /* still runnable: there will be no wakeup */
 		bpf_get_stack(ctx, fresh.frames, sizeof(fresh.frames), 0);

@@ -3,6 +3,7 @@
 #ifndef IOLENS_BLOCK_BIO_BPF_H
 #define IOLENS_BLOCK_BIO_BPF_H
 
+#include "block/copy.bpf.h"
 #include "block/state.bpf.h"
 #include "lib/bio.bpf.h"
 #include "lib/compat/base.bpf.h"
@@ -121,8 +122,17 @@ static __always_inline void block_target_put(__u64 vector, const struct iolens_b
 		bpf_map_update_elem(&targets, &vector, t, BPF_EXIST);
 }
 
-/* A bio enters the block layer. Runs in the context of the task that submits it. */
-static __always_inline int on_bio_queue(__u64 *ctx)
+/* Has a program already handled the submission of this bio? Otherwise, its entry is left from an earlier bio at the same
+ * address, whose end was not seen: that one was issued, or submitted by another thread. */
+static __always_inline bool block_queued(__u64 bio)
+{
+	struct iolens_block_state *s = bpf_map_lookup_elem(&inflight, &bio);
+
+	return s && !s->rq && s->by == (__u32)bpf_get_current_pid_tgid();
+}
+
+/* A bio enters the block layer. Runs in the context of the task that submits it. `slot` is that of the program. */
+static __always_inline int on_bio_queue(__u64 *ctx, int copy, __u32 slot)
 {
 	struct bio *bio = compat_bio_queue(ctx);
 	struct gendisk *disk = compat_bio_disk(bio);
@@ -130,6 +140,13 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 	struct iolens_block_state s = {};
 	__u32 size = bio->bi_iter.bi_size;
 
+	if (!copy_begin(COPIED_BIO_QUEUE, (__u64)bio, copy, copy == COPIES_OF_STARTS))
+		return 0;
+	if (copy) {
+		if (block_queued((__u64)bio))
+			return 0;
+		copy_take_over(COPIED_BIO_QUEUE, (__u64)bio, copy == COPIES_OF_STARTS);
+	}
 	s.created = bpf_ktime_get_boot_ns();
 	s.e.tgid = id >> 32;
 	s.e.tid = (__u32)id;
@@ -145,7 +162,9 @@ static __always_inline int on_bio_queue(__u64 *ctx)
 		s.e.flags |= IOLENS_BLOCK_NO_CREATOR;
 	}
 	if (attribute)
-		block_attribute(&s.e.target, bio, size, FILE_SLOT_ENTER);
+		block_attribute(&s.e.target, bio, size, slot);
+	if (copies_of_starts)
+		s.by = (__u32)bpf_get_current_pid_tgid();
 	s.e.dev = block_disk(disk);
 	s.e.partition = compat_bio_partition(bio);
 	s.e.bytes = size;

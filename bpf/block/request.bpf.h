@@ -4,6 +4,7 @@
 #define IOLENS_BLOCK_REQUEST_BPF_H
 
 #include "block/bio.bpf.h"
+#include "block/copy.bpf.h"
 #include "block/state.bpf.h"
 #include "lib/bio.bpf.h"
 #include "lib/compat/base.bpf.h"
@@ -146,8 +147,18 @@ static __always_inline struct iolens_block_state *block_find(struct request *rq,
 	return bpf_map_lookup_elem(&inflight, key);
 }
 
-/* A request is issued to the driver. Runs in any context. */
-static __always_inline int on_rq_issue(__u64 *ctx)
+/* Has a program already handled this issue? */
+static __always_inline bool block_issued(struct request *rq)
+{
+	__u64 key;
+	struct iolens_block_state *s = block_find(rq, &key);
+
+	return s && s->issued && !(s->e.flags & (IOLENS_BLOCK_REQUEUED | IOLENS_BLOCK_DONE)) &&
+	       s->by == (__u32)bpf_get_current_pid_tgid();
+}
+
+/* A request is issued to the driver. Runs in any context. `slot` is that of the program. */
+static __always_inline int on_rq_issue(__u64 *ctx, int copy, __u32 slot)
 {
 	struct request *rq = compat_rq_issue(ctx);
 	__u64 now = bpf_ktime_get_boot_ns(), key = (__u64)rq->bio;
@@ -156,6 +167,13 @@ static __always_inline int on_rq_issue(__u64 *ctx)
 	struct iolens_block_state *first = s;
 	bool fresh = false;
 
+	if (!copy_begin(COPIED_RQ_ISSUE, (__u64)rq, copy, copy == COPIES_OF_STARTS))
+		return 0;
+	if (copy) {
+		if (block_issued(rq))
+			return 0;
+		copy_take_over(COPIED_RQ_ISSUE, (__u64)rq, copy == COPIES_OF_STARTS);
+	}
 	if (!s || (s->e.flags & IOLENS_BLOCK_BIO) || (s->rq && s->rq != (__u64)rq)) {
 		key = (__u64)rq;
 		s = bpf_map_lookup_elem(&inflight, &key);
@@ -184,7 +202,7 @@ static __always_inline int on_rq_issue(__u64 *ctx)
 		s->e.partition = compat_bio_partition(bio);
 	/* submission not seen: newer kernels skip a program while another task is preempted in it */
 	if (attribute && fresh && bio && s->e.target.kind == IOLENS_TARGET_NONE)
-		block_attribute(&s->e.target, bio, bio->bi_iter.bi_size, FILE_SLOT_SUBMIT);
+		block_attribute(&s->e.target, bio, bio->bi_iter.bi_size, slot);
 	s->rq = (__u64)rq;
 	s->e.bios = 1;
 	if (!bio) {
@@ -202,6 +220,8 @@ static __always_inline int on_rq_issue(__u64 *ctx)
 		s->e.flags |= IOLENS_BLOCK_NO_CREATOR;
 	s->e.flags &= ~IOLENS_BLOCK_REQUEUED;
 	s->issued = now;
+	if (copies_of_starts)
+		s->by = (__u32)bpf_get_current_pid_tgid();
 	s->size = s->e.bytes + rq->__data_len;
 	s->e.dev = block_disk(compat_rq_disk(rq));
 	block_describe(s, rq->cmd_flags, rq->__sector - (s->e.bytes >> 9), !rq->__data_len);
@@ -276,8 +296,9 @@ static __always_inline void block_move(struct request *rq, __u64 from, struct io
 		block_count_full(copy.e.dev, copy.e.sector);
 }
 
-/* Part or all of a request is completed. Runs in interrupt context. */
-static __always_inline int on_rq_complete(__u64 *ctx)
+/* Part or all of a request is completed. Runs in interrupt context. A copy needs no mark to know what was handled: then,
+ * there is no entry any more. It leaves alone what two runs would change twice, a part and a flush behind the data. */
+static __always_inline int on_rq_complete(__u64 *ctx, int copy)
 {
 	struct request *rq = (void *)ctx[0];
 	__s32 status = (__s32)ctx[1];
@@ -291,8 +312,11 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 	bool never = false;
 	__u16 flags, error;
 	__u64 key, now;
-	struct iolens_block_state *s = block_find(rq, &key);
+	struct iolens_block_state *s;
 
+	if (!copy_begin(COPIED_RQ_COMPLETE, (__u64)rq, copy, true) || (copy && !last))
+		return 0;
+	s = block_find(rq, &key);
 	if (!s) {
 		key = (__u64)rq->bio;
 		s = key ? bpf_map_lookup_elem(&inflight, &key) : 0;
@@ -306,7 +330,7 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 		if (!last)
 			return 0;
 		if (!s || (s->e.flags & IOLENS_BLOCK_BIO) || !s->created) {
-			if ((n = ring_counters()))
+			if (!copy && (n = ring_counters()))
 				ring_count(n, orphan);
 			return 0;
 		}
@@ -324,9 +348,12 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 		block_describe(s, rq->cmd_flags, rq->__sector, !bytes);
 	} else if (s->e.flags & IOLENS_BLOCK_DONE) {
 		/* final completion by the flush machinery of a request whose data completed before */
-		bpf_map_delete_elem(&inflight, &key);
+		if (!copy)
+			bpf_map_delete_elem(&inflight, &key);
 		return 0;
 	}
+	if (copy)
+		copy_take_over(COPIED_RQ_COMPLETE, (__u64)rq, true);
 	s->e.bytes += bytes;
 	if (status && !s->e.error)
 		s->e.error = compat_errno(status);
@@ -350,11 +377,19 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 }
 
 /* A bio completes: emits the event on a disk without requests, and deletes any other entry of a bio. */
-static __always_inline int on_bio_complete(__u64 *ctx)
+static __always_inline int on_bio_complete(__u64 *ctx, int copy)
 {
 	__u32 error;
 	struct bio *bio = bio_ended(ctx, &error);
+	__u64 key = (__u64)bio;
 
+	if (!copy_begin(COPIED_BIO_COMPLETE, key, copy, true))
+		return 0;
+	if (copy) {
+		if (!bpf_map_lookup_elem(&inflight, &key)) /* handled, or not a request of ours */
+			return 0;
+		copy_take_over(COPIED_BIO_COMPLETE, key, true);
+	}
 	block_finish_bio((__u64)bio, bpf_ktime_get_boot_ns(), error);
 	return 0;
 }

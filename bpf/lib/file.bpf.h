@@ -4,6 +4,7 @@
 #define IOLENS_LIB_FILE_BPF_H
 
 #include "lib/compat/base.bpf.h"
+#include "lib/compat/fs.bpf.h"
 #include "lib/ring.bpf.h"
 
 #include "iolens/event/file.h"
@@ -39,7 +40,13 @@ enum file_slot {
 	FILE_SLOT_DISCARD,
 	FILE_SLOT_FAULT,
 	FILE_SLOT_STORE,
-	FILE_SLOTS
+	/* bpf/block.bpf.c: the first programs, then the copies */
+	FILE_SLOT_ISSUE = FILE_SLOT_EXIT,
+	FILE_SLOT_QUEUE_1,
+	FILE_SLOT_QUEUE_2,
+	FILE_SLOT_ISSUE_1,
+	FILE_SLOT_ISSUE_2,
+	FILE_SLOTS = FILE_SLOT_STORE + 1
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -155,6 +162,10 @@ static __always_inline bool file_same(const struct iolens_file_id *a, const stru
 
 static __always_inline __u32 file_kind(__u16 mode, __u32 magic)
 {
+	if (magic == PID_FS_MAGIC || magic == ANON_INODE_FS_MAGIC)
+		return IOLENS_FILE_ANON;
+	if (magic == NSFS_MAGIC)
+		return IOLENS_FILE_OTHER;
 	switch (mode & S_IFMT) {
 	case S_IFREG: return IOLENS_FILE_REGULAR;
 	case S_IFDIR: return IOLENS_FILE_DIRECTORY;
@@ -162,7 +173,7 @@ static __always_inline __u32 file_kind(__u16 mode, __u32 magic)
 	case S_IFBLK: return IOLENS_FILE_DISK;
 	case S_IFIFO: return magic == PIPEFS_MAGIC ? IOLENS_FILE_PIPE : IOLENS_FILE_FIFO;
 	case S_IFSOCK: return IOLENS_FILE_SOCKET;
-	default: return magic == ANON_INODE_FS_MAGIC ? IOLENS_FILE_ANON : IOLENS_FILE_OTHER;
+	default: return IOLENS_FILE_OTHER;
 	}
 }
 
@@ -259,6 +270,48 @@ __noinline int file_step(__u32 slot)
 	return 0;
 }
 
+/* Names that the kernel computes (d_dname), and no dentry has: of pidfds since 6.9, which pidfs has, and of namespaces.
+ * Returns the length, 0: has none. */
+__noinline int file_computed_name(__u64 dentry_address, __u32 slot)
+{
+	struct file_scratch *scratch = bpf_map_lookup_elem(&file_scratch_slots, &slot);
+	struct dentry *dentry = (struct dentry *)dentry_address;
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+	__u64 magic = BPF_CORE_READ(inode, i_sb, s_magic);
+	__u32 number;
+	__u64 at;
+	long length;
+	__u8 *end;
+
+	if (!scratch || (magic != PID_FS_MAGIC && magic != NSFS_MAGIC))
+		return 0;
+	if (magic == PID_FS_MAGIC) {
+		__builtin_memcpy(scratch->path, "[pidfd]", 8);
+		return 8;
+	}
+	length = bpf_probe_read_kernel_str(scratch->path, 32, compat_namespace(inode));
+	if (length <= 1 || length > 32)
+		return 0;
+	at = length - 1;
+	barrier_var(at);
+	at &= 31;
+	end = scratch->path + at;
+	barrier_var(end); /* constant offsets from here: kernels before 6.2 don't know the bounds of others */
+	number = BPF_CORE_READ(inode, i_ino);
+	end[0] = ':';
+	end[1] = '[';
+	/* always ten digits: the first number is PROC_DYNAMIC_FIRST, 0xF0000000, and those below it are near */
+#pragma unroll
+	for (int i = 0; i < 10; i++) {
+		end[11 - i] = '0' + number % 10;
+		number /= 10;
+	}
+	end[12] = ']';
+	end[13] = 0;
+	scratch->fact.flags |= IOLENS_FILE_LITERAL;
+	return at + 14;
+}
+
 /*
  * Emits the path of a file: its components from the file up to the root, across mounts. The arguments are numbers for
  * the same reason. Returns 1 if it was sent.
@@ -293,7 +346,15 @@ static __always_inline int file_emit_by(__u64 dentry_address, __u64 mount_addres
 	scratch->mount = (__u64)vfsmount - bpf_core_field_offset(struct mount, mnt);
 	scratch->offset = 0;
 	scratch->whole = 0;
-	for (int i = 0; i < FILE_DEPTH; i++) {
+	if (scratch->fact.flags & IOLENS_FILE_PSEUDO) {
+		int length = file_computed_name(dentry_address, slot);
+
+		if (length > 0) {
+			scratch->offset = length;
+			scratch->whole = 1;
+		}
+	}
+	for (int i = 0; i < FILE_DEPTH && !scratch->whole; i++) {
 		/* Otherwise clang enters the loop in its middle, and kernels before 6.2 take the jump back to that
 		 * point for an infinite loop (“back-edge”). */
 		asm volatile("" ::: "memory");
@@ -327,51 +388,6 @@ __noinline int file_emit(__u64 path_address, __u64 name_id, __u32 kind, __u32 sl
 	struct path *path = (struct path *)path_address;
 
 	return file_emit_by((__u64)BPF_CORE_READ(path, dentry), (__u64)BPF_CORE_READ(path, mnt), name_id, kind, slot);
-}
-
-/* Address that identifies a unix socket: that of its peer, or its own; NULL if neither is bound. */
-static __always_inline struct unix_address *file_unix_address(struct unix_sock *unix)
-{
-	struct unix_sock *peer = (struct unix_sock *)BPF_CORE_READ(unix, peer);
-	struct unix_address *address = peer ? BPF_CORE_READ(peer, addr) : 0;
-
-	return address ? address : BPF_CORE_READ(unix, addr);
-}
-
-/* Emits the address of a unix socket as a file name. */
-__noinline int file_emit_unix(__u64 unix_address, __u64 name_id, __u32 slot)
-{
-	struct unix_address *address = (struct unix_address *)unix_address;
-	struct iolens_counters *n;
-	struct file_scratch *scratch;
-	__u32 size;
-	int length;
-	char *name;
-
-	scratch = bpf_map_lookup_elem(&file_scratch_slots, &slot);
-	length = BPF_CORE_READ(address, len) - 2; /* without sun_family */
-	if (!scratch || length <= 0)
-		return 0;
-	__builtin_memset(scratch->path, 0, 120);
-	if (length > 108)
-		length = 108;
-	name = (void *)address + bpf_core_field_offset(struct unix_address, name) + 2;
-	bpf_probe_read_kernel(scratch->path, (__u32)length & 127, name);
-	scratch->fact.h.ts = bpf_ktime_get_boot_ns();
-	scratch->fact.h.kind = IOLENS_KIND_FILE;
-	scratch->fact.h.cpu = bpf_get_smp_processor_id();
-	scratch->fact.name_id = name_id;
-	scratch->fact.kind = IOLENS_FILE_SOCKET;
-	scratch->fact.flags = IOLENS_FILE_PSEUDO;
-	scratch->fact.reserved = 0;
-	scratch->fact.length = length + 1;
-	size = (sizeof(scratch->fact) + 109 + 7) & ~7U;
-	scratch->fact.h.size = size;
-	if (ring_put(scratch, size))
-		file_sent(&name_id);
-	else if ((n = ring_counters()))
-		ring_count(n, fact_lost);
-	return 0;
 }
 
 #endif

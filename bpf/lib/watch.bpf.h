@@ -27,10 +27,19 @@ struct {
 	__type(value, struct iolens_watch);
 } watched_below SEC(".maps");
 
-/* 0: entries created in watched_below; the missing ones were evicted. 1: files that did not fit. */
+/* Followed names. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1); /* set before load */
+	__type(key, struct iolens_watch_name);
+	__type(value, struct iolens_watch);
+} watched_names SEC(".maps");
+
+/* 0: entries created in watched_below; the missing ones were evicted. 1: files that did not fit. 2: files that replaced
+ * another one under a followed name. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, 3);
 	__type(key, __u32);
 	__type(value, __u64);
 } watch_found SEC(".maps");
@@ -56,15 +65,58 @@ static __always_inline bool maybe_watched(__u64 ino)
 
 static const __u8 watch_one = 1;
 
-/* Is a file in a watched directory? If so, adds it to watched_below with the directory's settings. */
-static __always_inline int watch_look_up(struct dentry *dentry)
+#define WATCH_NAME_PART 16 /* bytes on the stack, of which callers leave little; NAME_MAX is 255 */
+
+/* Hash of a dentry's name; 0: the dentry is unhashed, because its file is deleted. (d_name.hash depends on the address of
+ * the parent's dentry.) A global function, which the verifier checks once. */
+__noinline __u64 watch_name_hash(__u64 dentry)
 {
+	struct dentry *d = (struct dentry *)dentry;
+	__u64 hash, text, words[WATCH_NAME_PART / sizeof(__u64)];
+	__u32 left;
+
+	if (!BPF_CORE_READ(d, d_hash.pprev))
+		return 0;
+	left = BPF_CORE_READ(d, d_name.hash_len) >> 32; /* hashlen_len() */
+	text = (__u64)BPF_CORE_READ(d, d_name.name);
+	hash = file_mix(left, 1);
+	for (int part = 0; part < 256 / WATCH_NAME_PART; part++) {
+		__u64 size = left < WATCH_NAME_PART ? left : WATCH_NAME_PART;
+
+		barrier_var(size); /* kernels before 6.2 need the check right before the use */
+		if (!size || size > WATCH_NAME_PART)
+			break;
+		__builtin_memset(words, 0, sizeof(words));
+		bpf_probe_read_kernel(words, size, (void *)text);
+#pragma unroll
+		for (int i = 0; i < WATCH_NAME_PART / (int)sizeof(__u64); i++)
+			hash = file_mix(hash, words[i]);
+		text += WATCH_NAME_PART;
+		left -= size;
+	}
+	return hash ? hash : 1;
+}
+
+static __always_inline void watch_count(__u32 what)
+{
+	__u64 *count = bpf_map_lookup_elem(&watch_found, &what);
+
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
+/* Is a file in a watched directory, or has it a followed name? If so, adds it to watched_below with the settings of the
+ * directory or the name. A global function, which the verifier checks once. */
+__noinline int watch_by_directory(__u64 file_dentry)
+{
+	struct dentry *dentry = (struct dentry *)file_dentry;
+	struct iolens_watch_name name = {};
+	struct iolens_watch *named;
 	struct dentry *parent;
 	struct inode *inode = BPF_CORE_READ(dentry, d_inode), *file = inode;
 	struct iolens_watch *directory;
 	struct iolens_file_id id = {};
 	__u32 place;
-	__u64 *found;
 	int error;
 
 	if (!inode || (BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFREG)
@@ -81,27 +133,36 @@ static __always_inline int watch_look_up(struct dentry *dentry)
 			continue;
 		file_id_of(inode, &id, false);
 		directory = bpf_map_lookup_elem(&watched, &id);
-		if (!directory || !(directory->flags & IOLENS_WATCH_DIRECTORY) || (i && !(directory->flags & IOLENS_WATCH_TREE)))
+		if (!directory)
+			continue;
+		named = 0;
+		if (!i && directory->flags & IOLENS_WATCH_NAMES) {
+			name.directory = id;
+			name.hash = watch_name_hash(file_dentry);
+			named = bpf_map_lookup_elem(&watched_names, &name);
+		}
+		if (named)
+			directory = named;
+		else if (!(directory->flags & IOLENS_WATCH_DIRECTORY) || (i && !(directory->flags & IOLENS_WATCH_TREE)))
 			continue;
 		file_id_of(file, &id, false);
 		if (bpf_map_lookup_elem(&watched, &id)) /* excluded explicitly: it has no flags */
 			return 0;
 		error = bpf_map_update_elem(&watched_below, &id, directory, BPF_NOEXIST);
-		place = error && error != -EEXIST; /* EEXIST: another CPU was faster */
-		found = bpf_map_lookup_elem(&watch_found, &place);
-		if (found && error != -EEXIST)
-			__sync_fetch_and_add(found, 1);
-		if (place)
+		if (error && error != -EEXIST) { /* EEXIST: another CPU was faster */
+			watch_count(1);
 			return 0;
+		}
+		if (!error)
+			watch_count(0);
+		if (!error && named)
+			watch_count(2);
 		place = id.ino & (IOLENS_WATCHED_BUCKETS - 1);
 		bpf_map_update_elem(&watched_buckets, &place, &watch_one, BPF_ANY); /* an array: the entry exists */
 		return 1;
 	}
 	return 0;
 }
-
-/* Likewise, by number: a global function, which the verifier checks once. */
-__noinline int watch_by_directory(__u64 dentry) { return watch_look_up((struct dentry *)dentry); }
 
 /* Is this inode watched? If so, fills in `id`. */
 static __always_inline struct iolens_watch *watch_inode(struct inode *inode, struct iolens_file_id *id, bool direct)
@@ -114,7 +175,7 @@ static __always_inline struct iolens_watch *watch_inode(struct inode *inode, str
 	watch = bpf_map_lookup_elem(&watched, id);
 	if (!watch && watch_depth)
 		watch = bpf_map_lookup_elem(&watched_below, id);
-	return watch && watch->flags ? watch : 0;
+	return watch && watch->flags & ~IOLENS_WATCH_NAMES ? watch : 0;
 }
 
 /* Is this inode watched, or a directory that contains it? For callers without a struct file. */
@@ -143,14 +204,14 @@ static __always_inline struct iolens_watch *watch_file(struct file *file, struct
 	return watch_inode(file_read(direct, file, f_inode), id, direct);
 }
 
-/* Checks whether the running thread's fd is a file in a watched directory. A separate function for callers with
- * little stack left: all functions together have 512 bytes of stack, and older kernels add up all frames. */
-__noinline int watch_fd_by_directory(__u32 fd)
+/* The dentry of the running thread's fd; 0: it is closed. A function beside watch_by_directory(), not around it, for callers
+ * with little stack left: all functions together have 512 bytes of stack, and older kernels add up all frames. */
+__noinline __u64 watch_dentry_of_fd(__u32 fd)
 {
 	__u64 address = 0;
 	struct file *file = file_of_fd(file_task(false), fd, false, &address);
 
-	return file ? watch_look_up(BPF_CORE_READ(file, f_path.dentry)) : 0;
+	return file ? (__u64)BPF_CORE_READ(file, f_path.dentry) : 0;
 }
 
 #endif

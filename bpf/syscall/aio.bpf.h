@@ -15,23 +15,26 @@
 
 #include "iolens/event/call.h"
 
-static __always_inline void request_aio_begin(__u64 address, __u64 id, __u64 process, __u64 context, bool direct)
+/* A request begins in three steps, beside each other so that their frames do not add up. They are global functions, so that
+ * the verifier checks them once, although it unrolls the loop around them. */
+
+/* 1: its record, in the scratch, without a file. False: it has no rows. */
+static __always_inline bool request_aio_new(__u64 address, __u64 process, __u64 context, __u64 width, bool direct)
 {
-	struct request_key key = {.owner = task_host_id(id) >> 32, .which = address};
+	__u64 id = task_id();
 	struct iolens_request *request;
 	struct iolens_call_event *e;
 	struct request_iocb block;
-	__u64 emitted_name = 0;
 	__u8 what;
 
 	if (bpf_probe_read_user(&block, sizeof(block), (void *)address) || block.opcode >= IOLENS_AIO_OPS)
-		return;
+		return false;
 	what = aio_ops[block.opcode];
 	if (!what || (operations && !operation_started(task_host_id(id) >> 32)))
-		return;
+		return false;
 	request = request_new(REQUEST_SLOT_AIO, id, IOLENS_CALL_AIO + block.opcode, what);
 	if (!request)
-		return;
+		return false;
 	request->process = process;
 	request->context = context;
 	e = &request->e;
@@ -39,20 +42,54 @@ static __always_inline void request_aio_begin(__u64 address, __u64 id, __u64 pro
 	if (what & IOLENS_REQUEST_MOVES) {
 		call_offset(e, block.offset);
 		if (what & IOLENS_REQUEST_VECTOR)
-			call_count(e, call_pieces(block.buffer, block.bytes, direct));
+			call_count(e, call_pieces(block.buffer, block.bytes, width, direct));
 		else
 			call_count(e, block.bytes);
 	}
-	call_file(e, &emitted_name, FILE_SLOT_ENTER, direct);
-	request_store(&key, request);
+	if ((what & IOLENS_REQUEST_WRITES) && (block.rw_flags & RWF_APPEND))
+		e->flags |= IOLENS_CALL_APPEND;
+	return true;
+}
+__noinline int request_aio_new_plain(__u64 address, __u64 process, __u64 context, __u64 width)
+{
+	return request_aio_new(address, process, context, width, false);
+}
+__noinline int request_aio_new_direct(__u64 address, __u64 process, __u64 context, __u64 width)
+{
+	return request_aio_new(address, process, context, width, true);
 }
 
-/* Global functions, so that the verifier checks them once, although it unrolls the loop around them. */
-__noinline int request_aio_begin_plain(__u64 address, __u64 id, __u64 process, __u64 context)
+static __always_inline struct iolens_request *request_aio_scratch(void)
 {
-	request_aio_begin(address, id, process, context, false);
+	__u32 slot = REQUEST_SLOT_AIO;
+
+	return bpf_map_lookup_elem(&request_scratch_slots, &slot);
+}
+
+/* 2: its file. */
+static __always_inline int request_aio_file(bool direct)
+{
+	struct iolens_request *request = request_aio_scratch();
+	__u64 emitted_name = 0;
+
+	if (request)
+		call_file(&request->e, &emitted_name, FILE_SLOT_ENTER, direct);
 	return 0;
 }
+__noinline int request_aio_file_plain(void) { return request_aio_file(false); }
+__noinline int request_aio_file_direct(void) { return request_aio_file(true); }
+
+/* 3: it is in flight. */
+__noinline int request_aio_store(__u64 address)
+{
+	struct request_key key = {.owner = task_host_id(task_id()) >> 32, .which = address};
+	struct iolens_request *request = request_aio_scratch();
+
+	if (request)
+		request_store(&key, request);
+	return 0;
+}
+
 __noinline int request_aio_forget(__u64 address, __u64 id)
 {
 	struct request_key key = {.owner = task_host_id(id) >> 32, .which = address};
@@ -79,6 +116,8 @@ __noinline int request_aio_end(__u64 address, __u64 id)
 	e = &request->e;
 	e->h.ts = bpf_ktime_get_boot_ns();
 	e->result = done.result;
+	if ((e->flags & IOLENS_CALL_APPEND) && e->direction == IOLENS_DIR_WRITE)
+		call_appended(e, false);
 	call_send_one(e);
 	bpf_map_delete_elem(&requests, &key);
 	return 0;
@@ -90,12 +129,16 @@ static __always_inline long request_aio_begin_one(__u32 i, void *context, bool d
 	struct call_walk *walk = context;
 	__u64 address;
 
-	if (bpf_probe_read_user(&address, sizeof(address), (__u64 *)walk->from + i))
+	if (call_word(&address, walk->from, i, walk->width))
 		return 1;
+	if (!(direct ? request_aio_new_direct(address, walk->process, walk->context, walk->width)
+		     : request_aio_new_plain(address, walk->process, walk->context, walk->width)))
+		return 0;
 	if (direct)
-		request_aio_begin(address, walk->id, walk->process, walk->context, true);
+		request_aio_file_direct();
 	else
-		request_aio_begin_plain(address, walk->id, walk->process, walk->context);
+		request_aio_file_plain();
+	request_aio_store(address);
 	return 0;
 }
 static __always_inline long request_aio_begin_each(__u32 i, void *walk) { return request_aio_begin_one(i, walk, false); }
@@ -106,7 +149,7 @@ static __always_inline long request_aio_refused_one(__u32 i, void *context)
 	struct call_walk *walk = context;
 	__u64 address;
 
-	if (bpf_probe_read_user(&address, sizeof(address), (__u64 *)walk->from + i))
+	if (call_word(&address, walk->from, i, walk->width))
 		return 1;
 	request_aio_forget(address, walk->id);
 	return 0;
@@ -123,52 +166,52 @@ static __always_inline long request_aio_got_one(__u32 i, void *context)
 static long request_aio_got_turn(__u32 i, void *walk) { return request_aio_got_one(i, walk); }
 
 /* Entry of io_submit: its requests begin. Global functions, see call_loop(). */
-__noinline int request_aio_submit_plain(__u64 blocks, __u64 count, __u64 id, __u64 process, __u64 context)
+__noinline int request_aio_submit_plain(__u64 blocks, __u64 count, __u64 width, __u64 process, __u64 context)
 {
-	struct call_walk walk = {.from = blocks, .id = id, .process = process, .context = context};
+	struct call_walk walk = {.from = blocks, .width = width, .process = process, .context = context};
 
 	call_loop(count, request_aio_begin_each, &walk, false);
 	return 0;
 }
-__noinline int request_aio_submit_direct(__u64 blocks, __u64 count, __u64 id, __u64 process, __u64 context)
+__noinline int request_aio_submit_direct(__u64 blocks, __u64 count, __u64 width, __u64 process, __u64 context)
 {
-	struct call_walk walk = {.from = blocks, .id = id, .process = process, .context = context};
+	struct call_walk walk = {.from = blocks, .width = width, .process = process, .context = context};
 
 	call_loop(count, request_aio_begin_turn, &walk, true);
 	return 0;
 }
-static __always_inline void request_aio_submit(__u64 which, __u64 blocks, __u64 count, __u64 id, bool direct)
+static __always_inline void request_aio_submit(__u64 which, __u64 blocks, __u64 count, __u64 width, bool direct)
 {
 	__u64 process = request_process(), context = request_context(process, which);
 
 	if (direct)
-		request_aio_submit_direct(blocks, count, id, process, context);
+		request_aio_submit_direct(blocks, count, width, process, context);
 	else
-		request_aio_submit_plain(blocks, count, id, process, context);
+		request_aio_submit_plain(blocks, count, width, process, context);
 }
 
 /* Return of io_submit: the requests from the first rejected one on were not submitted. */
-__noinline int request_aio_refused_plain(__u64 blocks, __u64 count, __u64 id)
+__noinline int request_aio_refused_plain(__u64 blocks, __u64 count, __u64 width)
 {
-	struct call_walk walk = {.from = blocks, .id = id};
+	struct call_walk walk = {.from = blocks, .id = task_id(), .width = width};
 
 	call_loop(count, request_aio_refused_one, &walk, false);
 	return 0;
 }
-__noinline int request_aio_refused_direct(__u64 blocks, __u64 count, __u64 id)
+__noinline int request_aio_refused_direct(__u64 blocks, __u64 count, __u64 width)
 {
-	struct call_walk walk = {.from = blocks, .id = id};
+	struct call_walk walk = {.from = blocks, .id = task_id(), .width = width};
 
 	call_loop(count, request_aio_refused_turn, &walk, true);
 	return 0;
 }
-static __always_inline void request_aio_refused(__u64 blocks, __u64 first, __u64 count, __u64 id, bool direct)
+static __always_inline void request_aio_refused(__u64 blocks, __u64 first, __u64 count, __u64 width, bool direct)
 {
-	blocks += first * sizeof(__u64);
+	blocks += first * width;
 	if (direct)
-		request_aio_refused_direct(blocks, count - first, id);
+		request_aio_refused_direct(blocks, count - first, width);
 	else
-		request_aio_refused_plain(blocks, count - first, id);
+		request_aio_refused_plain(blocks, count - first, width);
 }
 
 /* Return of io_getevents: these requests have ended. */

@@ -8,10 +8,12 @@
 #include "lib/file.bpf.h"
 #include "lib/ring.bpf.h"
 #include "lib/task.bpf.h"
+#include "syscall/abi.bpf.h"
 #include "syscall/aio.bpf.h"
 #include "syscall/arguments.bpf.h"
 #include "syscall/file.bpf.h"
 #include "syscall/operations.bpf.h"
+#include "syscall/range.bpf.h"
 #include "syscall/send.bpf.h"
 #include "syscall/task.bpf.h"
 #include "syscall/thread.bpf.h"
@@ -19,21 +21,44 @@
 #include "iolens/event/call.h"
 #include "iolens/event/loss.h"
 
-/* The arguments are in `regs` at a BTF tracepoint, in `given` at perf's. */
-static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u64 *given, bool direct)
+/* A register with an argument: in `regs` at a BTF tracepoint, in `given` at perf's. */
+static __always_inline __u64 call_register(struct pt_regs *regs, const __u64 *given, int n, bool compat)
 {
-	__u64 id;
+	if (given)
+		return given[n];
+	return compat ? compat_32bit_argument(regs, n) : compat_call_argument(regs, n);
+}
+
+/* Is the thread where its interrupted call was made, with the same arguments? A signal handler is deeper in the stack. */
+static __always_inline bool call_same(const struct call_thread *t, struct pt_regs *regs, const __u64 *given, bool compat)
+{
+	return t->stack == compat_user_stack(regs) && t->registers[0] == call_register(regs, given, 0, compat) &&
+	       t->registers[1] == call_register(regs, given, 1, compat);
+}
+
+static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const __u64 *given, bool direct)
+{
+	__u64 id, nr = number;
 	struct iolens_call_info info;
 	struct task_struct *task;
 	struct call_thread *t;
 	__u32 tid;
-	struct iolens_counters *n;
-	bool again, other_abi;
+	bool again, compat;
 
-	other_abi = compat_is_x32(nr);
-	if (other_abi)
+	if (compat_is_x32(nr))
 		nr = compat_x32_number(nr);
-	if (nr >= IOLENS_CALLS)
+	if (nr >= IOLENS_CALLS || !call_selected(nr))
+		return 0;
+	id = task_id();
+	tid = (__u32)task_host_id(id);
+	if (follow && !maybe_followed(id >> 32))
+		return 0;
+	task = file_task(direct);
+	compat = compat_is_32bit(task, direct);
+	if (compat)
+		nr = call_compat_index(nr, call_register(regs, given, 0, true));
+	barrier_var(nr); /* old verifiers forget the bounds of a spilled number */
+	if (nr >= IOLENS_TABLE_CALLS)
 		return 0;
 	info.shape = syscalls[nr].shape;
 	if (!info.shape)
@@ -44,21 +69,18 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	info.texts = syscalls[nr].texts;
 	info.vectors = syscalls[nr].vectors;
 	info.actions = syscalls[nr].actions;
-	id = task_id();
-	tid = (__u32)task_host_id(id);
-	if (follow && !maybe_followed(id >> 32))
-		return 0;
-	task = file_task(direct);
+	info.item = syscalls[nr].item;
+	info.item_place = syscalls[nr].item_place;
 	t = call_thread_of(task, tid, direct);
 	if (!call_wanted_task(id, t != 0))
 		return 0;
-	if (other_abi || compat_is_32bit(task, direct)) {
-		if (info.shape != IOLENS_SHAPE_SIGRETURN && (n = ring_count_unstored()))
-			ring_count(n, not_decoded);
+	if (info.shape == IOLENS_SHAPE_NOT_DECODED || (compat && !COMPAT_32BIT_TABLE)) {
+		if (info.shape != IOLENS_SHAPE_SIGRETURN)
+			call_not_decoded();
 		return 0;
 	}
 	if (!t) {
-		if (info.shape == IOLENS_SHAPE_SIGRETURN)
+		if (!decode_all && (info.shape == IOLENS_SHAPE_SIGRETURN || info.shape == IOLENS_SHAPE_RESTART))
 			return 0;
 		t = call_thread_new(task, tid, direct);
 		if (!t) {
@@ -66,13 +88,22 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 			return 0;
 		}
 	}
-	again = t->state == CALL_INTERRUPTED && t->e.call == info.id;
+	again = t->state == CALL_INTERRUPTED &&
+		(info.shape == IOLENS_SHAPE_RESTART || (t->e.call == info.id && call_same(t, regs, given, compat)));
 	if (t->state == CALL_INTERRUPTED && !again)
-		call_send(t);
+		call_interrupted(t, tid);
 	else if (t->state == CALL_RUNNING) /* it did return: the kernel skipped the program */
 		call_send_unended(t, 0);
-	if (info.shape == IOLENS_SHAPE_SIGRETURN)
+	call_executed(t, id);
+	t->sigreturn = info.shape == IOLENS_SHAPE_SIGRETURN;
+	if (t->sigreturn && !decode_all) {
+		t->state = CALL_RETURNING;
 		return 0;
+	}
+	if (info.shape == IOLENS_SHAPE_RESTART && !again && !decode_all) {
+		t->state = CALL_NONE;
+		return 0;
+	}
 	if (t->emitted != period) {
 		t->emitted_name = 0;
 		if (!by_watch) {
@@ -81,17 +112,35 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 		}
 	}
 	t->state = CALL_RUNNING;
+	t->number = (__u32)number;
 	if (again)
 		return 0;
 
+	t->registers[0] = call_register(regs, given, 0, compat);
+	t->registers[1] = call_register(regs, given, 1, compat);
+	t->compat = 0;
+	if (compat) {
 #pragma unroll
-	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
-		t->values[i] = given ? given[i] : compat_call_argument(regs, i);
+		for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
+			t->words[i] = call_register(regs, given, i, true);
+		t->width = 4;
+		if (!call_compat_values(t, nr - IOLENS_CALLS)) {
+			t->state = CALL_NONE;
+			call_not_decoded();
+			return 0;
+		}
+	} else {
+#pragma unroll
+		for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
+			t->values[i] = call_register(regs, given, i, false);
+		t->width = compat_is_x32_own(number) ? 4 : 8;
+	}
 	__builtin_memset(&t->e, 0, sizeof(t->e));
 	t->two = 0;
 	t->counted = 0;
 	t->shape = info.shape;
 	t->pointer = 0;
+	t->capacity = 0;
 	t->e.start = bpf_ktime_get_boot_ns();
 	t->e.tgid = id >> 32;
 	t->e.tid = (__u32)id;
@@ -108,6 +157,12 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 		t->all_texts = info.texts;
 		t->vectors = info.vectors;
 		t->texts = info.texts;
+		t->item = decode_all && t->width == 8 ? info.item : 0; /* the structures of 32-bit programs are others */
+		t->item_place = info.item_place;
+		if (t->item == IOLENS_ITEM_ADDRESS_BACK)
+			bpf_probe_read_user(&t->capacity, sizeof(t->capacity), (void *)t->values[(info.item_place + 1) & 7]);
+		if (t->item == IOLENS_ITEM_SIGNALS)
+			t->values[0] = compat_user_stack(regs) + COMPAT_SIGFRAME_MASK;
 		if (!operations || t->started)
 			call_emit_arguments(t, info.texts, FILE_SLOT_ENTER);
 	}
@@ -126,7 +181,7 @@ static __always_inline int call_enter(__u64 nr, struct pt_regs *regs, const __u6
 	else if (info.shape == IOLENS_SHAPE_IO_SUBMIT) {
 		t->pointer = t->values[2];
 		call_count(&t->e, t->values[1]); /* requests */
-		request_aio_submit(t->values[0], t->pointer, t->e.requested, id, direct);
+		request_aio_submit(t->values[0], t->pointer, t->e.requested, t->width, direct);
 	}
 	if (t->state == CALL_RUNNING)
 		call_begun(t);
@@ -151,19 +206,27 @@ static __always_inline int call_enter_perf(struct compat_sys_enter *ctx, bool di
 /* A call returns whose entry was not seen: it began before tracing, the kernel skipped a program, or seccomp denied
  * it (such calls pass no sys_enter). Calls dropped at entry look the same: mmap without a file, and files that are
  * not watched. */
-static __always_inline void call_unseen(__u64 nr, __s64 result, bool known)
+static __always_inline void call_unseen(__u64 nr, __s64 result, bool known, bool direct)
 {
 	struct iolens_counters *n;
 	__u16 call;
 	__u8 shape;
 
-	if (by_watch || nr >= IOLENS_CALLS)
+	if (compat_is_x32(nr))
+		nr = compat_x32_number(nr);
+	if (by_watch || nr >= IOLENS_CALLS || !call_selected(nr))
+		return;
+	if (compat_is_32bit(file_task(direct), direct))
+		nr = call_compat_index(nr, 0);
+	barrier_var(nr); /* as above */
+	if (nr >= IOLENS_TABLE_CALLS)
 		return;
 	shape = syscalls[nr].shape;
 	call = syscalls[nr].id;
 	if (!result && ((call >= CALL_CLONE && call <= CALL_VFORK) || call == CALL_CLONE3)) /* the child's first return */
 		return;
-	if (!shape || shape == IOLENS_SHAPE_SIGRETURN || shape == IOLENS_SHAPE_MAP || !call_wanted_task(task_id(), known))
+	if (!shape || shape == IOLENS_SHAPE_SIGRETURN || shape == IOLENS_SHAPE_RESTART || shape == IOLENS_SHAPE_MAP ||
+	    shape == IOLENS_SHAPE_NOT_DECODED || !call_wanted_task(task_id(), known))
 		return;
 	n = ring_counters();
 	if (n)
@@ -173,14 +236,14 @@ static __always_inline void call_unseen(__u64 nr, __s64 result, bool known)
 /* Is this the number of the thread's call? arm64 clears it in a successful execve (forget_syscall()). */
 static __always_inline bool call_is(const struct call_thread *t, __u64 nr)
 {
-	if (t->e.call == CALL_EXECVE || t->e.call == CALL_EXECVEAT)
-		return true;
-	return nr < IOLENS_CALLS && syscalls[nr].shape && syscalls[nr].id == t->e.call;
+	/* x86-64 clears it in rt_sigreturn, too */
+	return call_is_exec(t) || t->sigreturn || t->number == (__u32)nr;
 }
 
 static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 result, bool direct)
 {
 	__u64 id = bpf_get_current_pid_tgid();
+	__u32 tid = (__u32)id;
 	struct call_thread *t;
 
 	if (!own_pidns.level && follow && !maybe_followed(id >> 32))
@@ -191,17 +254,25 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 	if (t && t->state == CALL_RUNNING && !call_is(t, nr)) /* the kernel skipped the program at its return */
 		call_send_unended(t, 0);
 	if (!t || t->state == CALL_NONE)
-		call_unseen(nr, result, t);
-	if (!t || t->state != CALL_RUNNING)
+		call_unseen(nr, result, t, direct);
+	if (!t)
 		return 0;
+	if (t->state == CALL_SENT || t->state == CALL_RETURNING)
+		t->state = CALL_NONE;
+	if (t->state != CALL_RUNNING) {
+		if (t->sigreturn)
+			call_handled(t, tid, compat_user_stack(regs), result);
+		return 0;
+	}
 	if (own_pidns.level) /* known since the entry */
 		id = (__u64)t->e.tgid << 32 | t->e.tid;
 	t->e.h.ts = bpf_ktime_get_boot_ns();
 	/* ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK: internal to the kernel. Either the
 	 * same call is entered again, or a signal handler runs and the program gets EINTR. */
-	if (result >= -516 && result <= -512 && result != -515) {
-		t->e.result = -4; /* EINTR */
+	if (result >= -516 && result <= -512 && result != -515 && !t->sigreturn) {
+		t->e.result = CALL_EINTR;
 		t->state = CALL_INTERRUPTED;
+		t->stack = compat_user_stack(regs);
 		return 0;
 	}
 	t->e.result = result;
@@ -211,19 +282,31 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 					      FILE_SLOT_EXIT);
 		if (t->started && (t->actions & IOLENS_CALL_EMIT)) /* not emitted at the entry */
 			call_emit_arguments(t, t->all_texts, FILE_SLOT_EXIT);
-	} else if ((decode_all || (operations && (t->actions & IOLENS_CALL_EMIT))) && t->texts &&
-		   t->e.call != CALL_EXECVE && t->e.call != CALL_EXECVEAT) {
+	} else if ((decode_all || (operations && (t->actions & IOLENS_CALL_EMIT))) &&
+		   (t->texts || (result >= 0 && call_item_returns(t))) &&
+		   (result < 0 || !call_is_exec(t))) { /* in a successful exec, call_exec() has read them */
 		call_emit_arguments(t, t->all_texts, FILE_SLOT_EXIT);
 	}
 	if (t->shape == IOLENS_SHAPE_IO_SUBMIT && result < (__s64)t->e.requested)
-		request_aio_refused(t->pointer, result < 0 ? 0 : result, t->e.requested, id, direct);
+		request_aio_refused(t->pointer, result < 0 ? 0 : result, t->e.requested, t->width, direct);
+	call_path_again(t, direct);
+	if (t->capacity)
+		call_named_at_return(t, result);
 	if (result >= 0)
 		call_results(t, id, result, direct);
+	if ((t->e.flags & IOLENS_CALL_APPEND) && t->e.direction == IOLENS_DIR_WRITE && !t->two)
+		call_appended(&t->e, t->shape == IOLENS_SHAPE_MOVE || t->shape == IOLENS_SHAPE_VECTOR ||
+					     (t->shape == IOLENS_SHAPE_VECTOR_AT && t->values[3] == ~0ULL));
 	if (operations && result > 0 && t->buffer && t->started)
 		operation_http(t, id, (__u64)result < t->buffer_length ? result : t->buffer_length);
 	if (t->emitted && t->emitted != period)
 		call_names_again(t);
 	call_send(t);
+	call_executed(t, id);
+	if (by_watch && t->shape == IOLENS_SHAPE_RANGE)
+		range_rest(t);
+	if (t->sigreturn)
+		call_handled(t, tid, compat_user_stack(regs), result);
 	return 0;
 }
 

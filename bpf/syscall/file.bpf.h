@@ -4,7 +4,9 @@
 #define IOLENS_SYSCALL_FILE_BPF_H
 
 #include "lib/compat/base.bpf.h"
+#include "lib/compat/fs.bpf.h"
 #include "lib/file.bpf.h"
+#include "lib/unix.bpf.h"
 #include "lib/watch.bpf.h"
 #include "syscall/socket.bpf.h"
 #include "syscall/thread.bpf.h"
@@ -34,6 +36,36 @@ static __noinline int call_watched_direct(struct iolens_call_event *e, struct fi
 	return call_watched_by(e, file, true);
 }
 
+static __always_inline __u64 call_file_size(struct file *file, bool direct)
+{
+	struct inode *inode = file_read(direct, file, f_inode);
+
+	return file_read(direct, inode, i_size);
+}
+
+/*
+ * The offset of an append that has succeeded: the kernel takes the size of the file when it has locked it, and
+ * reports it nowhere. `e->offset` is the size at the start of the call. The end of the data is the file position, or
+ * the size for calls that leave the position alone (pwrite). If its start is the size at the start of the call, no
+ * other write came between. Otherwise the position is the end of this write only if nobody else can have moved it: the
+ * file is open once, in a process with one thread. If that can't be told, there is no offset.
+ */
+static __noinline int call_appended(struct iolens_call_event *e, __u32 by_position)
+{
+	__u64 address = 0, end;
+	struct task_struct *task = file_task(false);
+	struct file *file = file_of_fd(task, e->fd, false, &address);
+
+	if (!file || e->result <= 0 || file_hide(file_mix(address, BPF_CORE_READ(file, f_inode, i_ino))) != e->open_id)
+		return 0;
+	end = by_position ? BPF_CORE_READ(file, f_pos) : call_file_size(file, false);
+	if (end - e->result != e->offset && !(by_position && compat_only_user(task, file)))
+		return 0;
+	e->offset = end - e->result;
+	e->flags |= IOLENS_CALL_HAS_OFFSET;
+	return 0;
+}
+
 /* Identity and kind of a file; emits its name if needed. `address` is the same file as a number. */
 static __always_inline void call_open_file(struct iolens_call_event *e, struct file *file, __u64 address,
 					   __u64 *emitted_name, __u32 slot, bool direct)
@@ -59,12 +91,16 @@ static __always_inline void call_open_file(struct iolens_call_event *e, struct f
 		return;
 	e->name_id = f.name_id;
 	if (f.kind == IOLENS_FILE_REGULAR || f.kind == IOLENS_FILE_DISK) {
-		if (!(e->flags & IOLENS_CALL_HAS_OFFSET)) {
+		if (file_read(direct, file, f_flags) & O_APPEND)
+			e->flags |= IOLENS_CALL_APPEND;
+		if ((e->flags & IOLENS_CALL_APPEND) && e->direction == IOLENS_DIR_WRITE) {
+			/* the size for now; call_appended() replaces it by the offset */
+			e->offset = call_file_size(file, direct);
+			e->flags &= ~IOLENS_CALL_HAS_OFFSET;
+		} else if (!(e->flags & IOLENS_CALL_HAS_OFFSET)) {
 			e->offset = file_read(direct, file, f_pos);
 			e->flags |= IOLENS_CALL_HAS_OFFSET;
 		}
-		if (file_read(direct, file, f_flags) & O_APPEND)
-			e->flags |= IOLENS_CALL_APPEND;
 	}
 	if (*emitted_name == f.name_id)
 		return;
@@ -86,20 +122,24 @@ static __always_inline int call_file_by(struct iolens_call_event *e, __u64 *emit
 	return 0;
 }
 
-static __noinline int call_file_plain(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot)
+__noinline int call_file_plain(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot)
 {
-	return call_file_by(e, emitted_name, slot, false);
+	return e && emitted_name ? call_file_by(e, emitted_name, slot, false) : 0;
 }
 
-static __noinline int call_file_direct(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot)
+__noinline int call_file_direct(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot)
 {
-	return call_file_by(e, emitted_name, slot, true);
+	return e && emitted_name ? call_file_by(e, emitted_name, slot, true) : 0;
 }
 
 static __always_inline void call_file(struct iolens_call_event *e, __u64 *emitted_name, __u32 slot, bool direct)
 {
-	if (by_watch && watch_depth)
-		watch_fd_by_directory(e->fd);
+	if (by_watch && watch_depth) {
+		__u64 dentry = watch_dentry_of_fd(e->fd);
+
+		if (dentry)
+			watch_by_directory(dentry);
+	}
 	if (direct)
 		call_file_direct(e, emitted_name, slot);
 	else
@@ -130,10 +170,12 @@ static __noinline int call_name_again(const struct iolens_call_event *e, __u64 a
 }
 
 /* Emits the names of the files of a call from an earlier period. */
-static __noinline int call_names_again(const struct call_thread *t)
+__noinline int call_names_again(const struct call_thread *t)
 {
 	__u64 address = 0;
 
+	if (!t)
+		return 0;
 	if (file_of_fd(file_task(false), t->e.fd, false, &address))
 		call_name_again(&t->e, address, FILE_SLOT_EXIT);
 	if (t->two && file_of_fd(file_task(false), t->to.fd, false, &address))

@@ -23,8 +23,20 @@ static __always_inline int call_rename(__u64 *ctx, bool direct)
 	return 0;
 }
 
-static __always_inline int call_fork(__u64 *ctx)
+/* A call has created a process: as an operation, it is sent now, before what the child does. Its duration ends here: a
+ * later vfork would end after the child's exec. */
+static __noinline int call_forked(struct call_thread *t, __u32 child)
 {
+	t->e.h.ts = bpf_ktime_get_boot_ns();
+	t->e.result = child;
+	call_send(t);
+	t->state = CALL_SENT;
+	return 0;
+}
+
+static __always_inline int call_fork(__u64 *ctx, bool direct)
+{
+	struct call_thread *t;
 	struct task_struct *parent = (struct task_struct *)ctx[0], *child = (struct task_struct *)ctx[1];
 	__u32 host_from = BPF_CORE_READ(parent, tgid), host_to = BPF_CORE_READ(child, tgid), from, to;
 	__u64 *reads, pipe;
@@ -55,6 +67,9 @@ static __always_inline int call_fork(__u64 *ctx)
 	}
 	if (!operations)
 		return 0;
+	t = call_thread_of(file_task(direct), (__u32)bpf_get_current_pid_tgid(), direct);
+	if (t && t->state == CALL_RUNNING && t->started && call_forks(t))
+		call_forked(t, to);
 	if (operation_paused() && operation_started(host_from))
 		operation_start(host_to);
 	if ((emit_start || emit_cwd) && operation_started(host_to) && call_wanted_task(task_id(), true))

@@ -245,6 +245,11 @@ static __noinline int operation_process(struct task_struct *task, __u64 id, __u3
 	return 0;
 }
 
+static __always_inline __u32 operation_parent(struct task_struct *task)
+{
+	return task_tgid((__u64)BPF_CORE_READ(task, real_parent), BPF_CORE_READ(task, real_parent, tgid));
+}
+
 static __always_inline void operation_stop(__u64 id, __u64 host)
 {
 	struct operation_scratch *scratch = operation_new(FILE_SLOT_END, id, host, IOLENS_OPERATION_STOP);

@@ -29,11 +29,13 @@
 enum request_slot {
 	REQUEST_SLOT_AIO,
 	REQUEST_SLOT_DROP,
-	REQUEST_SLOT_URING, /* the last one: not allocated without io_uring */
+	REQUEST_SLOT_URING, /* this and the next one are not allocated without io_uring */
+	REQUEST_SLOT_URING_MORE,
 	REQUEST_SLOTS
 };
 
-#define REQUEST_FIXED_FILE 1 /* REQ_F_FIXED_FILE */
+#define REQUEST_FIXED_FILE (1 << 0) /* REQ_F_FIXED_FILE */
+#define REQUEST_CQE_SKIP (1 << 6)   /* REQ_F_CQE_SKIP, 5.17 */
 
 struct request_key {
 	__u64 owner; /* libaio: process; io_uring: the request, or its ring on old kernels */
@@ -53,6 +55,23 @@ struct {
 	__type(key, __u32);
 	__type(value, struct iolens_request);
 } request_scratch_slots SEC(".maps");
+
+/* io_uring, 5.18 and later: requests in flight that may have several completions. The kernel passes the request only with the
+ * last one; the others are matched by ring and user_data, if no two such requests have the same. */
+struct multishot_key {
+	__u64 ring;
+	__u64 user_data;
+};
+struct multishots {
+	__u64 requests; /* sum of their addresses: the address, if there is one */
+	__u64 number;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1); /* set before load */
+	__type(key, struct multishot_key);
+	__type(value, struct multishots);
+} multishot_requests SEC(".maps");
 
 /* Live processes that submitted requests, by request_process() → time of their last execve, 0 = never. */
 struct {
@@ -80,7 +99,7 @@ const volatile __u8 requests_wanted = 0; /* any of the operations below is selec
 const volatile __u8 aio_ops[IOLENS_AIO_OPS] = {};
 const volatile __u8 uring_ops[IOLENS_URING_OPS] = {};
 
-/* The caller's structs, identical on all 64-bit architectures. */
+/* The caller's structs, identical on all architectures, and in 32-bit programs. */
 struct request_iocb {
 	__u64 data;
 	__u32 key;
@@ -162,6 +181,18 @@ __noinline int request_emit_task(__u64 id)
 	return 1;
 }
 
+/* A write to the end of the file, wherever that is when it starts: the given offset does not matter. */
+static __always_inline bool request_appends(const struct iolens_call_event *e)
+{
+	return e->direction == IOLENS_DIR_WRITE && (e->flags & IOLENS_CALL_APPEND);
+}
+
+static __always_inline void request_no_offset(struct iolens_call_event *e)
+{
+	e->offset = 0;
+	e->flags &= ~IOLENS_CALL_HAS_OFFSET;
+}
+
 /* Sends a request whose completion was not seen. */
 static __always_inline void request_send_unended(struct iolens_call_event *e)
 {
@@ -170,14 +201,55 @@ static __always_inline void request_send_unended(struct iolens_call_event *e)
 	call_send_one(e);
 }
 
+/* Returns false if the map is full. */
+static __always_inline bool multishot_add(__u64 ring, __u64 user_data, __u64 request)
+{
+	struct multishot_key key = {.ring = ring, .user_data = user_data};
+	struct multishots one = {.requests = request, .number = 1};
+	struct multishots *known = bpf_map_lookup_elem(&multishot_requests, &key);
+
+	if (!known)
+		return !bpf_map_update_elem(&multishot_requests, &key, &one, BPF_NOEXIST);
+	__sync_fetch_and_add(&known->requests, request);
+	__sync_fetch_and_add(&known->number, 1);
+	return true;
+}
+
+static __always_inline void multishot_remove(const struct iolens_request *request, __u64 address)
+{
+	struct multishot_key key = {.ring = request->ring, .user_data = request->user_data};
+	struct multishots *known;
+
+	if (!key.ring)
+		return;
+	known = bpf_map_lookup_elem(&multishot_requests, &key);
+	if (!known)
+		return;
+	__sync_fetch_and_add(&known->requests, -address);
+	__sync_fetch_and_add(&known->number, -1);
+	if (!known->number)
+		bpf_map_delete_elem(&multishot_requests, &key);
+}
+
+/* A completion that may be of one of several requests. */
+static __always_inline void request_ambiguous(void)
+{
+	struct iolens_counters *n = ring_count_unstored();
+
+	if (n)
+		ring_count(n, ambiguous);
+}
+
 /* Sends a request whose key is reused. A global function, which the verifier checks once. */
 __noinline int request_replaced(__u64 owner, __u64 which)
 {
 	struct request_key key = {.owner = owner, .which = which};
 	struct iolens_request *old = bpf_map_lookup_elem(&requests, &key);
 
-	if (old)
-		request_send_unended(&old->e);
+	if (!old)
+		return 0;
+	multishot_remove(old, owner);
+	request_send_unended(&old->e);
 	return 0;
 }
 
@@ -193,29 +265,31 @@ static __always_inline bool request_own(__u64 process)
 	return !error || error == -EEXIST;
 }
 
-static __always_inline void request_store(struct request_key *key, struct iolens_request *request)
+/* Returns false if the request is not stored: not on a watched file, or lost and counted. */
+static __always_inline bool request_store(struct request_key *key, struct iolens_request *request)
 {
 	struct iolens_call_event *e = &request->e;
 
 	/* a registered file is known only at completion */
 	if (by_watch && e->file != IOLENS_FILE_NONE && !(e->flags & IOLENS_CALL_WATCHED))
-		return;
+		return false;
 	if (by_watch)
 		request_emit_task((__u64)e->tgid << 32 | e->tid);
 	if (!request_own(request->process)) {
 		request_no_entry();
-		return;
+		return false;
 	}
 	request->counted = call_counts(e);
 	if (bpf_map_update_elem(&requests, key, request, BPF_NOEXIST)) {
 		request_replaced(compat_number(&key->owner), compat_number(&key->which));
 		if (bpf_map_update_elem(&requests, key, request, BPF_EXIST)) {
 			request_no_entry();
-			return;
+			return false;
 		}
 	}
 	if (request->counted)
 		ring_count_seen(1);
+	return true;
 }
 
 #endif

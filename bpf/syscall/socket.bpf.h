@@ -6,34 +6,36 @@
 #include "lib/compat/base.bpf.h"
 #include "lib/compat/net.bpf.h"
 #include "lib/file.bpf.h"
+#include "lib/unix.bpf.h"
 #include "syscall/thread.bpf.h"
 
 #include "iolens/event/call.h"
 #include "iolens/event/file.h"
 
-/* The caller's structs, identical on all 64-bit architectures. */
+/* The caller's structs. In arrays of iovec and mmsghdr, all fields have the size of a pointer, or are padded to it. */
 struct call_iovec {
 	__u64 base;
 	__u64 length;
 };
-struct call_msghdr {
+struct call_msghdr { /* its first fields */
 	__u64 name;
 	__u32 name_length;
+	__u32 padding;
 	__u64 iov;
 	__u64 iov_count;
-	__u64 control;
-	__u64 control_length;
-	__u32 flags;
 };
-struct call_mmsghdr {
-	struct call_msghdr header;
-	__u32 length;
+struct call_compat_msghdr {
+	__u32 name;
+	__u32 name_length;
+	__u32 iov;
+	__u32 iov_count;
 };
-struct call_sockaddr { /* of IPv4 and IPv6 */
+#define CALL_MMSGHDR_WORDS 8 /* of a pointer's size; the last one is the length of the message */
+struct call_sockaddr { /* of IPv4, IPv6 and netlink */
 	__u16 family;
 	__be16 port;
-	__u32 ipv4; /* IPv6: flow information */
-	__u8 ipv6[16];
+	__u32 ipv4; /* IPv6: flow information; netlink: port ID */
+	__u8 ipv6[16]; /* netlink: 4 bytes, the groups */
 };
 
 static __always_inline void call_address(struct iolens_call_event *e, struct sock *sk)
@@ -60,6 +62,8 @@ static __always_inline void call_address(struct iolens_call_event *e, struct soc
 		}
 		if (port)
 			e->flags |= IOLENS_CALL_HAS_PEER;
+	} else if (family == AF_NETLINK) {
+		*(__u32 *)&e->peer[8] = compat_protocol(sk);
 	}
 }
 
@@ -85,44 +89,78 @@ static __always_inline void call_socket(struct iolens_call_event *e, struct file
 			return;
 		f->name_id = file_hide(file_mix((__u64)address, f->id.ino));
 		e->name_id = f->name_id;
+		if (BPF_CORE_READ((struct unix_sock *)sk, addr) != address)
+			e->flags |= IOLENS_CALL_HAS_PEER;
 		if (!file_known(&f->name_id))
 			file_emit_unix((__u64)address, f->name_id, slot);
 	}
 }
 
-/* Reads an address argument: bytes and port. Returns false for other address families. */
-static __always_inline bool call_named(struct iolens_call_event *e, const void *address, __u8 *bytes, __u16 *port)
+#define CALL_NAMED_LOCAL (1 << 8) /* the address that bind assigns to a socket; otherwise that of a peer */
+
+/* An address of `length` bytes that was given to a call, or received: the peer of a socket without one. A datagram
+ * socket that has one may send to another. `how`: the file_slot, and the flag above or FILE_OF_KERNEL. Returns -1 if it can't be read. */
+__noinline int call_named(struct iolens_call_event *e, __u64 address, __u32 length, __u32 how)
 {
 	struct call_sockaddr a = {};
+	bool local = how & CALL_NAMED_LOCAL;
+	struct file_scratch *scratch;
+	bool of_kernel = how & FILE_OF_KERNEL;
+	__u32 slot = how & 0xff;
+	int named;
 
-	if (!address || e->file != IOLENS_FILE_SOCKET || bpf_probe_read_user(&a, 8, address))
-		return false;
-	if (a.family == AF_INET) {
-		__builtin_memcpy(bytes, &a.ipv4, 4);
-	} else if (a.family == AF_INET6) {
-		if (bpf_probe_read_user(&a, sizeof(a), address))
-			return false;
-		__builtin_memcpy(bytes, a.ipv6, 16);
-	} else {
-		return false;
+	if (!e)
+		return 0;
+	if (!address || length <= sizeof(a.family) || e->file != IOLENS_FILE_SOCKET)
+		return 0;
+	if (!local && (e->flags & IOLENS_CALL_HAS_PEER) && !(e->flags & IOLENS_CALL_DATAGRAM))
+		return 0;
+	if (file_read_given(&a.family, sizeof(a.family), address, of_kernel))
+		return -1;
+	switch (a.family) {
+	case AF_UNIX:
+		named = file_emit_unix_given(address + sizeof(a.family), length - sizeof(a.family),
+					     how & ~CALL_NAMED_LOCAL);
+		if (named <= 0)
+			return named;
+		scratch = bpf_map_lookup_elem(&file_scratch_slots, &slot);
+		if (!scratch)
+			return 0;
+		e->name_id = scratch->fact.name_id;
+		break;
+	case AF_INET:
+		if (length < 8)
+			return 0;
+		if (file_read_given(&a, 8, address, of_kernel))
+			return -1;
+		__builtin_memcpy(local ? e->local : e->peer, &a.ipv4, 4);
+		break;
+	case AF_INET6:
+		if (length < sizeof(a))
+			return 0;
+		if (file_read_given(&a, sizeof(a), address, of_kernel))
+			return -1;
+		__builtin_memcpy(local ? e->local : e->peer, a.ipv6, 16);
+		break;
+	case AF_NETLINK:
+		if (local || length < 12)
+			return 0;
+		if (file_read_given(&a, 12, address, of_kernel))
+			return -1;
+		__builtin_memcpy(e->peer, &a.ipv4, 8);
+		a.port = 0;
+		break;
+	default: return 0;
 	}
 	e->family = a.family;
-	*port = __builtin_bswap16(a.port);
-	return true;
-}
-
-/* The peer address in a call on an unconnected socket. */
-static __always_inline void call_named_peer(struct iolens_call_event *e, const void *address)
-{
-	if (!(e->flags & IOLENS_CALL_HAS_PEER) && call_named(e, address, e->peer, &e->port))
-		e->flags |= IOLENS_CALL_HAS_PEER;
-}
-
-/* The address that bind assigns to a socket. */
-static __always_inline void call_named_local(struct iolens_call_event *e, const void *address)
-{
-	if (call_named(e, address, e->local, &e->local_port))
-		e->flags |= IOLENS_CALL_HAS_LOCAL;
+	if (local && a.family == AF_UNIX)
+		return 1;
+	if (local)
+		e->local_port = __builtin_bswap16(a.port);
+	else
+		e->port = __builtin_bswap16(a.port);
+	e->flags |= local ? IOLENS_CALL_HAS_LOCAL : IOLENS_CALL_HAS_PEER;
+	return 1;
 }
 
 /* Loops over arrays in the caller's memory: with bpf_loop (5.17), whose body is verified once, or unrolled by the
@@ -131,6 +169,7 @@ struct call_walk {
 	__u64 from;
 	__u64 id;
 	__u64 sum;
+	__u64 width; /* bytes of a pointer */
 	__u64 process; /* of libaio's requests, as in struct iolens_request */
 	__u64 context;
 };
@@ -150,11 +189,11 @@ static __always_inline void call_loop(__u64 count, call_turn turn, struct call_w
 static __always_inline long call_piece(__u32 i, void *context)
 {
 	struct call_walk *walk = context;
-	struct call_iovec piece;
+	__u64 length;
 
-	if (bpf_probe_read_user(&piece, sizeof(piece), (struct call_iovec *)walk->from + i))
+	if (call_word(&length, walk->from, 2 * (__u64)i + 1, walk->width))
 		return 1;
-	walk->sum += piece.length;
+	walk->sum += length;
 	return 0;
 }
 static long call_piece_turn(__u32 i, void *walk) { return call_piece(i, walk); }
@@ -164,7 +203,8 @@ static __always_inline long call_message_part(__u32 i, void *context)
 	struct call_walk *walk = context;
 	__u32 length;
 
-	if (bpf_probe_read_user(&length, sizeof(length), &((struct call_mmsghdr *)walk->from)[i].length))
+	if (bpf_probe_read_user(&length, sizeof(length),
+				(void *)(walk->from + ((__u64)i * CALL_MMSGHDR_WORDS + CALL_MMSGHDR_WORDS - 1) * walk->width)))
 		return 1;
 	walk->sum += length;
 	return 0;
@@ -172,39 +212,55 @@ static __always_inline long call_message_part(__u32 i, void *context)
 static long call_message_turn(__u32 i, void *walk) { return call_message_part(i, walk); }
 
 /* Total length of an iovec array. */
-__noinline __u64 call_pieces_plain(__u64 from, __u64 count)
+__noinline __u64 call_pieces_plain(__u64 from, __u64 count, __u64 width)
 {
-	struct call_walk walk = {.from = from};
+	struct call_walk walk = {.from = from, .width = width};
 
 	call_loop(count, call_piece, &walk, false);
 	return walk.sum;
 }
-__noinline __u64 call_pieces_direct(__u64 from, __u64 count)
+__noinline __u64 call_pieces_direct(__u64 from, __u64 count, __u64 width)
 {
-	struct call_walk walk = {.from = from};
+	struct call_walk walk = {.from = from, .width = width};
 
 	call_loop(count, call_piece_turn, &walk, true);
 	return walk.sum;
 }
-static __always_inline __u64 call_pieces(__u64 from, __u64 count, bool direct)
+static __always_inline __u64 call_pieces(__u64 from, __u64 count, __u64 width, bool direct)
 {
-	return direct ? call_pieces_direct(from, count) : call_pieces_plain(from, count);
+	return direct ? call_pieces_direct(from, count, width) : call_pieces_plain(from, count, width);
 }
 
 /* Total bytes of an array of messages. */
-__noinline __u64 call_message_bytes_plain(__u64 from, __u64 count)
+__noinline __u64 call_message_bytes_plain(__u64 from, __u64 count, __u64 width)
 {
-	struct call_walk walk = {.from = from};
+	struct call_walk walk = {.from = from, .width = width};
 
 	call_loop(count, call_message_part, &walk, false);
 	return walk.sum;
 }
-__noinline __u64 call_message_bytes_direct(__u64 from, __u64 count)
+__noinline __u64 call_message_bytes_direct(__u64 from, __u64 count, __u64 width)
 {
-	struct call_walk walk = {.from = from};
+	struct call_walk walk = {.from = from, .width = width};
 
 	call_loop(count, call_message_turn, &walk, true);
 	return walk.sum;
+}
+
+/* The header of a message. Returns 0 if it can't be read. */
+static __noinline int call_message(struct call_msghdr *message, __u64 address, __u64 width)
+{
+	struct call_compat_msghdr compat;
+
+	if (width == 8)
+		return !bpf_probe_read_user(message, sizeof(*message), (void *)address);
+	if (bpf_probe_read_user(&compat, sizeof(compat), (void *)address))
+		return 0;
+	message->name = compat.name;
+	message->name_length = compat.name_length;
+	message->iov = compat.iov;
+	message->iov_count = compat.iov_count;
+	return 1;
 }
 
 #endif

@@ -101,17 +101,24 @@ static __always_inline void vfs_direct_ended(struct bio *bio, __s32 error, __u64
 	struct iolens_vfs_event *e;
 	struct vfs_key key = {};
 	__s64 result = 0;
+	__u64 iocb;
 
 	if (!end_of_iomap_dio || !(levels & 1 << IOLENS_LEVEL_VFS) ||
 	    (__u64)BPF_CORE_READ(bio, bi_end_io) != end_of_iomap_dio)
 		return;
-	key.what = compat_direct_result(BPF_CORE_READ(bio, bi_private), !(BPF_CORE_READ(bio, bi_opf) & 1), &result);
+	key.what = iocb = compat_direct_result(BPF_CORE_READ(bio, bi_private), !(BPF_CORE_READ(bio, bi_opf) & 1), &result);
 	e = bpf_map_lookup_elem(&accesses, &key);
 	if (!e || !(e->flags & IOLENS_VFS_ASYNC))
 		return;
 	e->flags |= IOLENS_VFS_ENDED;
 	e->h.ts = now;
 	e->result = error ? -(__s64)error : result;
+	if (e->op == IOLENS_VFS_WRITE && e->result > 0) {
+		__u64 position = BPF_CORE_READ((struct kiocb *)iocb, ki_pos); /* not yet advanced */
+
+		if (position > e->address) /* an appending write */
+			e->address = position;
+	}
 }
 
 /* A bio has ended; its current position is `sector`, or ~0 if unknown. */
@@ -121,11 +128,13 @@ static __always_inline int vfs_bio_ended(__u64 key, __u64 sector, __s32 error, _
 
 	if (!e)
 		return 0;
-	if (sector != ~0ULL && sector != e->address) { /* the old bio was not seen to complete */
+	if (sector != ~0ULL && sector != e->address + (e->result >> 9)) { /* the old bio was not seen to complete */
 		vfs_send_unended(e);
 		vfs_bio_forget(key);
 		return 0;
 	}
+	if (e->result && !error) /* an earlier part may have failed */
+		error = compat_errno(BPF_CORE_READ((struct bio *)key, bi_status));
 	e->h.ts = now;
 	e->result = error ? -(__s64)error : (__s64)e->requested;
 	vfs_send(e);
@@ -140,6 +149,16 @@ __noinline int vfs_bio_end(__u64 key, __u64 sector, __s32 error, __u64 now)
 	return vfs_bio_ended(key, sector, error, now);
 }
 
+/* The first `bytes` of a bio that is larger are complete. Until the bio ends, `result` is the number of such bytes. */
+__noinline int vfs_bio_part(__u64 key, __u64 sector, __u32 bytes)
+{
+	struct iolens_vfs_event *e = bpf_map_lookup_elem(&bios, &key);
+
+	if (e && sector == e->address + (e->result >> 9) && (__u64)e->result + bytes < e->requested)
+		e->result += bytes;
+	return 0;
+}
+
 /* Part or all of a request is completed: ends the bios that the bytes cover. Runs in interrupt context. */
 static __always_inline int on_rq_complete(__u64 *ctx)
 {
@@ -152,11 +171,15 @@ static __always_inline int on_rq_complete(__u64 *ctx)
 	now = bpf_ktime_get_boot_ns();
 	for (int i = 0; i < 256 && bio; i++) {
 		__u32 size = BPF_CORE_READ((struct bio *)bio, bi_iter.bi_size);
+		__u64 sector = BPF_CORE_READ((struct bio *)bio, bi_iter.bi_sector);
 
-		if (size > left)
+		if (size > left) {
+			if (left)
+				vfs_bio_part(bio, sector, left);
 			return 0;
+		}
 		left -= size;
-		vfs_bio_end(bio, BPF_CORE_READ((struct bio *)bio, bi_iter.bi_sector), error, now);
+		vfs_bio_end(bio, sector, error, now);
 		bio = bio_next(bio);
 	}
 	return 0;

@@ -50,6 +50,24 @@ static __always_inline bool vfs_move_begin(struct kiocb *iocb, struct iov_iter *
 	return true;
 }
 
+/* A read or write is complete. An appending write (O_APPEND, RWF_APPEND) gets its position in the filesystem, under the
+ * inode's lock; afterwards ki_pos is the end of what was written. */
+static __always_inline void vfs_move_complete(struct vfs_key *key, __s64 result)
+{
+	struct iolens_vfs_event *e = bpf_map_lookup_elem(&accesses, key);
+	struct kiocb *iocb = (struct kiocb *)key->what; /* separate: BPF_CORE_READ would relocate key->what */
+	__u64 end;
+
+	if (!e)
+		return;
+	if (e->op == IOLENS_VFS_WRITE && result > 0) {
+		end = BPF_CORE_READ(iocb, ki_pos);
+		if (end > e->address + result)
+			e->address = end - result;
+	}
+	vfs_end(key, result);
+}
+
 /* For synchronous access, the kiocb is on the stack of the thread. */
 static __always_inline void vfs_move_end(struct vfs_key *key, __s64 result)
 {
@@ -66,7 +84,7 @@ static __always_inline void vfs_move_end(struct vfs_key *key, __s64 result)
 			return;
 		}
 	}
-	vfs_end(key, result);
+	vfs_move_complete(key, result);
 }
 
 /* splice_read(file, position, pipe, bytes, flags): sendfile, splice, copy_file_range. */
@@ -247,7 +265,7 @@ static __always_inline bool vfs_frame_take(struct pt_regs *regs, struct vfs_key 
 	{                                                                                                                \
 		struct vfs_key key = {.what = ctx[0]};                                                                   \
                                                                                                                          \
-		vfs_end(&key, ctx[1]);                                                                                   \
+		vfs_move_complete(&key, ctx[1]);                                                                                   \
 		return 0;                                                                                                \
 	}                                                                                                                \
 	SEC("kprobe")                                                                                                    \
@@ -255,7 +273,7 @@ static __always_inline bool vfs_frame_take(struct pt_regs *regs, struct vfs_key 
 	{                                                                                                                \
 		struct vfs_key key = {.what = ARGUMENT(0)};                                                              \
                                                                                                                          \
-		vfs_end(&key, ARGUMENT(1));                                                                              \
+		vfs_move_complete(&key, ARGUMENT(1));                                                                              \
 		return 0;                                                                                                \
 	}
 

@@ -13,7 +13,7 @@ struct iolens_block_state {
 	u64 rq;      /* request that owns the entry; 0: not issued yet */
 	u64 vector;  /* key in `targets`; 0: none */
 	u32 size;    /* bytes, at the last issue */
-	u32 reserved;
+	u32 by;      /* thread that submitted or issued it last, in the initial pid namespace; for copies of programs only */
 };
 
 /* Is the disk selected, and the partition that `sector` is in? */

@@ -81,11 +81,22 @@ public:
         return v;
     }
 
+    /// A number that a table shows in hexadecimal or octal.
+    [[nodiscard]] constexpr Value in_base(u64 base) const {
+        Value v = *this;
+        v.about_ |= base == 16 ? hexadecimal : octal;
+        return v;
+    }
+
     [[nodiscard]] constexpr Kind kind() const { return static_cast<Kind>(about_ & 0xff); }
     [[nodiscard]] constexpr bool is_null() const { return kind() == Kind::null; }
     /// Absolute value; 0 if not a number.
     [[nodiscard]] constexpr u64 number() const { return kind() == Kind::number ? number_ : 0; }
     [[nodiscard]] constexpr bool is_negative() const { return (about_ & negative) != 0; }
+    /// 10, 16 or 8: that of a number in a table.
+    [[nodiscard]] constexpr u64 base() const {
+        return (about_ & hexadecimal) != 0 ? 16 : (about_ & octal) != 0 ? 8 : 10;
+    }
     /// "" if not text.
     [[nodiscard]] constexpr std::string_view text() const {
         if (kind() != Kind::text) return {};
@@ -96,6 +107,8 @@ private:
     static constexpr std::size_t small_size = 8;
     static constexpr u64 held = 0x100;
     static constexpr u64 negative = 0x200;
+    static constexpr u64 hexadecimal = 0x400;
+    static constexpr u64 octal = 0x800;
     static constexpr u64 about(Kind kind, std::size_t length, u64 flags) {
         return static_cast<u64>(kind) | flags | u64{length} << 32;
     }

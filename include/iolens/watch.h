@@ -11,12 +11,20 @@ enum iolens_watch_flag {
 	IOLENS_WATCH_TREE = 1 << 1,   /* and in its subdirectories */
 	IOLENS_WATCH_FILE = 1 << 2,   /* this file is watched */
 	IOLENS_WATCH_CALLS = 1 << 3,  /* accesses are traced as system calls, not at the filesystem's functions */
+	IOLENS_WATCH_NAMES = 1 << 4,  /* names in this directory are followed: see struct iolens_watch_name */
 };
 
 struct iolens_watch {
 	u64 first_sector; /* of the filesystem's partition on its disk, 512-byte sectors */
 	u32 disk;         /* whole disk that holds the filesystem, kernel dev_t; 0 = any */
 	u32 flags;        /* enum iolens_watch_flag; 0: excluded, even if its directory is watched */
+	struct iolens_file_id first; /* the file that had the followed name first; ino 0: found by no followed name */
+};
+
+/* A followed name: a file that gets this name in this directory is watched, too. */
+struct iolens_watch_name {
+	struct iolens_file_id directory;
+	u64 hash; /* of the name; 0: the file is deleted, or the root of a filesystem */
 };
 
 /* A power of two. The low bits of an inode number rule out most unwatched files without a map lookup. */
@@ -37,6 +45,7 @@ enum iolens_function {
 struct iolens_resolved {
 	struct iolens_file_id id;
 	u64 name_id;     /* see iolens_file_fact */
+	struct iolens_watch_name name; /* the directory entry by which the fd was opened */
 	u64 functions[IOLENS_FUNCTIONS];                  /* addresses in the filesystem; 0 = not implemented */
 	char names[IOLENS_FUNCTIONS][IOLENS_QUERY_NAME_LEN]; /* and their names; "" = unknown (before 5.13) */
 	u32 disk;        /* block device or partition of the filesystem, kernel dev_t; 0 = none */

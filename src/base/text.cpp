@@ -134,6 +134,14 @@ std::string counted(std::uint64_t count, std::string_view noun) {
     return fmt::format("{} {}{}", count, noun, count == 1 ? "" : noun.ends_with('s') ? "es" : "s");
 }
 
+std::string in_base(std::uint64_t number, std::uint64_t base) {
+    switch (base) {
+        case 16: return fmt::format("{:#x}", number);
+        case 8: return fmt::format("{:#o}", number);
+        default: return std::to_string(number);
+    }
+}
+
 std::string_view errno_name(int error) {
     const char* name = ::strerrorname_np(error);
     return name != nullptr ? name : "E?";

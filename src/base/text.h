@@ -44,6 +44,9 @@ std::string visible(std::string_view bytes);
 /// "1 request", "2 requests", "3 accesses".
 std::string counted(std::uint64_t count, std::string_view noun);
 
+/// "10", "0xa" or "012" for 10, in base 10, 16 or 8.
+std::string in_base(std::uint64_t number, std::uint64_t base);
+
 /// "EIO" for 5; the number itself if there is no name.
 std::string_view errno_name(int error);
 

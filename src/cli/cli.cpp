@@ -97,6 +97,15 @@ public:
     void list(const char* names, std::vector<std::string>& target, const char* word, const char* help) override {
         add(names, [&target](const std::string& given) { target = items_of(given); }, word, help);
     }
+    void texts(const char* names, std::vector<std::string>& target, const char* word, const char* help) override {
+        app_.add_option(names, target)
+            ->type_name(word)
+            ->group(group_)
+            ->expected(1)
+            ->allow_extra_args(false)
+            ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+        entries_.push_back({shown_name(names, std::string(" ") + word), help});
+    }
     void numbers(const char* names, std::vector<u64>& target, u64 min, u64 max, const char* word,
                  const char* help) override {
         const auto take = [&target, min, max](const std::string& given) {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tracks the fds of a logged program, as far as the log shows them.
+// Tracks the processes of a logged program, their directories and their fds, as far as the log shows them.
 #pragma once
 
 #include <array>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,70 +10,132 @@
 #include <unordered_map>
 #include <vector>
 
-#include "import/strace_line.h"
-#include "iolens/event/file.h"
+#include "import/fd_effect.h"
+#include "import/fd_table.h"
+#include "import/logged_file.h"
+#include "import/strace_call.h"
 
 namespace iolens {
 
-/// A socket's address.
-struct LoggedAddress {
-    u16 family = 0;
-    u16 port = 0;
-    std::array<u8, 16> bytes{};
-};
+/// The files of a call's first arguments when it began.
+class ArgumentFiles {
+public:
+    static constexpr std::size_t max = 6;
+    void set(std::size_t n, FileRef file) {
+        files_.at(n) = std::move(file);
+        set_ |= 1U << n;
+    }
+    [[nodiscard]] bool has(std::size_t n) const { return n < max && (set_ >> n & 1) != 0; }
+    /// Null: the fd was not known.
+    [[nodiscard]] const FileRef& at(std::size_t n) const { return files_.at(n); }
 
-/// The file that an fd refers to.
-struct LoggedFile {
-    u8 kind = IOLENS_FILE_OTHER;  ///< enum iolens_file_kind
-    std::string name;             ///< a path, or a generated name: "pipe->4", "tcp:"
-    bool is_path = false;         ///< the name is shown in quotes
-    std::optional<LoggedAddress> peer;
-    bool close_on_exec = false;
-    u64 ino = 0;      ///< of a pipe, if the log has it
-    u64 open_id = 0;  ///< identifies the open file description; 0: opened before the log began
+private:
+    std::array<FileRef, max> files_;
+    unsigned set_ = 0;
 };
 
 /// The fd tables of the processes in a log. A process that starts in the log gets a copy of its parent's table, or
 /// shares it (CLONE_FILES).
 class FdTables {
 public:
-    /// Call before a thread's call is processed. `begun`: only its first part has been read.
-    void meet(const LoggedCall& call, bool begun);
-    /// Call when a call has ended: applies its changes to the fd table.
-    void apply(const LoggedCall& call);
+    /// Call before a thread's call is processed. False: it is a new child of one of several processes that are about to
+    /// clone; it is not known of which one. Then keep its calls until is_known() or a clone has ended.
+    [[nodiscard]] bool meet(u32 tid);
+    [[nodiscard]] bool is_known(u32 tid) const { return tasks_.contains(tid); }
+    /// Gives a thread whose parent can't be known a table of its own.
+    void adopt(u32 tid) { static_cast<void>(task(tid)); }
+
+    /// Call when the first part of an interrupted call was read: what it does at its beginning takes effect.
+    void begin(const LoggedCall& call);
+    /// Call when a call has ended, before its rows are made: it refers to the files of its beginning.
+    void resume(const LoggedCall& call);
+    /// What the call does takes effect.
+    void apply(const LoggedCall& call, Effect effect);
+    /// Call when its rows were made.
+    void done() {
+        if (resumed_) current_ = {};
+        resumed_ = false;
+    }
+
     /// Assigns an id to the process that had none (0).
     void name_main(u32 tid);
+    /// A thread that has executed a program has another id from now on.
+    void move(u32 from, u32 to);
     /// Call when a thread has exited.
-    void forget(u32 tid) {
-        tables_.erase(tid);
-        cloning_.erase(tid);
-    }
-    [[nodiscard]] std::size_t size() const { return tables_.size(); }
+    void forget(u32 tid);
+    [[nodiscard]] std::size_t size() const { return tasks_.size(); }
 
-    /// The file of an argument: "3" or, with -y, "3</etc/hosts>"; `fd=N` is not resolved.
-    [[nodiscard]] LoggedFile file_of(u32 tid, std::string_view argument);
+    /// The file of the nth argument, "3" or, with -y, "3</etc/hosts>", when the call began.
+    [[nodiscard]] FileRef file_of(const LoggedCall& call, std::size_t n);
+    /// The file of an fd now; `fd=N` if it is not known.
+    [[nodiscard]] FileRef file_of(u32 tid, std::string_view argument);
 
-    /// The fds in "[3, 4]", as returned by pipe and socketpair, each as an argument.
-    static std::vector<std::string_view> pair_of(std::string_view argument);
-
-    /// The address in "{sa_family=AF_INET, sin_port=htons(80), …}"; stores a unix socket's path in `path`.
-    static std::optional<LoggedAddress> address_of(std::string_view argument, std::string& path);
+    /// The process of a thread; 0: unknown.
+    [[nodiscard]] u32 process_of(u32 tid);
+    /// Identifies the address space of a thread.
+    [[nodiscard]] u32 space_of(u32 tid) { return task(tid).space; }
 
 private:
-    using Table = std::map<int, LoggedFile>;
-    std::shared_ptr<Table>& table(u32 tid);
-    void add(u32 tid, const LoggedCall& call, LoggedFile file, std::string_view flags);
-
-    void evict_idle();
-
-    struct Thread {
-        std::shared_ptr<Table> table;
+    /// Working directory and root: shared by CLONE_FS.
+    struct Place {
+        std::string directory;  // "" if unknown
+        std::string root;       // "" for that of the machine
+        bool unknown_root = false;
+    };
+    struct Task {
+        std::shared_ptr<FdTable> fds;
+        std::shared_ptr<Place> place;
+        u32 process = 0;
+        u32 space = 0;
         u64 used = 0;  // value of `looks_` at its last use
     };
-    std::unordered_map<u32, Thread> tables_;
+    /// A clone that has begun.
+    struct Cloning {
+        u32 parent = 0;
+        u32 child = 0;  // its thread, if that has been met; 0: not yet
+        bool files = false;
+        bool place = false;
+        bool memory = false;
+        bool thread = false;
+        Task of_parent{};      // when it began
+        FdTable fds_before{};  // likewise, for a copy
+    };
+    /// A call that has begun and not ended.
+    struct Begun {
+        ArgumentFiles files;
+        std::vector<std::pair<int, FdEntry>> removed;  // by its beginning
+        std::optional<FdTable> before;                 // of exec
+        bool known = false;                            // close: the fd was known
+    };
+
+    Task& task(u32 tid);
+    Task fresh();
+    Cloning cloning(const LoggedCall& call);
+    Task child_of(const Cloning& from, u32 child);
+    void end_clone(const LoggedCall& call, bool failed);
+    void apply_to_fds(const LoggedCall& call, Effect effect, Task& task);
+    void close(const LoggedCall& call, Task& task);
+    void close_range(const LoggedCall& call, Task& task);
+    void execute(const LoggedCall& call, Task& task);
+    void dup_to(const LoggedCall& call, Task& task, bool failed);
+    void connect(const LoggedCall& call, Task& task, bool failed);
+    void pair(const LoggedCall& call, Task& task, bool pipe);
+    void receive(const LoggedCall& call, Task& task);
+    void link(const LoggedCall& call, Task& task);
+    void add(const LoggedCall& call, Task& task, LoggedFile file, bool close_on_exec);
+    void open(const LoggedCall& call, Task& task, std::size_t path, std::size_t flags);
+    FileRef known_file(Task& task, std::string_view argument);
+    std::string absolute(Task& task, std::string_view directory, std::string_view path);
+    void evict_idle();
+
+    std::unordered_map<u32, Task> tasks_;
+    std::vector<Cloning> cloning_;
+    std::unordered_map<u32, Begun> begun_;
+    Begun current_;         // of the call that is being processed, if it was interrupted
+    bool resumed_ = false;  // `current_` is set
     u64 looks_ = 0;
     u64 opened_ = 0;
-    std::unordered_map<u32, bool> cloning_;  // threads inside clone; true with CLONE_FILES
+    u32 spaces_ = 0;
 };
 
 }  // namespace iolens

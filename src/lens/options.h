@@ -27,6 +27,10 @@ public:
     virtual void text(const char* names, std::string& target, const char* word, const char* help) = 0;
     /// A comma-separated list.
     virtual void list(const char* names, std::vector<std::string>& target, const char* word, const char* help) = 0;
+    /// An option that may be given several times; its values may contain commas.
+    virtual void texts(const char* names, std::vector<std::string>& target, const char* word, const char* help) {
+        list(names, target, word, help);
+    }
     virtual void numbers(const char* names, std::vector<u64>& target, u64 min, u64 max, const char* word,
                          const char* help) = 0;
     virtual void number(const char* names, std::optional<u64>& target, u64 min, u64 max, const char* word,

@@ -31,11 +31,40 @@
 namespace iolens {
 namespace {
 
-/// Ends first, so that every request that starts once the start is attached has its end seen, too.
+/// Ends first, so that every request that starts once the start is attached has its end seen, too. Copies come after
+/// the program that they are of: bpf/block/copy.bpf.h.
 std::vector<bpf_program*> in_attach_order(const block_bpf& object) {
-    return {object.progs.iolens_dirty_folio,  object.progs.iolens_dirty_page, object.progs.iolens_rq_complete,
-            object.progs.iolens_bio_complete, object.progs.iolens_rq_requeue, object.progs.iolens_rq_issue,
-            object.progs.iolens_bio_split,    object.progs.iolens_bio_queue};
+    return {object.progs.iolens_dirty_folio,   object.progs.iolens_dirty_page,   object.progs.iolens_rq_complete,
+            object.progs.iolens_rq_complete_1, object.progs.iolens_bio_complete, object.progs.iolens_bio_complete_1,
+            object.progs.iolens_rq_requeue,    object.progs.iolens_rq_issue,     object.progs.iolens_rq_issue_1,
+            object.progs.iolens_rq_issue_2,    object.progs.iolens_bio_split,    object.progs.iolens_bio_queue,
+            object.progs.iolens_bio_queue_1,   object.progs.iolens_bio_queue_2};
+}
+
+/// Number of a copy; 0: the program is not one.
+int copy_number(std::string_view name) {
+    const char last = name.back();
+    return last >= '1' && last <= '9' ? last - '0' : 0;
+}
+int copy_number(const bpf_program* program) { return copy_number(std::string_view(bpf_program__name(program))); }
+
+/// Ends arrive in interrupts, which may come on top of their own program on every kernel (from 6.1 on, it is skipped then).
+bool is_of_ends(const bpf_program* program) {
+    return std::string_view(bpf_program__section_name(program)).ends_with("_complete");
+}
+
+/// Which copies are used: of ends always, of starts if the kernel may preempt them. IOLENS_PROBE=copies uses all of them,
+/// "only-copies" not even the programs that they are of, and "no-copies" none.
+bool wants_copies_of_starts(const KernelNames& kernel) {
+    if (is_forced("no-copies")) return false;
+    return is_forced("copies") || is_forced("only-copies") || preempts_programs(kernel);
+}
+bool wants_copies_of_ends() { return !is_forced("no-copies"); }
+
+/// True if it has a copy.
+bool has_copy(const block_bpf& object, const bpf_program* program) {
+    const std::string copy = std::string(bpf_program__name(program)) + "_1";
+    return bpf_object__find_program_by_name(object.obj, copy.c_str()) != nullptr;
 }
 
 /// Requests in flight on a disk, from sysfs's `inflight`; nothing if the disk doesn't count them.
@@ -71,6 +100,16 @@ BlockProbe::BlockProbe(const Options& options) {
         bpf_program__set_autoload(
             program, object_->rodata->authored && names->has_tracepoint(bpf_program__section_name(program)));
     }
+    object_->rodata->copies_of_starts = wants_copies_of_starts(*names);
+    object_->rodata->copies_of_ends = wants_copies_of_ends();
+    for (bpf_program* program : in_attach_order(*object_)) {
+        if (copy_number(program) == 0) continue;
+        bpf_program__set_autoload(program, is_of_ends(program) ? object_->rodata->copies_of_ends : object_->rodata->copies_of_starts);
+    }
+    // per CPU: enum file_slot of bpf/lib/file.bpf.h
+    constexpr u32 slots = 2;
+    constexpr u32 slots_with_copies = 6;
+    bpf_map__set_max_entries(object_->maps.file_scratch_slots, object_->rodata->copies_of_starts ? slots_with_copies : slots);
     std::optional<KernelAddresses> addresses;
     if (options.attribute) {
         addresses.emplace(target_symbols());
@@ -82,7 +121,8 @@ BlockProbe::BlockProbe(const Options& options) {
     if (addresses) fill_bio_ends(object_->maps.bio_ends, *addresses);
     allow_cgroup(object_->maps.filter_cgroup, options.filter, options.cgroup_fd);
     for (bpf_program* program : in_attach_order(*object_)) {
-        if (bpf_program__autoload(program)) links_.push_back(attach(program));
+        if (!bpf_program__autoload(program) || (is_forced("only-copies") && has_copy(*object_, program))) continue;
+        links_.push_back(attach(program));
     }
     // returns the memory of the parsed kernel BTF to the system
     ::malloc_trim(0);
@@ -94,6 +134,9 @@ int BlockProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
 
 iolens_loss BlockProbe::ledger() const {
     iolens_loss loss = read_ledger(object_->maps.counters, object_->obj);
+    // of the skipped runs, those that no copy made up for
+    const u64 skipped = read_missed(object_->obj, [](const bpf_program* program) { return copy_number(program) == 0; });
+    loss.missed = skipped - std::min<u64>(skipped, __atomic_load_n(&object_->bss->copy_runs, __ATOMIC_RELAXED));
     loss.n.seen += settled_.seen;
     loss.n.delivered += settled_.delivered;
     loss.n.filtered += settled_.filtered;
@@ -258,10 +301,18 @@ std::vector<ProbeStatus> BlockProbe::examine() {
     std::size_t size = 0;
     const void* image = block_bpf__elf_bytes(&size);
     const KernelNames kernel;
-    return examine_object({static_cast<const std::byte*>(image), size}, {}, [&](const bpf_program* program) {
+    const auto wanted = [&](const bpf_program* program) {
         const std::string_view section = bpf_program__section_name(program);
+        const bool used = is_of_ends(program) ? wants_copies_of_ends() : wants_copies_of_starts(kernel);
+        if (copy_number(program) != 0 && !used) return false;
         return !section.starts_with("tp_btf/writeback_dirty_") || kernel.has_tracepoint(section);
-    });
+    };
+    std::vector<ProbeStatus> items = examine_object({static_cast<const std::byte*>(image), size}, {}, wanted);
+    for (ProbeStatus& status : items) {
+        const int copy = copy_number(std::string_view(status.program));
+        if (copy != 0) status.name += fmt::format(", copy {}", copy);
+    }
+    return items;
 }
 
 }  // namespace iolens

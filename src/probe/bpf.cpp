@@ -17,6 +17,7 @@
 #include <charconv>
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <functional>
@@ -26,6 +27,7 @@
 #include "base/fd.h"
 #include "base/privileges.h"
 #include "base/text.h"
+#include "probe/functions.h"
 #include "probe/kernel_types.h"
 
 namespace iolens {
@@ -88,7 +90,7 @@ using Object = std::unique_ptr<bpf_object, decltype(&bpf_object__close)>;
 Object open_one(std::span<const std::byte> image, std::size_t index, bpf_program*& program) {
     Object object(bpf_object__open_mem(image.data(), image.size(), open_options()), bpf_object__close);
     if (!object) fail_to_open();
-    provide_kernel_types(object.get());
+    prepare(object.get());
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object.get()) {
         if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF) bpf_map__set_max_entries(map, 64 << 10);
@@ -149,6 +151,11 @@ std::string last_verifier_words() { return last_refusal; }
 
 std::string last_libbpf_warning() { return visible(last_warning); }
 
+void prepare(bpf_object* object) {
+    provide_kernel_types(object);
+    make_functions_acceptable(object);
+}
+
 const bpf_object_open_opts* open_options() {
     static const bpf_object_open_opts options = [] {
         bpf_object_open_opts o{};
@@ -203,6 +210,13 @@ Link attach(bpf_program* program) {
 bool is_of_user_space(const bpf_program* program) {
     return std::string_view(bpf_program__section_name(program)).ends_with("probe");
 }
+
+bool is_forced(std::string_view variant) {
+    const char* word = std::getenv("IOLENS_PROBE");  // NOLINT(concurrency-mt-unsafe): one thread
+    return word != nullptr && word == variant;
+}
+
+bool preempts_programs(const KernelNames& kernel) { return kernel.has("tracepoint_srcu_srcu_data"); }
 
 void wait_for_programs() { ::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0); }
 
@@ -294,11 +308,12 @@ iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object) {
     return loss;
 }
 
-u64 read_missed(const bpf_object* object) {
+u64 read_missed(const bpf_object* object, const std::function<bool(const bpf_program*)>& counted) {
     u64 missed = 0;
     const bpf_program* program = nullptr;
     while ((program = bpf_object__next_program(object, const_cast<bpf_program*>(program))) != nullptr) {
-        if (bpf_program__fd(program) >= 0) missed += info_of(program).recursion_misses;
+        if (bpf_program__fd(program) >= 0 && (!counted || counted(program)))
+            missed += info_of(program).recursion_misses;
     }
     return missed;
 }

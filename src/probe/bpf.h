@@ -10,12 +10,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "iolens/event/loss.h"
 #include "iolens/filter.h"
 #include "probe/kernel_btf.h"
-#include "probe/kernel_types.h"
 #include "probe/permissions.h"
 
 struct bpf_link;
@@ -64,6 +64,12 @@ struct UserPlace;
 /// sets errno on error.
 Link attach_at(const bpf_program* program, const UserPlace& place);
 
+/// True if the environment forces a variant of the probes, for tests: IOLENS_PROBE.
+bool is_forced(std::string_view variant);
+
+/// True if the kernel may preempt a BTF tracepoint's program, and skips its runs for other tasks meanwhile (7.0).
+bool preempts_programs(const KernelNames& kernel);
+
 /// Waits until BPF programs that ran when their links were closed have ended (kernel/sched/membarrier.c:
 /// MEMBARRIER_CMD_GLOBAL is synchronize_rcu()). Closing a link waits for none of them. Does not wait for programs that
 /// may sleep.
@@ -89,11 +95,14 @@ std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const 
 /// relocate against vmlinux alone; features that need a module's types are then unavailable.
 const bpf_object_open_opts* open_options();
 
+/// Makes an open object fit this kernel, before it is loaded.
+void prepare(bpf_object* object);
+
 /// The result of a skeleton's open_opts(), ready to be loaded, for a smart pointer to own.
 template <typename Skeleton>
 Skeleton* opened(Skeleton* object) {
     if (object == nullptr) fail_to_open();
-    provide_kernel_types(object->obj);
+    prepare(object->obj);
     return object;
 }
 
@@ -116,8 +125,8 @@ ProbeStatus program_status(const bpf_program* program);
 /// Sums the per-CPU counters and the programs' missed runs.
 iolens_loss read_ledger(const bpf_map* counters, const bpf_object* object);
 
-/// The programs' missed runs.
-u64 read_missed(const bpf_object* object);
+/// The programs' missed runs; if `counted` is given, only of programs that it returns true for.
+u64 read_missed(const bpf_object* object, const std::function<bool(const bpf_program*)>& counted = {});
 
 /// Calls `each` with every key of a map.
 void for_each_key(const bpf_map* map, const std::function<void(const void*)>& each);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -31,12 +32,6 @@ namespace iolens {
 namespace {
 
 constexpr std::string_view direct_suffix = "_direct";
-
-/// IOLENS_PROBE=plain or direct, btf or perf forces a variant, for tests.
-bool forced(std::string_view variant) {
-    const char* word = std::getenv("IOLENS_PROBE");  // NOLINT(concurrency-mt-unsafe): one thread
-    return word != nullptr && word == variant;
-}
 
 /// True if the kernel has what the direct programs read its memory with (6.2).
 bool has_casts(const KernelNames& kernel) { return kernel.has("bpf_rdonly_cast"); }
@@ -65,15 +60,13 @@ syscall_bpf* open_object(const KernelNames& kernel) {
     return nullptr;
 }
 
-/// True if the kernel may preempt a BTF tracepoint's program and skip its runs meanwhile (7.0).
-bool preempts(const KernelNames& kernel) { return kernel.has("tracepoint_srcu_srcu_data"); }
-
-/// True if perf's tracepoints are needed and available (tracefs is mounted).
+/// True if perf's tracepoints are needed and available (tracefs is mounted). IOLENS_PROBE=btf or perf forces one of
+/// them.
 bool wants_perf(const KernelNames& kernel) {
-    if (forced("btf")) return false;
+    if (is_forced("btf")) return false;
     const bool there = ::access("/sys/kernel/tracing/events/raw_syscalls/sys_enter/id", R_OK) == 0 ||
                        ::access("/sys/kernel/debug/tracing/events/raw_syscalls/sys_enter/id", R_OK) == 0;
-    return there && (preempts(kernel) || forced("perf"));
+    return there && (preempts_programs(kernel) || is_forced("perf"));
 }
 
 /// True if the program is not attached, but run from user space.
@@ -140,10 +133,15 @@ int SyscallProbe::load(const Options& options, bool direct) {
     std::ranges::copy(id_key(), std::begin(object_->rodata->id_key));
     object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
     object_->rodata->follow = options.follow.empty() ? 0 : 1;
-    std::ranges::copy(options.syscalls, static_cast<iolens_call_info*>(object_->rodata->syscalls));
+    auto* const syscalls = static_cast<iolens_call_info*>(object_->rodata->syscalls);
+    std::ranges::copy(options.compat_syscalls, std::ranges::copy(options.syscalls, syscalls).out);
+    std::ranges::copy(options.compat_calls, static_cast<iolens_compat_call*>(object_->rodata->compat_calls));
+    object_->rodata->page_shift = static_cast<u32>(std::countr_zero(static_cast<u64>(::sysconf(_SC_PAGESIZE))));
     object_->rodata->own_ino = options.own_ino;
     object_->rodata->own_dev = options.own_dev;
     object_->rodata->decode_all = options.decode_all ? 1 : 0;
+    // the direct programs look up the file of a mapping themselves
+    object_->rodata->map_facts = options.map_facts && !direct ? 1 : 0;
     const auto asked = [](u8 what) { return what != 0; };
     const bool uring = std::ranges::any_of(options.uring_ops, asked);
     if (uring || std::ranges::any_of(options.aio_ops, asked)) {
@@ -151,6 +149,7 @@ int SyscallProbe::load(const Options& options, bool direct) {
         object_->rodata->requests_wanted = 1;
         bpf_map__set_max_entries(object_->maps.requests, options.max_threads);
         bpf_map__set_max_entries(object_->maps.request_owners, options.max_threads);
+        if (uring) bpf_map__set_max_entries(object_->maps.multishot_requests, options.max_threads);
         bpf_map__set_max_entries(object_->maps.request_contexts, max_contexts);
     }
     object_->bss->alive = static_cast<s64>(options.follow.size());
@@ -163,6 +162,7 @@ int SyscallProbe::load(const Options& options, bool direct) {
         share_map(object_->maps.counters, options.watch->counters);
         share_map(object_->maps.watched, options.watch->watched);
         share_map(object_->maps.watched_below, options.watch->below);
+        share_map(object_->maps.watched_names, options.watch->names);
         share_map(object_->maps.watch_found, options.watch->found);
         share_map(object_->maps.watched_buckets, options.watch->buckets);
     }
@@ -234,11 +234,11 @@ std::string_view lack_for_direct(const KernelNames& kernel) {
 SyscallProbe::SyscallProbe(const Options& options) {
     const KernelNames kernel;
     // a single link for all of libc's functions, if the kernel supports it and the direct programs are not ruled out
-    many_uprobes_ = !options.libc.empty() && !forced("plain") && kernel.has("BPF_TRACE_UPROBE_MULTI");
-    preempts_ = preempts(kernel);
+    many_uprobes_ = !options.libc.empty() && !is_forced("plain") && kernel.has("BPF_TRACE_UPROBE_MULTI");
+    preempts_ = preempts_programs(kernel);
     perf_ = wants_perf(kernel);
-    bool direct = !forced("plain");
-    if (direct && !forced("direct")) {
+    bool direct = !is_forced("plain");
+    if (direct && !is_forced("direct")) {
         const std::string_view lack = lack_for_direct(kernel);
         direct = lack.empty();
         if (!direct) why_.push_back(fmt::format("direct: {}", lack));
@@ -253,7 +253,7 @@ SyscallProbe::~SyscallProbe() = default;
 
 /// Drops a variant that the kernel rejected, unless it was requested by IOLENS_PROBE.
 bool SyscallProbe::give_up(bool& variant, std::string_view name, int error) {
-    if (!variant || forced(name)) return false;
+    if (!variant || is_forced(name)) return false;
     variant = false;
     why_.push_back(fmt::format("{}: {}", name, probe_error_text(error)));
     return true;
@@ -274,6 +274,7 @@ bool SyscallProbe::start(const Options& options, bool& direct) {
         ++object_->bss->followed_buckets[pid % IOLENS_FOLLOWED_BUCKETS];  // nothing is attached yet
     }
     allow_cgroup(object_->maps.filter_cgroup, options.filter, options.cgroup_fd);
+    if (options.before_attach) options.before_attach(*this);
     // The object lists starts before ends. Attach in reverse order: every operation that starts once its start is
     // attached has its end seen, too.
     std::vector<bpf_program*> programs;

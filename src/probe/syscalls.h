@@ -3,11 +3,13 @@
 
 #include <array>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "base/fd.h"
+#include "iolens/compat_call.h"
 #include "iolens/event/call.h"
 #include "iolens/filter.h"
 #include "probe/bpf.h"
@@ -26,15 +28,18 @@ public:
         iolens_filter filter{};
         int cgroup_fd = -1;  ///< for filter.by_cgroup
         u64 ring_bytes = 8 << 20;
-        u32 max_threads = 32768;                                ///< entries of the state map
-        std::array<iolens_call_info, IOLENS_CALLS> syscalls{};  ///< by system call number
-        std::array<u8, IOLENS_AIO_OPS> aio_ops{};               ///< enum iolens_request_flag, by opcode
-        std::array<u8, IOLENS_URING_OPS> uring_ops{};           ///< likewise
-        u64 own_ino = 0;                                        ///< the file that rows are written to, by inode …
-        u32 own_dev = 0;                 ///< … and device, the kernel's dev_t; calls on it are skipped
-        std::optional<WatchMaps> watch;  ///< only calls on watched files, into the same ring
-        bool decode_all = false;         ///< emit each call's arguments
-        std::vector<u32> follow;         ///< processes to follow; empty: all that match `filter`
+        u32 max_threads = 32768;                                              ///< entries of the state map
+        std::array<iolens_call_info, IOLENS_CALLS> syscalls{};                ///< by system call number
+        std::array<iolens_call_info, IOLENS_COMPAT_CALLS> compat_syscalls{};  ///< likewise of 32-bit programs
+        std::array<iolens_compat_call, IOLENS_COMPAT_CALLS> compat_calls{};
+        std::array<u8, IOLENS_AIO_OPS> aio_ops{};      ///< enum iolens_request_flag, by opcode
+        std::array<u8, IOLENS_URING_OPS> uring_ops{};  ///< likewise
+        u64 own_ino = 0;                               ///< the file that rows are written to, by inode …
+        u32 own_dev = 0;                               ///< … and device, the kernel's dev_t; calls on it are skipped
+        std::optional<WatchMaps> watch;                ///< only calls on watched files, into the same ring
+        bool map_facts = false;                        ///< --min-ms doesn't apply to calls that map files
+        bool decode_all = false;                       ///< emit each call's arguments
+        std::vector<u32> follow;                       ///< processes to follow; empty: all that match `filter`
         // for io-monitor's view
         bool operations = false;
         bool leave_std = false;  ///< skip calls on fds 0, 1 and 2
@@ -45,6 +50,9 @@ public:
         u64 start_on_elapsed_ns = 0;     ///< 0: not requested
         u64 libc_operations = 0;         ///< bit (1 << op): probe libc functions for this operation …
         std::vector<LibcFunction> libc;  ///< … and these were found
+        /// Called when the programs are loaded, before the first one is attached: attaches probes that must see
+        /// everything that happens during a call. Called again if another variant has to be loaded.
+        std::function<void(const SyscallProbe&)> before_attach;
     };
 
     /// Loads and attaches. Throws Failure (unavailable) if the kernel rejects a program.

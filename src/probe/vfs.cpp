@@ -14,6 +14,7 @@
 #include <cstring>
 #include <ranges>
 #include <span>
+#include <tuple>
 
 #include "base/clock.h"
 #include "base/failure.h"
@@ -27,11 +28,23 @@
 #include "vfs.skel.h"
 
 namespace iolens {
+namespace {
+
+constexpr u32 few_names = 16384;
+
+}  // namespace
 
 void VfsProbe::Close::operator()(vfs_bpf* object) const { vfs_bpf__destroy(object); }
 
 bool VfsProbe::wants(iolens_vfs_op op) const {
     return options_.filter.ops == 0 || (options_.filter.ops >> op & 1U) != 0;
+}
+
+/// Number of names that can be followed. Entries that are allocated in advance cost 100 bytes each, used or not.
+u32 VfsProbe::names_capacity() const {
+    if (!options_.follow_names) return 0;
+    const u32 max = std::min(options_.max_files, options_.max_names);
+    return allocates_ ? max : std::min(max, std::max(few_names, options_.max_files / 8));
 }
 
 /// Opens an object with the options in its read-only data and no program selected.
@@ -41,12 +54,20 @@ VfsProbe::Object VfsProbe::make() const {
     bpf_map__set_max_entries(object->maps.accesses, options_.max_inflight);
     bpf_map__set_max_entries(object->maps.bios, options_.blk ? options_.max_inflight : 1);
     bpf_map__set_max_entries(object->maps.file_scratch_slots, 1);  // until programs that send names are selected
-    bpf_map__set_max_entries(object->maps.watched, std::max(options_.max_files, 1U));
+    const u32 names = names_capacity();
+    // and the directories of followed names
+    bpf_map__set_max_entries(object->maps.watched, std::max(options_.max_files + names, 1U));
+    bpf_map__set_max_entries(object->maps.watched_names, std::max(names, 1U));
+    if (allocates_) {
+        bpf_map__set_map_flags(object->maps.watched, BPF_F_NO_PREALLOC);
+        bpf_map__set_map_flags(object->maps.watched_names, BPF_F_NO_PREALLOC);
+    }
     if (options_.depth != 0) {
         // each CPU reserves up to 128 free entries
         constexpr u32 of_processor = 256;
         const auto min = of_processor * static_cast<u32>(std::max(libbpf_num_possible_cpus(), 1));
-        bpf_map__set_max_entries(object->maps.watched_below, std::max(options_.max_files, min));
+        const u32 below = options_.directories ? options_.max_files : std::min(options_.max_files, few_names);
+        bpf_map__set_max_entries(object->maps.watched_below, std::max(below, min));
     }
     auto& data = *object->rodata;
     data.filter = options_.filter;
@@ -64,6 +85,9 @@ VfsProbe::Object VfsProbe::make() const {
 
 VfsProbe::VfsProbe(const Options& options) : options_(options) {
     const KernelNames kernel;
+    // Before 6.1 (fac54e2bfb5b, 34dd3bad1a6f), a hash map that allocates its entries when they are added is not safe in
+    // programs that may interrupt the allocator: the kernel warns of it, or refuses it (PREEMPT_RT).
+    allocates_ = kernel.has("bpf_mem_alloc");
     addresses_ = KernelAddresses(vfs_symbols());
     object_ = make();
     bpf_program* program = nullptr;
@@ -102,6 +126,13 @@ std::optional<iolens_resolved> VfsProbe::resolve(int fd) {
 }
 
 bool VfsProbe::watch(const iolens_file_id& id, const iolens_watch& how) {
+    iolens_watch own{};
+    const int fd = bpf_map__fd(object_->maps.watched);
+    if (::bpf_map_lookup_elem(fd, &id, &own) == 0 && (own.flags & IOLENS_WATCH_NAMES) != 0) {
+        own = how;
+        own.flags |= IOLENS_WATCH_NAMES;
+        return ::bpf_map_update_elem(fd, &id, &own, BPF_ANY) == 0;
+    }
     return put_watch(object_->maps.watched, id, how, BPF_ANY) == 0;
 }
 
@@ -112,11 +143,8 @@ bool VfsProbe::watch_below(const iolens_file_id& id, const iolens_watch& how) {
 }
 
 u64 VfsProbe::evicted() const {
-    const u32 zero = 0;
-    u64 found = 0;
     if (options_.depth == 0) return 0;
-    ::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watch_found), &zero, &found);
-    found += added_below_;
+    const u64 found = watch_count(0) + added_below_;
     return found - std::min<u64>(found, count_entries(object_->maps.watched_below));
 }
 
@@ -132,6 +160,27 @@ void VfsProbe::unwatch(const iolens_file_id& id) {
     for (const bpf_map* map : {object_->maps.watched, object_->maps.watched_below}) {
         ::bpf_map_delete_elem(bpf_map__fd(map), &id);  // it is in one of them, or in neither
     }
+}
+
+bool VfsProbe::follow_name(const iolens_watch_name& name, const iolens_watch& how) {
+    if (name.hash == 0) return true;
+    if (::bpf_map_update_elem(bpf_map__fd(object_->maps.watched_names), &name, &how, BPF_ANY) != 0) return false;
+    iolens_watch directory{};
+    ::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watched), &name.directory, &directory);
+    directory.flags |= IOLENS_WATCH_NAMES;
+    return put_watch(object_->maps.watched, name.directory, directory, BPF_ANY) == 0;
+}
+
+void VfsProbe::unfollow_name(const iolens_watch_name& name) {
+    // its directory stays: it costs little, and another name in it may be followed
+    ::bpf_map_delete_elem(bpf_map__fd(object_->maps.watched_names), &name);
+}
+
+std::optional<iolens_file_id> VfsProbe::first_of(const iolens_file_id& id) const {
+    iolens_watch how{};
+    if (::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watched_below), &id, &how) != 0 || how.first.ino == 0)
+        return {};
+    return how.first;
 }
 
 std::vector<u64> VfsProbe::names_in_flight() const {
@@ -158,10 +207,14 @@ void VfsProbe::detach() {
         while (!item.links.empty()) item.links.pop_back();
     }
     wait_for_programs();
+    std::vector<iolens_vfs_event> left;
     for (const bpf_map* map : {object_->maps.accesses, object_->maps.bios}) {
-        for_each_bytes(
-            map, [&](const void* /*key*/, const void* value) { settle(*static_cast<const iolens_vfs_event*>(value)); });
+        for_each_bytes(map, [&](const void* /*key*/, const void* value) {
+            left.push_back(*static_cast<const iolens_vfs_event*>(value));
+        });
     }
+    std::ranges::sort(left, {}, [](const iolens_vfs_event& e) { return std::tuple(e.start, e.level, e.address); });
+    for (const iolens_vfs_event& e : left) settle(e);
 }
 
 /// Counts an access or bio that was left in a map, and builds its record. One whose last bio has ended is complete.
@@ -183,12 +236,13 @@ void VfsProbe::settle(iolens_vfs_event e) {
     std::memcpy(record.data(), &e, sizeof e);
 }
 
-u64 VfsProbe::unwatched_files() const {
-    const u32 item = 1;
-    u64 files = 0;
-    ::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watch_found), &item, &files);
-    return files;
+u64 VfsProbe::watch_count(u32 item) const {
+    u64 count = 0;
+    ::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watch_found), &item, &count);
+    return count;
 }
+
+u64 VfsProbe::unwatched_files() const { return watch_count(1); }
 
 int VfsProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
 
@@ -197,6 +251,7 @@ WatchMaps VfsProbe::maps() const {
             .counters = bpf_map__fd(object_->maps.counters),
             .watched = bpf_map__fd(object_->maps.watched),
             .below = bpf_map__fd(object_->maps.watched_below),
+            .names = bpf_map__fd(object_->maps.watched_names),
             .found = bpf_map__fd(object_->maps.watch_found),
             .buckets = bpf_map__fd(object_->maps.watched_buckets),
             .depth = options_.depth};

@@ -26,6 +26,7 @@ struct WatchMaps {
     int counters = -1;
     int watched = -1;
     int below = -1;
+    int names = -1;
     int found = -1;
     int buckets = -1;
     u32 depth = 0;  ///< see bpf/lib/watch.bpf.h
@@ -48,6 +49,9 @@ public:
         bool blk = true;
         std::optional<AttachMode> only;  ///< try no other mode
         u32 depth = 0;  ///< how many levels above a file its watched directory may be; 0: no directory is watched
+        bool directories = true;    ///< directories are watched; else only the files that replace named ones
+        bool follow_names = false;  ///< also watch the files that replace named ones; depth is then 1 or more
+        u32 max_names = ~0U;        ///< followed names; at most max_files, before 6.1 an eighth of it (or 16384)
     };
 
     /// Loads, and attaches the block level. Throws Failure (unavailable) if the kernel rejects a program.
@@ -68,6 +72,14 @@ public:
     /// Likewise for a file in a watched directory, which may be evicted for others when it is not in use.
     bool watch_below(const iolens_file_id& id, const iolens_watch& how);
     void unwatch(const iolens_file_id& id);
+    /// Also watches every file that gets this name in its directory; returns false if there are too many names. A
+    /// deleted file has no name to follow.
+    bool follow_name(const iolens_watch_name& name, const iolens_watch& how);
+    void unfollow_name(const iolens_watch_name& name);
+    /// The first file with the followed name that this file got; nothing if it was not found by a followed name.
+    [[nodiscard]] std::optional<iolens_file_id> first_of(const iolens_file_id& id) const;
+    /// Number of files that replaced another one under a followed name.
+    [[nodiscard]] u64 replaced() const { return watch_count(2); }
 
     /// The names (name_id) that accesses in flight will need when they end.
     [[nodiscard]] std::vector<u64> names_in_flight() const;
@@ -104,6 +116,7 @@ private:
     };
     using Targets = std::map<std::string, std::string>;  // place, as in bpf/vfs.bpf.c → function
 
+    [[nodiscard]] u32 names_capacity() const;
     [[nodiscard]] Object make() const;
     bool try_attach(const Targets& targets, AttachMode mode, const Targets& optional, Targets& missing);
     AttachMode attach_best(const Targets& targets, const Targets& optional);
@@ -112,9 +125,11 @@ private:
     static std::vector<ProbeStatus> examine_functions(std::optional<AttachMode> only);
     void attach_seen_faults();
     void settle(iolens_vfs_event e);
+    [[nodiscard]] u64 watch_count(u32 item) const;
     int put_watch(const bpf_map* map, const iolens_file_id& id, const iolens_watch& how, u64 flags);
 
     Options options_;
+    bool allocates_ = false;  // hash maps may allocate entries when they are added
     KernelAddresses addresses_;
     Object object_;
     std::vector<Link> links_;

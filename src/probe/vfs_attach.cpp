@@ -122,6 +122,7 @@ bool VfsProbe::try_attach(const Targets& targets, AttachMode mode, const Targets
     share_map(object.maps.counters, bpf_map__fd(object_->maps.counters));
     share_map(object.maps.watched, bpf_map__fd(object_->maps.watched));
     share_map(object.maps.watched_below, bpf_map__fd(object_->maps.watched_below));
+    share_map(object.maps.watched_names, bpf_map__fd(object_->maps.watched_names));
     share_map(object.maps.watch_found, bpf_map__fd(object_->maps.watch_found));
     share_map(object.maps.watched_buckets, bpf_map__fd(object_->maps.watched_buckets));
     share_map(object.maps.accesses, bpf_map__fd(object_->maps.accesses));

@@ -3,6 +3,7 @@
 
 #include <bpf/libbpf.h>
 #include <malloc.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -18,6 +19,8 @@ WaitProbe::WaitProbe(const Options& options) : object_(opened(wait_bpf__open_opt
     share_map(object_->maps.followed, options.followed_fd);
     bpf_map__set_max_entries(object_->maps.waiting, options.max_threads);
     object_->rodata->own_pidns = own_pidns();
+    object_->rodata->follow = options.follow ? 1 : 0;
+    object_->rodata->own_tgid = static_cast<u32>(::getpid());
     object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
     if (const int error = wait_bpf__load(object_.get()); error != 0) fail_to_load("the wait", error);
     bpf_program* program = nullptr;

@@ -16,6 +16,7 @@ public:
     struct Options {
         int ring_fd = -1;      ///< the ring of a SyscallProbe
         int followed_fd = -1;  ///< its map of followed processes
+        bool follow = false;   ///< only those; otherwise all processes
         u64 ring_bytes = 8 << 20;
         u32 max_threads = 32768;
     };

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "iolens/event/call.h"
+#include "resolve/argument_items.h"
 #include "resolve/bounded.h"
 
 namespace iolens {
@@ -18,6 +19,17 @@ using ArgumentTexts = std::array<std::string_view, IOLENS_CALL_ARGUMENTS>;
 /// Finds the texts that follow a record of `h.size` bytes. For a record of an imported log (IOLENS_ARGUMENTS_WHOLE),
 /// returns the single text of all arguments.
 std::string_view argument_texts(const iolens_arguments& record, ArgumentTexts& texts);
+
+/// The texts of a call in a log, as they are there; "" in a record that has none.
+struct LoggedTexts {
+    std::string_view arguments;
+    std::string_view name;
+    std::string_view result;
+};
+LoggedTexts texts_in_log(const iolens_arguments& record);
+
+/// What the arguments point to, as far as the record has it. Valid as long as the record.
+ArgumentItems argument_items(const iolens_arguments& record);
 
 /// The arguments of each thread's current call, stored until the call's rows are built.
 class Arguments {

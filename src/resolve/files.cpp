@@ -21,9 +21,11 @@ bool Files::add(const iolens_file_fact& fact, std::span<const std::byte> record)
 
     Name name;
     bool path = false;
+    std::string_view absolute;  // of a path that a log has in another form
     if ((fact.flags & IOLENS_FILE_LITERAL) != 0) {
         name.text = parts.empty() ? "" : std::string(parts.front());
         path = (fact.flags & IOLENS_FILE_PSEUDO) == 0;
+        if (parts.size() > 1) absolute = parts[1];
     } else if ((fact.flags & IOLENS_FILE_PSEUDO) != 0) {
         name.text = parts.empty() ? "" : std::string(parts.front());
         if (fact.kind == IOLENS_FILE_ANON) {
@@ -53,6 +55,8 @@ bool Files::add(const iolens_file_fact& fact, std::span<const std::byte> record)
     } else {
         name.csv = name.text;
     }
+
+    if (!absolute.empty()) name.text = absolute;
 
     names_.put(fact.name_id, std::move(name));
     last_ = nullptr;  // the next lookup must mark the name as used

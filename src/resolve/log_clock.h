@@ -12,6 +12,7 @@ enum class LogClock : u8 {
     seconds,       ///< strace -t: HH:MM:SS
     microseconds,  ///< strace -tt: HH:MM:SS.uuuuuu
     epoch,         ///< strace -ttt: seconds since 1970
+    relative,      ///< strace -r: seconds since the log's first line
 };
 
 }  // namespace iolens

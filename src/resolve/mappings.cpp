@@ -65,7 +65,8 @@ void Mappings::take(iolens_call_event& event) {
                                  .offset = event.offset};
         return;
     }
-    if (const auto next = mapped.upper_bound(event.address); next != mapped.begin()) {
+    const bool known = event.file != IOLENS_FILE_NONE;  // the kernel side has looked
+    if (const auto next = mapped.upper_bound(event.address); !known && next != mapped.begin()) {
         const auto& [start, found] = *std::prev(next);
         if (event.address < found.end) {
             event.name_id = found.name_id;

@@ -89,7 +89,10 @@ Value Resolver::resolve(const Column& column, const RawRow& row, RowArena& arena
         case Role::host_pid: return of_thread(column.role, *row.event);
         case Role::call: {
             const std::string_view name = raw.is_null() ? std::string_view() : syscall_name(raw.number());
-            return name.empty() ? raw : Value(name);
+            if (!name.empty()) return Value(name);
+            if (row.event->kind != IOLENS_KIND_CALL) return raw;
+            const LoggedTexts logged = logged_texts(as_call(*row.event));
+            return logged.name.empty() ? raw : Value(arena.copy(logged.name));
         }
         case Role::file: return file_of(row, false, arena);
         case Role::file_csv: return file_of(row, true, arena);
@@ -102,10 +105,7 @@ Value Resolver::resolve(const Column& column, const RawRow& row, RowArena& arena
         case Role::author_and_more:
             if (as_block(*row.event).target.authors <= 1) return raw;
             return Value(arena.format(FMT_COMPILE("{}+"), raw.text()));
-        case Role::peer: {
-            const iolens_call_event& call = as_call(*row.event);
-            return raw.is_null() ? raw : Value(arena.copy(SocketAddress(call.family, call.peer).text()));
-        }
+        case Role::peer: return raw.is_null() ? raw : peer_of(as_call(*row.event), arena);
         case Role::local: {
             const iolens_call_event& call = as_call(*row.event);
             return raw.is_null() ? raw : Value(arena.copy(SocketAddress(call.family, call.local).text()));
@@ -199,9 +199,20 @@ Value Resolver::file_of(const iolens_call_event& call, bool csv, RowArena& arena
     }
 }
 
+/// The peer of a socket: an address, the path or @name of a unix socket, or as "ROUTE:1234" the protocol and port ID of
+/// a netlink socket.
+Value Resolver::peer_of(const iolens_call_event& call, RowArena& arena) {
+    if (call.family == AF_UNIX) return path_of(files_.find(call.name_id));
+    if (call.family == AF_NETLINK) return Value(arena.copy(NetlinkAddress(call.peer).text()));
+    return Value(arena.copy(SocketAddress(call.family, call.peer).text()));
+}
+
 /// A socket by its peer's address, else by its own, else by its inode.
 Value Resolver::socket_of(const iolens_call_event& call, bool csv, RowArena& arena) {
-    if ((call.flags & IOLENS_CALL_HAS_PEER) != 0) {
+    if ((call.flags & IOLENS_CALL_HAS_PEER) != 0 && call.family == AF_NETLINK) {
+        return Value(arena.format(FMT_COMPILE("netlink:[{}]"), NetlinkAddress(call.peer).text()));
+    }
+    if ((call.flags & IOLENS_CALL_HAS_PEER) != 0 && call.family != AF_UNIX) {
         const SocketAddress peer(call.family, call.peer);
         if (csv) return peer.text().empty() ? Value() : Value(arena.copy(peer.text()));
         Buffer out;
@@ -221,14 +232,30 @@ Value Resolver::socket_of(const iolens_call_event& call, bool csv, RowArena& are
     return Value(arena.format(FMT_COMPILE("{}:[{}]"), family, call.ino));
 }
 
-Value Resolver::arguments_of(const iolens_call_event& call, RowArena& arena) {
+/// The arguments of a call; null if they could not be delivered: those at hand are an earlier call's.
+const iolens_arguments* Resolver::given_to(const iolens_call_event& call) const {
     const iolens_arguments* given = arguments_.find(host_tid(call));
+    if (given == nullptr || given->call != call.call) return nullptr;
+    const bool earlier = given->h.ts < call.start && (call.flags & IOLENS_CALL_NO_TIME) == 0;
+    return earlier ? nullptr : given;
+}
+
+LoggedTexts Resolver::logged_texts(const iolens_call_event& call) const {
+    const iolens_arguments* given = given_to(call);
+    return given == nullptr ? LoggedTexts{} : texts_in_log(*given);
+}
+
+Value Resolver::arguments_of(const iolens_call_event& call, RowArena& arena) {
+    const iolens_arguments* given = given_to(call);
+    if (given == nullptr) return {};
+    if (given->texts == IOLENS_ARGUMENTS_WHOLE) return Value(arena.copy(texts_in_log(*given).arguments));
     const Syscall* known = find_syscall(call.call);
-    if (given == nullptr || known == nullptr || given->call != call.call) return {};
+    if (known == nullptr) return {};
     ArgumentTexts texts;
-    const std::string_view whole = argument_texts(*given, texts);
-    if (given->texts == IOLENS_ARGUMENTS_WHOLE) return Value(arena.copy(whole));
-    return Value(arena.build([&](std::string& out) { append_arguments(out, *known, given->values, texts); }));
+    argument_texts(*given, texts);
+    return Value(arena.build([&](std::string& out) {
+        append_arguments(out, *known, given->values, texts, given->single, argument_items(*given));
+    }));
 }
 
 /// A time of day. A log's times are shown as they are in the log; null if it has none.
@@ -238,7 +265,8 @@ Value Resolver::time_of(Role role, const Value& time, RowArena& arena) {
     if (role == Role::wall) return log_clock_ == LogClock::epoch ? time : Value();
     const u64 second = time.number() / 1'000'000'000;
     const u64 micros = time.number() % 1'000'000'000 / 1000;
-    if (log_clock_ == LogClock::epoch) return Value(arena.format(FMT_COMPILE("{}.{:06}"), second, micros));
+    if (log_clock_ == LogClock::epoch || log_clock_ == LogClock::relative)
+        return Value(arena.format(FMT_COMPILE("{}.{:06}"), second, micros));
     Buffer out;
     const auto to = std::back_inserter(out);
     fmt::format_to(to, FMT_COMPILE("{:02}:{:02}:{:02}"), second / 3600 % 24, second / 60 % 60, second % 60);

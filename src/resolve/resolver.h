@@ -66,6 +66,8 @@ public:
     Value file_of(const iolens_file_id& file, u64 name_id);
     /// The target of a block request: a path, MAJ:MIN:INODE, [journal]; null if unknown.
     Value target_of(const iolens_block_target& target, RowArena& arena);
+    /// The texts of a call from a log; "" if they are unknown.
+    [[nodiscard]] LoggedTexts logged_texts(const iolens_call_event& call) const;
     /// A call's arguments in C syntax; null if unknown.
     Value arguments_of(const iolens_call_event& call, RowArena& arena);
 
@@ -89,12 +91,14 @@ public:
     [[nodiscard]] std::vector<std::string> diagnostics() const;
 
 private:
+    [[nodiscard]] const iolens_arguments* given_to(const iolens_call_event& call) const;
     Value resolve(const Column& column, const RawRow& row, RowArena& arena);
     const Tasks::Task* task_of(const iolens_header& event);
     Value of_thread(Role role, const iolens_header& event);
     Value file_of(const RawRow& row, bool csv, RowArena& arena);
     Value file_of(const iolens_call_event& call, bool csv, RowArena& arena);
     Value socket_of(const iolens_call_event& call, bool csv, RowArena& arena);
+    Value peer_of(const iolens_call_event& call, RowArena& arena);
     Value time_of(Role role, const Value& time, RowArena& arena);
 
     Files files_;

@@ -5,7 +5,9 @@
 #include <fmt/compile.h>
 
 #include <array>
+#include <cstring>
 #include <iterator>
+#include <string>
 #include <string_view>
 
 #include "base/text.h"
@@ -34,6 +36,29 @@ public:
 private:
     u16 family_;
     std::array<char, INET6_ADDRSTRLEN> text_{};
+};
+
+/// The address of a netlink socket as strace -yy has it: "ROUTE:1234", its protocol and port ID, 0 for the kernel; and
+/// multicast groups, if there are any: "ROUTE:0 groups=0x1". `bytes`: the port ID, the groups and the protocol, 4 each.
+class NetlinkAddress {
+public:
+    explicit NetlinkAddress(const u8* bytes) {
+        // include/uapi/linux/netlink.h
+        constexpr std::array<std::string_view, 23> protocols{
+            "ROUTE",   "UNUSED", "USERSOCK",      "FIREWALL",  "SOCK_DIAG", "NFLOG",  "XFRM",    "SELINUX",
+            "ISCSI",   "AUDIT",  "FIB_LOOKUP",    "CONNECTOR", "NETFILTER", "IP6_FW", "DNRTMSG", "KOBJECT_UEVENT",
+            "GENERIC", "17",     "SCSITRANSPORT", "ECRYPTFS",  "RDMA",      "CRYPTO", "SMC"};
+        std::array<u32, 3> numbers{};
+        std::memcpy(numbers.data(), bytes, sizeof numbers);
+        const auto [id, groups, protocol] = numbers;
+        text_ = protocol < protocols.size() ? std::string(protocols.at(protocol)) : std::to_string(protocol);
+        text_ += ':' + std::to_string(id);
+        if (groups != 0) text_ += fmt::format(" groups={:#x}", groups);
+    }
+    [[nodiscard]] std::string_view text() const { return text_; }
+
+private:
+    std::string text_;
 };
 
 }  // namespace iolens

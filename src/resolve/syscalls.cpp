@@ -3,14 +3,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
-#include <csignal>
 #include <cstring>
 
-#include "base/text.h"
+#include "resolve/argument_values.h"
 
 namespace iolens {
 namespace {
@@ -27,6 +25,21 @@ constexpr void each_argument(std::string_view arguments, Each&& each) {
     }
 }
 
+/// What an argument of this kind points to: enum iolens_item_kind.
+constexpr u8 item_of_kind(char kind) {
+    switch (kind) {
+        case 'A': return IOLENS_ITEM_ADDRESS;
+        case 'R': return IOLENS_ITEM_ADDRESS_BACK;
+        case 'M': return IOLENS_ITEM_MESSAGE;
+        case 'v': return IOLENS_ITEM_VECTOR;
+        case 't': return IOLENS_ITEM_STAT;
+        case 'T': return IOLENS_ITEM_STATX;
+        case 'i': return IOLENS_ITEM_FDS;
+        case 'g': return IOLENS_ITEM_SIGNALS;
+        default: return IOLENS_ITEM_NONE;
+    }
+}
+
 constexpr Syscall make_call(u16 id, u16 number, std::string_view name, iolens_call_shape shape,
                             iolens_direction direction, std::string_view arguments, iolens_operation operation) {
     Syscall call{id, number, name, {}, arguments, static_cast<u8>(operation)};
@@ -36,6 +49,10 @@ constexpr Syscall make_call(u16 id, u16 number, std::string_view name, iolens_ca
     each_argument(arguments, [&](unsigned place, std::string_view word, char kind) {
         if (kind == 'p' || kind == 's' || kind == 'a') call.info.texts = static_cast<u8>(call.info.texts | 1U << place);
         if (kind == 'a') call.info.vectors = static_cast<u8>(call.info.vectors | 1U << place);
+        if (const u8 item = item_of_kind(kind); item != IOLENS_ITEM_NONE) {
+            call.info.item = item;
+            call.info.item_place = static_cast<u8>(place);
+        }
         const bool flags = word == "flags" || kind == 'F' || kind == 'P' || kind == 'w' || kind == 'c';
         if (flags && call.info.flags == 0) call.info.flags = static_cast<u8>(place + 1);
     });
@@ -129,111 +146,12 @@ constexpr std::array<u16, IOLENS_CALLS> by_id = [] {
     return places;
 }();
 
-struct Bit {
-    u64 bits;
-    std::string_view name;
-};
-// glibc defines it as 0 if every file may be large
-#if defined(__aarch64__)
-constexpr u64 large_file = 0400000;
-#else
-constexpr u64 large_file = 0100000;
-#endif
-// flags that include others come first
-constexpr std::array open_bits{
-    Bit{O_TMPFILE, "O_TMPFILE"},   Bit{O_SYNC, "O_SYNC"},          Bit{O_DSYNC, "O_DSYNC"},
-    Bit{O_CREAT, "O_CREAT"},       Bit{O_EXCL, "O_EXCL"},          Bit{O_NOCTTY, "O_NOCTTY"},
-    Bit{O_TRUNC, "O_TRUNC"},       Bit{O_APPEND, "O_APPEND"},      Bit{O_NONBLOCK, "O_NONBLOCK"},
-    Bit{O_DIRECT, "O_DIRECT"},     Bit{large_file, "O_LARGEFILE"}, Bit{O_DIRECTORY, "O_DIRECTORY"},
-    Bit{O_NOFOLLOW, "O_NOFOLLOW"}, Bit{O_NOATIME, "O_NOATIME"},    Bit{O_CLOEXEC, "O_CLOEXEC"},
-    Bit{O_PATH, "O_PATH"},         Bit{O_ASYNC, "O_ASYNC"}};
-constexpr std::array protection_bits{Bit{PROT_READ, "PROT_READ"}, Bit{PROT_WRITE, "PROT_WRITE"},
-                                     Bit{PROT_EXEC, "PROT_EXEC"}};
-constexpr std::array fcntl_names{Bit{F_DUPFD, "F_DUPFD"},   Bit{F_GETFD, "F_GETFD"},      Bit{F_SETFD, "F_SETFD"},
-                                 Bit{F_GETFL, "F_GETFL"},   Bit{F_SETFL, "F_SETFL"},      Bit{F_GETLK, "F_GETLK"},
-                                 Bit{F_SETLK, "F_SETLK"},   Bit{F_SETLKW, "F_SETLKW"},    Bit{F_SETOWN, "F_SETOWN"},
-                                 Bit{F_GETOWN, "F_GETOWN"}, Bit{36, "F_OFD_GETLK"},       Bit{37, "F_OFD_SETLK"},
-                                 Bit{38, "F_OFD_SETLKW"},   Bit{1024, "F_SETLEASE"},      Bit{1025, "F_GETLEASE"},
-                                 Bit{1026, "F_NOTIFY"},     Bit{1030, "F_DUPFD_CLOEXEC"}, Bit{1031, "F_SETPIPE_SZ"},
-                                 Bit{1032, "F_GETPIPE_SZ"}, Bit{1033, "F_ADD_SEALS"},     Bit{1034, "F_GET_SEALS"}};
-constexpr std::array<std::string_view, 5> whences{"SEEK_SET", "SEEK_CUR", "SEEK_END", "SEEK_DATA", "SEEK_HOLE"};
-
-/// Appends the names of the bits that are set, after `first` if that isn't empty; unknown bits as a number.
-void append_bits(std::string& out, u64 value, std::span<const Bit> bits, std::string_view first) {
-    std::string_view separator = first.empty() ? "" : "|";
-    out += first;
-    for (const Bit& bit : bits) {
-        if ((value & bit.bits) != bit.bits) continue;
-        (out += separator) += bit.name;
-        separator = "|";
-        value &= ~bit.bits;
-    }
-    if (value != 0 || separator.empty()) out += fmt::format("{}{:#x}", separator, value);
-}
-
-/// Appends a C string literal, followed by "…" if it was truncated.
-void append_quoted(std::string& out, std::string_view text) {
-    out += '"';
-    for (const char c : visible(text)) {
-        if (c == '"') out += '\\';
-        out += c;
-    }
-    out += '"';
-    if (text.size() >= IOLENS_ARGUMENT_TEXT - 1) out += "…";
-}
-
-void append_value(std::string& out, char kind, u64 value) {
-    const auto number = static_cast<s32>(value);
-    switch (kind) {
-        case 'f':
-        case 'd': out += std::to_string(number); return;
-        case 'D': out += number == AT_FDCWD ? "AT_FDCWD" : std::to_string(number); return;
-        case 'u': out += std::to_string(value); return;
-        case 'l': out += std::to_string(static_cast<s64>(value)); return;
-        case 'o': out += fmt::format("{:#o}", static_cast<u32>(value)); return;
-        case 'F': {
-            constexpr std::array<std::string_view, 4> actions{"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"};
-            append_bits(out, static_cast<u32>(value) & ~u64{O_ACCMODE}, open_bits, actions.at(value & O_ACCMODE));
-            return;
-        }
-        case 'P':
-            if (value == 0) {
-                out += "PROT_NONE";
-            } else {
-                append_bits(out, value, protection_bits, "");
-            }
-            return;
-        case 'w':
-            if (value < whences.size()) {
-                out += whences.at(value);
-                return;
-            }
-            break;
-        case 'c': {
-            const auto* it = std::ranges::find(fcntl_names, value, &Bit::bits);
-            if (it != fcntl_names.end()) {
-                out += it->name;
-                return;
-            }
-            break;
-        }
-        case 'S': {
-            const char* name = ::sigabbrev_np(number);
-            out += name != nullptr ? "SIG" + std::string(name) : std::to_string(number);
-            return;
-        }
-        case '*':
-        case 'a':
-        case 'p':
-        case 's':
-            if (value == 0) {
-                out += "NULL";
-                return;
-            }
-            break;
-        default: break;
-    }
-    out += value == 0 ? "0" : fmt::format("{:#x}", value);
+char kind_of_flags(const Syscall& call) {
+    char kind = 'x';
+    each_argument(call.arguments, [&](unsigned place, std::string_view, char argument_kind) {
+        if (place + 1 == call.info.flags) kind = argument_kind;
+    });
+    return kind;
 }
 
 }  // namespace
@@ -252,6 +170,7 @@ const KnownRequest* find_request(u64 id) {
 }
 
 std::string_view syscall_name(u64 id) {
+    if (id == IOLENS_CALL_FAULT) return fault_name;
     if (const Syscall* call = find_syscall(id)) return call->name;
     const KnownRequest* request = find_request(id);
     return request != nullptr ? request->name : std::string_view();
@@ -265,30 +184,56 @@ bool makes_fds(u64 id) {
            call->info.shape == IOLENS_SHAPE_PAIR_FIRST;
 }
 
-void append_flags(std::string& out, const Syscall& call, u64 flags) {
-    char kind = 'x';
-    each_argument(call.arguments, [&](unsigned place, std::string_view, char kind_of_flags) {
-        if (place + 1 == call.info.flags) kind = kind_of_flags;
-    });
-    append_value(out, kind, flags);
+void append_flags(std::string& out, const Syscall& call, u64 flags) { append_value(out, kind_of_flags(call), flags); }
+
+std::optional<u64> flags_of(const Syscall& call, std::string_view text) {
+    const char kind = kind_of_flags(call);
+    if (kind == 'w') {
+        const auto* it = std::ranges::find(whences, text);
+        if (it != whences.end()) return static_cast<u64>(it - whences.begin());
+    }
+    if (text == "AT_EMPTY_PATH") return AT_EMPTY_PATH;
+    u64 flags = 0;
+    while (true) {
+        const std::size_t end = std::min(text.find('|'), text.size());
+        const std::optional<u64> bits = flag_named(kind, text.substr(0, end));
+        if (!bits) return {};
+        flags |= *bits;
+        if (end == text.size()) return flags;
+        text.remove_prefix(end + 1);
+    }
+}
+
+iolens_call_info traced_as(const Syscall& call) {
+    iolens_call_info info = call.info;
+    if (info.shape != IOLENS_SHAPE_OTHER) return info;
+    if (call.arguments.starts_with("fd:f")) info.shape = IOLENS_SHAPE_FD;
+    if (takes_directory(call)) info.shape = IOLENS_SHAPE_AT;
+    return info;
 }
 
 void append_arguments(std::string& out, const Syscall& call, std::span<const u64, IOLENS_CALL_ARGUMENTS> values,
-                      std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts) {
-    bool creates = true;  // open has a mode only if it creates a file
+                      std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts, u8 single,
+                      std::span<const ArgumentItem, IOLENS_CALL_ARGUMENTS> items) {
+    bool creates = true;                   // open has a mode only if it creates a file
+    const ArgumentItem* before = nullptr;  // of the argument before
     each_argument(call.arguments, [&](unsigned place, std::string_view, char kind) {
+        const ArgumentItem& item = items[place];
         if (kind == 'F') creates = (values[place] & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) != 0;
         if (kind == 'o' && !creates) return;
         if (place != 0) out += ", ";
-        if (texts[place].data() != nullptr && kind == 'a') {
-            out += '[';
-            append_quoted(out, texts[place]);
-            out += ", ...]";
+        if (kind == 'a' && (texts[place].data() != nullptr || item.kind == IOLENS_ITEM_STRINGS)) {
+            append_strings(out, texts[place], (single >> place & 1) != 0, item);
         } else if (texts[place].data() != nullptr) {
             append_quoted(out, texts[place]);
+        } else if (item.kind != IOLENS_ITEM_NONE) {
+            append_item(out, item, values[place]);
+        } else if (before != nullptr && before->kind == IOLENS_ITEM_ADDRESS_BACK) {
+            append_lengths(out, *before);
         } else {
             append_value(out, kind, values[place]);
         }
+        before = &item;
     });
 }
 

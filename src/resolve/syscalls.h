@@ -2,12 +2,14 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "iolens/event/call.h"
 #include "iolens/event/operation.h"
+#include "resolve/argument_items.h"
 
 namespace iolens {
 
@@ -21,8 +23,10 @@ struct Syscall {
     u8 operation;                ///< enum iolens_operation; IOLENS_OPERATION_NONE
 
     /// True if the call moves bytes or changes the fd table. Others are traced only with -v.
-    [[nodiscard]] constexpr bool is_io() const {
-        return info.shape != IOLENS_SHAPE_OTHER && info.shape != IOLENS_SHAPE_SIGRETURN;
+    [[nodiscard]] constexpr bool is_io() const { return info.shape != IOLENS_SHAPE_OTHER && !continues(); }
+    /// True for rt_sigreturn and restart_syscall, which are always traced: interrupted calls end or go on there.
+    [[nodiscard]] constexpr bool continues() const {
+        return info.shape == IOLENS_SHAPE_SIGRETURN || info.shape == IOLENS_SHAPE_RESTART;
     }
 };
 
@@ -45,7 +49,10 @@ std::span<const KnownRequest> known_requests();
 /// The request with this id, or null.
 const KnownRequest* find_request(u64 id);
 
-/// The name of a call or a request by its id; "" for others.
+/// The name of page faults (IOLENS_CALL_FAULT), which --why shows among the calls.
+inline constexpr std::string_view fault_name = "fault";
+
+/// The name of a call, a request or a page fault by its id; "" for others.
 std::string_view syscall_name(u64 id);
 
 /// True if a call or a request creates fds.
@@ -55,9 +62,21 @@ bool makes_fds(u64 id);
 /// number if that kind has no names here.
 void append_flags(std::string& out, const Syscall& call, u64 flags);
 
+/// The value of a call's flags as strace prints them; none if it has a name that is not known here.
+std::optional<u64> flags_of(const Syscall& call, std::string_view text);
+
+/// A call as the kernel side traces it when it is selected: calls that are not I/O get the shape of their fd, too.
+iolens_call_info traced_as(const Syscall& call);
+
+/// Does the call take the fd of a directory and a path? The file is the fd itself if the path is empty.
+constexpr bool takes_directory(const Syscall& call) {
+    return call.arguments.starts_with("dirfd:D path:p") || call.arguments.starts_with("old_dirfd:D old:p");
+}
+
 /// Appends a call's arguments in C syntax: `AT_FDCWD, "/etc/hosts", O_RDONLY`. A text is null if it could not be read;
-/// one that was truncated ends in "…".
+/// one that was truncated ends in "…". `single`: as in iolens_arguments. `items`: what the arguments point to.
 void append_arguments(std::string& out, const Syscall& call, std::span<const u64, IOLENS_CALL_ARGUMENTS> values,
-                      std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts);
+                      std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts, u8 single = 0,
+                      std::span<const ArgumentItem, IOLENS_CALL_ARGUMENTS> items = no_items);
 
 }  // namespace iolens

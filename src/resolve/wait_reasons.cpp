@@ -9,11 +9,14 @@
 namespace iolens {
 namespace {
 
-/// `vague`: called from many places; a more specific caller takes precedence.
+/// `vague`: called from many places; a more specific caller takes precedence. `fault`, `call`: no reason, but shows how
+/// the thread came into the kernel.
 struct Known {
     std::string_view function;
     WaitFor what;
     bool vague = false;
+    bool fault = false;
+    bool call = false;
 };
 
 /// Covers all supported kernels; each has some. A function that a kernel lacks is treated like an inlined one.
@@ -164,6 +167,13 @@ constexpr std::array known{
     Known{"do_nanosleep", WaitFor::sleep},
     Known{"hrtimer_nanosleep", WaitFor::sleep},
     Known{"do_wait", WaitFor::child},
+    // how the thread came into the kernel: a page fault; a system call of x86-64, of arm64 (one of the others may be
+    // inlined)
+    Known{.function = "handle_mm_fault", .what = WaitFor::other, .fault = true},
+    Known{.function = "do_syscall_64", .what = WaitFor::other, .call = true},
+    Known{.function = "do_el0_svc", .what = WaitFor::other, .call = true},
+    Known{.function = "el0_svc_common", .what = WaitFor::other, .call = true},
+    Known{.function = "invoke_syscall", .what = WaitFor::other, .call = true},
 };
 
 constexpr std::array<WaitWords, static_cast<std::size_t>(WaitFor::other) + 1> all_words{{
@@ -210,12 +220,19 @@ void WaitReasons::add(const iolens_symbol_fact& fact) {
     const std::string_view name = text_of(fact.name);
     const Known* function = find_known(name);
     if (function == nullptr) return;
-    functions_[fact.start] = {
-        .end = fact.end, .name = std::string(name), .what = function->what, .vague = function->vague};
+    functions_[fact.start] = {.end = fact.end,
+                              .name = std::string(name),
+                              .what = function->what,
+                              .vague = function->vague,
+                              .fault = function->fault,
+                              .call = function->call};
 }
 
 WaitReasons::Reason WaitReasons::find(std::span<const u64> frames) const {
+    Reason specific;
     Reason vague;
+    bool fault = false;
+    bool call = frames.empty() || frames.back() != 0;  // the stack may be cut off before it
     for (const u64 frame : frames) {
         if (frame == 0) break;
         // a return address follows the call: it may already be the next function's first byte
@@ -224,10 +241,15 @@ WaitReasons::Reason WaitReasons::find(std::span<const u64> frames) const {
         --it;
         const auto& [start, function] = *it;
         if (frame > function.end) continue;
-        if (!function.vague) return {function.what, function.name};
-        if (vague.function.empty()) vague = {function.what, function.name};
+        fault = fault || function.fault;
+        call = call || function.call;
+        if (function.fault || function.call) continue;
+        Reason& reason = function.vague ? vague : specific;
+        if (reason.function.empty()) reason = {.what = function.what, .function = function.name};
     }
-    return vague;
+    Reason& reason = specific.function.empty() ? vague : specific;
+    reason.fault = fault && !call;
+    return reason;
 }
 
 }  // namespace iolens

@@ -41,7 +41,8 @@ struct WaitWords {
 };
 const WaitWords& words_of(WaitFor reason);
 
-/// True if a kernel function (its name without any suffix after a dot) identifies a wait reason.
+/// True if a kernel function (its name without any suffix after a dot) identifies a wait reason, a page fault or a
+/// system call.
 bool is_wait_function(std::string_view function);
 
 /// The functions that identify wait reasons, with their addresses in the traced kernel.
@@ -52,6 +53,7 @@ public:
     struct Reason {
         WaitFor what = WaitFor::other;
         std::string_view function;  ///< that identified the reason; "" if none did. Valid as long as this object
+        bool fault = false;         ///< in a page fault of the program itself, not of a system call
     };
     /// `frames`: addresses, innermost first; 0 ends them.
     [[nodiscard]] Reason find(std::span<const u64> frames) const;
@@ -62,6 +64,8 @@ private:
         std::string name;
         WaitFor what = WaitFor::other;
         bool vague = false;
+        bool fault = false;
+        bool call = false;
     };
     std::map<u64, Function> functions_;  // by start address
 };

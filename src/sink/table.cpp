@@ -60,7 +60,11 @@ std::size_t TableSink::cell(const Column& column, const Value& value) {
         append(out, column.missing);
     } else {
         if (value.is_negative()) append(out, '-');
-        number_cell(column, value.number());
+        if (value.base() == 10) {
+            number_cell(column, value.number());
+        } else {
+            append(out, in_base(value.number(), value.base()));
+        }
     }
     return out.size() - start;
 }

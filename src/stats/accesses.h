@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <queue>
+#include <tuple>
 #include <vector>
 
 #include "stats/histogram.h"
@@ -114,7 +115,9 @@ public:
 private:
     static constexpr std::size_t kept_back = 4096;
     struct Later {
-        bool operator()(const Item& a, const Item& b) const { return a.access.start_ns > b.access.start_ns; }
+        bool operator()(const Item& a, const Item& b) const {
+            return std::tie(a.access.start_ns, a.access.start) > std::tie(b.access.start_ns, b.access.start);
+        }
     };
     template <typename Take>
     void next(Take&& take) {

@@ -58,9 +58,10 @@ const std::vector<Exception> programs_not_run{
 
 /// Inline code that is not a complete command line. Its options are looked up in the help.
 const std::vector<Exception> incomplete{
-    {"iolens file --op fault", "names no file"},    {"iolens replay -", "reads standard input"},
-    {"iolens file profile --map", "names no file"}, {"iolens replay --why", "names no recording"},
-    {"strace -f -T -tt", "names no command"},
+    {"iolens file --op fault", "names no file"},
+    {"iolens replay -", "reads standard input"},
+    {"iolens file profile --map", "names no file"},
+    {"iolens replay --why", "names no recording"},
 };
 
 /// Blocks that are neither commands nor output, by their first line.

@@ -59,6 +59,9 @@ public:
         watched.push_back(found.what.id);
     }
     void unwatch(const iolens_file_id& file) override { std::erase(watched, file); }
+    bool follow(const FoundFile& /*found*/, const iolens_file_id& /*first*/) override { return false; }
+    void unfollow(const iolens_watch_name& /*name*/) override {}
+    std::optional<iolens_file_id> first_of(const iolens_file_id& /*file*/) override { return {}; }
     Source& source() override { return *this; }
 
     int descriptor() const override { return -1; }

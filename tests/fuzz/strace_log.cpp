@@ -4,7 +4,8 @@
 #include <string_view>
 
 #include "base/decode.h"
-#include "import/strace_log.h"
+#include "import/strace_import.h"
+#include "iolens/event/operation.h"
 #include "resolve/files.h"
 #include "resolve/syscalls.h"
 
@@ -20,7 +21,7 @@ public:
             if (!files_.add(*file, bytes)) std::abort();
         }
         if (const auto* event = decoder_.as<iolens_call_event>(*head, IOLENS_KIND_CALL)) {
-            if (find_syscall(event->call) == nullptr) std::abort();
+            if (event->call != IOLENS_NO_CALL && find_syscall(event->call) == nullptr) std::abort();
             if (event->name_id != 0 && files_.find(event->name_id) == nullptr) std::abort();
         }
         return true;
@@ -35,7 +36,7 @@ private:
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
     Reader reader;
-    iolens::StraceImport log(nullptr);
+    iolens::StraceImport log;
     std::string_view text(reinterpret_cast<const char*>(data), size);
     while (!text.empty()) {
         const std::size_t end = std::min(text.find('\n'), text.size());

@@ -3,6 +3,7 @@
 // anew: read their difference before you commit it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <span>
@@ -69,6 +70,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"operations-plain", "--format csv", "TZ=UTC", "operations.iol"},
         Case{"why-table", "--why", "TZ=UTC", "why.iol"},
         Case{"why-json", "--why --format json --columns call,duration_ns,file,why", "TZ=UTC", "why.iol"},
+        Case{"why-summary", "--why --summary --format table -o /dev/null", "TZ=UTC", "why.iol"},
+        Case{"why-summary-json", "--why --summary --format json -o /dev/null", "TZ=UTC", "why.iol"},
         Case{"why-csv", "--why --format csv --columns call,why --count 1", "TZ=UTC", "why.iol"},
         Case{"why-plain", "--format table", "TZ=UTC", "why.iol"}, Case{"file-table", "", "TZ=UTC", "file.iol"},
         Case{"file-verbose", "-v -t", "TZ=UTC", "file.iol"}, Case{"file-csv", "--format csv", "TZ=UTC", "file.iol"},
@@ -98,18 +101,130 @@ TEST_P(Import, IsTheSameToTheByte) {
     EXPECT_EQ(got, test::slurp(path));
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, Import,
-                         testing::Values(Case{"plain", "", "", "plain.log"},
-                                         Case{"plain-verbose", "-v", "", "plain.log"},
-                                         Case{"plain-table", "--format table", "", "plain.log"},
-                                         Case{"plain-json", "--format json --op pread64,sendfile", "", "plain.log"},
-                                         Case{"plain-summary", "--summary -o /dev/null", "", "plain.log"},
-                                         Case{"paths", "", "", "paths.log"}, Case{"seconds", "", "", "seconds.log"}),
-                         [](const auto& given) {
-                             std::string name = given.param.name;
-                             for (char& c : name) c = c == '-' ? '_' : c;
-                             return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Golden, Import,
+    testing::Values(
+        Case{"plain", "", "", "plain.log"}, Case{"plain-verbose", "-v", "", "plain.log"},
+        Case{"plain-table", "--format table", "", "plain.log"},
+        Case{"plain-json", "--format json --op pread64,sendfile", "", "plain.log"},
+        Case{"plain-summary", "--summary -o /dev/null", "", "plain.log"}, Case{"long", "-v", "", "long.log"},
+        Case{"paths", "", "", "paths.log"}, Case{"seconds", "", "", "seconds.log"},
+        Case{"moved",
+             "-v --format csv --columns "
+             "call,fd,offset,requested,bytes,result,error,flags,file",
+             "", "moved.log"},
+        Case{"moved-verbose", "-v", "", "moved.log"}, Case{"moved-summary", "--summary -o /dev/null", "", "moved.log"},
+        Case{"moved-msync", "--op msync --format csv --columns call,file", "", "moved.log"},
+        Case{"moved-failed", "--failed -v --format csv --columns call,error", "", "moved.log"},
+        Case{"moved-operation", "--op FILE_READ --not-op pread64 --format csv --columns call", "", "moved.log"}),
+    [](const auto& given) {
+        std::string name = given.param.name;
+        for (char& c : name) c = c == '-' ? '_' : c;
+        return name;
+    });
+
+/// Logs of each form that strace's options make, and of what is hard to follow in them.
+INSTANTIATE_TEST_SUITE_P(
+    Forms, Import,
+    testing::Values(
+        Case{"close-race", "", "", "close-race.log"}, Case{"double-close-guard", "", "", "double-close-guard.log"},
+        Case{"terminal-output", "", "", "terminal-output.log"},
+        Case{"terminal-output-verbose", "-v", "", "terminal-output.log"}, Case{"two-forks", "", "", "two-forks.log"},
+        Case{"relative-time", "", "", "relative-time.log"},
+        Case{"clock-and-relative", "", "", "clock-and-relative.log"},
+        Case{"pid-with-comm", "", "", "pid-with-comm.log"}, Case{"stack", "", "", "stack.log"},
+        Case{"dump", "", "", "dump.log"}, Case{"count-table", "", "", "count-table.log"},
+        Case{"old-attach", "", "", "old-attach.log"}, Case{"old-attach-verbose", "-v", "", "old-attach.log"},
+        Case{"detached", "", "", "detached.log"}, Case{"tmpfile", "", "", "tmpfile.log"},
+        Case{"dirfd", "", "", "dirfd.log"}, Case{"scm", "", "", "scm.log"}, Case{"peek", "", "", "peek.log"},
+        Case{"i386", "", "", "i386.log"}, Case{"raw", "", "", "raw.log"}, Case{"raw-verbose", "-v", "", "raw.log"},
+        Case{"argnames", "", "", "argnames.log"}, Case{"argnames-verbose", "-v", "", "argnames.log"},
+        Case{"pidns", "", "", "pidns.log"}, Case{"sysnum-ip", "", "", "sysnum-ip.log"},
+        Case{"sysnum-ip-verbose", "-v", "", "sysnum-ip.log"}, Case{"killed", "", "", "killed.log"},
+        Case{"seconds-epoch", "", "", "seconds-epoch.log"}, Case{"closed-while-read", "", "", "closed-while-read.log"},
+        Case{"merged-names", "", "", "merged-names.log"}, Case{"last-without-pid", "", "", "last-without-pid.log"},
+        Case{"misc", "", "", "misc.log"}, Case{"mappings", "", "", "mappings.log"},
+        Case{"mappings-verbose", "-v", "", "mappings.log"}, Case{"long-arguments", "", "", "long-arguments.log"},
+        Case{"long-arguments-verbose", "-v", "", "long-arguments.log"},
+        Case{"dirfd-table", "--format table", "", "dirfd.log"},
+        Case{"dirfd-json", "--format json --columns call,fd,file", "", "dirfd.log"},
+        Case{"tmpfile-json", "--format json --columns call,fd,file", "", "tmpfile.log"},
+        Case{"i386-json", "--format json --columns call,fd,offset,requested,bytes,result,file,peer_port", "",
+             "i386.log"},
+        Case{"peek-json", "--format json --columns call,requested,bytes,flags", "", "peek.log"},
+        Case{"mappings-table", "--format table", "", "mappings.log"},
+        Case{"relative-time-json", "--format json --columns time_ns,unix_ns,call", "", "relative-time.log"},
+        Case{"two-forks-json", "--format json --columns pid,tid,call,file", "", "two-forks.log"},
+        Case{"scm-summary", "--summary -o /dev/null", "", "scm.log"}),
+    [](const auto& given) {
+        std::string name = given.param.name;
+        for (char& c : name) c = c == '-' ? '_' : c;
+        return name;
+    });
+
+/// The files of strace -ff are one trace.
+TEST(GoldenLogs, SeveralFilesAreOneTrace) {
+    const std::string rows = "1700000000.204140,0.000452,97074,7,W,10240,\"/srv/out.tar\",\n";
+    const std::string first = directory + "strace/ff.97073";
+    const std::string second = directory + "strace/ff.97074";
+    for (const std::string& given :
+         {"-i " + first + " -i " + second, "-i " + second + " -i " + first, "-i '" + directory + "strace/ff.*'"}) {
+        const test::Result r = test::shell("iolens fd --no-header " + given);
+        EXPECT_EQ(r.out, rows) << given;
+        EXPECT_EQ(r.err, "") << given;
+    }
+}
+
+/// A call in one file can begin before one in another file ends.
+TEST(GoldenLogs, CallsOfSeveralFilesOverlap) {
+    const test::Scratch scratch;
+    test::spit(scratch.path("ff.100"),
+               "1700000000.000100 openat(AT_FDCWD, \"/old\", O_RDONLY) = 10 <0.000010>\n"
+               "1700000000.000200 clone(child_stack=0x1, flags=CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_THREAD) = 101 "
+               "<0.000050>\n"
+               "1700000000.000310 close(10) = 0 <0.000020>\n");
+    test::spit(scratch.path("ff.102"), "1700000000.000300 openat(AT_FDCWD, \"/other\", O_RDONLY) = 10 <0.000020>\n");
+    test::spit(scratch.path("ff.101"),
+               "1700000000.000300 openat(AT_FDCWD, \"/new\", O_RDONLY) = 10 <0.000020>\n"
+               "1700000000.000400 write(10, \"hello\", 5) = 5 <0.000010>\n");
+    const test::Result r = test::shell("iolens fd --no-header -i '" + scratch.path("ff.*") + "'");
+    EXPECT_EQ(r.out, "1700000000.000400,0.000010,101,10,W,5,\"/new\",\n") << r.err;
+}
+
+TEST(GoldenLogs, CompressedLogsAndStandardInputAreRead) {
+    const test::Scratch scratch;
+    const std::string log = directory + "strace/plain.log";
+    const std::string rows = test::shell("iolens fd -i " + log).out;
+    ASSERT_GT(std::ranges::count(rows, '\n'), 20);
+    EXPECT_EQ(test::shell("iolens fd -i - < " + log).out, rows);
+    EXPECT_EQ(test::shell("cat " + log + " | iolens fd -i -").out, rows);
+    for (const char* tool : {"gzip", "xz", "zstd"}) {
+        if (!test::have(tool)) continue;
+        const std::string file = scratch.path(std::string("log.") + tool);
+        ASSERT_EQ(test::shell(std::string(tool) + " -c " + log + " > " + file).status, 0);
+        EXPECT_EQ(test::shell("iolens fd -i " + file).out, rows) << tool;
+        // two of them, one behind the other
+        const std::string twice = file + ".twice";
+        ASSERT_EQ(test::shell("cat " + file + " " + file + " > " + twice).status, 0);
+        EXPECT_GT(test::shell("iolens fd -i " + twice).out.size(), rows.size() * 3 / 2) << tool;
+        const std::string bytes = test::slurp(file);
+        for (const std::size_t size : {std::size_t{7}, bytes.size() / 2, bytes.size() - 1}) {
+            test::spit(twice, bytes.substr(0, size));
+            const test::Result cut = test::shell("iolens fd -i " + twice);
+            EXPECT_EQ(cut.status, 1) << tool << ' ' << size;
+            EXPECT_NE(cut.err.find("can't decompress"), std::string::npos) << cut.err;
+        }
+    }
+}
+
+TEST(GoldenLogs, AFileThatIsNoLogIsAFailure) {
+    const test::Scratch scratch;
+    test::spit(scratch.path("text"), "Dear diary,\ntoday I traced nothing.\n");
+    const test::Result r = test::shell("iolens fd -i " + scratch.path("text"));
+    EXPECT_EQ(r.status, 1) << r.err;
+    EXPECT_NE(r.err.find("hint: make the log with 'strace -f -tt -T -yy -o FILE'"), std::string::npos) << r.err;
+    EXPECT_NE(r.err.find("can't read line 2: today"), std::string::npos) << r.err;
+}
 
 TEST(GoldenRecording, IsWhatTheSampleWrites) {
     const test::Scratch scratch;

@@ -439,6 +439,68 @@ TRACED_TEST_F(Block, ABioBasedDiskHasRows) {
     }
 }
 
+/// The copies of the programs, which handle runs that the kernel skips: behind programs that handle everything, they
+/// add nothing, and without those, they do all of it.
+TRACED_TEST_F(Block, CopiesHandleWhatTheProgramsMiss) {
+    NEEDS(have("fio"), "fio is not installed");
+    const LoopDisk disk(64 * mib);
+    const FileSystem ext4("ext4");
+    spit(ext4.path("data"), std::string(mib, 'x'));
+    constexpr u64 count = 1000;
+    for (const char* variant : {"copies", "only-copies"}) {
+        const Variable forced("IOLENS_PROBE", variant);
+        Traced t = trace({"-d", disk.name(), "--comm", "fio"}, [&] {
+            shell(
+                "fio --name=c --filename=" + disk.path() + " --direct=1 --rw=randrw --bs=4k --ioengine=libaio " +
+                "--iodepth=8 --numjobs=3 --thread --group_reporting --size=32m --number_ios=" + std::to_string(count));
+        });
+        expect_whole(t);
+        std::erase_if(t.rows, [](const Row& row) { return row.at("op") != "read" && row.at("op") != "write"; });
+        EXPECT_EQ(t.rows.size(), 3 * count) << variant << "\n" << t.result.err;
+        for (const Row& row : t.rows) {
+            EXPECT_EQ(row.at("bytes"), "4096") << variant;
+            EXPECT_NE(row.at("queue_ns"), "") << variant;
+            EXPECT_GT(number(row, "device_ns"), 0U) << variant;
+        }
+        t = trace({"-d", ext4.disk().name(), "--op", "read"}, [&] {
+            drop_caches();
+            slurp(ext4.path("data"));
+        });
+        expect_whole(t);
+        u64 bytes = 0;
+        for (const Row& row : t.rows) {
+            if (row.at("file") == ext4.path("data")) bytes += number(row, "bytes");
+        }
+        EXPECT_EQ(bytes, mib) << variant << "\n" << t.result.out;
+    }
+}
+
+/// Likewise for disks whose operations are bios.
+TRACED_TEST_F(Block, CopiesHandleTheBiosOfADiskWithoutRequests) {
+    NEEDS(have("dmsetup") && shell("dmsetup version").status == 0, "no device-mapper here");
+    const LoopDisk disk(8 * mib);
+    const std::string name = "iolens-copies-" + std::to_string(::getpid());
+    const Result made = shell("echo '0 16384 linear " + disk.path() + " 0' | dmsetup create " + name);
+    NEEDS(made.status == 0, "device-mapper can't make this: " + made.err);
+    shell("dmsetup mknodes");
+    constexpr u64 count = 50;
+    for (const char* variant : {"copies", "only-copies"}) {
+        const Variable forced("IOLENS_PROBE", variant);
+        const Traced t = trace({"-d", name, "--op", "write"}, [&] {
+            for (u64 i = 0; i < count; ++i) direct_io("/dev/mapper/" + name, true, i * 16, 8192);
+        });
+        expect_whole(t);
+        EXPECT_EQ(t.rows.size(), count) << variant << "\n" << t.result.err;
+        for (u64 i = 0; i < t.rows.size(); ++i) {
+            EXPECT_EQ(t.rows[i].at("sector"), std::to_string(i * 16)) << variant;
+            EXPECT_EQ(t.rows[i].at("bytes"), "8192") << variant;
+            EXPECT_EQ(t.rows[i].at("pid"), std::to_string(::getpid())) << variant;
+            EXPECT_GT(number(t.rows[i], "device_ns"), 0U) << variant;
+        }
+    }
+    shell("dmsetup remove --retry " + name);
+}
+
 TRACED_TEST_F(Block, WithoutIostatsAndInEveryScheduler) {
     const LoopDisk disk(64 * mib);
     const auto nine = [&] {

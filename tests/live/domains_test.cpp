@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/msg.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -14,12 +15,14 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <regex>
 #include <set>
 #include <thread>
 
+#include "hostile_library.h"
 #include "json.h"
 #include "machine.h"
 #include "probe/bpf.h"
@@ -64,6 +67,9 @@ protected:
         return all;
     }
 
+    /// Expects the rows that a program reports of its system calls, and returns them.
+    std::vector<std::string> expect_rows_of(const std::string& program);
+
     const Scratch scratch_;
     std::string directory_;
     const std::vector<std::string> columns_{"--format", "csv", "--columns", "domain,op,error_code,fd,bytes,arg1,arg2"};
@@ -86,10 +92,10 @@ std::vector<std::string> lines_of(const std::string& path) {
     return all;
 }
 
-EXACT_TEST_F(Domains, EachOperationOfTheKernelIsARow) {
+std::vector<std::string> Domains::expect_rows_of(const std::string& program) {
     const Result r =
         traced(std::vector<std::string>{"--domains", "ALL", "--start-on-open", directory_ + "/begin"} + columns_,
-               {helper(), "calls", directory_});
+               {program, "calls", directory_});
     EXPECT_EQ(r.status, 0) << r.err;
     std::vector<std::string> ours = operations(r.out);
     // a forked child starts in the state of its parent
@@ -97,6 +103,11 @@ EXACT_TEST_F(Domains, EachOperationOfTheKernelIsARow) {
     std::vector<std::string> theirs = lines_of(directory_ + "/end");
     std::erase(theirs, "DIRS,CHDIR,0,-1,0," + directory_ + ",");
     expect_same(ours, theirs);
+    return ours;
+}
+
+EXACT_TEST_F(Domains, EachOperationOfTheKernelIsARow) {
+    const std::vector<std::string> ours = expect_rows_of(helper());
     // all operations that are system calls
     std::set<std::string> seen;
     for (const std::string& line : ours) seen.insert(split(line, ',').at(1));
@@ -105,6 +116,12 @@ EXACT_TEST_F(Domains, EachOperationOfTheKernelIsARow) {
         const std::string op(known_operations.at(call.operation).name);
         EXPECT_TRUE(seen.contains(op)) << op;
     }
+}
+
+TRACED_TEST_F(Domains, EachOperationOfA32BitProgramIsARow) {
+    NEEDS(fs::exists(helper("iolens-m32-program")), "the 32-bit program was not built");
+    NEEDS(run({helper("iolens-m32-program"), "open", directory_}).status == 0, "the kernel runs no 32-bit programs");
+    expect_rows_of(helper("iolens-m32-program"));
 }
 
 TRACED_TEST_F(Domains, EachFunctionOfLibcIsARow) {
@@ -230,6 +247,42 @@ TRACED_TEST_F(Domains, AProgramWithoutALibcSaysSo) {
     EXPECT_EQ(r.status, 0);
     EXPECT_NE(r.err.find("is statically linked"), std::string::npos) << r.err;
     EXPECT_NE(r.out.find("OPEN,0,3,0," + directory_ + "/one"), std::string::npos) << r.out;
+}
+
+/// A process that has mapped a damaged library: reading it costs little, and Ctrl-C ends the run.
+TEST_F(Domains, AHostileLibraryDelaysNothing) {
+    const std::string library = scratch_.path("libc.so.6");
+    make_hostile_library(library);
+    std::array<int, 2> ready{};
+    ASSERT_EQ(::pipe(ready.data()), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::alarm(120);
+        const int fd = ::open(library.c_str(), O_RDONLY);
+        // below all others: the first one that is found
+        void* const at = reinterpret_cast<void*>(0x10000000);
+        const bool mapped = ::mmap(at, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0) == at;
+        static_cast<void>(::write(ready[1], mapped ? "y" : "n", 1));
+        ::pause();
+        ::_exit(0);
+    }
+    char mapped = 0;
+    ASSERT_EQ(::read(ready[0], &mapped, 1), 1);
+    EXPECT_EQ(mapped, 'y');
+    const auto limit = std::chrono::seconds(emulated() ? 60 : 8);
+    const auto start = std::chrono::steady_clock::now();
+    const Result r =
+        run({iolens_path(), "fd", "--domains", "ALL", "--libc", "-p", std::to_string(child), "-D", "1"}, 2 * limit);
+    EXPECT_TRUE(r.status == 0 || r.status == 1 || r.status == 3) << r.status << r.err;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, limit) << r.err;
+    const auto again = std::chrono::steady_clock::now();
+    Background interrupted({iolens_path(), "fd", "--domains", "ALL", "--libc", "-p", std::to_string(child)});
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    interrupted.stop(SIGINT);
+    EXPECT_LT(std::chrono::steady_clock::now() - again, limit);
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    for (const int fd : ready) ::close(fd);
 }
 
 /// Same form as io-monitor's own tests.
@@ -765,7 +818,7 @@ TEST_F(Domains, NonsenseIsAUsageError) {
     EXPECT_EQ(status({"--domains", "NO_SUCH", "--", "true"}), 125);
     EXPECT_EQ(status({"--format", "metrics", "--", "true"}), 125);
     EXPECT_EQ(status({"--libc", "--", "true"}), 125);
-    EXPECT_EQ(status({"--op", "OPEN", "--", "true"}), 125);  // not the name of a system call
+    EXPECT_EQ(status({"--op", "OPENS", "--", "true"}), 125);
     EXPECT_EQ(status({"--domains", "DIRS", "--op", "OPEN", "--", "true"}), 125);
     EXPECT_EQ(status({"--domains", "ALL", "--mq", "/no/such/file", "--", "true"}), 125);
     EXPECT_EQ(status({"--domains", "ALL", "--socket", "/no/such/folder/socket", "--", "true"}), 125);

@@ -24,6 +24,7 @@
 #include <set>
 #include <thread>
 
+#include "accesses.h"
 #include "base/fd.h"
 #include "base/privileges.h"
 #include "machine.h"
@@ -39,46 +40,6 @@ protected:
         return trace(std::move(options), work, "file");
     }
 };
-
-/// Rows of a level and operation.
-std::vector<Row> rows_of(const Traced& t, const std::string& level, const std::string& op,
-                         const std::string& file = {}) {
-    std::vector<Row> some;
-    std::ranges::copy_if(t.rows, std::back_inserter(some), [&](const Row& r) {
-        return r.at("level") == level && r.at("op") == op && (file.empty() || r.at("file") == file);
-    });
-    return some;
-}
-
-u64 bytes_of(const std::vector<Row>& rows) {
-    u64 sum = 0;
-    for (const Row& row : rows) sum += number(row, "bytes");
-    return sum;
-}
-
-/// "offset+requested=moved" for each row.
-std::vector<std::string> accesses(const std::vector<Row>& rows) {
-    std::vector<std::string> all;
-    all.reserve(rows.size());
-    for (const Row& row : rows) all.push_back(row.at("address") + "+" + row.at("requested") + "=" + row.at("bytes"));
-    return all;
-}
-
-constexpr u64 page = 4 * kib;
-
-std::vector<char> pattern(std::size_t bytes) {
-    std::vector<char> data(bytes);
-    for (std::size_t i = 0; i < bytes; ++i) data[i] = static_cast<char>(i * 7 + i / 512);
-    return data;
-}
-
-void make_file(const std::string& path, std::size_t bytes) {
-    const std::vector<char> data = pattern(bytes);
-    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    ASSERT_EQ(::write(fd, data.data(), data.size()), static_cast<ssize_t>(bytes));
-    ASSERT_EQ(::fsync(fd), 0);
-    ::close(fd);
-}
 
 std::set<u64> sectors_in(const std::vector<Row>& rows) {
     std::set<u64> sectors;
@@ -238,7 +199,7 @@ TRACED_TEST_F(File, AFileIsItsInodeAndNotItsName) {
     const std::string path = ext4.path("first");
     const std::string link = ext4.path("second name");
     make_file(path, 8 * kib);
-    const Traced t = watch({path, "--level", "vfs"}, [&] {
+    const Traced t = watch({path, "--level", "vfs", "--no-follow-name"}, [&] {
         ::unlink(link.c_str());
         ::link(path.c_str(), link.c_str());
         std::array<char, 16> data{};
@@ -347,6 +308,79 @@ TRACED_TEST_F(File, OnDeviceMapperSectorsAreTheMappedDevices) {
     shell("dmsetup remove --retry " + name);
 }
 
+/// Replaces a file: by unlink and create, and by a rename. Both new files are written to.
+void replace_twice(const std::string& path) {
+    ASSERT_EQ(::unlink(path.c_str()), 0);
+    make_file(path, 3000);
+    make_file(path + ".new", 100);
+    ASSERT_EQ(::rename((path + ".new").c_str(), path.c_str()), 0);
+    const int fd = ::open(path.c_str(), O_WRONLY);
+    EXPECT_EQ(::pwrite(fd, "abc", 3, 100), 3);
+    ::close(fd);
+    make_file(path + ".other", 50);
+}
+
+TEST_F(File, AFileThatReplacesAWatchedNameIsWatched) {
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("a log");
+    make_file(path, 8 * kib);
+    for (const bool follow : {true, false}) {
+        SCOPED_TRACE(follow);
+        std::vector<std::string> options{path, "--level", "vfs"};
+        if (!follow) options.emplace_back("--no-follow-name");
+        const Traced t = watch(options, [&] {
+            const int old = ::open(path.c_str(), O_RDWR);
+            replace_twice(path);
+            EXPECT_EQ(::pwrite(old, "old", 3, 5), 3);  // still watched
+            ::close(old);
+        });
+        expect_whole(t);
+        const auto rows = accesses(rows_of(t, "VFS", "write"));
+        EXPECT_EQ(rows, follow ? (std::vector<std::string>{"0+3000=3000", "100+3=3", "5+3=3"})
+                               : std::vector<std::string>{"5+3=3"});
+        if (follow) {
+            EXPECT_EQ(rows_of(t, "VFS", "write", path).size(), 2U);
+        }
+    }
+}
+
+TEST_F(File, ADirectorysFilesAreThoseAccessedUnderANameInIt) {
+    const FileSystem ext4("ext4");
+    const std::string in = ext4.path("in");
+    const std::string out = ext4.path("out");
+    std::filesystem::create_directory(in);
+    std::filesystem::create_directory(out);
+    make_file(in + "/a", 100);
+    make_file(out + "/linked", 100);
+    const Traced t = watch({in, "--level", "vfs"}, [&] {
+        const auto read_some = [](const std::string& path, std::size_t bytes) {
+            std::array<char, 64> data{};
+            const int fd = ::open(path.c_str(), O_RDONLY);
+            EXPECT_EQ(::read(fd, data.data(), bytes), static_cast<ssize_t>(bytes));
+            ::close(fd);
+        };
+        ASSERT_EQ(::link((out + "/linked").c_str(), (in + "/linked").c_str()), 0);
+        read_some(out + "/linked", 1);  // not found yet
+        read_some(in + "/linked", 2);
+        read_some(out + "/linked", 3);
+        ASSERT_EQ(::rename((in + "/a").c_str(), (out + "/a").c_str()), 0);
+        read_some(out + "/a", 4);
+        make_file(in + "/a", 50);  // another one
+        read_some(in + "/a", 5);
+        ASSERT_EQ(::unlink((in + "/a").c_str()), 0);
+        make_file(in + "/a", 60);
+        make_file(out + "/b", 70);
+        ASSERT_EQ(::rename((out + "/b").c_str(), (in + "/b").c_str()), 0);
+        read_some(in + "/b", 6);
+    });
+    expect_whole(t);
+    std::vector<std::string> seen;
+    for (const Row& row : t.rows) seen.push_back(row.at("op") + " " + row.at("bytes") + " " + row.at("file"));
+    EXPECT_EQ(seen, (std::vector<std::string>{"read 2 " + in + "/linked", "read 3 " + out + "/linked",
+                                              "read 4 " + out + "/a", "write 50 " + in + "/a", "read 5 " + in + "/a",
+                                              "write 60 " + in + "/a", "read 6 " + in + "/b"}));
+}
+
 TEST_F(File, BadInputEndsInASentenceAndAHint) {
     const Scratch place;
     make_file(place.path("file"), 10);
@@ -406,8 +440,8 @@ TRACED_TEST_F(File, ALogAndARecordingHaveTheSameProfile) {
     const Result of_recording = run({iolens_path(), "file", "profile", "--map", path, recording});
     EXPECT_EQ(of_log.status, 0) << of_log.err;
     EXPECT_EQ(of_recording.status, 0) << of_recording.err;
-    for (const char* line : {"---- VFS ----\nevents=5\n", "---- BLK ----\n", "read: io=131072 seq=0.0000 rand=1.0000\n",
-                             "write: io=4096 seq=0.0000 rand=1.0000\n"}) {
+    for (const char* line : {"---- VFS ----\nevents=5\n", "---- BLK ----\n", "read: io=131072 seq=0.2 rand=0.6\n",
+                             "write: io=4096 seq=0.0 rand=0.2\n"}) {
         EXPECT_NE(of_log.out.find(line), std::string::npos) << of_log.out;
         EXPECT_NE(of_recording.out.find(line), std::string::npos) << of_recording.out;
     }
@@ -797,12 +831,55 @@ TEST_F(Serve, EachBadWriteHasItsErrno) {
     EXPECT_NE(slurp(served.path(node + "/log")).find(";R;0;"), std::string::npos);
 }
 
+TEST_F(Serve, ALogGoesOnWithTheFileThatReplacesTheOld) {
+    const FileSystem ext4("ext4");
+    const Scratch place;
+    const std::string path = ext4.path("data");
+    make_file(path, 64 * kib);
+    const Served served(place.path("tree"), {"--max-events", "1000", "--level", "vfs"});
+    ASSERT_EQ(served.write("control", "add " + path), 0);
+    const std::string node = served.node();
+    const auto writes = [&] {
+        std::vector<std::string> all;
+        for (const std::string& line : lines_of(slurp(served.path(node + "/log")))) {
+            const auto fields = split(line, ';');
+            all.push_back(fields.at(2) + "+" + fields.at(3));
+        }
+        return all;
+    };
+    replace_twice(path);
+    EXPECT_EQ(writes(), (std::vector<std::string>{"0+3000", "100+3"}));
+    struct stat info{};
+    ::stat(path.c_str(), &info);
+    EXPECT_NE(slurp(served.path("status")).find(fmt::format("replaced {} 2 times, now inode {}\n", node, info.st_ino)),
+              std::string::npos);
+    // adding the name again changes nothing, even before the new file is accessed
+    ASSERT_EQ(::unlink(path.c_str()), 0);
+    ::close(::open(path.c_str(), O_WRONLY | O_CREAT, 0600));
+    EXPECT_EQ(served.write("control", "add " + path), 0);
+    EXPECT_EQ(slurp(served.path("control")), node + " " + path + "\n");
+    make_file(path, 10);
+    EXPECT_EQ(writes().back(), "0+10");
+    for (u64 i = 1; i <= 20; ++i) {
+        ASSERT_EQ(::unlink(path.c_str()), 0);
+        make_file(path, i);
+        EXPECT_EQ(writes().back(), "0+" + std::to_string(i));
+    }
+    EXPECT_EQ(served.write("control", "remove " + path), 0);
+    EXPECT_EQ(slurp(served.path("control")), "");
+    ASSERT_EQ(::unlink(path.c_str()), 0);
+    make_file(path, 10);
+    EXPECT_EQ(served.write("control", "add " + path), 0);
+    const std::string again = served.node();
+    EXPECT_EQ(slurp(served.path(again + "/log")), "");
+}
+
 TEST_F(Serve, AnInodeNumberThatIsUsedAgainIsAnotherFile) {
     const FileSystem ext4("ext4");
     const Scratch place;
     const std::string path = ext4.path("data");
     make_file(path, 100);
-    const Served served(place.path("tree"));
+    const Served served(place.path("tree"), {"--no-follow-name"});
     ASSERT_EQ(served.write("control", "add " + path), 0);
     struct stat before{};
     ::stat(path.c_str(), &before);

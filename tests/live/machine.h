@@ -2,6 +2,7 @@
 // Real devices for live tests: created for one test and removed after it.
 #pragma once
 
+#include <cstdlib>
 #include <functional>
 #include <map>
 #include <optional>
@@ -91,6 +92,18 @@ constexpr int exact_rounds = 3;
 #define EXACT_TEST_F(fixture, name) IOLENS_TEST_IN_ROUNDS(fixture, name, exact_rounds)
 /// A test that runs once, and is repeated only after a loss that a witness explains.
 #define TRACED_TEST_F(fixture, name) IOLENS_TEST_IN_ROUNDS(fixture, name, 1)
+
+/// Sets an environment variable; the destructor unsets it, also when a test fails.
+class Variable {
+public:
+    Variable(const char* name, const char* value) : name_(name) { ::setenv(name, value, 1); }
+    ~Variable() { ::unsetenv(name_); }
+    Variable(const Variable&) = delete;
+    Variable& operator=(const Variable&) = delete;
+
+private:
+    const char* name_;
+};
 
 /// Ids of all loaded BPF programs named iolens_….
 std::vector<u32> loaded_programs();

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 #include <linux/aio_abi.h>
 #include <linux/filter.h>
-#include <linux/io_uring.h>
 #include <linux/seccomp.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -29,8 +28,10 @@
 #include <thread>
 #include <vector>
 
+#include "int80.h"
 #include "json.h"
 #include "machine.h"
+#include "uring.h"
 
 namespace iolens::test {
 namespace {
@@ -165,56 +166,6 @@ TRACED_TEST_F(State, RequestsEndWithTheirContextProgramAndPlace) {
     EXPECT_EQ(without_end(traced.rows, "aio:pread"), std::size_t{24 + 24 + 40 + 32}) << traced.result.err;
 }
 
-/// An io_uring with a few entries; closed by the destructor.
-class Uring {
-public:
-    Uring() : ring_(static_cast<int>(::syscall(SYS_io_uring_setup, 8, &params_))) {
-        if (ring_ < 0) return;
-        queue_ = map(queue_bytes(), IORING_OFF_SQ_RING);
-        entries_ = map(entries_bytes(), IORING_OFF_SQES);
-    }
-    ~Uring() {
-        if (ring_ < 0) return;
-        ::munmap(queue_, queue_bytes());
-        ::munmap(entries_, entries_bytes());
-        ::close(ring_);
-    }
-    Uring(const Uring&) = delete;
-    Uring& operator=(const Uring&) = delete;
-
-    [[nodiscard]] bool here() const { return ring_ >= 0; }
-    /// Submits a read, and waits for `wait` results.
-    void read(int fd, u8 flags, u32 wait) {
-        static std::array<char, 4096> buffer;
-        const u32 tail = number(params_.sq_off.tail);
-        const u32 place = tail & number(params_.sq_off.ring_mask);
-        auto& entry = reinterpret_cast<io_uring_sqe*>(entries_)[place];
-        entry = {};
-        entry.opcode = IORING_OP_READ;
-        entry.flags = flags;
-        entry.fd = fd;
-        entry.addr = reinterpret_cast<u64>(buffer.data());
-        entry.len = buffer.size();
-        (&number(params_.sq_off.array))[place] = place;
-        __atomic_store_n(&number(params_.sq_off.tail), tail + 1, __ATOMIC_RELEASE);
-        ::syscall(SYS_io_uring_enter, ring_, 1, wait, IORING_ENTER_GETEVENTS, nullptr, 0);
-    }
-
-private:
-    [[nodiscard]] std::size_t queue_bytes() const { return params_.sq_off.array + params_.sq_entries * sizeof(u32); }
-    [[nodiscard]] std::size_t entries_bytes() const { return params_.sq_entries * sizeof(io_uring_sqe); }
-    char* map(std::size_t bytes, off_t what) const {
-        return static_cast<char*>(
-            ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring_, what));
-    }
-    u32& number(u32 at) { return *reinterpret_cast<u32*>(queue_ + at); }
-
-    io_uring_params params_{};
-    int ring_ = -1;
-    char* queue_ = nullptr;
-    char* entries_ = nullptr;
-};
-
 /// io_uring reports no completion for requests with IOSQE_CQE_SKIP_SUCCESS.
 TRACED_TEST_F(State, SkippedCompletionsAreRowsWithoutAnEnd) {
     NEEDS(kernel_is_since(5, 17), "this kernel has no IOSQE_CQE_SKIP_SUCCESS");
@@ -313,18 +264,6 @@ TRACED_TEST_F(State, ScratchMemoryIsForWhatIsUsed) {
     expect_at_most(76 << 10, {"fd", "--domains", "ALL", "-p", self});
     expect_at_most(40 << 10, {"file", scratch.path("file")});
 }
-
-/// Sets an environment variable; the destructor unsets it, also when a test fails.
-class Variable {
-public:
-    Variable(const char* name, const char* value) : name_(name) { ::setenv(name, value, 1); }
-    ~Variable() { ::unsetenv(name_); }
-    Variable(const Variable&) = delete;
-    Variable& operator=(const Variable&) = delete;
-
-private:
-    const char* name_;
-};
 
 /// Names that are unused for a while are dropped: they are sent again with the next call, and at the end of a long one.
 TRACED_TEST_F(State, ForgottenNamesAreSentAgain) {
@@ -587,14 +526,17 @@ TRACED_TEST_F(State, AMissedEndOfACallIsARow) {
 }
 
 #if defined(__x86_64__)
-/// Calls of other ABIs are counted as such, and those that seccomp denies as returns without a start.
-TRACED_TEST_F(State, OtherAbisAndDeniedCallsAreCounted) {
+/// Calls of 32-bit programs without a decoder are counted as such, and those that seccomp denies as returns without a
+/// start.
+TRACED_TEST_F(State, UndecodedAndDeniedCallsAreCounted) {
+    NEEDS(has_int80(), "the kernel has no system calls of 32-bit programs");
     const Traced traced = trace(
-        of_this_process({"--op", "read,fsync"}),
+        of_this_process({"--op", "shmget,fsync"}),
         [&] {
             in_child([] {
-                constexpr long x32 = 0x40000000;
-                for (int i = 0; i < 3; ++i) ::syscall(x32 | SYS_read, -1, nullptr, 0);
+                constexpr long ipc = 117;
+                constexpr u32 shmget = 23;
+                for (int i = 0; i < 3; ++i) int80(ipc, {shmget, 1, 0, 0});
             });
             in_child([] {
                 std::array<sock_filter, 4> code{
@@ -612,7 +554,7 @@ TRACED_TEST_F(State, OtherAbisAndDeniedCallsAreCounted) {
             });
         },
         "fd");
-    EXPECT_NE(traced.result.err.find("lost 3 calls: 32-bit programs are not decoded"), std::string::npos)
+    EXPECT_NE(traced.result.err.find("lost 3 calls: of 32-bit programs, not decoded"), std::string::npos)
         << traced.result.err;
     EXPECT_EQ(traced.counter("lost"), 3U);
     // also includes calls in progress when tracing began

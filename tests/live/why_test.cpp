@@ -451,8 +451,106 @@ TRACED_TEST_F(Why, ATableAJsonTreeAndAReplayAgree) {
     EXPECT_EQ(plain.out.find("waiting"), std::string::npos) << plain.out;
 }
 
+/// The file is extended before each fsync, which therefore has to commit.
+TRACED_TEST_F(Why, TheFirstCallsOfARunningProcessHaveTheirRequests) {
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("log");
+    const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    std::atomic<bool> stop = false;
+    std::atomic<u64> syncs = 0;
+    std::thread writer([&] {
+        const std::string block(4 * kib, 'x');
+        for (u64 i = 0; !stop; ++i) {
+            EXPECT_EQ(::pwrite(fd.get(), block.data(), block.size(), static_cast<off_t>(i % 8192 * block.size())),
+                      static_cast<ssize_t>(block.size()));
+            if (i % 8192 == 8191) {
+                EXPECT_EQ(::ftruncate(fd.get(), 0), 0);
+            }
+            EXPECT_EQ(::fsync(fd.get()), 0);
+            ++syncs;
+        }
+    });
+    // all calls that began after the first probe was attached; later ones are shown while it ends
+    Tracer tracer({"fd", "--why", "--min-ms", "0", "--op", "fsync", "--ring-size", "32", "--format", "csv", "--columns",
+                   "call,duration_ns,file,why", "-p", std::to_string(::getpid())});
+    const u64 attached = syncs;
+    const bool more = wait_until([&] { return syncs > attached + 100; });
+    const Result r = tracer.stop();
+    stop = true;
+    writer.join();
+    EXPECT_TRUE(more);
+    const auto rows = of_call(parse_csv(r.out), "fsync", path);
+    EXPECT_GE(rows.size(), 100U) << r.err;
+    for (const Row& row : rows) EXPECT_FALSE(requests(row).empty()) << row.at("why");
+}
+
+/// What a call is on must not depend on which other calls are selected, or how long they took.
+TRACED_TEST_F(Why, AnMsyncIsOnItsFile) {
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("mapped");
+    const std::string command = "echo | " + helper() + " msync " + path;
+    for (const bool plain : {false, true}) {
+        if (plain) ::setenv("IOLENS_PROBE", "plain", 1);
+        for (const std::vector<std::string>& options :
+             {std::vector<std::string>{"--min-ms", "0.1"}, {"--min-ms", "0.1", "--op", "msync"}}) {
+            const auto rows = of_call(why(command, options), "msync", path);
+            ASSERT_EQ(rows.size(), 1U) << plain << options.size();
+            EXPECT_GT(all_waits(rows[0]), 0U);
+            EXPECT_FALSE(requests(rows[0]).empty()) << rows[0].at("why");
+        }
+        ::unsetenv("IOLENS_PROBE");
+    }
+}
+
+/// A page fault is no system call, but its wait has a row. Its file is that of the request that it submitted.
+TRACED_TEST_F(Why, ASlowPageFaultIsARow) {
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("mapped");
+    constexpr std::size_t pages = 64;
+    spit(path, std::string(pages * 64 * kib, 'x'));
+    shell("sync");
+    drop_caches();
+    const auto rows = of_call(why(helper() + " faults " + path), "fault", path);
+    // a page that is ready before the thread sleeps is not waited for: on a busy machine, many are
+    EXPECT_FALSE(rows.empty());
+    EXPECT_LE(rows.size(), pages);
+    for (const Row& row : rows) {
+        expect_waits_fit(row);
+        EXPECT_GT(waited(row, "page_cache"), 0U) << row.at("why");
+        u64 bytes = 0;
+        for (const Request& request : requests(row)) {
+            EXPECT_EQ(request.disk, ext4.disk().name());
+            if (request.file == path && request.caused) bytes += request.bytes;
+        }
+        EXPECT_GE(bytes, 4096U) << row.at("why");
+    }
+    drop_caches();
+    EXPECT_TRUE(of_call(why(helper() + " faults " + path, {"--min-ms", "0", "--op", "read"}), "fault", path).empty());
+    drop_caches();
+    EXPECT_FALSE(of_call(why(helper() + " faults " + path, {"--min-ms", "0", "--op", "fault"}), "fault", path).empty());
+}
+
+/// Without -p and a command, the slow calls of all processes have rows, with their waits and requests.
+TRACED_TEST_F(Why, TheWholeMachineIsTraced) {
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("mapped");
+    const std::string other = ext4.path("written");
+    Tracer tracer({"fd", "--why", "--min-ms", "0.1", "--ring-size", "32", "--format", "csv", "--columns",
+                   "comm,call,duration_ns,bytes,file,why"});
+    EXPECT_EQ(shell("echo | " + helper() + " msync " + path).status, 0);
+    EXPECT_EQ(shell("dd if=/dev/zero of=" + other + " bs=1M count=4 conv=fsync 2>/dev/null").status, 0);
+    const Result r = tracer.stop();
+    EXPECT_EQ(r.status, 0) << r.err;
+    const auto rows = parse_csv(r.out);
+    for (const auto& [call, file] : {std::pair("msync", path), std::pair("fsync", other)}) {
+        const auto items = of_call(rows, call, file);
+        ASSERT_EQ(items.size(), 1U) << r.out;
+        EXPECT_GT(all_waits(items[0]), 0U);
+        EXPECT_FALSE(requests(items[0]).empty()) << items[0].at("why");
+    }
+}
+
 TRACED_TEST_F(Why, NonsenseIsRefused) {
-    EXPECT_EQ(shell("iolens fd --why").status, 2);
     EXPECT_EQ(shell("iolens fd --why --domains ALL -- true").status, 125);
     EXPECT_EQ(shell("iolens fd --why -i /dev/null").status, 2);
 }

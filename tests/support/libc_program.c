@@ -10,12 +10,14 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -25,6 +27,8 @@
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "many_calls.h"
 
 static char said[1 << 20];
 static size_t said_length;
@@ -60,6 +64,14 @@ static const char *number(long n)
 /* A system call that bypasses libc; returns its errno, or 0. */
 static long result;
 #define DO(...) (errno = 0, result = syscall(__VA_ARGS__), result < 0 ? errno : 0)
+
+/* In 32-bit programs, an offset has two registers. */
+#if __SIZEOF_LONG__ == 4
+#define OFFSET(n) (n), 0
+#define SYS_newfstatat SYS_fstatat64
+#else
+#define OFFSET(n) (n)
+#endif
 
 static void begin(void)
 {
@@ -103,7 +115,7 @@ static void files(void)
 	row("FILE_OPEN_CLOSE,CLOSE", error, fd + 1, 0, "", "");
 	error = DO(SYS_write, fd, "data", 4);
 	row("FILE_WRITE,WRITE", error, fd, 4, "", "");
-	error = DO(SYS_pwrite64, fd, "data", 4, 10);
+	error = DO(SYS_pwrite64, fd, "data", 4, OFFSET(10));
 	row("FILE_WRITE,WRITE", error, fd, 4, "", "");
 	error = DO(SYS_writev, fd, pieces, 2);
 	row("FILE_WRITE,WRITE", error, fd, 5, "", "");
@@ -114,7 +126,7 @@ static void files(void)
 	row("SEEKS,SEEK", error, fd, 0, "", "");
 	error = DO(SYS_read, fd, buffer, sizeof buffer); /* the bytes moved, not the bytes requested */
 	row("FILE_READ,READ", error, fd, 25, "", "");
-	error = DO(SYS_pread64, fd, buffer, 3, 1);
+	error = DO(SYS_pread64, fd, buffer, 3, OFFSET(1));
 	row("FILE_READ,READ", error, fd, 3, "", "");
 	error = DO(SYS_read, 99, buffer, 3);
 	row("FILE_READ,READ", EBADF, 99, 0, "", "");
@@ -122,7 +134,7 @@ static void files(void)
 	row("SYNCS,SYNC", error, fd, 0, "", "");
 	error = DO(SYS_fdatasync, fd);
 	row("SYNCS,SYNC", error, fd, 0, "", "");
-	error = DO(SYS_fallocate, fd, 0, 0, 100);
+	error = DO(SYS_fallocate, fd, 0, OFFSET(0), OFFSET(100));
 	row("FILE_SPACE,ALLOCATE", error, fd, 0, "", "");
 	error = DO(SYS_ftruncate, fd, 10);
 	row("FILE_SPACE,TRUNCATE", error, fd, 0, "", "");
@@ -427,6 +439,99 @@ static void timed(const char *call, const char *path, size_t bytes, long count)
 	free(data);
 }
 
+/* Maps a file, and writes a page of it back for each line of standard input. */
+static void synchronizes_mapping(const char *path)
+{
+	const size_t size = 1 << 20;
+	int fd = open(path, O_RDWR | O_CREAT, 0600), c;
+	char *page;
+
+	if (fd < 0 || ftruncate(fd, (off_t)size))
+		exit(2);
+	page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (page == MAP_FAILED)
+		exit(2);
+	close(fd);
+	while ((c = getchar()) != EOF) {
+		if (c != '\n')
+			continue;
+		memset(page, 'x', size);
+		if (msync(page, size, MS_SYNC))
+			exit(2);
+	}
+}
+
+/* Maps a file, and reads a byte of every 16th page, each of which is read by itself. */
+static void reads_mapping(const char *path)
+{
+	int fd = open(path, O_RDONLY);
+	struct stat info;
+	volatile char *pages;
+	char sum = 0;
+
+	if (fd < 0 || fstat(fd, &info))
+		exit(2);
+	pages = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (pages == MAP_FAILED || madvise((void *)pages, (size_t)info.st_size, MADV_RANDOM))
+		exit(2);
+	close(fd);
+	for (off_t at = 0; at < info.st_size; at += 65536)
+		sum = (char)(sum + pages[at]);
+	(void)sum;
+}
+
+static void synchronizes(const char *path)
+{
+	char block[4096] = "";
+	int fd = open(path, O_RDWR | O_CREAT, 0600);
+	struct stat info;
+
+	for (int i = 0; i < 40; i++)
+		if (pwrite(fd, block, sizeof block, (off_t)i * 4096) != sizeof block || fsync(fd) || stat(path, &info))
+			exit(2);
+}
+
+static void *reads_zeros(void *unused)
+{
+	int fd = open("/dev/zero", O_RDONLY);
+	char zeros[77];
+
+	(void)unused;
+	printf("%ld\n", syscall(SYS_gettid));
+	fflush(stdout);
+	while (read(fd, zeros, sizeof zeros) == sizeof zeros)
+		usleep(10000);
+	exit(2);
+}
+
+/* The main thread ends; another one reads until the process is killed. */
+static void without_main_thread(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, reads_zeros, NULL))
+		exit(2);
+	syscall(SYS_exit, 0);
+}
+
+/* Runs a program in a child made by this call. */
+static void child_by(const char *how)
+{
+	long arguments[11] = {[4] = SIGCHLD}; /* struct clone_args */
+	pid_t child = !strcmp(how, "fork")  ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) :
+		      !strcmp(how, "vfork") ? vfork() :
+					      (pid_t)syscall(SYS_clone3, arguments, sizeof arguments);
+
+	if (child < 0)
+		exit(2);
+	if (child == 0) {
+		execl("/bin/true", "true", (char *)NULL);
+		_exit(2);
+	}
+	if (waitpid(child, NULL, 0) != child)
+		exit(2);
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 2 ? argv[1] : "";
@@ -482,6 +587,20 @@ int main(int argc, char **argv)
 		close(fd);
 	} else if (!strcmp(mode, "timed") && argc > 6) { /* CALL PATH BYTES COUNT */
 		timed(argv[3], argv[4], (size_t)atol(argv[5]), atol(argv[6]));
+	} else if (!strcmp(mode, "msync")) {
+		synchronizes_mapping(directory);
+	} else if (!strcmp(mode, "faults")) {
+		reads_mapping(directory);
+	} else if (!strcmp(mode, "fsync")) {
+		synchronizes(directory);
+#ifdef __LP64__ /* many_calls.c has 64-bit calls */
+	} else if (!strcmp(mode, "many")) {
+		many_calls(directory);
+#endif
+	} else if (!strcmp(mode, "child-by")) { /* fork, vfork or clone3 */
+		child_by(argv[2]);
+	} else if (!strcmp(mode, "without-main-thread")) {
+		without_main_thread();
 	} else if (!strcmp(mode, "writes")) {
 		long count = argc > 3 ? atol(argv[3]) : 1;
 		int fd = open(in("begin"), O_RDWR | O_CREAT, 0600);

@@ -188,7 +188,8 @@ void write_sample(const std::string& path) {
               .frames_full = 0,
               .not_decoded = 0,
               .own = 0,
-              .not_followed = 0};
+              .not_followed = 0,
+              .ambiguous = 0};
     put(r, loss);
     r.finish();
 }
@@ -318,6 +319,9 @@ void write_why_sample(const std::string& path) {
     symbol(0x2000, 0x2100, "folio_wait_writeback");
     symbol(0x3000, 0x3100, "jbd2_log_wait_commit");
     symbol(0x4000, 0x4100, "no function of the table's");
+    symbol(0x5000, 0x5100, "filemap_fault");
+    symbol(0x6000, 0x6100, "handle_mm_fault");
+    symbol(0x7000, 0x7100, "do_syscall_64");
     put(r, disk_fact(8, 0, "sda"));
     put(r, task_fact(1001, "w\x1b[31mriter"));
     r.record(file_fact(5, IOLENS_FILE_REGULAR, 0, {"da\nta", "db"}));
@@ -330,6 +334,8 @@ void write_why_sample(const std::string& path) {
         w.woken = woken == 0 ? 0 : base + woken;
         w.tid = 1001;
         w.tgid = 1000;
+        w.shown_tid = w.tid;
+        w.shown_tgid = w.tgid;
         std::ranges::copy(frames, static_cast<u64*>(w.frames));
         put(r, w);
     };
@@ -393,6 +399,14 @@ void write_why_sample(const std::string& path) {
     idle.name_id = 6;
     idle.file = IOLENS_FILE_REGULAR;
     put(r, idle);
+    // a page fault; one in a system call is part of that
+    iolens_block_event cold = request(49'000'000, 49'100'000, 53'000'000, 1001, "writer", IOLENS_TARGET_FILE);
+    cold.op = IOLENS_OP_READ;
+    cold.target.id = mine;
+    cold.target.name_id = 5;
+    put(r, cold);
+    wait(50'000'000, 53'000'000, 53'100'000, {0x1010, 0x5010, 0x6010, 0x9999});
+    wait(60'000'000, 63'000'000, 63'100'000, {0x1010, 0x5010, 0x6010, 0x7010});
     r.finish();
 }
 

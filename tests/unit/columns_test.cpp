@@ -773,11 +773,17 @@ EventCheck call_check(const TestedView& view, u64 took_ns = 250'000) {
     file.result = 0;
     iolens_call_event unconnected = event(IOLENS_FILE_SOCKET);
     unconnected.flags = 0;
+    iolens_call_event messages = event(IOLENS_FILE_SOCKET);
+    messages.call = 307;  // sendmmsg
+    messages.result = 100;
+    messages.messages = 3;
     return {
         .view = view,
         .before = facts(),
-        .bases = {TestedRecord(event(IOLENS_FILE_SOCKET)), TestedRecord(file), TestedRecord(unconnected)},
-        .hidden = {{offsetof(iolens_call_event, flags), 2, IOLENS_CALL_NO_FILE, "the kind of the file is none then"},
+        .bases = {TestedRecord(event(IOLENS_FILE_SOCKET)), TestedRecord(file), TestedRecord(unconnected),
+                  TestedRecord(messages)},
+        .hidden = {{offsetof(iolens_call_event, sequence), 4, all_bits, "tells the calls of a log apart"},
+                   {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_NO_FILE, "the kind of the file is none then"},
                    {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_APPEND, "open's flags show it"},
                    {offsetof(iolens_call_event, flags), 2, IOLENS_CALL_STREAM,
                     "shown as tcp: unless IOLENS_CALL_DATAGRAM is set"},

@@ -27,6 +27,9 @@ public:
         if (while_watching) while_watching();
     }
     void unwatch(const iolens_file_id& file) override { std::erase(watched, file); }
+    bool follow(const FoundFile& /*found*/, const iolens_file_id& /*first*/) override { return false; }
+    void unfollow(const iolens_watch_name& /*name*/) override {}
+    std::optional<iolens_file_id> first_of(const iolens_file_id& /*file*/) override { return {}; }
     Source& source() override { return *this; }
     int descriptor() const override { return -1; }
     std::size_t read(Receiver& /*receiver*/) override { return 0; }

@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cerrno>
+#include <string>
+#include <vector>
 
 #include "import/strace_value.h"
 
@@ -24,7 +27,9 @@ LoggedCall call_of(std::string_view line) {
 LineKind kind_of(std::string_view line) {
     StraceLines lines;
     LoggedCall call;
-    return lines.take(line, call);
+    const LineKind kind = lines.take(line, call);
+    lines.end();
+    return lines.abandoned() ? LineKind::unreadable : kind;
 }
 
 std::vector<std::string> arguments_of(std::string_view line) {
@@ -166,7 +171,7 @@ TEST(StraceLines, InterruptedCallsAreJoinedPerThread) {
     EXPECT_EQ(lines.take("1 11.0 <... read resumed>\"abc\", 5) = 3 <0.5>", call), LineKind::call);
     EXPECT_EQ(call.tid, 1U);
     EXPECT_EQ(call.start_ns, 10 * second + second / 2);
-    EXPECT_EQ(call.all_arguments, "3,  \"abc\", 5");
+    EXPECT_EQ(call.all_arguments, "3, \"abc\", 5");
     EXPECT_EQ(call.result, 3);
     EXPECT_EQ(lines.take("2 11.1 <... write resumed> \"x\", 1) = 1", call), LineKind::call);
     EXPECT_EQ(call.argument(1), "\"x\"");
@@ -176,12 +181,12 @@ TEST(StraceLines, InterruptedCallsAreJoinedPerThread) {
 TEST(StraceLines, AResumedCallNeedsItsFirstPart) {
     StraceLines lines;
     LoggedCall call;
-    EXPECT_EQ(lines.take("1 <... read resumed>\"abc\", 5) = 3", call), LineKind::unreadable);
+    EXPECT_EQ(lines.take("1 <... read resumed>\"abc\", 5) = 3", call), LineKind::headless);
     EXPECT_EQ(lines.take("1 <unfinished ...>", call), LineKind::unreadable);
     EXPECT_EQ(lines.take("1 read(3, <unfinished ...>", call), LineKind::begun);
     EXPECT_EQ(lines.take("1 <... write resumed>\"abc\", 5) = 3", call), LineKind::unreadable);
     EXPECT_EQ(lines.take("1 <... read", call), LineKind::unreadable);
-    EXPECT_EQ(lines.take("2 <... read resumed>\"abc\", 5) = 3", call), LineKind::unreadable);
+    EXPECT_EQ(lines.take("2 <... read resumed>\"abc\", 5) = 3", call), LineKind::headless);
     EXPECT_EQ(lines.take("1 <... read resumed>\"abc\", 5) = 3", call), LineKind::call);
 }
 
@@ -213,6 +218,260 @@ TEST(StraceLines, ATerminalNamesTheMainProcessLater) {
     EXPECT_EQ(lines.take("[pid    30] +++ exited with 0 +++", call), LineKind::ended);
     EXPECT_EQ(lines.take("close(4) = 0", call), LineKind::call);
     EXPECT_EQ(call.tid, 31U);
+}
+
+/// Every prefix that strace's options make.
+TEST(StraceLine, EachPrefixIsRead) {
+    struct Form {
+        const char* prefix;
+        u32 tid;
+        LogClock clock;
+        u64 ns;
+    };
+    constexpr u64 at = 10 * hour;
+    for (const Form& form : {Form{"", 0, LogClock::none, 0},
+                             {"7 ", 7, LogClock::none, 0},
+                             {"7     ", 7, LogClock::none, 0},
+                             {"[pid     7] ", 7, LogClock::none, 0},
+                             {"7<cat> ", 7, LogClock::none, 0},
+                             {"7<my app> 10:00:00 ", 7, LogClock::seconds, at},
+                             {"[pid 7<a b>] 10:00:00.5 ", 7, LogClock::microseconds, at + second / 2},
+                             {"7 10:00:00.000000001 ", 7, LogClock::microseconds, at + 1},
+                             {"7 1700000000 ", 7, LogClock::epoch, 1'700'000'000 * second},
+                             {"1700000000 ", 0, LogClock::epoch, 1'700'000'000 * second},
+                             {"1700000000.5 ", 0, LogClock::epoch, 1'700'000'000 * second + second / 2},
+                             {"     0.250000 ", 0, LogClock::relative, second / 4},
+                             {"     3 ", 0, LogClock::relative, 3 * second},
+                             {"7      0.250000 ", 7, LogClock::relative, second / 4},
+                             {"7 10:00:00 (+     0.000120) ", 7, LogClock::seconds, at},
+                             {"1700000000.5 (+ 1.000120) ", 0, LogClock::epoch, 1'700'000'000 * second + second / 2},
+                             {"7 10:00:00 (+     2) ", 7, LogClock::seconds, at},
+                             {"7 10:00:00 [ 257] ", 7, LogClock::seconds, at},
+                             {"7 [00007f2b3c4d5e6f] ", 7, LogClock::none, 0},
+                             {"[????????????????] ", 0, LogClock::none, 0},
+                             {"7 10:00:00 [ 257] [00007f2b3c4d5e6f] ", 7, LogClock::seconds, at},
+                             {"run.7:", 7, LogClock::none, 0},
+                             {"/tmp/a.b/run.7:10:00:00 ", 7, LogClock::seconds, at},
+                             {"run.7:1700000000.5 ", 7, LogClock::epoch, 1'700'000'000 * second + second / 2}}) {
+        const std::string line = std::string(form.prefix) + "close(3) = 0";
+        const LoggedCall call = call_of(line);
+        EXPECT_EQ(call.tid, form.tid) << form.prefix;
+        EXPECT_EQ(call.clock, form.clock) << form.prefix;
+        EXPECT_EQ(call.start_ns, form.ns) << form.prefix;
+        EXPECT_EQ(call.name, "close") << form.prefix;
+    }
+    EXPECT_EQ(call_of("7<my app> close(3) = 0").comm, "my app");
+}
+
+TEST(StraceLine, RelativeTimesAreAddedUp) {
+    StraceLines lines;
+    LoggedCall call;
+    lines.take("     0.000000 close(3) = 0", call);
+    lines.take("     0.500000 close(3) = 0", call);
+    lines.take("a program's output", call);
+    lines.take("     0.250000 --- SIGCHLD {} ---", call);
+    EXPECT_EQ(lines.take("     0.250000 close(3) = 0", call), LineKind::call);
+    EXPECT_EQ(call.start_ns, second);
+}
+
+TEST(StraceLine, DurationsHaveAnyPrecision) {
+    EXPECT_EQ(call_of("close(3) = 0 <0.000000012>").duration_ns, 12U);
+    EXPECT_EQ(call_of("close(3) = 0 <0.012>").duration_ns, 12'000'000U);
+    EXPECT_EQ(call_of("close(3) = 0 <2>").duration_ns, 2 * second);
+    EXPECT_FALSE(call_of("close(3) = 0").duration_ns);
+}
+
+TEST(StraceLine, ResultsAreKeptAsTheyArePrinted) {
+    EXPECT_EQ(call_of("brk(NULL) = 0x55d0c0de0000").result_text, "0x55d0c0de0000");
+    EXPECT_EQ(call_of("umask(022) = 002").result_text, "002");
+    EXPECT_EQ(call_of("open(\"/x\", O_RDONLY) = 3</x y> <0.1>").result_text, "3");
+    EXPECT_EQ(call_of("exit_group(0) = ?").result_text, "?");
+    EXPECT_EQ(call_of("select(4, [3], NULL, NULL, NULL) = 1 (in [3])").result_text, "1");
+    const LoggedCall raw = call_of("read(0x9, 0x7ffd, 0x1) = -0x9");
+    EXPECT_EQ(raw.error, 9);
+    EXPECT_EQ(raw.result, -1);
+    EXPECT_EQ(call_of("ioctl(3, 1) = -1 errno 524 (Unknown error 524)").error, 524);
+    EXPECT_EQ(call_of("read(3, \"x\", 1) = 1 (DELAYED)").result, 1);
+    EXPECT_FALSE(call_of("read(3, <unavailable>, 1) = ? <unavailable>").has_result);
+}
+
+TEST(StraceLine, NamesOfArgumentsAreLeftOut) {
+    using Arguments = std::vector<std::string>;
+    EXPECT_EQ(arguments_of("read(fd=3, buf=\"a=b\", count=1) = 1"), (Arguments{"3", "\"a=b\"", "1"}));
+    EXPECT_EQ(arguments_of("clone3({flags=SIGCHLD}, 88) = 2"), (Arguments{"{flags=SIGCHLD}", "88"}));
+}
+
+/// Stacks, dumps, tables and what strace says are no calls, and nothing is lost.
+TEST(StraceLine, WhatIsBesideCallsIsAComment) {
+    StraceLines lines;
+    LoggedCall call;
+    for (const char* line : {" > /lib/libc.so.6(__open64+0x45) [0xf8a45]",
+                             " > unexpected_backtracing_error [0x0]",
+                             " > /a(b) [0x1] x.c:12",
+                             " | 00000  68 65 6c 6c 6f 20 77 6f  72 6c 64 2c 20 67 6f 6f  hello world, goo |",
+                             " * 5 bytes in buffer 0",
+                             " = 2 buffers in vector 0",
+                             "[ Process PID=12 runs in 32 bit mode. ]",
+                             "Process 12 attached with 3 threads",
+                             "Process 12 attached (waiting for parent)",
+                             "Process 12 resumed (parent 11 ready)",
+                             "Process 12 suspended",
+                             "strace: Process 12 attached",
+                             "7 +++ superseded by execve in pid 8 +++",
+                             "[pid 7] --- stopped by SIGTTOU ---",
+                             "% time     seconds  usecs/call     calls    errors syscall",
+                             "------ ----------- ----------- --------- --------- ----------------",
+                             " 60.00    0.000030          30         1           openat",
+                             "------ ----------- ----------- --------- --------- ----------------",
+                             "100.00    0.000050          25         2           total",
+                             "System call usage summary for 'i386' mode:",
+                             "calls syscall",
+                             "----- -----",
+                             "    2 read",
+                             "----- -----",
+                             "    2 total"}) {
+        EXPECT_EQ(lines.take(line, call), LineKind::comment) << line;
+    }
+    EXPECT_EQ(lines.take("7 close(3) = 0", call), LineKind::call);
+    EXPECT_EQ(lines.take("close", call), LineKind::unreadable);
+}
+
+TEST(StraceLines, PartsAreJoinedAsStracePrintsAWholeCall) {
+    for (const auto& [first, rest, whole] :
+         {std::array{"pipe2( <unfinished ...>", "<... pipe2 resumed>[3, 5], 0) = 0", "[3, 5], 0"},
+          std::array{"clone(flags=SIGCHLD <unfinished ...>", "<... clone resumed>, child_tidptr=0x1) = 2",
+                     "flags=SIGCHLD, child_tidptr=0x1"},
+          std::array{"close(3 <unfinished ...>", "<... close resumed>) = 0", "3"},
+          std::array{"read(3, <unfinished ...>", "<... read resumed> \"x\", 1) = 1", "3, \"x\", 1"},
+          std::array{"getpeername(3, {}, [128 <unfinished ...>", "<... getpeername resumed> => 16]) = 0",
+                     "3, {}, [128 => 16]"},
+          std::array{"futex(0x1, 2, NULL <unfinished ...>", "<... futex resumed> <unfinished ...>) = ?",
+                     "0x1, 2, NULL"}}) {
+        StraceLines lines;
+        LoggedCall call;
+        EXPECT_EQ(lines.take(first, call), LineKind::begun) << first;
+        EXPECT_EQ(lines.take(rest, call), LineKind::call) << rest;
+        EXPECT_EQ(call.all_arguments, whole);
+    }
+}
+
+TEST(StraceLines, ACallsRestMayFollowWithoutItsName) {
+    StraceLines lines;
+    LoggedCall call;
+    EXPECT_EQ(lines.take("7 futex(0x1, FUTEX_WAKE_PRIVATE, 1 <unfinished ...>", call), LineKind::begun);
+    EXPECT_EQ(lines.take(")                       = 1", call), LineKind::call);
+    EXPECT_EQ(call.tid, 7U);
+    EXPECT_EQ(call.result, 1);
+    EXPECT_EQ(lines.take(")                       = 1", call), LineKind::unreadable);
+}
+
+TEST(StraceLines, ADetachedCallHasNoEnd) {
+    StraceLines lines;
+    LoggedCall call;
+    EXPECT_EQ(lines.take("7 read(0,  <detached ...>", call), LineKind::detached);
+    EXPECT_EQ(lines.take("8 read(0,  <unfinished ...>", call), LineKind::begun);
+    EXPECT_EQ(lines.take("8 <... read resumed> <detached ...>", call), LineKind::detached);
+    EXPECT_EQ(lines.take("read(0, ^Cstrace: Process 12345 detached", call), LineKind::comment);
+    EXPECT_EQ(lines.take(" <detached ...>", call), LineKind::detached);
+    EXPECT_EQ(lines.unfinished(), 3U);
+}
+
+TEST(StraceLines, AThreadThatExecutesHasAnotherPid) {
+    StraceLines lines;
+    LoggedCall call;
+    EXPECT_EQ(lines.take("100 futex(0x1, <unfinished ...>", call), LineKind::begun);
+    EXPECT_EQ(lines.take("101 execve(\"/x\", [\"x\"], 0x1 <pid changed to 100 ...>", call), LineKind::begun);
+    EXPECT_EQ(lines.moved_to(), 100U);
+    EXPECT_EQ(lines.take("100 +++ superseded by execve in pid 101 +++", call), LineKind::comment);
+    EXPECT_EQ(lines.take("100 <... execve resumed>) = 0", call), LineKind::call);
+    EXPECT_EQ(call.name, "execve");
+    EXPECT_EQ(call.tid, 100U);
+}
+
+/// What programs print is in the middle of lines on a terminal.
+TEST(StraceLines, OutputInsideOfAWriteIsLeftOut) {
+    struct Case {
+        std::vector<const char*> lines;
+        s64 result;
+        const char* arguments;
+    };
+    for (const Case& c : {
+             Case{{"write(1, \"hello\\n\", 6hello", ")                  = 6"}, 6, "1, \"hello\\n\", 6"},
+             Case{{"write(1, \"hi\", 2hi)   = 2 <0.1>"}, 2, "1, \"hi\", 2"},
+             Case{{"write(1, \"a\\nb\\n\", 4a", "b", ")   = 4"}, 4, "1, \"a\\nb\\n\", 4"},
+             Case{{"write(1, \"a) = 1\\n\", 7a) = 1", ")   = 7"}, 7, "1, \"a) = 1\\n\", 7"},
+             Case{{"write(1, \"12\\n\", 312", ")   = 3"}, 3, "1, \"12\\n\", 3"},
+             Case{{"write(1, \"close(3) = 0\\nx\\n\", 15close(3) = 0", "x", ")   = 15"},
+                  15,
+                  "1, \"close(3) = 0\\nx\\n\", 15"},
+             Case{{"write(1, \"long\\nte\"..., 5000long", "text", "more)   = 5000"}, 5000, "1, \"long\\nte\"..., 5000"},
+             Case{{"writev(1, [{iov_base=\"a\", iov_len=1}], 1a)   = 1"}, 1, "1, [{iov_base=\"a\", iov_len=1}], 1"},
+             Case{{"[pid 7] write(1, \"hello\\r\\n\", 7hello\r", ") = 7"}, 7, "1, \"hello\\r\\n\", 7"},
+             Case{{"read(0, typed", "\"typed\\n\", 1024)   = 6"}, 6, "0, \"typed\\n\", 1024"},
+         }) {
+        StraceLines lines;
+        LoggedCall call;
+        for (std::size_t i = 0; i < c.lines.size(); ++i) {
+            EXPECT_EQ(lines.take(c.lines[i], call), i + 1 == c.lines.size() ? LineKind::call : LineKind::comment)
+                << c.lines[i];
+        }
+        EXPECT_EQ(call.result, c.result) << c.lines[0];
+        EXPECT_EQ(call.all_arguments, c.arguments);
+    }
+}
+
+TEST(StraceLines, ACallThatIsCutAndNotContinuedIsUnreadable) {
+    StraceLines lines;
+    LoggedCall call;
+    EXPECT_EQ(lines.take("close(3) = 0", call), LineKind::call);
+    EXPECT_EQ(lines.take("write(1, \"hello\\n\", 6hello", call), LineKind::comment);
+    EXPECT_EQ(lines.take("close(4) = 0", call), LineKind::call);
+    ASSERT_TRUE(lines.abandoned());
+    EXPECT_EQ(lines.abandoned()->line, 2U);
+    EXPECT_EQ(lines.take("close(5) = 0", call), LineKind::call);
+    EXPECT_FALSE(lines.abandoned());
+}
+
+TEST(StraceLines, ALineMayBeCutByAMessageAndByOutput) {
+    StraceLines lines;
+    LoggedCall call;
+    EXPECT_EQ(lines.take("write(1, \"a) = 1\\nb and more\\n\", 18strace: Process 101 attached", call),
+              LineKind::comment);
+    EXPECT_EQ(lines.take("a) = 1", call), LineKind::comment);
+    EXPECT_EQ(lines.take("b and more", call), LineKind::comment);
+    EXPECT_EQ(lines.take(")   = 18", call), LineKind::call);
+    EXPECT_EQ(call.all_arguments, "1, \"a) = 1\\nb and more\\n\", 18");
+}
+
+TEST(StraceLines, OutputWhileAnotherThreadWritesIsNotUnreadable) {
+    StraceLines lines;
+    LoggedCall call;
+    EXPECT_EQ(lines.take("[pid 7] write(1, \"hello\\n\", 6 <unfinished ...>", call), LineKind::begun);
+    EXPECT_EQ(lines.take("hello", call), LineKind::comment);
+    EXPECT_EQ(lines.take("[pid 7] <... write resumed>) = 6", call), LineKind::call);
+    EXPECT_EQ(lines.take("hello", call), LineKind::unreadable);
+}
+
+TEST(StraceText, NamesInsideOfTextAreNoNames) {
+    EXPECT_EQ(sum_of(R"([{iov_base="iov_len=9", iov_len=2}, {iov_base="x", iov_len=3}])", "iov_len="), 5U);
+    EXPECT_EQ(member_of(R"({a="b=1", b=2})", "b="), "2}");
+    EXPECT_TRUE(has_flag("O_RDONLY|O_CLOEXEC", "CLOEXEC", 0x80000));
+    EXPECT_TRUE(has_flag("0x80000", "CLOEXEC", 0x80000));
+    EXPECT_FALSE(has_flag("0x400", "CLOEXEC", 0x80000));
+    EXPECT_TRUE(has_flag("0x1|0x80000", "CLOEXEC", 0x80000));
+    EXPECT_TRUE(has_flag("0x1 /* SOCK_STREAM */|0x80000 /* SOCK_CLOEXEC */", "CLOEXEC", 0x80000));
+    EXPECT_EQ(by_name("0x1 /* SOCK_STREAM */|0x80000 /* SOCK_CLOEXEC */"), "SOCK_STREAM");
+    EXPECT_EQ(without_comments("0x1 /* SOCK_STREAM */|0x80000 /* SOCK_CLOEXEC */"), "0x1|0x80000");
+    EXPECT_EQ(by_name("0x2 /* MSG_PEEK */"), "MSG_PEEK");
+    EXPECT_EQ(without_comment("0x2 /* MSG_PEEK */"), "0x2");
+}
+
+TEST(StraceText, VectorsHaveTheirBytes) {
+    EXPECT_EQ(vector_bytes(R"([{iov_base="ab", iov_len=2}, {iov_base="c"..., iov_len=100}])"), 102U);
+    EXPECT_EQ(vector_bytes(R"([{"hello", 5}, {"\n"..., 1}])"), 6U);
+    EXPECT_EQ(vector_bytes("[]"), 0U);
+    EXPECT_FALSE(vector_bytes("0x7ffd"));
+    EXPECT_FALSE(vector_bytes(R"([{iov_base="ab", iov_len=2}, ...])"));
 }
 
 TEST(StraceText, ParsesNumbersInEachBase) {

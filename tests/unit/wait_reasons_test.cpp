@@ -69,6 +69,18 @@ TEST_F(WaitReasonsTest, WithoutAKnownFunctionThereIsNoReason) {
     EXPECT_EQ(WaitReasons().find(std::array{u64{0x2010}}).what, WaitFor::other);
 }
 
+TEST_F(WaitReasonsTest, AFaultIsTheProgramsOwnUnlessACallIsBelowIt) {
+    reasons_.add(symbol("handle_mm_fault", 0x4000, 0x4100));
+    reasons_.add(symbol("do_syscall_64", 0x5000, 0x5100));
+    EXPECT_TRUE(find({0x1010, 0x3010, 0x4010, 0x9999, 0}).fault);
+    EXPECT_EQ(find({0x1010, 0x3010, 0x4010, 0x9999, 0}).function, "filemap_read");
+    EXPECT_EQ(find({0x1010, 0x4010, 0}).function, "io_schedule");
+    EXPECT_FALSE(find({0x1010, 0x3010, 0x4010, 0x5010, 0}).fault);
+    EXPECT_FALSE(find({0x1010, 0x3010, 0x5010, 0}).fault);
+    // the stack is cut off: there may be a call below
+    EXPECT_FALSE(find({0x1010, 0x3010, 0x4010, 0x9999}).fault);
+}
+
 TEST_F(WaitReasonsTest, UnknownSymbolsAreIgnored) {
     reasons_.add(symbol("schedule", 0x4000, 0x4100));
     reasons_.add(symbol("", 0x5000, 0x5100));

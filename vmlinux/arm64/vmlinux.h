@@ -408,6 +408,7 @@ struct inode {
 	struct address_space *i_mapping;
 	long unsigned int i_ino;
 	dev_t i_rdev;
+	loff_t i_size;
 	u32 i_generation;
 	union {
 		struct hlist_head i_dentry;
@@ -539,7 +540,18 @@ struct vm_fault {
 	};
 };
 
+struct linux_binprm {
+	const char *filename;
+	const char *interp;
+};
+
 struct vm_area_struct {
+	union {
+		struct {
+			long unsigned int vm_start;
+		};
+	};
+	long unsigned int vm_pgoff;
 	struct file *vm_file;
 };
 

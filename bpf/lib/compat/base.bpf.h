@@ -15,6 +15,10 @@
 enum bpf_func_id___snprintf {
 	BPF_FUNC_snprintf___here = 1,
 };
+/* bpf_task_pt_regs: 5.15 (dd6e10fbd9fb) */
+enum bpf_func_id___regs {
+	BPF_FUNC_task_pt_regs___here = 1,
+};
 
 #ifndef barrier_var
 #define barrier_var(var) asm volatile("" : "+r"(var))

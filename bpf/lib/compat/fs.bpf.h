@@ -35,6 +35,34 @@ struct buffer_head___end {
 	void *b_end_io;
 };
 
+struct inode___private {
+	void *i_private;
+};
+struct proc_ns_operations___name {
+	const char *name;
+};
+struct ns_common___ops {
+	struct proc_ns_operations___name *ops;
+};
+
+struct files_struct___count {
+	struct {
+		int counter;
+	} count;
+};
+struct file___count {
+	struct {
+		long long counter;
+	} f_count;
+};
+struct file___ref {
+	struct {
+		struct {
+			long long counter;
+		} refcnt;
+	} f_ref;
+};
+
 struct iomap_dio___result {
 	struct kiocb *iocb;
 	long long i_size;
@@ -47,6 +75,30 @@ struct iomap_dio_simple___bio {
 };
 
 #pragma clang attribute pop
+
+/* "net", "mnt" …: the type of the namespace that an inode of nsfs stands for. */
+static __always_inline const char *compat_namespace(struct inode *inode)
+{
+	struct ns_common___ops *common = BPF_CORE_READ((struct inode___private *)inode, i_private);
+
+	return BPF_CORE_READ(common, ops, name);
+}
+
+/* Is a file open only once, in a table of fds that no other thread uses? file.f_count counts its references; 6.13 made
+ * it f_ref, which starts at 0 (90ee6ed776c0). */
+static __always_inline bool compat_only_user(struct task_struct *task, struct file *file)
+{
+	struct files_struct___count *files = (struct files_struct___count *)BPF_CORE_READ(task, files);
+	__u64 more;
+
+	if (BPF_CORE_READ(files, count.counter) != 1)
+		return false;
+	if (bpf_core_field_exists(struct file___count, f_count))
+		more = BPF_CORE_READ((struct file___count *)file, f_count.counter) - 1;
+	else
+		more = BPF_CORE_READ((struct file___ref *)file, f_ref.refcnt.counter);
+	return more == 0;
+}
 
 /* A dentry of an inode: inode.i_dentry lists struct dentry by d_u.d_alias; 7.1 made that union anonymous. */
 static __always_inline __u64 compat_alias(struct inode *inode)

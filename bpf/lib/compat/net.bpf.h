@@ -7,6 +7,9 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct sock___protocol { /* 16 bits since 5.6 (bf9765145b85) */
+	__u16 sk_protocol;
+};
 struct sock_common___v6 {
 	struct {
 		__u8 bytes[16];
@@ -15,6 +18,9 @@ struct sock_common___v6 {
 
 #pragma clang attribute pop
 
-
+static __always_inline __u16 compat_protocol(struct sock *sk)
+{
+	return BPF_CORE_READ((struct sock___protocol *)sk, sk_protocol);
+}
 
 #endif

@@ -5,6 +5,7 @@
 #ifndef IOLENS_EVENT_CALL_H
 #define IOLENS_EVENT_CALL_H
 
+#include "iolens/event/arguments.h"
 #include "iolens/event/file.h"
 #include "iolens/event/header.h"
 
@@ -30,6 +31,8 @@ enum iolens_call_shape {
 	IOLENS_SHAPE_CONNECT, /* fd, address, its length: the peer address */
 	IOLENS_SHAPE_BIND,    /* fd, address, its length: the local address */
 	IOLENS_SHAPE_ALLOCATE, /* fallocate: fd, mode, offset, length */
+	IOLENS_SHAPE_EXTENT, /* fd, offset, length */
+	IOLENS_SHAPE_AT,     /* directory fd, path: the fd itself if the path is empty or NULL */
 	IOLENS_SHAPE_CLONE3,  /* struct clone_args; only with all calls selected */
 	IOLENS_SHAPE_NEW_FD,  /* the result is a new fd; this shape and those below have no fd before the return */
 	IOLENS_SHAPE_PAIR,    /* socketpair: the fourth argument receives two new fds */
@@ -40,6 +43,8 @@ enum iolens_call_shape {
 	IOLENS_SHAPE_IO_GET,  /* io_getevents: context, min_nr, nr, array of struct io_event */
 	IOLENS_SHAPE_IO_DESTROY, /* io_destroy: context */
 	IOLENS_SHAPE_OTHER,   /* as PLAIN; only with all calls selected */
+	IOLENS_SHAPE_NOT_DECODED, /* of 32-bit programs: only counted */
+	IOLENS_SHAPE_RESTART, /* restart_syscall: the interrupted call goes on */
 };
 
 enum iolens_direction {
@@ -51,6 +56,8 @@ enum iolens_direction {
 /* Requests of libaio and io_uring: their opcode is added to these numbers in `call`. */
 #define IOLENS_CALL_AIO 0x1000
 #define IOLENS_CALL_URING 0x2000
+/* A page fault of a program's own access to its memory. Not recorded: made from the waits of the thread, for --why. */
+#define IOLENS_CALL_FAULT 0x3000
 #define IOLENS_AIO_OPS 16
 #define IOLENS_URING_OPS 128
 
@@ -65,8 +72,6 @@ enum iolens_request_flag {
 	IOLENS_REQUEST_NAMES = 1 << 6,  /* takes paths, moves no bytes: seen only as an operation (operation.h) */
 };
 
-#define IOLENS_CALL_ARGUMENTS 6
-
 /* One per system call number of this architecture, in read-only data: shape 0 = not selected. */
 struct iolens_call_info {
 	u16 id;       /* the number used in events: that of x86-64 */
@@ -74,8 +79,11 @@ struct iolens_call_info {
 	u8 direction; /* enum iolens_direction */
 	u8 flags;     /* which argument holds the flags, from 1; 0: none */
 	u8 texts;     /* bit n: argument n is a string, a path or a name */
-	u8 vectors;   /* bit n: argument n is an array of strings; the first one is read */
+	u8 vectors;   /* bit n: argument n is an array of strings */
 	u8 actions;      /* enum iolens_call_action */
+	u8 item;       /* enum iolens_item_kind: what argument item_place points to */
+	u8 item_place;
+	u8 reserved[6];
 };
 
 /* How a call is handled; set per run. */
@@ -90,7 +98,7 @@ enum iolens_call_flag {
 	IOLENS_CALL_HAS_OFFSET = 1 << 0,
 	IOLENS_CALL_HAS_REQUESTED = 1 << 1,
 	IOLENS_CALL_NO_FILE = 1 << 2, /* the fd was not open */
-	IOLENS_CALL_APPEND = 1 << 3,  /* O_APPEND: the offset is the one before the write */
+	IOLENS_CALL_APPEND = 1 << 3,  /* O_APPEND or RWF_APPEND: a write is at the end of the file */
 	IOLENS_CALL_DATAGRAM = 1 << 4, /* of a socket: SOCK_DGRAM */
 	IOLENS_CALL_STREAM = 1 << 5,   /* of a socket: SOCK_STREAM */
 	IOLENS_CALL_HAS_PEER = 1 << 6,
@@ -109,7 +117,7 @@ struct iolens_call_event {
 	u64 start;     /* CLOCK_BOOTTIME, ns */
 	u64 name_id;   /* of the file: iolens_file_fact; 0 = none */
 	u64 ino;       /* inode.i_ino */
-	u64 offset;    /* as given, or file.f_pos at the start of the call */
+	u64 offset;    /* as given, or file.f_pos at the start of the call; of an append, where the data is */
 	u64 requested; /* bytes */
 	s64 result;    /* bytes transferred, or the return value; negative errno */
 	u32 dev;       /* super_block.s_dev, the kernel's dev_t */
@@ -131,6 +139,8 @@ struct iolens_call_event {
 	u64 open_id;  /* ID of the open file description (struct file), shared by dup and fork; 0 = none */
 	u32 host_tgid; /* tgid and tid in the initial pid namespace; 0: the same */
 	u32 host_tid;
+	u32 messages; /* result of sendmmsg and recvmmsg; 0 in older recordings */
+	u32 sequence; /* of an imported log: the number of the call, the same in each of its rows; otherwise 0 */
 };
 
 /* A libaio or io_uring request in flight: an entry of the BPF map `requests`. */
@@ -139,73 +149,25 @@ struct iolens_request {
 	u64 process; /* distinguishes its process from a later one with the same ID */
 	u64 context; /* libaio context, likewise; 0 = none */
 	u64 counted; /* it was counted as seen */
-};
-
-/* Arguments of a call, read at its start: sent before its iolens_call_event when all calls are decoded. */
-#define IOLENS_ARGUMENT_TEXT 4096 /* longest string copied from an argument, including its NUL */
-#define IOLENS_ARGUMENTS_WHOLE 0xff /* from an imported log: one string with all arguments, verbatim */
-struct iolens_arguments {
-	struct iolens_header h;
-	u64 values[IOLENS_CALL_ARGUMENTS];
-	u32 tid; /* in the initial pid namespace */
-	u16 call;
-	u8 texts; /* bit n: the string of argument n follows, NUL-terminated */
-	u8 reserved;
-	/* followed by the strings, zero-padded to a multiple of 8 */
+	u64 ring;    /* io_uring: of a request in the map `multishots`, with user_data; 0: not in there */
+	u64 user_data;
+	u64 at_position; /* io_uring: no offset was given: it is the position of the file */
+	u64 slot; /* io_uring: slot of the file table that it opens, from 1; 0: it opens an fd, or nothing */
+	u64 capacity;/* io_uring: space for the address of the sender */
+	u64 shared; /* number of requests with this key in flight; `e` and the others have been sent. 0: one request */
 };
 
 #ifdef __cplusplus
 #include <type_traits>
 
+#include "iolens/event/call_values.h"
 #include "iolens/schema.h"
 
 namespace iolens {
 
 static_assert(std::has_unique_object_representations_v<iolens_call_event>);
 static_assert(sizeof(iolens_call_event) % 8 == 0);
-static_assert(std::has_unique_object_representations_v<iolens_arguments>);
-static_assert(sizeof(iolens_arguments) == 72);  // texts follow, so no field can be appended
 
-inline const iolens_call_event& as_call(const iolens_header& h) {
-    return reinterpret_cast<const iolens_call_event&>(h);
-}
-
-/// IDs in the initial pid namespace, which also distinguish tasks outside of ours.
-inline u32 host_tgid(const iolens_call_event& e) { return e.host_tid != 0 ? e.host_tgid : e.tgid; }
-inline u32 host_tid(const iolens_call_event& e) { return e.host_tid != 0 ? e.host_tid : e.tid; }
-/// An ID; null for an imported log without IDs.
-inline Value call_task_id(const iolens_call_event& e, u32 id) {
-    return host_tid(e) != 0 ? Value(u64{id}) : Value();
-}
-
-inline constexpr u32 no_end = u32{IOLENS_CALL_NO_TIME} | u32{IOLENS_CALL_NO_DURATION};
-inline Value call_start(const iolens_call_event& e) {
-    return (e.flags & IOLENS_CALL_NO_TIME) != 0 ? Value() : Value(e.start);
-}
-inline Value call_duration(const iolens_call_event& e) {
-    return (e.flags & IOLENS_CALL_NO_DURATION) != 0 ? Value() : Value(e.h.ts - e.start);
-}
-/// An imported log has no inodes.
-inline bool call_has_file(const iolens_call_event& e) {
-    return e.file != IOLENS_FILE_NONE && (e.ino != 0 || e.dev != 0);
-}
-/// True if the return of the call was not seen: it has neither a result nor a duration.
-inline bool call_is_unended(const iolens_call_event& e) {
-    constexpr u32 both = u32{IOLENS_CALL_NO_RESULT} | u32{IOLENS_CALL_NO_DURATION};
-    return (e.flags & both) == both;
-}
-/// Duration; 0 if unknown.
-inline u64 call_time_ns(const iolens_call_event& e) {
-    return (e.flags & IOLENS_CALL_NO_DURATION) != 0 ? 0 : e.h.ts - e.start;
-}
-inline Value call_bytes(const iolens_call_event& e) {
-    const bool none = e.direction == IOLENS_DIR_NONE || e.result < 0 || (e.flags & IOLENS_CALL_NO_RESULT) != 0;
-    return none ? Value() : Value(static_cast<u64>(e.result));
-}
-inline Value call_direction(const iolens_call_event& e) {
-    return e.direction == IOLENS_DIR_NONE ? Value()
-                                          : Value(std::string_view(e.direction == IOLENS_DIR_READ ? "R" : "W"));
-}
 inline constexpr std::array<std::string_view, IOLENS_FILE_KINDS> file_kinds{
     "none", "file", "directory", "character", "disk", "fifo", "pipe", "socket", "anon", "other"};
 
@@ -283,10 +245,12 @@ inline constexpr std::array call_columns{
     Column{.name = "dir", .header = "D", .width = -1, .help = "direction of the transfer: R in, W out; empty for other calls",
            .get = [](const iolens_header& h) { return call_direction(as_call(h)); }},
     Column{.name = "offset", .header = "OFFSET", .unit = Unit::bytes, .width = 10,
-           .help = "offset in the file: as given, or the file position at the start of the call (file.f_pos)",
+           .help = "offset in the file: as given, or the file position at the start of the call (file.f_pos); of "
+                   "an append, where the data is; empty if other writes make that uncertain",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
-               return (e.flags & IOLENS_CALL_HAS_OFFSET) != 0 ? Value(e.offset) : Value();
+               if ((e.flags & IOLENS_CALL_HAS_OFFSET) == 0) return Value();
+               return Value::signed_number(static_cast<s64>(e.offset));
            }},
     Column{.name = "requested", .header = "WANTED", .unit = Unit::bytes, .width = 8,
            .help = "bytes requested; empty for calls without a single count",
@@ -295,14 +259,10 @@ inline constexpr std::array call_columns{
                return (e.flags & IOLENS_CALL_HAS_REQUESTED) != 0 ? Value(e.requested) : Value();
            }},
     Column{.name = "bytes", .header = "BYTES", .unit = Unit::bytes, .width = 8,
-           .help = "bytes transferred; empty on error",
+           .help = "bytes transferred; empty on error; 0 with MSG_PEEK",
            .get = [](const iolens_header& h) { return call_bytes(as_call(h)); }},
     Column{.name = "result", .header = "RESULT", .width = 8, .help = "return value; -1 on error",
-           .get = [](const iolens_header& h) {
-               const auto& e = as_call(h);
-               if ((e.flags & IOLENS_CALL_NO_RESULT) != 0) return Value();
-               return Value::signed_number(e.result < 0 ? -1 : e.result);
-           }},
+           .get = [](const iolens_header& h) { return call_result(as_call(h)); }},
     Column{.name = "error", .header = "ERR", .role = Role::error, .width = -9,
            .help = "errno name of a failed call; empty on success",
            .get = [](const iolens_header& h) {
@@ -340,14 +300,15 @@ inline constexpr std::array call_columns{
                const auto& e = as_call(h);
                return e.open_id != 0 ? Value(e.open_id) : Value();
            }},
-    Column{.name = "peer", .header = "PEER", .role = Role::peer, .width = -15, .help = "peer address of a socket",
+    Column{.name = "peer", .header = "PEER", .role = Role::peer, .width = -15, .help = "peer address of a socket: the address that a datagram was sent to or came from; path or @name of a "
+                   "unix socket; protocol and port ID of a netlink socket",
            .get = [](const iolens_header& h) {
                return (as_call(h).flags & IOLENS_CALL_HAS_PEER) != 0 ? Value(u64{1}) : Value();
            }},
     Column{.name = "peer_port", .header = "PORT", .width = 5, .help = "peer port of a socket",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
-               return (e.flags & IOLENS_CALL_HAS_PEER) != 0 ? Value(u64{e.port}) : Value();
+               return (e.flags & IOLENS_CALL_HAS_PEER) != 0 && call_has_port(e) ? Value(u64{e.port}) : Value();
            }},
     Column{.name = "local", .header = "LOCAL", .role = Role::local, .width = -15, .help = "local address of a socket",
            .get = [](const iolens_header& h) {
@@ -362,10 +323,10 @@ inline constexpr std::array call_columns{
            .help = "address of a mapping in the process (mmap, munmap, msync); requested is its length",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
-               return (e.flags & IOLENS_CALL_HAS_ADDRESS) != 0 ? Value(e.address) : Value();
+               return (e.flags & IOLENS_CALL_HAS_ADDRESS) != 0 ? Value(e.address).in_base(16) : Value();
            }},
     Column{.name = "flags", .header = "FLAGS", .role = Role::flags, .width = -18,
-           .help = "flags of the call: open flags, mmap protection, lseek whence; numeric if they have no names here",
+           .help = "flags of the call: open flags, mmap protection, lseek whence, MSG_… flags; numeric if they have no names here",
            .get = [](const iolens_header& h) {
                const auto& e = as_call(h);
                return (e.flags & IOLENS_CALL_HAS_ASKED) != 0 ? Value(e.asked) : Value();

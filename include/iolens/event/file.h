@@ -45,7 +45,8 @@ struct iolens_file_fact {
 	u16 flags;  /* enum iolens_file_flag */
 	u16 length; /* bytes of `path` */
 	u16 reserved;
-	/* followed by path components from the file up to the root, NUL-terminated, zero-padded to 8 bytes */
+	/* followed, with LITERAL, by the name and, if the log determines another, the absolute path; otherwise by
+	 * path components from the file up to the root, NUL-terminated, zero-padded to 8 bytes */
 };
 
 #ifdef __cplusplus

@@ -29,9 +29,10 @@ struct iolens_counters {
 	u64 requests_full; /* requests of libaio and io_uring */
 	u64 libc_full;     /* functions of libc */
 	u64 frames_full;   /* arguments that a kretprobe needs */
-	u64 not_decoded;   /* nothing was full: calls of another ABI, whose numbers differ */
+	u64 not_decoded;   /* nothing was full: calls of 32-bit programs without a decoder */
 	u64 own;        /* part of filtered: on the output of iolens itself */
 	u64 not_followed; /* not operations: processes that did not fit into the map */
+	u64 ambiguous;    /* part of state_full: io_uring completions that may be of one of several requests */
 };
 
 /* The counters as a record: the last one of a recording. `missed` is always its last 8 bytes, regardless of the

@@ -21,6 +21,8 @@ struct iolens_wait_event {
 	/* Kernel stack, innermost frame first; 0 = end. In a recording, offsets into the functions of
 	 * iolens_symbol_fact, 1 = unknown function. */
 	u64 frames[IOLENS_WAIT_FRAMES];
+	u32 shown_tid; /* in the pid namespace of iolens; 0: the task is outside of it; not in older recordings */
+	u32 shown_tgid;
 };
 
 #ifdef __cplusplus

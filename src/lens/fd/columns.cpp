@@ -2,9 +2,11 @@
 #include "lens/fd/columns.h"
 
 #include "base/failure.h"
+#include "base/text.h"
 #include "iolens/event/call.h"
 #include "lens/columns.h"
 #include "lens/fd/info.h"
+#include "resolve/syscalls.h"
 #include "sink/formats.h"
 
 namespace iolens {
@@ -30,6 +32,15 @@ std::vector<const Column*> choose_call_columns(const ViewOptions& view, const Ca
     }
     place_host_pid(names, view);
     return choose_columns(call_columns, names);
+}
+
+std::string prefix_line(const iolens_call_event& e, std::string_view arguments, const LoggedTexts& logged) {
+    if (!logged.name.empty()) return fmt::format(" {},{},{},{}", e.tid, logged.result, logged.name, arguments);
+    const Value result = call_result(e);
+    const std::string text = result.is_null()       ? "?"
+                             : result.is_negative() ? "-1"
+                                                    : in_base(result.number(), result.base());
+    return fmt::format(" {},{},{},{}", e.tid, text, syscall_name(e.call), arguments);
 }
 
 std::vector<const Column*> choose_operation_columns(const ViewOptions& view, Format format) {

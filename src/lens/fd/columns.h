@@ -3,8 +3,10 @@
 
 #include <vector>
 
+#include "iolens/event/call.h"
 #include "iolens/event/operation.h"
 #include "lens/options.h"
+#include "resolve/arguments.h"
 #include "sink/formats.h"
 
 namespace iolens {
@@ -19,6 +21,9 @@ struct CallView {
 
 /// The columns of calls. Throws Failure (usage).
 std::vector<const Column*> choose_call_columns(const ViewOptions& view, const CallView& calls);
+
+/// iomonitor's line before the rows of a call.
+std::string prefix_line(const iolens_call_event& e, std::string_view arguments, const LoggedTexts& logged);
 
 /// The columns of operations for io-monitor's formats and its message queue.
 inline constexpr auto metrics_columns = columns_for(metrics_needs, operation_columns);

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "base/decode.h"
@@ -39,13 +40,15 @@ public:
         view.toggle("--why", wants_why_,
                     "explain calls of 1 ms or more (--min-ms): what they waited for and which block requests were "
                     "involved");
+        selection_.view_flags(view);
         wanted_operations_.view_flags(view);
         if (live == nullptr) return;
         live->text("--user", user_, "NAME", "run COMMAND as this user (a name or number in /etc/passwd)");
         live->toggle("--preserve-env", preserve_env_, "with --user: keep the environment");
         wanted_operations_.live_flags(*live);
-        live->text("-i,--input", input_, "FILE",
-                   "show the calls in a log of 'strace -f -T -tt' instead of tracing; needs no privileges");
+        live->texts("-i,--input", input_, "FILE",
+                    "show the calls in a log of 'strace -f -tt -T' instead of tracing; needs no privileges; several "
+                    "files, or a quoted glob, are one trace; '-' is standard input");
     }
 
     View prepare(const ViewOptions& view) override;
@@ -62,46 +65,47 @@ public:
 
 private:
     void add(const iolens_call_event& e, RowArena& text);
-    [[nodiscard]] bool of_reader(u32 tgid) const;
+    /// Does this process read our rows?
+    [[nodiscard]] bool of_reader(u32 tgid) const { return own_output_ && OwnOutput::is_reader(tgid); }
     DecodeResult take_call(const iolens_call_event& e, RowBuffer& row);
     DecodeResult take_operation(const iolens_header& record, RowBuffer& row);
     DecodeResult take_deferred(u64 now_ns, RowBuffer& row);
     [[nodiscard]] bool asked_for(const iolens_call_event& e, const ViewOptions& f) const;
+    [[nodiscard]] bool shows_fault(const iolens_call_event& e) const;
     void add_prefix_line(const iolens_call_event& e, RowBuffer& row);
     DecodeResult show_operation(const iolens_operation_event* e, RowBuffer& row);
     const iolens_operation_event* operation_of(const iolens_call_event& e);
     void check_options(const ViewOptions& view, const LiveOptions& live) const;
-    std::unique_ptr<Source> open_log();
 
     OperationSelection wanted_operations_;  // of --domains
     Operations operations_{wanted_operations_};
     CallSelection selection_;
     std::string user_;  // user to run the command as
     bool preserve_env_ = false;
-    std::string input_;  // strace log to show
+    std::vector<std::string> input_;  // strace logs to show
     std::optional<ViewOptions> replay_filters_;
     std::unique_ptr<Tracing> tracing_;
     std::optional<OwnOutput> own_output_;  // for a trace of the whole machine; destroyed before the probes
     bool wants_why_ = false;
     std::optional<Why> why_;
-    bool why_lines_ = false;   // detail lines below each row
-    u64 last_ts_ = 0;          // latest time of all records
-    bool unfinished_ = false;  // also rows for calls still in flight when tracing ends
+    u64 min_ns_ = 0;                            // live: what the kernel does not filter of calls that map files
+    std::optional<ViewOptions> fault_filters_;  // of --why; nothing: no page faults
+    bool why_lines_ = false;                    // detail lines below each row
+    u64 last_ts_ = 0;                           // latest time of all records
+    bool unfinished_ = false;                   // also rows for calls still in flight when tracing ends
     FileTotals totals_;
     OpenTotals opens_;
     StraceLog* log_ = nullptr;
     Decoder decoder_;
-    iolens_call_event call_{};     // copy of the current row's record, if something was added to it
-    std::pair<u32, u64> line_of_;  // thread and start of the call with the last prefix line
+    iolens_call_event call_{};           // copy of the current row's record, if something was added to it
+    std::tuple<u32, u64, u32> line_of_;  // identifies the call with the last prefix line
 };
 
 /// Without --min-ms, --why explains calls that took at least this long.
 constexpr u64 why_min_ns = 1'000'000;
 
 View FdLens::prepare(const ViewOptions& view) {
-    for (const std::string& word : view.ops) {
-        if (!wanted_operations_.narrow(word)) selection_.add(word);
-    }
+    selection_.select(view.ops, wanted_operations_, wanted_operations_.requested(view.replayed));
     wanted_operations_.prepare(view, view.replayed);
     selection_.operations = wanted_operations_.on();
     replay_filters_ = view;
@@ -111,10 +115,14 @@ View FdLens::prepare(const ViewOptions& view) {
         if (wanted_operations_.on())
             throw Failure(Exit::usage, "--why explains calls, and --domains shows operations", "omit one of them");
         why_.emplace(resolver(), !view.replayed);
+        if (view.summary_by == "open") throw Failure(Exit::usage, "--why has no --summary=open", "use --summary");
         why_->set_all(view.verbose);
+        why_->set_summing(view.summary);
         if (!replay_filters_->min_ns) replay_filters_->min_ns = why_min_ns;
+        fault_filters_ = replay_filters_;
     }
     selection_.summing = view.summary;
+    selection_.files = view.summary_by == "true" && !why_;
     unfinished_ = view.unfinished;
     if (unfinished_ && !wanted_operations_.queue().empty()) {
         throw Failure(Exit::usage, "--mq has no messages for unfinished operations", "omit --unfinished");
@@ -156,10 +164,6 @@ void FdLens::check_options(const ViewOptions& view, const LiveOptions& live) con
                       "omit one of them: -i shows a log and traces nothing");
     }
     if (!input_.empty()) return;
-    if (why_ && live.command.empty() && view.pids.empty()) {
-        throw Failure(Exit::usage, "--why needs -p PID or '-- COMMAND'",
-                      "'iolens fd --why -p 1234' explains the calls of a process");
-    }
     if (!live.command.empty() && !view.pids.empty()) {
         throw Failure(Exit::usage, "-p and a command can't be combined", "omit one of them");
     }
@@ -170,15 +174,24 @@ void FdLens::check_options(const ViewOptions& view, const LiveOptions& live) con
 
 std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions& live) {
     check_options(view, live);
-    if (!input_.empty()) return open_log();
+    if (!input_.empty()) {
+        const bool arguments =
+            selection_.decode_all || wanted_operations_.on() || selected(Role::arguments) || !live.record.empty();
+        auto log = std::make_unique<StraceLog>(input_, arguments);
+        log_ = log.get();
+        resolver().set_recorded();
+        return log;
+    }
     SyscallProbe::Options options;
     Fd cgroup;
     ViewOptions of_tasks = view;
     of_tasks.pids.clear();  // processes are followed, not filtered
     if (replay_filters_) of_tasks.min_ns = replay_filters_->min_ns;
+    if (live.uid || !live.cgroup.empty()) fault_filters_.reset();  // whose a wait is, is known only in the kernel
+    if (fault_filters_) fault_filters_->pids.clear();
     options.filter = task_filters(of_tasks, live, cgroup);
     options.cgroup_fd = cgroup.get();
-    if (wanted_operations_.on()) wanted_operations_.choose(options, selection_.chosen);
+    if (wanted_operations_.on()) wanted_operations_.choose(options, selection_);
     selection_.choose(options);
     follow_processes(options, view.pids);
     if (options.follow.empty() && live.command.empty()) own_output_.emplace(options, view.output);
@@ -195,6 +208,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
         facts = operations_.starts(tracing_->has_command() ? std::vector<u32>() : options.follow);
     }
     tracing_->forget_ended(options.follow);
+    min_ns_ = options.map_facts ? options.filter.min_ns : 0;
     replay_filters_.reset();  // the kernel applies the filters
     tracing_->start_command();
     RingSource::Probes source = tracing_->source(!options.follow.empty());
@@ -208,13 +222,6 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
                        });
     };
     return std::make_unique<RingSource>(std::move(source));
-}
-
-std::unique_ptr<Source> FdLens::open_log() {
-    auto log = std::make_unique<StraceLog>(input_);
-    log_ = log.get();
-    resolver().set_recorded();
-    return log;
 }
 
 /// Applies to a replay the filters that the kernel applies to a live run.
@@ -238,12 +245,18 @@ DecodeResult FdLens::take(const iolens_header& record, RowBuffer& row) {
         return *taken;
     }
     if (Why::is_of(record)) {
-        if (why_) why_->take(record);
+        const auto fault = why_ ? why_->take(record) : std::nullopt;
+        if (fault && shows_fault(*fault)) why_->defer(*fault);
         return DecodeResult::nothing;
     }
     if (record.kind == IOLENS_KIND_OPERATION) return take_operation(record, row);
     const auto* event = decoder_.as<iolens_call_event>(record, IOLENS_KIND_CALL);
     return event == nullptr ? DecodeResult::unknown : take_call(*event, row);
+}
+
+/// The kernel applies no filters to page faults, except that their process is followed.
+bool FdLens::shows_fault(const iolens_call_event& e) const {
+    return fault_filters_ && asked_for(e, *fault_filters_) && !selection_.leaves_out(e) && !of_reader(e.tgid);
 }
 
 DecodeResult FdLens::take_operation(const iolens_header& record, RowBuffer& row) {
@@ -269,29 +282,39 @@ DecodeResult FdLens::take_operation(const iolens_header& record, RowBuffer& row)
 DecodeResult FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
     const iolens_call_event* event = &e;
     const bool pending = (event->flags & IOLENS_CALL_PENDING) != 0;
+    bool shown = true;  // in a row, not only in the summary
     if (pending && !unfinished_) return DecodeResult::nothing;
     if (of_reader(event->tgid)) return without_row(pending);
     if (event->direction == IOLENS_DIR_NONE && !wanted_operations_.on()) {
         call_ = *event;
-        resolver().mappings().take(call_);
+        const bool of_log = event->h.cpu == IOLENS_NO_CPU;  // the import knows the mappings
+        if (!of_log) resolver().mappings().take(call_);
         event = &call_;
         const Syscall* call = find_syscall(event->call);
-        const bool of_memory =
-            call != nullptr && call->info.shape == IOLENS_SHAPE_RANGE && event->file == IOLENS_FILE_NONE;
-        const bool io = call == nullptr || (call->is_io() && !of_memory);
-        if (!selection_.decode_all && selection_.chosen.empty() && !io) return without_row(pending);
-        // the call may be traced only for its requests
-        if (!selection_.includes(event->call)) return without_row(pending);
+        const bool of_memory = call != nullptr && event->file == IOLENS_FILE_NONE &&
+                               (call->name == "munmap" || (of_log && call->info.shape == IOLENS_SHAPE_MAP));
+        // of a log, a call that this version does not know; otherwise a request
+        const bool io = call == nullptr ? event->call != IOLENS_NO_CALL : call->is_io() && !of_memory;
+        shown = io || selection_.decode_all || !selection_.chosen.empty();
+        // the call may be traced only for its requests, or for what other rows need
+        if (!selection_.includes(event->call)) {
+            if (selection_.by_open && call != nullptr && selection_.needs(*call)) add(*event, row.text);
+            return without_row(pending);
+        }
+        if (!shown && (!selection_.files || of_memory)) return without_row(pending);
+        if (!call_is_unended(*event) && call_time_ns(*event) < min_ns_) return without_row();
     }
     if (replay_filters_ && !asked_for(*event, *replay_filters_)) return without_row(pending);
     if (wanted_operations_.on()) return show_operation(operation_of(*event), row);
-    if (selection_.summing) add(*event, row.text);
+    if (selection_.leaves_out(*event)) return without_row(pending);
+    if (selection_.summing && !why_) add(*event, row.text);
     if (selection_.seed_csv && selection_.decode_all) add_prefix_line(*event, row);
     if (selection_.decode_all) resolver().arguments().spent(host_tid(*event));
     if (selection_.seed_csv && event->direction == IOLENS_DIR_NONE) {
-        const bool shown = selection_.summing || selection_.decode_all;  // in the summary or in the prefix line
+        shown = selection_.summing || selection_.decode_all;  // in the summary or in the prefix line
         return shown ? DecodeResult::nothing : without_row(pending);
     }
+    if (!shown) return DecodeResult::nothing;
     if (why_) {
         why_->defer(*event);
         return DecodeResult::nothing;
@@ -302,18 +325,14 @@ DecodeResult FdLens::take_call(const iolens_call_event& e, RowBuffer& row) {
 
 /// Adds iomonitor's line before the rows of a call: one line even if the call has two rows.
 void FdLens::add_prefix_line(const iolens_call_event& e, RowBuffer& row) {
-    const std::pair<u32, u64> which{host_tid(e), e.start};
+    const std::tuple<u32, u64, u32> which{host_tid(e), e.start, e.sequence};
     if (which == line_of_) return;
     line_of_ = which;
-    const std::string result = (e.flags & IOLENS_CALL_NO_RESULT) != 0 ? "?"
-                               : e.result < 0                         ? "-1"
-                                                                      : std::to_string(e.result);
-    row.prefix_line = row.text.format(FMT_COMPILE(" {},{},{},{}"), e.tid, result, syscall_name(e.call),
-                                      resolver().arguments_of(e, row.text).text());
+    const LoggedTexts logged = resolver().logged_texts(e);
+    const std::string_view arguments =
+        logged.name.empty() ? resolver().arguments_of(e, row.text).text() : logged.arguments;
+    row.prefix_line = row.text.copy(prefix_line(e, arguments, logged));
 }
-
-/// Does this process read our rows?
-bool FdLens::of_reader(u32 tgid) const { return own_output_ && OwnOutput::is_reader(tgid); }
 
 /// Makes a row of the next call of --why whose hold time has passed.
 DecodeResult FdLens::take_deferred(u64 now_ns, RowBuffer& row) {
@@ -331,7 +350,7 @@ DecodeResult FdLens::take_deferred(u64 now_ns, RowBuffer& row) {
 }
 
 void FdLens::add(const iolens_call_event& e, RowArena& text) {
-    const Value file = resolver().file_of(e, text);
+    const Value file = resolver().file_of(with_ipv4(e), text);
     const std::string_view name = file.is_null() ? std::string_view("?") : file.text();
     if (selection_.by_open) {
         opens_.add(e, name);
@@ -353,12 +372,14 @@ const iolens_operation_event* FdLens::operation_of(const iolens_call_event& e) {
 
 DecodeResult FdLens::show_operation(const iolens_operation_event* e, RowBuffer& row) {
     if (e == nullptr) return DecodeResult::nothing;
+    if (selection_.failed && (e->error == 0 || is_unended(*e))) return without_row();
     if (selection_.summing) operations_.add(*e);
     return fill({.event = &e->h}, row);
 }
 
 Summary FdLens::summary(bool /*restart*/) {
     if (wanted_operations_.on()) return operations_.summary();
+    if (why_) return why_->summary();
     return selection_.by_open ? opens_.summary() : totals_.summary();
 }
 
@@ -368,8 +389,9 @@ Loss FdLens::losses(const iolens_loss& ledger) const {
         loss.note_beside("waits_full", "wait", "more threads than --max-inflight", tracing_->lost_waits());
     }
     if (log_ != nullptr) {
-        loss.seen += log_->import().unreadable() + log_->import().unfinished();
+        loss.seen += log_->import().unreadable() + log_->import().headless() + log_->import().unfinished();
         loss.note("unreadable_lines", "line", "unreadable", log_->import().unreadable());
+        loss.note("headless", "call", "beginning not in the log", log_->import().headless());
         loss.note("unfinished", "call", "end not in the log", log_->import().unfinished());
     }
     return loss;
@@ -381,13 +403,13 @@ std::vector<std::string> FdLens::diagnostics() const {
     const iolens_counters& n = ledger.n;
     std::vector<std::string> items{
         ledger_line(losses(ledger)),
-        fmt::format("names sent again {}, probe runs skipped {}, 32-bit calls {}, returns without a start {}",
+        fmt::format("names sent again {}, probe runs skipped {}, calls not decoded {}, returns without a start {}",
                     n.fact_lost, ledger.missed, n.not_decoded, n.orphan),
         fmt::format("filtered as iolens's own output: {}", n.own)};
     std::ranges::move(resolver().diagnostics(), std::back_inserter(items));
     if (why_) items.push_back(fmt::format("evicted: {} waits", why_->waits_evicted()));
-    const std::vector<std::string>& why_not = tracing_->calls().why();
-    if (!why_not.empty()) items.push_back(fmt::format("variants not used: {}", fmt::join(why_not, "; ")));
+    if (const auto& why_not = tracing_->calls().why(); !why_not.empty())
+        items.push_back(fmt::format("variants not used: {}", fmt::join(why_not, "; ")));
     return items;
 }
 

@@ -24,7 +24,7 @@ const LensInfo& fd_info() {
             "iolens fd --summary=open -o /dev/null -- make  print them per open file: when, how long, what was moved\n"
             "iolens fd --comm postgres --format json 10  trace every thread of a name for 10 seconds, as JSON lines\n"
             "iolens fd -v -- ls  show every system call with its arguments\n"
-            "iolens fd -i strace.log --summary  summarize a log of 'strace -f -T -tt'\n"
+            "iolens fd -i strace.log --summary  summarize a log of 'strace -f -tt -T -yy'\n"
             "iolens fd --domains ALL -- make  show operations by domain, as io-monitor does\n"
             "iolens fd --domains FILE_OPEN_CLOSE,FILE_READ --start-on-open data.db -p 1234\n"
             "iolens fd --domains ALL --socket /run/io.sock --comm nginx\n"
@@ -66,6 +66,11 @@ std::span<const LossCounter> fd_loss_counters() {
                     .item = "libaio or io_uring request",
                     .cause = "more in flight than --max-inflight",
                     .in_state_full = true},
+        LossCounter{.counter = &iolens_counters::ambiguous,
+                    .key = "ambiguous",
+                    .item = "io_uring completion",
+                    .cause = "several requests in flight with one user_data",
+                    .in_state_full = true},
         LossCounter{.counter = &iolens_counters::libc_full,
                     .key = "libc_full",
                     .item = "libc call",
@@ -74,7 +79,7 @@ std::span<const LossCounter> fd_loss_counters() {
         LossCounter{.counter = &iolens_counters::not_decoded,
                     .key = "not_decoded",
                     .item = "call",
-                    .cause = "32-bit programs are not decoded",
+                    .cause = "of 32-bit programs, not decoded",
                     .in_state_full = true},
         LossCounter{.counter = &iolens_counters::not_followed,
                     .key = "not_followed",

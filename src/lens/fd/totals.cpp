@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lens/fd/totals.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <array>
+#include <span>
+#include <tuple>
 #include <vector>
 
 #include "base/text.h"
@@ -12,6 +17,8 @@ namespace {
 
 // Maximum number of rows: a summary of every file on a machine would grow without bound.
 constexpr std::size_t max_files = 2000;
+// Calls other than reads and writes have a row per file if they took this long.
+constexpr u64 min_line_ns = 1'000'000;
 constexpr std::size_t max_opens = 20'000;
 
 Column number(const char* key, const char* header, int width, const char* help, Unit unit = Unit::none) {
@@ -39,14 +46,45 @@ void add_moved(std::vector<Value>& row, const std::array<MovedTotals, 2>& moved)
     }
 }
 
+constexpr std::size_t moved_columns = 6;
+
+/// Does the call open a file by its path?
+bool opens_file(u16 id) {
+    const std::string_view call = syscall_name(id);
+    return call.starts_with("open") || call == "creat" || call.starts_with("io_uring:open");
+}
+
 std::size_t side_of(const iolens_call_event& e) { return e.direction == IOLENS_DIR_READ ? 0 : 1; }
 
 }  // namespace
 
+iolens_call_event with_ipv4(const iolens_call_event& e) {
+    constexpr std::array<u8, 12> mapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    iolens_call_event same = e;
+    if (e.family != AF_INET6 || !std::ranges::equal(mapped, std::span(e.peer).first<12>())) return same;
+    same.family = AF_INET;
+    std::copy_n(&e.peer[12], 4, &same.peer[0]);
+    return same;
+}
+
 void MovedTotals::add(const iolens_call_event& e) {
     ++calls;
-    bytes += e.result < 0 ? 0 : static_cast<u64>(e.result);
+    bytes += call_bytes(e).number();
     time_ns += call_time_ns(e);
+}
+
+void FileTotals::Times::add(const iolens_call_event& e) {
+    ++calls;
+    errors += e.result < 0 ? 1U : 0U;
+    time_ns += call_time_ns(e);
+    if ((e.flags & IOLENS_CALL_NO_DURATION) == 0) times.add(call_time_ns(e));
+}
+
+void FileTotals::Times::add(const Times& other) {
+    calls += other.calls;
+    errors += other.errors;
+    time_ns += other.time_ns;
+    times.add(other.times);
 }
 
 void FileTotals::add(const iolens_call_event& e, std::string_view file) {
@@ -54,45 +92,71 @@ void FileTotals::add(const iolens_call_event& e, std::string_view file) {
     if (totals_.size() >= max_files && !totals_.contains(name)) name = "(all others)";
     auto& slot = totals_[std::move(name)];
     if (!slot) slot = std::make_unique<Totals>();
-    slot->errors += e.result < 0 ? 1U : 0U;
     if (e.direction == IOLENS_DIR_NONE) {
-        const std::string_view call = syscall_name(e.call);
-        if (e.result >= 0 && (call.starts_with("open") || call == "creat" || call.starts_with("io_uring:open"))) {
-            ++slot->opens;
-        }
+        slot->calls[syscall_name(e.call)].add(e);
+        slot->opens += e.result >= 0 && opens_file(e.call) ? 1U : 0U;
         return;
     }
+    slot->calls[""].add(e);
     slot->moved.at(side_of(e)).add(e);
-    if ((e.flags & IOLENS_CALL_NO_DURATION) == 0) slot->times.add(call_time_ns(e));
 }
 
 Summary FileTotals::summary() const {
     Summary s;
     s.columns = {number("opens", "OPENS", 6, "number of opens, if calls that open are traced")};
     add_moved_columns(s.columns);
-    s.columns.insert(s.columns.end(), {
-                                          time_column("p50_ns", "p50", "median duration"),
-                                          time_column("p99_ns", "p99", "99th percentile of durations"),
-                                          time_column("max_ns", "max", "longest call"),
-                                          number("errors", "ERRORS", 6, "number of failed calls"),
-                                          file_column("file, pipe or peer, sorted by time"),
-                                      });
-    std::vector<const std::pair<const std::string, std::unique_ptr<Totals>>*> items;
-    for (const auto& item : totals_) {
-        if (item.second->times.count() != 0 || item.second->opens != 0 || item.second->errors != 0)
-            items.push_back(&item);
+    s.columns.insert(
+        s.columns.end(),
+        {Column{.name = "call",
+                .header = "CALL",
+                .width = -12,
+                .help = "the call that the following columns are about; empty: reads and writes"},
+         number("calls", "CALLS", 8, "number of calls"), time_column("time_ns", "TIME(ms)", "sum of their durations"),
+         time_column("p50_ns", "p50", "median duration"), time_column("p99_ns", "p99", "99th percentile of durations"),
+         time_column("max_ns", "max", "longest call"), number("errors", "ERRORS", 6, "number of failed calls"),
+         file_column("file, pipe or peer, sorted by time; (others): calls that took less than 1 ms on each file")});
+    struct Line {
+        std::string_view file;
+        const Totals* totals;
+        std::string_view call;
+        const Times* times;
+    };
+    std::vector<Line> lines;
+    const Times none;
+    std::map<std::string_view, Times> short_calls;
+    for (const auto& [file, totals] : totals_) {
+        const auto moved = totals->calls.find("");
+        if (moved != totals->calls.end()) {
+            lines.push_back({file, totals.get(), "", &moved->second});
+        } else if (totals->opens != 0) {
+            lines.push_back({file, totals.get(), "", &none});
+        }
+        for (const auto& [call, times] : totals->calls) {
+            if (call.empty()) continue;
+            if (times.time_ns >= min_line_ns) {
+                lines.push_back({file, totals.get(), call, &times});
+            } else {
+                short_calls[call].add(times);
+            }
+        }
     }
-    std::ranges::sort(items, [](const auto* a, const auto* b) {
-        const u64 x = a->second->time_ns();
-        const u64 y = b->second->time_ns();
-        return x != y ? x > y : a->first < b->first;
+    for (const auto& [call, times] : short_calls) lines.push_back({"(others)", nullptr, call, &times});
+    std::ranges::sort(lines, [](const Line& a, const Line& b) {
+        if (a.times->time_ns != b.times->time_ns) return a.times->time_ns > b.times->time_ns;
+        return std::tie(a.file, a.call) < std::tie(b.file, b.call);
     });
-    for (const auto* item : items) {
-        const Totals& t = *item->second;
-        std::vector<Value> row{Value(t.opens)};
-        add_moved(row, t.moved);
-        add_percentiles(row, t.times, {50, 99});
-        row.insert(row.end(), {Value(t.errors), Value(std::string_view(item->first))});
+    for (const auto& [file, totals, call, times] : lines) {
+        std::vector<Value> row;
+        const bool moves = call.empty();
+        row.push_back(moves ? Value(totals->opens) : Value());
+        if (moves) {
+            add_moved(row, totals->moved);
+        } else {
+            row.resize(1 + moved_columns);
+        }
+        row.insert(row.end(), {moves ? Value() : Value(call), Value(times->calls), Value(times->time_ns)});
+        add_percentiles(row, times->times, {50, 99});
+        row.insert(row.end(), {Value(times->errors), Value(file)});
         s.rows.push_back(std::move(row));
     }
     return s;

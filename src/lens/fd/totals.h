@@ -4,6 +4,7 @@
 
 #include <array>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,7 +24,10 @@ struct MovedTotals {
     void add(const iolens_call_event& e);
 };
 
-/// Per file or peer: `--summary`.
+/// The call with its peer as IPv4, if that is an IPv4 address in IPv6 (::ffff:192.0.2.1): the same peer.
+iolens_call_event with_ipv4(const iolens_call_event& e);
+
+/// Per file or peer: `--summary`. Reads and writes are one row, each other call has its own.
 class FileTotals {
 public:
     /// `name` is the text of the file column.
@@ -31,12 +35,18 @@ public:
     [[nodiscard]] Summary summary() const;
 
 private:
+    struct Times {
+        u64 calls = 0;
+        u64 errors = 0;
+        u64 time_ns = 0;
+        SmallHistogram times;
+        void add(const iolens_call_event& e);
+        void add(const Times& other);
+    };
     struct Totals {
         u64 opens = 0;
-        u64 errors = 0;
-        std::array<MovedTotals, 2> moved;  // read, write
-        SmallHistogram times;
-        [[nodiscard]] u64 time_ns() const { return moved[0].time_ns + moved[1].time_ns; }
+        std::array<MovedTotals, 2> moved;         // read, write
+        std::map<std::string_view, Times> calls;  // by name of the call; "": all that read or write
     };
     std::unordered_map<std::string, std::unique_ptr<Totals>> totals_;
 };

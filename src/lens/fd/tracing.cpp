@@ -72,19 +72,25 @@ void Tracing::add_libc(SyscallProbe::Options& options) const {
 
 std::vector<Record> Tracing::attach(const SyscallProbe::Options& options, bool why) {
     const auto types = kernel_btf();  // shared by all probes
-    calls_ = std::make_unique<SyscallProbe>(options);
-    if (!why) return {};
-    attach_why(options);
+    if (!why) {
+        calls_ = std::make_unique<SyscallProbe>(options);
+        return {};
+    }
+    SyscallProbe::Options last = options;
+    last.before_attach = [&](const SyscallProbe& calls) { attach_why(calls, options); };
+    calls_ = std::make_unique<SyscallProbe>(last);
     return symbols();
 }
 
-void Tracing::attach_why(const SyscallProbe::Options& options) {
+/// Requests and waits are traced before the first call is: a call that began earlier has no row.
+void Tracing::attach_why(const SyscallProbe& calls, const SyscallProbe::Options& options) {
     BlockProbe::Options of_requests;
     of_requests.ring_bytes = options.ring_bytes;
-    of_requests.ring_fd = calls_->ring_fd();
+    of_requests.ring_fd = calls.ring_fd();
     requests_ = std::make_unique<BlockProbe>(of_requests);
-    waits_ = std::make_unique<WaitProbe>(WaitProbe::Options{.ring_fd = calls_->ring_fd(),
-                                                            .followed_fd = calls_->followed_fd(),
+    waits_ = std::make_unique<WaitProbe>(WaitProbe::Options{.ring_fd = calls.ring_fd(),
+                                                            .followed_fd = calls.followed_fd(),
+                                                            .follow = !options.follow.empty(),
                                                             .ring_bytes = options.ring_bytes,
                                                             .max_threads = options.max_threads});
 }

@@ -51,7 +51,7 @@ public:
     [[nodiscard]] u64 lost_waits() const { return waits_ ? waits_->ledger().n.state_full : 0; }
 
 private:
-    void attach_why(const SyscallProbe::Options& options);
+    void attach_why(const SyscallProbe& calls, const SyscallProbe::Options& options);
     [[nodiscard]] std::vector<Record> symbols();
     void hide_frames(std::span<std::byte> record) const;
     [[nodiscard]] int exit_status();

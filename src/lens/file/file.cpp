@@ -7,12 +7,14 @@
 #include <cstdlib>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/decode.h"
 #include "base/failure.h"
 #include "iolens/event/vfs.h"
 #include "lens/columns.h"
+#include "lens/file/order.h"
 #include "lens/file/profile.h"
 #include "lens/file/serve/verbs.h"
 #include "lens/file/watch.h"
@@ -38,6 +40,8 @@ public:
                     "count sectors from the start of the disk instead of the filesystem's device");
         if (live == nullptr) return;
         live->toggle("-r,--recursive", recursive_, "also trace files in directories below PATH");
+        live->toggle("--no-follow-name", no_follow_name_,
+                     "trace only the files that PATH names now, not those that replace them");
         live->number("--max-files", max_files_, 1, 1 << 22, "N",
                      "watch at most N files at a time (default 65536); new files in watched directories evict others");
     }
@@ -54,10 +58,13 @@ private:
     [[nodiscard]] static bool asked_for(const iolens_vfs_event& e, const ViewOptions& f);
     void begin_log(u64 ns);
     void leave_out_output(const ViewOptions& view);
+    DecodeResult take_in_order(u64 now_ns, RowBuffer& row);
+    DecodeResult fill_row(const iolens_vfs_event& event, RowBuffer& row);
 
     std::string level_;
     bool absolute_ = false;
     bool recursive_ = false;
+    bool no_follow_name_ = false;
     std::optional<u64> max_files_;
     u32 ops_ = 0;  // bit (1 << op)
     Levels levels_;
@@ -70,7 +77,10 @@ private:
     std::unique_ptr<Watches> watches_;
     FileProfiles totals_;
     Decoder decoder_;
-    iolens_vfs_event access_{};  // event of the current row, if it is not the record's own
+    iolens_vfs_event access_{};          // event of the current record, if it is not the record's own
+    iolens_vfs_event absolute_event_{};  // event of the current row, with --absolute
+    StartOrder order_;                   // rows of iotracer's format
+    bool late_logged_ = false;
 };
 
 const LensInfo& FileLens::info() const {
@@ -171,16 +181,21 @@ std::unique_ptr<Source> FileLens::open(const ViewOptions& view, const LiveOption
     options.max_files = static_cast<u32>(max_files_.value_or(65536)) + 1;  // plus the output file
     options.vfs = levels_.vfs;
     options.blk = levels_.blk;
-    bool directories = false;
+    options.directories = false;
+    options.max_names = 0;
     for (const std::string& word : live.arguments) {
         struct stat info{};
-        directories = directories || (::stat(word.c_str(), &info) == 0 && S_ISDIR(info.st_mode));
+        if (::stat(word.c_str(), &info) != 0) continue;
+        options.directories = options.directories || S_ISDIR(info.st_mode);
+        options.max_names += no_follow_name_ || S_ISDIR(info.st_mode) ? 0 : 1;
     }
-    if (directories) options.depth = recursive_ ? IOLENS_WATCH_DEPTH : 1;
+    options.follow_names = options.max_names != 0;
+    if (options.directories || options.follow_names)
+        options.depth = options.directories && recursive_ ? IOLENS_WATCH_DEPTH : 1;
     require_tracing();
     const auto types = kernel_btf();  // shared by both probes
     probe_ = std::make_unique<VfsProbe>(options);
-    watches_ = std::make_unique<Watches>(*probe_);
+    watches_ = std::make_unique<Watches>(*probe_, options.follow_names);
     leave_out_output(view);
     for (const std::string& word : live.arguments) watches_->add(watches_->find(word), recursive_);
     watches_->complete(options);
@@ -211,7 +226,23 @@ void FileLens::begin_log(u64 ns) {
     resolver().set_log_start(ns);
 }
 
+/// The next row of iotracer's format that is due.
+DecodeResult FileLens::take_in_order(u64 now_ns, RowBuffer& row) {
+    const iolens_vfs_event* event = iotracer_ ? order_.release(now_ns) : nullptr;
+    if (event == nullptr) return DecodeResult::nothing;
+    if (!began_) begin_log(event->start);
+    return fill_row(*event, row);
+}
+
+DecodeResult FileLens::fill_row(const iolens_vfs_event& event, RowBuffer& row) {
+    if (!absolute_ || event.level != IOLENS_LEVEL_BLK) return fill({.event = &event.h}, row);
+    absolute_event_ = event;
+    absolute_event_.first_sector = 0;
+    return fill({.event = &absolute_event_.h}, row);
+}
+
 DecodeResult FileLens::take(const iolens_header& record, RowBuffer& row) {
+    if (record.kind == IOLENS_KIND_CLOCK) return take_in_order(record.ts, row);
     if (const auto taken = learn(record)) return *taken;
     const iolens_vfs_event* event = access_of(record, resolver().tasks(), decoder_, access_);
     if (event == nullptr) {
@@ -224,14 +255,13 @@ DecodeResult FileLens::take(const iolens_header& record, RowBuffer& row) {
     const bool pending = vfs_has(*event, IOLENS_VFS_PENDING);
     if (pending && !unfinished_) return DecodeResult::nothing;
     if (!level || !op || (replay_filters_ && !asked_for(*event, *replay_filters_))) return without_row(pending);
-    if (!began_) begin_log(event->start);
     if (summing_) totals_.add(*event, resolver().file_of(event->id, event->name_id).text());
-    if (absolute_ && event->level == IOLENS_LEVEL_BLK) {
-        access_ = *event;
-        access_.first_sector = 0;
-        event = &access_;
+    if (!iotracer_) return fill_row(*event, row);
+    order_.add(*event);
+    if (order_.late() == 1 && !std::exchange(late_logged_, true)) {
+        log_line("a line is not in the order of starts: its access took longer than 1 s, or 65536 others ended first");
     }
-    return fill({.event = &event->h}, row);
+    return DecodeResult::nothing;
 }
 
 Summary FileLens::summary(bool /*restart*/) {
@@ -251,6 +281,11 @@ Loss FileLens::losses(const iolens_loss& ledger) const {
                     .item = "libaio or io_uring request",
                     .cause = "more in flight than --max-inflight",
                     .in_state_full = true},
+        LossCounter{.counter = &iolens_counters::ambiguous,
+                    .key = "ambiguous",
+                    .item = "io_uring completion",
+                    .cause = "several requests in flight with one user_data",
+                    .in_state_full = true},
         LossCounter{.counter = &iolens_counters::frames_full,
                     .key = "frames_full",
                     .item = "access",
@@ -259,7 +294,7 @@ Loss FileLens::losses(const iolens_loss& ledger) const {
         LossCounter{.counter = &iolens_counters::not_decoded,
                     .key = "not_decoded",
                     .item = "call",
-                    .cause = "32-bit programs are not decoded",
+                    .cause = "of 32-bit programs, not decoded",
                     .in_state_full = true},
     };
     Loss loss = count_losses(ledger.n, counters, without_row_count());
@@ -273,8 +308,14 @@ std::vector<std::string> FileLens::diagnostics() const {
     if (!probe_) return {};
     const iolens_loss ledger = probe_->ledger();
     std::vector<std::string> items{ledger_line(losses(ledger))};
+    if (const u64 replaced = probe_->replaced(); replaced != 0) {
+        items.push_back(fmt::format("files that replaced another one under a watched name: {}", replaced));
+    }
     if (const u64 evicted = probe_->evicted(); evicted != 0) {
         items.push_back(fmt::format("files of watched directories that were evicted: {}", evicted));
+    }
+    if (order_.late() != 0) {
+        items.push_back(fmt::format("lines that are not in the order of starts: {}", order_.late()));
     }
     std::ranges::move(resolver().diagnostics(), std::back_inserter(items));
     if (!probe_->why().empty()) items.push_back(fmt::format("variants not used: {}", fmt::join(probe_->why(), "; ")));

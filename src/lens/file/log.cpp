@@ -14,7 +14,7 @@ namespace iolens {
 
 namespace {
 
-LogKey key_of(const LoggedAccess& access) { return {access.start, access.level}; }
+LogKey key_of(const LoggedAccess& access) { return {access.start, access.level, access.address}; }
 
 }  // namespace
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 #include "base/text.h"
@@ -28,8 +28,8 @@ struct LoggedAccess {
     u8 comm[IOLENS_COMM_LEN]{};
 };
 
-/// The sort key of the lines of a log: start and level.
-using LogKey = std::pair<u64, u8>;
+/// The sort key of the lines of a log: start, level and address.
+using LogKey = std::tuple<u64, u8, u64>;
 
 /// Accesses in order of completion. A full chunk is immutable: logs and snapshots share it.
 struct LogChunk {

@@ -32,8 +32,9 @@ std::string profile_text(std::string_view level, const AccessSums& profile) {
     const double seconds = static_cast<double>(profile.time_ns()) / 1e9;
     const auto rate = [&](double amount) { return seconds > 0 ? amount / seconds : 0; };
     const auto bytes = static_cast<double>(profile.bytes());
-    std::string text = fmt::format("---- {} ----\nevents={}\ntime={:.6f} dtr={:.2f} iops={:.2f}\n", level,
-                                   profile.events(), seconds, rate(bytes / 1024), rate(bytes / 4096));
+    std::string text =
+        fmt::format("---- {} ----\nevents={}\ntime={:.6f} dtr={:.2f} iops={:.2f}\n", level, profile.events(), seconds,
+                    rate(bytes / 1024), rate(static_cast<double>(profile.events())));
     std::map<u64, u64> sizes;
     for (const auto& [word, t] : {std::pair{"read", &profile.reads()}, std::pair{"write", &profile.writes()}}) {
         const double sequential = t->sequential_share();
@@ -49,8 +50,33 @@ std::string profile_text(std::string_view level, const AccessSums& profile) {
     return text;
 }
 
+std::string profile_json(std::string_view level, const AccessSums& profile) {
+    if (profile.events() == 0) return {};
+    const double seconds = static_cast<double>(profile.time_ns()) / 1e9;
+    const auto rate = [&](u64 amount) {
+        return seconds > 0 ? fmt::format("{:.3f}", static_cast<double>(amount) / seconds) : std::string("null");
+    };
+    std::string text = fmt::format(R"({{"level":"{}","events":{},"time_ns":{},"bytes_per_second":{},"iops":{})", level,
+                                   profile.events(), profile.time_ns(), rate(profile.bytes()), rate(profile.events()));
+    for (const auto& [word, t] : {std::pair{"read", &profile.reads()}, std::pair{"write", &profile.writes()}}) {
+        text += fmt::format(R"(,"{}":{{"events":{},"bytes":{},"errors":{},"sequential":{},"random":{},"sizes":{{)",
+                            word, t->events, t->bytes, t->errors, t->sequential, t->random);
+        for (const auto& [size, count] : t->sizes.counts())
+            text += fmt::format(R"({}"{}":{})", text.ends_with('{') ? "" : ",", size, count);
+        text += "}}";
+    }
+    return text + "}\n";
+}
+
 void FileProfiles::add(const iolens_vfs_event& e, std::string_view name) {
-    if (!vfs_moves(e)) return;
+    if (!vfs_moves(e)) {
+        const Access access = plain_access(e);
+        AccessTotals& t = find(e.id, name).others[e.op];
+        ++t.events;
+        if (access.failed) ++t.errors;
+        if (access.timed) t.duration.add(access.end_ns - access.start_ns);
+        return;
+    }
     const std::size_t level = e.level == IOLENS_LEVEL_BLK ? IOLENS_LEVEL_BLK : IOLENS_LEVEL_VFS;
     order_.add({plain_access(e), &find(e.id, name), level}, [this](const Item& item) { take(item); });
 }
@@ -81,7 +107,8 @@ Summary FileProfiles::summary() const {
     s.columns = {
         Column{.name = "file", .header = "FILE", .role = Role::name, .width = -30, .help = "path of the file"},
         Column{.name = "level", .header = "LVL", .width = -3, .help = "VFS or BLK"},
-        Column{.name = "op", .header = "OP", .width = -5, .help = "read or write"},
+        Column{
+            .name = "op", .header = "OP", .width = -5, .help = "read, write, or another operation that --op selects"},
         number("calls", "CALLS", 9, "number of accesses or bios"),
         number("bytes", "BYTES", 13, "bytes transferred", Unit::bytes),
         number("errors", "ERRORS", 6, "number of failed accesses"),
@@ -107,31 +134,38 @@ Summary FileProfiles::summary() const {
 void FileProfiles::add_rows(Summary& s, const OfFile& file, bool patterns) {
     for (std::size_t level = 0; level < IOLENS_LEVELS; ++level) {
         const AccessSums& profile = file.levels.at(level);
-        for (const auto& [word, t] : {std::pair{"read", &profile.reads()}, std::pair{"write", &profile.writes()}}) {
-            if (t->events == 0) continue;
-            const auto percent = static_cast<u64>(std::lround(t->sequential_share() * 100));
-            const bool pattern = patterns && t->has_pattern();
-            u64 median = 0;
-            u64 below = 0;
-            for (const auto& [size, count] : t->sizes.counts()) {
-                median = std::min(size, t->largest);
-                below += count;
-                if (below * 2 >= t->events) break;
-            }
-            std::vector<Value> row{file.name.empty() ? Value() : Value(std::string_view(file.name)),
-                                   Value(vfs_levels.at(level)),
-                                   Value(std::string_view(word)),
-                                   Value(t->events),
-                                   Value(t->bytes),
-                                   Value(t->errors),
-                                   pattern ? Value(percent) : Value(),
-                                   pattern ? Value(100 - percent) : Value(),
-                                   Value(median),
-                                   Value(t->largest)};
-            add_percentiles(row, t->duration, {50, 90, 99});
-            s.rows.push_back(std::move(row));
+        for (const auto& [op, t] :
+             {std::pair{IOLENS_VFS_READ, &profile.reads()}, {IOLENS_VFS_WRITE, &profile.writes()}}) {
+            if (t->events != 0) add_row(s, file, level, vfs_ops.at(op).word, *t, patterns && t->has_pattern());
         }
+        if (level != IOLENS_LEVEL_VFS) continue;
+        for (const auto& [op, t] : file.others) add_row(s, file, level, vfs_ops.at(op).word, t, false);
     }
+}
+
+void FileProfiles::add_row(Summary& s, const OfFile& file, std::size_t level, std::string_view op,
+                           const AccessTotals& t, bool pattern) {
+    const auto percent = static_cast<u64>(std::lround(t.sequential_share() * 100));
+    const bool sized = !t.sizes.counts().empty();
+    u64 median = 0;
+    u64 below = 0;
+    for (const auto& [size, count] : t.sizes.counts()) {
+        median = std::min(size, t.largest);
+        below += count;
+        if (below * 2 >= t.events) break;
+    }
+    std::vector<Value> row{file.name.empty() ? Value() : Value(std::string_view(file.name)),
+                           Value(vfs_levels.at(level)),
+                           Value(op),
+                           Value(t.events),
+                           sized ? Value(t.bytes) : Value(),
+                           Value(t.errors),
+                           pattern ? Value(percent) : Value(),
+                           pattern ? Value(100 - percent) : Value(),
+                           sized ? Value(median) : Value(),
+                           sized ? Value(t.largest) : Value()};
+    add_percentiles(row, t.duration, {50, 90, 99});
+    s.rows.push_back(std::move(row));
 }
 
 std::string FileProfiles::report() const {

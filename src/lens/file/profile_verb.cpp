@@ -7,13 +7,16 @@
 #include <array>
 #include <cerrno>
 #include <fstream>
+#include <tuple>
 
 #include "base/decode.h"
 #include "base/failure.h"
 #include "base/output.h"
 #include "base/recording_format.h"
+#include "base/suggest.h"
 #include "base/text.h"
 #include "import/iotracer_log.h"
+#include "lens/file/io_profile.h"
 #include "lens/file/profile.h"
 #include "lens/file/serve/verbs.h"
 #include "lens/file/watch.h"
@@ -50,6 +53,9 @@ std::vector<iolens_vfs_event> read_recording(const std::string& path) {
     }
     Collector items;
     while (!source.ended()) source.read(items);
+    std::ranges::sort(items.events, {}, [](const iolens_vfs_event& e) {
+        return std::tuple(e.start, e.address, e.level, e.op, e.requested, e.h.ts);
+    });
     return std::move(items.events);
 }
 
@@ -127,6 +133,28 @@ void put_map(Output& out, const std::vector<iolens_vfs_event>& events, const std
     out.row_done();
 }
 
+/// The levels in the order of io_profile.py.
+constexpr std::array profile_levels{IOLENS_LEVEL_BLK, IOLENS_LEVEL_VFS};
+
+/// Figures in the order of the lines, in the format of io_profile.py.
+void put_text(Output& out, const std::vector<iolens_vfs_event>& events) {
+    std::array<IoProfile, IOLENS_LEVELS> levels;
+    for (const iolens_vfs_event& e : events) levels.at(e.level).add(e);
+    append(out.buffer(), "\n");
+    for (const auto level : profile_levels) append(out.buffer(), levels.at(level).text(vfs_levels.at(level)));
+    out.row_done();
+}
+
+void put_json(Output& out, const std::vector<iolens_vfs_event>& events) {
+    std::array<AccessProfile, IOLENS_LEVELS> levels;
+    for (const iolens_vfs_event& e : events) levels.at(e.level).add(plain_access(e));
+    for (const auto level : profile_levels) {
+        levels.at(level).finish();
+        append(out.buffer(), profile_json(vfs_levels.at(level), levels.at(level).sums()));
+        out.row_done();
+    }
+}
+
 class ProfileVerb final : public Verb {
 public:
     std::string_view name() const override { return "profile"; }
@@ -140,10 +168,17 @@ public:
     }
     std::string_view args() const override { return "LOG"; }
     void flags(Flags& flags) override {
+        flags.text("--format", format_, "FORMAT",
+                   "text: as io_profile.py prints it (default); json: exact counts, and rates per access");
         flags.text("--map", map_, "FILE",
                    "compare accesses with the extents of FILE, the logged file: expected and accessed sectors");
     }
     int run(const std::vector<std::string>& args) override {
+        static constexpr std::array<std::string_view, 2> formats{"text", "json"};
+        if (!format_.empty() && std::ranges::find(formats, std::string_view(format_)) == formats.end())
+            throw Failure(Exit::usage, unknown_name("format", format_, formats), list_names("formats", formats));
+        if (format_ == "json" && !map_.empty())
+            throw Failure(Exit::usage, "--map has no JSON", "omit --format or --map");
         if (args.size() != 1)
             throw Failure(Exit::usage, args.empty() ? "missing LOG" : "too many arguments",
                           "usage: iolens file profile LOG");
@@ -158,14 +193,9 @@ public:
         file.clear();
         file.seekg(0);
         const std::vector<iolens_vfs_event> events = recording ? read_recording(args[0]) : read_log(file, args[0]);
-        std::array<AccessProfile, IOLENS_LEVELS> levels;
-        for (const iolens_vfs_event& e : events) levels.at(e.level == IOLENS_LEVEL_BLK ? 1 : 0).add(plain_access(e));
         Output out = Output::stream(STDOUT_FILENO, "standard output");
         try {
-            for (std::size_t i = 0; i < levels.size(); ++i) {
-                append(out.buffer(), profile_text(vfs_levels.at(i), levels.at(i)));
-                out.row_done();
-            }
+            (format_ == "json" ? put_json : put_text)(out, events);
             if (!map_.empty()) {
                 const auto extents = read_extents(map_);
                 if (!extents) {
@@ -183,6 +213,7 @@ public:
     }
 
 private:
+    std::string format_;
     std::string map_;
 };
 

@@ -122,9 +122,19 @@ void Watches::add_one(const FoundFile& found, u32 flags, bool below) {
     if ((flags & IOLENS_WATCH_FILE) != 0) unnamed_.push_back(found);
 }
 
+void Watches::follow(const FoundFile& found, const iolens_file_id& first) {
+    iolens_watch how = found.how;
+    how.flags = IOLENS_WATCH_FILE;
+    how.first = first;
+    if (probe_.attach_functions(found.what) == AttachMode::syscalls) how.flags |= IOLENS_WATCH_CALLS;
+    if (probe_.follow_name(found.what.name, how)) return;
+    throw Failure(Exit::usage, "can't follow more names", "use a larger --max-files, or --no-follow-name");
+}
+
 void Watches::add(const FoundFile& found, bool tree) {
     if (!found.is_directory()) {
         add_one(found, IOLENS_WATCH_FILE);
+        if (follow_names_) follow(found, found.what.id);
         return;
     }
     // the directory first, so that files created meanwhile are not missed
@@ -202,8 +212,10 @@ void choose_syscalls(SyscallProbe::Options& options, u32 ops) {
     const auto wanted = [&](u8 direction, std::string_view name) {
         if (direction == IOLENS_DIR_READ) return wants(IOLENS_VFS_READ);
         if (direction == IOLENS_DIR_WRITE) return wants(IOLENS_VFS_WRITE);
-        if (name == "fsync" || name == "fdatasync" || name == "io_uring:fsync") return wants(IOLENS_VFS_FSYNC);
-        return name == "fallocate" && wants(IOLENS_VFS_DISCARD);
+        constexpr std::array<std::string_view, 6> syncs{"fsync",     "fdatasync",  "msync",
+                                                        "aio:fsync", "aio:fdsync", "io_uring:fsync"};
+        if (std::ranges::find(syncs, name) != syncs.end()) return wants(IOLENS_VFS_FSYNC);
+        return (name == "fallocate" || name == "io_uring:fallocate") && wants(IOLENS_VFS_DISCARD);
     };
     for (const Syscall& call : syscalls()) {
         if (call.number >= options.syscalls.size()) continue;  // not on this architecture
@@ -212,13 +224,15 @@ void choose_syscalls(SyscallProbe::Options& options, u32 ops) {
             case IOLENS_SHAPE_SEND:
             case IOLENS_SHAPE_RECEIVE:
             case IOLENS_SHAPE_MESSAGE:
-            case IOLENS_SHAPE_MESSAGES: chosen = false; break;  // only for sockets
+            case IOLENS_SHAPE_MESSAGES:                    // only for sockets
+            case IOLENS_SHAPE_TEE: chosen = false; break;  // only for pipes
             case IOLENS_SHAPE_COPY:
-            case IOLENS_SHAPE_SENDFILE:  // both read and write
+            case IOLENS_SHAPE_SENDFILE: chosen = moves; break;  // both read and write
             case IOLENS_SHAPE_IO_SUBMIT:
             case IOLENS_SHAPE_IO_GET:
-            case IOLENS_SHAPE_IO_DESTROY: chosen = moves; break;
-            case IOLENS_SHAPE_SIGRETURN: chosen = true; break;
+            case IOLENS_SHAPE_IO_DESTROY: chosen = moves || wants(IOLENS_VFS_FSYNC); break;
+            case IOLENS_SHAPE_SIGRETURN:
+            case IOLENS_SHAPE_RESTART: chosen = true; break;
             default: break;
         }
         if (!chosen) continue;
@@ -230,8 +244,11 @@ void choose_syscalls(SyscallProbe::Options& options, u32 ops) {
         const u8 direction = (request.what & IOLENS_REQUEST_READS) != 0    ? u8{IOLENS_DIR_READ}
                              : (request.what & IOLENS_REQUEST_WRITES) != 0 ? u8{IOLENS_DIR_WRITE}
                                                                            : u8{IOLENS_DIR_NONE};
-        if (wanted(direction, request.name)) choose_request(options, request);
+        if (request.name == "io_uring:tee") continue;  // only for pipes
+        const bool chosen = request.name == "io_uring:splice" ? moves : wanted(direction, request.name);
+        if (chosen) choose_request(options, request);
     }
+    choose_compat_calls(options);
 }
 
 }  // namespace
@@ -272,6 +289,14 @@ RingSource::Probes Watches::source() {
 
 namespace {
 
+/// fallocate, as a call or as a request.
+bool allocates(u64 id) {
+    const Syscall* call = find_syscall(id);
+    const KnownRequest* request = find_request(id);
+    return (call != nullptr && call->info.shape == IOLENS_SHAPE_ALLOCATE) ||
+           (request != nullptr && request->operation == IOLENS_OPERATION_ALLOCATE);
+}
+
 /// Converts a call on a watched file to an access; false if it is none. The caller adds the task's name.
 bool access_of_call(const iolens_call_event& call, iolens_vfs_event& access) {
     access = {};
@@ -301,14 +326,14 @@ bool access_of_call(const iolens_call_event& call, iolens_vfs_event& access) {
         access.op = IOLENS_VFS_READ;
     } else if (call.direction == IOLENS_DIR_WRITE) {
         access.op = IOLENS_VFS_WRITE;
-    } else if (const Syscall* known = find_syscall(call.call);
-               known != nullptr && known->info.shape == IOLENS_SHAPE_ALLOCATE) {
+    } else if (allocates(call.call)) {
         constexpr u64 takes_out = 2 | 8;  // FALLOC_FL_PUNCH_HOLE, FALLOC_FL_COLLAPSE_RANGE
         if ((call.asked & takes_out) == 0) return false;
         access.op = IOLENS_VFS_DISCARD;
     } else {
         access.op = IOLENS_VFS_FSYNC;
         access.flags |= IOLENS_VFS_NO_ADDRESS;
+        access.requested = 0;  // msync: the length of the range
     }
     return true;
 }

@@ -33,7 +33,8 @@ struct FoundFile {
 
 class Watches {
 public:
-    explicit Watches(VfsProbe& probe) : probe_(probe), max_(probe.max_files()) {}
+    explicit Watches(VfsProbe& probe, bool follow_names = false)
+        : probe_(probe), max_(probe.max_files()), follow_names_(follow_names) {}
 
     /// Looks a path up. Throws Failure (usage) if there is no such file, or if it is neither a regular file nor a
     /// directory; errno is the reason. With `as`, also throws if this user may not read the file; /proc's links to open
@@ -43,6 +44,10 @@ public:
     /// Watches a file from now on, or every file in a directory, with `tree` also in the directories below it. Throws
     /// Failure (usage) if there are too many files.
     void add(const FoundFile& found, bool tree);
+
+    /// Also watches each file that gets this file's name from now on, as one that replaces `first`; add() does so if
+    /// names are followed. Throws Failure (usage) if there are too many names.
+    void follow(const FoundFile& found, const iolens_file_id& first);
 
     /// The names of the added files and of their disks, as records for the lens.
     [[nodiscard]] std::vector<std::vector<u64>> names();
@@ -77,6 +82,7 @@ private:
     std::vector<FoundFile> unnamed_;  // names not yet emitted
     std::size_t files_ = 0;
     std::size_t max_;
+    bool follow_names_;
     bool needs_syscalls_ = false;
 };
 

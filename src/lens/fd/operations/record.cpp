@@ -134,7 +134,7 @@ const iolens_operation_event* Operations::of_call(const iolens_call_event& e, co
     }
     switch (op) {
         case IOLENS_OPERATION_READ:
-        case IOLENS_OPERATION_WRITE:
+        case IOLENS_OPERATION_WRITE: operation.bytes = call_bytes(e).number(); break;
         case IOLENS_OPERATION_GETXATTR:
         case IOLENS_OPERATION_LISTXATTR: operation.bytes = result; break;
         case IOLENS_OPERATION_SETXATTR:

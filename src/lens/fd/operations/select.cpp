@@ -13,6 +13,7 @@
 #include "iolens/event/operation.h"
 #include "lens/fd/columns.h"
 #include "lens/fd/info.h"
+#include "lens/fd/select.h"
 #include "lens/requests.h"
 #include "resolve/syscalls.h"
 #include "sink/queue.h"
@@ -99,6 +100,13 @@ u64 operations_of(const Syscall& call) {
     return items;
 }
 
+u64 operations_named(std::string_view word) {
+    if (word == "_IO_NEW_FOPEN") word = "OPEN";  // glibc's internal name for fopen
+    const auto it = std::ranges::find(known_operations, word, &KnownOperation::name);
+    if (it != known_operations.end()) return bit(static_cast<u8>(it - known_operations.begin()));
+    return operations_of(word);
+}
+
 void OperationSelection::view_flags(Flags& flags) {
     flags.list(
         "--domains", domains_, "NAME,...",
@@ -138,6 +146,7 @@ void OperationSelection::prepare(const ViewOptions& view, bool replayed) {
         wanted_ |= operations;
     }
     if (narrowed_ != 0) wanted_ &= narrowed_;
+    wanted_ &= ~left_out_;
     if (domains_.empty()) {
         const bool only_here = narrowed_ != 0 || !start_on_open_.empty() || start_on_elapsed_ns_ || libc_ || std_fds_ ||
                                !queue_.empty() || !facility_.empty() || !fixed_columns(fd_info(), view.format).empty();
@@ -167,27 +176,34 @@ void OperationSelection::prepare(const ViewOptions& view, bool replayed) {
     }
 }
 
-bool OperationSelection::narrow(std::string_view word) {
-    if (word == "_IO_NEW_FOPEN") word = "OPEN";  // glibc's internal name for fopen
-    const auto it = std::ranges::find(known_operations, word, &KnownOperation::name);
-    if (it == known_operations.end()) return false;
-    narrowed_ |= bit(static_cast<u8>(it - known_operations.begin()));
-    return true;
+bool OperationSelection::requested(bool replayed) const {
+    return !domains_.empty() || (!replayed && !environment("MONITOR_DOMAINS").empty());
 }
 
-void OperationSelection::choose(SyscallProbe::Options& options, const std::vector<u16>& chosen) const {
+bool OperationSelection::narrow(std::string_view word) {
+    const u64 operations = operations_named(word);
+    narrowed_ |= operations;
+    return operations != 0;
+}
+
+bool OperationSelection::leave_out(std::string_view word) {
+    const u64 operations = operations_named(word);
+    left_out_ |= operations;
+    return operations != 0;
+}
+
+void OperationSelection::choose(SyscallProbe::Options& options, const CallSelection& calls) const {
     const bool http = (wanted_ & of_domain(IOLENS_DOMAIN_HTTP)) != 0;
     for (const Syscall& call : syscalls()) {
         if (call.number >= options.syscalls.size()) continue;  // not on this architecture
-        if (!chosen.empty() && std::ranges::find(chosen, call.id) == chosen.end()) continue;
+        if (!calls.includes(call.id)) continue;
         const bool wanted = (operations_of(call) & wanted_) != 0;
         const bool carries = http && may_carry_http(call);
         // fopen and opendir fail with the error of their system call
         const bool explains = libc_ && call.operation == IOLENS_OPERATION_OPEN;
         if (!wanted && !carries && !explains) continue;
         iolens_call_info& info = options.syscalls.at(call.number);
-        info = call.info;
-        if (info.shape == IOLENS_SHAPE_OTHER && call.arguments.starts_with("fd:f")) info.shape = IOLENS_SHAPE_FD;
+        info = traced_as(call);
         if (!wanted) info.actions |= IOLENS_CALL_QUIET;
         if (carries) info.actions |= IOLENS_CALL_HTTP;
         if (!wanted) continue;
@@ -199,14 +215,14 @@ void OperationSelection::choose(SyscallProbe::Options& options, const std::vecto
     }
     for (const KnownRequest& request : known_requests()) {
         if (!wants(request.operation)) continue;
-        if (!chosen.empty() && std::ranges::find(chosen, request.id) == chosen.end()) continue;
+        if (!calls.includes(request.id)) continue;
         choose_request(options, request);
     }
     options.operations = true;
     options.leave_std = !std_fds_;
-    options.emit_start = wants(IOLENS_OPERATION_START) && chosen.empty();
-    options.emit_stop = wants(IOLENS_OPERATION_STOP) && chosen.empty();
-    options.emit_cwd = wants(IOLENS_OPERATION_CHDIR) && chosen.empty();
+    options.emit_start = wants(IOLENS_OPERATION_START) && calls.chosen.empty();
+    options.emit_stop = wants(IOLENS_OPERATION_STOP) && calls.chosen.empty();
+    options.emit_cwd = wants(IOLENS_OPERATION_CHDIR) && calls.chosen.empty();
     if (!start_on_open_.empty()) options.start_words = search_table(start_on_open_);
     if (start_on_elapsed_ns_) options.start_on_elapsed_ns = *start_on_elapsed_ns_;
     if (libc_) options.libc_operations = wanted_;

@@ -14,9 +14,13 @@
 namespace iolens {
 
 struct Syscall;
+struct CallSelection;
 
 /// The operations that a call can be, as bits (1 << op).
 u64 operations_of(const Syscall& call);
+
+/// The operations that a word names, an operation or a domain, as bits; 0 if it names none.
+u64 operations_named(std::string_view word);
 
 class OperationSelection {
 public:
@@ -35,11 +39,15 @@ public:
     [[nodiscard]] const std::string& facility() const { return facility_; }
     [[nodiscard]] const std::string& queue() const { return queue_; }
 
-    /// Narrows the selection to an operation ("RENAME"). False if there is no operation of this name.
+    /// Are there domains, from --domains or from the environment?
+    [[nodiscard]] bool requested(bool replayed) const;
+    /// Narrows the selection to an operation ("RENAME") or a domain, or leaves it out. False if there is none of this
+    /// name.
     bool narrow(std::string_view word);
+    bool leave_out(std::string_view word);
 
-    /// Selects the system calls and requests to trace. `chosen`: the calls of --op; empty: all.
-    void choose(SyscallProbe::Options& options, const std::vector<u16>& chosen) const;
+    /// Selects the system calls and requests to trace, of those that --op and --not-op select.
+    void choose(SyscallProbe::Options& options, const CallSelection& calls) const;
 
     /// The message queue of --mq. Throws Failure.
     [[nodiscard]] std::vector<ExtraSink> extra_sinks() const;
@@ -54,6 +62,7 @@ private:
     std::string queue_;
     u64 wanted_ = 0;    // bit (1 << op)
     u64 narrowed_ = 0;  // the same for --op
+    u64 left_out_ = 0;  // the same for --not-op
 };
 
 }  // namespace iolens

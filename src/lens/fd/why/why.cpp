@@ -7,6 +7,8 @@
 #include <array>
 #include <cstring>
 #include <iterator>
+#include <ranges>
+#include <set>
 #include <tuple>
 
 #include "base/text.h"
@@ -65,23 +67,61 @@ bool Why::is_of(const iolens_header& head) {
     return head.kind == IOLENS_KIND_BLOCK || is_extra_targets(head) || head.kind == IOLENS_KIND_WAIT;
 }
 
-void Why::take(const iolens_header& head) {
+/// `shown`: the record has the ids that are shown; an older one has only those of the initial pid namespace.
+std::optional<iolens_call_event> Why::fault_of(const iolens_wait_event& wait, bool shown) {
+    iolens_call_event call{};
+    call.h = wait.h;
+    call.h.kind = IOLENS_KIND_CALL;
+    call.h.size = sizeof call;
+    call.start = wait.start;
+    call.call = IOLENS_CALL_FAULT;
+    call.fd = -1;
+    call.host_tid = wait.tid;
+    call.host_tgid = wait.tgid;
+    call.tid = shown ? wait.shown_tid : wait.tid;
+    call.tgid = shown ? wait.shown_tgid : wait.tgid;
+    // what the thread had submitted when it began to wait
+    for (auto it = std::ranges::lower_bound(requests_, wait.start, {}, [](const Request& r) { return r.e.h.ts; });
+         it != requests_.end(); ++it) {
+        const iolens_block_event& e = it->e;
+        const bool own = !has(e, IOLENS_BLOCK_NO_CREATOR) && host_tid(e) == wait.tid && it->created() <= wait.start &&
+                         it->created() + kept_ns > wait.start;
+        if (!own) continue;
+        call.start = std::min(call.start, it->created());
+        if (e.target.kind != IOLENS_TARGET_FILE || call.file != IOLENS_FILE_NONE) continue;
+        call.file = IOLENS_FILE_REGULAR;
+        call.ino = e.target.id.ino;
+        call.dev = e.target.id.dev;
+        call.generation = e.target.id.generation;
+        call.name_id = e.target.name_id;
+    }
+    // preempted without I/O
+    if (wait.woken == wait.start && call.start == wait.start) return {};
+    for (iolens_call_event& earlier : deferred_ | std::views::reverse) {
+        const bool same =
+            earlier.call == IOLENS_CALL_FAULT && earlier.host_tid == wait.tid && earlier.start == call.start;
+        if (!same) continue;
+        earlier.h.ts = call.h.ts;  // another wait of the same fault
+        return {};
+    }
+    return call;
+}
+
+std::optional<iolens_call_event> Why::take(const iolens_header& head) {
     switch (head.kind) {
         case IOLENS_KIND_WAIT: {
             const auto* wait = decoder_.as<iolens_wait_event>(head, IOLENS_KIND_WAIT);
-            if (wait == nullptr) return;
+            if (wait == nullptr) return {};
+            const WaitReasons::Reason reason = resolver_.wait_reasons().find(wait->frames);
             waits_.forget_before(head.ts - std::min(head.ts, kept_waits_ns));
-            waits_.add(wait->tid, {.start = wait->start,
-                                   .woken = wait->woken,
-                                   .end = wait->h.ts,
-                                   .reason = resolver_.wait_reasons().find(wait->frames)});
-            return;
+            waits_.add(wait->tid, {.start = wait->start, .woken = wait->woken, .end = wait->h.ts, .reason = reason});
+            return reason.fault ? fault_of(*wait, head.size >= sizeof *wait) : std::nullopt;
         }
         case IOLENS_KIND_FIXED_EXTRA_TARGETS:
-        case IOLENS_KIND_EXTRA_TARGETS: extra_targets_.add(head, resolver_.files()); return;
+        case IOLENS_KIND_EXTRA_TARGETS: extra_targets_.add(head, resolver_.files()); return {};
         case IOLENS_KIND_BLOCK: {
             const auto* event = decoder_.as<iolens_block_event>(head, IOLENS_KIND_BLOCK);
-            if (event == nullptr) return;
+            if (event == nullptr) return {};
             const iolens_block_target& target = event->target;
             if (target.name_id != 0) {
                 resolver_.files().named(target.id, target.name_id);
@@ -96,9 +136,9 @@ void Why::take(const iolens_header& head) {
                     if (extra.target.kind == IOLENS_TARGET_FILE) request.others.push_back(extra.target.id);
                 }
             }
-            return;
+            return {};
         }
-        default: return;
+        default: return {};
     }
 }
 
@@ -111,6 +151,7 @@ const iolens_call_event* Why::release(u64 now_ns) {
     if (deferred_.empty() || (deferred_.size() < max_calls && now_ns < deferred_.front().h.ts + hold_ns))
         return nullptr;
     explain(deferred_.front());
+    if (summing_) add_to_totals();
     deferred_.pop_front();
     return &explained_.call;
 }
@@ -178,15 +219,24 @@ std::vector<const Why::Request*> Why::requests_of(const iolens_call_event& call,
     return items;
 }
 
-/// Requests of others that were on the disk at the same time as a request, per process; most requests first.
-std::vector<Why::Beside> Why::beside(const Request& request) const {
-    std::vector<Beside> items;
+/// Requests of others that were on the disk at the same time as a request.
+std::vector<const Why::Request*> Why::requests_beside(const Request& request) const {
+    std::vector<const Request*> items;
     const auto mine = author_of(request.e);
     for (auto it =
              std::ranges::lower_bound(requests_, request.created(), {}, [](const Request& r) { return r.e.h.ts; });
          it != requests_.end(); ++it) {
         if (it->e.dev != request.e.dev || it->created() >= request.e.h.ts || author_of(it->e) == mine) continue;
-        const auto [comm, pid] = author_of(it->e);
+        items.push_back(&*it);
+    }
+    return items;
+}
+
+/// The same per process; most requests first.
+std::vector<Why::Beside> Why::beside(const Request& request) const {
+    std::vector<Beside> items;
+    for (const Request* other : requests_beside(request)) {
+        const auto [comm, pid] = author_of(other->e);
         const auto known = std::ranges::find_if(items, [&](const Beside& b) { return b.pid == pid && b.comm == comm; });
         if (known != items.end()) {
             known->requests++;
@@ -267,7 +317,10 @@ std::string Why::request_line(const Request& request) {
 }
 
 void Why::explain(const iolens_call_event& call) {
-    explained_ = {.call = call, .of_thread = find_syscall(call.call) != nullptr, .waits = {}, .requests = {}};
+    explained_ = {.call = call,
+                  .of_thread = find_syscall(call.call) != nullptr || call.call == IOLENS_CALL_FAULT,
+                  .waits = {},
+                  .requests = {}};
     const std::map<WaitFor, Waited> waits = explained_.of_thread ? waits_of(call) : std::map<WaitFor, Waited>();
     explained_.requests = requests_of(call, is_commit(call.call) || waits.contains(WaitFor::journal));
     explained_.waits.assign(waits.begin(), waits.end());
@@ -276,6 +329,25 @@ void Why::explain(const iolens_call_event& call) {
     });
     explained_.running = call.h.ts - call.start;
     for (const auto& [what, sum] : explained_.waits) explained_.running -= std::min(explained_.running, sum.ns);
+}
+
+void Why::add_to_totals() {
+    RowArena text;
+    const Value file = resolver_.file_of(explained_.call, text);
+    const u64 ns = explained_.call.h.ts - explained_.call.start;
+    totals_.add_call(file.is_null() ? std::string_view("?") : file.text(), ns, explained_.requests.size());
+    for (const auto& [what, sum] : explained_.waits) totals_.add_reason(words_of(what).word, sum.ns);
+    // no thread waits for a request of libaio or io_uring
+    totals_.add_reason(explained_.of_thread ? "running" : "request in flight",
+                       explained_.of_thread ? explained_.running : ns);
+    std::set<const Request*> others;
+    for (const Request* request : explained_.requests) {
+        for (const Request* other : requests_beside(*request)) others.insert(other);
+    }
+    for (const Request* own : explained_.requests) others.erase(own);
+    std::map<std::pair<std::string_view, u32>, u64> processes;
+    for (const Request* other : others) ++processes[author_of(other->e)];
+    for (const auto& [process, number] : processes) totals_.add_beside(process.first, process.second, ns, number);
 }
 
 void Why::append_report(Buffer& out) {

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include "iolens/event/block.h"
 #include "iolens/event/call.h"
 #include "iolens/event/wait.h"
+#include "lens/fd/why/totals.h"
 #include "resolve/extra_targets.h"
 #include "resolve/resolver.h"
 #include "resolve/waits.h"
@@ -31,8 +33,9 @@ public:
 
     /// Is it a record that explains calls: a request or a wait?
     static bool is_of(const iolens_header& head);
-    /// Stores such a record.
-    void take(const iolens_header& head);
+    /// Stores such a record. Returns the page fault whose wait it is, if any: a call IOLENS_CALL_FAULT. Its start is
+    /// that of the first block request that the thread created for it; without one, that of the wait.
+    std::optional<iolens_call_event> take(const iolens_header& head);
 
     /// A thread has ended: its waits are dropped after its last calls have been reported.
     void ended(u32 host_tid, u64 ns) { ended_.emplace_back(host_tid, ns); }
@@ -46,6 +49,9 @@ public:
     /// The same report as lines of text, valid until the next call. After set_all(true), each request has a line.
     std::span<const std::string> lines();
     void set_all(bool all) { all_ = all; }
+    /// After set_summing(true), summary() has the totals of the calls so far.
+    void set_summing(bool summing) { summing_ = summing; }
+    [[nodiscard]] Summary summary() const { return totals_.summary(); }
     /// Waits that were evicted for newer ones: their calls show more time as running.
     [[nodiscard]] u64 waits_evicted() const { return waits_.evicted(); }
 
@@ -77,11 +83,14 @@ private:
         std::vector<const Request*> requests;           // in order of completion
     };
 
+    std::optional<iolens_call_event> fault_of(const iolens_wait_event& wait, bool shown);
+    void add_to_totals();
     void explain(const iolens_call_event& call);
     std::map<WaitFor, Waited> waits_of(const iolens_call_event& call);
     std::vector<const Request*> requests_of(const iolens_call_event& call, bool commits);
     u32 disk_of(u32 dev);
     [[nodiscard]] bool caused(const Request& request) const;
+    std::vector<const Request*> requests_beside(const Request& request) const;
     std::vector<Beside> beside(const Request& request) const;
     static u64 count_of(const std::vector<Beside>& others);
     void append_request(Buffer& out, const Request& request);
@@ -98,6 +107,8 @@ private:
     std::unordered_map<u32, u32> disks_of_;  // whole disks by the dev of their filesystems
     ExtraTargets extra_targets_;
     bool all_ = false;
+    bool summing_ = false;
+    WhyTotals totals_;
     std::vector<std::string> lines_;
 };
 

@@ -241,6 +241,7 @@ int LogTree::add(const ControlCommand& command, const TreeClient& client) {
 
     const std::scoped_lock changing(changes_);
     std::unique_lock lock(mutex_);
+    adopt_named(found, name);
     if (const auto known = by_id_.find(found.what.id); known != by_id_.end()) {
         Watched& file = *known->second;
         if (command.max_events != 0 && command.max_events != file.log.capacity()) {
@@ -251,6 +252,7 @@ int LogTree::add(const ControlCommand& command, const TreeClient& client) {
             file.log.resize(command.max_events);
         }
         give_name(known->second, name);
+        follow(known->second, found, name);
         return 0;
     }
     const u64 events = command.max_events != 0 ? command.max_events : max_events_;
@@ -279,26 +281,8 @@ int LogTree::add(const ControlCommand& command, const TreeClient& client) {
     by_id_[file->id] = file;
     by_node_[file->node] = file;
     give_name(file, name);
+    follow(file, found, name);
     return 0;
-}
-
-/// Adds a name to a file. If another file had the name, that file keeps its log; if it has no other name, it gets one
-/// under which it can still be removed.
-void LogTree::give_name(const Shared& file, const std::string& name) {
-    if (const auto named = by_name_.find(name); named != by_name_.end()) {
-        const Shared other = named->second;
-        if (other == file) return;
-        std::erase(other->names, name);
-        by_name_.erase(named);
-        if (other->names.empty()) {
-            std::string gone = name + " (deleted)";
-            while (by_name_.contains(gone)) gone += " (deleted)";
-            other->names.push_back(gone);
-            by_name_[gone] = other;
-        }
-    }
-    by_name_[name] = file;
-    file->names.insert(file->names.begin(), name);
 }
 
 int LogTree::remove(const std::string& path, const TreeClient& client) {
@@ -309,12 +293,14 @@ int LogTree::remove(const std::string& path, const TreeClient& client) {
     if (named == by_name_.end()) named = by_name_.find(path);  // as the control file shows it
     if (named == by_name_.end()) return error != 0 ? error : ENOENT;
     const Shared file = named->second;
-    std::erase(file->names, named->first);
-    by_name_.erase(named);
+    drop_name(*file, std::string(named->first));
     if (!file->names.empty()) return 0;
-    watcher_->unwatch(file->id);
+    file->successors.push_back(file->id);
+    for (const iolens_file_id& id : file->successors) {
+        watcher_->unwatch(id);
+        by_id_.erase(id);
+    }
     events_ -= file->log.capacity();
-    by_id_.erase(file->id);
     by_node_.erase(file->node);
     files_.erase(file->place);
     return 0;
@@ -322,9 +308,9 @@ int LogTree::remove(const std::string& path, const TreeClient& client) {
 
 void LogTree::log(const iolens_vfs_event& e) {
     if (!vfs_moves(e)) return;
-    const auto it = by_id_.find(e.id);
-    if (it == by_id_.end()) return;
-    Watched& file = *it->second;
+    const Shared of = log_of(e.id);
+    if (!of) return;
+    Watched& file = *of;
     if (e.start < file.from) return;
     // log accesses that were in flight at a stop, but not those that began before a start
     if (file.running ? e.start >= file.stopped && e.start < file.started : e.start >= file.stopped) return;
@@ -374,11 +360,17 @@ std::string LogTree::status() {
         events += file->log.size();
         bytes += file->log.bytes();
     }
-    return fmt::format(
+    std::string text = fmt::format(
         "files {}\nevents {}\nmemory_bytes {}\nmost_memory_bytes {}\nseen {}\ndelivered {}\nlost_ring_full {}\n"
         "lost_state_full {}\nlost_stale {}\nlost_missed {}\n",
         files_.size(), events, bytes, events_ * sizeof(LoggedAccess), ledger.n.seen, ledger.n.delivered,
         ledger.n.ring_full, ledger.n.state_full, ledger.n.no_end, ledger.missed);
+    for (const Shared& file : files_) {
+        if (file->replaced == 0) continue;
+        text += fmt::format("replaced {} {} times, now inode {}\n", file->node, file->replaced,
+                            file->successors.back().ino);
+    }
+    return text;
 }
 
 }  // namespace iolens

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <list>
 #include <map>
 #include <memory>
@@ -31,7 +32,7 @@ inline constexpr u64 default_log_memory = u64{1} << 30;
 /// The tree's contents:
 ///
 ///     control                    add PATH [MAX_EVENTS], remove PATH; one line per file: <bdev>_<inode> PATH...
-///     status                     what is watched, in how much memory, and what was lost
+///     status                     what is watched, in how much memory, what was lost, and which files were replaced
 ///     <bdev>_<inode>/control     stop, start, reset, timereset; <status> <T0> <max_events> <nb_events>
 ///     <bdev>_<inode>/log         one line per access
 class LogTree final : public TreeFiles, public Receiver {
@@ -61,9 +62,12 @@ public:
 private:
     class LogReader;
     struct Watched {
-        iolens_file_id id{};
-        std::string node;                // <bdev>_<inode>
-        std::vector<std::string> names;  // newest first
+        iolens_file_id id{};                                // of the first file
+        std::deque<iolens_file_id> successors;              // the files that replaced it, newest last
+        u64 replaced = 0;                                   // how many there were
+        std::map<std::string, iolens_watch_name> followed;  // those of `names` that are followed
+        std::string node;                                   // <bdev>_<inode>
+        std::vector<std::string> names;                     // newest first
         AccessLog log{0};
         std::list<std::shared_ptr<Watched>>::iterator place;  // in files_
         u64 began_boot = 0;                                   // T0
@@ -78,6 +82,11 @@ private:
     int add(const ControlCommand& command, const TreeClient& client);
     int remove(const std::string& path, const TreeClient& client);
     [[nodiscard]] bool has_memory(const std::string& name, u64 events, u64 instead_of) const;
+    void follow(const Shared& file, const FoundFile& found, const std::string& name);
+    Shared log_of(const iolens_file_id& id);
+    void adopt_named(const FoundFile& found, const std::string& name);
+    void adopt(const Shared& file, const iolens_file_id& id);
+    void drop_name(Watched& file, const std::string& name);
     void give_name(const Shared& file, const std::string& name);
     int command_log(Watched& file, std::string_view word);
     void log(const iolens_vfs_event& e);

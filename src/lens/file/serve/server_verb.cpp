@@ -102,6 +102,8 @@ public:
                    "let members of this group read and write the tree, and add files that they may read");
         add_ring_flag(flags, ring_bytes_);
         add_level_flag(flags, level_);
+        flags.toggle("--no-follow-name", no_follow_name_,
+                     "log only the file that PATH names at 'add', not those that replace it");
     }
     int run(const std::vector<std::string>& args) override;
     std::unique_ptr<Service> take_service() override { return std::move(server_); }
@@ -113,6 +115,7 @@ private:
     std::optional<u64> max_memory_;
     std::string group_;
     std::string level_;
+    bool no_follow_name_ = false;
     std::unique_ptr<Server> server_;
 };
 
@@ -140,6 +143,9 @@ int ServeVerb::run(const std::vector<std::string>& args) {
     options.probe.max_files = static_cast<u32>(max_files_.value_or(131072));
     options.probe.vfs = levels.vfs;
     options.probe.blk = levels.blk;
+    options.probe.directories = false;
+    options.probe.follow_names = !no_follow_name_;
+    options.probe.depth = no_follow_name_ ? 0 : 1;
     server_ = std::make_unique<Server>(std::move(mount), options);
     return 0;
 }

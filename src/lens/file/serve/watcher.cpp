@@ -17,6 +17,15 @@ public:
         watches_.complete(options_);
         static_cast<void>(watches_.names());  // discarded: files are known here by the names they were added under
     }
+    bool follow(const FoundFile& found, const iolens_file_id& first) override {
+        if (!options_.follow_names || found.what.name.hash == 0) return false;
+        watches_.follow(found, first);
+        return true;
+    }
+    void unfollow(const iolens_watch_name& name) override { probe_.unfollow_name(name); }
+    std::optional<iolens_file_id> first_of(const iolens_file_id& file) override {
+        return options_.follow_names ? probe_.first_of(file) : std::nullopt;
+    }
     void unwatch(const iolens_file_id& file) override { probe_.unwatch(file); }
     Source& source() override { return source_; }
 

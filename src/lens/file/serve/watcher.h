@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/privileges.h"
@@ -25,6 +26,12 @@ public:
     /// Watches a file from now on. Throws Failure: usage if there are too many files.
     virtual void watch(const FoundFile& found) = 0;
     virtual void unwatch(const iolens_file_id& file) = 0;
+    /// Also watches each file that gets the name of a watched file, as one that replaces `first`. Returns false if
+    /// names are not followed, or if the file is deleted. Throws Failure: usage if there are too many names.
+    virtual bool follow(const FoundFile& found, const iolens_file_id& first) = 0;
+    virtual void unfollow(const iolens_watch_name& name) = 0;
+    /// The first file with the followed name that this file got; nothing if it has no followed name.
+    virtual std::optional<iolens_file_id> first_of(const iolens_file_id& file) = 0;
     /// The accesses to the watched files.
     virtual Source& source() = 0;
 };
