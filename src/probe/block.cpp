@@ -48,13 +48,14 @@ int copy_number(std::string_view name) {
 }
 int copy_number(const bpf_program* program) { return copy_number(std::string_view(bpf_program__name(program))); }
 
-/// Ends arrive in interrupts, which may come on top of their own program on every kernel (from 6.1 on, it is skipped then).
+/// Ends arrive in interrupts, which may come on top of their own program on every kernel (from 6.1 on, it is skipped
+/// then).
 bool is_of_ends(const bpf_program* program) {
     return std::string_view(bpf_program__section_name(program)).ends_with("_complete");
 }
 
-/// Which copies are used: of ends always, of starts if the kernel may preempt them. IOLENS_PROBE=copies uses all of them,
-/// "only-copies" not even the programs that they are of, and "no-copies" none.
+/// Which copies are used: of ends always, of starts if the kernel may preempt them. IOLENS_PROBE=copies uses all of
+/// them, "only-copies" not even the programs that they are of, and "no-copies" none.
 bool wants_copies_of_starts(const KernelNames& kernel) {
     if (is_forced("no-copies")) return false;
     return is_forced("copies") || is_forced("only-copies") || preempts_programs(kernel);
@@ -104,12 +105,14 @@ BlockProbe::BlockProbe(const Options& options) {
     object_->rodata->copies_of_ends = wants_copies_of_ends();
     for (bpf_program* program : in_attach_order(*object_)) {
         if (copy_number(program) == 0) continue;
-        bpf_program__set_autoload(program, is_of_ends(program) ? object_->rodata->copies_of_ends : object_->rodata->copies_of_starts);
+        bpf_program__set_autoload(
+            program, is_of_ends(program) ? object_->rodata->copies_of_ends : object_->rodata->copies_of_starts);
     }
     // per CPU: enum file_slot of bpf/lib/file.bpf.h
     constexpr u32 slots = 2;
     constexpr u32 slots_with_copies = 6;
-    bpf_map__set_max_entries(object_->maps.file_scratch_slots, object_->rodata->copies_of_starts ? slots_with_copies : slots);
+    bpf_map__set_max_entries(object_->maps.file_scratch_slots,
+                             object_->rodata->copies_of_starts ? slots_with_copies : slots);
     std::optional<KernelAddresses> addresses;
     if (options.attribute) {
         addresses.emplace(target_symbols());

@@ -62,13 +62,13 @@ constexpr std::array message_bits{Bit{0x1, "MSG_OOB"},
                                   Bit{0x4000000, "MSG_ZEROCOPY"},
                                   Bit{0x20000000, "MSG_FASTOPEN"},
                                   Bit{0x40000000, "MSG_CMSG_CLOEXEC"}};
-constexpr std::array fcntl_names{Bit{F_DUPFD, "F_DUPFD"},   Bit{F_GETFD, "F_GETFD"},      Bit{F_SETFD, "F_SETFD"},
-                                 Bit{F_GETFL, "F_GETFL"},   Bit{F_SETFL, "F_SETFL"},      Bit{F_GETLK, "F_GETLK"},
-                                 Bit{F_SETLK, "F_SETLK"},   Bit{F_SETLKW, "F_SETLKW"},    Bit{F_SETOWN, "F_SETOWN"},
-                                 Bit{F_GETOWN, "F_GETOWN"}, Bit{12, "F_GETLK64"}, Bit{13, "F_SETLK64"}, Bit{14, "F_SETLKW64"}, Bit{36, "F_OFD_GETLK"},       Bit{37, "F_OFD_SETLK"},
-                                 Bit{38, "F_OFD_SETLKW"},   Bit{1024, "F_SETLEASE"},      Bit{1025, "F_GETLEASE"},
-                                 Bit{1026, "F_NOTIFY"},     Bit{1030, "F_DUPFD_CLOEXEC"}, Bit{1031, "F_SETPIPE_SZ"},
-                                 Bit{1032, "F_GETPIPE_SZ"}, Bit{1033, "F_ADD_SEALS"},     Bit{1034, "F_GET_SEALS"}};
+constexpr std::array fcntl_names{
+    Bit{F_DUPFD, "F_DUPFD"},   Bit{F_GETFD, "F_GETFD"},   Bit{F_SETFD, "F_SETFD"},  Bit{F_GETFL, "F_GETFL"},
+    Bit{F_SETFL, "F_SETFL"},   Bit{F_GETLK, "F_GETLK"},   Bit{F_SETLK, "F_SETLK"},  Bit{F_SETLKW, "F_SETLKW"},
+    Bit{F_SETOWN, "F_SETOWN"}, Bit{F_GETOWN, "F_GETOWN"}, Bit{12, "F_GETLK64"},     Bit{13, "F_SETLK64"},
+    Bit{14, "F_SETLKW64"},     Bit{36, "F_OFD_GETLK"},    Bit{37, "F_OFD_SETLK"},   Bit{38, "F_OFD_SETLKW"},
+    Bit{1024, "F_SETLEASE"},   Bit{1025, "F_GETLEASE"},   Bit{1026, "F_NOTIFY"},    Bit{1030, "F_DUPFD_CLOEXEC"},
+    Bit{1031, "F_SETPIPE_SZ"}, Bit{1032, "F_GETPIPE_SZ"}, Bit{1033, "F_ADD_SEALS"}, Bit{1034, "F_GET_SEALS"}};
 constexpr std::array<std::string_view, 4> access_modes{"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"};
 
 /// Appends the names of the bits that are set, after `first` if that isn't empty; unknown bits as a number.
