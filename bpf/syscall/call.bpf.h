@@ -157,7 +157,9 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
 		t->all_texts = info.texts;
 		t->vectors = info.vectors;
 		t->texts = info.texts;
-		t->item = decode_all && t->width == 8 ? info.item : 0; /* the structures of 32-bit programs are others */
+		t->item = decode_all ? info.item : 0;
+		if (t->item == IOLENS_ITEM_SIGNALS && t->width != 8) /* their frames are others */
+			t->item = 0;
 		t->item_place = info.item_place;
 		if (t->item == IOLENS_ITEM_ADDRESS_BACK)
 			bpf_probe_read_user(&t->capacity, sizeof(t->capacity), (void *)t->values[(info.item_place + 1) & 7]);

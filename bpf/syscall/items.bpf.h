@@ -13,7 +13,18 @@
 
 #include "iolens/event/arguments.h"
 
-/* The caller's struct stat. */
+/* The caller's structs stat. */
+struct call_stat64_i386 {
+	__u64 dev;
+	__u32 pad, old_ino, mode, nlink, uid, gid;
+	__u32 rdev, rdev_high, pad2;
+	__u32 size, size_high; /* not aligned as a 64-bit number would be */
+};
+struct call_stat_i386 {
+	__u32 dev, ino;
+	__u16 mode, nlink, uid, gid;
+	__u32 rdev, size;
+};
 #if defined(__TARGET_ARCH_x86)
 struct call_stat {
 	__u64 dev, ino, nlink;
@@ -47,7 +58,7 @@ __noinline int call_append_string(__u32 slot)
 	if (!decode_all && !operations) /* verified even if not used, when the map does not exist */
 		return 1;
 	scratch = bpf_map_lookup_elem(&argument_scratch_slots, &slot);
-	if (!scratch || bpf_probe_read_user(&string, sizeof(string), (void *)scratch->from))
+	if (!scratch || call_word(&string, scratch->from, 0, scratch->width))
 		return -1;
 	if (!string)
 		return 1;
@@ -64,7 +75,7 @@ __noinline int call_append_string(__u32 slot)
 		length = 1;
 	}
 	scratch->offset = offset + length;
-	scratch->from += sizeof(string);
+	scratch->from += scratch->width;
 	return 0;
 }
 
@@ -104,13 +115,13 @@ __noinline int call_append_strings(__u32 slot, __u32 place)
 }
 
 /* Copies iovecs; returns their number. */
-static __always_inline __u32 call_copy_vector(void *to, __u64 from, __u64 count)
+static __always_inline __u32 call_copy_vector(void *to, __u64 from, __u64 count, __u32 width)
 {
-	__u32 n = count < IOLENS_ITEM_VECTORS ? count : IOLENS_ITEM_VECTORS;
+	__u32 n = count < IOLENS_ITEM_VECTORS ? count : IOLENS_ITEM_VECTORS, size = n * 2 * width;
 
-	n &= 2 * IOLENS_ITEM_VECTORS - 1;
-	barrier_var(n);
-	if (n > IOLENS_ITEM_VECTORS || bpf_probe_read_user(to, n * sizeof(struct iolens_item_iovec), (void *)from))
+	size &= 2 * IOLENS_ITEM_VECTORS * sizeof(struct iolens_item_iovec) - 1;
+	barrier_var(size);
+	if (size > IOLENS_ITEM_VECTORS * sizeof(struct iolens_item_iovec) || bpf_probe_read_user(to, size, (void *)from))
 		return 0;
 	return n;
 }
@@ -143,6 +154,61 @@ struct call_whole_msghdr {
 	__u32 flags;
 };
 
+static __always_inline long call_whole_message(struct call_whole_msghdr *header, __u64 from, __u32 width)
+{
+	struct {
+		__u32 name, name_length, iov, iov_count, control, control_length, flags;
+	} narrow;
+
+	if (width == 8)
+		return bpf_probe_read_user(header, sizeof(*header), (void *)from);
+	if (bpf_probe_read_user(&narrow, sizeof(narrow), (void *)from))
+		return -1;
+	header->name = narrow.name;
+	header->name_length = narrow.name_length;
+	header->iov = narrow.iov;
+	header->iov_count = narrow.iov_count;
+	header->control = narrow.control;
+	header->control_length = narrow.control_length;
+	header->flags = narrow.flags;
+	return 0;
+}
+
+/* Not 0: it can't be read. */
+static __always_inline long call_copy_stat(struct iolens_item_stat *s, __u64 from, __u32 compat)
+{
+	if (compat & IOLENS_COMPAT_STAT_OLD)
+		return -1;
+	s->attributes = 0;
+	s->mask = 0;
+	if (compat & IOLENS_COMPAT_STAT64) {
+		struct call_stat64_i386 found;
+
+		if (bpf_probe_read_user(&found, sizeof(found), (void *)from))
+			return -1;
+		s->size = (__u64)found.size_high << 32 | found.size;
+		s->mode = found.mode;
+		call_put_dev(s, found.rdev);
+	} else if (compat & IOLENS_COMPAT_STAT) {
+		struct call_stat_i386 found;
+
+		if (bpf_probe_read_user(&found, sizeof(found), (void *)from))
+			return -1;
+		s->size = found.size;
+		s->mode = found.mode;
+		call_put_dev(s, found.rdev);
+	} else {
+		struct call_stat found;
+
+		if (bpf_probe_read_user(&found, sizeof(found), (void *)from))
+			return -1;
+		s->size = found.size;
+		s->mode = found.mode;
+		call_put_dev(s, found.rdev);
+	}
+	return 0;
+}
+
 /* Appends the item `kind` of argument `place`, which is at scratch->from; scratch->count is the next argument. Returns -1
  * if it can't be read. */
 __noinline int call_append_item(__u32 slot, __u32 kind, __u32 place)
@@ -153,7 +219,7 @@ __noinline int call_append_item(__u32 slot, __u32 kind, __u32 place)
 	struct iolens_item_stat *s;
 	struct call_whole_msghdr header;
 	struct iolens_item *item;
-	__u32 length = 0, flags = 0;
+	__u32 length = 0, flags = 0, width;
 	__u64 offset, from;
 	void *to;
 
@@ -169,6 +235,9 @@ __noinline int call_append_item(__u32 slot, __u32 kind, __u32 place)
 	item = (struct iolens_item *)&scratch->text[offset];
 	to = item + 1;
 	from = scratch->from;
+	width = scratch->width & 8 ? 8 : 4;
+	if (width == 4)
+		flags |= IOLENS_ITEM_NARROW;
 	switch (kind) {
 	case IOLENS_ITEM_ADDRESS:
 		length = call_copy_address(to, from, scratch->count);
@@ -185,7 +254,7 @@ __noinline int call_append_item(__u32 slot, __u32 kind, __u32 place)
 											      lengths->given);
 		break;
 	case IOLENS_ITEM_MESSAGE:
-		if (bpf_probe_read_user(&header, sizeof(header), (void *)from))
+		if (call_whole_message(&header, from, width))
 			return -1;
 		message = to;
 		message->name = header.name;
@@ -202,33 +271,24 @@ __noinline int call_append_item(__u32 slot, __u32 kind, __u32 place)
 								    message->name_length.got < message->name_length.given ?
 									    message->name_length.got :
 									    message->name_length.given);
-		length = call_copy_vector(message + 1, header.iov, header.iov_count);
+		length = call_copy_vector(message + 1, header.iov, header.iov_count, width);
 		if (length < header.iov_count)
-			flags = IOLENS_ITEM_CUT;
-		length = sizeof(*message) + length * sizeof(struct iolens_item_iovec);
+			flags |= IOLENS_ITEM_CUT;
+		length = sizeof(*message) + length * 2 * width;
 		break;
 	case IOLENS_ITEM_VECTOR:
-		length = call_copy_vector(to, from, scratch->count);
+		length = call_copy_vector(to, from, scratch->count, width);
 		if (!length && scratch->count)
 			return -1;
 		if (length < scratch->count)
-			flags = IOLENS_ITEM_CUT;
-		length *= sizeof(struct iolens_item_iovec);
+			flags |= IOLENS_ITEM_CUT;
+		length *= 2 * width;
 		break;
-	case IOLENS_ITEM_STAT: {
-		struct call_stat found;
-
-		if (bpf_probe_read_user(&found, sizeof(found), (void *)from))
+	case IOLENS_ITEM_STAT:
+		if (call_copy_stat(to, from, scratch->compat))
 			return 0;
-		s = to;
-		s->size = found.size;
-		s->attributes = 0;
-		s->mask = 0;
-		s->mode = found.mode;
-		call_put_dev(s, found.rdev);
 		length = sizeof(*s);
 		break;
-	}
 	case IOLENS_ITEM_STATX: {
 		struct call_statx *found = to + sizeof(*s); /* too large for the stack */
 
@@ -283,6 +343,7 @@ static __always_inline __u32 call_append_items(struct call_thread *t, struct cal
 	scratch->from = t->values[place];
 	scratch->count = t->values[(place + 1) & 7];
 	scratch->capacity = t->capacity;
+	scratch->compat = t->compat;
 	scratch->reads = t->e.direction == IOLENS_DIR_READ;
 	scratch->back = returned && scratch->reads;
 	return call_append_item(slot, t->item, place) < 0 ? CALL_ITEM_AGAIN : 0;

@@ -38,6 +38,7 @@ __noinline int call_emit_arguments(struct call_thread *t, __u32 texts, __u32 slo
 	scratch->a.call = t->e.call;
 	scratch->a.texts = 0;
 	scratch->a.single = 0;
+	scratch->width = t->width;
 #pragma unroll
 	for (int i = 0; i < IOLENS_CALL_ARGUMENTS; i++)
 		scratch->a.values[i] = t->values[i];
@@ -62,10 +63,8 @@ __noinline int call_emit_arguments(struct call_thread *t, __u32 texts, __u32 slo
 				scratch->read |= 1 << i;
 				continue;
 			}
-			if (t->width == 8) { /* of 32-bit programs, only the first string is read */
-				scratch->array = i;
-				scratch->from = scratch->a.values[i] + sizeof(from);
-			}
+			scratch->array = i;
+			scratch->from = scratch->a.values[i] + t->width;
 		}
 		length = bpf_probe_read_user_str(&scratch->text[offset], IOLENS_ARGUMENT_TEXT, (void *)from);
 		if (length < 0 || length > IOLENS_ARGUMENT_TEXT)

@@ -132,6 +132,7 @@ struct call_argument_scratch {
 	__u32 read;  /* bit n: argument n could be read */
 	__u32 array; /* number of the argument that is an array of strings */
 	__u8 reads, back;
+	__u8 width, compat; /* as in struct call_thread */
 };
 struct { /* sized only if arguments are emitted; FILE_SLOT_ENTER and FILE_SLOT_EXIT */
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -17,6 +17,9 @@ enum iolens_compat_flag {
 	IOLENS_COMPAT_PAGES = 1 << 0,  /* mmap2: the last argument counts pages of 4096 bytes */
 	IOLENS_COMPAT_OFFSET = 1 << 1, /* sendfile: its offset in memory has 32 bits */
 	IOLENS_COMPAT_RESULT = 1 << 2, /* _llseek: the fourth word is the address of the result */
+	IOLENS_COMPAT_STAT = 1 << 3,   /* i386's own struct stat … */
+	IOLENS_COMPAT_STAT64 = 1 << 4, /* … its struct stat64 … */
+	IOLENS_COMPAT_STAT_OLD = 1 << 5, /* … and the oldest one, which is not decoded */
 };
 
 /* Where the arguments of a call are: in six words of 32 bits. One per number, in read-only data. */

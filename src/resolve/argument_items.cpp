@@ -85,18 +85,24 @@ void append_address(std::string& out, std::string_view bytes) {
     }
 }
 
+iolens_item_iovec widened(std::string_view bytes) {
+    const auto words = struct_at<std::array<u32, 2>>(bytes);
+    return {words[0], words[1]};
+}
+
 /// [{iov_base=0x7f0000001000, iov_len=5}]
-void append_vector(std::string& out, std::string_view bytes, bool cut) {
+void append_vector(std::string& out, std::string_view bytes, const ArgumentItem& item) {
     std::string_view separator;
+    const std::size_t size = item.narrow ? 2 * sizeof(u32) : sizeof(iolens_item_iovec);
     out += '[';
-    for (; bytes.size() >= sizeof(iolens_item_iovec); bytes.remove_prefix(sizeof(iolens_item_iovec))) {
-        const auto piece = struct_at<iolens_item_iovec>(bytes);
+    for (; bytes.size() >= size; bytes.remove_prefix(size)) {
+        const iolens_item_iovec piece = item.narrow ? widened(bytes) : struct_at<iolens_item_iovec>(bytes);
         (out += separator) += "{iov_base=";
         append_value(out, '*', piece.base);
         append(out, ", iov_len={}}}", piece.length);
         separator = ", ";
     }
-    if (cut) (out += separator) += "...";
+    if (item.cut) (out += separator) += "...";
     out += ']';
 }
 
@@ -117,7 +123,7 @@ void append_message(std::string& out, const ArgumentItem& item) {
     if (pieces.empty()) {
         append_value(out, '*', message.iov);
     } else {
-        append_vector(out, pieces, item.cut);
+        append_vector(out, pieces, item);
     }
     append(out, ", msg_iovlen={}", message.iov_count);
     if (message.control_length != 0) {
@@ -229,7 +235,7 @@ void append_item(std::string& out, const ArgumentItem& item, u64 value) {
             append_address(out, item.bytes.substr(sizeof(iolens_item_lengths)));
             return;
         case IOLENS_ITEM_MESSAGE: append_message(out, item); return;
-        case IOLENS_ITEM_VECTOR: append_vector(out, item.bytes, item.cut); return;
+        case IOLENS_ITEM_VECTOR: append_vector(out, item.bytes, item); return;
         case IOLENS_ITEM_STAT:
             out += '{';
             append_stat(out, struct_at<iolens_item_stat>(item.bytes), "st_");

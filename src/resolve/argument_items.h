@@ -14,6 +14,7 @@ namespace iolens {
 struct ArgumentItem {
     u8 kind = IOLENS_ITEM_NONE;
     bool cut = false;
+    bool narrow = false;  ///< iovecs have words of 32 bits
     std::string_view bytes;
 };
 using ArgumentItems = std::array<ArgumentItem, IOLENS_CALL_ARGUMENTS>;

@@ -69,6 +69,23 @@ constexpr iolens_compat_call llseek() {
     return with(call, IOLENS_COMPAT_RESULT);
 }
 
+/// Which struct stat a call returns; 0: the native one, or none.
+constexpr u8 stat_of(u16 number) {
+    switch (number) {
+        case 18:
+        case 28:
+        case 84: return IOLENS_COMPAT_STAT_OLD;
+        case 106:
+        case 107:
+        case 108: return IOLENS_COMPAT_STAT;
+        case 195:
+        case 196:
+        case 197:
+        case 300: return IOLENS_COMPAT_STAT64;
+        default: return 0;
+    }
+}
+
 /// Names of 64-bit calls. Their numbers in 32-bit programs are consecutive.
 struct Run {
     u16 first;
@@ -239,6 +256,7 @@ void each_call(const Run& run, bool same_number, Each&& each) {
 std::vector<CompatCall> make() {
     std::vector<CompatCall> calls;
     const auto add = [&](u16 number, const Syscall& call, iolens_compat_call from) {
+        from.flags |= stat_of(number);
         u8 place = 0;
         for (std::string_view rest = call.arguments; !rest.empty(); ++place) {
             const std::size_t end = std::min(rest.find(' '), rest.size());

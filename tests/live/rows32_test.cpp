@@ -169,7 +169,7 @@ TRACED_TEST_F(Rows32, OfFiles) {
     const std::vector<Json> rows = expect_same_rows(
         "open,openat,creat,read,write,readv,writev,pread64,pwrite64,preadv,pwritev,preadv2,pwritev2,lseek,ftruncate,"
         "truncate,fallocate,fadvise64,readahead,sync_file_range,fsync,fdatasync,dup,dup2,fcntl,close,mmap,munmap,msync,"
-        "statfs,fstatfs,execve",
+        "statfs,fstatfs,stat,lstat,fstat,newfstatat,execve",
         [&](const Program& p) {
             constexpr u64 far = (5ULL << 32) + 7;
             constexpr u32 fd = 100;
@@ -220,6 +220,12 @@ TRACED_TEST_F(Rows32, OfFiles) {
             p.call(SYS_mmap, {page, 4096, PROT_READ, shared, fd, 4096}, 90,
                    {p.m.arguments({page, 4096, PROT_READ, shared, fd, 4096})});
             p.call(SYS_statfs, {name, buffer}, 268, {name, 84, buffer});
+            const u32 null = p.m.text("/dev/null");
+            p.same(SYS_stat, 195, {name, buffer});
+            p.same(SYS_lstat, 107, {null, buffer});
+            p.same(SYS_fstat, 197, {fd, buffer});
+            p.same(SYS_fstat, 108, {fd, buffer});
+            p.same(SYS_newfstatat, 300, {low(AT_FDCWD), null, buffer, 0});
             p.call(SYS_fstatfs, {fd, buffer}, 269, {fd, 84, buffer});
             p.same(SYS_execve, 11, {p.m.text("/nowhere"), p.m.words({p.m.text("one"), p.m.text("two"), 0}), 0});
             p.same(SYS_execve, 11, {p.m.text("/nowhere"), p.m.words({p.m.text("one"), 0}), 0});

@@ -38,7 +38,8 @@ enum iolens_item_kind {
 };
 
 enum iolens_item_flag {
-	IOLENS_ITEM_CUT = 1 << 0, /* there is more than fits */
+	IOLENS_ITEM_CUT = 1 << 0,    /* there is more than fits */
+	IOLENS_ITEM_NARROW = 1 << 1, /* of a 32-bit program: iovecs have words of 32 bits */
 };
 
 struct iolens_item {
