@@ -25,15 +25,6 @@ std::string_view clone_flags(const LoggedCall& call) {
     return given.empty() ? call.argument(0) : given.substr(0, given.find_first_of(",}"));
 }
 
-/// The pid that a call has returned, as the tracer sees it: "2 /* 4243 in strace's PID NS */".
-u32 child_pid(const LoggedCall& call) {
-    std::string_view trailer = call.trailer;
-    if (take_word(trailer, "/* ") && trailer.find("in strace's PID NS") != std::string_view::npos) {
-        return static_cast<u32>(take_digits(trailer).value_or(0));
-    }
-    return static_cast<u32>(call.result);
-}
-
 }  // namespace
 
 FdTables::Task FdTables::fresh() {
@@ -141,7 +132,7 @@ void FdTables::end_clone(const LoggedCall& call, bool failed) {
     const auto it = std::ranges::find(cloning_, call.tid, &Cloning::parent);
     const Cloning from = it != cloning_.end() ? std::move(*it) : cloning(call);
     if (it != cloning_.end()) cloning_.erase(it);
-    const u32 child = failed ? 0 : child_pid(call);
+    const u32 child = failed ? 0 : returned_pid(call);
     if (child == from.child) return;
     if (child == 0) {
         if (failed && from.child != 0) tasks_.erase(from.child);  // it was somebody else's

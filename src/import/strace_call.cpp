@@ -255,6 +255,15 @@ void LoggedCall::own() {
     text = *owner;
 }
 
+u32 returned_pid(const LoggedCall& call) {
+    if (call.result <= 0) return 0;
+    std::string_view trailer = call.trailer;
+    if (take_word(trailer, "/* ") && trailer.find("in strace's PID NS") != std::string_view::npos) {
+        return static_cast<u32>(take_digits(trailer).value_or(0));
+    }
+    return static_cast<u32>(call.result);
+}
+
 bool is_fd_itself(const LoggedCall& logged) {
     if (leading_number(logged.argument(0)).value_or(-1) < 0) return false;
     const std::string_view path = logged.argument(1);

@@ -70,6 +70,9 @@ struct LoggedCall {
 /// The length of the name at the start of `text`, if "(" follows it; otherwise 0.
 std::size_t call_name_length(std::string_view text);
 
+/// The pid that a call has returned, as the tracer sees it: "2 /* 4243 in strace's PID NS */". 0 if there is none.
+u32 returned_pid(const LoggedCall& call);
+
 /// Is the file of an …at call the one of its fd? The path is "" with AT_EMPTY_PATH, or NULL.
 bool is_fd_itself(const LoggedCall& logged);
 

@@ -76,7 +76,7 @@ bool StraceLines::take_message(std::string_view line, std::string_view& head) {
     if (attached) {
         attached_.insert(static_cast<u32>(*tid));
     } else if (rest.starts_with(" detached") || rest.starts_with(" exited")) {
-        attached_.erase(static_cast<u32>(*tid));
+        detach(static_cast<u32>(*tid));
     }
     head = line.substr(0, at);
     if (head.ends_with("strace: ")) head.remove_suffix(8);

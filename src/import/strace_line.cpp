@@ -26,15 +26,32 @@ std::string joined_parts(std::string_view first, std::string_view rest) {
 
 }  // namespace
 
-void StraceLines::meet(const LinePrefix& prefix) {
+/// Learns from a line who is there.
+void StraceLines::meet(const LinePrefix& prefix, LineKind kind, const LoggedCall& call) {
+    // without "Process 7 attached" (-q), a fork tells who is a child
+    const bool forks = kind == LineKind::call && (call.name == "fork" || call.name == "vfork" || call.name == "clone" ||
+                                                  call.name == "clone2" || call.name == "clone3");
+    if (const u32 child = forks && terminal_ ? returned_pid(call) : 0; child != 0 && !ended_children_.contains(child)) {
+        attached_.insert(child);
+    }
     if (prefix.tid == 0) return;
     if (!prefix.bracket) terminal_ = false;
-    if (main_tid_ != 0 || attached_.contains(prefix.tid)) return;
+    if (main_tid_ != 0 || is_child(prefix.tid)) return;
+    if ((kind == LineKind::call || kind == LineKind::begun) && begun_.contains(0)) {
+        attached_.insert(prefix.tid);  // the first process is still in a call
+        return;
+    }
     main_tid_ = prefix.tid;
+    main_ended_ = kind == LineKind::ended;
+    ended_children_.clear();
     if (auto begun = begun_.extract(0); !begun.empty()) {
         begun.key() = prefix.tid;
         begun_.insert(std::move(begun));
     }
+}
+
+void StraceLines::detach(u32 tid) {
+    if (attached_.erase(tid) != 0 && main_tid_ == 0) ended_children_.insert(tid);
 }
 
 u32 StraceLines::default_tid() const {
@@ -68,7 +85,7 @@ LineKind StraceLines::resumed(std::string_view text, LoggedCall& call) {
         if (call.tid == default_tid()) first = begun_.begin();
     }
     // or its pid is shown for the first time
-    if (first == begun_.end() && main_tid_ == 0 && !attached_.contains(call.tid)) first = begun_.find(0);
+    if (first == begun_.end() && main_tid_ == 0 && !is_child(call.tid)) first = begun_.find(0);
     if (first == begun_.end()) return LineKind::headless;
     if (!is_it(first->second)) return LineKind::unreadable;
     return ended(first, text.substr(mark + resumed_mark.size()), call);
@@ -109,7 +126,7 @@ LineKind StraceLines::thread_message(std::string_view text, LoggedCall& call) {
     }
     if (!text.starts_with("+++ exited") && !text.starts_with("+++ killed")) return LineKind::comment;
     begun_.erase(call.tid);
-    attached_.erase(call.tid);
+    detach(call.tid);
     main_ended_ = main_ended_ || call.tid == main_tid_;
     return LineKind::ended;
 }
@@ -181,7 +198,7 @@ LineKind StraceLines::one(std::string_view line, LoggedCall& call, bool joined) 
         return kind == LineKind::unreadable && !joined ? not_a_call() : kind;
     }
     prefixes_.commit(*prefix);
-    meet(*prefix);
+    meet(*prefix, kind, call);
     if (main == 0 && main_tid_ != 0 && call.tid == 0) call.tid = main_tid_;
     return kind;
 }

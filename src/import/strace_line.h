@@ -95,13 +95,16 @@ private:
     bool take_message(std::string_view line, std::string_view& head);
     static Entry entry_of(std::string_view text);
     void abandon();
-    void meet(const LinePrefix& prefix);
+    void meet(const LinePrefix& prefix, LineKind kind, const LoggedCall& call);
+    void detach(u32 tid);
+    [[nodiscard]] bool is_child(u32 tid) const { return attached_.contains(tid) || ended_children_.contains(tid); }
     [[nodiscard]] u32 default_tid() const;
 
     u32 own_tid_;
     LinePrefixes prefixes_;
     std::unordered_map<u32, Begun> begun_;
     std::set<u32> attached_;  // for logs on a terminal: children that strace has attached to
+    std::set<u32> ended_children_;  // as long as main_tid_ is 0
     u32 main_tid_ = 0;
     u32 moved_to_ = 0;
     std::optional<u32> just_begun_;  // whose call the line before has begun

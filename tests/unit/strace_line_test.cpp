@@ -220,6 +220,34 @@ TEST(StraceLines, ATerminalNamesTheMainProcessLater) {
     EXPECT_EQ(call.tid, 31U);
 }
 
+TEST(StraceLines, AChildThatHasEndedIsNotTheMainProcess) {
+    StraceLines lines;
+    LoggedCall call;
+    EXPECT_EQ(lines.take("wait4(-1, strace: Process 31 attached", call), LineKind::comment);
+    EXPECT_EQ(lines.take("strace: Process 32 attached", call), LineKind::comment);
+    EXPECT_EQ(lines.take(" <unfinished ...>", call), LineKind::begun);
+    EXPECT_EQ(lines.take("[pid    32] close(3) = 0", call), LineKind::call);
+    EXPECT_EQ(lines.take("[pid    32] +++ exited with 0 +++", call), LineKind::ended);
+    EXPECT_EQ(lines.take("[pid    30] <... wait4 resumed>NULL, 0, NULL) = 32", call), LineKind::call);
+    EXPECT_EQ(call.tid, 30U);
+    EXPECT_EQ(lines.main_tid(), 30U);
+}
+
+TEST(StraceLines, ChildrenAreKnownWithoutMessagesOfStrace) {
+    for (const char* first : {"clone(flags=SIGCHLD) = 31", "clone(flags=SIGCHLD) = 2 /* 31 in strace's PID NS */",
+                              "wait4(-1,  <unfinished ...>"}) {
+        StraceLines lines;
+        LoggedCall call;
+        lines.take(first, call);
+        EXPECT_EQ(lines.take("[pid    31] close(3) = 0", call), LineKind::call);
+        EXPECT_EQ(lines.main_tid(), 0U) << first;
+        EXPECT_EQ(lines.take("[pid    30] +++ exited with 0 +++", call), LineKind::ended);
+        EXPECT_EQ(lines.main_tid(), 30U) << first;
+        EXPECT_EQ(lines.take("close(4) = 0", call), LineKind::call);
+        EXPECT_EQ(call.tid, 31U) << first;
+    }
+}
+
 /// Every prefix that strace's options make.
 TEST(StraceLine, EachPrefixIsRead) {
     struct Form {
