@@ -151,19 +151,20 @@ static __always_inline void call_file(struct iolens_call_event *e, __u64 *emitte
 static __noinline int call_name_again(const struct iolens_call_event *e, __u64 address, __u32 slot)
 {
 	struct file *file = (struct file *)address;
+	__u64 name_id = e->name_id; /* on the stack: before 6.2, a key can't be in an argument of a global function */
 	struct unix_address *unix;
 	struct file_facts f = {};
 	struct socket *socket;
 
-	if (!file || !e->name_id || file_known(&e->name_id))
+	if (!file || !name_id || file_known(&name_id))
 		return 0;
 	file_look(file, &f, false);
 	if (f.kind == IOLENS_FILE_SOCKET && e->family == AF_UNIX) {
 		socket = BPF_CORE_READ(file, private_data);
 		unix = file_unix_address((struct unix_sock *)BPF_CORE_READ(socket, sk));
-		if (unix && file_hide(file_mix((__u64)unix, f.id.ino)) == e->name_id)
-			file_emit_unix((__u64)unix, e->name_id, slot);
-	} else if (f.name_id == e->name_id) {
+		if (unix && file_hide(file_mix((__u64)unix, f.id.ino)) == name_id)
+			file_emit_unix((__u64)unix, name_id, slot);
+	} else if (f.name_id == name_id) {
 		file_emit(address + bpf_core_field_offset(struct file, f_path), f.name_id, f.kind, slot);
 	}
 	return 0;

@@ -26,7 +26,7 @@ __noinline int call_emit_arguments(struct call_thread *t, __u32 texts, __u32 slo
 	struct iolens_counters *n;
 	__u32 size, offset = 0, array, again;
 
-	if (!t)
+	if (!t || (!decode_all && !operations)) /* verified even if not used, when the map does not exist */
 		return 0;
 	scratch = bpf_map_lookup_elem(&argument_scratch_slots, &slot);
 	if (!scratch)

@@ -278,7 +278,9 @@ void fail_to_load(std::string_view what, int error) {
                       "boot with lockdown=integrity or without lockdown; 'iolens replay FILE' still works");
     }
     throw Failure(Exit::unavailable, fmt::format("can't load {} probes: {}", what, probe_error_text(-error)),
-                  "'iolens doctor' shows what works on this kernel; libbpf says: " + last_libbpf_warning());
+                  "'iolens doctor' shows what works on this kernel; " +
+                      (last_refusal.empty() ? "libbpf says: " + last_libbpf_warning()
+                                            : "the verifier says of " + last_refusal));
 }
 
 void allow_cgroup(const bpf_map* map, const iolens_filter& filter, int cgroup_fd) {
