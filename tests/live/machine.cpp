@@ -55,7 +55,8 @@ void add_partition(const std::string& disk, int number, u64 start, u64 length) {
 
 }  // namespace
 
-LoopDisk::LoopDisk(u64 bytes, bool partitions, u64 capacity) : scratch_(memory_directory(bytes)), capacity_(capacity) {
+LoopDisk::LoopDisk(u64 bytes, bool partitions, u64 capacity, bool in_memory)
+    : scratch_(in_memory ? memory_directory(bytes) : std::string()), capacity_(capacity) {
     if (capacity != 0) {
         const std::string options = "mode=0700,size=" + std::to_string(capacity);
         if (::mount("tmpfs", scratch_.path().c_str(), "tmpfs", 0, options.c_str()) != 0) {
@@ -68,6 +69,7 @@ LoopDisk::LoopDisk(u64 bytes, bool partitions, u64 capacity) : scratch_(memory_d
     if (r.status != 0) throw std::runtime_error("losetup: " + r.err);
     path_ = split(r.out, '\n').at(0);
     for (int number = 1; partitions && number <= 2; ++number) add_partition(path_, number, number * 4 * mib, 4 * mib);
+    if (!in_memory) shell("losetup --direct-io=on " + path_);
     // one request per bio, so that a test can count them
     spit(sys("queue/nomerges"), "2");
 }
@@ -242,8 +244,8 @@ std::string FileSystem::missing(const std::string& kind) {
     return known.status == 0 ? "" : "this kernel has no " + kind;
 }
 
-FileSystem::FileSystem(const std::string& kind, bool partition)
-    : disk_(u64{partition ? 256U : 512U} << 20, partition), device_(disk_.path() + (partition ? "p2" : "")) {
+FileSystem::FileSystem(const std::string& kind, bool partition, bool in_memory)
+    : disk_(u64{partition ? 256U : 512U} << 20, partition, 0, in_memory), device_(disk_.path() + (partition ? "p2" : "")) {
     const std::string quiet = kind == "ext4"  ? " -q -F -E lazy_itable_init=0,lazy_journal_init=0 "
                               : kind == "xfs" ? " -q -f "
                                               : " -q -f ";

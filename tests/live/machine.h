@@ -31,7 +31,8 @@ std::string missing_for_tracing();
 class LoopDisk {
 public:
     /// With `room`, its file lies in a file system of so many bytes: what is written beyond fails.
-    explicit LoopDisk(u64 bytes, bool partitions = false, u64 capacity = 0);
+    /// Without `in_memory`, its file is where temporary files are, and is not cached if that is a disk: as slow as that.
+    explicit LoopDisk(u64 bytes, bool partitions = false, u64 capacity = 0, bool in_memory = true);
     ~LoopDisk();
     LoopDisk(const LoopDisk&) = delete;
     LoopDisk& operator=(const LoopDisk&) = delete;
@@ -184,8 +185,8 @@ void expect_whole(const Traced& traced);
 /// A scratch filesystem on a loop device.
 class FileSystem {
 public:
-    /// `kind` is ext4, xfs or btrfs; `partition`: on the second partition of the disk.
-    explicit FileSystem(const std::string& kind, bool partition = false);
+    /// `kind` is ext4, xfs or btrfs; `partition`: on the second partition of the disk; `in_memory`: as for LoopDisk.
+    explicit FileSystem(const std::string& kind, bool partition = false, bool in_memory = true);
     ~FileSystem();
     FileSystem(const FileSystem&) = delete;
     FileSystem& operator=(const FileSystem&) = delete;
