@@ -277,10 +277,10 @@ void fail_to_load(std::string_view what, int error) {
         throw Failure(Exit::unavailable, "lockdown=confidentiality prevents BPF programs from reading kernel memory",
                       "boot with lockdown=integrity or without lockdown; 'iolens replay FILE' still works");
     }
-    throw Failure(Exit::unavailable, fmt::format("can't load {} probes: {}", what, probe_error_text(-error)),
-                  "'iolens doctor' shows what works on this kernel; " +
-                      (last_refusal.empty() ? "libbpf says: " + last_libbpf_warning()
-                                            : "the verifier says of " + last_refusal));
+    throw Failure(
+        Exit::unavailable, fmt::format("can't load {} probes: {}", what, probe_error_text(-error)),
+        "'iolens doctor' shows what works on this kernel; " +
+            (last_refusal.empty() ? "libbpf says: " + last_libbpf_warning() : "the verifier says of " + last_refusal));
 }
 
 void allow_cgroup(const bpf_map* map, const iolens_filter& filter, int cgroup_fd) {

@@ -63,7 +63,7 @@ ArgumentItems argument_items(const iolens_arguments& record) {
         if (head.kind == IOLENS_ITEM_NONE || head.length > rest.size()) break;
         if (head.place < items.size()) {
             items.at(head.place) = {head.kind, (head.flags & IOLENS_ITEM_CUT) != 0,
-                                         (head.flags & IOLENS_ITEM_NARROW) != 0, rest.substr(0, head.length)};
+                                    (head.flags & IOLENS_ITEM_NARROW) != 0, rest.substr(0, head.length)};
         }
         rest.remove_prefix(std::min(padded(head.length), rest.size()));
     }

@@ -245,7 +245,8 @@ std::string FileSystem::missing(const std::string& kind) {
 }
 
 FileSystem::FileSystem(const std::string& kind, bool partition, bool in_memory)
-    : disk_(u64{partition ? 256U : 512U} << 20, partition, 0, in_memory), device_(disk_.path() + (partition ? "p2" : "")) {
+    : disk_(u64{partition ? 256U : 512U} << 20, partition, 0, in_memory),
+      device_(disk_.path() + (partition ? "p2" : "")) {
     const std::string quiet = kind == "ext4"  ? " -q -F -E lazy_itable_init=0,lazy_journal_init=0 "
                               : kind == "xfs" ? " -q -f "
                                               : " -q -f ";

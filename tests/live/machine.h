@@ -31,7 +31,8 @@ std::string missing_for_tracing();
 class LoopDisk {
 public:
     /// With `room`, its file lies in a file system of so many bytes: what is written beyond fails.
-    /// Without `in_memory`, its file is where temporary files are, and is not cached if that is a disk: as slow as that.
+    /// Without `in_memory`, its file is where temporary files are, and is not cached if that is a disk: as slow as
+    /// that.
     explicit LoopDisk(u64 bytes, bool partitions = false, u64 capacity = 0, bool in_memory = true);
     ~LoopDisk();
     LoopDisk(const LoopDisk&) = delete;
