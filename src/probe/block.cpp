@@ -48,19 +48,23 @@ int copy_number(std::string_view name) {
 }
 int copy_number(const bpf_program* program) { return copy_number(std::string_view(bpf_program__name(program))); }
 
-/// Ends arrive in interrupts, which may come on top of their own program on every kernel (from 6.1 on, it is skipped
-/// then).
+/// Ends arrive in interrupts, which may come on top of their own program.
 bool is_of_ends(const bpf_program* program) {
     return std::string_view(bpf_program__section_name(program)).ends_with("_complete");
 }
 
-/// Which copies are used: of ends always, of starts if the kernel may preempt them. IOLENS_PROBE=copies uses all of
-/// them, "only-copies" not even the programs that they are of, and "no-copies" none.
-bool wants_copies_of_starts(const KernelNames& kernel) {
+/// Does the kernel skip a program that runs already on the processor (05b24ff9b2cf, 6.1)? Its counter of such runs was
+/// static before.
+bool skips_programs(const KernelNames& kernel) { return kernel.has("bpf_prog_inc_misses_counter"); }
+
+/// Which copies are used: of ends if the kernel skips programs, of starts if it may preempt them, too.
+/// IOLENS_PROBE=copies uses all of them, "only-copies" not even the programs that they are of, and "no-copies" none.
+bool wants_copies(bool needed) {
     if (is_forced("no-copies")) return false;
-    return is_forced("copies") || is_forced("only-copies") || preempts_programs(kernel);
+    return is_forced("copies") || is_forced("only-copies") || needed;
 }
-bool wants_copies_of_ends() { return !is_forced("no-copies"); }
+bool wants_copies_of_starts(const KernelNames& kernel) { return wants_copies(preempts_programs(kernel)); }
+bool wants_copies_of_ends(const KernelNames& kernel) { return wants_copies(skips_programs(kernel)); }
 
 /// True if it has a copy.
 bool has_copy(const block_bpf& object, const bpf_program* program) {
@@ -102,7 +106,7 @@ BlockProbe::BlockProbe(const Options& options) {
             program, object_->rodata->authored && names->has_tracepoint(bpf_program__section_name(program)));
     }
     object_->rodata->copies_of_starts = wants_copies_of_starts(*names);
-    object_->rodata->copies_of_ends = wants_copies_of_ends();
+    object_->rodata->copies_of_ends = wants_copies_of_ends(*names);
     for (bpf_program* program : in_attach_order(*object_)) {
         if (copy_number(program) == 0) continue;
         bpf_program__set_autoload(
@@ -306,7 +310,7 @@ std::vector<ProbeStatus> BlockProbe::examine() {
     const KernelNames kernel;
     const auto wanted = [&](const bpf_program* program) {
         const std::string_view section = bpf_program__section_name(program);
-        const bool used = is_of_ends(program) ? wants_copies_of_ends() : wants_copies_of_starts(kernel);
+        const bool used = is_of_ends(program) ? wants_copies_of_ends(kernel) : wants_copies_of_starts(kernel);
         if (copy_number(program) != 0 && !used) return false;
         return !section.starts_with("tp_btf/writeback_dirty_") || kernel.has_tracepoint(section);
     };

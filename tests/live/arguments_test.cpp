@@ -68,36 +68,42 @@ TRACED_TEST_F(Arguments, AnExecHasAllOfThem) {
 
 /// More than a record holds: what is there is the call's own and in order, and the cut is marked. In both variants.
 TRACED_TEST_F(Arguments, TooManyAreCutAndMarked) {
+    constexpr std::array<std::size_t, 6> sizes{0, 100, 4000, 4095, 4096, 10000};
+    const auto all_of = [](std::size_t size) {
+        std::vector<std::string> arguments;
+        for (std::size_t i = 0; i < (size == 0 ? 3000 : 200); ++i) {
+            const std::string start = size == 0 ? "" : std::to_string(i);
+            arguments.push_back(start + std::string(size - start.size(), 'x'));
+        }
+        return arguments;
+    };
     for (const bool plain : {false, true}) {
         if (plain) ::setenv("IOLENS_PROBE", "plain", 1);
-        for (const std::size_t size : {std::size_t{0}, std::size_t{100}, std::size_t{4000}, std::size_t{4095},
-                                       std::size_t{4096}, std::size_t{10000}}) {
-            std::vector<std::string> arguments;
-            const std::size_t count = size == 0 ? 3000 : 200;
-            for (std::size_t i = 0; i < count; ++i) {
-                arguments.push_back(size == 0 ? ""
-                                              : std::to_string(i) + std::string(size - std::to_string(i).size(), 'x'));
-            }
-            const std::vector<std::string> found = arguments_of("execve", [&] {
-                execute("/bin/true", arguments);
+        const std::vector<std::string> found = arguments_of("execve", [&] {
+            for (const std::size_t size : sizes) {
+                execute("/bin/true", all_of(size));
                 execute("/bin/true", {"after"});
-            });
-            ASSERT_EQ(found.size(), 2U) << size;
-            std::string expected = R"("/bin/true", [)";
+            }
+        });
+        ::unsetenv("IOLENS_PROBE");
+        ASSERT_EQ(found.size(), 2 * sizes.size());
+        for (std::size_t row = 0; row < found.size(); row += 2) {
+            const std::size_t size = sizes.at(row / 2);
+            const std::vector<std::string> arguments = all_of(size);
+            const std::string expected = R"("/bin/true", [)";
             std::size_t at = expected.size();
-            ASSERT_TRUE(found[0].starts_with(expected)) << size;
+            ASSERT_TRUE(found[row].starts_with(expected)) << size;
             std::size_t shown = 0;
-            for (; shown < count; ++shown) {
+            for (; shown < arguments.size(); ++shown) {
                 const std::string text = arguments[shown].substr(0, 4095);
                 const std::string item = (shown == 0 ? "\"" : ", \"") + text + (text.size() >= 4095 ? "\"…" : "\"");
-                if (found[0].compare(at, item.size(), item) != 0) break;
+                if (found[row].compare(at, item.size(), item) != 0) break;
                 at += item.size();
             }
-            EXPECT_GE(shown, size == 0 ? 1000U : std::min<std::size_t>(count, 8192 / (size + 1))) << size;
-            EXPECT_TRUE(found[0].substr(at).starts_with(", ...], 0x")) << size << ": " << found[0].substr(at, 100);
-            EXPECT_TRUE(found[1].starts_with(R"("/bin/true", ["after"], 0x)")) << found[1];
+            EXPECT_GE(shown, size == 0 ? 1000U : std::min(arguments.size(), 8192 / (size + 1))) << size;
+            EXPECT_TRUE(found[row].substr(at).starts_with(", ...], 0x")) << size << ": " << found[row].substr(at, 100);
+            EXPECT_TRUE(found[row + 1].starts_with(R"("/bin/true", ["after"], 0x)")) << found[row + 1];
         }
-        ::unsetenv("IOLENS_PROBE");
     }
 }
 
