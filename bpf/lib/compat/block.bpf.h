@@ -149,40 +149,33 @@ static __always_inline __u64 compat_disk_identity(struct gendisk *disk)
 	return (__u64)disk;
 }
 
-/* Before 5.16, block_rq_complete passes a negative errno (8a7d267b4a2c made it a blk_status_t, which is never
- * negative). Values of blk_status_t above 13 moved between versions: unknown ones become EIO, as in the kernel. */
+/* errno of a blk_status_t. Values above 13 moved between versions: unknown ones become EIO, as in the kernel. Tables here and
+ * below, because the verifier of 6.18 takes an impossible case of a switch for a fault of its own, and warns (REG INVARIANTS
+ * VIOLATION). */
+static const __u8 block_errnos[] = {
+	[1] = 95, /* NOTSUPP: EOPNOTSUPP */
+	[2] = 110, /* TIMEOUT: ETIMEDOUT */
+	[3] = 28, /* NOSPC: ENOSPC */
+	[4] = 67, /* TRANSPORT: ENOLINK */
+	[5] = 121, /* TARGET: EREMOTEIO */
+	[6] = 52, /* NEXUS, RESV_CONFLICT: EBADE */
+	[7] = 61, /* MEDIUM: ENODATA */
+	[8] = 84, /* PROTECTION: EILSEQ */
+	[9] = 12, /* RESOURCE: ENOMEM */
+	[12] = 11, /* AGAIN: EAGAIN */
+	[13] = 16, /* DEV_RESOURCE: EBUSY */
+	[19] = 22, /* INVAL: EINVAL */
+};
+
+/* Before 5.16, block_rq_complete passes a negative errno (8a7d267b4a2c made it a blk_status_t, which is never negative). */
 static __always_inline __u16 compat_errno(__s32 status)
 {
-	switch (status) {
-	case 0:
-		return 0;
-	case 1: /* NOTSUPP */
-		return 95; /* EOPNOTSUPP */
-	case 2: /* TIMEOUT */
-		return 110; /* ETIMEDOUT */
-	case 3: /* NOSPC */
-		return 28; /* ENOSPC */
-	case 4: /* TRANSPORT */
-		return 67; /* ENOLINK */
-	case 5: /* TARGET */
-		return 121; /* EREMOTEIO */
-	case 6: /* NEXUS, RESV_CONFLICT */
-		return 52; /* EBADE */
-	case 7: /* MEDIUM */
-		return 61; /* ENODATA */
-	case 8: /* PROTECTION */
-		return 84; /* EILSEQ */
-	case 9: /* RESOURCE */
-		return 12; /* ENOMEM */
-	case 12: /* AGAIN */
-		return 11; /* EAGAIN */
-	case 13: /* DEV_RESOURCE */
-		return 16; /* EBUSY */
-	case 19: /* INVAL */
-		return 22; /* EINVAL */
-	default:
-		return status < 0 ? (__u16)-status : 5; /* EIO */
-	}
+	__u8 known;
+
+	if (status <= 0)
+		return -status;
+	known = (__u32)status < sizeof(block_errnos) ? block_errnos[(__u32)status] : 0;
+	return known ? known : 5; /* EIO */
 }
 
 /* 5.12 made the flags of a request blk_opf_t, 6.0 renamed enum req_opf to req_op (ff07a02e9e8e), and 6.x renumbered
@@ -194,8 +187,7 @@ static __always_inline __u16 compat_errno(__s32 status)
 		 bpf_core_enum_value(enum req_opf___old, REQ_OP_##name##___old) :    \
 		 0xffff)
 
-/* 1 + enum iolens_op of the first operations, which never changed. A table, because the verifier of 6.18 takes an impossible
- * case of a switch for a fault of its own, and warns (REG INVARIANTS VIOLATION). */
+/* 1 + enum iolens_op of the first operations, which never changed. */
 static const __u8 block_first_ops[REQ_OP_WRITE_ZEROES + 1] = {
 	[REQ_OP_READ] = 1 + IOLENS_OP_READ,
 	[REQ_OP_WRITE] = 1 + IOLENS_OP_WRITE,
