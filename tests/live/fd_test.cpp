@@ -624,31 +624,33 @@ TRACED_TEST_F(Fd, AnExecComesBeforeTheStartOfItsProgram) {
 
 /// In the order of cause: FORK, with the child's ID, then the child's START and CHDIR, then what it does.
 TRACED_TEST_F(Fd, AForkComesBeforeTheStartOfItsChild) {
+    const Scratch scratch;
     for (const bool plain : {false, true}) {
         for (const char* how : {"fork", "vfork", "clone3"}) {
             if (plain) ::setenv("IOLENS_PROBE", "plain", 1);
             const Result r =
                 shell(std::string("iolens fd --domains START_STOP,PROCESSES,DIRS --format csv --columns op,pid,arg1 "
-                                  "-o /dev/stdout -- ") +
-                      helper() + " child-by " + how);
+                                  "-o ") +
+                      scratch.path("rows") + " -- " + helper() + " child-by " + how);
             ::unsetenv("IOLENS_PROBE");
             EXPECT_EQ(r.status, 0) << r.err;
             EXPECT_FALSE(lost(r)) << r.err;
+            const std::string rows = slurp(scratch.path("rows"));
             std::smatch m;
-            ASSERT_TRUE(std::regex_search(r.out, m, std::regex("FORK,[0-9]+,([0-9]+)"))) << how << "\n" << r.out;
+            ASSERT_TRUE(std::regex_search(rows, m, std::regex("FORK,[0-9]+,([0-9]+)"))) << how << "\n" << rows;
             const std::string child = m[1];
             const std::vector<std::string> operations{"FORK,",         "START," + child, "CHDIR," + child,
                                                       "EXEC," + child, "START," + child, "CHDIR," + child,
                                                       "STOP," + child};
             std::size_t at = 0;
             for (const std::string& operation : operations) {
-                at = r.out.find(operation, at);
-                ASSERT_NE(at, std::string::npos) << how << " " << operation << "\n" << r.out;
+                at = rows.find(operation, at);
+                ASSERT_NE(at, std::string::npos) << how << " " << operation << "\n" << rows;
                 ++at;
             }
             std::size_t forks = 0;
-            for (std::size_t i = r.out.find("FORK,"); i != std::string::npos; i = r.out.find("FORK,", i + 1)) ++forks;
-            EXPECT_EQ(forks, 1U) << r.out;
+            for (std::size_t i = rows.find("FORK,"); i != std::string::npos; i = rows.find("FORK,", i + 1)) ++forks;
+            EXPECT_EQ(forks, 1U) << rows;
         }
     }
 }

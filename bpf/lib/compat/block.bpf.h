@@ -151,8 +151,8 @@ static __always_inline __u64 compat_disk_identity(struct gendisk *disk)
 
 /* errno of a blk_status_t. Values above 13 moved between versions: unknown ones become EIO, as in the kernel. Tables here and
  * below, because the verifier of 6.18 takes an impossible case of a switch for a fault of its own, and warns (REG INVARIANTS
- * VIOLATION). */
-static const __u8 block_errnos[] = {
+ * VIOLATION). Their indexes are masked, because older ones lose the bounds of a compared value. */
+static const __u8 block_errnos[32] = {
 	[1] = 95, /* NOTSUPP: EOPNOTSUPP */
 	[2] = 110, /* TIMEOUT: ETIMEDOUT */
 	[3] = 28, /* NOSPC: ENOSPC */
@@ -170,12 +170,14 @@ static const __u8 block_errnos[] = {
 /* Before 5.16, block_rq_complete passes a negative errno (8a7d267b4a2c made it a blk_status_t, which is never negative). */
 static __always_inline __u16 compat_errno(__s32 status)
 {
+	__u32 place = status & (sizeof(block_errnos) - 1);
 	__u8 known;
 
 	if (status <= 0)
 		return -status;
-	known = (__u32)status < sizeof(block_errnos) ? block_errnos[(__u32)status] : 0;
-	return known ? known : 5; /* EIO */
+	barrier_var(place);
+	known = block_errnos[place];
+	return known && place == (__u32)status ? known : 5; /* EIO */
 }
 
 /* 5.12 made the flags of a request blk_opf_t, 6.0 renamed enum req_opf to req_op (ff07a02e9e8e), and 6.x renumbered
@@ -188,7 +190,7 @@ static __always_inline __u16 compat_errno(__s32 status)
 		 0xffff)
 
 /* 1 + enum iolens_op of the first operations, which never changed. */
-static const __u8 block_first_ops[REQ_OP_WRITE_ZEROES + 1] = {
+static const __u8 block_first_ops[16] = {
 	[REQ_OP_READ] = 1 + IOLENS_OP_READ,
 	[REQ_OP_WRITE] = 1 + IOLENS_OP_WRITE,
 	[REQ_OP_FLUSH] = 1 + IOLENS_OP_FLUSH,
@@ -200,10 +202,12 @@ static const __u8 block_first_ops[REQ_OP_WRITE_ZEROES + 1] = {
 static __always_inline __u8 compat_block_op(__u32 opf)
 {
 	__u32 op = opf & 0xff; /* REQ_OP_MASK, the same in all */
-	__u32 driver = op & ~3U;
-	__u8 first = op < sizeof(block_first_ops) ? block_first_ops[op] : 0;
+	__u32 driver = op & ~3U, place = op & (sizeof(block_first_ops) - 1);
+	__u8 first;
 
-	if (first)
+	barrier_var(place);
+	first = block_first_ops[place];
+	if (first && place == op)
 		return first - 1;
 	if (driver == REQ_OP_DRV_IN - 2) /* SCSI_IN, SCSI_OUT (until 5.16), DRV_IN, DRV_OUT */
 		return IOLENS_OP_PASSTHROUGH;
