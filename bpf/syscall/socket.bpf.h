@@ -164,7 +164,8 @@ __noinline int call_named(struct iolens_call_event *e, __u64 address, __u32 leng
 }
 
 /* Loops over arrays in the caller's memory: with bpf_loop (5.17), whose body is verified once, or unrolled by the
- * verifier, in a global function that it checks once. */
+ * verifier, in global functions that it checks once: one loops over a part, another one over the parts. */
+#define CALL_PART 32
 struct call_walk {
 	__u64 from;
 	__u64 id;
@@ -181,7 +182,7 @@ static __always_inline void call_loop(__u64 count, call_turn turn, struct call_w
 		bpf_loop(count < UIO_MAXIOV ? count : UIO_MAXIOV, turn, walk, 0);
 		return;
 	}
-	for (__u32 i = 0; i < UIO_MAXIOV && i < count; i++)
+	for (__u32 i = 0; i < CALL_PART && i < count; i++)
 		if (turn(i, walk))
 			break;
 }
@@ -198,7 +199,7 @@ static __always_inline long call_piece(__u32 i, void *context)
 }
 static long call_piece_turn(__u32 i, void *walk) { return call_piece(i, walk); }
 
-static __always_inline long call_message_part(__u32 i, void *context)
+static __always_inline long call_message_one(__u32 i, void *context)
 {
 	struct call_walk *walk = context;
 	__u32 length;
@@ -209,15 +210,23 @@ static __always_inline long call_message_part(__u32 i, void *context)
 	walk->sum += length;
 	return 0;
 }
-static long call_message_turn(__u32 i, void *walk) { return call_message_part(i, walk); }
+static long call_message_turn(__u32 i, void *walk) { return call_message_one(i, walk); }
 
 /* Total length of an iovec array. */
-__noinline __u64 call_pieces_plain(__u64 from, __u64 count, __u64 width)
+__noinline __u64 call_pieces_part(__u64 from, __u64 count, __u64 width)
 {
 	struct call_walk walk = {.from = from, .width = width};
 
 	call_loop(count, call_piece, &walk, false);
 	return walk.sum;
+}
+__noinline __u64 call_pieces_plain(__u64 from, __u64 count, __u64 width)
+{
+	__u64 sum = 0;
+
+	for (__u32 i = 0; i < UIO_MAXIOV && i < count; i += CALL_PART)
+		sum += call_pieces_part(from + 2 * i * width, count - i, width);
+	return sum;
 }
 __noinline __u64 call_pieces_direct(__u64 from, __u64 count, __u64 width)
 {
@@ -232,12 +241,20 @@ static __always_inline __u64 call_pieces(__u64 from, __u64 count, __u64 width, b
 }
 
 /* Total bytes of an array of messages. */
-__noinline __u64 call_message_bytes_plain(__u64 from, __u64 count, __u64 width)
+__noinline __u64 call_message_bytes_part(__u64 from, __u64 count, __u64 width)
 {
 	struct call_walk walk = {.from = from, .width = width};
 
-	call_loop(count, call_message_part, &walk, false);
+	call_loop(count, call_message_one, &walk, false);
 	return walk.sum;
+}
+__noinline __u64 call_message_bytes_plain(__u64 from, __u64 count, __u64 width)
+{
+	__u64 sum = 0;
+
+	for (__u32 i = 0; i < UIO_MAXIOV && i < count; i += CALL_PART)
+		sum += call_message_bytes_part(from + i * CALL_MMSGHDR_WORDS * width, count - i, width);
+	return sum;
 }
 __noinline __u64 call_message_bytes_direct(__u64 from, __u64 count, __u64 width)
 {
