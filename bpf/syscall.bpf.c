@@ -15,6 +15,7 @@
 #include "lib/compat/regs.bpf.h"
 #include "lib/compat/uring.bpf.h"
 #include "lib/ring.bpf.h"
+#include "syscall/aio.bpf.h"
 #include "syscall/call.bpf.h"
 #include "syscall/exit.bpf.h"
 #include "syscall/fork.bpf.h"
@@ -159,3 +160,16 @@ int iolens_pending(struct bpf_raw_tracepoint_args *ctx)
 PROGRAM("sched_process_exit", iolens_call_end, call_end(ctx, false))
 
 PROGRAM("sched_process_exit", iolens_call_end_direct, call_end(ctx, true))
+
+/* User space attaches one of these, if the kernel has the function and the means. */
+SEC("fentry/aio_complete_rw")
+int iolens_aio_complete(__u64 *ctx)
+{
+	return request_aio_complete((struct kiocb *)ctx[0], ctx[1]);
+}
+
+SEC("kprobe/aio_complete_rw")
+int iolens_aio_complete_kprobe(struct pt_regs *ctx)
+{
+	return request_aio_complete((struct kiocb *)compat_function_argument(ctx, 0), compat_function_argument(ctx, 1));
+}

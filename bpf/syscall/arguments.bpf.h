@@ -282,7 +282,7 @@ static __always_inline void call_path_again(struct call_thread *t, bool direct)
 }
 
 /* Decodes what is known only at the return. */
-static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 result, bool direct)
+static __always_inline void call_results(struct call_thread *t, __s64 result, bool direct)
 {
 	__s32 fds[2];
 
@@ -310,8 +310,8 @@ static __always_inline void call_results(struct call_thread *t, __u64 id, __s64 
 		t->e.address = result;
 		t->e.flags |= IOLENS_CALL_HAS_ADDRESS;
 		break;
-	case IOLENS_SHAPE_IO_GET: request_aio_got(t->pointer, result, id, direct); break;
-	case IOLENS_SHAPE_IO_DESTROY: request_aio_destroyed(t->values[0]); break;
+	case IOLENS_SHAPE_IO_GET: request_aio_got(t, result, direct); break;
+	case IOLENS_SHAPE_IO_DESTROY: request_aio_destroyed(t->aio); break;
 	case IOLENS_SHAPE_MESSAGES:
 		t->e.messages = result;
 		t->e.result = direct ? call_message_bytes_direct(t->pointer, result, t->width) :

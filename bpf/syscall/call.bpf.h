@@ -178,12 +178,14 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
 		t->pointer = t->values[3];
 	else if (info.shape == IOLENS_SHAPE_PAIR_FIRST)
 		t->pointer = t->values[0];
-	else if (info.shape == IOLENS_SHAPE_IO_GET)
+	else if (info.shape == IOLENS_SHAPE_IO_GET || info.shape == IOLENS_SHAPE_IO_DESTROY) {
 		t->pointer = t->values[3];
-	else if (info.shape == IOLENS_SHAPE_IO_SUBMIT) {
+		t->aio = request_aio_owner(t->values[0]);
+	} else if (info.shape == IOLENS_SHAPE_IO_SUBMIT) {
 		t->pointer = t->values[2];
+		t->aio = request_aio_owner(t->values[0]);
 		call_count(&t->e, t->values[1]); /* requests */
-		request_aio_submit(t->values[0], t->pointer, t->e.requested, t->width, direct);
+		request_aio_submit(t, direct);
 	}
 	if (t->state == CALL_RUNNING)
 		call_begun(t);
@@ -290,12 +292,12 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 		call_emit_arguments(t, t->all_texts, FILE_SLOT_EXIT);
 	}
 	if (t->shape == IOLENS_SHAPE_IO_SUBMIT && result < (__s64)t->e.requested)
-		request_aio_refused(t->pointer, result < 0 ? 0 : result, t->e.requested, t->width, direct);
+		request_aio_refused(t, result < 0 ? 0 : result, direct);
 	call_path_again(t, direct);
 	if (t->capacity)
 		call_named_at_return(t, result);
 	if (result >= 0)
-		call_results(t, id, result, direct);
+		call_results(t, result, direct);
 	if ((t->e.flags & IOLENS_CALL_APPEND) && t->e.direction == IOLENS_DIR_WRITE && !t->two)
 		call_appended(&t->e, t->shape == IOLENS_SHAPE_MOVE || t->shape == IOLENS_SHAPE_VECTOR ||
 					     (t->shape == IOLENS_SHAPE_VECTOR_AT && t->values[3] == ~0ULL));

@@ -3,7 +3,8 @@
  * Asynchronous I/O, which completes after its call has returned: libaio (io_submit, io_getevents) and io_uring.
  *
  * An entry of the map `requests` is created at submission and deleted at completion. libaio has no tracepoint at
- * completion; a request ends when io_getevents returns its result.
+ * completion: a read or write ends in aio_complete_rw() where fentry or a kprobe sees it; otherwise, and all others, when
+ * io_getevents returns the result.
  *
  * Some completions are never seen: a program may read libaio results from the ring in its own memory, io_uring has no
  * event for IOSQE_CQE_SKIP_SUCCESS (5.17), and a program may exit, exec or destroy the context first. Such a request is
@@ -38,7 +39,7 @@ enum request_slot {
 #define REQUEST_CQE_SKIP (1 << 6)   /* REQ_F_CQE_SKIP, 5.17 */
 
 struct request_key {
-	__u64 owner; /* libaio: process; io_uring: the request, or its ring on old kernels */
+	__u64 owner; /* libaio: the kernel's context, see request_aio_owner(); io_uring: the request, or its ring on old kernels */
 	__u64 which; /* libaio: address of the iocb; io_uring: 0, or user_data on old kernels */
 };
 
@@ -81,7 +82,7 @@ struct {
 	__type(value, __u64);
 } request_owners SEC(".maps");
 
-/* libaio contexts, by request_context() → time of their destruction. User space reads them within a tenth of a
+/* libaio contexts, by request_aio_owner() → time of their destruction. User space reads them within a tenth of a
  * second. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -124,11 +125,6 @@ static __always_inline __u64 request_process(void)
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 
 	return file_mix(BPF_CORE_READ(task, group_leader, start_boottime), bpf_get_current_pid_tgid() >> 32);
-}
-
-static __always_inline __u64 request_context(__u64 process, __u64 context)
-{
-	return file_mix(process, context);
 }
 
 static __always_inline void request_no_entry(void)

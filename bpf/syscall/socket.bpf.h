@@ -168,11 +168,10 @@ __noinline int call_named(struct iolens_call_event *e, __u64 address, __u32 leng
 #define CALL_PART 32
 struct call_walk {
 	__u64 from;
-	__u64 id;
 	__u64 sum;
 	__u64 width; /* bytes of a pointer */
 	__u64 process; /* of libaio's requests, as in struct iolens_request */
-	__u64 context;
+	__u64 owner;   /* likewise, as in struct request_key */
 };
 typedef long (*call_turn)(__u32, void *);
 

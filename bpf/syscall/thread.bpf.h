@@ -59,6 +59,7 @@ struct call_thread {
 	__u64 stack;    /* stack pointer of an interrupted call */
 	__u64 buffer;        /* user address of data on a socket that may be HTTP */
 	__u64 buffer_length; /* length of its first iovec */
+	__u64 aio;           /* of libaio's calls: owner of the requests, see struct request_key */
 };
 
 struct { /* for plain programs, by tid in the initial namespace */

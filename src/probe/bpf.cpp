@@ -183,7 +183,7 @@ std::string probe_error_text(int error) {
     switch (error) {
         case EPERM: return "permission denied (EPERM): missing capability, lockdown or an LSM";
         case ESRCH:
-        case ENOENT: return "no such tracepoint in this kernel";
+        case ENOENT: return "no such tracepoint or function in this kernel";
         case EACCES:
         case EINVAL: return "rejected by the verifier";
         case E2BIG: return "too large for the verifier (E2BIG)";

@@ -23,6 +23,7 @@
 #include "base/text.h"
 #include "iolens/event/operation.h"
 #include "probe/pid_namespace.h"
+#include "probe/syscalls_aio.h"
 #include "probe/syscalls_libc.h"
 // made by bpftool from bpf/syscall.bpf.c
 #include "syscall.skel.h"
@@ -113,6 +114,7 @@ void SyscallProbe::choose_programs(const Options& options, bool direct) {
                 bpf_program__set_expected_attach_type(program, static_cast<bpf_attach_type>(attach_many_uprobes));
             }
         }
+        if (is_completion(program)) bpf_program__set_autoload(program, completion_mode(program) == completions_);
         if (section.find("io_uring") != std::string_view::npos && bpf_program__autoload(program)) {
             bpf_program__set_autoload(program, uring && kernel.has_tracepoint(section));
         }
@@ -237,6 +239,7 @@ SyscallProbe::SyscallProbe(const Options& options) {
     many_uprobes_ = !options.libc.empty() && !is_forced("plain") && kernel.has("BPF_TRACE_UPROBE_MULTI");
     preempts_ = preempts_programs(kernel);
     perf_ = wants_perf(kernel);
+    if (std::ranges::any_of(options.aio_ops, [](u8 what) { return what != 0; })) choose_completions();
     bool direct = !is_forced("plain");
     if (direct && !is_forced("direct")) {
         const std::string_view lack = lack_for_direct(kernel);
@@ -263,6 +266,11 @@ bool SyscallProbe::give_up(bool& variant, std::string_view name, int error) {
 bool SyscallProbe::start(const Options& options, bool& direct) {
     detach();
     if (const int error = load(options, direct); error != 0) {
+        bool completions = completions_.has_value();
+        if (give_up(completions, completion_function, -error)) {
+            completions_.reset();
+            return false;
+        }
         if (give_up(direct, "direct", -error) || give_up(many_uprobes_, "uprobe.multi", -error)) return false;
         fail_to_load("the system call", error);
     }
@@ -280,9 +288,12 @@ bool SyscallProbe::start(const Options& options, bool& direct) {
     std::vector<bpf_program*> programs;
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object_->obj) {
-        if (!bpf_program__autoload(program) || is_of_user_space(program) || is_run(program)) continue;
+        if (!bpf_program__autoload(program) || is_of_user_space(program) || is_run(program) || is_completion(program)) {
+            continue;
+        }
         programs.push_back(program);
     }
+    attach_completions();
     for (bpf_program* item : programs | std::views::reverse) {
         Link link(bpf_program__attach(item));
         if (!link) {
@@ -318,6 +329,7 @@ std::vector<ProbeStatus> SyscallProbe::examine(bool variants) {
     const bool perf = wants_perf(kernel) && std::ranges::any_of(statuses, [](const ProbeStatus& status) {
                           return status.name.starts_with("raw_syscalls/") && status.works;
                       });
+    chosen.push_back(take_completion(statuses, others));
     for (ProbeStatus& status : statuses) {
         if (status.name.ends_with("probe")) {
             status.how = status.name;

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -103,6 +104,8 @@ private:
     bool start(const Options& options, bool& direct);
     bool give_up(bool& variant, std::string_view name, int error);
     bool attach_libc(const std::vector<LibcFunction>& functions);
+    void choose_completions();
+    void attach_completions();
     void drop_requests();
     void send_pending(const Fd& iterator);
     void drop_request(const std::array<u64, 2>& key, u64 start, u16 flag);
@@ -118,6 +121,7 @@ private:
     std::chrono::steady_clock::time_point dropped_at_{};  ///< when requests were last dropped
     u64 request_ends_ = 0;                                ///< as of the last scan of the map
     bool perf_ = false;                                   ///< system calls are traced at perf's tracepoints
+    std::optional<AttachMode> completions_;               ///< how libaio's completions are traced
     bool many_uprobes_ = false;                           ///< libc's functions are attached together …
     std::vector<Fd> many_links_;                          ///< … by these
 };

@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "probe/pid_namespace.h"
 #include "probe/syscalls.h"
+#include "probe/syscalls_aio.h"
 // made by bpftool from bpf/syscall.bpf.c
 #include "syscall.skel.h"
 
@@ -22,6 +23,7 @@ int SyscallProbe::ring_fd() const { return bpf_map__fd(object_->maps.ring); }
 
 iolens_loss SyscallProbe::ledger() const {
     iolens_loss loss = read_ledger(object_->maps.counters, object_->obj);
+    loss.missed = missed();
     iolens_counters& n = loss.n;
     // the iterator covers only the threads of our own pid namespace: what remains is in flight in others
     const u64 accounted = n.delivered + n.filtered + n.ring_full + n.state_full + n.in_flight;
@@ -30,7 +32,10 @@ iolens_loss SyscallProbe::ledger() const {
     return loss;
 }
 
-u64 SyscallProbe::missed() const { return read_missed(object_->obj); }
+/// Except of libaio's completions: their requests end when io_getevents returns them, or have rows without an end.
+u64 SyscallProbe::missed() const {
+    return read_missed(object_->obj, [](const bpf_program* program) { return !is_completion(program); });
+}
 
 s64 SyscallProbe::alive() const { return __atomic_load_n(&object_->bss->alive, __ATOMIC_RELAXED); }
 

@@ -23,14 +23,6 @@
 namespace iolens {
 namespace {
 
-/// IOLENS_PROBE=fentry, kprobe or syscalls forces a mode, for tests.
-bool may_try(AttachMode mode) {
-    const char* word = std::getenv("IOLENS_PROBE");  // NOLINT(concurrency-mt-unsafe): one thread
-    const bool names_one =
-        word != nullptr && std::ranges::find(attach_mode_names, std::string_view(word)) != attach_mode_names.end();
-    return !names_one || attach_mode_names.at(static_cast<std::size_t>(mode)) == word;
-}
-
 constexpr std::string_view kprobe_suffix = "_kprobe";
 constexpr std::string_view end_suffix = "_end";
 
@@ -86,6 +78,15 @@ constexpr std::array every_kernel_target{
 
 }  // namespace
 
+bool may_try(AttachMode mode) {
+    const char* word = std::getenv("IOLENS_PROBE");  // NOLINT(concurrency-mt-unsafe): one thread
+    const bool names_one =
+        word != nullptr && std::ranges::find(attach_mode_names, std::string_view(word)) != attach_mode_names.end();
+    return !names_one || attach_mode_names.at(static_cast<std::size_t>(mode)) == word;
+}
+
+bool has_kprobes() { return ::access("/sys/bus/event_source/devices/kprobe/type", R_OK) == 0; }
+
 std::vector<std::string_view> vfs_symbols() {
     std::vector<std::string_view> items = target_symbols();
     for (const KernelTarget& target : every_kernel_target) {
@@ -110,8 +111,8 @@ VfsProbe::Targets VfsProbe::kernel_targets() const {
 
 /// Attaches all targets or none; optional ones that can't be attached in this mode are added to `missing` instead.
 bool VfsProbe::try_attach(const Targets& targets, AttachMode mode, const Targets& optional, Targets& missing) {
-    if (mode == AttachMode::kprobe && ::access("/sys/bus/event_source/devices/kprobe/type", R_OK) != 0) {
-        why_.emplace_back("kprobe: not supported by this kernel");
+    if (mode == AttachMode::kprobe && !has_kprobes()) {
+        why_.push_back(fmt::format("kprobe: {}", no_kprobes));
         return false;
     }
     Attached made;

@@ -147,7 +147,7 @@ struct iolens_call_event {
 struct iolens_request {
 	struct iolens_call_event e;
 	u64 process; /* distinguishes its process from a later one with the same ID */
-	u64 context; /* libaio context, likewise; 0 = none */
+	u64 context; /* likewise its libaio context: the key's owner; 0 = none */
 	u64 counted; /* it was counted as seen */
 	u64 ring;    /* io_uring: of a request in the map `multishots`, with user_data; 0: not in there */
 	u64 user_data;
