@@ -534,6 +534,39 @@ TRACED_TEST_F(Why, ASlowPageFaultIsARow) {
     EXPECT_FALSE(of_call(why(helper() + " faults " + path, {"--min-ms", "0", "--op", "fault"}), "fault", path).empty());
 }
 
+/// No thread waits for a request of io_uring or libaio: its row has its time and the block requests for its file.
+TRACED_TEST_F(Why, ASlowRequestIsARow) {
+    NEEDS(have("fio"), "fio is not installed");
+    const FileSystem ext4("ext4");
+    const std::string path = ext4.path("data");
+    spit(path, std::string(mib, 'x'));
+    shell("sync");
+    for (const auto& [engine, call] : {std::pair("io_uring", "io_uring:read"), std::pair("libaio", "aio:pread")}) {
+        const std::string fio = "fio --name=r --filename=" + path + " --size=1m --bs=64k --rw=read --direct=1 " +
+                                "--iodepth=4 --output=/dev/null --ioengine=" + engine;
+        if (shell(fio).status != 0) {
+            std::printf("not here: %s\n", engine);
+            continue;
+        }
+        const auto rows = of_call(why(fio, {"--min-ms", "0.001"}), call, path);
+        EXPECT_EQ(rows.size(), 16U) << engine;
+        for (const Row& row : rows) {
+            EXPECT_GE(number(row, "duration_ns"), 1000U);
+            EXPECT_EQ(row.at("bytes"), "65536");
+            EXPECT_EQ(all_waits(row), 0U);
+            EXPECT_TRUE(parsed(row).at("running_ns").is_null());
+            u64 bytes = 0;
+            for (const Request& request : requests(row)) {
+                EXPECT_EQ(request.disk, ext4.disk().name());
+                EXPECT_EQ(request.file, path);
+                if (request.caused) bytes += request.bytes;
+            }
+            EXPECT_GE(bytes, 65536U) << row.at("why");
+        }
+        EXPECT_TRUE(of_call(why(fio, {"--min-ms", "60000"}), call, path).empty()) << engine;
+    }
+}
+
 /// Without -p and a command, the slow calls of all processes have rows, with their waits and requests.
 TRACED_TEST_F(Why, TheWholeMachineIsTraced) {
     const FileSystem ext4("ext4");
