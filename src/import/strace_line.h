@@ -103,7 +103,7 @@ private:
     u32 own_tid_;
     LinePrefixes prefixes_;
     std::unordered_map<u32, Begun> begun_;
-    std::set<u32> attached_;  // for logs on a terminal: children that strace has attached to
+    std::set<u32> attached_;        // for logs on a terminal: children that strace has attached to
     std::set<u32> ended_children_;  // as long as main_tid_ is 0
     u32 main_tid_ = 0;
     u32 moved_to_ = 0;
