@@ -280,14 +280,17 @@ class Progress : public Outputs {
 protected:
     static constexpr std::string_view clear = "\r\x1b[K";
 
-    /// Reads a log whose rows nobody takes for a while. Returns what is on standard error.
+    /// Reads a log whose rows nobody takes for a while. With "-o" at the end, they go to a file, and standard output is
+    /// the terminal. Returns what is on the terminal.
     std::string of_slow_run(std::vector<std::string> args, const Terminal& terminal, int signal = 0) {
         std::array<int, 2> ends{};
         EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
-        const pid_t pid = start(args, ends[1], terminal.screen);
-        ::close(ends[1]);
+        const bool to_file = std::ranges::find(args, "-o") != args.end();
+        if (to_file) args.push_back("/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(ends[1]));
+        const pid_t pid = start(args, to_file ? terminal.screen : ends[1], terminal.screen);
         int waiting = 0;
         EXPECT_TRUE(test::wait_until([&] { return ::ioctl(ends[0], FIONREAD, &waiting) == 0 && waiting > 60000; }));
+        ::close(ends[1]);
         std::this_thread::sleep_for(std::chrono::milliseconds(600));
         std::string shown;
         std::array<char, 65536> piece{};
@@ -328,6 +331,15 @@ TEST_F(Progress, IsShownOnATerminalAndErased) {
     EXPECT_TRUE(after.starts_with("iolens: can't read line 20001: ")) << after;
     EXPECT_EQ(after.find("of the log"), std::string::npos) << after;
     EXPECT_NE(after.find("lost 1 line"), std::string::npos) << after;
+}
+
+TEST_F(Progress, IsShownIfRowsGoToAFile) {
+    log(20000);
+    const Terminal terminal;
+    ASSERT_GE(terminal.screen, 0);
+    const std::string shown = of_slow_run({"fd", "-i", path("log"), "-o"}, terminal);
+    EXPECT_NE(shown.find("% of the log, "), std::string::npos) << shown;
+    EXPECT_EQ(left(shown).find("of the log"), std::string::npos) << shown;
 }
 
 TEST_F(Progress, IsErasedByAnInterrupt) {
