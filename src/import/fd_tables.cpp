@@ -185,7 +185,7 @@ FileRef FdTables::known_file(const LoggedCall& call, std::size_t n) {
 
 /// The file of the nth argument when the call began: one of its own if it is not known.
 FileRef FdTables::file_of(const LoggedCall& call, std::size_t n) {
-    FileRef known = known_file(call, n);
+    const FileRef known = known_file(call, n);
     return known ? known : std::make_shared<LoggedFile>(unknown(fd_number(call.argument(n))));
 }
 
@@ -200,12 +200,12 @@ FileRef FdTables::unknown_file(std::string_view argument) {
 }
 
 FileRef FdTables::row_file(const LoggedCall& call, std::size_t n) {
-    FileRef known = known_file(call, n);
+    const FileRef known = known_file(call, n);
     return known ? known : unknown_file(call.argument(n));
 }
 
 FileRef FdTables::row_file(u32 tid, std::string_view argument) {
-    FileRef known = known_file(task(tid), argument);
+    const FileRef known = known_file(task(tid), argument);
     return known ? known : unknown_file(argument);
 }
 

@@ -40,7 +40,9 @@ inline std::optional<u64> take_digits(std::string_view& text) {
     std::size_t at = 0;
     while (at < text.size() && digit(text[at])) n = n * 10 + static_cast<u64>(text[at++] - '0');
     if (at == 0) return {};
-    if (at > always_fit && std::from_chars(text.data(), text.data() + at, n).ec != std::errc()) return {};
+    const std::string_view number = text.substr(0, at);
+    if (at > always_fit && std::from_chars(number.data(), number.data() + number.size(), n).ec != std::errc())
+        return {};
     text.remove_prefix(at);
     return n;
 }
