@@ -36,6 +36,8 @@ int pipe_or_socket(int fd) {
 
 namespace {
 std::vector<int> watched_outputs;
+
+bool is_null_device(const struct stat& info) { return S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3); }
 }  // namespace
 
 void watch_readers(std::vector<int> outputs) {
@@ -144,10 +146,16 @@ bool ResultFile::start_behind() {
 
 Output::Output(int fd, std::string name) : fd_(fd), name_(std::move(name)), terminal_(::isatty(fd) == 1) {
     struct stat info{};
-    null_ = ::fstat(fd, &info) == 0 && S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3);
+    null_ = ::fstat(fd, &info) == 0 && is_null_device(info);
 }
 
 Output Output::stream(int fd, std::string name) { return {fd, std::move(name)}; }
+
+bool goes_to_terminal(const std::string& path) {
+    if (path.empty()) return ::isatty(STDOUT_FILENO) == 1;
+    struct stat info{};
+    return ::stat(path.c_str(), &info) == 0 && S_ISCHR(info.st_mode) && !is_null_device(info);
+}
 
 void log_line(std::string_view words) {
     Output err = Output::stream(STDERR_FILENO, "standard error");

@@ -130,6 +130,9 @@ private:
     std::size_t whole_ = 0;  // bytes of the buffer that are complete rows
 };
 
+/// Will output to this file be on a terminal? "": standard output.
+bool goes_to_terminal(const std::string& path);
+
 /// Prints a line on standard error: "iolens: " and the text. Escape untrusted text with visible() first.
 void log_line(std::string_view words);
 

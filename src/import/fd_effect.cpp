@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "import/fd_effect.h"
 
-#include <unordered_map>
+#include "import/name_map.h"
 
 namespace iolens {
 
 Effect effect_of(std::string_view name) {
-    static const std::unordered_map<std::string_view, Effect> effects{
+    static const NameMap<Effect> effects{
         {"open", Effect::open},
         {"openat", Effect::open},
         {"openat2", Effect::open},
@@ -72,8 +72,8 @@ Effect effect_of(std::string_view name) {
         {"getcwd", Effect::getcwd},
         {"linkat", Effect::link},
     };
-    const auto it = effects.find(name);
-    return it == effects.end() ? Effect::none : it->second;
+    const Effect* effect = effects.find(name);
+    return effect == nullptr ? Effect::none : *effect;
 }
 
 }  // namespace iolens

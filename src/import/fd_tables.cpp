@@ -17,6 +17,10 @@ LoggedFile named(u8 kind, std::string name) {
     return file;
 }
 
+LoggedFile unknown(s32 fd) { return named(IOLENS_FILE_OTHER, "fd=" + std::to_string(fd)); }
+
+s32 fd_number(std::string_view argument) { return static_cast<s32>(leading_number(argument).value_or(-1)); }
+
 FileRef stream(const char* name) { return std::make_shared<LoggedFile>(named(IOLENS_FILE_OTHER, name)); }
 
 /// The flags of a clone, in each order of its arguments: "flags=CLONE_VM|SIGCHLD", "{flags=…}", or a number of -X raw.
@@ -39,15 +43,24 @@ FdTables::Task FdTables::fresh() {
     return task;
 }
 
+FdTables::Task* FdTables::find_task(u32 tid) {
+    if (last_task_ != nullptr && last_tid_ == tid) return last_task_;
+    const auto it = tasks_.find(tid);
+    if (it == tasks_.end()) return nullptr;
+    last_tid_ = tid;
+    last_task_ = &it->second;
+    return last_task_;
+}
+
 FdTables::Task& FdTables::task(u32 tid) {
-    const auto [at, added] = tasks_.try_emplace(tid);
-    Task& task = at->second;
-    if (added) task = fresh();
+    Task* known = find_task(tid);
+    Task& task = known != nullptr ? *known : tasks_.emplace(tid, fresh()).first->second;
     task.used = ++looks_;
     return task;
 }
 
 void FdTables::name_main(u32 tid) {
+    last_task_ = nullptr;
     // Extract first: inserting an element invalidates iterators.
     if (auto unnamed = tasks_.extract(0); !unnamed.empty()) tasks_[tid] = std::move(unnamed.mapped());
     if (auto unnamed = begun_.extract(0); !unnamed.empty()) begun_[tid] = std::move(unnamed.mapped());
@@ -57,12 +70,14 @@ void FdTables::name_main(u32 tid) {
 }
 
 void FdTables::move(u32 from, u32 to) {
+    last_task_ = nullptr;
     if (auto task = tasks_.extract(from); !task.empty()) tasks_[to] = std::move(task.mapped());
     if (auto begun = begun_.extract(from); !begun.empty()) begun_[to] = std::move(begun.mapped());
     if (const auto it = tasks_.find(to); it != tasks_.end()) it->second.process = to;
 }
 
 void FdTables::forget(u32 tid) {
+    last_task_ = nullptr;
     tasks_.erase(tid);
     begun_.erase(tid);
     std::erase_if(cloning_, [tid](const Cloning& from) { return from.parent == tid; });
@@ -74,6 +89,7 @@ u32 FdTables::process_of(u32 tid) { return task(tid).process; }
 void FdTables::evict_idle() {
     constexpr std::size_t max = 1 << 16;
     if (tasks_.size() <= max) return;
+    last_task_ = nullptr;
     std::vector<u64> used;
     used.reserve(tasks_.size());
     for (const auto& [tid, task] : tasks_) used.push_back(task.used);
@@ -110,7 +126,7 @@ FdTables::Task FdTables::child_of(const Cloning& from, u32 child) {
 }
 
 bool FdTables::meet(u32 tid) {
-    if (tasks_.contains(tid)) return true;
+    if (is_known(tid)) return true;
     evict_idle();
     // a child's first call can precede the end of its parent's clone
     Cloning* parent = nullptr;
@@ -135,7 +151,10 @@ void FdTables::end_clone(const LoggedCall& call, bool failed) {
     const u32 child = failed ? 0 : returned_pid(call);
     if (child == from.child) return;
     if (child == 0) {
-        if (failed && from.child != 0) tasks_.erase(from.child);  // it was somebody else's
+        if (failed && from.child != 0) {  // it was somebody else's
+            last_task_ = nullptr;
+            tasks_.erase(from.child);
+        }
         return;
     }
     tasks_[child] = child_of(from, child);
@@ -159,17 +178,35 @@ FileRef FdTables::known_file(Task& task, std::string_view argument) {
     return made;
 }
 
-FileRef FdTables::file_of(const LoggedCall& call, std::size_t n) {
-    if (current_.files.has(n) && current_.files.at(n) != nullptr) return current_.files.at(n);
-    if (!current_.files.has(n)) return file_of(call.tid, call.argument(n));
-    return std::make_shared<LoggedFile>(
-        named(IOLENS_FILE_OTHER, "fd=" + std::to_string(leading_number(call.argument(n)).value_or(-1))));
+FileRef FdTables::known_file(const LoggedCall& call, std::size_t n) {
+    if (current_.files.has(n)) return current_.files.at(n);
+    return known_file(task(call.tid), call.argument(n));
 }
 
-FileRef FdTables::file_of(u32 tid, std::string_view argument) {
-    if (FileRef known = known_file(task(tid), argument)) return known;
-    return std::make_shared<LoggedFile>(
-        named(IOLENS_FILE_OTHER, "fd=" + std::to_string(static_cast<s32>(leading_number(argument).value_or(-1)))));
+/// The file of the nth argument when the call began: one of its own if it is not known.
+FileRef FdTables::file_of(const LoggedCall& call, std::size_t n) {
+    const FileRef known = known_file(call, n);
+    return known ? known : std::make_shared<LoggedFile>(unknown(fd_number(call.argument(n))));
+}
+
+/// Shared by all rows: a program may use an fd that the log has no open of a million times.
+FileRef FdTables::unknown_file(std::string_view argument) {
+    constexpr std::size_t max = 4096;
+    if (unknown_files_.size() >= max) unknown_files_.clear();
+    const s32 fd = fd_number(argument);
+    FileRef& file = unknown_files_[fd];
+    if (!file) file = std::make_shared<LoggedFile>(unknown(fd));
+    return file;
+}
+
+FileRef FdTables::row_file(const LoggedCall& call, std::size_t n) {
+    const FileRef known = known_file(call, n);
+    return known ? known : unknown_file(call.argument(n));
+}
+
+FileRef FdTables::row_file(u32 tid, std::string_view argument) {
+    const FileRef known = known_file(task(tid), argument);
+    return known ? known : unknown_file(argument);
 }
 
 void FdTables::begin(const LoggedCall& call) {
@@ -204,8 +241,7 @@ void FdTables::begin(const LoggedCall& call) {
             const auto to = leading_number(call.argument(1));
             if (!fd || !to || *fd == *to || call.arguments.size() < 2) break;
             begun.removed.emplace_back(static_cast<int>(*to), of.fds->take(static_cast<int>(*to)));
-            of.fds->set(static_cast<int>(*to),
-                        {file_of(call.tid, call.argument(0)), has_flag(call.argument(2), "CLOEXEC", 0x80000)});
+            of.fds->set(static_cast<int>(*to), {file_of(call, 0), has_flag(call.argument(2), "CLOEXEC", 0x80000)});
             begun.known = true;
             break;
         }

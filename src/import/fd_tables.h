@@ -41,7 +41,7 @@ public:
     /// Call before a thread's call is processed. False: it is a new child of one of several processes that are about to
     /// clone; it is not known of which one. Then keep its calls until is_known() or a clone has ended.
     [[nodiscard]] bool meet(u32 tid);
-    [[nodiscard]] bool is_known(u32 tid) const { return tasks_.contains(tid); }
+    [[nodiscard]] bool is_known(u32 tid) { return find_task(tid) != nullptr; }
     /// Gives a thread whose parent can't be known a table of its own.
     void adopt(u32 tid) { static_cast<void>(task(tid)); }
 
@@ -65,10 +65,11 @@ public:
     void forget(u32 tid);
     [[nodiscard]] std::size_t size() const { return tasks_.size(); }
 
-    /// The file of the nth argument, "3" or, with -y, "3</etc/hosts>", when the call began.
-    [[nodiscard]] FileRef file_of(const LoggedCall& call, std::size_t n);
-    /// The file of an fd now; `fd=N` if it is not known.
-    [[nodiscard]] FileRef file_of(u32 tid, std::string_view argument);
+    /// The file of the nth argument, "3" or, with -y, "3</etc/hosts>", when the call began; `fd=N` if it is not known.
+    /// For rows: it must not be changed.
+    [[nodiscard]] FileRef row_file(const LoggedCall& call, std::size_t n);
+    /// Likewise the file of an fd now.
+    [[nodiscard]] FileRef row_file(u32 tid, std::string_view argument);
 
     /// The process of a thread; 0: unknown.
     [[nodiscard]] u32 process_of(u32 tid);
@@ -109,6 +110,7 @@ private:
     };
 
     Task& task(u32 tid);
+    Task* find_task(u32 tid);
     Task fresh();
     Cloning cloning(const LoggedCall& call);
     Task child_of(const Cloning& from, u32 child);
@@ -125,10 +127,16 @@ private:
     void add(const LoggedCall& call, Task& task, LoggedFile file, bool close_on_exec);
     void open(const LoggedCall& call, Task& task, std::size_t path, std::size_t flags);
     FileRef known_file(Task& task, std::string_view argument);
+    FileRef known_file(const LoggedCall& call, std::size_t n);
+    FileRef file_of(const LoggedCall& call, std::size_t n);
+    FileRef unknown_file(std::string_view argument);
     std::string absolute(Task& task, std::string_view directory, std::string_view path);
     void evict_idle();
 
     std::unordered_map<u32, Task> tasks_;
+    u32 last_tid_ = 0;
+    Task* last_task_ = nullptr;  // the task of last_tid_; null: not at hand. Lines of one thread need it many times
+    std::unordered_map<s32, FileRef> unknown_files_;  // of rows, by fd
     std::vector<Cloning> cloning_;
     std::unordered_map<u32, Begun> begun_;
     Begun current_;         // of the call that is being processed, if it was interrupted

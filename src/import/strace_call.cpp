@@ -5,15 +5,23 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <unordered_map>
 #include <utility>
 
+#include "import/name_map.h"
 #include "import/strace_value.h"
 
 namespace iolens {
 namespace {
 
-bool name_char(char c) { return digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+constexpr std::array<bool, 256> name_chars = [] {
+    std::array<bool, 256> are{};
+    for (std::size_t c = 0; c < are.size(); ++c) {
+        are.at(c) = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    }
+    return are;
+}();
+
+bool name_char(char c) { return name_chars[static_cast<unsigned char>(c)]; }
 
 /// True if the < at this offset opens what -y prints: then it follows a number or AT_FDCWD; "1<<3" is a shift.
 bool opens_angles(std::string_view text, std::size_t at) {
@@ -25,6 +33,13 @@ bool opens_angles(std::string_view text, std::size_t at) {
 }
 
 constexpr std::size_t deepest = 64;
+
+/// The characters that take_arguments() looks at.
+constexpr std::array<bool, 256> separators = [] {
+    std::array<bool, 256> are{};
+    for (const char c : std::string_view("\"<([{/)]},")) are.at(static_cast<unsigned char>(c)) = true;
+    return are;
+}();
 
 /// Without the name that -N prints before it: "3" of "fd=3".
 std::string_view without_name(std::string_view item) {
@@ -54,6 +69,10 @@ std::size_t take_arguments(std::string_view text, std::size_t at, ArgumentViews&
     };
     while (at < text.size()) {
         const char c = text[at];
+        if (!separators[static_cast<unsigned char>(c)]) {
+            ++at;
+            continue;
+        }
         switch (c) {
             case '"':
                 at = behind_quotes(text, at);
@@ -106,18 +125,17 @@ std::size_t take_arguments(std::string_view text, std::size_t at, ArgumentViews&
 }
 
 int errno_of(std::string_view name) {
-    static const std::unordered_map<std::string_view, int> errors = [] {
-        std::unordered_map<std::string_view, int> all{{"ERESTARTSYS", 512},           {"ERESTARTNOINTR", 513},
-                                                      {"ERESTARTNOHAND", 514},        {"ENOTSUPP", 524},
-                                                      {"ERESTART_RESTARTBLOCK", 516}, {"EWOULDBLOCK", EAGAIN}};
+    static const NameMap<int> errors = [] {
+        NameMap<int> all{{"ERESTARTSYS", 512}, {"ERESTARTNOINTR", 513},        {"ERESTARTNOHAND", 514},
+                         {"ENOTSUPP", 524},    {"ERESTART_RESTARTBLOCK", 516}, {"EWOULDBLOCK", EAGAIN}};
         for (int error = 1; error < 256; ++error) {
             const char* word = ::strerrorname_np(error);
-            if (word != nullptr) all.emplace(word, error);
+            if (word != nullptr) all.add(word, error);
         }
         return all;
     }();
-    const auto it = errors.find(name);
-    return it == errors.end() ? 0 : it->second;
+    const int* error = errors.find(name);
+    return error == nullptr ? 0 : *error;
 }
 
 /// The errno of "ENOENT (No such file or directory)" or "errno 524 (Unknown error 524)".
@@ -176,43 +194,6 @@ bool take_result(std::string_view rest, LoggedCall& call) {
 
 }  // namespace
 
-void skip_blanks(std::string_view& text) {
-    std::size_t at = 0;
-    while (at < text.size() && (text[at] == ' ' || text[at] == '\t')) ++at;
-    text.remove_prefix(at);
-}
-
-void cut_blanks(std::string_view& text) {
-    std::size_t size = text.size();
-    while (size != 0 && (text[size - 1] == ' ' || text[size - 1] == '\t' || text[size - 1] == '\r')) --size;
-    text = text.substr(0, size);
-}
-
-bool take_word(std::string_view& text, std::string_view word) {
-    if (!text.starts_with(word)) return false;
-    text.remove_prefix(word.size());
-    return true;
-}
-
-std::optional<u64> take_digits(std::string_view& text) {
-    u64 n = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-    if (error != std::errc() || end == text.data()) return {};
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    return n;
-}
-
-std::optional<u64> take_fraction(std::string_view& text) {
-    if (text.size() < 2 || text[0] != '.' || !digit(text[1])) return {};
-    text.remove_prefix(1);
-    u64 ns = 0;
-    u64 unit = 100'000'000;
-    for (; !text.empty() && digit(text[0]); text.remove_prefix(1), unit /= 10) {
-        ns += static_cast<u64>(text[0] - '0') * unit;
-    }
-    return ns;
-}
-
 std::size_t call_name_length(std::string_view text) {
     std::size_t at = 0;
     while (at < text.size() && name_char(text[at])) ++at;
@@ -238,7 +219,7 @@ bool LoggedCall::parse() {
     if (end == std::string_view::npos) return false;
     all_arguments = text.substr(at + 1, end - at - 2);
     // "<... futex resumed> <unfinished ...>) = ?" of a thread that was killed
-    if (all_arguments.ends_with("<unfinished ...>")) all_arguments.remove_suffix(16);
+    if (all_arguments.ends_with('>') && all_arguments.ends_with("<unfinished ...>")) all_arguments.remove_suffix(16);
     cut_blanks(all_arguments);
     return take_result(text.substr(end), *this);
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "import/scan.h"
 #include "iolens/event/header.h"
 #include "resolve/log_clock.h"
 
@@ -75,12 +76,5 @@ u32 returned_pid(const LoggedCall& call);
 
 /// Is the file of an …at call the one of its fd? The path is "" with AT_EMPTY_PATH, or NULL.
 bool is_fd_itself(const LoggedCall& logged);
-
-void skip_blanks(std::string_view& text);
-void cut_blanks(std::string_view& text);
-bool take_word(std::string_view& text, std::string_view word);
-std::optional<u64> take_digits(std::string_view& text);
-/// Takes ".123456" as nanoseconds; nothing if there is no fraction.
-std::optional<u64> take_fraction(std::string_view& text);
 
 }  // namespace iolens

@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <span>
 #include <utility>
 
 #include "base/record.h"
+#include "import/strace_value.h"
+#include "iolens/event/task.h"
 
 namespace iolens {
 namespace {
@@ -65,6 +68,7 @@ void StraceImport::read(LineKind kind, u32 moved_to, Receiver& receiver) {
         defer(kind, logged_, receiver);
         return;
     }
+    learn_comm(logged_.tid, logged_.comm, receiver);
     if (kind == LineKind::call && inputs_.size() > 1 && timed && logged_.duration_ns.value_or(0) != 0 &&
         !logged_.joined) {
         end_later(logged_);
@@ -111,14 +115,16 @@ void StraceImport::take(LineKind kind, LoggedCall& logged, Receiver& receiver) {
         tables_.begin(logged);
     } else {
         restarted_.erase(logged.tid);
+        comms_.erase(logged.tid);
         tables_.forget(logged.tid);
     }
 }
 
 void StraceImport::defer(LineKind kind, LoggedCall& logged, Receiver& receiver) {
     constexpr std::size_t max = 4096;
+    std::string comm(logged.comm);
     logged.own();
-    deferred_[logged.tid].push_back({kind, logged});
+    deferred_[logged.tid].push_back({kind, logged, std::move(comm)});
     if (++deferred_lines_ > max) release(receiver, true);
 }
 
@@ -135,7 +141,10 @@ void StraceImport::release(Receiver& receiver, bool all) {
         std::vector<Deferred> lines = std::move(at->second);
         at = deferred_.erase(at);
         deferred_lines_ -= lines.size();
-        for (Deferred& line : lines) take(line.kind, line.call, receiver);
+        for (Deferred& line : lines) {
+            learn_comm(line.call.tid, line.comm, receiver);
+            take(line.kind, line.call, receiver);
+        }
         at = deferred_.begin();  // one of the calls may have been a clone
     }
 }
@@ -200,6 +209,23 @@ void StraceImport::call(LoggedCall& logged, Receiver& receiver) {
     tables_.done();
     // strace -qq doesn't print that a thread has exited
     if (effect == Effect::exit) tables_.forget(logged.tid);
+}
+
+/// Emits a thread's name if it is another one than before. `comm`: as in the log; "" if it isn't there.
+void StraceImport::learn_comm(u32 tid, std::string_view comm, Receiver& receiver) {
+    if (comm.empty()) return;
+    constexpr std::size_t max = 1 << 16;  // as many as Tasks has
+    if (comms_.size() >= max) comms_.clear();
+    std::string& known = comms_[tid];
+    if (known == comm) return;
+    known = comm;
+    const std::string name = unquoted('"' + known + '"').value_or(known);  // strace escapes < and >
+    iolens_task_fact fact{};
+    fact.h = {.ts = logged_.start_ns, .kind = IOLENS_KIND_TASK, .size = sizeof fact, .cpu = IOLENS_NO_CPU};
+    fact.tid = tid;
+    fact.tgid = tables_.process_of(tid);
+    std::copy_n(name.begin(), std::min(name.size(), sizeof fact.comm - 1), &fact.comm[0]);
+    receiver.record(std::as_bytes(std::span(&fact, 1)));
 }
 
 u64 StraceImport::add_name(LoggedFile& file, Receiver& receiver) {

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/record.h"
 #include "import/fd_tables.h"
 #include "import/strace_line.h"
 #include "iolens/event/call.h"
@@ -54,6 +55,7 @@ private:
     struct Deferred {
         LineKind kind;
         LoggedCall call;
+        std::string comm;
     };
 
     /// A call of one of several logs: each has whole calls only, so that others can begin before it ends.
@@ -83,6 +85,7 @@ private:
     void deliver(iolens_call_event& event, Receiver& receiver);
     u64 add_name(LoggedFile& file, Receiver& receiver);
     void find_mapping(const LoggedCall& call, iolens_call_event& event);
+    void learn_comm(u32 tid, std::string_view comm, Receiver& receiver);
     void report(const Input& input, const StraceLines::Abandoned& cut);
 
     Unreadable unreadable_;
@@ -90,6 +93,7 @@ private:
     std::deque<Input> inputs_;
     FdTables tables_;
     Mappings mappings_;
+    std::unordered_map<u32, std::string> comms_;  // emitted names of threads
     std::unordered_map<std::string, u64> names_;  // emitted names, by their text after a character for their kind
     u64 name_epoch_ = 1;                          // changes when their ids are used again
     std::unordered_map<u32, LoggedCall> restarted_;
@@ -98,7 +102,8 @@ private:
     std::size_t deferred_lines_ = 0;
     std::vector<Ending> endings_;  // a heap
     LoggedCall logged_;
-    u32 sent_ = 0;  // calls
+    Record record_;  // of arguments, built again for each call
+    u32 sent_ = 0;   // calls
     LogClock clock_ = LogClock::none;
     u64 calls_ = 0;
     u64 delivered_ = 0;

@@ -29,9 +29,10 @@ std::string joined_parts(std::string_view first, std::string_view rest) {
 /// Learns from a line who is there.
 void StraceLines::meet(const LinePrefix& prefix, LineKind kind, const LoggedCall& call) {
     // without "Process 7 attached" (-q), a fork tells who is a child
-    const bool forks = kind == LineKind::call && (call.name == "fork" || call.name == "vfork" || call.name == "clone" ||
-                                                  call.name == "clone2" || call.name == "clone3");
-    if (const u32 child = forks && terminal_ ? returned_pid(call) : 0; child != 0 && !ended_children_.contains(child)) {
+    const bool forks = terminal_ && kind == LineKind::call &&
+                       (call.name == "fork" || call.name == "vfork" || call.name == "clone" || call.name == "clone2" ||
+                        call.name == "clone3");
+    if (const u32 child = forks ? returned_pid(call) : 0; child != 0 && !ended_children_.contains(child)) {
         attached_.insert(child);
     }
     if (prefix.tid == 0) return;
@@ -132,8 +133,8 @@ LineKind StraceLines::thread_message(std::string_view text, LoggedCall& call) {
 }
 
 LineKind StraceLines::body(std::string_view text, LoggedCall& call, bool joined, std::string_view line) {
-    if (text.starts_with("--- ")) return LineKind::comment;
-    if (text.starts_with("+++ ")) return thread_message(text, call);
+    if (text.starts_with('-') && text.starts_with("--- ")) return LineKind::comment;
+    if (text.starts_with('+') && text.starts_with("+++ ")) return thread_message(text, call);
     const bool second = take_word(text, "<... ");
     if (second && !text.ends_with(detached_mark)) return resumed(text, call);
     if (text.ends_with("...>")) {

@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/failure.h"
@@ -26,12 +26,13 @@ constexpr std::string_view clear_line = "\r\x1b[K";
 void write_stderr(std::string_view text) { static_cast<void>(::write(STDERR_FILENO, text.data(), text.size()) == 0); }
 
 /// Prints the first unreadable lines only: in a file that is not a log, every line is unreadable.
-StraceImport::Unreadable unreadable_lines(bool several, const bool& progress) {
-    return [count = 0, several, &progress](const std::string& path, u64 line, std::string_view text) mutable {
+StraceImport::Unreadable unreadable_lines(bool several, std::function<void()> clear_progress) {
+    return [count = 0, several, clear = std::move(clear_progress)](const std::string& path, u64 line,
+                                                                   std::string_view text) mutable {
         constexpr std::size_t shown = 120;
         constexpr int max_lines = 20;
         if (++count > max_lines + 1) return;
-        if (progress) write_stderr(clear_line);
+        clear();
         if (count > max_lines) {
             log_line("further unreadable lines are only counted");
             return;
@@ -69,7 +70,7 @@ u32 pid_of_name(const std::string& path) {
 
 }  // namespace
 
-StraceLog::StraceLog(const std::vector<std::string>& paths, bool arguments) {
+StraceLog::StraceLog(const std::vector<std::string>& paths, bool arguments, bool quiet) {
     std::vector<std::string> files;
     for (const std::string& path : paths) {
         for (std::string& file : matching(path)) {
@@ -83,7 +84,7 @@ StraceLog::StraceLog(const std::vector<std::string>& paths, bool arguments) {
             ::setrlimit(RLIMIT_NOFILE, &limit);
         }
     }
-    import_.set_unreadable(unreadable_lines(files.size() > 1, progress_));
+    import_.set_unreadable(unreadable_lines(files.size() > 1, [this] { clear_progress(); }));
     import_.set_arguments(arguments);
     for (const std::string& path : files) {
         inputs_.emplace_back(LogFile(path));
@@ -92,12 +93,16 @@ StraceLog::StraceLog(const std::vector<std::string>& paths, bool arguments) {
         const u32 pid = pid_of_name(path);
         import_.add_input(path, pid > max_rotated || files.size() > 1 ? pid : 0);
     }
-    progress_ = ::isatty(STDERR_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 0;
+    progress_ = !quiet && ::isatty(STDERR_FILENO) == 1;
     shown_ns_ = clock_ns(CLOCK_BOOTTIME);
 }
 
-StraceLog::~StraceLog() {
-    if (progress_) write_stderr(clear_line);
+StraceLog::~StraceLog() { clear_progress(); }
+
+/// What follows on standard error, such as a summary, is behind the progress.
+void StraceLog::stop() {
+    ended_ = true;
+    clear_progress();
 }
 
 std::vector<FileIdentity> StraceLog::inputs() const {
@@ -172,16 +177,26 @@ void StraceLog::show_progress() {
     if (now - shown_ns_ < interval) return;
     shown_ns_ = now;
     double sum = 0;
-    for (const Input& input : inputs_) sum += input.file.done().value_or(0);
-    write_stderr(fmt::format("{}iolens: read {:.0f}% of the log, {} calls", clear_line,
-                             100 * sum / static_cast<double>(inputs_.size()), import_.delivered()));
+    bool known = true;
+    for (const Input& input : inputs_) {
+        const std::optional<double> done = input.file.done();
+        known = known && done;
+        sum += done.value_or(0);
+    }
+    const std::string part =
+        known ? fmt::format("{:.0f}% of the log, ", 100 * sum / static_cast<double>(inputs_.size())) : std::string();
+    write_stderr(fmt::format("{}iolens: read {}{}", clear_line, part, counted(import_.calls(), "call")));
+    progress_line_ = true;
+}
+
+void StraceLog::clear_progress() {
+    if (std::exchange(progress_line_, false)) write_stderr(clear_line);
 }
 
 void StraceLog::finish(Receiver& receiver) {
     ended_ = true;
     import_.end(receiver);
-    if (progress_) write_stderr(clear_line);
-    progress_ = false;
+    clear_progress();
     if (import_.calls() != 0 || import_.unreadable() == 0 || end_asked()) return;
     throw Failure(Exit::failed,
                   fmt::format("no line of '{}' could be read as strace's", visible(inputs_[0].file.path())),

@@ -18,14 +18,15 @@ namespace iolens {
 class StraceLog final : public Source {
 public:
     /// `paths` may be globs, and "-" for standard input. Throws Failure (usage) if one can't be read. Prints lines that
-    /// it can't parse on standard error. `arguments`: also emit the arguments of calls.
-    explicit StraceLog(const std::vector<std::string>& paths, bool arguments = true);
+    /// it can't parse on standard error, and the progress if that is a terminal. `arguments`: also emit the arguments
+    /// of calls. `quiet`: show no progress, because rows go to the terminal.
+    StraceLog(const std::vector<std::string>& paths, bool arguments, bool quiet);
     ~StraceLog() override;
 
     [[nodiscard]] int descriptor() const override { return -1; }
     std::size_t read(Receiver& receiver) override;
     [[nodiscard]] bool ended() const override { return ended_; }
-    void stop() override { ended_ = true; }
+    void stop() override;
     [[nodiscard]] iolens_loss ledger() const override;
     [[nodiscard]] u64 wall_offset_ns() const override { return 0; }
     [[nodiscard]] std::vector<FileIdentity> inputs() const override;
@@ -55,11 +56,13 @@ private:
     bool fill(Input& input);
     void finish(Receiver& receiver);
     void show_progress();
+    void clear_progress();
 
     std::vector<Input> inputs_;
     StraceImport import_;
     bool ended_ = false;
-    bool progress_ = false;
+    bool progress_ = false;       // show it
+    bool progress_line_ = false;  // it is on the terminal's last line
     u64 shown_ns_ = 0;
 };
 

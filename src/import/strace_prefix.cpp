@@ -122,7 +122,7 @@ std::optional<LinePrefix> LinePrefixes::take(std::string_view line) const {
         }
     }
     skip_blanks(line);
-    if (line.starts_with("(+")) {  // -r with -t
+    if (line.starts_with('(') && line.starts_with("(+")) {  // -r with -t
         std::string_view rest = line.substr(2);
         skip_blanks(rest);
         if (take_digits(rest)) {

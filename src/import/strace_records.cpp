@@ -6,6 +6,7 @@
 #include <span>
 
 #include "base/record.h"
+#include "import/name_map.h"
 #include "import/strace_import.h"
 #include "import/strace_value.h"
 #include "iolens/event/operation.h"
@@ -15,9 +16,11 @@ namespace {
 
 /// Also finds calls that have other names on other architectures or kernel versions.
 const Syscall* syscall_named(std::string_view name) {
-    static const std::unordered_map<std::string_view, const Syscall*> all = [] {
-        std::unordered_map<std::string_view, const Syscall*> names;
-        for (const Syscall& call : syscalls()) names.emplace(call.name, &call);
+    static const NameMap<const Syscall*> all = [] {
+        NameMap<const Syscall*> names;
+        for (const Syscall& call : syscalls()) {
+            if (call.name != "restart_syscall") names.add(call.name, &call);
+        }
         constexpr std::pair<std::string_view, std::string_view> others[] = {{"send", "sendto"},
                                                                             {"recv", "recvfrom"},
                                                                             {"_llseek", "lseek"},
@@ -46,13 +49,12 @@ const Syscall* syscall_named(std::string_view name) {
                                                                             {"timerfd", "timerfd_create"},
                                                                             {"utimensat_time64", "utimensat"}};
         for (const auto& [other, own] : others) {
-            if (const auto it = names.find(own); it != names.end()) names.emplace(other, it->second);
+            if (const auto* call = names.find(own)) names.add(other, *call);
         }
-        names.erase("restart_syscall");
         return names;
     }();
-    const auto it = all.find(name);
-    return it == all.end() ? nullptr : it->second;
+    const Syscall* const* call = all.find(name);
+    return call == nullptr ? nullptr : *call;
 }
 
 void set_number(u64& field, u16& flags, iolens_call_flag flag, std::string_view text) {
@@ -73,13 +75,14 @@ void set_peer(iolens_call_event& event, const LoggedAddress& peer) {
 
 s32 fd_of(std::string_view given) { return static_cast<s32>(leading_number(given).value_or(-1)); }
 
-/// At most `max` bytes, with a mark if it is longer, and no character cut in two.
-std::string cut_text(std::string_view text, std::size_t max) {
-    constexpr std::string_view mark = "…";
-    if (text.size() <= max) return std::string(text);
-    std::size_t size = max - mark.size();
+constexpr std::string_view cut_mark = "…";
+
+/// At most `max` bytes with cut_mark, which is for a text that is longer; no character is cut in two.
+std::string_view cut_text(std::string_view text, std::size_t max) {
+    if (text.size() <= max) return text;
+    std::size_t size = max - cut_mark.size();
     while (size != 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) --size;
-    return std::string(text.substr(0, size)).append(mark);
+    return text.substr(0, size);
 }
 
 }  // namespace
@@ -95,11 +98,15 @@ void StraceImport::send_arguments(const LoggedCall& logged, u16 id, Receiver& re
     arguments.call = id;
     arguments.texts = IOLENS_ARGUMENTS_WHOLE;
     arguments.h = {.ts = logged.start_ns, .kind = IOLENS_KIND_ARGUMENTS, .size = 0, .cpu = 0};
-    std::string text = cut_text(logged.all_arguments, max);
-    std::ranges::replace(text, '\0', ' ');
-    const Record record = make_record(
-        arguments, {text, end, logged.name.substr(0, max_name), end, logged.result_text.substr(0, max_name), end});
-    receiver.record(std::as_bytes(std::span(record)));
+    const std::string_view text = cut_text(logged.all_arguments, max);
+    const std::string_view mark = text.size() == logged.all_arguments.size() ? std::string_view() : cut_mark;
+    set_record(record_, arguments,
+               {text, mark, end, logged.name.substr(0, max_name), end, logged.result_text.substr(0, max_name), end});
+    const auto bytes = std::as_writable_bytes(std::span(record_));
+    if (text.find('\0') != std::string_view::npos) {
+        std::ranges::replace(bytes.subspan(sizeof arguments, text.size()), std::byte{0}, std::byte{' '});
+    }
+    receiver.record(bytes);
 }
 
 void StraceImport::send_side(const LoggedCall& logged, iolens_call_event event, std::string_view fd, LoggedFile& file,
@@ -111,7 +118,7 @@ void StraceImport::send_side(const LoggedCall& logged, iolens_call_event event, 
     if (file.peer && (event.flags & IOLENS_CALL_HAS_PEER) == 0) set_peer(event, *file.peer);
     // a peer address that only this call shows
     if (file.kind != IOLENS_FILE_REGULAR && (event.flags & IOLENS_CALL_HAS_PEER) == 0 &&
-        logged.all_arguments.find("sa_family=") != std::string_view::npos) {
+        logged.all_arguments.find("{sa_family=") != std::string_view::npos) {
         std::string path;
         const auto address = address_of(logged.all_arguments, path);
         const bool of_call = logged.name != "bind" && logged.name != "getsockname";
@@ -169,7 +176,7 @@ void StraceImport::send_mapping(const LoggedCall& logged, iolens_call_event& eve
         return;
     }
     set_number(event.offset, event.flags, IOLENS_CALL_HAS_OFFSET, logged.argument(5));
-    const FileRef file = tables_.file_of(logged, 4);
+    const FileRef file = tables_.row_file(logged, 4);
     if (mapped) {
         iolens_call_event of_file = event;
         of_file.file = file->kind;
@@ -224,10 +231,10 @@ void StraceImport::send_sides(const LoggedCall& logged, const Syscall& known, io
     const auto side = [&](std::size_t n, u8 direction) {
         iolens_call_event item = event;
         item.direction = direction;
-        send_side(logged, item, logged.argument(n), *tables_.file_of(logged, n), receiver);
+        send_side(logged, item, logged.argument(n), *tables_.row_file(logged, n), receiver);
     };
     const auto new_fd = [&](std::string_view fd) {
-        send_side(logged, event, fd, *tables_.file_of(logged.tid, fd), receiver);
+        send_side(logged, event, fd, *tables_.row_file(logged.tid, fd), receiver);
     };
     const auto requested = [&](std::size_t n) {
         set_number(event.requested, event.flags, IOLENS_CALL_HAS_REQUESTED, logged.argument(n));

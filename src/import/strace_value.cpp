@@ -6,17 +6,6 @@
 
 namespace iolens {
 
-std::size_t behind_quotes(std::string_view text, std::size_t at) {
-    for (++at; at < text.size(); ++at) {
-        if (text[at] == '\\') {
-            ++at;
-        } else if (text[at] == '"') {
-            return at + 1;
-        }
-    }
-    return std::string_view::npos;
-}
-
 std::size_t behind_angles(std::string_view text, std::size_t at) {
     int depth = 0;
     int brackets = 0;
@@ -46,6 +35,10 @@ std::size_t behind_angles(std::string_view text, std::size_t at) {
 }
 
 std::optional<s64> leading_number(std::string_view text) {
+    if (!text.empty() && text[0] >= '1' && text[0] <= '9') {
+        const auto n = take_digits(text);
+        return n ? std::optional(static_cast<s64>(*n)) : std::nullopt;
+    }
     const bool negative = text.starts_with('-');
     if (negative) text.remove_prefix(1);
     int base = 10;

@@ -7,14 +7,10 @@
 #include <string>
 #include <string_view>
 
+#include "import/scan.h"
 #include "iolens/event/header.h"
 
 namespace iolens {
-
-inline bool digit(char c) { return c >= '0' && c <= '9'; }
-
-/// The offset after a text in double quotes that starts at `at`; npos if it isn't terminated.
-std::size_t behind_quotes(std::string_view text, std::size_t at);
 
 /// The offset after what -y prints in <>, which starts at `at`: "</a/path>", "<TCP:[127.0.0.1:1->127.0.0.1:2]>",
 /// "</dev/null<char 1:3>>". strace escapes < and > in a path.

@@ -39,12 +39,15 @@ public:
     /// Adds a complete record.
     void add(const iolens_arguments& record) {
         const auto* words = reinterpret_cast<const u64*>(&record);
-        threads_.get(record.tid).assign(words, words + record.h.size / 8);
+        std::vector<u64>& copy = threads_.get(record.tid);
+        copy.assign(words, words + record.h.size / 8);
+        last_tid_ = record.tid;
+        last_ = &copy;
     }
 
     /// Null if there are none. The record has `h.size` bytes, and is valid until the next add() or spent().
     [[nodiscard]] const iolens_arguments* find(u32 host_tid) const {
-        const std::vector<u64>* words = threads_.find(host_tid);
+        const std::vector<u64>* words = last_ != nullptr && last_tid_ == host_tid ? last_ : threads_.find(host_tid);
         return words == nullptr ? nullptr : reinterpret_cast<const iolens_arguments*>(words->data());
     }
 
@@ -58,7 +61,9 @@ public:
         const auto [tid, ts] = spent_.front();
         spent_.pop_front();
         const iolens_arguments* old = find(tid);
-        if (old != nullptr && old->h.ts == ts) threads_.erase(tid);
+        if (old == nullptr || old->h.ts != ts) return;
+        if (tid == last_tid_) last_ = nullptr;
+        threads_.erase(tid);
     }
 
     [[nodiscard]] std::size_t size() const { return threads_.size(); }
@@ -67,6 +72,8 @@ public:
 
 private:
     Bounded<u32, std::vector<u64>> threads_;  // by host_tid()
+    u32 last_tid_ = 0;
+    const std::vector<u64>* last_ = nullptr;  // of last_tid_: rows need the record that was added last
     std::deque<std::pair<u32, u64>> spent_;   // thread, and the timestamp of its arguments
 };
 

@@ -155,6 +155,8 @@ const Tasks::Task* Resolver::task_of(const iolens_header& event) {
 Value Resolver::of_thread(Role role, const iolens_header& event) {
     const Tasks::Task* task = task_of(event);
     if (task == nullptr) return {};
+    const bool of_log = event.cpu == IOLENS_NO_CPU;  // which has names only
+    if (of_log && role != Role::comm) return {};
     switch (role) {
         case Role::comm: return Value(std::string_view(task->comm));
         case Role::uid: return Value(u64{task->uid});

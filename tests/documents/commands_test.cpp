@@ -74,6 +74,7 @@ const std::vector<Exception> foreign_options{
     {"--mount-proc", "unshare(1)"},
     {"--gtest_repeat", "GoogleTest"},
     {"--tool", "valgrind(1)"},
+    {"--decode-pids", "strace(1)"},
 };
 
 /// Records which exceptions apply, so that unused ones are reported.

@@ -3,16 +3,20 @@
 // privilege.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
+#include <utility>
 
 #include "run.h"
 
@@ -242,19 +246,137 @@ TEST_F(Outputs, AnInterruptEndsEndlessInput) {
     }
 }
 
+/// A terminal. Programs write to `screen`.
+struct Terminal {
+    Terminal() : keyboard(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
+        if (::grantpt(keyboard) != 0 || ::unlockpt(keyboard) != 0) return;
+        screen = ::open(::ptsname(keyboard), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    }
+    ~Terminal() {
+        ::close(screen);
+        ::close(keyboard);
+    }
+    Terminal(const Terminal&) = delete;
+    Terminal& operator=(const Terminal&) = delete;
+
+    /// What was written since the last call.
+    [[nodiscard]] std::string written() const {
+        std::string text;
+        std::array<char, 4096> piece{};
+        pollfd ready{.fd = keyboard, .events = POLLIN, .revents = 0};
+        while (::poll(&ready, 1, 0) == 1) {
+            const ssize_t size = ::read(keyboard, piece.data(), piece.size());
+            if (size <= 0) break;
+            text.append(piece.data(), static_cast<std::size_t>(size));
+        }
+        return text;
+    }
+
+    int keyboard;
+    int screen = -1;
+};
+
+class Progress : public Outputs {
+protected:
+    static constexpr std::string_view clear = "\r\x1b[K";
+
+    /// Reads a log whose rows nobody takes for a while. With "-o" at the end, they go to a file, and standard output is
+    /// the terminal. Returns what is on the terminal.
+    std::string of_slow_run(std::vector<std::string> args, const Terminal& terminal, int signal = 0) {
+        std::array<int, 2> ends{};
+        EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+        const bool to_file = std::ranges::find(args, "-o") != args.end();
+        if (to_file) args.push_back("/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(ends[1]));
+        const pid_t pid = start(args, to_file ? terminal.screen : ends[1], terminal.screen);
+        int waiting = 0;
+        EXPECT_TRUE(test::wait_until([&] { return ::ioctl(ends[0], FIONREAD, &waiting) == 0 && waiting > 60000; }));
+        ::close(ends[1]);
+        std::this_thread::sleep_for(std::chrono::milliseconds(600));
+        std::string shown;
+        std::array<char, 65536> piece{};
+        while (::read(ends[0], piece.data(), piece.size()) > 0) {
+            shown += terminal.written();
+            if (signal != 0 && shown.find("iolens: read ") != std::string::npos) ::kill(pid, std::exchange(signal, 0));
+        }
+        ::close(ends[0]);
+        EXPECT_NE(wait_for(pid), -1);
+        return shown + terminal.written();
+    }
+    /// What remains on the screen: of each line, what follows the last erasure.
+    static std::string left(const std::string& written) {
+        std::string text;
+        for (std::size_t at = 0; at < written.size();) {
+            const std::size_t end = std::min(written.find('\n', at), written.size());
+            std::string line = written.substr(at, end - at);
+            if (const std::size_t cleared = line.rfind(clear); cleared != std::string::npos) {
+                line = line.substr(cleared + clear.size());
+            }
+            std::erase(line, '\r');
+            if (!line.empty()) (text += line) += '\n';
+            at = end + 1;
+        }
+        return text;
+    }
+};
+
+TEST_F(Progress, IsShownOnATerminalAndErased) {
+    const std::string calls = test::slurp(log(20000));
+    test::spit(path("log"), calls + "100 12:00:01.000000 damaged(\n");
+    const Terminal terminal;
+    ASSERT_GE(terminal.screen, 0);
+    const std::string shown = of_slow_run({"fd", "-i", path("log")}, terminal);
+    EXPECT_NE(shown.find(std::string(clear) + "iolens: read "), std::string::npos) << shown;
+    EXPECT_NE(shown.find("% of the log, "), std::string::npos) << shown;
+    const std::string after = left(shown);
+    EXPECT_TRUE(after.starts_with("iolens: can't read line 20001: ")) << after;
+    EXPECT_EQ(after.find("of the log"), std::string::npos) << after;
+    EXPECT_NE(after.find("lost 1 line"), std::string::npos) << after;
+}
+
+TEST_F(Progress, IsShownIfRowsGoToAFile) {
+    log(20000);
+    const Terminal terminal;
+    ASSERT_GE(terminal.screen, 0);
+    const std::string shown = of_slow_run({"fd", "-i", path("log"), "-o"}, terminal);
+    EXPECT_NE(shown.find("% of the log, "), std::string::npos) << shown;
+    EXPECT_EQ(left(shown).find("of the log"), std::string::npos) << shown;
+}
+
+TEST_F(Progress, IsErasedByAnInterrupt) {
+    log(200000);
+    const Terminal terminal;
+    ASSERT_GE(terminal.screen, 0);
+    const std::string shown = of_slow_run({"fd", "--summary", "-i", path("log")}, terminal, SIGINT);
+    EXPECT_NE(shown.find("% of the log, "), std::string::npos) << shown;
+    EXPECT_EQ(left(shown).find("of the log"), std::string::npos) << shown;
+    EXPECT_NE(left(shown).find("READS"), std::string::npos) << shown;
+}
+
+TEST_F(Progress, OfAPipeHasNoPercentage) {
+    ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+    log(20000);
+    const Terminal terminal;
+    ASSERT_GE(terminal.screen, 0);
+    const test::Background writer({"sh", "-c", "cat " + path("log") + " > " + path("fifo")});
+    const std::string shown = of_slow_run({"fd", "-i", path("fifo")}, terminal);
+    EXPECT_NE(shown.find("iolens: read "), std::string::npos) << shown;
+    EXPECT_EQ(shown.find('%'), std::string::npos) << shown;
+    EXPECT_EQ(left(shown).find("iolens: "), std::string::npos) << shown;
+}
+
+TEST_F(Progress, IsNotInAFile) {
+    log(20000);
+    EXPECT_EQ(shell("iolens fd -i log | (sleep 0.7; cat >/dev/null)").err, "");
+}
+
 TEST_F(Outputs, JsonIsTheSameWhateverStandardErrorIs) {
-    const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    ASSERT_GE(terminal, 0);
-    ASSERT_EQ(::grantpt(terminal), 0);
-    ASSERT_EQ(::unlockpt(terminal), 0);
-    const int screen = ::open(::ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    const Terminal terminal;
+    const int screen = terminal.screen;
     ASSERT_GE(screen, 0);
     const int rows = ::open(path("rows").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     EXPECT_EQ(wait_for(start({"replay", "--format", "json", recording}, rows, screen)), 0);
     EXPECT_EQ(test::slurp(path("rows")), shell("iolens replay --format json " + recording).out);
     ::close(rows);
-    ::close(screen);
-    ::close(terminal);
 }
 
 TEST_F(Outputs, AFailureBesideACommandHasAStatusOfItsOwn) {

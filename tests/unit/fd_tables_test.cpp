@@ -20,7 +20,7 @@ protected:
             case LineKind::call:
                 EXPECT_TRUE(tables_.meet(call.tid)) << text;
                 tables_.resume(call);
-                if (call.joined) seen_ = tables_.file_of(call, 0)->name;
+                if (call.joined) seen_ = tables_.row_file(call, 0)->name;
                 tables_.apply(call, effect_of(call.name));
                 tables_.done();
                 break;
@@ -33,8 +33,8 @@ protected:
             default: ADD_FAILURE() << text;
         }
     }
-    LoggedFile file(int fd, u32 tid = 1) { return *tables_.file_of(tid, std::to_string(fd)); }
-    LoggedFile shown(const std::string& argument) { return *tables_.file_of(1, argument); }
+    LoggedFile file(int fd, u32 tid = 1) { return *tables_.row_file(tid, std::to_string(fd)); }
+    LoggedFile shown(const std::string& argument) { return *tables_.row_file(1, argument); }
     std::string name(int fd, u32 tid = 1) { return file(fd, tid).name; }
     std::string path(int fd, u32 tid = 1) { return std::string(file(fd, tid).absolute()); }
 
@@ -51,6 +51,15 @@ TEST_F(FdTablesTest, StandardStreamsAreOpenAtFirst) {
     EXPECT_EQ(file(3).kind, IOLENS_FILE_OTHER);
     EXPECT_FALSE(file(3).is_path);
     EXPECT_EQ(file(0).open_id, 0U);
+}
+
+TEST_F(FdTablesTest, AnFdWithoutAnOpenIsAFileOfItsOwnOnceItIsCopied) {
+    EXPECT_EQ(tables_.row_file(1, "7"), tables_.row_file(2, "7"));  // rows share what says no more than the number
+    line("1 dup(7) = 8");
+    line("1 connect(8, {sa_family=AF_UNIX, sun_path=\"/run/x\"}, 110) = 0");
+    EXPECT_EQ(name(8), "/run/x");
+    EXPECT_EQ(name(7), "fd=7");
+    EXPECT_EQ(name(7, 2), "fd=7");
 }
 
 TEST_F(FdTablesTest, FilesAreOpenUntilTheyAreClosed) {
@@ -173,7 +182,7 @@ TEST_F(FdTablesTest, TheMainProcessGetsItsIdLater) {
 
     FdTables other;
     other.name_main(77);  // no call so far
-    EXPECT_EQ(other.file_of(77, "0")->name, "stdin");
+    EXPECT_EQ(other.row_file(77, "0")->name, "stdin");
 }
 
 TEST_F(FdTablesTest, AReusedProcessIdStartsAfresh) {

@@ -515,6 +515,30 @@ TEST(StraceText, ParsesNumbersInEachBase) {
     }
 }
 
+TEST(StraceText, FindsTheEndOfQuotes) {
+    EXPECT_EQ(behind_quotes("\"\"", 0), 2U);
+    EXPECT_EQ(behind_quotes("x\"a\"b\"", 1), 4U);
+    EXPECT_EQ(behind_quotes(R"("a\"b")", 0), 6U);
+    EXPECT_EQ(behind_quotes(R"("a\\"b")", 0), 5U);
+    EXPECT_EQ(behind_quotes(R"("\\\"")", 0), 6U);
+    for (const char* open : {"\"", "\"a", R"("a\")", R"("\\\")"}) {
+        EXPECT_EQ(behind_quotes(open, 0), std::string_view::npos) << open;
+    }
+}
+
+TEST(StraceText, TakesDecimalNumbersOf64Bits) {
+    const auto take = [](std::string_view text) {
+        const auto n = take_digits(text);
+        return std::pair(n, std::string(text));
+    };
+    EXPECT_EQ(take("12a"), std::pair(std::optional<u64>(12), std::string("a")));
+    EXPECT_EQ(take("18446744073709551615 "), std::pair(std::optional(~u64{0}), std::string(" ")));
+    EXPECT_EQ(take("000000000000000000000042"), std::pair(std::optional<u64>(42), std::string()));
+    for (const char* none : {"", "a", "-1", "18446744073709551616", "99999999999999999999999"}) {
+        EXPECT_EQ(take(none), std::pair(std::optional<u64>(), std::string(none)));
+    }
+}
+
 TEST(StraceText, DecodesEscapes) {
     EXPECT_EQ(unquoted(R"("")"), "");
     EXPECT_EQ(unquoted(R"("a\n\t\"\\b"...)"), "a\n\t\"\\b");

@@ -34,13 +34,29 @@ std::vector<const Column*> choose_call_columns(const ViewOptions& view, const Ca
     return choose_columns(call_columns, names);
 }
 
-std::string prefix_line(const iolens_call_event& e, std::string_view arguments, const LoggedTexts& logged) {
-    if (!logged.name.empty()) return fmt::format(" {},{},{},{}", e.tid, logged.result, logged.name, arguments);
+void append_prefix_line(Buffer& out, const iolens_call_event& e, std::string_view arguments,
+                        const LoggedTexts& logged) {
+    const auto number = [&out](u64 n) {
+        const fmt::format_int digits(n);
+        append(out, std::string_view(digits.data(), digits.size()));
+    };
+    append(out, ' ');
+    number(e.tid);
+    append(out, ',');
     const Value result = call_result(e);
-    const std::string text = result.is_null()       ? "?"
-                             : result.is_negative() ? "-1"
-                                                    : in_base(result.number(), result.base());
-    return fmt::format(" {},{},{},{}", e.tid, text, syscall_name(e.call), arguments);
+    if (!logged.name.empty()) {
+        append(out, logged.result);
+    } else if (result.is_null()) {
+        append(out, '?');
+    } else if (result.is_negative()) {
+        append(out, "-1");
+    } else {
+        append(out, in_base(result.number(), result.base()));
+    }
+    append(out, ',');
+    append(out, logged.name.empty() ? syscall_name(e.call) : logged.name);
+    append(out, ',');
+    append(out, arguments);
 }
 
 std::vector<const Column*> choose_operation_columns(const ViewOptions& view, Format format) {

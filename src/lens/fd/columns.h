@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "base/text.h"
 #include "iolens/event/call.h"
 #include "iolens/event/operation.h"
 #include "lens/options.h"
@@ -22,8 +23,8 @@ struct CallView {
 /// The columns of calls. Throws Failure (usage).
 std::vector<const Column*> choose_call_columns(const ViewOptions& view, const CallView& calls);
 
-/// iomonitor's line before the rows of a call.
-std::string prefix_line(const iolens_call_event& e, std::string_view arguments, const LoggedTexts& logged);
+/// Appends iomonitor's line before the rows of a call.
+void append_prefix_line(Buffer& out, const iolens_call_event& e, std::string_view arguments, const LoggedTexts& logged);
 
 /// The columns of operations for io-monitor's formats and its message queue.
 inline constexpr auto metrics_columns = columns_for(metrics_needs, operation_columns);

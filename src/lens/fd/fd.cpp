@@ -177,7 +177,7 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
     if (!input_.empty()) {
         const bool arguments =
             selection_.decode_all || wanted_operations_.on() || selected(Role::arguments) || !live.record.empty();
-        auto log = std::make_unique<StraceLog>(input_, arguments);
+        auto log = std::make_unique<StraceLog>(input_, arguments, goes_to_terminal(view.output));
         log_ = log.get();
         resolver().set_recorded();
         return log;
@@ -331,7 +331,9 @@ void FdLens::add_prefix_line(const iolens_call_event& e, RowBuffer& row) {
     const LoggedTexts logged = resolver().logged_texts(e);
     const std::string_view arguments =
         logged.name.empty() ? resolver().arguments_of(e, row.text).text() : logged.arguments;
-    row.prefix_line = row.text.copy(prefix_line(e, arguments, logged));
+    Buffer line;
+    append_prefix_line(line, e, arguments, logged);
+    row.prefix_line = row.text.copy(line);
 }
 
 /// Makes a row of the next call of --why whose hold time has passed.

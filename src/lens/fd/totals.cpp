@@ -88,17 +88,26 @@ void FileTotals::Times::add(const Times& other) {
 }
 
 void FileTotals::add(const iolens_call_event& e, std::string_view file) {
-    std::string name(file);
-    if (totals_.size() >= max_files && !totals_.contains(name)) name = "(all others)";
-    auto& slot = totals_[std::move(name)];
-    if (!slot) slot = std::make_unique<Totals>();
+    Totals& totals = totals_of(file);
     if (e.direction == IOLENS_DIR_NONE) {
-        slot->calls[syscall_name(e.call)].add(e);
-        slot->opens += e.result >= 0 && opens_file(e.call) ? 1U : 0U;
+        totals.times_of(e.call).add(e);
+        totals.opens += e.result >= 0 && opens_file(e.call) ? 1U : 0U;
         return;
     }
-    slot->calls[""].add(e);
-    slot->moved.at(side_of(e)).add(e);
+    totals.moving.add(e);
+    totals.moved.at(side_of(e)).add(e);
+}
+
+FileTotals::Times& FileTotals::Totals::times_of(u16 call) {
+    const auto it = std::ranges::find(calls, call, &std::pair<u16, Times>::first);
+    return it != calls.end() ? it->second : calls.emplace_back(call, Times()).second;
+}
+
+FileTotals::Totals& FileTotals::totals_of(std::string_view file) {
+    if (const auto it = totals_.find(file); it != totals_.end()) return *it->second;
+    auto& slot = totals_[std::string(totals_.size() < max_files ? file : "(all others)")];
+    if (!slot) slot = std::make_unique<Totals>();
+    return *slot;
 }
 
 Summary FileTotals::summary() const {
@@ -125,14 +134,14 @@ Summary FileTotals::summary() const {
     const Times none;
     std::map<std::string_view, Times> short_calls;
     for (const auto& [file, totals] : totals_) {
-        const auto moved = totals->calls.find("");
-        if (moved != totals->calls.end()) {
-            lines.push_back({file, totals.get(), "", &moved->second});
+        if (totals->moving.calls != 0) {
+            lines.push_back({file, totals.get(), "", &totals->moving});
         } else if (totals->opens != 0) {
             lines.push_back({file, totals.get(), "", &none});
         }
-        for (const auto& [call, times] : totals->calls) {
-            if (call.empty()) continue;
+        for (const auto& [id, times] : totals->calls) {
+            const std::string_view name = syscall_name(id);
+            const std::string_view call = name.empty() ? "?" : name;  // of a log: this version doesn't know it
             if (times.time_ns >= min_line_ns) {
                 lines.push_back({file, totals.get(), call, &times});
             } else {

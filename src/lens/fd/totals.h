@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include "iolens/event/call.h"
 #include "lens/lens.h"
@@ -46,9 +47,17 @@ private:
     struct Totals {
         u64 opens = 0;
         std::array<MovedTotals, 2> moved;         // read, write
-        std::map<std::string_view, Times> calls;  // by name of the call; "": all that read or write
+        Times moving;                             // of both
+        std::deque<std::pair<u16, Times>> calls;  // the others, by call: a few, most of them seen at once
+        Times& times_of(u16 call);
     };
-    std::unordered_map<std::string, std::unique_ptr<Totals>> totals_;
+    struct TextHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+    };
+    Totals& totals_of(std::string_view file);
+
+    std::unordered_map<std::string, std::unique_ptr<Totals>, TextHash, std::equal_to<>> totals_;
 };
 
 /// Per open file, from its open (or the first call seen on it) to its close: `--summary=open`.
