@@ -103,8 +103,8 @@ TRACED_TEST_F(Restarts, AReadIsOneRowWithWhatTheProgramGot) {
             }
         });
         ::unsetenv("IOLENS_PROBE");
-        EXPECT_EQ(found, (Values{"null 1",                                        // stopped
-                                 "null 1", "\"EINTR\" null",                      // does nothing
+        EXPECT_EQ(found, (Values{"null 1",                                          // stopped
+                                 "null 1", "\"EINTR\" null",                        // does nothing
                                  "null 2", "null 1", "null 2", "\"EINTR\" null"}))  // makes the same call
             << probe;
     }
