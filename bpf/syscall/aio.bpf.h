@@ -175,11 +175,17 @@ static __always_inline long request_aio_got_one(__u32 i, void *context)
 static long request_aio_got_turn(__u32 i, void *walk) { return request_aio_got_one(i, walk); }
 
 /* Entry of io_submit: its requests begin. Global functions, see call_loop(). */
-__noinline int request_aio_submit_plain(__u64 blocks, __u64 count, __u64 width, __u64 process, __u64 owner)
+__noinline int request_aio_submit_part(__u64 blocks, __u64 count, __u64 width, __u64 process, __u64 owner)
 {
 	struct call_walk walk = {.from = blocks, .width = width, .process = process, .owner = owner};
 
 	call_loop(count, request_aio_begin_each, &walk, false);
+	return 0;
+}
+__noinline int request_aio_submit_plain(__u64 blocks, __u64 count, __u64 width, __u64 process, __u64 owner)
+{
+	for (__u32 i = 0; i < UIO_MAXIOV && i < count; i += CALL_PART)
+		request_aio_submit_part(blocks + i * width, count - i, width, process, owner);
 	return 0;
 }
 __noinline int request_aio_submit_direct(__u64 blocks, __u64 count, __u64 width, __u64 process, __u64 owner)
@@ -200,11 +206,17 @@ static __always_inline void request_aio_submit(const struct call_thread *t, bool
 }
 
 /* Return of io_submit: the requests from the first rejected one on were not submitted. */
-__noinline int request_aio_refused_plain(__u64 blocks, __u64 count, __u64 width, __u64 owner)
+__noinline int request_aio_refused_part(__u64 blocks, __u64 count, __u64 width, __u64 owner)
 {
 	struct call_walk walk = {.from = blocks, .owner = owner, .width = width};
 
 	call_loop(count, request_aio_refused_one, &walk, false);
+	return 0;
+}
+__noinline int request_aio_refused_plain(__u64 blocks, __u64 count, __u64 width, __u64 owner)
+{
+	for (__u32 i = 0; i < UIO_MAXIOV && i < count; i += CALL_PART)
+		request_aio_refused_part(blocks + i * width, count - i, width, owner);
 	return 0;
 }
 __noinline int request_aio_refused_direct(__u64 blocks, __u64 count, __u64 width, __u64 owner)
@@ -225,11 +237,17 @@ static __always_inline void request_aio_refused(const struct call_thread *t, __u
 }
 
 /* Return of io_getevents: these requests have ended. */
-__noinline int request_aio_got_plain(__u64 events, __u64 count, __u64 owner)
+__noinline int request_aio_got_part(__u64 events, __u64 count, __u64 owner)
 {
 	struct call_walk walk = {.from = events, .owner = owner};
 
 	call_loop(count, request_aio_got_one, &walk, false);
+	return 0;
+}
+__noinline int request_aio_got_plain(__u64 events, __u64 count, __u64 owner)
+{
+	for (__u32 i = 0; i < UIO_MAXIOV && i < count; i += CALL_PART)
+		request_aio_got_part(events + i * sizeof(struct request_io_event), count - i, owner);
 	return 0;
 }
 __noinline int request_aio_got_direct(__u64 events, __u64 count, __u64 owner)

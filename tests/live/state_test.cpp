@@ -269,8 +269,8 @@ TRACED_TEST_F(State, ScratchMemoryIsForWhatIsUsed) {
         static_cast<void>(tracer.stop());
     };
     const std::string self = std::to_string(::getpid());
-    expect_at_most(44 << 10, {"fd", "-v", "-p", self});
-    expect_at_most(76 << 10, {"fd", "--domains", "ALL", "-p", self});
+    expect_at_most(52 << 10, {"fd", "-v", "-p", self});
+    expect_at_most(84 << 10, {"fd", "--domains", "ALL", "-p", self});
     expect_at_most(40 << 10, {"file", scratch.path("file")});
 }
 
