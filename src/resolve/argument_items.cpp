@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <bit>
 #include <csignal>
-#include <cstring>
 #include <iterator>
 #include <optional>
 
@@ -25,7 +24,7 @@ namespace {
 template <typename T>
 T struct_at(std::string_view bytes) {
     T found{};
-    if (!bytes.empty()) std::memcpy(&found, bytes.data(), std::min(sizeof found, bytes.size()));
+    bytes.copy(reinterpret_cast<char*>(&found), sizeof found);
     return found;
 }
 
