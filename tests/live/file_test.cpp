@@ -1049,6 +1049,13 @@ TEST_F(Serve, EndsWhileARequestHangs) {
     std::filesystem::create_directory(place.path("connections"));
     ASSERT_EQ(::mount("none", place.path("connections").c_str(), "fusectl", 0, nullptr), 0) << std::strerror(errno);
     ::kill(stopped.pid(), SIGSTOP);
+    // a thread that reads the request before it stops would make the wait for the answer unkillable
+    ASSERT_TRUE(wait_until([&] {
+        const std::filesystem::directory_iterator threads("/proc/" + std::to_string(stopped.pid()) + "/task");
+        return std::all_of(begin(threads), end(threads), [](const auto& thread) {
+            return slurp(thread.path() / "stat").find(") T ") != std::string::npos;
+        });
+    }));
     int error = 0;
     std::thread client([&] { error = served.write("control", "add " + stopped.path("file")); });
     const std::string waiting = place.path("connections/" + std::to_string(minor(info.st_dev)) + "/waiting");
