@@ -34,8 +34,9 @@ std::vector<const Column*> choose_call_columns(const ViewOptions& view, const Ca
     return choose_columns(call_columns, names);
 }
 
-void append_prefix_line(Buffer& out, const iolens_call_event& e, std::string_view arguments,
-                        const LoggedTexts& logged) {
+void append_prefix_line(Buffer& out, const iolens_call_event& e, Resolver& resolver, RowArena& text) {
+    const LoggedTexts logged = resolver.logged_texts(e);
+    const std::string_view arguments = logged.name.empty() ? resolver.arguments_of(e, text).text() : logged.arguments;
     const auto number = [&out](u64 n) {
         const fmt::format_int digits(n);
         append(out, std::string_view(digits.data(), digits.size()));

@@ -7,7 +7,7 @@
 #include "iolens/event/call.h"
 #include "iolens/event/operation.h"
 #include "lens/options.h"
-#include "resolve/arguments.h"
+#include "resolve/resolver.h"
 #include "sink/formats.h"
 
 namespace iolens {
@@ -24,7 +24,7 @@ struct CallView {
 std::vector<const Column*> choose_call_columns(const ViewOptions& view, const CallView& calls);
 
 /// Appends iomonitor's line before the rows of a call.
-void append_prefix_line(Buffer& out, const iolens_call_event& e, std::string_view arguments, const LoggedTexts& logged);
+void append_prefix_line(Buffer& out, const iolens_call_event& e, Resolver& resolver, RowArena& text);
 
 /// The columns of operations for io-monitor's formats and its message queue.
 inline constexpr auto metrics_columns = columns_for(metrics_needs, operation_columns);

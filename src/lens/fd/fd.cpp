@@ -57,11 +57,7 @@ public:
     Summary summary(bool restart) override;
     Loss losses(const iolens_loss& ledger) const override;
     std::vector<std::string> diagnostics() const override;
-    std::vector<ProbeStatus> examine(bool variants) const override {
-        std::vector<ProbeStatus> items = SyscallProbe::examine(variants);
-        for (ProbeStatus& status : WaitProbe::examine()) items.push_back(std::move(status));
-        return items;
-    }
+    std::vector<ProbeStatus> examine(bool variants) const override { return Tracing::examine(variants); }
 
 private:
     void add(const iolens_call_event& e, RowArena& text);
@@ -228,10 +224,8 @@ std::unique_ptr<Source> FdLens::open(const ViewOptions& view, const LiveOptions&
 bool FdLens::asked_for(const iolens_call_event& e, const ViewOptions& f) const {
     if (!selection_.includes(e.call)) return false;
     FilterSubject subject{.tgid = e.tgid, .tid = e.tid};
-    if (!f.comm.empty()) {
-        const Tasks::Task* task = resolver().tasks().find(host_tid(e));
-        if (task != nullptr) subject.comm = task->comm;
-    }
+    const Tasks::Task* task = f.comm.empty() ? nullptr : resolver().tasks().find(host_tid(e));
+    if (task != nullptr) subject.comm = task->comm;
     if (!call_is_unended(e)) subject.duration_ns = call_time_ns(e);
     return passes(f, subject);
 }
@@ -328,11 +322,8 @@ void FdLens::add_prefix_line(const iolens_call_event& e, RowBuffer& row) {
     const std::tuple<u32, u64, u32> which{host_tid(e), e.start, e.sequence};
     if (which == line_of_) return;
     line_of_ = which;
-    const LoggedTexts logged = resolver().logged_texts(e);
-    const std::string_view arguments =
-        logged.name.empty() ? resolver().arguments_of(e, row.text).text() : logged.arguments;
     Buffer line;
-    append_prefix_line(line, e, arguments, logged);
+    append_prefix_line(line, e, resolver(), row.text);
     row.prefix_line = row.text.copy(line);
 }
 
@@ -363,11 +354,8 @@ void FdLens::add(const iolens_call_event& e, RowArena& text) {
 
 /// Converts a call to an operation, with its arguments.
 const iolens_operation_event* FdLens::operation_of(const iolens_call_event& e) {
-    ArgumentTexts texts;
-    const iolens_arguments* given = resolver().arguments().find(host_tid(e));
-    if (given != nullptr && (given->call != e.call || given->h.ts < e.start)) given = nullptr;  // of another call
-    if (given != nullptr) argument_texts(*given, texts);
-    const iolens_operation_event* operation = operations_.of_call(e, given, texts, resolver().files());
+    const iolens_operation_event* operation =
+        operations_.of_call(e, resolver().arguments().find(host_tid(e)), resolver().files());
     resolver().arguments().spent(host_tid(e));
     return operation;
 }
@@ -390,24 +378,14 @@ Loss FdLens::losses(const iolens_loss& ledger) const {
     if (tracing_) {
         loss.note_beside("waits_full", "wait", "more threads than --max-inflight", tracing_->lost_waits());
     }
-    if (log_ != nullptr) {
-        loss.seen += log_->import().unreadable() + log_->import().headless() + log_->import().unfinished();
-        loss.note("unreadable_lines", "line", "unreadable", log_->import().unreadable());
-        loss.note("headless", "call", "beginning not in the log", log_->import().headless());
-        loss.note("unfinished", "call", "end not in the log", log_->import().unfinished());
-    }
+    if (log_ != nullptr) note_log_losses(loss, log_->import());
     return loss;
 }
 
 std::vector<std::string> FdLens::diagnostics() const {
     if (!tracing_) return {};
-    const iolens_loss ledger = tracing_->calls().ledger();
-    const iolens_counters& n = ledger.n;
-    std::vector<std::string> items{
-        ledger_line(losses(ledger)),
-        fmt::format("names sent again {}, probe runs skipped {}, calls not decoded {}, returns without a start {}",
-                    n.fact_lost, ledger.missed, n.not_decoded, n.orphan),
-        fmt::format("filtered as iolens's own output: {}", n.own)};
+    std::vector<std::string> items{ledger_line(losses(tracing_->calls().ledger()))};
+    std::ranges::move(tracing_->diagnostics(), std::back_inserter(items));
     std::ranges::move(resolver().diagnostics(), std::back_inserter(items));
     if (why_) items.push_back(fmt::format("evicted: {} waits", why_->waits_evicted()));
     if (const auto& why_not = tracing_->calls().why(); !why_not.empty())

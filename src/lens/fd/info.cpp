@@ -90,4 +90,11 @@ std::span<const LossCounter> fd_loss_counters() {
     return counters;
 }
 
+void note_log_losses(Loss& loss, const StraceImport& log) {
+    loss.seen += log.unreadable() + log.headless() + log.unfinished();
+    loss.note("unreadable_lines", "line", "unreadable", log.unreadable());
+    loss.note("headless", "call", "beginning not in the log", log.headless());
+    loss.note("unfinished", "call", "end not in the log", log.unfinished());
+}
+
 }  // namespace iolens

@@ -3,6 +3,7 @@
 
 #include <span>
 
+#include "import/strace_import.h"
 #include "lens/lens.h"
 #include "lens/loss.h"
 
@@ -13,5 +14,8 @@ const LensInfo& fd_info();
 
 /// The fd lens's causes of loss that the kernel side counts.
 std::span<const LossCounter> fd_loss_counters();
+
+/// Adds what an imported log lacks.
+void note_log_losses(Loss& loss, const StraceImport& log);
 
 }  // namespace iolens

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lens/fd/tracing.h"
 
+#include <fmt/format.h>
+
 #include <linux/capability.h>
 #include <unistd.h>
 
@@ -22,6 +24,12 @@
 #include "resolve/wait_reasons.h"
 
 namespace iolens {
+
+std::vector<ProbeStatus> Tracing::examine(bool variants) {
+    std::vector<ProbeStatus> items = SyscallProbe::examine(variants);
+    for (ProbeStatus& status : WaitProbe::examine()) items.push_back(std::move(status));
+    return items;
+}
 
 void Tracing::hold_command(const std::vector<std::string>& args, const std::string& user_name, bool preserve_env,
                            SyscallProbe::Options& options) {
@@ -188,6 +196,14 @@ RingSource::Probes Tracing::source(bool follows) {
     }
     if (waits_) source.change = [this](std::span<std::byte> record) { hide_frames(record); };
     return source;
+}
+
+std::vector<std::string> Tracing::diagnostics() const {
+    const iolens_loss of_calls = calls_->ledger();
+    const iolens_counters& n = of_calls.n;
+    return {fmt::format("names sent again {}, probe runs skipped {}, calls not decoded {}, returns without a start {}",
+                        n.fact_lost, of_calls.missed, n.not_decoded, n.orphan),
+            fmt::format("filtered as iolens's own output: {}", n.own)};
 }
 
 }  // namespace iolens

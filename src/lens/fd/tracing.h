@@ -19,6 +19,9 @@ namespace iolens {
 /// The probes of a live run, which share one ring buffer, and the command that they trace.
 class Tracing {
 public:
+    /// Loads the probes of calls, and those of waits, without attaching them; see Lens::examine().
+    [[nodiscard]] static std::vector<ProbeStatus> examine(bool variants);
+
     /// Starts the command, which is held until start_command(), and follows it. `user_name`: the user to run it as; "":
     /// the current user. Throws Failure.
     void hold_command(const std::vector<std::string>& args, const std::string& user_name, bool preserve_env,
@@ -47,6 +50,8 @@ public:
 
     /// For all probes: the counters of calls, and losses of any kind.
     [[nodiscard]] iolens_loss ledger() const;
+    /// For -v: what the probes of calls have counted beside losses.
+    [[nodiscard]] std::vector<std::string> diagnostics() const;
     /// Waits that were lost because the state map was full.
     [[nodiscard]] u64 lost_waits() const { return waits_ ? waits_->ledger().n.state_full : 0; }
 

@@ -87,8 +87,10 @@ const iolens_operation_event* Operations::made(const iolens_operation_event& e, 
 }
 
 const iolens_operation_event* Operations::of_call(const iolens_call_event& e, const iolens_arguments* arguments,
-                                                  std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts,
                                                   Files& files) {
+    if (arguments != nullptr && (arguments->call != e.call || arguments->h.ts < e.start)) arguments = nullptr;
+    ArgumentTexts texts;
+    if (arguments != nullptr) argument_texts(*arguments, texts);
     if (e.result < 0) failed_.put(host_tid(e), {e.h.ts, static_cast<s32>(e.result)});
     const Syscall* call = find_syscall(e.call);
     const KnownRequest* request = find_request(e.call);

@@ -25,10 +25,9 @@ public:
     /// Records for processes that were already running: START, and CHDIR with the working directory as arg1.
     [[nodiscard]] std::vector<Record> starts(const std::vector<u32>& processes) const;
 
-    /// Converts a call to an operation; null if it is not an operation or not a selected one. `arguments` is null if
-    /// they are not known. Valid until the next record.
-    const iolens_operation_event* of_call(const iolens_call_event& e, const iolens_arguments* arguments,
-                                          std::span<const std::string_view, IOLENS_CALL_ARGUMENTS> texts, Files& files);
+    /// Converts a call to an operation; null if it is not an operation or not a selected one. `arguments`: the
+    /// last ones of its thread, which may be another call's; null if there are none. Valid until the next record.
+    const iolens_operation_event* of_call(const iolens_call_event& e, const iolens_arguments* arguments, Files& files);
 
     /// Completes the texts of an operation's record; null if it is not selected. Valid until the next record.
     const iolens_operation_event* of_record(const iolens_header& head, Files& files);

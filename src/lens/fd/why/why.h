@@ -56,6 +56,9 @@ public:
     [[nodiscard]] u64 waits_evicted() const { return waits_.evicted(); }
 
 private:
+    /// Maximum history. For calls that take longer, the first requests are not reported.
+    static constexpr u64 kept_ns = 60'000'000'000;
+
     struct Request {
         iolens_block_event e;
         std::vector<iolens_file_id> others;  // files of a merged request, except the first
