@@ -68,7 +68,9 @@ LoopDisk::LoopDisk(u64 bytes, bool partitions, u64 capacity, bool in_memory)
     const Result r = shell("losetup --find --show " + std::string(partitions ? "--partscan " : "") + file());
     if (r.status != 0) throw std::runtime_error("losetup: " + r.err);
     path_ = split(r.out, '\n').at(0);
-    for (int number = 1; partitions && number <= 2; ++number) add_partition(path_, number, number * 4 * mib, 4 * mib);
+    for (int number = 1; partitions && number <= 2; ++number) {
+        add_partition(path_, number, static_cast<u64>(number) * 4 * mib, 4 * mib);
+    }
     if (!in_memory) shell("losetup --direct-io=on " + path_);
     // one request per bio, so that a test can count them
     spit(sys("queue/nomerges"), "2");

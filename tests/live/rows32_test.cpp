@@ -179,7 +179,7 @@ TRACED_TEST_F(Rows32, OfFiles) {
             const u32 page = p.m.space(8192, 4096);
             p.same(SYS_creat, 8, {name, 0600});
             p.same(SYS_open, 5, {name, O_RDONLY, 0});
-            p.same(SYS_openat, 295, {low(AT_FDCWD), name, O_RDWR, 0});
+            p.same(SYS_openat, 295, {low(static_cast<u64>(AT_FDCWD)), name, O_RDWR, 0});
             // in 32-bit programs, files are small without O_LARGEFILE
             p.same(SYS_dup2, 63, {static_cast<u64>(::open(path.c_str(), O_RDWR)), fd});
             p.same(SYS_write, 4, {fd, buffer, 10});
@@ -225,7 +225,7 @@ TRACED_TEST_F(Rows32, OfFiles) {
             p.same(SYS_lstat, 107, {null, buffer});
             p.same(SYS_fstat, 197, {fd, buffer});
             p.same(SYS_fstat, 108, {fd, buffer});
-            p.same(SYS_newfstatat, 300, {low(AT_FDCWD), null, buffer, 0});
+            p.same(SYS_newfstatat, 300, {low(static_cast<u64>(AT_FDCWD)), null, buffer, 0});
             p.call(SYS_fstatfs, {fd, buffer}, 269, {fd, 84, buffer});
             p.same(SYS_execve, 11, {p.m.text("/nowhere"), p.m.words({p.m.text("one"), p.m.text("two"), 0}), 0});
             p.same(SYS_execve, 11, {p.m.text("/nowhere"), p.m.words({p.m.text("one"), 0}), 0});

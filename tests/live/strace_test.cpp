@@ -58,8 +58,9 @@ std::vector<std::string> texts_of(const std::string& arguments) {
 }
 
 std::string decimal(const std::string& number) {
-    return std::to_string(static_cast<s64>(number.starts_with('-') ? std::strtoll(number.c_str(), nullptr, 0)
-                                                                   : std::strtoull(number.c_str(), nullptr, 0)));
+    return std::to_string(static_cast<s64>(number.starts_with('-')
+                                               ? static_cast<u64>(std::strtoll(number.c_str(), nullptr, 0))
+                                               : std::strtoull(number.c_str(), nullptr, 0)));
 }
 
 /// How both show a file: sockets have no path.

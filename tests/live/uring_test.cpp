@@ -305,7 +305,7 @@ TRACED_TEST_F(UringRequests, OffsetsThatTheKernelChooses) {
             entry.addr = reinterpret_cast<u64>(buffer.data());
             entry.len = buffer.size();
             entry.off = offset;
-            entry.rw_flags = rw_flags;
+            entry.rw_flags = static_cast<u32>(rw_flags);
             entry.flags = IOSQE_IO_LINK;  // one after the other
         };
         constexpr u64 position = ~0ULL;
