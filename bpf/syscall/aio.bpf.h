@@ -184,7 +184,7 @@ __noinline int request_aio_submit_part(__u64 blocks, __u64 count, __u64 width, _
 }
 __noinline int request_aio_submit_plain(__u64 blocks, __u64 count, __u64 width, __u64 process, __u64 owner)
 {
-	for (__u32 i = 0; i < UIO_MAXIOV && i < count; i += CALL_PART)
+	CALL_EACH_PART(i, count)
 		request_aio_submit_part(blocks + i * width, count - i, width, process, owner);
 	return 0;
 }
@@ -215,7 +215,7 @@ __noinline int request_aio_refused_part(__u64 blocks, __u64 count, __u64 width, 
 }
 __noinline int request_aio_refused_plain(__u64 blocks, __u64 count, __u64 width, __u64 owner)
 {
-	for (__u32 i = 0; i < UIO_MAXIOV && i < count; i += CALL_PART)
+	CALL_EACH_PART(i, count)
 		request_aio_refused_part(blocks + i * width, count - i, width, owner);
 	return 0;
 }
@@ -246,7 +246,7 @@ __noinline int request_aio_got_part(__u64 events, __u64 count, __u64 owner)
 }
 __noinline int request_aio_got_plain(__u64 events, __u64 count, __u64 owner)
 {
-	for (__u32 i = 0; i < UIO_MAXIOV && i < count; i += CALL_PART)
+	CALL_EACH_PART(i, count)
 		request_aio_got_part(events + i * sizeof(struct request_io_event), count - i, owner);
 	return 0;
 }

@@ -143,69 +143,40 @@ static __always_inline void call_put_dev(struct iolens_item_stat *s, __u64 dev)
 	s->minor = (dev & 0xff) | ((dev >> 12) & 0xfff00);
 }
 
-struct call_whole_msghdr {
-	__u64 name;
-	__u32 name_length;
-	__u32 padding;
-	__u64 iov;
-	__u64 iov_count;
-	__u64 control;
-	__u64 control_length;
-	__u32 flags;
-};
-
-static __always_inline long call_whole_message(struct call_whole_msghdr *header, __u64 from, __u32 width)
-{
-	struct {
-		__u32 name, name_length, iov, iov_count, control, control_length, flags;
-	} narrow;
-
-	if (width == 8)
-		return bpf_probe_read_user(header, sizeof(*header), (void *)from);
-	if (bpf_probe_read_user(&narrow, sizeof(narrow), (void *)from))
-		return -1;
-	header->name = narrow.name;
-	header->name_length = narrow.name_length;
-	header->iov = narrow.iov;
-	header->iov_count = narrow.iov_count;
-	header->control = narrow.control;
-	header->control_length = narrow.control_length;
-	header->flags = narrow.flags;
-	return 0;
-}
-
 /* Not 0: it can't be read. */
 static __always_inline long call_copy_stat(struct iolens_item_stat *s, __u64 from, __u32 compat)
 {
+	union {
+		struct call_stat native;
+		struct call_stat_i386 i386;
+		struct call_stat64_i386 i386_64;
+	} found;
+	__u64 rdev;
+
 	if (compat & IOLENS_COMPAT_STAT_OLD)
 		return -1;
+	if (compat & IOLENS_COMPAT_STAT64) {
+		if (bpf_probe_read_user(&found.i386_64, sizeof(found.i386_64), (void *)from))
+			return -1;
+		s->size = (__u64)found.i386_64.size_high << 32 | found.i386_64.size;
+		s->mode = found.i386_64.mode;
+		rdev = found.i386_64.rdev;
+	} else if (compat & IOLENS_COMPAT_STAT) {
+		if (bpf_probe_read_user(&found.i386, sizeof(found.i386), (void *)from))
+			return -1;
+		s->size = found.i386.size;
+		s->mode = found.i386.mode;
+		rdev = found.i386.rdev;
+	} else {
+		if (bpf_probe_read_user(&found.native, sizeof(found.native), (void *)from))
+			return -1;
+		s->size = found.native.size;
+		s->mode = found.native.mode;
+		rdev = found.native.rdev;
+	}
 	s->attributes = 0;
 	s->mask = 0;
-	if (compat & IOLENS_COMPAT_STAT64) {
-		struct call_stat64_i386 found;
-
-		if (bpf_probe_read_user(&found, sizeof(found), (void *)from))
-			return -1;
-		s->size = (__u64)found.size_high << 32 | found.size;
-		s->mode = found.mode;
-		call_put_dev(s, found.rdev);
-	} else if (compat & IOLENS_COMPAT_STAT) {
-		struct call_stat_i386 found;
-
-		if (bpf_probe_read_user(&found, sizeof(found), (void *)from))
-			return -1;
-		s->size = found.size;
-		s->mode = found.mode;
-		call_put_dev(s, found.rdev);
-	} else {
-		struct call_stat found;
-
-		if (bpf_probe_read_user(&found, sizeof(found), (void *)from))
-			return -1;
-		s->size = found.size;
-		s->mode = found.mode;
-		call_put_dev(s, found.rdev);
-	}
+	call_put_dev(s, rdev);
 	return 0;
 }
 
@@ -217,7 +188,7 @@ __noinline int call_append_item(__u32 slot, __u32 kind, __u32 place)
 	struct iolens_item_message *message;
 	struct iolens_item_lengths *lengths;
 	struct iolens_item_stat *s;
-	struct call_whole_msghdr header;
+	struct call_msghdr header;
 	struct iolens_item *item;
 	__u32 length = 0, flags = 0, width;
 	__u64 offset, from;
@@ -254,15 +225,14 @@ __noinline int call_append_item(__u32 slot, __u32 kind, __u32 place)
 											      lengths->given);
 		break;
 	case IOLENS_ITEM_MESSAGE:
-		if (call_whole_message(&header, from, width))
-			return -1;
 		message = to;
+		if (!call_message(&header, from, width) || call_word(&message->control, from, 4, width) ||
+		    call_word(&message->control_length, from, 5, width) ||
+		    bpf_probe_read_user(&message->flags, sizeof(message->flags), (void *)(from + 6 * width)))
+			return -1;
 		message->name = header.name;
 		message->iov = header.iov;
 		message->iov_count = header.iov_count;
-		message->control = header.control;
-		message->control_length = header.control_length;
-		message->flags = header.flags;
 		message->name_length.got = header.name_length;
 		message->name_length.given = scratch->back ? scratch->capacity : header.name_length;
 		message->address_length = 0;

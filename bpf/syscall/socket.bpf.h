@@ -166,6 +166,7 @@ __noinline int call_named(struct iolens_call_event *e, __u64 address, __u32 leng
 /* Loops over arrays in the caller's memory: with bpf_loop (5.17), whose body is verified once, or unrolled by the
  * verifier, in global functions that it checks once: one loops over a part, another one over the parts. */
 #define CALL_PART 32
+#define CALL_EACH_PART(i, count) for (__u32 i = 0; i < UIO_MAXIOV && i < count; i += CALL_PART)
 struct call_walk {
 	__u64 from;
 	__u64 sum;
@@ -223,7 +224,7 @@ __noinline __u64 call_pieces_plain(__u64 from, __u64 count, __u64 width)
 {
 	__u64 sum = 0;
 
-	for (__u32 i = 0; i < UIO_MAXIOV && i < count; i += CALL_PART)
+	CALL_EACH_PART(i, count)
 		sum += call_pieces_part(from + 2 * i * width, count - i, width);
 	return sum;
 }
@@ -251,7 +252,7 @@ __noinline __u64 call_message_bytes_plain(__u64 from, __u64 count, __u64 width)
 {
 	__u64 sum = 0;
 
-	for (__u32 i = 0; i < UIO_MAXIOV && i < count; i += CALL_PART)
+	CALL_EACH_PART(i, count)
 		sum += call_message_bytes_part(from + i * CALL_MMSGHDR_WORDS * width, count - i, width);
 	return sum;
 }
