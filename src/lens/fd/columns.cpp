@@ -6,6 +6,7 @@
 #include "iolens/event/call.h"
 #include "lens/columns.h"
 #include "lens/fd/info.h"
+#include "resolve/resolver.h"
 #include "resolve/syscalls.h"
 #include "sink/formats.h"
 

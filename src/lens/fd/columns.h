@@ -7,10 +7,12 @@
 #include "iolens/event/call.h"
 #include "iolens/event/operation.h"
 #include "lens/options.h"
-#include "resolve/resolver.h"
 #include "sink/formats.h"
 
 namespace iolens {
+
+class Resolver;
+class RowArena;
 
 /// Determines the columns of calls.
 struct CallView {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lens/fd/info.h"
 
+#include "import/strace_import.h"
 #include "iolens/event/call.h"
 #include "iolens/event/operation.h"
 #include "lens/fd/columns.h"

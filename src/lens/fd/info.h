@@ -3,11 +3,12 @@
 
 #include <span>
 
-#include "import/strace_import.h"
 #include "lens/lens.h"
 #include "lens/loss.h"
 
 namespace iolens {
+
+class StraceImport;
 
 /// Name, help texts, columns and formats of the fd lens.
 const LensInfo& fd_info();
