@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "import/fd_effect.h"
 #include "import/strace_value.h"
 
 namespace iolens {
@@ -29,11 +30,9 @@ std::string joined_parts(std::string_view first, std::string_view rest) {
 /// Learns from a line who is there.
 void StraceLines::meet(const LinePrefix& prefix, LineKind kind, const LoggedCall& call) {
     // without "Process 7 attached" (-q), a fork tells who is a child
-    const bool forks = terminal_ && kind == LineKind::call &&
-                       (call.name == "fork" || call.name == "vfork" || call.name == "clone" || call.name == "clone2" ||
-                        call.name == "clone3");
-    if (const u32 child = forks ? returned_pid(call) : 0; child != 0 && !ended_children_.contains(child)) {
-        attached_.insert(child);
+    if (terminal_ && kind == LineKind::call && effect_of(call.name) == Effect::clone) {
+        const u32 child = returned_pid(call);
+        if (child != 0 && !ended_children_.contains(child)) attached_.insert(child);
     }
     if (prefix.tid == 0) return;
     if (!prefix.bracket) terminal_ = false;
