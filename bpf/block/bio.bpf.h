@@ -126,81 +126,91 @@ static __always_inline void block_target_put(__u64 vector, const struct iolens_b
  * address, whose end was not seen: that one was issued, or submitted by another thread. */
 static __always_inline bool block_queued(__u64 bio)
 {
-	struct iolens_block_state *s = bpf_map_lookup_elem(&inflight, &bio);
+	struct iolens_block_state *s = block_entry(bio);
 
 	return s && !s->rq && s->by == (__u32)bpf_get_current_pid_tgid();
+}
+
+/* The submitter of a bio, which is the running task. */
+static __always_inline void block_creator(struct iolens_block_state *s, struct bio *bio, bool empty)
+{
+	__u64 id = task_id();
+
+	s->created = bpf_ktime_get_boot_ns();
+	s->e.tgid = id >> 32;
+	s->e.tid = (__u32)id;
+	task_put_host_ids(&s->e);
+	bpf_get_current_comm(s->e.comm, sizeof(s->e.comm));
+	s->e.cgroup_id = bpf_get_current_cgroup_id();
+	if (!filter_task(s->e.tgid, s->e.tid, s->e.comm))
+		s->e.flags |= IOLENS_BLOCK_FILTERED;
+	if (filter.part_dev && empty && compat_bio_part(bio) != filter.part_dev)
+		s->e.flags |= IOLENS_BLOCK_FILTERED;
+	if (task_is_throttle_worker(s->e.comm)) {
+		__builtin_memset(s, 0, sizeof(*s));
+		s->e.flags |= IOLENS_BLOCK_NO_CREATOR;
+	}
 }
 
 /* A bio enters the block layer. Runs in the context of the task that submits it. `slot` is that of the program. */
 static __always_inline int on_bio_queue(__u64 *ctx, int copy, __u32 slot)
 {
-	struct bio *bio = compat_bio_queue(ctx);
+	struct bio *bio = cast_to(bio, compat_bio_queue(ctx));
+	__u64 key = compat_bio_queue_number(ctx), place;
 	struct gendisk *disk = compat_bio_disk(bio);
-	__u64 id = task_id();
-	struct iolens_block_state s = {};
 	__u32 size = bio->bi_iter.bi_size;
+	bool alone = !bio_becomes_request(disk);
+	struct iolens_block_state *s;
 
-	if (!copy_begin(COPIED_BIO_QUEUE, (__u64)bio, copy, copy == COPIES_OF_STARTS))
+	if (!copy_begin(COPIED_BIO_QUEUE, key, copy, copy == COPIES_OF_STARTS))
 		return 0;
 	if (copy) {
-		if (block_queued((__u64)bio))
+		if (block_queued(key))
 			return 0;
-		copy_take_over(COPIED_BIO_QUEUE, (__u64)bio, copy == COPIES_OF_STARTS);
+		copy_take_over(COPIED_BIO_QUEUE, key, copy == COPIES_OF_STARTS);
 	}
-	s.created = bpf_ktime_get_boot_ns();
-	s.e.tgid = id >> 32;
-	s.e.tid = (__u32)id;
-	task_put_host_ids(&s.e);
-	bpf_get_current_comm(s.e.comm, sizeof(s.e.comm));
-	s.e.cgroup_id = bpf_get_current_cgroup_id();
-	if (!filter_task(s.e.tgid, s.e.tid, s.e.comm))
-		s.e.flags |= IOLENS_BLOCK_FILTERED;
-	if (filter.part_dev && !size && compat_bio_part(bio) != filter.part_dev)
-		s.e.flags |= IOLENS_BLOCK_FILTERED;
-	if (task_is_throttle_worker(s.e.comm)) {
-		__builtin_memset(&s, 0, sizeof(s));
-		s.e.flags |= IOLENS_BLOCK_NO_CREATOR;
-	}
-	if (attribute)
-		block_attribute(&s.e.target, bio, size, slot);
-	if (copies_of_starts)
-		s.by = (__u32)bpf_get_current_pid_tgid();
-	s.e.dev = block_disk(disk);
-	s.e.partition = compat_bio_partition(bio);
-	s.e.bytes = size;
-	s.e.bios = 1;
-	block_describe(&s, bio->bi_opf, bio->bi_iter.bi_sector, !size);
-	if (bio_becomes_request(disk)) {
-		block_begin((__u64)bio, &s); /* if the map is full, the request has no submitter */
+	if (alone)
+		ring_count_seen(1);
+	place = block_claim(key);
+	s = inflight_at(place);
+	if (!s) { /* a request then has no submitter */
+		if (alone)
+			block_count_full(block_disk(disk), bio->bi_iter.bi_sector);
 		return 0;
 	}
-	if (attribute && size && s.e.target.kind != IOLENS_TARGET_ANONYMOUS) {
-		s.vector = (__u64)BPF_CORE_READ(bio, bi_io_vec);
-		block_target_put(s.vector, &s.e.target);
+	__builtin_memset(s, 0, sizeof(*s));
+	block_creator(s, bio, !size);
+	if (attribute)
+		block_attribute(&s->e.target, bio, size, slot);
+	if (copies_of_starts)
+		s->by = (__u32)bpf_get_current_pid_tgid();
+	s->e.dev = block_disk(disk);
+	s->e.partition = compat_bio_partition(bio);
+	s->e.bytes = size;
+	s->e.bios = 1;
+	block_describe(s, bio->bi_opf, bio->bi_iter.bi_sector, !size);
+	if (alone) {
+		if (attribute && size && s->e.target.kind != IOLENS_TARGET_ANONYMOUS) {
+			s->vector = (__u64)BPF_CORE_READ(bio, bi_io_vec);
+			block_target_put(s->vector, &s->e.target);
+		}
+		s->e.flags |= IOLENS_BLOCK_BIO;
+		s->size = size;
+		s->issued = s->created ? s->created : bpf_ktime_get_boot_ns();
 	}
-	s.e.flags |= IOLENS_BLOCK_BIO;
-	s.size = size;
-	s.issued = s.created ? s.created : bpf_ktime_get_boot_ns();
-	ring_count_seen(1);
-	if (!block_begin((__u64)bio, &s)) {
-		block_count_full(s.e.dev, bio->bi_iter.bi_sector);
-		if (attribute && s.vector)
-			block_target_forget(s.vector);
-	}
+	inflight_publish(place, key);
 	return 0;
 }
 
 /* A bio is split: the front part inherits the submitter of the rest. */
 static __always_inline int on_bio_split(__u64 *ctx)
 {
-	__u64 rest, front = (__u64)bio_split(ctx, &rest);
-	struct iolens_block_state *p = bpf_map_lookup_elem(&inflight, &rest);
-	struct iolens_block_state s;
+	__u64 rest;
+	struct bio *front = bio_split(ctx, &rest);
+	struct iolens_block_state *p = block_entry(compat_number(&rest));
 
-	if (!p || (p->e.flags & IOLENS_BLOCK_BIO))
-		return 0;
-	s = *p;
-	block_begin(front, &s);
+	if (p && !(p->e.flags & IOLENS_BLOCK_BIO))
+		block_copy(compat_number(&front), p);
 	return 0;
 }
 

@@ -79,17 +79,18 @@ out:
 	return count > 255 ? 255 : count;
 }
 
-/* Merges a bio after the first into an issued request, whose entry is at `key`. The submitter of the request is that
+/* Merges a bio after the first into an issued request, whose entry is at `place`. The submitter of the request is that
  * of the bio submitted first. A global function, which the verifier checks once rather than per iteration. */
-__noinline int block_merge(__u64 key, __u64 bio)
+__noinline int block_merge(__u64 place, __u64 bio)
 {
-	struct iolens_block_state *s = bpf_map_lookup_elem(&inflight, &key), *b = bpf_map_lookup_elem(&inflight, &bio);
+	__u64 from = inflight_place(bio);
+	struct iolens_block_state *s = inflight_at(place), *b = inflight_at(from);
 
 	if (!s || !b)
 		return 0;
 	if (b->issued && !b->e.requeues && !(b->e.flags & (IOLENS_BLOCK_BIO | IOLENS_BLOCK_DONE))) {
-		block_left_behind(bio); /* and the submission of this bio was not seen */
-		bpf_map_delete_elem(&inflight, &bio);
+		block_left_behind(from); /* and the submission of this bio was not seen */
+		inflight_release(from);
 		return 0;
 	}
 	if (b->e.requeues) { /* from a request that was requeued and merged into this one */
@@ -104,18 +105,18 @@ __noinline int block_merge(__u64 key, __u64 bio)
 	if (b->e.flags & IOLENS_BLOCK_BIO) /* the bio completes by itself */
 		s->e.flags |= IOLENS_BLOCK_STACKED;
 	else
-		bpf_map_delete_elem(&inflight, &bio);
+		inflight_release(from);
 	return 0;
 }
 
 /* Returns the number of bios of a request. Uses probe reads, because a global function takes only numbers. */
-static __always_inline __u8 block_merge_bios(__u64 key, struct bio *first)
+static __always_inline __u8 block_merge_bios(__u64 place, struct bio *first)
 {
 	__u64 bio = bio_next((__u64)first);
 	__u8 count = 1;
 
 	for (int i = 1; i < MAX_MERGED && bio; i++) {
-		block_merge(key, bio);
+		block_merge(place, bio);
 		bio = bio_next(bio);
 		count++;
 	}
@@ -126,7 +127,7 @@ static __always_inline __u8 block_merge_bios(__u64 key, struct bio *first)
 static __always_inline void block_flush_creator(struct iolens_block_state *s, struct request *rq)
 {
 	__u64 key = compat_flush_owner(rq);
-	struct iolens_block_state *b = key ? bpf_map_lookup_elem(&inflight, &key) : 0;
+	struct iolens_block_state *b = key ? block_entry(key) : 0;
 
 	if (b && b->created) {
 		block_take_creator(s, b);
@@ -134,57 +135,90 @@ static __always_inline void block_flush_creator(struct iolens_block_state *s, st
 	}
 }
 
-/* The entry of an issued request. `*key` receives its key. */
-static __always_inline struct iolens_block_state *block_find(struct request *rq, __u64 *key)
+/* The first bio of a request, as a number. */
+static __always_inline __u64 block_first_bio(struct request *rq)
+{
+	return cast_word((void *)rq + bpf_core_field_offset(struct request, bio), CASTS);
+}
+
+/* The entry of an issued request. `number` is its address, `*place` receives its place. */
+static __always_inline struct iolens_block_state *block_find(struct request *rq, __u64 number, __u64 *place)
 {
 	struct iolens_block_state *s;
+	__u64 bio = block_first_bio(rq);
 
-	*key = (__u64)rq->bio;
-	s = *key ? bpf_map_lookup_elem(&inflight, key) : 0;
-	if (s && s->rq == (__u64)rq)
+	*place = bio ? inflight_place(bio) : 0;
+	s = inflight_at(*place);
+	if (s && s->rq == number)
 		return s;
-	*key = (__u64)rq;
-	return bpf_map_lookup_elem(&inflight, key);
+	*place = inflight_place(number);
+	return inflight_at(*place);
 }
 
 /* Has a program already handled this issue? */
-static __always_inline bool block_issued(struct request *rq)
+static __always_inline bool block_issued(struct request *rq, __u64 number)
 {
-	__u64 key;
-	struct iolens_block_state *s = block_find(rq, &key);
+	__u64 place;
+	struct iolens_block_state *s = block_find(rq, number, &place);
 
 	return s && s->issued && !(s->e.flags & (IOLENS_BLOCK_REQUEUED | IOLENS_BLOCK_DONE)) &&
 	       s->by == (__u32)bpf_get_current_pid_tgid();
 }
 
+/* The entry of a request that can't use that of its first bio, which is `first`, or 0. */
+static __always_inline struct iolens_block_state *block_begin(struct bio *bio, __u64 number,
+							      const struct iolens_block_state *first, __u64 *place, __u32 slot)
+{
+	struct iolens_block_state *s;
+
+	*place = block_claim(number);
+	s = inflight_at(*place);
+	if (!s)
+		return 0;
+	__builtin_memset(s, 0, sizeof(*s));
+	if (first && (first->e.flags & IOLENS_BLOCK_BIO)) {
+		block_take_creator(s, first);
+		s->e.target = first->e.target;
+		s->e.target.more = 0;
+		s->e.flags |= IOLENS_BLOCK_STACKED;
+	}
+	if (bio)
+		s->e.partition = compat_bio_partition(bio);
+	/* submission not seen: newer kernels skip a program while another task is preempted in it */
+	if (attribute && bio && s->e.target.kind == IOLENS_TARGET_NONE)
+		block_attribute(&s->e.target, bio, bio->bi_iter.bi_size, slot);
+	return s;
+}
+
 /* A request is issued to the driver. Runs in any context. `slot` is that of the program. */
 static __always_inline int on_rq_issue(__u64 *ctx, int copy, __u32 slot)
 {
-	struct request *rq = compat_rq_issue(ctx);
-	__u64 now = bpf_ktime_get_boot_ns(), key = (__u64)rq->bio;
+	struct request *rq = cast_to(request, compat_rq_issue(ctx));
+	__u64 now = bpf_ktime_get_boot_ns(), number = compat_rq_issue_number(ctx), key = block_first_bio(rq);
 	struct bio *bio = rq->bio;
-	struct iolens_block_state *s = bio ? bpf_map_lookup_elem(&inflight, &key) : 0;
-	struct iolens_block_state *first = s;
+	__u64 place = key ? inflight_place(key) : 0;
+	struct iolens_block_state *s = inflight_at(place), *first = s;
 	bool fresh = false;
 
-	if (!copy_begin(COPIED_RQ_ISSUE, (__u64)rq, copy, copy == COPIES_OF_STARTS))
+	if (!copy_begin(COPIED_RQ_ISSUE, number, copy, copy == COPIES_OF_STARTS))
 		return 0;
 	if (copy) {
-		if (block_issued(rq))
+		if (block_issued(rq, number))
 			return 0;
-		copy_take_over(COPIED_RQ_ISSUE, (__u64)rq, copy == COPIES_OF_STARTS);
+		copy_take_over(COPIED_RQ_ISSUE, number, copy == COPIES_OF_STARTS);
 	}
-	if (!s || (s->e.flags & IOLENS_BLOCK_BIO) || (s->rq && s->rq != (__u64)rq)) {
-		key = (__u64)rq;
-		s = bpf_map_lookup_elem(&inflight, &key);
+	if (!s || (s->e.flags & IOLENS_BLOCK_BIO) || (s->rq && s->rq != number)) {
+		key = number;
+		place = inflight_place(key);
+		s = inflight_at(place);
 		if (!s || !(s->e.flags & IOLENS_BLOCK_REQUEUED)) {
-			s = block_begin(key, &block_nothing) ? bpf_map_lookup_elem(&inflight, &key) : 0;
+			fresh = true;
+			s = block_begin(bio, number, first, &place, slot);
 			if (!s) {
 				ring_count_seen(1);
 				block_count_full(block_disk(compat_rq_disk(rq)), rq->__sector);
 				return 0;
 			}
-			fresh = true;
 		}
 	}
 	if (!s->issued) { /* of a bio that becomes a request; a requeued request was already counted */
@@ -192,18 +226,7 @@ static __always_inline int on_rq_issue(__u64 *ctx, int copy, __u32 slot)
 		s->e.bytes = 0;
 		s->e.flags &= IOLENS_BLOCK_FILTERED | IOLENS_BLOCK_NO_CREATOR | IOLENS_BLOCK_STACKED;
 	}
-	if (fresh && first && (first->e.flags & IOLENS_BLOCK_BIO)) {
-		block_take_creator(s, first);
-		s->e.target = first->e.target;
-		s->e.target.more = 0;
-		s->e.flags |= IOLENS_BLOCK_STACKED;
-	}
-	if (fresh && bio)
-		s->e.partition = compat_bio_partition(bio);
-	/* submission not seen: newer kernels skip a program while another task is preempted in it */
-	if (attribute && fresh && bio && s->e.target.kind == IOLENS_TARGET_NONE)
-		block_attribute(&s->e.target, bio, bio->bi_iter.bi_size, slot);
-	s->rq = (__u64)rq;
+	s->rq = number;
 	s->e.bios = 1;
 	if (!bio) {
 		s->e.bios = 0;
@@ -214,7 +237,7 @@ static __always_inline int on_rq_issue(__u64 *ctx, int copy, __u32 slot)
 			s->e.target.kind = IOLENS_TARGET_NO_PAGES;
 		}
 	} else if (bio->bi_next) {
-		s->e.bios = block_merge_bios(compat_number(&key), bio);
+		s->e.bios = block_merge_bios(place, bio);
 	}
 	if (!s->created)
 		s->e.flags |= IOLENS_BLOCK_NO_CREATOR;
@@ -225,6 +248,8 @@ static __always_inline int on_rq_issue(__u64 *ctx, int copy, __u32 slot)
 	s->size = s->e.bytes + rq->__data_len;
 	s->e.dev = block_disk(compat_rq_disk(rq));
 	block_describe(s, rq->cmd_flags, rq->__sector - (s->e.bytes >> 9), !rq->__data_len);
+	if (fresh)
+		inflight_publish(place, key);
 	return 0;
 }
 
@@ -232,8 +257,8 @@ static __always_inline int on_rq_issue(__u64 *ctx, int copy, __u32 slot)
 static __always_inline int on_rq_requeue(__u64 *ctx)
 {
 	struct request *rq = compat_rq_requeue(ctx);
-	__u64 key;
-	struct iolens_block_state *s = block_find(rq, &key);
+	__u64 place;
+	struct iolens_block_state *s = block_find(rq, compat_number(&rq), &place);
 
 	if (s) {
 		s->e.requeues++;
@@ -245,7 +270,8 @@ static __always_inline int on_rq_requeue(__u64 *ctx)
 /* Completion of a bio on a disk without requests; deletes the entry of any bio. */
 static __always_inline void block_finish_bio(__u64 key, __u64 now, __u16 error)
 {
-	struct iolens_block_state *b = bpf_map_lookup_elem(&inflight, &key);
+	__u64 place = inflight_place(key);
+	struct iolens_block_state *b = inflight_at(place);
 
 	if (!b)
 		return;
@@ -255,9 +281,9 @@ static __always_inline void block_finish_bio(__u64 key, __u64 now, __u16 error)
 			block_target_forget(b->vector);
 		block_finish(b, now);
 	} else if (b->issued) {
-		block_left_behind(compat_number(&key));
+		block_left_behind(place);
 	}
-	bpf_map_delete_elem(&inflight, &key);
+	inflight_release(place);
 }
 
 /* A separate function, so that the verifier checks it once rather than per iteration of the loop below. */
@@ -282,17 +308,16 @@ static __always_inline void block_finish_bios(struct request *rq, __u64 now, __u
 	}
 }
 
-/* Part of a request is completed, and its first bio may be freed: moves the entry to another key. */
-static __always_inline void block_move(struct request *rq, __u64 from, struct iolens_block_state *s)
+/* Part of a request is completed, and its first bio may be freed: moves the entry from another key. */
+static __always_inline void block_move(__u64 number, __u64 from)
 {
-	__u64 key = (__u64)rq;
-	struct iolens_block_state copy;
+	struct iolens_block_state *s = inflight_at(from), copy;
 
-	if (from == key)
+	if (!s || from == inflight_place(number))
 		return;
 	copy = *s;
-	bpf_map_delete_elem(&inflight, &from); /* frees an element for it */
-	if (!block_begin(key, &copy))
+	inflight_release(from); /* makes room for it */
+	if (!block_copy(number, &copy))
 		block_count_full(copy.e.dev, copy.e.sector);
 }
 
@@ -300,7 +325,7 @@ static __always_inline void block_move(struct request *rq, __u64 from, struct io
  * there is no entry any more. It leaves alone what two runs would change twice, a part and a flush behind the data. */
 static __always_inline int on_rq_complete(__u64 *ctx, int copy)
 {
-	struct request *rq = (void *)ctx[0];
+	struct request *rq = cast_to(request, (void *)ctx[0]);
 	__s32 status = (__s32)ctx[1];
 	__u32 bytes = (__u32)ctx[2];
 	bool last = bytes >= rq->__data_len;
@@ -311,20 +336,21 @@ static __always_inline int on_rq_complete(__u64 *ctx, int copy)
 	struct gendisk *disk;
 	bool never = false;
 	__u16 flags, error;
-	__u64 key, now;
+	__u64 number = cast_word(ctx, CASTS), place, key, now;
 	struct iolens_block_state *s;
 
-	if (!copy_begin(COPIED_RQ_COMPLETE, (__u64)rq, copy, true) || (copy && !last))
+	if (!copy_begin(COPIED_RQ_COMPLETE, number, copy, true) || (copy && !last))
 		return 0;
-	s = block_find(rq, &key);
+	s = block_find(rq, number, &place);
 	if (!s) {
-		key = (__u64)rq->bio;
-		s = key ? bpf_map_lookup_elem(&inflight, &key) : 0;
+		key = block_first_bio(rq);
+		place = key ? inflight_place(key) : 0;
+		s = inflight_at(place);
 		/* The flush machinery completes the empty request behind a flush after the device completed the
 		 * flush; the request never reached the device. */
 		if (!bytes && compat_block_op(rq->cmd_flags) <= IOLENS_OP_WRITE) {
 			if (s && !(s->e.flags & IOLENS_BLOCK_BIO))
-				bpf_map_delete_elem(&inflight, &key);
+				inflight_release(place);
 			return 0;
 		}
 		if (!last)
@@ -349,16 +375,16 @@ static __always_inline int on_rq_complete(__u64 *ctx, int copy)
 	} else if (s->e.flags & IOLENS_BLOCK_DONE) {
 		/* final completion by the flush machinery of a request whose data completed before */
 		if (!copy)
-			bpf_map_delete_elem(&inflight, &key);
+			inflight_release(place);
 		return 0;
 	}
 	if (copy)
-		copy_take_over(COPIED_RQ_COMPLETE, (__u64)rq, true);
+		copy_take_over(COPIED_RQ_COMPLETE, number, true);
 	s->e.bytes += bytes;
 	if (status && !s->e.error)
 		s->e.error = compat_errno(status);
 	if (!last) {
-		block_move(rq, key, s);
+		block_move(number, place);
 		return 0;
 	}
 	now = bpf_ktime_get_boot_ns();
@@ -370,7 +396,7 @@ static __always_inline int on_rq_complete(__u64 *ctx, int copy)
 	if (flushed_later)
 		s->e.flags |= IOLENS_BLOCK_DONE;
 	else
-		bpf_map_delete_elem(&inflight, &key);
+		inflight_release(place);
 	if (never || (flags & IOLENS_BLOCK_STACKED))
 		block_finish_bios(rq, now, error);
 	return 0;
@@ -381,16 +407,16 @@ static __always_inline int on_bio_complete(__u64 *ctx, int copy)
 {
 	__u32 error;
 	struct bio *bio = bio_ended(ctx, &error);
-	__u64 key = (__u64)bio;
+	__u64 key = compat_number(&bio);
 
 	if (!copy_begin(COPIED_BIO_COMPLETE, key, copy, true))
 		return 0;
 	if (copy) {
-		if (!bpf_map_lookup_elem(&inflight, &key)) /* handled, or not a request of ours */
+		if (!block_entry(key)) /* handled, or not a request of ours */
 			return 0;
 		copy_take_over(COPIED_BIO_COMPLETE, key, true);
 	}
-	block_finish_bio((__u64)bio, bpf_ktime_get_boot_ns(), error);
+	block_finish_bio(key, bpf_ktime_get_boot_ns(), error);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "lib/compat/block.bpf.h"
 #include "lib/filter.bpf.h"
 #include "lib/ring.bpf.h"
+#include "lib/slots.bpf.h"
 #include "lib/task.bpf.h"
 
 #include "iolens/block_state.h"
@@ -21,12 +22,7 @@
 /* For a request whose bios another disk passed on unchanged, or that failed before it was issued. */
 #define MAX_FINISHED 24
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768); /* set before load */
-	__type(key, __u64);
-	__type(value, struct iolens_block_state);
-} inflight SEC(".maps");
+SLOTS(inflight, struct iolens_block_state);
 
 /* Attribute requests to files. */
 const volatile bool attribute = true;
@@ -83,7 +79,6 @@ struct {
 /* Number of entries in `targets`; 0: skip the lookup. */
 __s64 targets_open = 0;
 
-static const struct iolens_block_state block_nothing = {};
 static const struct block_extra_targets block_no_extra_targets = {};
 
 /* dev_t → identity of the disk whose name was sent. If the map is full, names are sent again. */
@@ -243,11 +238,11 @@ static __always_inline void block_target_forget(__u64 vector)
 		__sync_fetch_and_add(&targets_open, -1);
 }
 
-/* Handles an old entry at the key of a new one: its completion was not seen. It still gets an event if it was
- * issued. A global function, which the verifier checks once. */
-__noinline int block_left_behind(__u64 key)
+/* Handles an entry whose completion was not seen. It still gets an event if it was issued. A global function, which the
+ * verifier checks once. */
+__noinline int block_left_behind(__u64 place)
 {
-	struct iolens_block_state *old = bpf_map_lookup_elem(&inflight, &key);
+	struct iolens_block_state *old = inflight_at(place);
 
 	if (!old)
 		return 0;
@@ -261,12 +256,39 @@ __noinline int block_left_behind(__u64 key)
 	return 1;
 }
 
-/* Inserts a new entry. Returns false if the map is full. */
-static __always_inline bool block_begin(__u64 key, const struct iolens_block_state *s)
+/* The entry of a key. */
+static __always_inline struct iolens_block_state *block_entry(__u64 key)
 {
-	if (!bpf_map_update_elem(&inflight, &key, s, BPF_NOEXIST))
-		return true;
-	return block_left_behind(compat_number(&key)) && !bpf_map_update_elem(&inflight, &key, s, BPF_ANY);
+	return inflight_at(inflight_place(key));
+}
+
+static __always_inline void block_forget(__u64 key)
+{
+	inflight_release(inflight_place(key));
+}
+
+/* Claims an entry, whose contents are undefined, and which nobody else finds before inflight_publish(). An entry with this key
+ * is left behind, and used again. 0: there is no room. */
+static __always_inline __u64 block_claim(__u64 key)
+{
+	__u64 place = inflight_place(key);
+
+	if (place && block_left_behind(place))
+		return place;
+	return inflight_claim(key);
+}
+
+/* Likewise, a copy of another one. */
+static __always_inline bool block_copy(__u64 key, const struct iolens_block_state *from)
+{
+	__u64 place = block_claim(key);
+	struct iolens_block_state *s = inflight_at(place);
+
+	if (!s)
+		return false;
+	*s = *from;
+	inflight_publish(place, key);
+	return true;
 }
 
 #endif

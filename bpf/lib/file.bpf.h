@@ -4,6 +4,7 @@
 #define IOLENS_LIB_FILE_BPF_H
 
 #include "lib/compat/base.bpf.h"
+#include "lib/compat/cast.bpf.h"
 #include "lib/compat/fs.bpf.h"
 #include "lib/ring.bpf.h"
 
@@ -89,34 +90,11 @@ struct file_facts {
 	__u32 magic;
 };
 
-/*
- * Variants: with `direct`, a constant, kernel memory is read by plain loads through typed pointers, which needs
- * bpf_rdonly_cast (6.2, fd264ca02094); without it, by a helper call per field, which works on every kernel. Eight
- * helper calls cost 275 ns, the loads 60 ns.
- *
- * If the kernel lacks it, libbpf searches the BTF of every module for it, even if no loaded program calls it, and that
- * needs CAP_SYS_ADMIN. So there is also an object without it, for the variants without `direct`.
- */
-#ifdef IOLENS_WITHOUT_CASTS
-#define bpf_rdonly_cast(address, type) ((void *)(address))
-#else
-extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
-/* BTF IDs of these structs in the kernel, looked up by user space: libbpf relocates against a BTF of our own. */
-const volatile __u32 kernel_type_file, kernel_type_task_struct, kernel_type_timespec64;
-#endif
+CAST_TYPE(file);
+CAST_TYPE(task_struct);
 
+/* With `direct`, a constant, kernel memory is read by plain loads: lib/compat/cast.bpf.h. */
 #define file_read(direct, from, field) ((direct) ? (from)->field : BPF_CORE_READ(from, field))
-
-/* Reads a word of kernel memory. Direct reads need a type that starts with one: timespec64 does. */
-static __always_inline __u64 file_word(const void *address, bool direct)
-{
-	__u64 word = 0;
-
-	if (direct)
-		return ((struct timespec64 *)bpf_rdonly_cast(address, kernel_type_timespec64))->tv_sec;
-	bpf_probe_read_kernel(&word, sizeof(word), address);
-	return word;
-}
 
 static __always_inline struct task_struct *file_task(bool direct)
 {
@@ -133,7 +111,7 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 f
 
 	/* untrusted: the verifier searches all kernel BTF for each pointer loaded through a trusted one */
 	if (direct)
-		task = bpf_rdonly_cast(task, kernel_type_task_struct);
+		task = cast_to(task_struct, task);
 	files = file_read(direct, task, files);
 	if (!files)
 		return 0;
@@ -141,10 +119,10 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 f
 	if (!table || fd >= file_read(direct, table, max_fds))
 		return 0;
 	array = file_read(direct, table, fd);
-	*address = file_word(array + fd, direct);
+	*address = cast_word(array + fd, direct);
 	file = (struct file *)*address;
 	if (direct && file)
-		file = bpf_rdonly_cast(file, kernel_type_file);
+		file = cast_to(file, file);
 	return file;
 }
 
@@ -208,7 +186,7 @@ static __always_inline void file_look(struct file *file, struct file_facts *f, b
 	struct super_block *sb = file_read(direct, inode, i_sb);
 	struct dentry *parent = file_read(direct, dentry, d_parent);
 	struct inode *directory = file_read(direct, parent, d_inode);
-	__u64 mount = file_word((void *)file + bpf_core_field_offset(struct file, f_path.mnt), direct);
+	__u64 mount = cast_word((void *)file + bpf_core_field_offset(struct file, f_path.mnt), direct);
 
 	file_id_of(inode, &f->id, direct);
 	f->magic = file_read(direct, sb, s_magic);
@@ -221,7 +199,7 @@ static __always_inline void file_look(struct file *file, struct file_facts *f, b
 	/* these share one inode, and their names have no hash: "[eventfd]" and "[timerfd]" differ only in f_op */
 	if (f->kind == IOLENS_FILE_ANON)
 		f->name_id = file_mix(f->name_id,
-				      file_word((void *)file + bpf_core_field_offset(struct file, f_op), direct));
+				      cast_word((void *)file + bpf_core_field_offset(struct file, f_op), direct));
 	f->name_id = file_hide(f->name_id);
 }
 

@@ -51,7 +51,7 @@ static __noinline int call_mapped_file(struct iolens_call_event *e, __u64 *emitt
 
 	if (bpf_find_vma(bpf_get_current_task_btf(), e->address, call_mapped_at, &mapped, 0) || !mapped.file)
 		return 0;
-	file = bpf_rdonly_cast((void *)mapped.file, kernel_type_file);
+	file = cast_to(file, (void *)mapped.file);
 	call_offset(e, mapped.offset);
 	call_open_file(e, file, mapped.file, emitted_name, FILE_SLOT_ENTER, true);
 	return 0;

@@ -19,7 +19,7 @@ static __always_inline void request_file(struct iolens_call_event *e, struct fil
 	if (by_watch && watch_depth)
 		watch_by_directory((__u64)BPF_CORE_READ(file, f_path.dentry));
 	if (direct)
-		file = bpf_rdonly_cast(file, kernel_type_file);
+		file = cast_to(file, file);
 	call_open_file(e, file, address, &emitted_name, slot, direct);
 }
 

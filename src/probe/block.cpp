@@ -24,9 +24,11 @@
 #include "iolens/block_state.h"
 #include "iolens/event/block.h"
 #include "probe/pid_namespace.h"
+#include "probe/slots.h"
 #include "probe/target.h"
 // made by bpftool from bpf/block.bpf.c
 #include "block.skel.h"
+#include "block_without_casts.skel.h"
 
 namespace iolens {
 namespace {
@@ -72,6 +74,14 @@ bool has_copy(const block_bpf& object, const bpf_program* program) {
     return bpf_object__find_program_by_name(object.obj, copy.c_str()) != nullptr;
 }
 
+/// The object for this kernel: both have the same programs, maps and variables.
+std::span<const std::byte> image_for(const KernelNames& kernel) {
+    std::size_t size = 0;
+    const bool casts = has_casts(kernel) && !is_forced("plain");
+    const void* bytes = casts ? block_bpf__elf_bytes(&size) : block_without_casts_bpf__elf_bytes(&size);
+    return {static_cast<const std::byte*>(bytes), size};
+}
+
 /// Requests in flight on a disk, from sysfs's `inflight`; nothing if the disk doesn't count them.
 std::optional<u64> requests_of_disk(u32 dev) {
     const std::string disk = fmt::format("/sys/dev/block/{}:{}/", dev >> 20, dev & 0xfffff);
@@ -89,10 +99,11 @@ void BlockProbe::Close::operator()(block_bpf* object) const { block_bpf__destroy
 
 BlockProbe::BlockProbe(const Options& options) {
     std::optional<KernelNames> names(std::in_place);  // several MB: freed before load
-    object_.reset(opened(block_bpf__open_opts(open_options())));
+    object_.reset(opened(open_image(block_bpf__create_skeleton, block_bpf__destroy, image_for(*names))));
     bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
     if (options.ring_fd) share_map(object_->maps.ring, *options.ring_fd);
-    bpf_map__set_max_entries(object_->maps.inflight, options.max_inflight);
+    set_slots(object_->maps.inflight, object_->maps.inflight_keys, object_->rodata->inflight_mask,
+              options.max_inflight);
     object_->rodata->filter = options.filter;
     object_->rodata->own_pidns = own_pidns();
     std::ranges::copy(id_key(), std::begin(object_->rodata->id_key));
@@ -125,6 +136,7 @@ BlockProbe::BlockProbe(const Options& options) {
     names.reset();
     bpf_map__set_max_entries(object_->maps.targets, options.attribute ? options.max_inflight : 1);
     if (const int error = block_bpf__load(object_.get()); error != 0) fail_to_load("the block", error);
+    inflight_ = std::make_unique<SlotMap>(object_->maps.inflight, object_->maps.inflight_keys);
     if (addresses) fill_bio_ends(object_->maps.bio_ends, *addresses);
     allow_cgroup(object_->maps.filter_cgroup, options.filter, options.cgroup_fd);
     for (bpf_program* program : in_attach_order(*object_)) {
@@ -155,6 +167,7 @@ iolens_loss BlockProbe::ledger() const {
 /// An entry of the state map that has not completed.
 struct BlockProbe::Open {
     u64 key;
+    u64 place;
     iolens_block_state state;
 
     [[nodiscard]] u64 begun() const { return state.issued != 0 ? state.issued : state.created; }
@@ -165,9 +178,10 @@ struct BlockProbe::Open {
 std::vector<BlockProbe::Open> BlockProbe::open_requests(u64 min_age_ns) const {
     std::vector<Open> open;
     const u64 now = clock_ns(CLOCK_BOOTTIME);
-    for_each_entry<u64, iolens_block_state>(object_->maps.inflight, [&](u64 key, const iolens_block_state& state) {
-        const Open item{key, state};
-        if ((state.e.flags & IOLENS_BLOCK_DONE) == 0 && item.begun() + min_age_ns <= now) open.push_back(item);
+    inflight_->for_each_place([&](u64 key, u64 place) {
+        Open item{.key = key, .place = place, .state = {}};
+        if (!inflight_->read(place, &item.state)) return;
+        if ((item.state.e.flags & IOLENS_BLOCK_DONE) == 0 && item.begun() + min_age_ns <= now) open.push_back(item);
     });
     std::ranges::sort(open, {}, &Open::identity);
     return open;
@@ -215,16 +229,9 @@ std::vector<BlockProbe::Open> BlockProbe::without_end(u64 min_age_ns, std::chron
 
 /// Removes an entry from the state map and returns it; nothing if it has ended meanwhile.
 std::optional<BlockProbe::Open> BlockProbe::take_out(const Open& item) {
-    const int map = bpf_map__fd(object_->maps.inflight);
-    Open found{.key = item.key, .state = {}};
-    // atomic from 5.14 on; before, an end that comes in between has no row
-    const bool at_once = ::bpf_map_lookup_and_delete_elem(map, &found.key, &found.state) == 0;
-    if (!at_once && ::bpf_map_lookup_elem(map, &found.key, &found.state) != 0) return {};
-    if (found.identity() != item.identity()) {
-        if (at_once) ::bpf_map_update_elem(map, &found.key, &found.state, BPF_NOEXIST);
-        return {};
-    }
-    if (!at_once && ::bpf_map_delete_elem(map, &found.key) != 0) return {};
+    Open found{.key = item.key, .place = item.place, .state = {}};
+    const auto is_same = [&] { return found.identity() == item.identity(); };
+    if (!inflight_->take_out(item.key, item.place, &found.state, is_same)) return {};
     if (found.state.vector != 0 &&
         ::bpf_map_delete_elem(bpf_map__fd(object_->maps.targets), &found.state.vector) == 0) {
         __atomic_fetch_sub(&object_->bss->targets_open, 1, __ATOMIC_RELAXED);
@@ -267,8 +274,9 @@ void BlockProbe::settle(const Open& item, u32 flag) {
 
 std::vector<u64> BlockProbe::names_in_flight() const {
     std::vector<u64> names;
-    for_each_entry<u64, iolens_block_state>(object_->maps.inflight, [&](u64 /*key*/, const iolens_block_state& state) {
-        names.push_back(state.e.target.name_id);
+    inflight_->for_each_place([&](u64 /*key*/, u64 place) {
+        iolens_block_state state{};
+        if (inflight_->read(place, &state)) names.push_back(state.e.target.name_id);
     });
     for_each_entry<u64, iolens_block_target>(
         object_->maps.targets,
@@ -305,8 +313,6 @@ std::vector<std::vector<u64>> BlockProbe::unfinished() {
 }
 
 std::vector<ProbeStatus> BlockProbe::examine() {
-    std::size_t size = 0;
-    const void* image = block_bpf__elf_bytes(&size);
     const KernelNames kernel;
     const auto wanted = [&](const bpf_program* program) {
         const std::string_view section = bpf_program__section_name(program);
@@ -314,7 +320,7 @@ std::vector<ProbeStatus> BlockProbe::examine() {
         if (copy_number(program) != 0 && !used) return false;
         return !section.starts_with("tp_btf/writeback_dirty_") || kernel.has_tracepoint(section);
     };
-    std::vector<ProbeStatus> items = examine_object({static_cast<const std::byte*>(image), size}, {}, wanted);
+    std::vector<ProbeStatus> items = examine_object(image_for(kernel), {}, wanted);
     for (ProbeStatus& status : items) {
         const int copy = copy_number(std::string_view(status.program));
         if (copy != 0) status.name += fmt::format(", copy {}", copy);

@@ -14,6 +14,8 @@ struct block_bpf;
 
 namespace iolens {
 
+class SlotMap;
+
 /// The programs of bpf/block.bpf.c, loaded from construction to destruction.
 class BlockProbe {
 public:
@@ -59,6 +61,7 @@ private:
     void settle(const Open& item, u32 flag);
 
     std::unique_ptr<block_bpf, Close> object_;
+    std::unique_ptr<SlotMap> inflight_;
     std::vector<Link> links_;
     iolens_counters settled_{};  // of entries that were left in the state map
     std::vector<std::vector<u64>> unfinished_;

@@ -218,6 +218,8 @@ bool is_forced(std::string_view variant) {
 
 bool preempts_programs(const KernelNames& kernel) { return kernel.has("tracepoint_srcu_srcu_data"); }
 
+bool has_casts(const KernelNames& kernel) { return kernel.has("bpf_rdonly_cast"); }
+
 void wait_for_programs() { ::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0); }
 
 Link attach_at(const bpf_program* program, const UserPlace& place) {
@@ -264,6 +266,12 @@ std::vector<ProbeStatus> examine_object(std::span<const std::byte> image, const 
 
 void fail_to_open() {
     throw Failure(Exit::failed, "can't open the BPF object: " + error_text(errno), last_libbpf_warning());
+}
+
+int open_skeleton(bpf_object_skeleton* skeleton, std::span<const std::byte> image) {
+    skeleton->data = const_cast<std::byte*>(image.data());
+    skeleton->data_sz = image.size();
+    return bpf_object__open_skeleton(skeleton, open_options());
 }
 
 void share_map(bpf_map* map, int fd) {

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstddef>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -22,6 +24,7 @@ struct bpf_link;
 struct bpf_map;
 struct bpf_object;
 struct bpf_object_open_opts;
+struct bpf_object_skeleton;
 struct bpf_program;
 
 namespace iolens {
@@ -70,6 +73,9 @@ bool is_forced(std::string_view variant);
 /// True if the kernel may preempt a BTF tracepoint's program, and skips its runs for other tasks meanwhile (7.0).
 bool preempts_programs(const KernelNames& kernel);
 
+/// True if the kernel has what objects with casts read its memory with (6.2): bpf/lib/compat/cast.bpf.h.
+bool has_casts(const KernelNames& kernel);
+
 /// Waits until BPF programs that ran when their links were closed have ended (kernel/sched/membarrier.c:
 /// MEMBARRIER_CMD_GLOBAL is synchronize_rcu()). Closing a link waits for none of them. Does not wait for programs that
 /// may sleep.
@@ -104,6 +110,23 @@ Skeleton* opened(Skeleton* object) {
     if (object == nullptr) fail_to_open();
     prepare(object->obj);
     return object;
+}
+
+/// bpf_object__open_skeleton() with this image: 0 or a negative errno.
+int open_skeleton(bpf_object_skeleton* skeleton, std::span<const std::byte> image);
+
+/// Opens an object with the image of another one, which has the same programs, maps and variables. Null on error
+/// (errno).
+template <typename Skeleton>
+Skeleton* open_image(int (*create)(Skeleton*), void (*destroy)(Skeleton*), std::span<const std::byte> image) {
+    auto* object = static_cast<Skeleton*>(std::calloc(1, sizeof(Skeleton)));
+    if (object == nullptr) return nullptr;
+    int error = create(object);
+    if (error == 0) error = open_skeleton(object->skeleton, image);
+    if (error == 0) return object;
+    destroy(object);
+    errno = -error;
+    return nullptr;
 }
 
 /// Uses another object's map, by its descriptor. Throws Failure (failed).

@@ -34,31 +34,11 @@ namespace {
 
 constexpr std::string_view direct_suffix = "_direct";
 
-/// True if the kernel has what the direct programs read its memory with (6.2).
-bool has_casts(const KernelNames& kernel) { return kernel.has("bpf_rdonly_cast"); }
-
 /// The object for this kernel, as bpf/lib/file.bpf.h explains: both objects have the same programs, maps and variables.
 std::span<const std::byte> image_for(const KernelNames& kernel) {
     std::size_t size = 0;
     const void* bytes = has_casts(kernel) ? syscall_bpf__elf_bytes(&size) : syscall_without_casts_bpf__elf_bytes(&size);
     return {static_cast<const std::byte*>(bytes), size};
-}
-
-/// Opens it, or returns null (errno).
-syscall_bpf* open_object(const KernelNames& kernel) {
-    auto* object = static_cast<syscall_bpf*>(std::calloc(1, sizeof(syscall_bpf)));
-    if (object == nullptr) return nullptr;
-    int error = syscall_bpf__create_skeleton(object);
-    if (error == 0) {
-        const std::span<const std::byte> image = image_for(kernel);
-        object->skeleton->data = const_cast<std::byte*>(image.data());
-        object->skeleton->data_sz = image.size();
-        error = bpf_object__open_skeleton(object->skeleton, open_options());
-    }
-    if (error == 0) return object;
-    syscall_bpf__destroy(object);
-    errno = -error;
-    return nullptr;
 }
 
 /// True if perf's tracepoints are needed and available (tracefs is mounted). IOLENS_PROBE=btf or perf forces one of
@@ -127,7 +107,7 @@ void SyscallProbe::Close::operator()(syscall_bpf* object) const { syscall_bpf__d
 
 /// Loads with the selected variants. Returns 0 or a negative errno.
 int SyscallProbe::load(const Options& options, bool direct) {
-    object_.reset(opened(open_object(KernelNames())));
+    object_.reset(opened(open_image(syscall_bpf__create_skeleton, syscall_bpf__destroy, image_for(KernelNames()))));
     bpf_map__set_max_entries(object_->maps.ring, static_cast<u32>(options.ring_bytes));
     bpf_map__set_max_entries(object_->maps.threads, options.max_threads);
     object_->rodata->filter = options.filter;

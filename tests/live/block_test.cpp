@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "iolens/block_state.h"
+#include "iolens/slots.h"
 #include "json.h"
 #include "machine.h"
 
@@ -828,14 +829,108 @@ TEST_F(Block, WhatIsUnderWayAtTheEndIsNoLoss) {
     EXPECT_TRUE(rows[0]["device_ns"].is_null());
 }
 
-/// A request whose end the probes could not see: here an entry that the test puts into the state map.
+/// The number of operations in the state of the last tracer that was started.
+u64 count_in_flight() {
+    const Fd states = map_named("inflight");
+    const Fd keys = map_named("inflight_keys");
+    bpf_map_info info{};
+    u32 size = sizeof info;
+    EXPECT_EQ(::bpf_obj_get_info_by_fd(states.get(), &info, &size), 0);
+    u64 count = 0;
+    if (info.type != BPF_MAP_TYPE_ARRAY) {
+        u64 key = 0;
+        for (const u64* last = nullptr; ::bpf_map_get_next_key(states.get(), last, &key) == 0; last = &key) ++count;
+        return count;
+    }
+    iolens_slot_keys bucket{};
+    for (u32 i = 0; i < info.max_entries / IOLENS_SLOTS_BUCKET; ++i) {
+        if (::bpf_map_lookup_elem(keys.get(), &i, &bucket) != 0) continue;
+        for (const u64 key : bucket.key) count += key != 0 ? 1 : 0;
+    }
+    return count;
+}
+
+/// Disks that don't answer, because their files' filesystem is frozen, have all these requests at once.
+TEST_F(Block, TenThousandRequestsInFlight) {
+    NEEDS(have("fio"), "fio is not installed");
+    constexpr u64 disks = 5;
+    const u64 per_disk = emulated() ? 200 : 2000;
+    const FileSystem ext4("ext4");
+    std::vector<std::string> loops;
+    std::string jobs;
+    for (u64 i = 0; i < disks; ++i) {
+        const std::string image = ext4.path("image" + std::to_string(i));
+        shell("dd if=/dev/zero of=" + image + " bs=1M count=8 conv=fsync");
+        std::string loop = shell("losetup --find --show " + image).out;
+        loop.erase(std::min(loop.find('\n'), loop.size()));
+        ASSERT_TRUE(loop.starts_with("/dev/loop")) << loop;
+        const std::string queue = "/sys/block/" + loop.substr(std::string("/dev/").size()) + "/queue/";
+        spit(queue + "scheduler", "mq-deadline");
+        spit(queue + "nr_requests", "2048");
+        spit(queue + "nomerges", "2");
+        jobs += " --name=d" + std::to_string(i) + " --filename=" + loop;
+        loops.push_back(loop);
+    }
+    Tracer tracer({"block", "--format", "csv", "--comm", "fio", "--ring-size", "16"});
+    std::thread load;
+    u64 highest = 0;
+    {
+        const Frozen frozen(ext4.path());
+        const std::string each = std::to_string(per_disk);
+        load = std::thread([&, each] {
+            shell("fio --thread --rw=write --bs=4k --size=8m --direct=1 --ioengine=libaio --iodepth=" + each +
+                  " --iodepth_batch=" + each + " --number_ios=" + each + jobs);
+        });
+        EXPECT_TRUE(wait_until([&] { return (highest = std::max(highest, count_in_flight())) >= disks * per_disk; }))
+            << highest;
+    }
+    load.join();
+    Traced t;
+    t.result = tracer.stop();
+    t.rows = parse_csv(t.result.out);
+    EXPECT_EQ(of_op(t.rows, "write").size(), disks * per_disk) << t.result.err;
+    EXPECT_EQ(t.counter("lost"), 0U) << t.result.err;
+    EXPECT_EQ(t.counter("in flight"), 0U) << t.result.err;
+    for (const std::string& loop : loops) shell("losetup -d " + loop);
+}
+
+/// An entry that a test puts into the state of a tracer: a slot, or an entry of a hash map.
+class PutInFlight {
+public:
+    PutInFlight(u64 key, const iolens_block_state& state) : key_(key) {
+        bpf_map_info info{};
+        u32 size = sizeof info;
+        EXPECT_EQ(::bpf_obj_get_info_by_fd(states_.get(), &info, &size), 0);
+        slots_ = info.type == BPF_MAP_TYPE_ARRAY;
+        bucket_ = info.max_entries / IOLENS_SLOTS_BUCKET - 1;
+        const u32 slot = bucket_ * IOLENS_SLOTS_BUCKET;
+        EXPECT_EQ(
+            ::bpf_map_update_elem(states_.get(), slots_ ? static_cast<const void*>(&slot) : &key, &state, BPF_ANY), 0);
+        const iolens_slot_keys keys{.key = {key}};
+        if (!slots_) return;
+        EXPECT_EQ(::bpf_map_update_elem(keys_.get(), &bucket_, &keys, BPF_ANY), 0);
+    }
+    [[nodiscard]] bool is_there() const {
+        iolens_slot_keys keys{};
+        iolens_block_state state{};
+        if (!slots_) return ::bpf_map_lookup_elem(states_.get(), &key_, &state) == 0;
+        return ::bpf_map_lookup_elem(keys_.get(), &bucket_, &keys) == 0 && keys.key[0] == key_;
+    }
+
+private:
+    u64 key_;
+    Fd states_ = map_named("inflight");
+    Fd keys_ = map_named("inflight_keys");
+    bool slots_ = false;
+    u32 bucket_ = 0;
+};
+
+/// A request whose end the probes could not see.
 TEST_F(Block, AMissedEndIsARow) {
     const LoopDisk disk(8 * mib);
     // not a Tracer: the start of this request was not counted
     Background iolens({iolens_path(), "block", "--format", "csv", "-d", disk.name()});
     ASSERT_TRUE(iolens.wait_for_rows(1)) << iolens.err();  // the header: it is attached
-    const Fd map = map_named("inflight");
-    ASSERT_TRUE(map);
     iolens_block_state state{};
     const std::vector<std::string> dev = split(kernel_dev(disk.path()), ',');
     state.e.dev = static_cast<u32>(std::stoul(dev[0]) << 20 | std::stoul(dev[1]));
@@ -845,10 +940,9 @@ TEST_F(Block, AMissedEndIsARow) {
     state.size = 8192;
     state.created = clock_ns(CLOCK_BOOTTIME) - 3'000'000'000;
     state.issued = state.created + 1'000'000;
-    const u64 key = 4096;
-    ASSERT_EQ(::bpf_map_update_elem(map.get(), &key, &state, BPF_ANY), 0);
+    const PutInFlight put(4096, state);
     EXPECT_TRUE(iolens.wait_for_line("missed"));
-    EXPECT_NE(::bpf_map_lookup_elem(map.get(), &key, &state), 0) << "the entry is left";
+    EXPECT_FALSE(put.is_there());
     Traced t;
     t.result = iolens.stop();
     t.rows = parse_csv(t.result.out);

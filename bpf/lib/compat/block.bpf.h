@@ -4,8 +4,12 @@
 #define IOLENS_LIB_COMPAT_BLOCK_BPF_H
 
 #include "lib/compat/base.bpf.h"
+#include "lib/compat/cast.bpf.h"
 
 #include "iolens/event/block.h"
+
+CAST_TYPE(bio);
+CAST_TYPE(request);
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -61,6 +65,16 @@ static __always_inline struct request *compat_rq_issue(__u64 *ctx)
 {
 	return compat_arg(ctx, bpf_core_type_matches(btf_trace_block_rq_issue___q), 0);
 }
+/* That request as a number. */
+static __always_inline __u64 compat_rq_issue_number(__u64 *ctx)
+{
+	struct request *rq;
+
+	if (CASTS) /* these kernels pass no queue */
+		return cast_word(ctx, true);
+	rq = compat_rq_issue(ctx);
+	return compat_number(&rq);
+}
 static __always_inline struct request *compat_rq_requeue(__u64 *ctx)
 {
 	return compat_arg(ctx, bpf_core_type_matches(btf_trace_block_rq_requeue___q), 0);
@@ -68,6 +82,16 @@ static __always_inline struct request *compat_rq_requeue(__u64 *ctx)
 static __always_inline struct bio *compat_bio_queue(__u64 *ctx)
 {
 	return compat_arg(ctx, bpf_core_type_matches(btf_trace_block_bio_queue___q), 0);
+}
+/* That bio as a number. */
+static __always_inline __u64 compat_bio_queue_number(__u64 *ctx)
+{
+	struct bio *bio;
+
+	if (CASTS) /* these kernels pass no queue */
+		return cast_word(ctx, true);
+	bio = compat_bio_queue(ctx);
+	return compat_number(&bio);
 }
 static __always_inline struct bio *compat_bio_split(__u64 *ctx)
 {

@@ -123,7 +123,7 @@ const LensInfo& BlockLens::info() const {
                                    "terminal)",
                         .interval = "print a summary every SECONDS (or with a unit: 500ms) instead of rows; redraw "
                                     "it on a terminal",
-                        .max_inflight = "track at most N requests in flight (default 32768)"},
+                        .max_inflight = "make room for N requests in flight (default 32768)"},
     };
     return block;
 }
