@@ -90,6 +90,7 @@ struct file_facts {
 	__u32 magic;
 };
 
+CAST_TYPE(dentry);
 CAST_TYPE(file);
 CAST_TYPE(task_struct);
 
@@ -162,6 +163,42 @@ static __always_inline __u64 file_mix(__u64 hash, __u64 more)
 	return hash ^ hash >> 29;
 }
 
+/* The parent of a dentry, and the hash of its name. `d_parent` and `d_name` are neighbors: one helper call reads both. */
+static __always_inline void file_parent(__u64 dentry, __u64 *parent, __u64 *hash)
+{
+	struct dentry *d = cast_to(dentry, (void *)dentry);
+	__u64 both[2] = {};
+
+	if (CASTS) {
+		*parent = cast_word(&d->d_parent, true);
+		*hash = d->d_name.hash_len;
+	} else if (bpf_core_field_offset(d->d_name) == bpf_core_field_offset(d->d_parent) + sizeof(*both)) {
+		bpf_probe_read_kernel(both, sizeof(both), (void *)(dentry + bpf_core_field_offset(d->d_parent)));
+		*parent = both[0];
+		*hash = both[1];
+	} else {
+		*parent = (__u64)BPF_CORE_READ(d, d_parent);
+		*hash = BPF_CORE_READ(d, d_name.hash_len);
+	}
+}
+
+#define FILE_ABOVE 16 /* directories above a file that are checked for a new name */
+
+/* Adds the names of the directories above a file to its ID. A global function, which the verifier checks once. */
+__noinline __u64 file_above(__u64 dentry, __u64 id)
+{
+	__u64 parent, next, hash;
+
+	file_parent(dentry, &parent, &hash);
+	for (int i = 0; i < FILE_ABOVE && parent && parent != dentry; i++) {
+		dentry = parent;
+		file_parent(dentry, &next, &hash);
+		id = file_mix(id, hash);
+		parent = next;
+	}
+	return id;
+}
+
 /* Random, set before load. */
 const volatile __u64 id_key[2] = {};
 
@@ -177,8 +214,8 @@ static __always_inline __u64 file_hide(__u64 id)
 	return id ^ id >> 33;
 }
 
-/* Identity and kind. The name_id identifies the current directory entry: a different name, directory or mount has a
- * different ID, and so does a deleted name. Uses numbers: the verifier forbids arithmetic on pointers. */
+/* Identity and kind. The name_id identifies the current path: a different name of the file or of a directory above it, another
+ * directory or mount has a different ID, and so does a deleted name. Uses numbers: the verifier forbids arithmetic on pointers. */
 static __always_inline void file_look(struct file *file, struct file_facts *f, bool direct)
 {
 	struct inode *inode = file_read(direct, file, f_inode);
@@ -194,6 +231,7 @@ static __always_inline void file_look(struct file *file, struct file_facts *f, b
 	f->name_id = file_mix(mount, file_read(direct, dentry, d_name.hash_len));
 	f->name_id = file_mix(f->name_id, file_read(direct, dentry, d_hash.pprev) ? 1 : 2);
 	f->name_id = file_mix(f->name_id, directory ? file_read(direct, directory, i_ino) : 0);
+	f->name_id = file_above(cast_word((void *)file + bpf_core_field_offset(struct file, f_path.dentry), direct), f->name_id);
 	f->name_id = file_mix(f->name_id, (__u64)f->id.dev << 32 | f->id.generation);
 	f->name_id = file_mix(f->name_id, f->id.ino);
 	/* these share one inode, and their names have no hash: "[eventfd]" and "[timerfd]" differ only in f_op */

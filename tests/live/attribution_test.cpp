@@ -614,7 +614,14 @@ TRACED_TEST_F(Attribution, NamesAreThoseOfNow) {
     const FileSystem ext4("ext4");
     const std::string first = ext4.path("first name");
     const std::string second = ext4.path("second\nname");
+    const std::string below = ext4.path("old/directory/file");
+    const std::string moved = ext4.path("new/directory/file");
     const Traced t = trace({"-d", ext4.disk().name(), "--op", "write"}, [&] {
+        std::filesystem::remove_all(ext4.path("new"));
+        std::filesystem::create_directories(ext4.path("old/directory"));
+        fill(below, 64 * kib, O_SYNC);
+        std::filesystem::rename(ext4.path("old"), ext4.path("new"));
+        fill(moved, 64 * kib, O_SYNC);
         ::unlink(second.c_str());
         fill(first, 64 * kib, O_SYNC);
         ::rename(first.c_str(), second.c_str());
@@ -629,6 +636,8 @@ TRACED_TEST_F(Attribution, NamesAreThoseOfNow) {
     EXPECT_EQ(bytes_of(sums, first), 64 * kib);
     EXPECT_EQ(bytes_of(sums, second), 64 * kib);
     EXPECT_EQ(bytes_of(sums, second + " (deleted)"), 4 * kib);
+    EXPECT_EQ(bytes_of(sums, below), 64 * kib);
+    EXPECT_EQ(bytes_of(sums, moved), 64 * kib);
 }
 
 /// The author is the process that dirtied the page, not the one that writes it back; of several authors the last one is

@@ -217,6 +217,32 @@ TRACED_TEST_F(Rows, NamesAreThoseOfProc) {
     EXPECT_EQ(rows[2].at("kind"), "other");
 }
 
+TRACED_TEST_F(Rows, ADirectoryAboveAFileIsRenamed) {
+    const Scratch scratch;
+    const std::string names = scratch.path("names");
+    std::filesystem::create_directories(scratch.path("a/b/c"));
+    spit(scratch.path("a/b/c/file"), "hello");
+    const std::vector<Json> rows = rows_of("pread64", [&] {
+        const int fd = ::open(scratch.path("a/b/c/file").c_str(), O_RDONLY);
+        std::string text;
+        const auto read = [&] {
+            char byte = 0;
+            static_cast<void>(::pread(fd, &byte, 1, 0));
+            text += std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd)).string() + "\n";
+        };
+        read();
+        for (const auto& [from, to] :
+             {std::pair{"a/b/c", "a/b/d"}, {"a", "z"}, {"z/b", "z/e"}, {"z/e/d/file", "z/e/file"}}) {
+            std::filesystem::rename(scratch.path(from), scratch.path(to));
+            read();
+        }
+        spit(names, text);
+    });
+    const std::vector<std::string> expected = split(slurp(names), '\n');
+    ASSERT_EQ(rows.size(), 5U);
+    for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(rows[i].at("file"), expected.at(i));
+}
+
 TRACED_TEST_F(Rows, AnIpv4PeerInIpv6IsTheSamePeer) {
     std::set<std::string> files;
     u64 bytes = 0;
