@@ -156,7 +156,7 @@ static __always_inline void block_creator(struct iolens_block_state *s, struct b
 static __always_inline int on_bio_queue(__u64 *ctx, int copy, __u32 slot)
 {
 	struct bio *bio = cast_to(bio, compat_bio_queue(ctx));
-	__u64 key = compat_bio_queue_number(ctx), place;
+	__u64 key = compat_block_number(ctx, bio), place;
 	struct gendisk *disk = compat_bio_disk(bio);
 	__u32 size = bio->bi_iter.bi_size;
 	bool alone = !bio_becomes_request(disk);

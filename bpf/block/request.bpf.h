@@ -194,7 +194,7 @@ static __always_inline struct iolens_block_state *block_begin(struct bio *bio, _
 static __always_inline int on_rq_issue(__u64 *ctx, int copy, __u32 slot)
 {
 	struct request *rq = cast_to(request, compat_rq_issue(ctx));
-	__u64 now = bpf_ktime_get_boot_ns(), number = compat_rq_issue_number(ctx), key = block_first_bio(rq);
+	__u64 now = bpf_ktime_get_boot_ns(), number = compat_block_number(ctx, rq), key = block_first_bio(rq);
 	struct bio *bio = rq->bio;
 	__u64 place = key ? inflight_place(key) : 0;
 	struct iolens_block_state *s = inflight_at(place), *first = s;

@@ -262,11 +262,6 @@ static __always_inline struct iolens_block_state *block_entry(__u64 key)
 	return inflight_at(inflight_place(key));
 }
 
-static __always_inline void block_forget(__u64 key)
-{
-	inflight_release(inflight_place(key));
-}
-
 /* Claims an entry, whose contents are undefined, and which nobody else finds before inflight_publish(). An entry with this key
  * is left behind, and used again. 0: there is no room. */
 static __always_inline __u64 block_claim(__u64 key)

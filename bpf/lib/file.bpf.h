@@ -184,17 +184,17 @@ static __always_inline void file_parent(__u64 dentry, __u64 *parent, __u64 *hash
 
 #define FILE_ABOVE 16 /* directories above a file that are checked for a new name */
 
-/* Adds the names of the directories above a file to its ID. A global function, which the verifier checks once. */
-__noinline __u64 file_above(__u64 dentry, __u64 id)
+/* Adds the names of a file and of the directories above it to an ID. A global function, which the verifier checks once. */
+__noinline __u64 file_names(__u64 dentry, __u64 id)
 {
-	__u64 parent, next, hash;
+	__u64 parent, hash;
 
-	file_parent(dentry, &parent, &hash);
-	for (int i = 0; i < FILE_ABOVE && parent && parent != dentry; i++) {
-		dentry = parent;
-		file_parent(dentry, &next, &hash);
+	for (int i = 0; i <= FILE_ABOVE; i++) {
+		file_parent(dentry, &parent, &hash);
 		id = file_mix(id, hash);
-		parent = next;
+		if (!parent || parent == dentry)
+			break;
+		dentry = parent;
 	}
 	return id;
 }
@@ -228,10 +228,9 @@ static __always_inline void file_look(struct file *file, struct file_facts *f, b
 	file_id_of(inode, &f->id, direct);
 	f->magic = file_read(direct, sb, s_magic);
 	f->kind = file_kind(file_read(direct, inode, i_mode), f->magic);
-	f->name_id = file_mix(mount, file_read(direct, dentry, d_name.hash_len));
-	f->name_id = file_mix(f->name_id, file_read(direct, dentry, d_hash.pprev) ? 1 : 2);
+	f->name_id = file_mix(mount, file_read(direct, dentry, d_hash.pprev) ? 1 : 2);
 	f->name_id = file_mix(f->name_id, directory ? file_read(direct, directory, i_ino) : 0);
-	f->name_id = file_above(cast_word((void *)file + bpf_core_field_offset(struct file, f_path.dentry), direct), f->name_id);
+	f->name_id = file_names(cast_word((void *)file + bpf_core_field_offset(struct file, f_path.dentry), direct), f->name_id);
 	f->name_id = file_mix(f->name_id, (__u64)f->id.dev << 32 | f->id.generation);
 	f->name_id = file_mix(f->name_id, f->id.ino);
 	/* these share one inode, and their names have no hash: "[eventfd]" and "[timerfd]" differ only in f_op */

@@ -50,9 +50,8 @@ static __always_inline __u64 name_of_inode(__u64 inode, const struct iolens_file
 
 	if (!alias)
 		return 0;
-	id = file_mix(BPF_CORE_READ(dentry, d_name.hash_len), BPF_CORE_READ(dentry, d_parent, d_inode, i_ino));
-	id = file_mix(id, BPF_CORE_READ(dentry, d_hash.pprev) ? 1 : 2);
-	id = file_above(alias, id);
+	id = file_mix(BPF_CORE_READ(dentry, d_hash.pprev) ? 1 : 2, BPF_CORE_READ(dentry, d_parent, d_inode, i_ino));
+	id = file_names(alias, id);
 	id = file_mix(id, (__u64)file->dev << 32 | file->generation);
 	id = file_hide(file_mix(id, file->ino));
 	if (!file_known(&id))

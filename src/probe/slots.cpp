@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probe/slots.h"
 
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -9,6 +11,8 @@
 
 #include "base/failure.h"
 #include "base/text.h"
+#include "iolens/slots.h"
+#include "probe/bpf.h"
 
 namespace iolens {
 

@@ -2,15 +2,11 @@
 // The state of operations in flight: slots or a hash map, as bpf/lib/slots.bpf.h says.
 #pragma once
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-
 #include <functional>
-#include <memory>
-#include <optional>
 
-#include "iolens/slots.h"
-#include "probe/bpf.h"
+#include "iolens/event/header.h"
+
+struct bpf_map;
 
 namespace iolens {
 

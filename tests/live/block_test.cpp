@@ -784,14 +784,19 @@ private:
     int place_;
 };
 
+/// Creates a file of 8 MiB and a loop device on it. Returns its path.
+std::string loop_on(const std::string& image) {
+    shell("dd if=/dev/zero of=" + image + " bs=1M count=8 conv=fsync");
+    std::string loop = shell("losetup --find --show " + image).out;
+    loop.erase(std::min(loop.find('\n'), loop.size()));
+    return loop;
+}
+
 /// A disk that doesn't answer, because its file's filesystem is frozen. Requests that it still has when tracing ends
 /// are not lost, unlike those that the disk has no longer; they have rows if requested.
 TEST_F(Block, WhatIsUnderWayAtTheEndIsNoLoss) {
     const FileSystem ext4("ext4");
-    const std::string image = ext4.path("image");
-    shell("dd if=/dev/zero of=" + image + " bs=1M count=8 conv=fsync");
-    std::string loop = shell("losetup --find --show " + image).out;
-    loop.erase(std::min(loop.find('\n'), loop.size()));
+    const std::string loop = loop_on(ext4.path("image"));
     ASSERT_TRUE(loop.starts_with("/dev/loop")) << loop;
     const std::string name = loop.substr(std::string("/dev/").size());
     Result table;
@@ -859,10 +864,7 @@ TEST_F(Block, TenThousandRequestsInFlight) {
     std::vector<std::string> loops;
     std::string jobs;
     for (u64 i = 0; i < disks; ++i) {
-        const std::string image = ext4.path("image" + std::to_string(i));
-        shell("dd if=/dev/zero of=" + image + " bs=1M count=8 conv=fsync");
-        std::string loop = shell("losetup --find --show " + image).out;
-        loop.erase(std::min(loop.find('\n'), loop.size()));
+        const std::string loop = loop_on(ext4.path("image" + std::to_string(i)));
         ASSERT_TRUE(loop.starts_with("/dev/loop")) << loop;
         const std::string queue = "/sys/block/" + loop.substr(std::string("/dev/").size()) + "/queue/";
         spit(queue + "scheduler", "mq-deadline");
@@ -925,7 +927,7 @@ private:
     u32 bucket_ = 0;
 };
 
-/// A request whose end the probes could not see.
+/// A request whose completion was not seen.
 TEST_F(Block, AMissedEndIsARow) {
     const LoopDisk disk(8 * mib);
     // not a Tracer: the start of this request was not counted

@@ -65,16 +65,6 @@ static __always_inline struct request *compat_rq_issue(__u64 *ctx)
 {
 	return compat_arg(ctx, bpf_core_type_matches(btf_trace_block_rq_issue___q), 0);
 }
-/* That request as a number. */
-static __always_inline __u64 compat_rq_issue_number(__u64 *ctx)
-{
-	struct request *rq;
-
-	if (CASTS) /* these kernels pass no queue */
-		return cast_word(ctx, true);
-	rq = compat_rq_issue(ctx);
-	return compat_number(&rq);
-}
 static __always_inline struct request *compat_rq_requeue(__u64 *ctx)
 {
 	return compat_arg(ctx, bpf_core_type_matches(btf_trace_block_rq_requeue___q), 0);
@@ -83,19 +73,17 @@ static __always_inline struct bio *compat_bio_queue(__u64 *ctx)
 {
 	return compat_arg(ctx, bpf_core_type_matches(btf_trace_block_bio_queue___q), 0);
 }
-/* That bio as a number. */
-static __always_inline __u64 compat_bio_queue_number(__u64 *ctx)
-{
-	struct bio *bio;
-
-	if (CASTS) /* these kernels pass no queue */
-		return cast_word(ctx, true);
-	bio = compat_bio_queue(ctx);
-	return compat_number(&bio);
-}
 static __always_inline struct bio *compat_bio_split(__u64 *ctx)
 {
 	return compat_arg(ctx, bpf_core_type_matches(btf_trace_block_split___q), 0);
+}
+
+/* That request or bio, which is `pointer`, as a number. */
+static __always_inline __u64 compat_block_number(const __u64 *ctx, const void *pointer)
+{
+	if (CASTS) /* these kernels pass no queue before it */
+		return cast_word(ctx, true);
+	return compat_number(&pointer);
 }
 
 /* The whole disk of a request; NULL for a queue without one (an NVMe admin queue). 5.14 added request_queue.disk
