@@ -3,6 +3,7 @@
 #ifndef IOLENS_BLOCK_STATE_BPF_H
 #define IOLENS_BLOCK_STATE_BPF_H
 
+#include "block/totals.bpf.h"
 #include "lib/compat/base.bpf.h"
 #include "lib/compat/block.bpf.h"
 #include "lib/filter.bpf.h"
@@ -181,7 +182,7 @@ __noinline int block_emit_extra_targets(__u64 rq, __u64 now, __u32 wanted)
 	return 0;
 }
 
-/* The end of an operation: sends its event, or counts why not. */
+/* The end of an operation: sends its event or adds it up, or counts why not. */
 static __always_inline void block_finish(struct iolens_block_state *s, __u64 now)
 {
 	struct iolens_counters *n = ring_counters();
@@ -203,14 +204,21 @@ static __always_inline void block_finish(struct iolens_block_state *s, __u64 now
 		ring_count(n, filtered);
 		return;
 	}
-	s->e.h.ts = s->e.flags & IOLENS_BLOCK_NO_END ? s->issued : now;
-	s->e.h.kind = IOLENS_KIND_BLOCK;
-	size = whole_events ? sizeof(s->e) : offsetof(struct iolens_block_event, target);
-	s->e.h.size = size;
-	s->e.h.cpu = bpf_get_smp_processor_id();
-	if (!ring_put(&s->e, size)) {
-		ring_count(n, ring_full);
-		return;
+	if (totals_only) {
+		if (!totals_add(&s->e)) {
+			ring_count(n, state_full);
+			return;
+		}
+	} else {
+		s->e.h.ts = s->e.flags & IOLENS_BLOCK_NO_END ? s->issued : now;
+		s->e.h.kind = IOLENS_KIND_BLOCK;
+		size = whole_events ? sizeof(s->e) : offsetof(struct iolens_block_event, target);
+		s->e.h.size = size;
+		s->e.h.cpu = bpf_get_smp_processor_id();
+		if (!ring_put(&s->e, size)) {
+			ring_count(n, ring_full);
+			return;
+		}
 	}
 	ring_count(n, delivered);
 	if (s->e.flags & IOLENS_BLOCK_NO_END)

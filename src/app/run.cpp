@@ -200,7 +200,7 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
         while (!pipeline.full() && source->read(pipeline) != 0) {
         }
         pipeline.advance(~u64{0});
-        if (live.interval_ns) pipeline.interval(clock_ns(CLOCK_BOOTTIME));
+        pipeline.last_interval(clock_ns(CLOCK_BOOTTIME));
         const iolens_loss ledger = source->ledger();
         if (recorder) end_recording(*recorder, *source);
         pipeline.finish(ledger, view.summary);
@@ -256,6 +256,7 @@ void run_replay(Lens& lens, ViewOptions view, RecordingSource& source) {
             Replay replay(source, pipeline);
             run_loop(replay);
             pipeline.advance(~u64{0});
+            pipeline.last_interval(0);
         } catch (const Failure&) {
             pipeline.finish(source.ledger(), view.summary);
             throw;

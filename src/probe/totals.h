@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "iolens/block_totals.h"
+
+struct bpf_map;
+
+namespace iolens {
+
+/// The totals of block requests that the BPF programs keep: bpf/block/totals.bpf.h.
+class KernelTotals {
+public:
+    /// Sets the size of the map, before it is loaded: room for all disks of the machine, and for some that come later.
+    static void set_size(bpf_map* map);
+
+    /// The map has been loaded, and no program is attached yet. Throws Failure.
+    explicit KernelTotals(const bpf_map* map);
+
+    /// By how much the totals of each disk and operation have grown since the previous call, added up over the CPUs;
+    /// the maxima are those since the start. An operation without requests since then is left out.
+    using Each = std::function<void(const iolens_totals_key& key, const iolens_totals& grown)>;
+    void read(const Each& each);
+
+private:
+    const bpf_map* map_;
+    std::vector<std::byte> per_cpu_;  // what the kernel returns for a key
+    std::map<std::pair<u32, u8>, std::unique_ptr<iolens_totals>> before_;
+};
+
+}  // namespace iolens
