@@ -3,8 +3,8 @@
 #ifndef IOLENS_BLOCK_TOTALS_H
 #define IOLENS_BLOCK_TOTALS_H
 
+#include "iolens/event/file.h"
 #include "iolens/event/header.h"
-#include "iolens/filter.h"
 
 /* Buckets of times in ns, those of Buckets<5> in src/stats/histogram.h: a bucket is at most 1/32 of its values wide. Longer
  * times (18 minutes) count in the last one. */
@@ -19,6 +19,7 @@ enum iolens_totals_log2 {
 	IOLENS_LOG2_NONE,
 	IOLENS_LOG2_DEVICE,
 	IOLENS_LOG2_BOTH, /* queue and device */
+	IOLENS_LOG2_EACH, /* device, and queue in log2_queue; a slot includes its end: above 2 and up to 4 µs */
 };
 
 /* dev 0 is for the disks that found no place in the map. */
@@ -41,6 +42,33 @@ struct iolens_totals {
 	u32 queue[IOLENS_TIME_BUCKETS];
 	u32 device[IOLENS_TIME_BUCKETS];
 	u32 log2[IOLENS_LOG2_SLOTS]; /* only if wanted */
+	u32 log2_queue[IOLENS_LOG2_SLOTS];
+};
+
+/* What requests are also added up by. */
+enum iolens_group {
+	IOLENS_GROUP_CGROUP, /* of the submitter; of writeback: of the process that dirtied the pages */
+	IOLENS_GROUP_TARGET, /* the file, or what else the first bio is for */
+	IOLENS_GROUPS
+};
+
+/* All zero but `group`: what found no place in the map. */
+struct iolens_group_key {
+	u64 id; /* of the cgroup, or of the file's path: iolens_block_target.name_id */
+	struct iolens_file_id file;
+	u8 group;  /* enum iolens_group */
+	u8 kind;   /* enum iolens_target_kind */
+	u8 source; /* enum iolens_target_source */
+	u8 known;  /* 1: not the key of what found no place */
+	u8 reserved[4];
+};
+
+/* Of one CPU; [0]: reads, [1]: all others. */
+struct iolens_group_totals {
+	u64 requests[2];
+	u64 bytes[2];
+	u64 device_ns;
+	u64 errors;
 };
 
 #endif

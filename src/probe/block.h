@@ -30,7 +30,8 @@ public:
         bool partition = false;                      ///< send the partition even without attribution
         bool authored = true;                        ///< for writeback, record which process dirtied the pages
         bool totals_only = false;                    ///< send no events: add up, see read_totals()
-        iolens_totals_log2 log2 = IOLENS_LOG2_NONE;  ///< with totals_only: also by powers of two
+        iolens_totals_log2 log2 = IOLENS_LOG2_NONE;  ///< with totals_only: also by powers of two …
+        bool groups = false;         ///< … and by cgroup and target, see read_groups()
     };
 
     /// Loads and attaches. Throws Failure (unavailable) if the kernel rejects a program.
@@ -53,6 +54,8 @@ public:
     /// With totals_only: what was added since the previous call.
     void read_totals(const KernelTotals::Each& each) { totals_->read(each); }
 
+    void read_groups(const KernelGroups::Each& each) { groups_->read(each); }
+
     /// Loads and attaches each program by itself and reports the result; leaves nothing attached.
     static std::vector<ProbeStatus> examine();
 
@@ -69,6 +72,7 @@ private:
     std::unique_ptr<block_bpf, Close> object_;
     std::unique_ptr<SlotMap> inflight_;
     std::optional<KernelTotals> totals_;
+    std::optional<KernelGroups> groups_;
     std::vector<Link> links_;
     iolens_counters settled_{};  // of entries that were left in the state map
     std::vector<std::vector<u64>> unfinished_;

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <span>
 
 #include "base/failure.h"
 #include "iolens/event/block.h"
@@ -16,7 +17,8 @@
 namespace iolens {
 namespace {
 
-static_assert(sizeof(iolens_totals) % sizeof(u64) == 0);  // the distance of two CPUs' values
+// the distance of two CPUs' values is a multiple of 8
+static_assert(sizeof(iolens_totals) % sizeof(u64) == 0 && sizeof(iolens_group_totals) % sizeof(u64) == 0);
 
 std::size_t cpus() { return static_cast<std::size_t>(std::max(libbpf_num_possible_cpus(), 1)); }
 
@@ -34,7 +36,31 @@ void add(iolens_totals& sum, const iolens_totals& one) {
         sum.queue[i] += one.queue[i];
         sum.device[i] += one.device[i];
     }
-    for (std::size_t i = 0; i < IOLENS_LOG2_SLOTS; ++i) sum.log2[i] += one.log2[i];
+    for (std::size_t i = 0; i < IOLENS_LOG2_SLOTS; ++i) {
+        sum.log2[i] += one.log2[i];
+        sum.log2_queue[i] += one.log2_queue[i];
+    }
+}
+
+void add(iolens_group_totals& sum, const iolens_group_totals& one) {
+    for (std::size_t i = 0; i < 2; ++i) {
+        sum.requests[i] += one.requests[i];
+        sum.bytes[i] += one.bytes[i];
+    }
+    sum.device_ns += one.device_ns;
+    sum.errors += one.errors;
+}
+
+/// The sum of all CPUs' values.
+template <typename Totals>
+Totals sum_of(std::span<const std::byte> per_cpu) {
+    Totals sum{};
+    for (; !per_cpu.empty(); per_cpu = per_cpu.subspan(sizeof(Totals))) {
+        Totals one{};
+        std::memcpy(&one, per_cpu.data(), sizeof one);
+        add(sum, one);
+    }
+    return sum;
 }
 
 iolens_totals difference(const iolens_totals& now, const iolens_totals& before) {
@@ -49,7 +75,10 @@ iolens_totals difference(const iolens_totals& now, const iolens_totals& before) 
         grown.queue[i] -= before.queue[i];
         grown.device[i] -= before.device[i];
     }
-    for (std::size_t i = 0; i < IOLENS_LOG2_SLOTS; ++i) grown.log2[i] -= before.log2[i];
+    for (std::size_t i = 0; i < IOLENS_LOG2_SLOTS; ++i) {
+        grown.log2[i] -= before.log2[i];
+        grown.log2_queue[i] -= before.log2_queue[i];
+    }
     return grown;
 }
 
@@ -91,18 +120,52 @@ void KernelTotals::read(const Each& each) {
     iolens_totals_key key{};
     for (const iolens_totals_key* from = nullptr; ::bpf_map_get_next_key(fd, from, &key) == 0; from = &key) {
         if (::bpf_map_lookup_elem(fd, &key, per_cpu_.data()) != 0) continue;
-        iolens_totals now{};
-        for (std::size_t cpu = 0; cpu < cpus(); ++cpu) {
-            iolens_totals one{};
-            std::memcpy(&one, per_cpu_.data() + cpu * sizeof one, sizeof one);
-            add(now, one);
-        }
+        const auto now = sum_of<iolens_totals>(per_cpu_);
         std::unique_ptr<iolens_totals>& before = before_[{key.dev, key.op}];
         if (!before) before = std::make_unique<iolens_totals>();
         const iolens_totals grown = difference(now, *before);
         *before = now;
         if (has_requests(grown)) each(key, grown);
     }
+}
+
+void KernelGroups::set_size(bpf_map* map) {
+    constexpr std::size_t groups = 16384;
+    constexpr std::size_t max_bytes = std::size_t{32} << 20;
+    const std::size_t possible = max_bytes / (cpus() * sizeof(iolens_group_totals));
+    bpf_map__set_max_entries(map, static_cast<u32>(is_forced("few-totals") ? 8 : std::min(groups, possible)));
+}
+
+KernelGroups::KernelGroups(const bpf_map* first, const bpf_map* second, u32* turn)
+    : maps_{first, second}, turn_(turn), per_cpu_(cpus() * sizeof(iolens_group_totals)) {
+    for (const bpf_map* map : maps_) begin(map);
+}
+
+/// Creates the entries for what finds no place.
+void KernelGroups::begin(const bpf_map* map) {
+    std::ranges::fill(per_cpu_, std::byte{0});
+    for (u8 group = 0; group < IOLENS_GROUPS; ++group) {
+        iolens_group_key key{};
+        key.group = group;
+        if (::bpf_map_update_elem(bpf_map__fd(map), &key, per_cpu_.data(), BPF_ANY) != 0) {
+            throw Failure(Exit::unavailable, "can't prepare the map of totals: " + probe_error_text(errno));
+        }
+    }
+}
+
+void KernelGroups::read(const Each& each) {
+    const bpf_map* full = maps_.at(__atomic_fetch_add(turn_, 1, __ATOMIC_RELAXED) & 1U);
+    wait_for_programs();
+    const int fd = bpf_map__fd(full);
+    iolens_group_key key{};
+    while (::bpf_map_get_next_key(fd, nullptr, &key) == 0) {
+        if (::bpf_map_lookup_elem(fd, &key, per_cpu_.data()) == 0) {
+            const auto totals = sum_of<iolens_group_totals>(per_cpu_);
+            if (totals.requests[0] + totals.requests[1] != 0) each(key, totals);
+        }
+        if (::bpf_map_delete_elem(fd, &key) != 0) break;
+    }
+    begin(full);
 }
 
 }  // namespace iolens

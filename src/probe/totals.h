@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
@@ -31,6 +33,28 @@ private:
     const bpf_map* map_;
     std::vector<std::byte> per_cpu_;  // what the kernel returns for a key
     std::map<std::pair<u32, u8>, std::unique_ptr<iolens_totals>> before_;
+};
+
+/// The totals per cgroup and target, which come and go: two maps take turns, and each is emptied when it is read.
+class KernelGroups {
+public:
+    /// Sets the size of a map, before it is loaded.
+    static void set_size(bpf_map* map);
+
+    /// The maps have been loaded, and no program is attached yet. `turn` is the programs' variable. Throws Failure.
+    KernelGroups(const bpf_map* first, const bpf_map* second, u32* turn);
+
+    /// What was added since the previous call, over all CPUs. Waits until the programs use the other map: some
+    /// milliseconds.
+    using Each = std::function<void(const iolens_group_key& key, const iolens_group_totals& totals)>;
+    void read(const Each& each);
+
+private:
+    void begin(const bpf_map* map);
+
+    std::array<const bpf_map*, 2> maps_;
+    u32* turn_;
+    std::vector<std::byte> per_cpu_;
 };
 
 }  // namespace iolens
