@@ -25,7 +25,8 @@ struct MetricsRun {
 int run_metrics(const MetricsRun& run) {
     constexpr u64 second = 1'000'000'000;
     if (run.interval_ns && run.directory.empty()) {
-        throw Failure(Exit::usage, "--interval needs --textfile", "a scrape of --listen decides by itself when it comes");
+        throw Failure(Exit::usage, "--interval needs --textfile",
+                      "a scrape of --listen decides by itself when it comes");
     }
     LiveOptions live;
     live.ring_bytes = run.ring_bytes;
@@ -46,9 +47,10 @@ Command metrics_command() {
     const auto run = std::make_shared<MetricsRun>();
     Command command{.name = "metrics",
                     .about = "serve metrics of block I/O: latencies per disk, bytes per container, the busiest files",
-                    .examples = "sudo iolens metrics  serve http://127.0.0.1:9770/metrics for Prometheus\n"
-                                "sudo iolens metrics --textfile /var/lib/prometheus/node-exporter  write a file for "
-                                "node_exporter every 15 seconds"};
+                    .examples =
+                        "sudo iolens metrics  serve http://127.0.0.1:9770/metrics for Prometheus\n"
+                        "sudo iolens metrics --textfile /var/lib/prometheus/node-exporter  write a file for "
+                        "node_exporter every 15 seconds"};
     command.add_options = [run](OptionGroups& groups) {
         Flags& flags = groups.group("Options");
         constexpr u64 s = 1'000'000'000;
@@ -57,8 +59,9 @@ Command metrics_command() {
         flags.text("--textfile", run->directory, "DIR", "write DIR/iolens.prom for node_exporter's textfile collector");
         flags.time("--interval", run->interval_ns, s, s, 3600 * s, "SECONDS",
                    "with --textfile: write it every SECONDS (default 15)");
-        flags.toggle("--no-file", run->no_file,
-                     "skip file attribution: no metrics of files, writeback counts for the cgroup of the kernel's worker");
+        flags.toggle(
+            "--no-file", run->no_file,
+            "skip file attribution: no metrics of files, writeback counts for the cgroup of the kernel's worker");
         add_ring_flag(flags, run->ring_bytes);
     };
     command.run = [run](const Given& /*given*/) { return run_metrics(*run); };

@@ -31,7 +31,7 @@ public:
         bool authored = true;                        ///< for writeback, record which process dirtied the pages
         bool totals_only = false;                    ///< send no events: add up, see read_totals()
         iolens_totals_log2 log2 = IOLENS_LOG2_NONE;  ///< with totals_only: also by powers of two …
-        bool groups = false;         ///< … and by cgroup and target, see read_groups()
+        bool groups = false;                         ///< … and by cgroup and target, see read_groups()
     };
 
     /// Loads and attaches. Throws Failure (unavailable) if the kernel rejects a program.

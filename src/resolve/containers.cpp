@@ -46,8 +46,8 @@ std::string_view container_in(std::string_view path) {
 std::string Containers::read_path(u64 cgroup_id) {
     if (!looked_) {
         looked_ = true;
-        const std::string mount = cgroup_mount();
-        if (!mount.empty()) mount_ = Fd(::open(mount.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        mount_path_ = cgroup_mount();
+        if (!mount_path_.empty()) mount_ = Fd(::open(mount_path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     }
     if (!mount_) return {};
     // a kernfs file handle is the cgroup's id (FILEID_KERNFS, include/linux/exportfs.h)
@@ -75,5 +75,11 @@ const Containers::Cgroup& Containers::look(u64 cgroup_id) {
 std::string_view Containers::find(u64 cgroup_id) { return look(cgroup_id).container; }
 
 std::string_view Containers::path_of(u64 cgroup_id) { return look(cgroup_id).path; }
+
+std::string_view Containers::name_of(u64 cgroup_id) {
+    const std::string_view path = path_of(cgroup_id);
+    if (path.size() <= mount_path_.size()) return path.empty() ? path : std::string_view("/");
+    return path.substr(mount_path_.size());
+}
 
 }  // namespace iolens

@@ -21,6 +21,8 @@ public:
     [[nodiscard]] std::string_view find(u64 cgroup_id);
     /// The cgroup's directory; "" if it was gone at the first lookup.
     [[nodiscard]] std::string_view path_of(u64 cgroup_id);
+    /// The path below the root of cgroup v2, as in /proc/PID/cgroup: "/system.slice/cron.service", "/"; "" likewise.
+    [[nodiscard]] std::string_view name_of(u64 cgroup_id);
     /// Ends a period: a cgroup that was not looked up for a whole period is dropped, and read again on its next lookup.
     void age() { found_.age(256); }
 
@@ -33,6 +35,7 @@ private:
     [[nodiscard]] std::string read_path(u64 cgroup_id);
 
     Fd mount_;  // of cgroup v2
+    std::string mount_path_;
     bool looked_ = false;
     Bounded<u64, Cgroup> found_{1 << 16};
 };

@@ -79,6 +79,8 @@ public:
     [[nodiscard]] const WaitReasons& wait_reasons() const { return wait_reasons_; }
     /// The cgroup's directory; "" if it is gone, or the rows are recorded.
     [[nodiscard]] std::string_view cgroup_path(u64 cgroup_id);
+    /// Likewise below the root of cgroup v2: "/system.slice/cron.service".
+    [[nodiscard]] std::string_view cgroup_name(u64 cgroup_id) { return containers_.name_of(cgroup_id); }
 
     /// The partition that a request was submitted to; "" if the whole disk, or unknown. Valid until arena.clear().
     std::string_view partition_of(const iolens_block_event& event, RowArena& arena);

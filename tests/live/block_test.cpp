@@ -614,6 +614,12 @@ TRACED_TEST_F(Block, TheCgroupIsThatOfTheCreator) {
         EXPECT_EQ(r.at("comm"), "inside");
         EXPECT_EQ(r.at("cgroup_id") + "\n", inode.out);
     }
+    // after attaching, iolens has dropped most of its capabilities
+    Tracer grouped({"block", "-d", disk.name(), "--interval", "1000", "--group-by", "cgroup", "--format", "csv"});
+    work();
+    std::map<std::string, std::string> requests;
+    for (const Row& r : parse_csv(grouped.stop().out)) requests[r.at("cgroup")] = r.at("requests");
+    EXPECT_EQ(requests[cgroup.path()], "5");
 }
 
 TRACED_TEST_F(Block, APartitionIsItsSectors) {

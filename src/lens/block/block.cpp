@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // iolens block: traces block requests: which process issued each, on which disk, and how long it took.
+#include <linux/capability.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -10,6 +12,7 @@
 
 #include "base/decode.h"
 #include "base/failure.h"
+#include "base/privileges.h"
 #include "base/suggest.h"
 #include "base/text.h"
 #include "iolens/event/block.h"
@@ -239,6 +242,8 @@ std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptio
         .ring_fd = probe_->ring_fd(),
         .detach = [this] { probe_->detach(); },
         .ledger = [this] { return probe_->ledger(); },
+        // the path of a cgroup is looked up by its id: open_by_handle_at(2)
+        .capabilities = group_by_ == "cgroup" ? capability_bit(CAP_DAC_READ_SEARCH) : 0,
         .tidy =
             [this] {
                 resolver().age([this] { probe_->begin_period(); }, [this] { return probe_->names_in_flight(); });

@@ -89,9 +89,7 @@ BlockMetrics::BlockMetrics(const Options& options)
         .detach = [this] { probe_->detach(); },
         .ledger = [this] { return probe_->ledger(); },
         .tidy =
-            [this] {
-                resolver_.age([this] { probe_->begin_period(); }, [this] { return probe_->names_in_flight(); });
-            },
+            [this] { resolver_.age([this] { probe_->begin_period(); }, [this] { return probe_->names_in_flight(); }); },
         .unfinished = [this] { return probe_->unfinished(); },
     });
 }
@@ -121,21 +119,30 @@ void BlockMetrics::add_group(const iolens_group_key& key, const iolens_group_tot
     const IoTotals more{.requests = {totals.requests[0], totals.requests[1]},
                         .bytes = {totals.bytes[0], totals.bytes[1]},
                         .device_ns = totals.device_ns};
+    TopTotals& top = key.group == IOLENS_GROUP_CGROUP ? cgroups_ : targets_;
+    if (key.known == 0) {
+        top.add_to_others(more);
+        return;
+    }
     arena_.clear();
     std::string_view name;
-    if (key.known == 0) {
-        name = other;
-    } else if (key.group == IOLENS_GROUP_CGROUP) {
-        name = resolver_.cgroup_path(key.id);
+    if (key.group == IOLENS_GROUP_CGROUP) {
+        name = resolver_.cgroup_name(key.id);
         if (name.empty()) name = arena_.format(FMT_COMPILE("{}"), key.id);
     } else {
-        const iolens_block_target target{
-            .name_id = key.id, .id = key.file, .kind = key.kind, .source = key.source, .more = 0, .authors = 0, .author = 0, .author_comm = {}};
+        const iolens_block_target target{.name_id = key.id,
+                                         .id = key.file,
+                                         .kind = key.kind,
+                                         .source = key.source,
+                                         .more = 0,
+                                         .authors = 0,
+                                         .author = 0,
+                                         .author_comm = {}};
         if (key.id != 0) resolver_.files().named(target.id, target.name_id);
         const Value text = resolver_.target_of(target, arena_);
         name = text.is_null() ? std::string_view("unknown") : text.text();
     }
-    (key.group == IOLENS_GROUP_CGROUP ? cgroups_ : targets_).add(name, more);
+    top.add(name, more);
 }
 
 void BlockMetrics::collect() {
@@ -153,7 +160,8 @@ void BlockMetrics::collect() {
         r.errors += grown.errors;
         r.requeues += grown.requeues;
     });
-    probe_->read_groups([this](const iolens_group_key& key, const iolens_group_totals& totals) { add_group(key, totals); });
+    probe_->read_groups(
+        [this](const iolens_group_key& key, const iolens_group_totals& totals) { add_group(key, totals); });
     cgroups_.settle();
     targets_.settle();
 }
@@ -180,7 +188,8 @@ void BlockMetrics::write_requests(MetricsText& out) const {
     each([&](Labels labels, const Requests& r) { out.sample(labels, r.bytes); });
     out.family("iolens_block_io_errors", MetricKind::counter, "", "Failed requests.");
     each([&](Labels labels, const Requests& r) { out.sample(labels, r.errors); });
-    out.family("iolens_block_io_requeues", MetricKind::counter, "", "Requests that the driver gave back, to be issued again.");
+    out.family("iolens_block_io_requeues", MetricKind::counter, "",
+               "Requests that the driver gave back, to be issued again.");
     each([&](Labels labels, const Requests& r) { out.sample(labels, r.requeues); });
 }
 
@@ -188,7 +197,8 @@ void BlockMetrics::write_cgroups(MetricsText& out) const {
     const auto each = [this](const auto& write) {
         const auto one = [&](std::string_view path, const IoTotals& totals) {
             const std::string pod = pod_in(path);
-            const std::vector<Label> labels{{"cgroup", path}, {"container", container_in(path)}, {"pod", pod}, {"unit", unit_in(path)}};
+            const std::vector<Label> labels{
+                {"cgroup", path}, {"container", container_in(path)}, {"pod", pod}, {"unit", unit_in(path)}};
             write(labels, totals);
         };
         cgroups_.for_each(one);
@@ -204,12 +214,15 @@ void BlockMetrics::write_cgroups(MetricsText& out) const {
         });
     };
     out.family("iolens_cgroup_io_bytes", MetricKind::counter, "bytes",
-               "Bytes of completed requests by cgroup: of the submitter, or for writeback of the process that dirtied the pages.");
+               "Bytes of completed requests by cgroup: of the submitter, or for writeback of the process that dirtied "
+               "the pages.");
     by_direction(&IoTotals::bytes);
     out.family("iolens_cgroup_io_operations", MetricKind::counter, "", "Completed requests by cgroup.");
     by_direction(&IoTotals::requests);
     out.family("iolens_cgroup_io_device_seconds", MetricKind::counter, "seconds", "Device time of requests by cgroup.");
-    each([&](const std::vector<Label>& labels, const IoTotals& totals) { out.sample(labels, seconds(totals.device_ns)); });
+    each([&](const std::vector<Label>& labels, const IoTotals& totals) {
+        out.sample(labels, seconds(totals.device_ns));
+    });
 }
 
 void BlockMetrics::write_files(MetricsText& out) const {
@@ -219,7 +232,9 @@ void BlockMetrics::write_files(MetricsText& out) const {
     };
     out.family("iolens_file_io_device_seconds", MetricKind::counter, "seconds",
                "Device time of requests by file, or what else they are for, such as [journal].");
-    each([&](const std::string& file, const IoTotals& totals) { out.sample({{"file", file}}, seconds(totals.device_ns)); });
+    each([&](const std::string& file, const IoTotals& totals) {
+        out.sample({{"file", file}}, seconds(totals.device_ns));
+    });
     out.family("iolens_file_io_bytes", MetricKind::counter, "bytes", "Bytes of completed requests by file.");
     each([&](const std::string& file, const IoTotals& totals) {
         for (std::size_t i = 0; i < directions.size(); ++i) {
@@ -230,8 +245,11 @@ void BlockMetrics::write_files(MetricsText& out) const {
 
 void BlockMetrics::write_losses(MetricsText& out) const {
     const iolens_loss ledger = probe_->ledger();
-    out.family("iolens_events_lost", MetricKind::counter, "", "Operations that are missing in the other metrics, by cause.");
-    const auto cause = [&](std::string_view name, u64 count) { out.sample({{"cause", name}, {"lens", "block"}}, count); };
+    out.family("iolens_events_lost", MetricKind::counter, "",
+               "Operations that are missing in the other metrics, by cause.");
+    const auto cause = [&](std::string_view name, u64 count) {
+        out.sample({{"cause", name}, {"lens", "block"}}, count);
+    };
     cause("end_not_seen", ledger.n.no_end);
     cause("program_skipped", ledger.missed);
     cause("state_full", ledger.n.state_full);

@@ -2,6 +2,7 @@
 #include "lens/metrics/service.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,8 +21,8 @@
 namespace iolens {
 namespace {
 
-/// A file for node_exporter's textfile collector, which may read it at any time: replaced as a whole, and removed at the
-/// end, because its values would not grow any more.
+/// A file for node_exporter's textfile collector, which may read it at any time: replaced as a whole, and removed at
+/// the end, because its values would not grow any more.
 class TextFile {
 public:
     /// Throws Failure (usage) if files can't be created in the directory.
@@ -101,7 +102,8 @@ void MetricsService::start() {
         BlockMetrics::Options{.ring_bytes = options_.ring_bytes, .files = options_.files, .version = options_.version});
     std::vector<std::string> paths;
     if (file_) paths.push_back(file_->path());
-    keep_only_needed(capabilities_to_read_maps(), paths);
+    // the names of cgroups are looked up by their ids: open_by_handle_at(2)
+    keep_only_needed(capabilities_to_read_maps() | capability_bit(CAP_DAC_READ_SEARCH), paths);
     descriptors_ = {metrics_->descriptor(), server_ ? server_->descriptor() : -1};
     if (server_) log_line(fmt::format("serving http://{}/metrics", server_->address()));
     if (file_) log_line(fmt::format("writing {}", visible(file_->path())));

@@ -52,7 +52,8 @@ void TopTotals::settle() {
         (entry.shown ? entry.totals : others_).add(entry.added);
         entry.added = {};
     }
-    std::erase_if(entries_, [](const auto& item) { return !item.second.shown && item.second.recent_ns < forgotten_ns; });
+    std::erase_if(entries_,
+                  [](const auto& item) { return !item.second.shown && item.second.recent_ns < forgotten_ns; });
 }
 
 void TopTotals::for_each(const std::function<void(const std::string& name, const IoTotals& totals)>& each) const {

@@ -21,8 +21,8 @@ struct IoTotals {
     void add(const IoTotals& more);
 };
 
-/// Counters of the names that had the most device time lately, and of all others together. Each counter only grows: what a name did
-/// before it was among the first is counted with the others, and stays there.
+/// Counters of the names that had the most device time lately, and of all others together. Each counter only grows:
+/// what a name did before it was among the first is counted with the others, and stays there.
 class TopTotals {
 public:
     /// Shows at most `shown` names.
@@ -30,6 +30,8 @@ public:
 
     /// Counts what a name has done since the last settle().
     void add(std::string_view name, const IoTotals& more);
+    /// Counts with the others what has no name.
+    void add_to_others(const IoTotals& more) { others_.add(more); }
     /// Decides which names are shown, and gives them, or the others, what was added.
     void settle();
 
