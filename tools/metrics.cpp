@@ -4,8 +4,8 @@
 #include "app/run.h"
 #include "base/failure.h"
 #include "commands.h"
-#include "lens/metrics/service.h"
-#include "lens/options.h"
+#include "lens/lens.h"
+#include "metrics/service.h"
 #include "probe/bpf.h"
 
 namespace iolens {

@@ -2,6 +2,8 @@
 // The main loop: for traces and replays (source → lens → sink), and for servers.
 #include "app/run.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -85,6 +87,22 @@ auto load_by(const Function& function) {
         if (!end_asked()) throw;
         throw Failure(Exit::failed, "interrupted before tracing began");
     }
+}
+
+/// Notifies systemd that the server is ready (sd_notify(3)), if it requested that.
+void notify_ready() {
+    const char* path = std::getenv("NOTIFY_SOCKET");  // NOLINT(concurrency-mt-unsafe): nobody sets it
+    if (path == nullptr || *path == '\0') return;
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const std::string_view name(path);
+    const std::size_t length = name.copy(static_cast<char*>(address.sun_path), sizeof address.sun_path - 1);
+    if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
+    const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    constexpr std::string_view ready = "READY=1";
+    static_cast<void>(::sendto(socket.get(), ready.data(), ready.size(), MSG_NOSIGNAL,
+                               reinterpret_cast<const sockaddr*>(&address),
+                               static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length)));
 }
 
 /// Runs until `polled` has ended, or until SIGINT or SIGTERM.
@@ -228,6 +246,7 @@ int run_verb(Verb& verb, const std::vector<std::string>& args) {
 int run_service(Service& service) {
     catch_signals();
     load_by([&] { service.start(); });
+    notify_ready();
     run_loop(service);
     if (!service.stop()) ::_exit(0);  // the destructor would wait for a thread that is blocked in the kernel
     return 0;

@@ -34,6 +34,8 @@ const std::vector<Placeholder> placeholders{
     {"\\bsda1_1234\\b", [](const Sandbox& sandbox) { return sandbox.node("/srv/vm.qcow2"); }},
     {"/var/lib/db/data\\b", [](const Sandbox&) { return "/srv/a"; }},
     {"--user ann\\b", [](const Sandbox&) { return "--user nobody"; }},
+    {"\\b10\\.0\\.0\\.5\\b", [](const Sandbox&) { return "127.0.0.2"; }},
+    {"/var/lib/prometheus/node-exporter\\b", [](const Sandbox&) { return "/srv"; }},
     {"\\bFILE\\b", [](const Sandbox&) { return "/srv/a"; }},
     {"\\bSTRACE_LOG\\b", [](const Sandbox&) { return "strace.log"; }},
     {"\\bLOG\\b", [](const Sandbox&) { return "vm.log"; }},
@@ -118,13 +120,18 @@ struct Session {
 
 bool is_served(const std::string& text) { return text.find("iolens file serve") != std::string::npos; }
 
-/// Does this command line trace: is it a lens, and none of the other commands of `iolens file`?
+/// Waits until a command line that traces has attached.
+bool has_begun(const Background& command, const std::string& text) {
+    return command.wait_for_line(text.find("iolens metrics") != std::string::npos ? "iolens: " : "attached in");
+}
+
+/// Does this command line trace: is it a lens or `iolens metrics`, and none of the other commands of `iolens file`?
 bool traces(const std::string& text) {
     const std::vector<std::string> words = words_of(text);
     static const std::set<std::string> file_commands{"serve", "add",       "remove", "list", "status", "start",
                                                      "stop",  "timereset", "reset",  "log",  "profile"};
     return words.size() > 1 && words[0] == "iolens" &&
-           (words[1] == "block" || words[1] == "fd" || words[1] == "file") &&
+           (words[1] == "block" || words[1] == "fd" || words[1] == "file" || words[1] == "metrics") &&
            (words.size() == 2 || !file_commands.contains(words[2]));
 }
 
@@ -244,7 +251,7 @@ Result run_command(const std::string& text) {
     const bool traced = traces(text);
     const std::unique_ptr<Background> command = start((traced ? "env IOLENS_DIAGNOSTICS=1 " : "") + text);
     const bool ends = traced ? text.find(" -- ") != std::string::npos : text.find(" --follow ") == std::string::npos;
-    if (ends || (traced && !command->wait_for_line("attached in"))) return command->stop(0);
+    if (ends || (traced && !has_begun(*command, text))) return command->stop(0);
     const auto until = std::chrono::steady_clock::now() + 500ms;
     while (std::chrono::steady_clock::now() < until && std::ranges::count(command->out(), '\n') < 3) {
         std::this_thread::sleep_for(20ms);

@@ -14,11 +14,12 @@ namespace {
 const std::vector<std::string> lenses{"block", "fd", "file"};
 
 /// Whose options a document may name by themselves.
-const std::vector<std::string> programs{
-    "iolens",           "iolens replay",          "iolens doctor",           "iolens schema",     "iolens file serve",
-    "iolens file add",  "iolens file log",        "iolens file profile",     "scripts/kernels",   "scripts/style",
-    "scripts/test",     "scripts/vmlinux",        "tests/bench/attribution", "tests/bench/block", "tests/bench/fd",
-    "tests/bench/file", "tests/bench/reliability"};
+const std::vector<std::string> programs{"iolens",          "iolens replay",           "iolens doctor",
+                                        "iolens schema",   "iolens metrics",          "iolens file serve",
+                                        "iolens file add", "iolens file log",         "iolens file profile",
+                                        "scripts/kernels", "scripts/style",           "scripts/test",
+                                        "scripts/vmlinux", "tests/bench/attribution", "tests/bench/block",
+                                        "tests/bench/fd",  "tests/bench/file",        "tests/bench/reliability"};
 
 std::string in_source_tree(const std::string& line) { return "cd " IOLENS_SOURCE_DIR " && " + line; }
 

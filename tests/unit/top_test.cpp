@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lens/metrics/top.h"
+#include "metrics/top.h"
 
 #include <gtest/gtest.h>
 

@@ -30,9 +30,10 @@ const std::map<std::string, std::set<std::string>> allowed{
     {"exporter", {"base", "include", "event", "stats"}},
     {"import", {"base", "include", "event", "source", "resolve"}},
     {"lens", {"base", "include", "event", "source", "resolve", "stats", "sink", "probe", "import", "fuse"}},
+    {"metrics", {"base", "include", "event", "source", "resolve", "probe", "exporter", "lens"}},
     {"app", {"base", "lens", "source", "sink"}},
     {"cli", {"base", "lens"}},
-    {"tools", {"base", "include", "lens", "app", "cli", "probe"}},
+    {"tools", {"base", "include", "lens", "app", "cli", "probe", "metrics"}},
 };
 /// Of the events, these may depend only on what all records have in common.
 const std::set<std::string> blind_to_events{"base", "sink", "app", "source", "cli", "tools", "exporter"};

@@ -4,12 +4,9 @@
 
 #include <fmt/format.h>
 #include <linux/capability.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
-#include <cstdlib>
 #include <span>
 #include <utility>
 
@@ -24,22 +21,6 @@
 
 namespace iolens {
 namespace {
-
-/// Notifies systemd that the server is ready (sd_notify(3)), if it requested that.
-void notify_ready() {
-    const char* path = std::getenv("NOTIFY_SOCKET");  // NOLINT(concurrency-mt-unsafe): nobody sets it
-    if (path == nullptr || *path == '\0') return;
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    const std::string_view name(path);
-    const std::size_t length = name.copy(static_cast<char*>(address.sun_path), sizeof address.sun_path - 1);
-    if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
-    const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    constexpr std::string_view ready = "READY=1";
-    static_cast<void>(::sendto(socket.get(), ready.data(), ready.size(), MSG_NOSIGNAL,
-                               reinterpret_cast<const sockaddr*>(&address),
-                               static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length)));
-}
 
 /// The logs, the probes that fill them, and the tree that shows them.
 class Server final : public Service {
@@ -76,7 +57,6 @@ void Server::start() {
     tree_->start();
     descriptors_ = {files_->descriptor(), tree_->end_descriptor()};
     log_line(fmt::format("serving {}", visible(mount_.directory)));
-    notify_ready();
 }
 
 class ServeVerb final : public Verb {

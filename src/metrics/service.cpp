@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lens/metrics/service.h"
+#include "metrics/service.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -15,7 +15,7 @@
 #include "base/privileges.h"
 #include "base/text.h"
 #include "exporter/http.h"
-#include "lens/metrics/metrics.h"
+#include "metrics/metrics.h"
 #include "probe/bpf.h"
 
 namespace iolens {

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "exporter/exposition.h"
-#include "lens/metrics/top.h"
+#include "metrics/top.h"
 #include "probe/block.h"
 #include "resolve/resolver.h"
 #include "source/ring.h"

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "lens/verb.h"
+#include "lens/lens.h"
 
 namespace iolens {
 

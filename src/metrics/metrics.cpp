@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lens/metrics/metrics.h"
+#include "metrics/metrics.h"
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "base/decode.h"
-#include "base/readers.h"
-#include "lens/filter.h"
-#include "probe/bpf.h"
 #include "resolve/containers.h"
 
 namespace iolens {
