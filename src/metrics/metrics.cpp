@@ -40,34 +40,6 @@ double seconds(u64 ns) { return static_cast<double>(ns) / 1e9; }
 
 constexpr std::array<std::string_view, 2> directions{"read", "write"};
 
-/// The last part of a cgroup's path that is one of systemd's units; "" if there is none.
-std::string_view unit_in(std::string_view path) {
-    for (std::size_t end = path.size(); end != std::string_view::npos && end != 0;) {
-        const std::size_t slash = path.substr(0, end).rfind('/');
-        const std::string_view part = path.substr(slash + 1, end - slash - 1);
-        for (const std::string_view suffix : {".service", ".scope", ".slice"}) {
-            if (part.ends_with(suffix)) return part;
-        }
-        end = slash;
-    }
-    return {};
-}
-
-/// The UID of a Kubernetes pod in a cgroup's path: of "kubepods-besteffort-pod<uid>.slice" or "kubepods/…/pod<uid>";
-/// "" if there is none. systemd's names have "_" for "-".
-std::string pod_in(std::string_view path) {
-    if (path.find("kubepods") == std::string_view::npos) return {};
-    constexpr std::size_t length = 36;
-    for (std::size_t at = path.find("pod"); at != std::string_view::npos; at = path.find("pod", at + 1)) {
-        std::string uid(path.substr(at + 3, length));
-        std::ranges::replace(uid, '_', '-');
-        const bool is_uid = uid.size() == length && std::ranges::count(uid, '-') == 4 &&
-                            uid.find_first_not_of("0123456789abcdef-") == std::string::npos;
-        if (is_uid) return uid;
-    }
-    return {};
-}
-
 }  // namespace
 
 BlockMetrics::BlockMetrics(const Options& options)

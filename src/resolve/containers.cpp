@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <fstream>
@@ -39,6 +40,31 @@ std::string_view container_in(std::string_view path) {
         while (begin > 0 && hexadecimal(path[begin - 1])) --begin;
         if (end - begin == id_digits) return path.substr(begin, id_digits);
         end = begin == end ? end - 1 : begin;
+    }
+    return {};
+}
+
+std::string_view unit_in(std::string_view path) {
+    for (std::size_t end = path.size(); end != std::string_view::npos && end != 0;) {
+        const std::size_t slash = path.substr(0, end).rfind('/');
+        const std::string_view part = path.substr(slash + 1, end - slash - 1);
+        for (const std::string_view suffix : {".service", ".scope", ".slice"}) {
+            if (part.ends_with(suffix)) return part;
+        }
+        end = slash;
+    }
+    return {};
+}
+
+std::string pod_in(std::string_view path) {
+    if (path.find("kubepods") == std::string_view::npos) return {};
+    constexpr std::size_t length = 36;
+    for (std::size_t at = path.find("pod"); at != std::string_view::npos; at = path.find("pod", at + 1)) {
+        std::string uid(path.substr(at + 3, length));
+        std::ranges::replace(uid, '_', '-');
+        const bool is_uid = uid.size() == length && std::ranges::count(uid, '-') == 4 &&
+                            uid.find_first_not_of("0123456789abcdef-") == std::string::npos;
+        if (is_uid) return uid;
     }
     return {};
 }

@@ -14,6 +14,13 @@ namespace iolens {
 /// and CRI-O create it ("/system.slice/docker-<id>.scope", "/kubepods/…/<id>"); "" for other cgroups.
 std::string_view container_in(std::string_view cgroup_path);
 
+/// The last part of a cgroup's path that is one of systemd's units, such as "cron.service"; "" if there is none.
+std::string_view unit_in(std::string_view cgroup_path);
+
+/// The UID of the Kubernetes pod that a cgroup belongs to: of "…/kubepods-besteffort-pod<uid>.slice/…", where "_"
+/// stands for "-", or "/kubepods/…/pod<uid>/…"; "" for other cgroups.
+std::string pod_in(std::string_view cgroup_path);
+
 /// Maps cgroup ids to containers, on the running machine.
 class Containers {
 public:
