@@ -73,14 +73,14 @@ public:
         const std::size_t records = metrics_->read();
         if (server_) server_->work();
         if (file_ && now_ns >= next_ns_) {
-            write_file();
+            write(*file_);
             next_ns_ = now_ns + options_.interval_ns;
         }
         return records != 0 ? Progress::busy : Progress::idle;
     }
 
 private:
-    void write_file();
+    void write(TextFile& file);
 
     MetricsOptions options_;
     std::unique_ptr<BlockMetrics> metrics_;
@@ -110,9 +110,9 @@ void MetricsService::start() {
 }
 
 /// A full disk is reported once; the next interval may have space.
-void MetricsService::write_file() {
+void MetricsService::write(TextFile& file) {
     try {
-        file_->replace(metrics_->text(Exposition::prometheus));
+        file.replace(metrics_->text(Exposition::prometheus));
         failed_ = false;
     } catch (const Failure& failure) {
         if (!std::exchange(failed_, true)) log_line(failure.what());

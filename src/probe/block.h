@@ -52,9 +52,14 @@ public:
     std::vector<std::vector<u64>> unfinished();
 
     /// With totals_only: what was added since the previous call.
-    void read_totals(const KernelTotals::Each& each) { totals_->read(each); }
+    void read_totals(const KernelTotals::Each& each) {
+        if (totals_) totals_->read(each);
+    }
+    /// With groups, likewise.
 
-    void read_groups(const KernelGroups::Each& each) { groups_->read(each); }
+    void read_groups(const KernelGroups::Each& each) {
+        if (groups_) groups_->read(each);
+    }
 
     /// Loads and attaches each program by itself and reports the result; leaves nothing attached.
     static std::vector<ProbeStatus> examine();

@@ -102,7 +102,7 @@ void KernelTotals::set_size(bpf_map* map) {
         std::distance(std::filesystem::directory_iterator("/sys/block", error), std::filesystem::directory_iterator()));
     const std::size_t possible = max_bytes / (cpus() * sizeof(iolens_totals));
     const std::size_t entries = std::min((disks + more_disks) * per_disk, possible);
-    bpf_map__set_max_entries(map, static_cast<u32>(std::max<std::size_t>(entries, 2 * IOLENS_OP_COUNT)));
+    bpf_map__set_max_entries(map, static_cast<u32>(std::max(entries, 2 * std::size_t{IOLENS_OP_COUNT})));
 }
 
 KernelTotals::KernelTotals(const bpf_map* map) : map_(map), per_cpu_(cpus() * sizeof(iolens_totals)) {
