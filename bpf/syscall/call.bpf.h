@@ -36,6 +36,36 @@ static __always_inline bool call_same(const struct call_thread *t, struct pt_reg
 	       t->registers[1] == call_register(regs, given, 1, compat);
 }
 
+/*
+ * Is a call none on a watched file? Checked before anything else is done: nearly all calls on the machine are not. Calls without
+ * an fd, and those of a thread whose state is in use, take the long way.
+ */
+static __always_inline bool call_is_unwatched(__u64 nr, struct pt_regs *regs, const __u64 *given, bool direct)
+{
+	struct task_struct *task = file_task(direct);
+	__u8 shape = syscalls[nr].shape;
+	struct file *file;
+	__u64 address;
+
+	if (!shape || compat_is_32bit(task, direct))
+		return false;
+	if (shape > IOLENS_SHAPE_VECTOR_AT && shape != IOLENS_SHAPE_EXTENT && shape != IOLENS_SHAPE_ALLOCATE &&
+	    shape != IOLENS_SHAPE_SENDFILE && shape != IOLENS_SHAPE_COPY)
+		return false;
+	file = file_of_fd(task, call_register(regs, given, 0, false), direct, &address);
+	if (file && watch_maybe(file, direct))
+		return false;
+	if (shape == IOLENS_SHAPE_SENDFILE || shape == IOLENS_SHAPE_COPY) {
+		__u32 fd = shape == IOLENS_SHAPE_COPY ? call_register(regs, given, 2, false) :
+							call_register(regs, given, 1, false);
+
+		file = file_of_fd(task, fd, direct, &address);
+		if (file && watch_maybe(file, direct))
+			return false;
+	}
+	return !call_maybe_busy(direct ? (__u32)task->pid : (__u32)bpf_get_current_pid_tgid());
+}
+
 static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const __u64 *given, bool direct)
 {
 	__u64 id, nr = number;
@@ -47,7 +77,7 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
 
 	if (compat_is_x32(nr))
 		nr = compat_x32_number(nr);
-	if (nr >= IOLENS_CALLS || !call_selected(nr))
+	if (nr >= IOLENS_CALLS || !call_selected(nr) || (by_watch && call_is_unwatched(nr, regs, given, direct)))
 		return 0;
 	id = task_id();
 	tid = (__u32)task_host_id(id);
@@ -88,6 +118,7 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
 			return 0;
 		}
 	}
+	call_busy(t, tid);
 	again = t->state == CALL_INTERRUPTED &&
 		(info.shape == IOLENS_SHAPE_RESTART || (t->e.call == info.id && call_same(t, regs, given, compat)));
 	if (t->state == CALL_INTERRUPTED && !again)
@@ -189,6 +220,7 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
 	}
 	if (t->state == CALL_RUNNING)
 		call_begun(t);
+	call_idle(t, tid);
 	return 0;
 }
 
@@ -244,15 +276,11 @@ static __always_inline bool call_is(const struct call_thread *t, __u64 nr)
 	return call_is_exec(t) || t->sigreturn || t->number == (__u32)nr;
 }
 
-static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 result, bool direct)
+static __always_inline int call_returned(struct call_thread *t, __u64 id, struct pt_regs *regs, __u64 nr, __s64 result,
+					 bool direct)
 {
-	__u64 id = bpf_get_current_pid_tgid();
 	__u32 tid = (__u32)id;
-	struct call_thread *t;
 
-	if (!own_pidns.level && follow && !maybe_followed(id >> 32))
-		return 0;
-	t = call_thread_of(file_task(direct), (__u32)id, direct);
 	if (regs)
 		nr = compat_call_number(regs);
 	if (t && t->state == CALL_RUNNING && !call_is(t, nr)) /* the kernel skipped the program at its return */
@@ -311,6 +339,22 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 		range_rest(t);
 	if (t->sigreturn)
 		call_handled(t, tid, compat_user_stack(regs), result);
+	return 0;
+}
+
+static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 result, bool direct)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct call_thread *t;
+
+	if (by_watch && !call_maybe_busy((__u32)id))
+		return 0;
+	if (!own_pidns.level && follow && !maybe_followed(id >> 32))
+		return 0;
+	t = call_thread_of(file_task(direct), (__u32)id, direct);
+	call_returned(t, id, regs, nr, result, direct);
+	if (t)
+		call_idle(t, (__u32)id);
 	return 0;
 }
 

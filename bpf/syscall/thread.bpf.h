@@ -51,6 +51,7 @@ struct call_thread {
 	__u8 width;     /* bytes of a pointer or size_t in the caller's memory: 8 or 4 */
 	__u8 compat;    /* enum iolens_compat_flag */
 	__u8 sigreturn; /* the call is rt_sigreturn */
+	__u8 busy;      /* counted in `busy_threads` */
 	__u8 item;      /* enum iolens_item, and its argument */
 	__u8 item_place;
 	__u32 number;   /* of the call, as the program gave it */
@@ -75,6 +76,16 @@ struct { /* for direct programs */
 	__type(key, int);
 	__type(value, struct call_thread);
 } thread_storage SEC(".maps");
+
+/* If only calls on watched files are traced: by the low bits of the tid, the number of threads whose state matters at their next
+ * entry or return. Of any other thread no state has to be looked for. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set before load, a power of two */
+	__type(key, __u32);
+	__type(value, __u64);
+} busy_threads SEC(".maps");
+const volatile __u32 busy_mask = 0; /* max_entries - 1 */
 
 /* Interrupted calls of threads that are in a signal handler, which makes calls of its own: by tid in the initial
  * namespace. */
@@ -163,6 +174,41 @@ static __always_inline bool call_forks(const struct call_thread *t)
 static __always_inline bool maybe_followed(__u32 tgid)
 {
 	return followed_buckets[tgid % IOLENS_FOLLOWED_BUCKETS] != 0;
+}
+
+static __always_inline bool call_maybe_busy(__u32 tid)
+{
+	__u32 slot = tid & busy_mask;
+	__u64 *threads = bpf_map_lookup_elem(&busy_threads, &slot);
+
+	return !threads || *threads;
+}
+
+static __always_inline void call_count_busy(__u32 tid, __s64 change)
+{
+	__u32 slot = tid & busy_mask;
+	__u64 *threads = bpf_map_lookup_elem(&busy_threads, &slot);
+
+	if (threads)
+		__sync_fetch_and_add(threads, change);
+}
+
+/* The state of the running thread may be used from here on. */
+static __always_inline void call_busy(struct call_thread *t, __u32 tid)
+{
+	if (!by_watch || t->busy)
+		return;
+	t->busy = 1;
+	call_count_busy(tid, 1);
+}
+
+/* It is not used any more, unless it says so. */
+static __always_inline void call_idle(struct call_thread *t, __u32 tid)
+{
+	if (!by_watch || !t->busy || t->state != CALL_NONE || t->sigreturn)
+		return;
+	t->busy = 0;
+	call_count_busy(tid, -1);
 }
 
 /* State of a thread, or NULL. `task` and `tid` identify the same thread. */

@@ -53,6 +53,7 @@ VfsProbe::Object VfsProbe::make() const {
     bpf_map__set_max_entries(object->maps.ring, static_cast<u32>(options_.ring_bytes));
     bpf_map__set_max_entries(object->maps.accesses, options_.max_inflight);
     bpf_map__set_max_entries(object->maps.bios, options_.blk ? options_.max_inflight : 1);
+    bpf_map__set_max_entries(object->maps.watch_tables, IOLENS_WATCH_TABLES * IOLENS_WATCH_BUCKETS);
     bpf_map__set_max_entries(object->maps.file_scratch_slots, 1);  // until programs that send names are selected
     const u32 names = names_capacity();
     // and the directories of followed names
@@ -131,7 +132,7 @@ bool VfsProbe::watch(const iolens_file_id& id, const iolens_watch& how) {
     if (::bpf_map_lookup_elem(fd, &id, &own) == 0 && (own.flags & IOLENS_WATCH_NAMES) != 0) {
         own = how;
         own.flags |= IOLENS_WATCH_NAMES;
-        return ::bpf_map_update_elem(fd, &id, &own, BPF_ANY) == 0;
+        return put_watch(object_->maps.watched, id, own, BPF_ANY) == 0;
     }
     return put_watch(object_->maps.watched, id, how, BPF_ANY) == 0;
 }
@@ -149,11 +150,24 @@ u64 VfsProbe::evicted() const {
 }
 
 /// Returns 0 or an errno.
-int VfsProbe::put_watch(const bpf_map* map, const iolens_file_id& id, const iolens_watch& how, u64 flags) {
-    if (::bpf_map_update_elem(bpf_map__fd(map), &id, &how, flags) != 0) return errno;
-    const u32 place = id.ino & (IOLENS_WATCHED_BUCKETS - 1);
+int VfsProbe::set_byte(iolens_watch_table table, u32 place) {
+    const u32 number = table * IOLENS_WATCH_BUCKETS + place;
     const u8 one = 1;
-    return ::bpf_map_update_elem(bpf_map__fd(object_->maps.watched_buckets), &place, &one, BPF_ANY) == 0 ? 0 : errno;
+    return ::bpf_map_update_elem(bpf_map__fd(object_->maps.watch_tables), &number, &one, BPF_ANY) == 0 ? 0 : errno;
+}
+
+/// Returns 0 or an errno. The bytes come first, so that no access misses the entry.
+int VfsProbe::put_watch(const bpf_map* map, const iolens_file_id& id, const iolens_watch& how, u64 flags) {
+    constexpr std::array<std::pair<u32, iolens_watch_table>, 4> tables{
+        {{~u32{IOLENS_WATCH_NAMES}, IOLENS_WATCH_TABLE_INODES},
+         {IOLENS_WATCH_DIRECTORY, IOLENS_WATCH_TABLE_DIRECTORIES},
+         {IOLENS_WATCH_TREE, IOLENS_WATCH_TABLE_TREES},
+         {IOLENS_WATCH_NAMES, IOLENS_WATCH_TABLE_PARENTS}}};
+    for (const auto& [flag, table] : tables) {
+        if ((how.flags & flag) == 0) continue;
+        if (const int error = set_byte(table, iolens_watch_place(id.ino, id.dev)); error != 0) return error;
+    }
+    return ::bpf_map_update_elem(bpf_map__fd(map), &id, &how, flags) == 0 ? 0 : errno;
 }
 
 void VfsProbe::unwatch(const iolens_file_id& id) {
@@ -164,6 +178,7 @@ void VfsProbe::unwatch(const iolens_file_id& id) {
 
 bool VfsProbe::follow_name(const iolens_watch_name& name, const iolens_watch& how) {
     if (name.hash == 0) return true;
+    if (set_byte(IOLENS_WATCH_TABLE_NAMES, IOLENS_WATCH_NAME_PLACE(name.hash)) != 0) return false;
     if (::bpf_map_update_elem(bpf_map__fd(object_->maps.watched_names), &name, &how, BPF_ANY) != 0) return false;
     iolens_watch directory{};
     ::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watched), &name.directory, &directory);
@@ -253,7 +268,7 @@ WatchMaps VfsProbe::maps() const {
             .below = bpf_map__fd(object_->maps.watched_below),
             .names = bpf_map__fd(object_->maps.watched_names),
             .found = bpf_map__fd(object_->maps.watch_found),
-            .buckets = bpf_map__fd(object_->maps.watched_buckets),
+            .tables = bpf_map__fd(object_->maps.watch_tables),
             .depth = options_.depth};
 }
 
