@@ -44,29 +44,33 @@ struct {
 	__type(value, __u64);
 } watch_found SEC(".maps");
 
-/* enum iolens_watch_table. The kernel inlines the lookup. */
+/* A single element: an array has at least 8 bytes for each. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1); /* set before load */
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u8);
+	__type(value, struct iolens_watch_bytes);
 } watch_tables SEC(".maps");
 
 /* Number of parent directories to search for a watched one; 0: no directory is watched. */
 const volatile __u32 watch_depth = 0;
 
-static __always_inline __u8 *watch_byte(__u32 table, __u32 place)
+static __always_inline struct iolens_watch_bytes *watch_bytes(void)
 {
-	__u32 number = table * IOLENS_WATCH_BUCKETS + (place & (IOLENS_WATCH_BUCKETS - 1));
+	__u32 first = 0;
 
-	return bpf_map_lookup_elem(&watch_tables, &number);
+	return bpf_map_lookup_elem(&watch_tables, &first);
 }
 
-static __always_inline bool watch_is_in(__u32 table, __u32 place)
+static __always_inline __u8 *watch_byte(struct iolens_watch_bytes *bytes, __u32 table, __u32 place)
 {
-	__u8 *byte = watch_byte(table, place);
+	return &bytes->in[table][place & (IOLENS_WATCH_BUCKETS - 1)];
+}
 
-	return byte && *byte;
+static __always_inline bool watch_is_in(struct iolens_watch_bytes *bytes, __u32 table, __u32 place)
+{
+	return *watch_byte(bytes, table, place);
 }
 
 static __always_inline __u32 watch_place(struct inode *inode, bool direct)
@@ -140,11 +144,13 @@ __noinline int watch_by_directory(__u64 file_dentry)
 	struct dentry *parent;
 	struct inode *inode = BPF_CORE_READ(dentry, d_inode), *file = inode;
 	struct iolens_watch *directory;
+	struct iolens_watch_bytes *bytes;
 	struct iolens_file_id id = {};
 	__u32 place;
-	__u8 *byte;
 	int error;
 
+	if (!watch_depth || !(bytes = watch_bytes()))
+		return 0;
 	if (!inode || (BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFREG)
 		return 0;
 	for (int i = 0; i < IOLENS_WATCH_DEPTH; i++) {
@@ -158,9 +164,9 @@ __noinline int watch_by_directory(__u64 file_dentry)
 		if (!inode)
 			continue;
 		place = watch_place(inode, false);
-		if (!watch_is_in(IOLENS_WATCH_TABLE_TREES, place) &&
-		    (i || (!watch_is_in(IOLENS_WATCH_TABLE_DIRECTORIES, place) &&
-			   !watch_is_in(IOLENS_WATCH_TABLE_PARENTS, place))))
+		if (!watch_is_in(bytes, IOLENS_WATCH_TABLE_TREES, place) &&
+		    (i || (!watch_is_in(bytes, IOLENS_WATCH_TABLE_DIRECTORIES, place) &&
+			   !watch_is_in(bytes, IOLENS_WATCH_TABLE_PARENTS, place))))
 			continue;
 		file_id_of(inode, &id, false);
 		directory = bpf_map_lookup_elem(&watched, &id);
@@ -180,9 +186,7 @@ __noinline int watch_by_directory(__u64 file_dentry)
 		if (bpf_map_lookup_elem(&watched, &id)) /* excluded explicitly: it has no flags */
 			return 0;
 		/* first, so that nobody misses the entry */
-		byte = watch_byte(IOLENS_WATCH_TABLE_INODES, iolens_watch_place(id.ino, id.dev));
-		if (byte)
-			*byte = 1;
+		*watch_byte(bytes, IOLENS_WATCH_TABLE_INODES, iolens_watch_place(id.ino, id.dev)) = 1;
 		error = bpf_map_update_elem(&watched_below, &id, directory, BPF_NOEXIST);
 		if (error && error != -EEXIST) { /* EEXIST: another CPU was faster */
 			watch_count(1);
@@ -197,12 +201,19 @@ __noinline int watch_by_directory(__u64 file_dentry)
 	return 0;
 }
 
+static __always_inline bool watch_maybe_inode(struct inode *inode, bool direct)
+{
+	struct iolens_watch_bytes *bytes = watch_bytes();
+
+	return bytes && watch_is_in(bytes, IOLENS_WATCH_TABLE_INODES, watch_place(inode, direct));
+}
+
 /* Is this inode watched? If so, fills in `id`. */
 static __always_inline struct iolens_watch *watch_inode(struct inode *inode, struct iolens_file_id *id, bool direct)
 {
 	struct iolens_watch *watch;
 
-	if (!watch_is_in(IOLENS_WATCH_TABLE_INODES, watch_place(inode, direct)))
+	if (!watch_maybe_inode(inode, direct))
 		return 0;
 	file_id_of(inode, id, direct);
 	watch = bpf_map_lookup_elem(&watched, id);
@@ -212,7 +223,7 @@ static __always_inline struct iolens_watch *watch_inode(struct inode *inode, str
 }
 
 /* Can the name of a dentry be a followed one? */
-static __always_inline bool watch_maybe_named(struct dentry *dentry, bool direct)
+static __always_inline bool watch_maybe_named(struct iolens_watch_bytes *bytes, struct dentry *dentry, bool direct)
 {
 	__u32 length = file_read(direct, dentry, d_name.hash_len) >> 32;
 	__u64 text = (__u64)file_read(direct, dentry, d_name.name), first, last = 0;
@@ -220,14 +231,17 @@ static __always_inline bool watch_maybe_named(struct dentry *dentry, bool direct
 	first = cast_word((void *)text, CASTS && direct);
 	if (length >= sizeof(last))
 		last = cast_word((void *)(text + length - sizeof(last)), CASTS && direct);
-	return watch_is_in(IOLENS_WATCH_TABLE_NAMES, watch_name_place(length, first, last));
+	return watch_is_in(bytes, IOLENS_WATCH_TABLE_NAMES, watch_name_place(length, first, last));
 }
 
 /* Can a directory above `dentry` be a watched tree? `dev`: its filesystem. A global function, which the verifier checks once. */
 __noinline int watch_maybe_in_tree(__u64 dentry, __u32 dev)
 {
+	struct iolens_watch_bytes *bytes;
 	__u64 parent, ino;
 
+	if (watch_depth <= 1 || !(bytes = watch_bytes()))
+		return 0;
 	for (int i = 0; i < IOLENS_WATCH_DEPTH; i++) {
 		struct dentry *d = cast_to(dentry, (void *)dentry);
 
@@ -238,7 +252,7 @@ __noinline int watch_maybe_in_tree(__u64 dentry, __u32 dev)
 		dentry = parent;
 		d = cast_to(dentry, (void *)dentry);
 		ino = CASTS ? d->d_inode->i_ino : BPF_CORE_READ(d, d_inode, i_ino);
-		if (watch_is_in(IOLENS_WATCH_TABLE_TREES, iolens_watch_place(ino, dev)))
+		if (watch_is_in(bytes, IOLENS_WATCH_TABLE_TREES, iolens_watch_place(ino, dev)))
 			return 1;
 	}
 	return 0;
@@ -247,11 +261,14 @@ __noinline int watch_maybe_in_tree(__u64 dentry, __u32 dev)
 /* Can this open file be watched, or become so by its directory or name? If not, nothing else has to be done for an access. */
 static __always_inline bool watch_maybe(struct file *file, bool direct)
 {
+	struct iolens_watch_bytes *bytes = watch_bytes();
 	struct dentry *dentry, *parent;
 	struct inode *directory;
 	__u32 place;
 
-	if (watch_is_in(IOLENS_WATCH_TABLE_INODES, watch_place(file_read(direct, file, f_inode), direct)))
+	if (!bytes)
+		return true;
+	if (watch_is_in(bytes, IOLENS_WATCH_TABLE_INODES, watch_place(file_read(direct, file, f_inode), direct)))
 		return true;
 	if (!watch_depth)
 		return false;
@@ -259,8 +276,8 @@ static __always_inline bool watch_maybe(struct file *file, bool direct)
 	parent = file_read(direct, dentry, d_parent);
 	directory = file_read(direct, parent, d_inode);
 	place = watch_place(directory, direct);
-	if (watch_is_in(IOLENS_WATCH_TABLE_DIRECTORIES, place) ||
-	    (watch_is_in(IOLENS_WATCH_TABLE_PARENTS, place) && watch_maybe_named(dentry, direct)))
+	if (watch_is_in(bytes, IOLENS_WATCH_TABLE_DIRECTORIES, place) ||
+	    (watch_is_in(bytes, IOLENS_WATCH_TABLE_PARENTS, place) && watch_maybe_named(bytes, dentry, direct)))
 		return true;
 	if (watch_depth == 1)
 		return false;

@@ -141,10 +141,6 @@ static __always_inline int call_exec(__u64 *ctx, bool direct)
 	}
 	call_abandoned(old, 0);
 	t = call_thread_of(file_task(direct), tid, direct);
-	if (by_watch && t && t->busy && old != tid) {
-		call_count_busy(old, -1);
-		call_count_busy(tid, 1);
-	}
 	if (t)
 		t->emitted = 0;
 	if (t && t->state == CALL_RUNNING && t->texts && call_is_exec(t) &&
@@ -195,8 +191,7 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 			call_send(t);
 		call_executed(t, id);
 		call_abandoned(tid, 0);
-		if (by_watch && t->busy)
-			call_count_busy(tid, -1);
+		call_idle(t);
 		if (!direct) /* task storage is freed with the task */
 			bpf_map_delete_elem(&threads, &tid);
 	}

@@ -51,7 +51,6 @@ struct call_thread {
 	__u8 width;     /* bytes of a pointer or size_t in the caller's memory: 8 or 4 */
 	__u8 compat;    /* enum iolens_compat_flag */
 	__u8 sigreturn; /* the call is rt_sigreturn */
-	__u8 busy;      /* counted in `busy_threads` */
 	__u8 item;      /* enum iolens_item, and its argument */
 	__u8 item_place;
 	__u32 number;   /* of the call, as the program gave it */
@@ -61,6 +60,7 @@ struct call_thread {
 	__u64 buffer;        /* user address of data on a socket that may be HTTP */
 	__u64 buffer_length; /* length of its first iovec */
 	__u64 aio;           /* of libaio's calls: owner of the requests, see struct request_key */
+	__u64 busy;          /* its address when it was counted in `busy_threads`; 0: it is not */
 };
 
 struct { /* for plain programs, by tid in the initial namespace */
@@ -77,8 +77,8 @@ struct { /* for direct programs */
 	__type(value, struct call_thread);
 } thread_storage SEC(".maps");
 
-/* If only calls on watched files are traced: by the low bits of the tid, the number of threads whose state matters at their next
- * entry or return. Of any other thread no state has to be looked for. */
+/* If only calls on watched files are traced: the number of threads whose state matters at their next entry or return, by an
+ * address that a thread keeps, see call_thread_address(). Of any other thread no state has to be looked for. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1); /* set before load, a power of two */
@@ -176,39 +176,40 @@ static __always_inline bool maybe_followed(__u32 tgid)
 	return followed_buckets[tgid % IOLENS_FOLLOWED_BUCKETS] != 0;
 }
 
-static __always_inline bool call_maybe_busy(__u32 tid)
+static __always_inline __u64 *call_busy_threads(__u64 address)
 {
-	__u32 slot = tid & busy_mask;
-	__u64 *threads = bpf_map_lookup_elem(&busy_threads, &slot);
+	__u32 slot = address * 0x9E3779B97F4A7C15ULL >> 32 & busy_mask;
+
+	return bpf_map_lookup_elem(&busy_threads, &slot);
+}
+
+static __always_inline bool call_maybe_busy(__u64 address)
+{
+	__u64 *threads = call_busy_threads(address);
 
 	return !threads || *threads;
 }
 
-static __always_inline void call_count_busy(__u32 tid, __s64 change)
+/* The state of a thread may be used from here on. */
+static __always_inline void call_busy(struct call_thread *t, __u64 address)
 {
-	__u32 slot = tid & busy_mask;
-	__u64 *threads = bpf_map_lookup_elem(&busy_threads, &slot);
+	__u64 *threads;
 
-	if (threads)
-		__sync_fetch_and_add(threads, change);
-}
-
-/* The state of the running thread may be used from here on. */
-static __always_inline void call_busy(struct call_thread *t, __u32 tid)
-{
-	if (!by_watch || t->busy)
+	if (!by_watch || t->busy || !(threads = call_busy_threads(address)))
 		return;
-	t->busy = 1;
-	call_count_busy(tid, 1);
+	t->busy = address;
+	__sync_fetch_and_add(threads, 1);
 }
 
-/* It is not used any more, unless it says so. */
-static __always_inline void call_idle(struct call_thread *t, __u32 tid)
+/* It is not used any more. */
+static __always_inline void call_idle(struct call_thread *t)
 {
-	if (!by_watch || !t->busy || t->state != CALL_NONE || t->sigreturn)
+	__u64 *threads;
+
+	if (!by_watch || !t->busy || !(threads = call_busy_threads(t->busy)))
 		return;
 	t->busy = 0;
-	call_count_busy(tid, -1);
+	__sync_fetch_and_add(threads, -1);
 }
 
 /* State of a thread, or NULL. `task` and `tid` identify the same thread. */

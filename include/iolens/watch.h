@@ -28,8 +28,8 @@ struct iolens_watch_name {
 };
 
 /*
- * Tables of bytes, one after another in an array, that rule out most unwatched files: a byte is 1 if something with its hash is,
- * or was, watched. Bytes are never cleared, and each fact has its own: no reader misses one that is stored at the same time.
+ * Tables of bytes that rule out most unwatched files: a byte is 1 if something with its hash is, or was, watched. Bytes are never
+ * cleared, and each fact has its own: the kernel and user space set them without a lock.
  */
 enum iolens_watch_table {
 	IOLENS_WATCH_TABLE_INODES,      /* watched files and directories, by iolens_watch_place() */
@@ -45,9 +45,13 @@ enum iolens_watch_table {
 
 static inline __attribute__((always_inline)) u32 iolens_watch_place(u64 ino, u32 dev)
 {
-	/* consecutive inodes have a byte each; another disk's have others */
+	/* consecutive inode numbers have a byte each; another disk's have others */
 	return ((u32)ino + (dev * 0x9E3779B1U >> 12)) & (IOLENS_WATCH_BUCKETS - 1);
 }
+
+struct iolens_watch_bytes {
+	u8 in[IOLENS_WATCH_TABLES][IOLENS_WATCH_BUCKETS];
+};
 
 /* Number of parent directories searched for a watched tree. */
 #define IOLENS_WATCH_DEPTH 48

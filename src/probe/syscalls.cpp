@@ -151,6 +151,7 @@ int SyscallProbe::load(const Options& options, bool direct) {
         bpf_map__set_max_entries(object_->maps.busy_threads, threads);
         object_->rodata->busy_mask = threads - 1;
     }
+    bpf_map__set_autocreate(object_->maps.watch_tables, options.watch.has_value());
     choose_programs(options, direct);
     if (!options.libc.empty()) {
         object_->rodata->libc_wanted = 1;

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -53,7 +54,6 @@ VfsProbe::Object VfsProbe::make() const {
     bpf_map__set_max_entries(object->maps.ring, static_cast<u32>(options_.ring_bytes));
     bpf_map__set_max_entries(object->maps.accesses, options_.max_inflight);
     bpf_map__set_max_entries(object->maps.bios, options_.blk ? options_.max_inflight : 1);
-    bpf_map__set_max_entries(object->maps.watch_tables, IOLENS_WATCH_TABLES * IOLENS_WATCH_BUCKETS);
     bpf_map__set_max_entries(object->maps.file_scratch_slots, 1);  // until programs that send names are selected
     const u32 names = names_capacity();
     // and the directories of followed names
@@ -106,13 +106,17 @@ VfsProbe::VfsProbe(const Options& options) : options_(options) {
     bpf_program__set_autoload(object_->progs.iolens_resolve, true);
     if (const int error = vfs_bpf__load(object_.get()); error != 0) fail_to_load("the file", error);
     allow_cgroup(object_->maps.filter_cgroup, options_.filter, options_.cgroup_fd);
+    void* const bytes =
+        ::mmap(nullptr, sizeof *bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(object_->maps.watch_tables), 0);
+    if (bytes == MAP_FAILED) throw Failure(Exit::failed, "can't map the table of watched files: " + error_text(errno));
+    bytes_ = static_cast<iolens_watch_bytes*>(bytes);
     fill_bio_ends(object_->maps.bio_ends, addresses_);
     // the object lists starts before ends: attach the ends first
     for (bpf_program* item : wanted | std::views::reverse) links_.push_back(attach(item));
     ::malloc_trim(0);
 }
 
-VfsProbe::~VfsProbe() = default;
+VfsProbe::~VfsProbe() { ::munmap(bytes_, sizeof *bytes_); }
 
 std::optional<iolens_resolved> VfsProbe::resolve(int fd) {
     const std::scoped_lock lock(resolving_);  // the result has a single slot
@@ -149,11 +153,8 @@ u64 VfsProbe::evicted() const {
     return found - std::min<u64>(found, count_entries(object_->maps.watched_below));
 }
 
-/// Returns 0 or an errno.
-int VfsProbe::set_byte(iolens_watch_table table, u32 place) {
-    const u32 number = table * IOLENS_WATCH_BUCKETS + place;
-    const u8 one = 1;
-    return ::bpf_map_update_elem(bpf_map__fd(object_->maps.watch_tables), &number, &one, BPF_ANY) == 0 ? 0 : errno;
+void VfsProbe::set_byte(iolens_watch_table table, u32 place) {
+    __atomic_store_n(&std::span(std::span(bytes_->in)[table])[place], u8{1}, __ATOMIC_RELEASE);
 }
 
 /// Returns 0 or an errno. The bytes come first, so that no access misses the entry.
@@ -165,7 +166,7 @@ int VfsProbe::put_watch(const bpf_map* map, const iolens_file_id& id, const iole
          {IOLENS_WATCH_NAMES, IOLENS_WATCH_TABLE_PARENTS}}};
     for (const auto& [flag, table] : tables) {
         if ((how.flags & flag) == 0) continue;
-        if (const int error = set_byte(table, iolens_watch_place(id.ino, id.dev)); error != 0) return error;
+        set_byte(table, iolens_watch_place(id.ino, id.dev));
     }
     return ::bpf_map_update_elem(bpf_map__fd(map), &id, &how, flags) == 0 ? 0 : errno;
 }
@@ -178,7 +179,7 @@ void VfsProbe::unwatch(const iolens_file_id& id) {
 
 bool VfsProbe::follow_name(const iolens_watch_name& name, const iolens_watch& how) {
     if (name.hash == 0) return true;
-    if (set_byte(IOLENS_WATCH_TABLE_NAMES, IOLENS_WATCH_NAME_PLACE(name.hash)) != 0) return false;
+    set_byte(IOLENS_WATCH_TABLE_NAMES, IOLENS_WATCH_NAME_PLACE(name.hash));
     if (::bpf_map_update_elem(bpf_map__fd(object_->maps.watched_names), &name, &how, BPF_ANY) != 0) return false;
     iolens_watch directory{};
     ::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watched), &name.directory, &directory);
