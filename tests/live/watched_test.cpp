@@ -114,9 +114,8 @@ TRACED_TEST_F(FileWatch, FilesWithTheSameByteAreToldApart) {
     each_probe({path, in, "--level", "vfs"}, work, [](const Traced& t) {
         EXPECT_EQ(reads(t), (Words{"21 data", "41 a", "22 data", "42 a", "23 data", "43 a"})) << t.result.out;
     });
-    each_probe({"--recursive", in, "--level", "vfs"}, work, [](const Traced& t) {
-        EXPECT_EQ(reads(t), (Words{"41 a", "42 a", "43 a"})) << t.result.out;
-    });
+    each_probe({"--recursive", in, "--level", "vfs"}, work,
+               [](const Traced& t) { EXPECT_EQ(reads(t), (Words{"41 a", "42 a", "43 a"})) << t.result.out; });
 }
 
 /// Names of each length that is hashed in its own way, and one that has the same length, start and end.
@@ -215,18 +214,17 @@ TRACED_TEST_F(FileWatch, ThreadsThatShareAPlaceLoseNoRow) {
         for (std::thread& thread : all) thread.join();
         EXPECT_EQ(failed, 0);
     };
-    each_probe(
-        {path, "--level", "vfs", "--max-inflight", "64"}, work,
-        [&](const Traced& t) {
-            std::map<std::string, int> rows;
-            for (const Row& row : t.rows) {
-                EXPECT_EQ(row.at("bytes"), std::to_string(page));
-                ++rows[row.at("tid")];
-            }
-            EXPECT_EQ(rows.size(), std::size_t{threads});
-            EXPECT_TRUE(std::ranges::all_of(rows, [](const auto& row) { return row.second == rounds; }));
-        },
-        {"syscalls"});
+    each_probe({path, "--level", "vfs", "--max-inflight", "64"}, work,
+               [&](const Traced& t) {
+                   std::map<std::string, int> rows;
+                   for (const Row& row : t.rows) {
+                       EXPECT_EQ(row.at("bytes"), std::to_string(page));
+                       ++rows[row.at("tid")];
+                   }
+                   EXPECT_EQ(rows.size(), std::size_t{threads});
+                   EXPECT_TRUE(std::ranges::all_of(rows, [](const auto& row) { return row.second == rounds; }));
+               },
+               {"syscalls"});
 }
 
 std::atomic<int> handled = 0;
@@ -280,13 +278,12 @@ TRACED_TEST_F(FileWatch, AnInterruptedCallIsOneRow) {
         ::close(ends[1]);
         EXPECT_EQ(handled, 3);
     };
-    each_probe(
-        {path, "--level", "vfs"}, work,
-        [](const Traced& t) {
-            EXPECT_EQ(reads(t), (Words{"1000 data", "7 data"})) << t.result.out;
-            EXPECT_GE(number(rows_of(t, "VFS", "read").at(0), "duration_ns"), 150'000'000U);
-        },
-        {"syscalls", "plain"});
+    each_probe({path, "--level", "vfs"}, work,
+               [](const Traced& t) {
+                   EXPECT_EQ(reads(t), (Words{"1000 data", "7 data"})) << t.result.out;
+                   EXPECT_GE(number(rows_of(t, "VFS", "read").at(0), "duration_ns"), 150'000'000U);
+               },
+               {"syscalls", "plain"});
     ::sigaction(SIGUSR1, &old, nullptr);
 }
 
