@@ -78,7 +78,7 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
 
 	if (compat_is_x32(nr))
 		nr = compat_x32_number(nr);
-	if (nr >= IOLENS_CALLS || !call_selected(nr) || (by_watch && call_is_unwatched(nr, regs, given, thread, direct)))
+	if (nr >= IOLENS_CALLS || !call_selected(nr) || (by_watch && direct && call_is_unwatched(nr, regs, given, thread, direct)))
 		return 0;
 	id = task_id();
 	tid = (__u32)task_host_id(id);
@@ -230,9 +230,9 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
  * at each call, if the context can be read directly; else of its task. Both stay when it executes a program. */
 static __always_inline __u64 call_thread_address(const __u64 *ctx, bool direct)
 {
-	if (!by_watch)
+	if (!by_watch || !direct)
 		return 0;
-	return ctx && direct ? cast_word(ctx, true) : bpf_get_current_task();
+	return ctx ? cast_word(ctx, true) : bpf_get_current_task();
 }
 
 static __always_inline int call_enter_btf(__u64 *ctx, bool direct)
@@ -358,7 +358,7 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 	struct call_thread *t;
 	__u64 id;
 
-	if (by_watch && !call_maybe_busy(thread))
+	if (by_watch && direct && !call_maybe_busy(thread))
 		return 0;
 	id = bpf_get_current_pid_tgid();
 	if (!own_pidns.level && follow && !maybe_followed(id >> 32))

@@ -195,7 +195,7 @@ static __always_inline void call_busy(struct call_thread *t, __u64 address)
 {
 	__u64 *threads;
 
-	if (!by_watch || t->busy || !(threads = call_busy_threads(address)))
+	if (!by_watch || !address || t->busy || !(threads = call_busy_threads(address)))
 		return;
 	t->busy = address;
 	__sync_fetch_and_add(threads, 1);
