@@ -24,6 +24,7 @@
 #include "syscall/send.bpf.h"
 #include "syscall/thread.bpf.h"
 #include "syscall/uring.bpf.h"
+#include "syscall/uring_refused.bpf.h"
 
 #include "iolens/event/call.h"
 #include "iolens/event/operation.h"
@@ -61,6 +62,10 @@ PROGRAM("io_uring_submit_sqe", iolens_uring_submit_sqe, request_uring_submit(com
 PROGRAM("io_uring_submit_req", iolens_uring_submit_req, request_uring_submit((struct io_kiocb *)ctx[0], false))
 
 PROGRAM("io_uring_submit_req", iolens_uring_submit_req_direct, request_uring_submit((struct io_kiocb *)ctx[0], true))
+
+PROGRAM("io_uring_req_failed", iolens_uring_req_failed, request_uring_req_failed(ctx, false))
+
+PROGRAM("io_uring_req_failed", iolens_uring_req_failed_direct, request_uring_req_failed(ctx, true))
 
 PROGRAM("io_uring_complete", iolens_uring_complete, request_uring_complete(ctx, false))
 

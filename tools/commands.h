@@ -19,6 +19,9 @@ Command replay_command(std::span<char* const> args);
 /// iolens doctor: what works on this kernel, and why other things do not.
 Command doctor_command();
 
+/// iolens metrics: serves metrics of block I/O.
+Command metrics_command();
+
 /// iolens schema: every column with unit and meaning.
 Command schema_command();
 

@@ -38,6 +38,7 @@ iolens::Command program(std::span<char* const> args) {
                               "iolens block --help  show the options of a command"};
     for (auto& lens : iolens::make_lenses()) items.commands.push_back(iolens::lens_command(std::move(lens)));
     items.commands.push_back(iolens::replay_command(args));
+    items.commands.push_back(iolens::metrics_command());
     items.commands.push_back(iolens::doctor_command());
     items.commands.push_back(iolens::schema_command());
     return items;

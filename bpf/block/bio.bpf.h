@@ -38,6 +38,7 @@ static __always_inline int on_dirty(__u64 *ctx)
 	if (!known) {
 		fresh.dirtied = now;
 		fresh.tgid = tgid;
+		fresh.cgroup = bpf_get_current_cgroup_id();
 		if (own_pidns.level)
 			fresh.shown = task_id() >> 32;
 		task_process_comm(fresh.comm);
@@ -51,6 +52,7 @@ static __always_inline int on_dirty(__u64 *ctx)
 		known->several = 1;
 	if (known->tgid != tgid) {
 		known->tgid = tgid;
+		known->cgroup = bpf_get_current_cgroup_id();
 		if (own_pidns.level)
 			known->shown = task_id() >> 32;
 		task_process_comm(known->comm);

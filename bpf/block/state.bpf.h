@@ -3,6 +3,7 @@
 #ifndef IOLENS_BLOCK_STATE_BPF_H
 #define IOLENS_BLOCK_STATE_BPF_H
 
+#include "block/totals.bpf.h"
 #include "lib/compat/base.bpf.h"
 #include "lib/compat/block.bpf.h"
 #include "lib/filter.bpf.h"
@@ -51,6 +52,7 @@ struct block_author {
 	__u8 reserved[3];
 	__u8 comm[IOLENS_COMM_LEN];
 	__u64 shown; /* process ID in own_pidns, if that is not the initial namespace */
+	__u64 cgroup;
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -181,7 +183,20 @@ __noinline int block_emit_extra_targets(__u64 rq, __u64 now, __u32 wanted)
 	return 0;
 }
 
-/* The end of an operation: sends its event, or counts why not. */
+/* The cgroup that is charged with a request: of writeback that of the author, otherwise that of the submitter. */
+static __always_inline __u64 block_charged(const struct iolens_block_event *e)
+{
+	struct block_author *author;
+	struct iolens_file_id id;
+
+	if (!e->target.authors)
+		return e->cgroup_id;
+	id = e->target.id;
+	author = bpf_map_lookup_elem(&authors, &id);
+	return author ? author->cgroup : e->cgroup_id;
+}
+
+/* The end of an operation: sends its event or adds it up, or counts why not. */
 static __always_inline void block_finish(struct iolens_block_state *s, __u64 now)
 {
 	struct iolens_counters *n = ring_counters();
@@ -203,14 +218,23 @@ static __always_inline void block_finish(struct iolens_block_state *s, __u64 now
 		ring_count(n, filtered);
 		return;
 	}
-	s->e.h.ts = s->e.flags & IOLENS_BLOCK_NO_END ? s->issued : now;
-	s->e.h.kind = IOLENS_KIND_BLOCK;
-	size = whole_events ? sizeof(s->e) : offsetof(struct iolens_block_event, target);
-	s->e.h.size = size;
-	s->e.h.cpu = bpf_get_smp_processor_id();
-	if (!ring_put(&s->e, size)) {
-		ring_count(n, ring_full);
-		return;
+	if (totals_only) {
+		if (!totals_add(&s->e)) {
+			ring_count(n, state_full);
+			return;
+		}
+		if (totals_groups)
+			totals_add_groups(&s->e, block_charged(&s->e));
+	} else {
+		s->e.h.ts = s->e.flags & IOLENS_BLOCK_NO_END ? s->issued : now;
+		s->e.h.kind = IOLENS_KIND_BLOCK;
+		size = whole_events ? sizeof(s->e) : offsetof(struct iolens_block_event, target);
+		s->e.h.size = size;
+		s->e.h.cpu = bpf_get_smp_processor_id();
+		if (!ring_put(&s->e, size)) {
+			ring_count(n, ring_full);
+			return;
+		}
 	}
 	ring_count(n, delivered);
 	if (s->e.flags & IOLENS_BLOCK_NO_END)

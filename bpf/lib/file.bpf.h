@@ -92,6 +92,7 @@ struct file_facts {
 
 CAST_TYPE(dentry);
 CAST_TYPE(file);
+CAST_TYPE(mount);
 CAST_TYPE(task_struct);
 
 /* With `direct`, a constant, kernel memory is read by plain loads: lib/compat/cast.bpf.h. */
@@ -182,19 +183,47 @@ static __always_inline void file_parent(__u64 dentry, __u64 *parent, __u64 *hash
 	}
 }
 
+/* Steps from a mount (struct mount) to the one that it is mounted in: `dentry` is then the directory. Returns false at the last
+ * one. `mnt_parent` and `mnt_mountpoint` are neighbors: one helper call reads both. */
+static __always_inline bool file_mounted_at(__u64 *mount, __u64 *dentry)
+{
+	struct mount *m = cast_to(mount, (void *)*mount);
+	__u64 both[2] = {};
+
+	if (CASTS) {
+		both[0] = cast_word(&m->mnt_parent, true);
+		both[1] = cast_word(&m->mnt_mountpoint, true);
+	} else if (bpf_core_field_offset(m->mnt_mountpoint) == bpf_core_field_offset(m->mnt_parent) + sizeof(*both)) {
+		bpf_probe_read_kernel(both, sizeof(both), (void *)(*mount + bpf_core_field_offset(m->mnt_parent)));
+	} else {
+		both[0] = (__u64)BPF_CORE_READ(m, mnt_parent);
+		both[1] = (__u64)BPF_CORE_READ(m, mnt_mountpoint);
+	}
+	if (!both[0] || both[0] == *mount || !both[1])
+		return false;
+	*mount = both[0];
+	*dentry = both[1];
+	return true;
+}
+
 #define FILE_ABOVE 16 /* directories above a file that are checked for a new name */
 
-/* Adds the names of a file and of the directories above it to an ID. A global function, which the verifier checks once. */
-__noinline __u64 file_names(__u64 dentry, __u64 id)
+/* Adds the names of a file and of the directories above it to an ID, across mounts (struct vfsmount; 0: not beyond the
+ * filesystem's root). A mounted subdirectory also has the names above it in its filesystem. A global function, which the
+ * verifier checks once. */
+__noinline __u64 file_names(__u64 dentry, __u64 vfsmount, __u64 id)
 {
-	__u64 parent, hash;
+	__u64 mount = vfsmount ? vfsmount - bpf_core_field_offset(struct mount, mnt) : 0, parent, hash;
 
 	for (int i = 0; i <= FILE_ABOVE; i++) {
 		file_parent(dentry, &parent, &hash);
 		id = file_mix(id, hash);
-		if (!parent || parent == dentry)
+		if (!parent)
 			break;
-		dentry = parent;
+		if (parent != dentry)
+			dentry = parent;
+		else if (!mount || !file_mounted_at(&mount, &dentry))
+			break;
 	}
 	return id;
 }
@@ -230,7 +259,8 @@ static __always_inline void file_look(struct file *file, struct file_facts *f, b
 	f->kind = file_kind(file_read(direct, inode, i_mode), f->magic);
 	f->name_id = file_mix(mount, file_read(direct, dentry, d_hash.pprev) ? 1 : 2);
 	f->name_id = file_mix(f->name_id, directory ? file_read(direct, directory, i_ino) : 0);
-	f->name_id = file_names(cast_word((void *)file + bpf_core_field_offset(struct file, f_path.dentry), direct), f->name_id);
+	f->name_id = file_names(cast_word((void *)file + bpf_core_field_offset(struct file, f_path.dentry), direct), mount,
+				f->name_id);
 	f->name_id = file_mix(f->name_id, (__u64)f->id.dev << 32 | f->id.generation);
 	f->name_id = file_mix(f->name_id, f->id.ino);
 	/* these share one inode, and their names have no hash: "[eventfd]" and "[timerfd]" differ only in f_op */

@@ -28,6 +28,8 @@
 #define EIO 5
 #define EAGAIN 11
 #define EEXIST 17
+#define ETIME 62
+#define ECANCELED 125
 #define EIOCBQUEUED 529
 
 /* linux/socket.h */

@@ -16,32 +16,10 @@
 #include "syscall/socket.bpf.h"
 #include "syscall/thread.bpf.h"
 #include "syscall/uring_file.bpf.h"
+#include "syscall/uring_refused.bpf.h"
 
 #include "iolens/event/call.h"
 #include "iolens/event/file.h"
-
-/* Before 5.18 the kernel identifies a request only by its ring and user_data. Two in flight with the same: which of
- * them a completion is for is unknown. Both are sent without an end, and their entry counts them until they have ended. */
-static __always_inline bool request_uring_shared(struct request_key *key, struct iolens_request *request)
-{
-	struct iolens_request *old = bpf_map_lookup_elem(&requests, key);
-
-	if (!old)
-		return false;
-	if (!old->shared) {
-		request_replaced(compat_number(&key->owner), compat_number(&key->which));
-		__sync_fetch_and_add(&old->shared, 1);
-	}
-	__sync_fetch_and_add(&old->shared, 1);
-	if (by_watch && request->e.file != IOLENS_FILE_NONE && !(request->e.flags & IOLENS_CALL_WATCHED))
-		return true;
-	if (by_watch)
-		request_emit_task((__u64)request->e.tgid << 32 | request->e.tid);
-	if (call_counts(&request->e))
-		ring_count_seen(1);
-	request_send_unended(&request->e);
-	return true;
-}
 
 /* The request of a completion that the kernel posts without it. 0: unknown */
 static __always_inline __u64 request_uring_multishot(const struct compat_uring_end *end)
@@ -58,12 +36,6 @@ static __always_inline __u64 request_uring_multishot(const struct compat_uring_e
 		return known->requests;
 	request_ambiguous();
 	return 0;
-}
-
-/* Is the fd in the SQE the one that the request is on? Of those that open a file, it is a directory or a protocol family. */
-static __always_inline bool request_uring_on_fd(__u8 opcode, __u8 what)
-{
-	return !(what & IOLENS_REQUEST_NAMES) && (!(what & IOLENS_REQUEST_NEW_FD) || opcode == IORING_OP_ACCEPT);
 }
 
 #define REQUEST_IN 1 /* in the key's owner, which is an address: the side of a splice that is read */
@@ -201,6 +173,8 @@ static __always_inline int request_uring_submit(struct io_kiocb *req, bool direc
 	what = uring_ops[opcode];
 	if (!what || (follow && !maybe_followed(id >> 32)) || !call_wanted_task(id, false))
 		return 0;
+	if (compat_uring_by_data() && request_uring_failed(req))
+		return 0;
 	request = request_new(REQUEST_SLOT_URING, id, IOLENS_CALL_URING + opcode, what);
 	if (!request)
 		return 0;
@@ -332,8 +306,13 @@ static __always_inline int request_uring_complete(__u64 *ctx, bool direct)
 	if (!completed || request_uring_splices(BPF_CORE_READ(completed, opcode)))
 		request_uring_end_in(end.owner, end.which, end.result);
 	request = bpf_map_lookup_elem(&requests, &key);
-	if (!request)
-		return 0;
+	if (!request) {
+		__u64 refused = 0;
+
+		if (compat_uring_by_data() && end.result < 0)
+			refused = request_uring_unmatched(compat_number(&end.ring), end.user_data, end.result);
+		return refused ? request_uring_refused(refused, end.result, false) : 0;
+	}
 	/* without IORING_CQE_F_MORE, or with it for IORING_OP_SEND_ZC: its second completion is of another request */
 	if (end.flags & IORING_CQE_F_MORE && (compat_uring_by_data() || request->ring))
 		more = true;

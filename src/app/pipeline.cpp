@@ -20,6 +20,9 @@ bool colour_wanted(const Output& out) {
     return out.is_terminal() && (no_colour == nullptr || *no_colour == '\0');
 }
 
+/// On a terminal: the cursor to the upper left corner, and nothing behind it.
+constexpr std::string_view clear_screen = "\x1b[H\x1b[J";
+
 }  // namespace
 
 Pipeline::Pipeline(Lens& lens, const ViewOptions& view, const LiveOptions& live, bool intervals)
@@ -27,7 +30,8 @@ Pipeline::Pipeline(Lens& lens, const ViewOptions& view, const LiveOptions& live,
       view_(lens.prepare(view)),
       limit_(view.count.value_or(~u64{0})),
       out_(open_output(view, !view_.extra_sinks.empty() || !live.socket.empty() || live.record == "-")),
-      intervals_(intervals) {
+      timed_(intervals),
+      intervals_(intervals || !view_.summary_type.empty()) {
     if (view.unfinished && view_.format != table_format && view_.format != json_format) {
         throw Failure(Exit::usage, "--unfinished needs table or json", "add --format table, or omit --unfinished");
     }
@@ -45,7 +49,7 @@ Pipeline::Pipeline(Lens& lens, const ViewOptions& view, const LiveOptions& live,
         if (error != items.end() && !shown) trailing_error_ = &*error;
     }
     // make no values for rows that nobody reads; without a summary or a limit, the event isn't needed either
-    only_recorded_ = out_.is_null() && view_.extra_sinks.empty() && !view.summary && !view.count;
+    only_recorded_ = out_.is_null() && view_.extra_sinks.empty() && !view.summary && !intervals_ && !view.count;
     if (!out_.is_null() && !intervals_) {
         wanted_ = view_.columns;
         if (trailing_error_ != nullptr) {
@@ -118,22 +122,43 @@ void Pipeline::advance(u64 now_ns) {
 
 void Pipeline::interval(u64 now_ns) {
     Summary s = lens_.summary(true);
-    s.columns.insert(s.columns.begin(), Column{.name = "unix_ns",
-                                               .header = "TIMESTAMP",
-                                               .unit = Unit::nanoseconds,
-                                               .role = Role::wall,
-                                               .width = -12,
-                                               .help = "end of the interval"});
-    for (auto& row : s.rows) row.insert(row.begin(), Value(now_ns + wall_offset_ns_));
     const bool table = view_.format == table_format;
+    if (table && !view_.summary_type.empty()) {
+        show_text(s.table);
+        return;
+    }
+    if (timed_) {
+        s.columns.insert(s.columns.begin(), Column{.name = "unix_ns",
+                                                   .header = "TIMESTAMP",
+                                                   .unit = Unit::nanoseconds,
+                                                   .role = Role::wall,
+                                                   .width = -12,
+                                                   .help = "end of the interval"});
+        for (auto& row : s.rows) row.insert(row.begin(), Value(now_ns + wall_offset_ns_));
+    }
     const bool first = interval_columns_.empty();
     if (first) interval_columns_ = std::move(s.columns);  // the sink keeps pointers to them
-    if (table && out_.is_terminal()) append(out_.buffer(), "\x1b[H\x1b[J");
-    if (table || first) sink_->begin("summary", pointers_to(interval_columns_), nullptr);
+    if (table && out_.is_terminal()) append(out_.buffer(), clear_screen);
+    if (table || first) {
+        sink_->begin(view_.summary_type.empty() ? "summary" : view_.summary_type, pointers_to(interval_columns_),
+                     nullptr);
+    }
     for (const auto& row : s.rows) sink_->row(row);
     if (table && !out_.is_terminal()) out_.buffer().push_back('\n');
     out_.row_done();
     out_.flush();
+}
+
+/// Shows a summary that is a text and no table. After an interval, on a terminal it replaces the previous one.
+void Pipeline::show_text(std::string_view text) {
+    if (timed_ && out_.is_terminal()) append(out_.buffer(), clear_screen);
+    append(out_.buffer(), text);
+    out_.row_done();
+    out_.flush();
+}
+
+void Pipeline::last_interval(u64 now_ns) {
+    if (intervals_) interval(now_ns);
 }
 
 void Pipeline::flush() {

@@ -40,6 +40,8 @@ public:
 
     /// Prints a summary since the previous one, on a terminal in its place.
     void interval(u64 now_ns);
+    /// The last one, if summaries are shown instead of rows.
+    void last_interval(u64 now_ns);
 
     [[nodiscard]] bool full() const { return rows_ >= limit_; }
     void flush();
@@ -53,6 +55,7 @@ private:
     DecodeResult take(const iolens_header& record);
 
     void show();
+    void show_text(std::string_view text);
 
     Lens& lens_;
     View view_;
@@ -61,7 +64,8 @@ private:
     std::size_t shown_ = 0;  // number of them for the output
     u64 limit_;
     Output out_;
-    bool intervals_;
+    bool timed_;      // a summary at each interval
+    bool intervals_;  // summaries instead of rows
     std::vector<Column> interval_columns_;
     const Column* trailing_error_ = nullptr;
     const Column* counted_from_ = nullptr;  // see Sink::count_from()

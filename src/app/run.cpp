@@ -200,7 +200,7 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
         while (!pipeline.full() && source->read(pipeline) != 0) {
         }
         pipeline.advance(~u64{0});
-        if (live.interval_ns) pipeline.interval(clock_ns(CLOCK_BOOTTIME));
+        pipeline.last_interval(clock_ns(CLOCK_BOOTTIME));
         const iolens_loss ledger = source->ledger();
         if (recorder) end_recording(*recorder, *source);
         pipeline.finish(ledger, view.summary);
@@ -222,12 +222,15 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live) {
 int run_verb(Verb& verb, const std::vector<std::string>& args) {
     const int status = verb.run(args);
     const std::unique_ptr<Service> service = verb.take_service();
-    if (!service) return status;
+    return service ? run_service(*service) : status;
+}
+
+int run_service(Service& service) {
     catch_signals();
-    load_by([&] { service->start(); });
-    run_loop(*service);
-    if (!service->stop()) ::_exit(status);  // the destructor would wait for a thread that is blocked in the kernel
-    return status;
+    load_by([&] { service.start(); });
+    run_loop(service);
+    if (!service.stop()) ::_exit(0);  // the destructor would wait for a thread that is blocked in the kernel
+    return 0;
 }
 
 std::unique_ptr<Lens> lens_of(const RecordingSource& recording) {
@@ -256,6 +259,7 @@ void run_replay(Lens& lens, ViewOptions view, RecordingSource& source) {
             Replay replay(source, pipeline);
             run_loop(replay);
             pipeline.advance(~u64{0});
+            pipeline.last_interval(0);
         } catch (const Failure&) {
             pipeline.finish(source.ledger(), view.summary);
             throw;

@@ -15,6 +15,9 @@ int run_live(Lens& lens, ViewOptions view, const LiveOptions& live);
 /// Runs a verb, and its server, if any, until SIGINT or SIGTERM. Returns the exit status. Throws Failure.
 int run_verb(Verb& verb, const std::vector<std::string>& args);
 
+/// Runs a server until SIGINT or SIGTERM. Returns the exit status. Throws Failure.
+int run_service(Service& service);
+
 /// The lens that made a recording. Throws Failure if this version does not have it.
 std::unique_ptr<Lens> lens_of(const RecordingSource& recording);
 

@@ -111,6 +111,30 @@ void append_json(Buffer& out, std::string_view bytes) {
     out.push_back('"');
 }
 
+void append_label_value(Buffer& out, std::string_view bytes) {
+    constexpr std::uint32_t replacement = 0xfffd;
+    if (plain_ascii(bytes) && bytes.find('"') == std::string_view::npos) {
+        append(out, bytes);
+        return;
+    }
+    for (std::size_t at = 0; at < bytes.size();) {
+        const CodePoint c = code_point(bytes, at);
+        const std::string_view text = bytes.substr(at, c.length == 0 ? 1 : c.length);
+        if (c.length == 1 && (c.value == '\\' || c.value == '"' || c.value == '\n')) {
+            append(out, '\\');
+            append(out, c.value == '\n' ? 'n' : text[0]);
+        } else if (c.length == 0 || (c.value != '\t' && !harmless(c.value)) || c.value == replacement) {
+            for (const char byte : text) {
+                fmt::format_to(std::back_inserter(out), FMT_COMPILE("\xef\xbf\xbd{:02x}"),
+                               static_cast<unsigned char>(byte));
+            }
+        } else {
+            append(out, text);
+        }
+        at += text.size();
+    }
+}
+
 void append_csv(Buffer& out, std::string_view bytes) {
     if (std::ranges::none_of(bytes, [](char c) { return c == ',' || c == '"' || c == '\r' || c == '\n'; })) {
         append(out, bytes);

@@ -35,6 +35,13 @@ std::size_t append_visible(Buffer& out, std::string_view bytes, std::size_t max 
 /// converts back).
 void append_json(Buffer& out, std::string_view bytes);
 
+/// Appends the value of a metric's label, without quotes, as the text formats of Prometheus and OpenMetrics escape it:
+/// \\,
+/// \" and \n. Each byte NN of invalid UTF-8, of a control character other than tab and newline, of a bidirectional
+/// formatting character and of U+FFFD becomes U+FFFD and two hexadecimal digits. Different names stay different: a
+/// scraper rejects all metrics if two series have the same labels, and anyone can name a file.
+void append_label_value(Buffer& out, std::string_view bytes);
+
 /// Appends a CSV field according to RFC 4180: quoted if necessary.
 void append_csv(Buffer& out, std::string_view bytes);
 

@@ -76,6 +76,7 @@ struct View {
     std::vector<const Column*> columns;
     std::string_view csv_line_end = "\r\n";
     std::vector<ExtraSink> extra_sinks{};
+    std::string_view summary_type{};  ///< "histogram": summaries of this type are shown instead of rows
 };
 
 /// The result of decoding a record.
@@ -135,6 +136,8 @@ protected:
         }
         return DecodeResult::row;
     }
+    /// True if nobody reads rows.
+    [[nodiscard]] bool nothing_selected() const { return selected_.empty(); }
     /// Is a column of this role selected?
     [[nodiscard]] bool selected(Role role) const { return (selected_roles_ >> static_cast<unsigned>(role) & 1) != 0; }
     /// Passes a record to the resolver; nothing if it is not a fact.

@@ -14,6 +14,7 @@ struct Summary {
     std::vector<Column> columns;
     std::vector<std::vector<Value>> rows;
     std::vector<std::string> texts;  ///< storage of the text values
+    std::string table;               ///< in a table: shown instead of the rows; "": the rows are
     std::string report;              ///< lines of text after the table, on a terminal
 };
 

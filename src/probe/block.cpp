@@ -110,6 +110,14 @@ BlockProbe::BlockProbe(const Options& options) {
     object_->rodata->ring_wake_bytes = wake_bytes(options.ring_bytes);
     object_->rodata->attribute = options.attribute;
     object_->rodata->whole_events = options.attribute || options.partition || own_pidns().level != 0;
+    object_->rodata->totals_only = options.totals_only;
+    object_->rodata->totals_log2 = options.log2;
+    object_->rodata->totals_groups = options.groups;
+    if (options.totals_only) KernelTotals::set_size(object_->maps.totals);
+    if (options.groups) {
+        KernelGroups::set_size(object_->maps.groups_0);
+        KernelGroups::set_size(object_->maps.groups_1);
+    }
     object_->rodata->authored = options.attribute && options.authored;
     if (!object_->rodata->authored) bpf_map__set_max_entries(object_->maps.authors, 1);
     for (bpf_program* program : {object_->progs.iolens_dirty_folio, object_->progs.iolens_dirty_page}) {
@@ -137,6 +145,10 @@ BlockProbe::BlockProbe(const Options& options) {
     bpf_map__set_max_entries(object_->maps.targets, options.attribute ? options.max_inflight : 1);
     if (const int error = block_bpf__load(object_.get()); error != 0) fail_to_load("the block", error);
     inflight_ = std::make_unique<SlotMap>(object_->maps.inflight, object_->maps.inflight_keys);
+    if (options.totals_only) totals_.emplace(object_->maps.totals);
+    if (options.groups) {
+        groups_.emplace(object_->maps.groups_0, object_->maps.groups_1, &object_->bss->totals_turn);
+    }
     if (addresses) fill_bio_ends(object_->maps.bio_ends, *addresses);
     allow_cgroup(object_->maps.filter_cgroup, options.filter, options.cgroup_fd);
     for (bpf_program* program : in_attach_order(*object_)) {

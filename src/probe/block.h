@@ -9,6 +9,7 @@
 #include "iolens/event/loss.h"
 #include "iolens/filter.h"
 #include "probe/bpf.h"
+#include "probe/totals.h"
 
 struct block_bpf;
 
@@ -23,11 +24,14 @@ public:
         iolens_filter filter{};
         int cgroup_fd = -1;  ///< for filter.by_cgroup
         u64 ring_bytes = 8 << 20;
-        std::optional<int> ring_fd;  ///< another probe's ring, shared for these records
-        u32 max_inflight = 32768;    ///< entries of the state map
-        bool attribute = true;       ///< attribute requests to files
-        bool partition = false;      ///< send the partition even without attribution
-        bool authored = true;        ///< for writeback, record which process dirtied the pages
+        std::optional<int> ring_fd;                  ///< another probe's ring, shared for these records
+        u32 max_inflight = 32768;                    ///< entries of the state map
+        bool attribute = true;                       ///< attribute requests to files
+        bool partition = false;                      ///< send the partition even without attribution
+        bool authored = true;                        ///< for writeback, record which process dirtied the pages
+        bool totals_only = false;                    ///< send no events: add up, see read_totals()
+        iolens_totals_log2 log2 = IOLENS_LOG2_NONE;  ///< with totals_only: also by powers of two …
+        bool groups = false;         ///< … and by cgroup and target, see read_groups()
     };
 
     /// Loads and attaches. Throws Failure (unavailable) if the kernel rejects a program.
@@ -47,6 +51,11 @@ public:
     /// also of those that were in flight at that time. Each is returned once.
     std::vector<std::vector<u64>> unfinished();
 
+    /// With totals_only: what was added since the previous call.
+    void read_totals(const KernelTotals::Each& each) { totals_->read(each); }
+
+    void read_groups(const KernelGroups::Each& each) { groups_->read(each); }
+
     /// Loads and attaches each program by itself and reports the result; leaves nothing attached.
     static std::vector<ProbeStatus> examine();
 
@@ -62,6 +71,8 @@ private:
 
     std::unique_ptr<block_bpf, Close> object_;
     std::unique_ptr<SlotMap> inflight_;
+    std::optional<KernelTotals> totals_;
+    std::optional<KernelGroups> groups_;
     std::vector<Link> links_;
     iolens_counters settled_{};  // of entries that were left in the state map
     std::vector<std::vector<u64>> unfinished_;

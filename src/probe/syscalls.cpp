@@ -321,8 +321,9 @@ std::vector<ProbeStatus> SyscallProbe::examine(bool variants) {
             chosen.push_back(std::move(status));
             continue;
         }
-        // before 6.3 io_uring's submit tracepoint has another name
-        if (status.name.starts_with("io_uring_submit") && !kernel.has_tracepoint(status.name)) continue;
+        // before 6.3 io_uring's submit tracepoint has another name, before 5.16 there is none of refused requests
+        const bool optional = status.name.starts_with("io_uring_submit") || status.name == "io_uring_req_failed";
+        if (optional && !kernel.has_tracepoint(status.name)) continue;
         // these are run in use, not attached
         if (status.program == "iolens_request_drop") {
             status.name = "requests without an end";

@@ -137,6 +137,7 @@ constexpr std::array requests{
     uring(58, "io_uring:recv_zc", IOLENS_OPERATION_READ, reads),
     uring(60, "io_uring:readv_fixed", IOLENS_OPERATION_READ, reads | moves | pieces),
     uring(61, "io_uring:writev_fixed", IOLENS_OPERATION_WRITE, writes | moves | pieces),
+    uring(IOLENS_URING_UNKNOWN, "io_uring:unknown", IOLENS_OPERATION_NONE),
 };
 
 constexpr std::array<u16, IOLENS_CALLS> by_id = [] {

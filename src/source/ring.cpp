@@ -2,6 +2,7 @@
 #include "source/ring.h"
 
 #include <bpf/libbpf.h>
+#include <sys/epoll.h>
 
 #include <cstring>
 
@@ -18,6 +19,17 @@ constexpr std::size_t max_records = 1 << 16;
 /// How often to ask the probes for operations that were not seen to complete.
 constexpr std::chrono::seconds look_again{5};
 
+/// libbpf's own epoll set is readable while there is any data in the ring, so that poll() on it never sleeps when
+/// events are frequent, and each read finds a handful. This one is edge-triggered: readable after a wakeup.
+Fd wakes_of(int ring) {
+    Fd set(::epoll_create1(EPOLL_CLOEXEC));
+    epoll_event event{.events = EPOLLIN | EPOLLET, .data = {}};
+    if (!set || ::epoll_ctl(set.get(), EPOLL_CTL_ADD, ring, &event) != 0) {
+        throw Failure(Exit::failed, "can't wait for the ring buffer: " + error_text(errno));
+    }
+    return set;
+}
+
 }  // namespace
 
 RingSource::RingSource(Probes probes) : probes_(std::move(probes)), ring_(nullptr, ring_buffer__free) {
@@ -25,11 +37,10 @@ RingSource::RingSource(Probes probes) : probes_(std::move(probes)), ring_(nullpt
     if (!ring_) {
         throw Failure(Exit::failed, "can't map the ring buffer: " + error_text(errno), "use a smaller --ring-size");
     }
+    wakes_ = wakes_of(probes_.ring_fd);
 }
 
 RingSource::~RingSource() = default;
-
-int RingSource::descriptor() const { return ring_buffer__epoll_fd(ring_.get()); }
 
 int RingSource::on_record(void* self, void* data, std::size_t size) {
     auto& source = *static_cast<RingSource*>(self);
@@ -67,6 +78,8 @@ std::size_t RingSource::read(Receiver& receiver) {
     count_ = 0;
     count_ += deliver(std::exchange(probes_.before, {}));
     if (probes_.tidy) probes_.tidy();
+    epoll_event wake{};
+    ::epoll_wait(wakes_.get(), &wake, 1, 0);  // this read answers it
     ring_buffer__consume(ring_.get());
     if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
     if (!probes_.unfinished) return count_;

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "base/fd.h"
 #include "source/source.h"
 
 struct ring_buffer;
@@ -37,7 +38,8 @@ public:
     explicit RingSource(Probes probes);
     ~RingSource() override;
 
-    [[nodiscard]] int descriptor() const override;
+    /// Readable when a program has asked for a read, because much data is pending; not as soon as there is some.
+    [[nodiscard]] int descriptor() const override { return wakes_.get(); }
     std::size_t read(Receiver& receiver) override;
     [[nodiscard]] bool ended() const override { return probes_.ended && probes_.ended(); }
     void stop() override;
@@ -53,6 +55,7 @@ private:
 
     Probes probes_;
     std::unique_ptr<ring_buffer, void (*)(ring_buffer*)> ring_;
+    Fd wakes_;  // epoll: of the ring
     Receiver* receiver_ = nullptr;
     std::vector<u64> copy_;  // of a record that is modified
     std::size_t count_ = 0;

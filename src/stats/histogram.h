@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -17,7 +18,7 @@ struct Buckets {
     static constexpr std::size_t sub = std::size_t{1} << sub_bits;
     static constexpr std::size_t count = (64 - sub_bits + 1) * sub;
 
-    static std::size_t index(std::uint64_t value) {
+    static constexpr std::size_t index(std::uint64_t value) {
         if (value < 2 * sub) return static_cast<std::size_t>(value);
         const auto shift = static_cast<unsigned>(std::bit_width(value)) - sub_bits - 1;
         return (static_cast<std::size_t>(shift) << sub_bits) + static_cast<std::size_t>(value >> shift);
@@ -60,8 +61,27 @@ public:
         count_ += other.count_;
         max_ = std::max(max_, other.max_);
     }
+    /// Adds values that somebody else has counted in the same buckets; `max` is the largest of all values so far. If
+    /// none of these is as large, the largest of these is taken for the end of its bucket.
+    void add(std::span<const std::uint32_t> counts, std::uint64_t max) {
+        std::size_t top = counts.size();
+        for (std::size_t i = 0; i < counts.size(); ++i) {
+            if (counts[i] == 0) continue;
+            buckets_.at(i) += counts[i];
+            count_ += counts[i];
+            top = i;
+        }
+        if (top != counts.size()) max_ = std::max(max_, std::min(B::last_value(top), max));
+    }
     [[nodiscard]] std::uint64_t count() const { return count_; }
     [[nodiscard]] std::uint64_t max() const { return max_; }
+    /// Calls `each` with the last value and the count of each bucket that has values, by value.
+    template <typename Each>
+    void for_each_bucket(Each&& each) const {
+        for (std::size_t i = 0; i < buckets_.size(); ++i) {
+            if (buckets_[i] != 0) each(B::last_value(i), buckets_[i]);
+        }
+    }
 
     /// The smallest bucket end that at least `percent` (0 to 100) of the values don't exceed; 0 without values.
     [[nodiscard]] std::uint64_t percentile(double percent) const {

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
@@ -638,6 +639,40 @@ TRACED_TEST_F(Attribution, NamesAreThoseOfNow) {
     EXPECT_EQ(bytes_of(sums, second + " (deleted)"), 4 * kib);
     EXPECT_EQ(bytes_of(sums, below), 64 * kib);
     EXPECT_EQ(bytes_of(sums, moved), 64 * kib);
+}
+
+/// Written back, where there is no open file, and directly.
+TRACED_TEST_F(Attribution, ADirectoryAboveTheMountPointIsRenamed) {
+    const FileSystem ext4("ext4");
+    const Scratch scratch;
+    ASSERT_EQ(::umount2(ext4.path().c_str(), 0), 0);
+    std::filesystem::create_directories(scratch.path("a/mounted"));
+    ASSERT_EQ(::mount(ext4.device().c_str(), scratch.path("a/mounted").c_str(), "ext4", 0, nullptr), 0);
+    std::map<std::string, u64> expected;
+    const Traced t = trace({"-d", ext4.disk().name(), "--op", "write"}, [&] {
+        const int fd = ::open(scratch.path("a/mounted/file").c_str(), O_RDWR | O_CREAT, 0600);
+        const int direct = ::open(scratch.path("a/mounted/direct").c_str(), O_RDWR | O_CREAT | O_DIRECT, 0600);
+        alignas(4096) static std::array<char, 4096> block{};
+        const auto write = [&](u64 blocks) {
+            for (u64 i = 0; i < blocks; ++i) {
+                EXPECT_EQ(::pwrite(fd, block.data(), block.size(), static_cast<off_t>(i * block.size())), 4096);
+                EXPECT_EQ(::pwrite(direct, block.data(), block.size(), static_cast<off_t>(i * block.size())), 4096);
+            }
+            ::fdatasync(fd);
+            for (const int each : {fd, direct}) {
+                expected[std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(each)).string()] += blocks;
+            }
+        };
+        write(3);
+        std::filesystem::rename(scratch.path("a"), scratch.path("b"));
+        write(5);
+        ::close(direct);
+        ::close(fd);
+    });
+    EXPECT_EQ(::umount2(scratch.path("b/mounted").c_str(), 0), 0);
+    ASSERT_EQ(expected.size(), 4U);
+    const auto sums = by_file(t, "write");
+    for (const auto& [path, blocks] : expected) EXPECT_EQ(bytes_of(sums, path), blocks * 4 * kib) << path;
 }
 
 /// The author is the process that dirtied the page, not the one that writes it back; of several authors the last one is

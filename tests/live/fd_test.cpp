@@ -29,6 +29,7 @@
 #include <functional>
 #include <regex>
 #include <set>
+#include <stop_token>
 #include <thread>
 
 #include "json.h"
@@ -1248,6 +1249,41 @@ EXACT_TEST_F(Fd, AgreesWithStraceOnRealPrograms) {
     }
     if (have("sqlite3"))
         compare_with_strace("sqlite3 db 'create table t(a); insert into t values(1),(2); select * from t'");
+}
+
+/// A number in /proc/PID/io.
+u64 io_count(pid_t pid, const std::string& name) {
+    for (const std::string& line : split(slurp("/proc/" + std::to_string(pid) + "/io"), '\n')) {
+        if (line.starts_with(name + ": ")) return std::stoull(line.substr(name.size() + 2));
+    }
+    return 0;
+}
+
+/// Once woken because the ring filled up, the reader must go back to reading every few milliseconds: while events are
+/// frequent there is always one in the ring.
+TEST_F(Fd, TheReaderSleepsAgainAfterABurst) {
+    const Scratch scratch;
+    spit(scratch.path("file"), std::string(4096, 'x'));
+    const iolens::Fd file(::open(scratch.path("file").c_str(), O_RDONLY | O_CLOEXEC));
+    const std::jthread calls([&](const std::stop_token& stop) {
+        char byte = 0;
+        while (!stop.stop_requested() && ::pread(file.get(), &byte, 1, 0) == 1) {
+        }
+    });
+    Tracer tracer({"fd", "-p", std::to_string(::getpid()), "-o", scratch.path("rows")});
+    ::kill(tracer.pid(), SIGSTOP);
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    ::kill(tracer.pid(), SIGCONT);
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    const u64 writes = io_count(tracer.pid(), "syscw"), bytes = io_count(tracer.pid(), "wchar");
+    const auto start = std::chrono::steady_clock::now();
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    const auto passed = std::chrono::steady_clock::now() - start;
+    const u64 more = io_count(tracer.pid(), "syscw") - writes;
+    // a read is followed by a nap of 5 ms, unless much is waiting; rows are written in blocks of 64 KiB
+    const u64 naps = static_cast<u64>(std::chrono::duration_cast<std::chrono::milliseconds>(passed).count()) / 5;
+    EXPECT_GT(more, 0U);
+    EXPECT_LE(more, naps + 2 * (io_count(tracer.pid(), "wchar") - bytes) / (64 * kib) + 20);
 }
 
 }  // namespace

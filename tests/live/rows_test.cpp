@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -239,6 +240,44 @@ TRACED_TEST_F(Rows, ADirectoryAboveAFileIsRenamed) {
         spit(names, text);
     });
     const std::vector<std::string> expected = split(slurp(names), '\n');
+    ASSERT_EQ(rows.size(), 5U);
+    for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(rows[i].at("file"), expected.at(i));
+}
+
+/// Likewise a directory above the mount point, or above the one of the filesystem that has the mount point.
+TRACED_TEST_F(Rows, ADirectoryAboveAMountPointIsRenamed) {
+    const Scratch scratch;
+    const std::string names = scratch.path("names");
+    std::filesystem::create_directories(scratch.path("a/outer"));
+    if (::mount("outer", scratch.path("a/outer").c_str(), "tmpfs", 0, nullptr) != 0) GTEST_SKIP() << "can't mount";
+    std::filesystem::create_directories(scratch.path("a/outer/b/inner"));
+    ASSERT_EQ(::mount("inner", scratch.path("a/outer/b/inner").c_str(), "tmpfs", 0, nullptr), 0);
+    std::filesystem::create_directory(scratch.path("a/outer/b/inner/c"));
+    spit(scratch.path("a/outer/b/inner/c/file"), "hello");
+    const std::vector<Json> rows = rows_of("pread64", [&] {
+        const int fd = ::open(scratch.path("a/outer/b/inner/c/file").c_str(), O_RDONLY);
+        std::string text;
+        const auto read = [&] {
+            char byte = 0;
+            static_cast<void>(::pread(fd, &byte, 1, 0));
+            text += std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd)).string() + "\n";
+        };
+        read();
+        for (const auto& [from, to] : {std::pair{"a", "z"},
+                                       {"z/outer/b", "z/outer/e"},
+                                       {"z/outer/e/inner/c", "z/outer/e/inner/d"},
+                                       {"z", "y"}}) {
+            std::filesystem::rename(scratch.path(from), scratch.path(to));
+            read();
+        }
+        spit(names, text);
+        ::close(fd);
+    });
+    ::umount2(scratch.path("y/outer/e/inner").c_str(), MNT_DETACH);
+    ::umount2(scratch.path("y/outer").c_str(), MNT_DETACH);
+    const std::vector<std::string> expected = split(slurp(names), '\n');
+    ASSERT_EQ(expected.size(), 5U);
+    EXPECT_EQ(expected.back(), scratch.path("y/outer/e/inner/d/file"));
     ASSERT_EQ(rows.size(), 5U);
     for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(rows[i].at("file"), expected.at(i));
 }

@@ -189,7 +189,8 @@ void write_sample(const std::string& path) {
               .not_decoded = 0,
               .own = 0,
               .not_followed = 0,
-              .ambiguous = 0};
+              .ambiguous = 0,
+              .unmatched = 0};
     put(r, loss);
     r.finish();
 }

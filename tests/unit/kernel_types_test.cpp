@@ -108,7 +108,7 @@ TEST_F(KernelTypes, IdsAreTheKernels) {
         EXPECT_EQ(btf__name_by_offset(kernel_.get(), original->name_off), name.substr(std::strlen("kernel_type_")));
         ++ids;
     }
-    EXPECT_EQ(ids, 4U);
+    EXPECT_EQ(ids, 5U);
 }
 
 }  // namespace

@@ -60,6 +60,7 @@ enum iolens_direction {
 #define IOLENS_CALL_FAULT 0x3000
 #define IOLENS_AIO_OPS 16
 #define IOLENS_URING_OPS 128
+#define IOLENS_URING_UNKNOWN 127 /* of refused requests: an operation that the kernel does not know */
 
 /* Properties of a request's operation; in read-only data, one per opcode: 0 = not selected. */
 enum iolens_request_flag {

@@ -33,6 +33,7 @@ struct iolens_counters {
 	u64 own;        /* part of filtered: on the output of iolens itself */
 	u64 not_followed; /* not operations: processes that did not fit into the map */
 	u64 ambiguous;    /* part of state_full: io_uring completions that may be of one of several requests */
+	u64 unmatched;    /* part of state_full: failed io_uring completions, before Linux 5.18, of an unknown request */
 };
 
 /* The counters as a record: the last one of a recording. `missed` is always its last 8 bytes, regardless of the

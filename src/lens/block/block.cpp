@@ -55,6 +55,9 @@ public:
         flags.text("--group-by", group_by_, "KEY", "summarize per file, author, comm, cgroup or disk");
         flags.number("--top", top_, 1, 1'000'000, "N",
                      "with --group-by: show the N groups with the most device time (default 20)");
+        flags.toggle("--hist", hist_,
+                     "show how device times are distributed, per disk and operation or with --group-by; with -Q, "
+                     "times include the queue time");
         flags.toggle("-A,--author", author_, "for writeback, show which process dirtied the pages (always in JSON)");
         flags.text("-d,--disk", disk_, "DISK", "only requests to this disk, partition or device-mapper device");
     }
@@ -93,6 +96,8 @@ private:
     DiskTotals totals_;
     std::optional<GroupTotals> groups_;
     std::string group_by_;
+    bool hist_ = false;
+    bool totals_only_ = false;  // the BPF programs add up requests, and send no events
     std::optional<u64> top_;
     bool summing_ = false;
     bool restart_ = false;  // the next request starts a new summary
@@ -112,6 +117,7 @@ const LensInfo& BlockLens::info() const {
             "iolens block --record day.iol 60  record a minute for 'iolens replay day.iol'\n"
             "iolens block -A --op write  show who dirtied the pages that are written back\n"
             "iolens block --summary -o /dev/null  print only totals and percentiles\n"
+            "iolens block --hist 10  show how device times are distributed, per disk and operation\n"
             "iolens block --group-by file --interval 5  show every 5 seconds which files keep the disks busy",
         .row_types = types,
         .option_help = {.ops = "only these operations, such as read, write, flush or discard",
@@ -131,7 +137,8 @@ const LensInfo& BlockLens::info() const {
 View BlockLens::prepare(const ViewOptions& view) {
     const Format format = view.format != nullptr ? view.format : info().default_format;
     ops_ = operation_bits(view.ops, block_ops);
-    summing_ = view.summary;
+    summing_ = view.summary || hist_;
+    totals_ = DiskTotals(queue_);
     unfinished_ = view.unfinished;
     if (!view.summary_by.empty() && view.summary_by != "true") {
         throw Failure(Exit::usage,
@@ -143,12 +150,14 @@ View BlockLens::prepare(const ViewOptions& view) {
             throw Failure(Exit::usage, unknown_name("--group-by key", group_by_, group_keys),
                           list_names("keys", group_keys));
         }
-        if (!view.summary) throw Failure(Exit::usage, "--group-by needs a summary", "add --summary or --interval");
+        if (!summing_) {
+            throw Failure(Exit::usage, "--group-by needs a summary", "add --summary, --interval or --hist");
+        }
         if (no_file_ && of_target()) {
             throw Failure(Exit::usage, fmt::format("--group-by {} needs file attribution", group_by_),
                           "omit --no-file");
         }
-        groups_.emplace(group_by_, static_cast<std::size_t>(top_.value_or(20)));
+        groups_.emplace(group_by_, static_cast<std::size_t>(top_.value_or(20)), queue_);
     }
     replay_filters_ = view;
     if (view.replayed) resolver().set_recorded();
@@ -184,7 +193,10 @@ View BlockLens::prepare(const ViewOptions& view) {
         std::ranges::replace(chosen, &column_named("file"), &table_file);
         std::ranges::replace(chosen, &column_named("author"), &table_author);
     }
-    return {.format = format, .type = info().row_types.front(), .columns = std::move(chosen)};
+    return {.format = format,
+            .type = info().row_types.front(),
+            .columns = std::move(chosen),
+            .summary_type = hist_ ? "histogram" : ""};
 }
 
 std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptions& live) {
@@ -210,7 +222,10 @@ std::unique_ptr<Source> BlockLens::open(const ViewOptions& view, const LiveOptio
         }
     }
     options.ring_bytes = ring_bytes(live);
-    options.attribute = !no_file_;
+    totals_only_ = summing_ && !groups_ && nothing_selected() && live.record.empty() && !view.count;
+    options.totals_only = totals_only_;
+    if (hist_) options.log2 = queue_ ? IOLENS_LOG2_BOTH : IOLENS_LOG2_DEVICE;
+    options.attribute = !no_file_ && !totals_only_;
     // a recording needs everything that a replay may select
     options.partition = !live.record.empty() || std::ranges::find(view.columns, "partition") != view.columns.end();
     options.authored = author_ || group_by_ == "author" || !live.record.empty() ||
@@ -346,7 +361,13 @@ void BlockLens::begin_summary() {
 
 Summary BlockLens::summary(bool restart) {
     begin_summary();
+    if (totals_only_) {
+        probe_->read_totals([this](const iolens_totals_key& key, const iolens_totals& grown) {
+            totals_.add(key, grown, resolver().disks());
+        });
+    }
     restart_ = restart;  // cleared later: the rows' texts point into the totals
+    if (hist_) return groups_ ? groups_->histogram() : totals_.histogram();
     return groups_ ? groups_->summary() : totals_.summary();
 }
 
@@ -367,10 +388,12 @@ std::vector<std::string> BlockLens::diagnostics() const {
     std::vector<std::string> items{
         ledger_line(losses(ledger)),
         fmt::format("started before tracing {}, without a known creator {}, names sent again {}, probe runs skipped {}",
-                    n.orphan, n.no_creator, n.fact_lost, ledger.missed),
-        fmt::format("not attributed: submission not seen {}, no pages {}, anonymous pages {}",
-                    target_kinds_[IOLENS_TARGET_NONE], target_kinds_[IOLENS_TARGET_NO_PAGES],
-                    target_kinds_[IOLENS_TARGET_ANONYMOUS])};
+                    n.orphan, n.no_creator, n.fact_lost, ledger.missed)};
+    if (!totals_only_) {
+        items.push_back(fmt::format("not attributed: submission not seen {}, no pages {}, anonymous pages {}",
+                                    target_kinds_[IOLENS_TARGET_NONE], target_kinds_[IOLENS_TARGET_NO_PAGES],
+                                    target_kinds_[IOLENS_TARGET_ANONYMOUS]));
+    }
     std::ranges::move(resolver().diagnostics(), std::back_inserter(items));
     return items;
 }
