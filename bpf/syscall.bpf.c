@@ -87,20 +87,20 @@ int iolens_perf_enter_direct(struct compat_sys_enter *ctx)
 	return call_enter_perf(ctx, true);
 }
 
-PROGRAM("sys_exit", iolens_call_exit, call_exit((struct pt_regs *)ctx[0], 0, ctx[1], false))
+PROGRAM("sys_exit", iolens_call_exit, call_exit_btf(ctx, false))
 
-PROGRAM("sys_exit", iolens_call_exit_direct, call_exit((struct pt_regs *)ctx[0], 0, ctx[1], true))
+PROGRAM("sys_exit", iolens_call_exit_direct, call_exit_btf(ctx, true))
 
 SEC("tp/raw_syscalls/sys_exit")
 int iolens_perf_exit(struct compat_sys_exit *ctx)
 {
-	return call_exit(0, ctx->id, ctx->result, false);
+	return call_exit_perf(ctx, false);
 }
 
 SEC("tp/raw_syscalls/sys_exit")
 int iolens_perf_exit_direct(struct compat_sys_exit *ctx)
 {
-	return call_exit(0, ctx->id, ctx->result, true);
+	return call_exit_perf(ctx, true);
 }
 
 PROGRAM("task_rename", iolens_call_rename, call_rename(ctx, false))

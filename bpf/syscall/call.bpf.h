@@ -36,7 +36,38 @@ static __always_inline bool call_same(const struct call_thread *t, struct pt_reg
 	       t->registers[1] == call_register(regs, given, 1, compat);
 }
 
-static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const __u64 *given, bool direct)
+/*
+ * Is a call none on a watched file? Checked before anything else is done: nearly all calls on the machine are not. Calls without
+ * an fd, and those of a thread whose state is in use, take the long way.
+ */
+static __always_inline bool call_is_unwatched(__u64 nr, struct pt_regs *regs, const __u64 *given, __u64 thread, bool direct)
+{
+	struct task_struct *task = file_task(direct);
+	__u8 shape = syscalls[nr].shape;
+	struct file *file;
+	__u64 number;
+
+	if (!shape || compat_is_32bit(task, direct))
+		return false;
+	if (shape > IOLENS_SHAPE_VECTOR_AT && shape != IOLENS_SHAPE_EXTENT && shape != IOLENS_SHAPE_ALLOCATE &&
+	    shape != IOLENS_SHAPE_SENDFILE && shape != IOLENS_SHAPE_COPY)
+		return false;
+	file = file_of_fd(task, call_register(regs, given, 0, false), direct, &number);
+	if (file && watch_maybe(file, direct))
+		return false;
+	if (shape == IOLENS_SHAPE_SENDFILE || shape == IOLENS_SHAPE_COPY) {
+		__u32 fd = shape == IOLENS_SHAPE_COPY ? call_register(regs, given, 2, false) :
+							call_register(regs, given, 1, false);
+
+		file = file_of_fd(task, fd, direct, &number);
+		if (file && watch_maybe(file, direct))
+			return false;
+	}
+	return !call_maybe_busy(thread);
+}
+
+/* `thread`: call_thread_address() */
+static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const __u64 *given, __u64 thread, bool direct)
 {
 	__u64 id, nr = number;
 	struct iolens_call_info info;
@@ -47,7 +78,7 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
 
 	if (compat_is_x32(nr))
 		nr = compat_x32_number(nr);
-	if (nr >= IOLENS_CALLS || !call_selected(nr))
+	if (nr >= IOLENS_CALLS || !call_selected(nr) || (by_watch && direct && call_is_unwatched(nr, regs, given, thread, direct)))
 		return 0;
 	id = task_id();
 	tid = (__u32)task_host_id(id);
@@ -88,6 +119,7 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
 			return 0;
 		}
 	}
+	call_busy(t, thread);
 	again = t->state == CALL_INTERRUPTED &&
 		(info.shape == IOLENS_SHAPE_RESTART || (t->e.call == info.id && call_same(t, regs, given, compat)));
 	if (t->state == CALL_INTERRUPTED && !again)
@@ -189,12 +221,23 @@ static __always_inline int call_enter(__u64 number, struct pt_regs *regs, const 
 	}
 	if (t->state == CALL_RUNNING)
 		call_begun(t);
+	if (t->state == CALL_NONE)
+		call_idle(t);
 	return 0;
+}
+
+/* An address of the running thread, for `busy_threads`: of its registers at a BTF tracepoint, which are at the same place in its stack
+ * at each call, if the context can be read directly; else of its task. Both stay when it executes a program. */
+static __always_inline __u64 call_thread_address(const __u64 *ctx, bool direct)
+{
+	if (!by_watch || !direct)
+		return 0;
+	return ctx ? cast_word(ctx, true) : bpf_get_current_task();
 }
 
 static __always_inline int call_enter_btf(__u64 *ctx, bool direct)
 {
-	return call_enter(ctx[1], (struct pt_regs *)ctx[0], 0, direct);
+	return call_enter(ctx[1], (struct pt_regs *)ctx[0], 0, call_thread_address(ctx, direct), direct);
 }
 
 /*
@@ -204,7 +247,7 @@ static __always_inline int call_enter_btf(__u64 *ctx, bool direct)
  */
 static __always_inline int call_enter_perf(struct compat_sys_enter *ctx, bool direct)
 {
-	return call_enter(ctx->id, 0, ctx->args, direct);
+	return call_enter(ctx->id, 0, ctx->args, call_thread_address(0, direct), direct);
 }
 
 /* A call returns whose entry was not seen: it began before tracing, the kernel skipped a program, or seccomp denied
@@ -244,15 +287,11 @@ static __always_inline bool call_is(const struct call_thread *t, __u64 nr)
 	return call_is_exec(t) || t->sigreturn || t->number == (__u32)nr;
 }
 
-static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 result, bool direct)
+static __always_inline int call_returned(struct call_thread *t, __u64 id, struct pt_regs *regs, __u64 nr, __s64 result,
+					 bool direct)
 {
-	__u64 id = bpf_get_current_pid_tgid();
 	__u32 tid = (__u32)id;
-	struct call_thread *t;
 
-	if (!own_pidns.level && follow && !maybe_followed(id >> 32))
-		return 0;
-	t = call_thread_of(file_task(direct), (__u32)id, direct);
 	if (regs)
 		nr = compat_call_number(regs);
 	if (t && t->state == CALL_RUNNING && !call_is(t, nr)) /* the kernel skipped the program at its return */
@@ -312,6 +351,33 @@ static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 resul
 	if (t->sigreturn)
 		call_handled(t, tid, compat_user_stack(regs), result);
 	return 0;
+}
+
+static __always_inline int call_exit(struct pt_regs *regs, __u64 nr, __s64 result, __u64 thread, bool direct)
+{
+	struct call_thread *t;
+	__u64 id;
+
+	if (by_watch && direct && !call_maybe_busy(thread))
+		return 0;
+	id = bpf_get_current_pid_tgid();
+	if (!own_pidns.level && follow && !maybe_followed(id >> 32))
+		return 0;
+	t = call_thread_of(file_task(direct), (__u32)id, direct);
+	call_returned(t, id, regs, nr, result, direct);
+	if (by_watch && t && t->state == CALL_NONE && !t->sigreturn)
+		call_idle(t);
+	return 0;
+}
+
+static __always_inline int call_exit_btf(__u64 *ctx, bool direct)
+{
+	return call_exit((struct pt_regs *)ctx[0], 0, ctx[1], call_thread_address(ctx, direct), direct);
+}
+
+static __always_inline int call_exit_perf(struct compat_sys_exit *ctx, bool direct)
+{
+	return call_exit(0, ctx->id, ctx->result, call_thread_address(0, direct), direct);
 }
 
 #endif

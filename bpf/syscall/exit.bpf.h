@@ -191,6 +191,7 @@ static __always_inline int call_end(__u64 *ctx, bool direct)
 			call_send(t);
 		call_executed(t, id);
 		call_abandoned(tid, 0);
+		call_idle(t);
 		if (!direct) /* task storage is freed with the task */
 			bpf_map_delete_elem(&threads, &tid);
 	}

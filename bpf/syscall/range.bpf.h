@@ -29,6 +29,8 @@ __noinline __u64 range_watched(__u64 from, __u64 end, __u64 ino, __u32 dev)
 	struct iolens_watch *watch;
 	struct file *file;
 
+	if (!by_watch) /* verified even if not used */
+		return 0;
 	for (int i = 0; i < RANGE_MAPPINGS; i++) {
 		vma = compat_mapping_at(mm, from);
 		if (!vma || compat_mapping_start(vma) >= end)

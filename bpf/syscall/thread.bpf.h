@@ -60,6 +60,7 @@ struct call_thread {
 	__u64 buffer;        /* user address of data on a socket that may be HTTP */
 	__u64 buffer_length; /* length of its first iovec */
 	__u64 aio;           /* of libaio's calls: owner of the requests, see struct request_key */
+	__u64 busy;          /* its address when it was counted in `busy_threads`; 0: it is not */
 };
 
 struct { /* for plain programs, by tid in the initial namespace */
@@ -75,6 +76,16 @@ struct { /* for direct programs */
 	__type(key, int);
 	__type(value, struct call_thread);
 } thread_storage SEC(".maps");
+
+/* If only calls on watched files are traced: the number of threads whose state matters at their next entry or return, by an
+ * address that a thread keeps, see call_thread_address(). Of any other thread no state has to be looked for. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set before load, a power of two */
+	__type(key, __u32);
+	__type(value, __u64);
+} busy_threads SEC(".maps");
+const volatile __u32 busy_mask = 0; /* max_entries - 1 */
 
 /* Interrupted calls of threads that are in a signal handler, which makes calls of its own: by tid in the initial
  * namespace. */
@@ -163,6 +174,42 @@ static __always_inline bool call_forks(const struct call_thread *t)
 static __always_inline bool maybe_followed(__u32 tgid)
 {
 	return followed_buckets[tgid % IOLENS_FOLLOWED_BUCKETS] != 0;
+}
+
+static __always_inline __u64 *call_busy_threads(__u64 address)
+{
+	__u32 slot = address * 0x9E3779B97F4A7C15ULL >> 32 & busy_mask;
+
+	return bpf_map_lookup_elem(&busy_threads, &slot);
+}
+
+static __always_inline bool call_maybe_busy(__u64 address)
+{
+	__u64 *threads = call_busy_threads(address);
+
+	return !threads || *threads;
+}
+
+/* The state of a thread may be used from here on. */
+static __always_inline void call_busy(struct call_thread *t, __u64 address)
+{
+	__u64 *threads;
+
+	if (!by_watch || !address || t->busy || !(threads = call_busy_threads(address)))
+		return;
+	t->busy = address;
+	__sync_fetch_and_add(threads, 1);
+}
+
+/* It is not used any more. */
+static __always_inline void call_idle(struct call_thread *t)
+{
+	__u64 *threads;
+
+	if (!by_watch || !t->busy || !(threads = call_busy_threads(t->busy)))
+		return;
+	t->busy = 0;
+	__sync_fetch_and_add(threads, -1);
 }
 
 /* State of a thread, or NULL. `task` and `tid` identify the same thread. */

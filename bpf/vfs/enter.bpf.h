@@ -210,7 +210,7 @@ static __always_inline bool vfs_frame_take(struct pt_regs *regs, struct vfs_key 
 		struct kiocb *iocb = (struct kiocb *)ctx[0];                                                             \
 		struct vfs_key key = {.what = (__u64)iocb};                                                              \
                                                                                                                          \
-		if (maybe_watched(iocb->ki_filp->f_inode->i_ino))                                                        \
+		if (watch_maybe_inode(iocb->ki_filp->f_inode, true))                                                     \
 			vfs_move_end(&key, ctx[2]);                                                                      \
 		return 0;                                                                                                \
 	}                                                                                                                \

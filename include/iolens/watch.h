@@ -27,8 +27,32 @@ struct iolens_watch_name {
 	u64 hash; /* of the name; 0: the file is deleted, or the root of a filesystem */
 };
 
-/* A power of two. The low bits of an inode number rule out most unwatched files without a map lookup. */
-#define IOLENS_WATCHED_BUCKETS 16384
+/*
+ * Tables of bytes that rule out most unwatched files: a byte is 1 if something with its hash is, or was, watched. Bytes are never
+ * cleared, and each fact has its own: the kernel and user space set them without a lock.
+ */
+enum iolens_watch_table {
+	IOLENS_WATCH_TABLE_INODES,      /* watched files and directories, by iolens_watch_place() */
+	IOLENS_WATCH_TABLE_DIRECTORIES, /* IOLENS_WATCH_DIRECTORY */
+	IOLENS_WATCH_TABLE_TREES,       /* IOLENS_WATCH_TREE */
+	IOLENS_WATCH_TABLE_PARENTS,     /* IOLENS_WATCH_NAMES */
+	IOLENS_WATCH_TABLE_NAMES,       /* followed names, by IOLENS_WATCH_NAME_PLACE() */
+	IOLENS_WATCH_TABLES
+};
+#define IOLENS_WATCH_BUCKETS 65536 /* of each table; a power of two */
+/* The upper bits of a name's hash are a hash of its length, its first and its last 8 bytes. */
+#define IOLENS_WATCH_NAME_PLACE(hash) ((u32)((hash) >> 48))
+
+static inline __attribute__((always_inline)) u32 iolens_watch_place(u64 ino, u32 dev)
+{
+	/* consecutive inode numbers have a byte each; another disk's have others */
+	return ((u32)ino + (dev * 0x9E3779B1U >> 12)) & (IOLENS_WATCH_BUCKETS - 1);
+}
+
+struct iolens_watch_bytes {
+	u8 in[IOLENS_WATCH_TABLES][IOLENS_WATCH_BUCKETS];
+};
+
 /* Number of parent directories searched for a watched tree. */
 #define IOLENS_WATCH_DEPTH 48
 

@@ -146,8 +146,12 @@ int SyscallProbe::load(const Options& options, bool direct) {
         share_map(object_->maps.watched_below, options.watch->below);
         share_map(object_->maps.watched_names, options.watch->names);
         share_map(object_->maps.watch_found, options.watch->found);
-        share_map(object_->maps.watched_buckets, options.watch->buckets);
+        share_map(object_->maps.watch_tables, options.watch->tables);
+        const u32 threads = std::bit_ceil(options.max_threads);
+        bpf_map__set_max_entries(object_->maps.busy_threads, threads);
+        object_->rodata->busy_mask = threads - 1;
     }
+    bpf_map__set_autocreate(object_->maps.watch_tables, options.watch.has_value());
     choose_programs(options, direct);
     if (!options.libc.empty()) {
         object_->rodata->libc_wanted = 1;

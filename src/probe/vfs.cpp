@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -105,13 +106,17 @@ VfsProbe::VfsProbe(const Options& options) : options_(options) {
     bpf_program__set_autoload(object_->progs.iolens_resolve, true);
     if (const int error = vfs_bpf__load(object_.get()); error != 0) fail_to_load("the file", error);
     allow_cgroup(object_->maps.filter_cgroup, options_.filter, options_.cgroup_fd);
+    void* const bytes =
+        ::mmap(nullptr, sizeof *bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(object_->maps.watch_tables), 0);
+    if (bytes == MAP_FAILED) throw Failure(Exit::failed, "can't map the table of watched files: " + error_text(errno));
+    bytes_ = static_cast<iolens_watch_bytes*>(bytes);
     fill_bio_ends(object_->maps.bio_ends, addresses_);
     // the object lists starts before ends: attach the ends first
     for (bpf_program* item : wanted | std::views::reverse) links_.push_back(attach(item));
     ::malloc_trim(0);
 }
 
-VfsProbe::~VfsProbe() = default;
+VfsProbe::~VfsProbe() { ::munmap(bytes_, sizeof *bytes_); }
 
 std::optional<iolens_resolved> VfsProbe::resolve(int fd) {
     const std::scoped_lock lock(resolving_);  // the result has a single slot
@@ -131,7 +136,7 @@ bool VfsProbe::watch(const iolens_file_id& id, const iolens_watch& how) {
     if (::bpf_map_lookup_elem(fd, &id, &own) == 0 && (own.flags & IOLENS_WATCH_NAMES) != 0) {
         own = how;
         own.flags |= IOLENS_WATCH_NAMES;
-        return ::bpf_map_update_elem(fd, &id, &own, BPF_ANY) == 0;
+        return put_watch(object_->maps.watched, id, own, BPF_ANY) == 0;
     }
     return put_watch(object_->maps.watched, id, how, BPF_ANY) == 0;
 }
@@ -148,12 +153,22 @@ u64 VfsProbe::evicted() const {
     return found - std::min<u64>(found, count_entries(object_->maps.watched_below));
 }
 
-/// Returns 0 or an errno.
+void VfsProbe::set_byte(iolens_watch_table table, u32 place) {
+    __atomic_store_n(&std::span(std::span(bytes_->in)[table])[place], u8{1}, __ATOMIC_RELEASE);
+}
+
+/// Returns 0 or an errno. The bytes come first, so that no access misses the entry.
 int VfsProbe::put_watch(const bpf_map* map, const iolens_file_id& id, const iolens_watch& how, u64 flags) {
-    if (::bpf_map_update_elem(bpf_map__fd(map), &id, &how, flags) != 0) return errno;
-    const u32 place = id.ino & (IOLENS_WATCHED_BUCKETS - 1);
-    const u8 one = 1;
-    return ::bpf_map_update_elem(bpf_map__fd(object_->maps.watched_buckets), &place, &one, BPF_ANY) == 0 ? 0 : errno;
+    constexpr std::array<std::pair<u32, iolens_watch_table>, 4> tables{
+        {{~u32{IOLENS_WATCH_NAMES}, IOLENS_WATCH_TABLE_INODES},
+         {IOLENS_WATCH_DIRECTORY, IOLENS_WATCH_TABLE_DIRECTORIES},
+         {IOLENS_WATCH_TREE, IOLENS_WATCH_TABLE_TREES},
+         {IOLENS_WATCH_NAMES, IOLENS_WATCH_TABLE_PARENTS}}};
+    for (const auto& [flag, table] : tables) {
+        if ((how.flags & flag) == 0) continue;
+        set_byte(table, iolens_watch_place(id.ino, id.dev));
+    }
+    return ::bpf_map_update_elem(bpf_map__fd(map), &id, &how, flags) == 0 ? 0 : errno;
 }
 
 void VfsProbe::unwatch(const iolens_file_id& id) {
@@ -164,6 +179,7 @@ void VfsProbe::unwatch(const iolens_file_id& id) {
 
 bool VfsProbe::follow_name(const iolens_watch_name& name, const iolens_watch& how) {
     if (name.hash == 0) return true;
+    set_byte(IOLENS_WATCH_TABLE_NAMES, IOLENS_WATCH_NAME_PLACE(name.hash));
     if (::bpf_map_update_elem(bpf_map__fd(object_->maps.watched_names), &name, &how, BPF_ANY) != 0) return false;
     iolens_watch directory{};
     ::bpf_map_lookup_elem(bpf_map__fd(object_->maps.watched), &name.directory, &directory);
@@ -253,7 +269,7 @@ WatchMaps VfsProbe::maps() const {
             .below = bpf_map__fd(object_->maps.watched_below),
             .names = bpf_map__fd(object_->maps.watched_names),
             .found = bpf_map__fd(object_->maps.watch_found),
-            .buckets = bpf_map__fd(object_->maps.watched_buckets),
+            .tables = bpf_map__fd(object_->maps.watch_tables),
             .depth = options_.depth};
 }
 

@@ -13,6 +13,7 @@
 
 #include "iolens/event/vfs.h"
 #include "iolens/filter.h"
+#include "iolens/watch.h"
 #include "probe/addresses.h"
 #include "probe/bpf.h"
 
@@ -28,7 +29,7 @@ struct WatchMaps {
     int below = -1;
     int names = -1;
     int found = -1;
-    int buckets = -1;
+    int tables = -1;
     u32 depth = 0;  ///< see bpf/lib/watch.bpf.h
 };
 
@@ -127,11 +128,13 @@ private:
     void settle(iolens_vfs_event e);
     [[nodiscard]] u64 watch_count(u32 item) const;
     int put_watch(const bpf_map* map, const iolens_file_id& id, const iolens_watch& how, u64 flags);
+    void set_byte(iolens_watch_table table, u32 place);
 
     Options options_;
     bool allocates_ = false;  // hash maps may allocate entries when they are added
     KernelAddresses addresses_;
     Object object_;
+    iolens_watch_bytes* bytes_ = nullptr;  // mapped
     std::vector<Link> links_;
     std::vector<Attached> attached_;
     std::map<std::array<u64, IOLENS_FUNCTIONS>, AttachMode> known_;  // by a filesystem's functions

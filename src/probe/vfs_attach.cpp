@@ -125,7 +125,7 @@ bool VfsProbe::try_attach(const Targets& targets, AttachMode mode, const Targets
     share_map(object.maps.watched_below, bpf_map__fd(object_->maps.watched_below));
     share_map(object.maps.watched_names, bpf_map__fd(object_->maps.watched_names));
     share_map(object.maps.watch_found, bpf_map__fd(object_->maps.watch_found));
-    share_map(object.maps.watched_buckets, bpf_map__fd(object_->maps.watched_buckets));
+    share_map(object.maps.watch_tables, bpf_map__fd(object_->maps.watch_tables));
     share_map(object.maps.accesses, bpf_map__fd(object_->maps.accesses));
     if (mode == AttachMode::kprobe) bpf_map__set_max_entries(object.maps.frames, options_.max_inflight);
     share_map(object.maps.bios, bpf_map__fd(object_->maps.bios));

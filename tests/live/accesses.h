@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,22 @@ inline void make_file(const std::string& path, std::size_t bytes) {
     ASSERT_EQ(::write(fd, data.data(), data.size()), static_cast<ssize_t>(bytes));
     ASSERT_EQ(::fsync(fd), 0);
     ::close(fd);
+}
+
+/// Traces `work` with each kind of probe that this kernel has. A kernel without one of them uses another one.
+inline void each_probe(const std::vector<std::string>& options, const std::function<void()>& work,
+                       const std::function<void(const Traced&)>& check,
+                       const std::vector<std::string>& probes = {"fentry", "kprobe", "syscalls", "plain"}) {
+    for (const std::string& probe : probes) {
+        // the plain programs of system calls, where there are no better probes
+        if (probe == "plain" && emulated()) continue;
+        SCOPED_TRACE(probe);
+        const Variable forced("IOLENS_PROBE", probe.c_str());
+        const Traced t = trace(options, work, "file");
+        expect_whole(t);
+        check(t);
+        if (testing::Test::HasFailure()) break;  // the others would fail, too
+    }
 }
 
 }  // namespace iolens::test

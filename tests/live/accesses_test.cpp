@@ -33,23 +33,6 @@ using Words = std::vector<std::string>;
 class Accesses : public testing::Test {
 protected:
     void SetUp() override { NEEDS(missing_for_tracing().empty(), missing_for_tracing()); }
-    void TearDown() override { ::unsetenv("IOLENS_PROBE"); }
-
-    /// Traces `work` with each kind of probe that this kernel has. A kernel without one of them uses another one.
-    static void each_probe(const Words& options, const std::function<void()>& work,
-                           const std::function<void(const Traced&)>& check) {
-        for (const char* probe : {"fentry", "kprobe", "syscalls", "plain"}) {
-            // the plain programs of system calls, where there are no better probes
-            if (std::string(probe) == "plain" && emulated()) continue;
-            SCOPED_TRACE(probe);
-            ::setenv("IOLENS_PROBE", probe, 1);
-            const Traced t = trace(options, work, "file");
-            expect_whole(t);
-            check(t);
-            if (testing::Test::HasFailure()) break;  // the others would fail, too
-        }
-        ::unsetenv("IOLENS_PROBE");
-    }
 };
 
 /// The last component of each row's file.

@@ -16,7 +16,8 @@
  */
 #ifdef IOLENS_WITHOUT_CASTS
 #define CASTS 0
-#define bpf_rdonly_cast(address, type) ((void *)(address))
+/* reads `type`, too: both objects must have their variables in the same order, which is that of their first use */
+#define bpf_rdonly_cast(address, type) ((void)(type), (void *)(address))
 #else
 #define CASTS 1
 extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
