@@ -871,7 +871,7 @@ TRACED_TEST_F(Attribution, GroupsAddUpTheRows) {
     EXPECT_EQ(intervals[ext4.path("a")], 2);
     for (const auto& [options, hint] :
          {std::pair{std::vector<std::string>{"--group-by", "x", "--summary"}, "file, author, comm, cgroup and disk"},
-          std::pair{std::vector<std::string>{"--group-by", "file", "--no-summary"}, "--summary or --interval"},
+          std::pair{std::vector<std::string>{"--group-by", "file", "--no-summary"}, "--summary, --interval or --hist"},
           std::pair{std::vector<std::string>{"--group-by", "author", "--summary", "--no-file"}, "omit --no-file"}}) {
         std::vector<std::string> command{iolens_path(), "block"};
         command.insert(command.end(), options.begin(), options.end());

@@ -32,7 +32,7 @@ void expect_refusal(const std::vector<std::string>& words, int status, const std
 }
 
 TEST(Cli, NonsenseIsAUsageError) {
-    expect_refusal({}, 2, "missing command: block, fd, file, replay, doctor or schema");
+    expect_refusal({}, 2, "missing command: block, fd, file, replay, metrics, doctor or schema");
     expect_refusal({"nonsense"}, 2, "unknown command 'nonsense'");
     expect_refusal({"--nonsense"}, 2, "unknown option '--nonsense'");
     expect_refusal({"block", "--nonsense"}, 2, "unknown option '--nonsense'");
