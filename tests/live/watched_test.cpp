@@ -89,6 +89,7 @@ Words reads(const Traced& t) {
 }
 
 TRACED_TEST_F(FileWatch, FilesWithTheSameByteAreToldApart) {
+    NEEDS(!emulated(), "creates tens of thousands of files, which takes minutes on an emulated processor");
     const Memory memory;
     NEEDS(memory.mounted(), "can't mount a tmpfs");
     const std::string path = memory.path("data");
