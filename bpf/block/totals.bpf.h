@@ -131,8 +131,6 @@ static __always_inline void totals_add_group(const struct iolens_block_event *e,
 	}
 	if (!(e->flags & (IOLENS_BLOCK_NO_ISSUE | IOLENS_BLOCK_NO_END)))
 		(void)__sync_fetch_and_add(&t->device_ns, e->device_ns);
-	if (e->error)
-		(void)__sync_fetch_and_add(&t->errors, 1);
 }
 
 static __always_inline void totals_add_groups_to(const struct iolens_block_event *e, __u64 cgroup, void *map)

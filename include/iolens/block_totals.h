@@ -68,7 +68,6 @@ struct iolens_group_totals {
 	u64 requests[2];
 	u64 bytes[2];
 	u64 device_ns;
-	u64 errors;
 };
 
 #endif

@@ -72,7 +72,7 @@ BlockMetrics::Requests& BlockMetrics::of(u32 dev, u8 op) {
     return found;
 }
 
-/// A name, a disk, or a request whose end was not seen.
+/// A name, a disk, or a request: completion not seen.
 bool BlockMetrics::record(std::span<const std::byte> bytes) {
     const iolens_header* head = decode_header(bytes);
     if (head == nullptr || resolver_.learn(*head) != Resolver::Learned::no) return true;

@@ -48,7 +48,6 @@ void add(iolens_group_totals& sum, const iolens_group_totals& one) {
         sum.bytes[i] += one.bytes[i];
     }
     sum.device_ns += one.device_ns;
-    sum.errors += one.errors;
 }
 
 /// The sum of all CPUs' values.

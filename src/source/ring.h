@@ -38,7 +38,7 @@ public:
     explicit RingSource(Probes probes);
     ~RingSource() override;
 
-    /// Readable when a program has asked for a read, because much data is pending; not as soon as there is some.
+    /// Readable after a wakeup by a BPF program, which wakes the reader only if the ring is filling up.
     [[nodiscard]] int descriptor() const override { return wakes_.get(); }
     std::size_t read(Receiver& receiver) override;
     [[nodiscard]] bool ended() const override { return probes_.ended && probes_.ended(); }

@@ -93,7 +93,7 @@ TRACED_TEST_F(Metrics, CountWhatFioCounts) {
                             " --direct=1 --rw=randrw --bs=4k --ioengine=libaio " +
                             "--iodepth=32 --size=64m --io_size=" + std::to_string(ios * 4096) + " --output-format=json";
     const Json fio = parse_json(shell(job, std::chrono::seconds(200)).out).at("jobs").at(0);
-    // a request whose end was not seen is counted some seconds later, without a time
+    // a missed completion is counted some seconds later, without a time
     std::map<std::string, double> values;
     const auto bytes = [&](const char* op) { return values[of_disk("iolens_block_io_bytes_total", disk, op)]; };
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(15);
